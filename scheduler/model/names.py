@@ -1,0 +1,104 @@
+"""Names of objects: absolute paths, split at slashes, in any UTF-8.
+
+A path is `/<login>/<top>/<name…>`. Inside the house a path is always *normal*:
+decoded, one slash between segments, none at the end, no `.` or `..`. Two doors
+lead in. A request path is percent-decoded once and refused if it does not decode
+or holds a NUL or a `.`/`..` segment: clients normalise before they encode, so such
+a path is an attack or a mistake. A job's input line is raw text and is normalised.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+from scheduler.model.errors import invalid_resource
+
+LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9_\-.@%]*\Z")
+TOP_LEVEL = ("jobs", "public", "reports", "stor")
+# Paths longer than this cannot be file names on the way to a task, and no client makes them.
+MAX_PATH_BYTES = 4096
+
+
+def from_request(raw_path: str) -> str:
+    """The normal path of a percent-encoded request path (without its query).
+
+    Raises `WireError` InvalidResource for undecodable segments, NUL, `.`, `..`, or more than `MAX_PATH_BYTES`.
+    """
+    try:
+        segments = [unquote_to_bytes(segment).decode("utf-8") for segment in raw_path.split("/") if segment]
+    except UnicodeDecodeError:
+        raise invalid_resource(raw_path) from None
+    if any(bad_segment(segment) for segment in segments) or len(raw_path) > 3 * MAX_PATH_BYTES:
+        raise invalid_resource(raw_path)
+    path = "/" + "/".join(segments)
+    if len(path.encode()) > MAX_PATH_BYTES:
+        raise invalid_resource(raw_path)
+    return path
+
+
+def bad_segment(segment: str) -> bool:
+    return segment in (".", "..") or "\0" in segment or "/" in segment
+
+
+def from_input_line(line: str) -> str:
+    """The normal path of a raw line of job input; relative lines stay relative, and so resolve to nothing."""
+    return posixpath.normpath(line).replace("//", "/", 1) if line.startswith("/") else line
+
+
+def split(path: str) -> tuple[str, str]:
+    """`(directory, base name)` of a normal path: `/jill/stor/a` is `("/jill/stor", "a")`."""
+    directory, _, name = path.rpartition("/")
+    return directory or "/", name
+
+
+def owner(path: str) -> str:
+    """The first segment: whose path this is."""
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def top(path: str) -> str:
+    """The second segment (`stor`, `public`, …), or an empty string."""
+    parts = path.split("/", 3)
+    return parts[2] if len(parts) > 2 else ""
+
+
+def depth(path: str) -> int:
+    """How many segments: 1 for `/jill`, 2 for `/jill/stor`, 3 for an entry of it."""
+    return path.count("/") if path != "/" else 0
+
+
+def is_root(path: str) -> bool:
+    """True for `/login` and `/login/<top>`: directories that always exist and are never put or deleted."""
+    return depth(path) < 2 or (depth(path) == 2 and top(path) in TOP_LEVEL)
+
+
+def ancestors(path: str) -> list[str]:
+    """The directories above a path that may have to be made, outermost first, roots left out.
+
+    `/jill/stor/a/b/c` gives `["/jill/stor/a", "/jill/stor/a/b"]`.
+    """
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(4, len(parts))]
+
+
+def encode(path: str) -> str:
+    """Percent-encode a path segment by segment, as `Location` headers and clients do."""
+    return quote(path, safe="/!'()*~")
+
+
+__all__ = [
+    "LOGIN",
+    "MAX_PATH_BYTES",
+    "TOP_LEVEL",
+    "ancestors",
+    "depth",
+    "encode",
+    "from_input_line",
+    "from_request",
+    "is_root",
+    "owner",
+    "split",
+    "top",
+]
