@@ -1,0 +1,35 @@
+"""The data path: where bytes move, in C.
+
+One idea: *a byte that a task reads or writes passes through no Python.* The control
+plane decides which descriptor a program gets; the kernel and a few hundred lines of C
+do the rest. Three things follow:
+
+- Mechanisms that the agent needs while it runs (feeding a pipe, passing descriptors,
+  flushing) are C functions that release the interpreter lock, bound through one cffi
+  extension, `datapath._core`. Each has a thin typed module here: `passing`, `feed`,
+  `split`, `spool`. The Python never repeats a constant or a layout: both come from the
+  headers, which are the contract.
+- Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`)
+  meet whatever image the user chose, or none. So they are static executables made of
+  the same sources, and need nothing but a kernel.
+- Nothing here knows of jobs, tiers or the wire. What a message *means* is decided above.
+
+`include/` holds the contracts, `src/` one file a mechanism, `bin/` one file a program,
+and `build` turns them into the extension and the executables.
+
+Example: `subprocess.Popen([libexec("lackey"), "--help"])`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LIBEXEC = Path(__file__).parent / "libexec"
+
+
+def libexec(name: str) -> Path:
+    """Path of one of our static executables. Raises FileNotFoundError if the package was built without it."""
+    path = LIBEXEC / name
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: build the package first (pip install -e .)")
+    return path

@@ -34,6 +34,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* cffi begin */
 enum {
     PASS_MAX = 160 * 1024, /* bytes of a packet; a job document is at most 100000, and the default send buffer 208 KiB */
     PASS_MAX_FDS = 250     /* the kernel's SCM_MAX_FD is 253 */
@@ -123,5 +124,7 @@ int pass_send(int sock, const struct pass_header *header, const void *payload, s
  * those that came are closed).
  */
 ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t cap, int *fds, size_t *nfds);
+
+/* cffi end */
 
 #endif

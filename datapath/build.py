@@ -1,0 +1,135 @@
+"""How the C becomes an extension and executables.
+
+Every `src/*.c` is compiled once, strictly, into an object. The objects go into two
+kinds of product: the extension `datapath._core` (objects + the glue that cffi writes)
+and one static executable for each `bin/NAME.c`. A new mechanism is a new file; nothing
+here lists them.
+
+What Python may call is declared in the headers and nowhere else: the text between
+`/* cffi begin */` and `/* cffi end */` of each `include/*.h` is what cffi reads.
+
+Used by `setup.py`, and by the C tests, which compile the same files with sanitizers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+INCLUDE = ROOT / "include"
+
+STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}"]
+# One object serves the extension (hence PIC) and the executables.
+RELEASE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-fstack-protector-strong"]
+RELEASE += ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-ffunction-sections", "-fdata-sections"]
+LINK_STATIC = ["-static", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack"]
+
+EXPORTED = re.compile(r"^/\* cffi begin \*/$(.*?)^/\* cffi end \*/$", re.MULTILINE | re.DOTALL)
+COMPILERS = ("cc", "gcc", "clang")
+
+
+class BuildError(Exception):
+    """Why the C cannot be built: one sentence for the user."""
+
+
+def compiler() -> list[str]:
+    """The compiler's command: `CC`, or the first that is found. Raises BuildError."""
+    if chosen := shlex.split(os.environ.get("CC", "")):
+        if shutil.which(chosen[0]):
+            return chosen
+        raise BuildError(f"no C compiler found (CC is {chosen[0]!r}, which is no program)")
+    for name in COMPILERS:
+        if shutil.which(name):
+            return [name]
+    raise BuildError(f"no C compiler found (tried {', '.join(COMPILERS)}; install gcc or set CC)")
+
+
+def require_headers(cc: Sequence[str]) -> None:
+    """Raise BuildError where Python's headers or a static C library are missing."""
+    python_h = Path(sysconfig.get_path("include")) / "Python.h"
+    if not python_h.exists():
+        raise BuildError(f"{python_h} is missing (install the headers of this Python, such as python3-dev)")
+    found = subprocess.run([*cc, "-print-file-name=libc.a"], capture_output=True, text=True, check=False).stdout.strip()
+    if not os.path.isabs(found):
+        raise BuildError("the static C library libc.a is missing (install the C library's development files)")
+
+
+def headers() -> list[Path]:
+    return sorted(INCLUDE.glob("*.h"))
+
+
+def sources() -> list[Path]:
+    return sorted((ROOT / "src").glob("*.c"))
+
+
+def programs() -> list[Path]:
+    return sorted((ROOT / "bin").glob("*.c"))
+
+
+def declarations() -> str:
+    """What the headers export to Python, as cffi wants it."""
+    exported = [text for header in headers() for text in EXPORTED.findall(header.read_text("utf-8"))]
+    return "\n".join(["typedef int... off_t;", *exported])
+
+
+def write_glue(path: Path) -> None:
+    """Let cffi write the C of `datapath._core`; left alone if it would not change."""
+    from cffi import FFI
+
+    ffi = FFI()
+    ffi.cdef(declarations())
+    exporting = [header for header in headers() if EXPORTED.search(header.read_text("utf-8"))]
+    ffi.set_source("datapath._core", "\n".join(f'#include "{header.name}"' for header in exporting))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ffi.emit_c_code(str(path))
+
+
+def objects(cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Sequence[str] = RELEASE) -> list[Path]:
+    """Compile `files` into `directory`, skipping what is up to date. Raises BuildError."""
+
+    def one(source: Path) -> Path:
+        target = directory / f"{source.stem}.o"
+        if stale(target, [source, *headers(), Path(__file__)]):
+            make([*cc, *flags, "-c", str(source)], target)
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        return list(workers.map(one, files))
+
+
+def link(cc: Sequence[str], parts: Sequence[Path], target: Path, flags: Sequence[str] = LINK_STATIC) -> None:
+    """Link an executable, unless it is newer than its parts. Raises BuildError."""
+    if stale(target, parts):
+        make([*cc, *map(str, parts), *flags, "-lpthread"], target)
+
+
+def executables(cc: Sequence[str], core: Sequence[Path], scratch: Path, directory: Path) -> list[Path]:
+    """Build every program into `directory`; `core` is the objects of `src/`."""
+    mains = objects(cc, programs(), scratch / "bin")
+    targets = [directory / main.stem for main in mains]
+    for main, target in zip(mains, targets, strict=True):
+        link(cc, [main, *core], target)
+    return targets
+
+
+def stale(target: Path, parts: Iterable[Path]) -> bool:
+    made = target.stat().st_mtime_ns if target.exists() else 0
+    return any(part.stat().st_mtime_ns > made for part in parts)
+
+
+def make(command: Sequence[str], target: Path) -> None:
+    """Run a compiler that makes `target`; nobody ever sees the file half written. Raises BuildError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    result = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BuildError(f"{shlex.join(command)} failed:\n{result.stderr}")
+    partial.replace(target)

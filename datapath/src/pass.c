@@ -1,0 +1,103 @@
+#include "pass.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Room for the descriptors of one packet, aligned as the kernel wants it. */
+union control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int) * PASS_MAX_FDS)];
+};
+
+static void attach(struct msghdr *message, union control *control, const int *fds, size_t nfds)
+{
+    size_t size = sizeof(int) * nfds;
+
+    message->msg_control = control->bytes;
+    message->msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
+}
+
+int pass_send(int sock, const struct pass_header *header, const void *payload, size_t len, const int *fds, size_t nfds)
+{
+    struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)payload, len}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = len ? 2 : 1};
+    union control control;
+
+    if (len > PASS_MAX - sizeof *header || nfds > PASS_MAX_FDS) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    if (nfds)
+        attach(&message, &control, fds, nfds);
+    for (;;) {
+        if (sendmsg(sock, &message, MSG_NOSIGNAL) >= 0)
+            return 0;
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
+/* Move the packet's descriptors to `fds`; those without room there are closed. Returns how many came. */
+static size_t detach(struct msghdr *message, int *fds, size_t room)
+{
+    size_t came = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++, came++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (came < room)
+                fds[came] = fd;
+            else
+                close(fd);
+        }
+    }
+    return came;
+}
+
+/* Give up on a packet: nothing of it stays open. */
+static ssize_t refuse(int why, const int *fds, size_t came, size_t room)
+{
+    for (size_t i = 0; i < came && i < room; i++)
+        close(fds[i]);
+    errno = why;
+    return -1;
+}
+
+ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t cap, int *fds, size_t *nfds)
+{
+    union control control;
+    struct iovec parts[2] = {{header, sizeof *header}, {payload, cap}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    size_t room = *nfds;
+    ssize_t got;
+
+    *nfds = 0;
+    do {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        got = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        if (errno == ECONNRESET) /* it closed without reading all that we sent */
+            errno = ENOTCONN;
+        return -1;
+    }
+    size_t came = detach(&message, fds, room);
+    if (got == 0)
+        return refuse(ENOTCONN, fds, came, room);
+    if ((size_t)got < sizeof *header || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || came > room)
+        return refuse(EBADMSG, fds, came, room);
+    *nfds = came;
+    return got - (ssize_t)sizeof *header;
+}

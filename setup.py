@@ -1,0 +1,47 @@
+"""Builds the C of `datapath` as part of the package; everything else is in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent))
+from datapath import build
+
+GLUE = "build/_core.c"
+
+
+class BuildDatapath(build_ext):
+    """Objects first, then the extension around them, then the executables beside it."""
+
+    def run(self) -> None:
+        try:
+            cc = build.compiler()
+            build.require_headers(cc)
+            os.environ["CC"] = " ".join(cc)  # setuptools compiles and links the glue with the same compiler
+            scratch = Path(self.build_temp)
+            core = build.objects(cc, build.sources(), scratch / "src")
+            build.write_glue(Path(GLUE))
+            self.extensions[0].extra_objects = [str(part) for part in core]
+            self.extensions[0].depends = [str(part) for part in [*core, *build.headers()]]
+            super().run()
+            build.executables(cc, core, scratch, self.libexec())
+        except build.BuildError as why:
+            raise SystemExit(f"remora: cannot build datapath: {why}") from None
+
+    def libexec(self) -> Path:
+        root = Path() if self.inplace else Path(self.build_lib)
+        return root / "datapath" / "libexec"
+
+    def get_outputs(self) -> list[str]:
+        return [*super().get_outputs(), *(str(self.libexec() / program.stem) for program in build.programs())]
+
+
+setup(
+    ext_modules=[Extension("datapath._core", [GLUE], include_dirs=["datapath/include"])],
+    cmdclass={"build_ext": BuildDatapath},
+)
