@@ -1,0 +1,207 @@
+"""A job's specification: what `POST /:login/jobs` carries, checked.
+
+The checks are ours rather than a schema library's because their *messages* are part of
+the wire: clients and scripts match on `property "phases[0].exec": is missing and it is
+required`. Only the first problem is reported. What a user submitted is kept word for word
+(`document`) and shown again in the job's status, with `type` filled in; the values that the
+engine works with are in `phases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.model import semver
+from scheduler.model.errors import WireError, invalid_job
+from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, IMAGES, MAX_REDUCERS, MEMORY_MB
+
+PHASE_TYPES = ("storage-map", "map", "reduce")
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpec:
+    """One phase. `reducers` is 0 for a map phase."""
+
+    exec: str
+    reducers: int = 0
+    init: str | None = None
+    assets: tuple[str, ...] = ()
+    memory_mb: int = DEFAULT_MEMORY_MB
+    disk_gb: int = DEFAULT_DISK_GB
+    image: str = IMAGES[-1]
+
+    @property
+    def reduce(self) -> bool:
+        return self.reducers > 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A valid job. `document` is what the status shows: `name`, `transient`, `phases` as submitted."""
+
+    name: str
+    phases: tuple[PhaseSpec, ...]
+    transient: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_job(body: Any) -> JobSpec:
+    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem."""
+    if body is None:
+        raise invalid_job("job must not be null")
+    if not isinstance(body, dict):
+        raise invalid_job(f"job: {json_type(body)} value found, but a object is required")
+    phases = _check_phases(body)
+    for key, check in (("name", string), ("transient", boolean)):
+        if key in body:
+            check(key, body[key])
+    for key in body:
+        if key not in ("phases", "name", "transient"):
+            raise problem(key, "unsupported property")
+    document = {
+        "name": body.get("name", ""),
+        "transient": body.get("transient", False),
+        "phases": [_as_shown(phase) for phase in phases],
+    }
+    specs = tuple(_phase_spec(phase) for phase in phases)
+    return JobSpec(document["name"], specs, document["transient"], document)
+
+
+def problem(path: str, text: str) -> WireError:
+    return invalid_job(f'property "{path}": {text}')
+
+
+def json_type(value: Any) -> str:
+    """The name of a JSON value's type as the messages spell it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _typed(wanted: str) -> Callable[[str, Any], None]:
+    def check(path: str, value: Any) -> None:
+        if json_type(value) != wanted:
+            raise problem(path, f"{json_type(value)} value found, but a {wanted} is required")
+
+    return check
+
+
+string = _typed("string")
+boolean = _typed("boolean")
+array = _typed("array")
+mapping = _typed("object")
+
+
+def _check_phases(body: dict[str, Any]) -> list[dict[str, Any]]:
+    if "phases" not in body:
+        raise problem("phases", "is missing and it is required")
+    phases = body["phases"]
+    array("phases", phases)
+    if not phases:
+        raise problem("phases", "there must be a minimum of 1 in the array")
+    for index, phase in enumerate(phases):
+        _check_phase(f"phases[{index}]", phase)
+    return list(phases)
+
+
+def _check_phase(path: str, phase: Any) -> None:
+    if phase is None:
+        raise problem(path, "must not be null")
+    mapping(path, phase)
+    if "exec" not in phase:
+        raise problem(f"{path}.exec", "is missing and it is required")
+    for key, value in phase.items():
+        check = PHASE_CHECKS.get(key)
+        if check is None:
+            raise problem(f"{path}.{key}", "unsupported property")
+        check(f"{path}.{key}", value)
+
+
+def _exec(path: str, value: Any) -> None:
+    script(path, value)
+    if not value:
+        raise problem(path, "must be at least 1 characters long")
+
+
+def script(path: str, value: Any) -> None:
+    """A script becomes an argument of a process, which cannot hold a NUL."""
+    string(path, value)
+    if "\0" in value:
+        raise problem(path, "must not contain a NUL character")
+
+
+def _strings(path: str, value: Any) -> None:
+    array(path, value)
+    for index, item in enumerate(value):
+        string(f"{path}[{index}]", item)
+
+
+def _count(path: str, value: Any) -> None:
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        raise problem(path, f"{json_type(value)} value found, but a integer is required")
+    if value > MAX_REDUCERS:
+        raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
+    if value < 1:
+        raise problem(path, "must have a minimum value of 1")
+
+
+def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
+    def check(path: str, value: Any) -> None:
+        if isinstance(value, bool | list | dict) or value not in values:
+            raise problem(path, f"does not have a value in the enumeration {', '.join(map(str, values))}")
+
+    return check
+
+
+def _image(path: str, value: Any) -> None:
+    string(path, value)
+    try:
+        image = semver.newest(IMAGES, value)
+    except ValueError:
+        raise problem(path, f'invalid semver range: "{value}"') from None
+    if image is None:
+        raise problem(path, f'unsupported version: "{value}"')
+
+
+PHASE_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "type": _one_of(PHASE_TYPES),
+    "exec": _exec,
+    "init": script,
+    "assets": _strings,
+    "count": _count,
+    "memory": _one_of(MEMORY_MB),
+    "disk": _one_of(DISK_GB),
+    "image": _image,
+    "uarg": mapping,
+}
+
+
+def _as_shown(phase: dict[str, Any]) -> dict[str, Any]:
+    """The phase as submitted, with `type` present; `storage-map` is an old word for map."""
+    return phase | {"type": "reduce" if phase.get("type") == "reduce" else "map"}
+
+
+def _phase_spec(phase: dict[str, Any]) -> PhaseSpec:
+    return PhaseSpec(
+        exec=phase["exec"],
+        reducers=int(phase.get("count", 1)) if phase.get("type") == "reduce" else 0,
+        init=phase.get("init") or None,
+        assets=tuple(phase.get("assets", ())),
+        memory_mb=int(phase.get("memory", DEFAULT_MEMORY_MB)),
+        disk_gb=int(phase.get("disk", DEFAULT_DISK_GB)),
+        image=semver.newest(IMAGES, phase.get("image", "*")) or IMAGES[-1],
+    )

@@ -1,0 +1,19 @@
+"""The tiers that instances come in, and the other fixed numbers of a phase.
+
+A phase asks for one memory tier and one disk tier; they cap its instances and say what
+a node must have free to make one. Source: the Manta jobs API.
+"""
+
+MEMORY_MB = (128, 256, 512, 1024, 2048, 4096, 8192)
+DISK_GB = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+DEFAULT_MEMORY_MB = 1024
+DEFAULT_DISK_GB = 8
+
+# Reducers of one phase, and so the exclusive upper bound of a reducer's number.
+MAX_REDUCERS = 128
+
+# The published versions of the compute image, oldest first; jobs name ranges of them.
+IMAGES = ("13.1.0", "13.3.4", "13.3.5", "13.3.6", "16.1.0")
+
+# Bytes of a job document.
+MAX_JOB_BYTES = 100_000
