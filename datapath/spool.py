@@ -1,0 +1,40 @@
+"""What is written, onto the disk: pouring a descriptor into a file, and flushing.
+
+The in-instance tools spool in C by themselves. Python needs the same two mechanisms at
+their edges: `move` where the agent takes over a stream, and `syncfs`, which makes every
+blob of a directory durable at once. Both release the interpreter lock for their length.
+"""
+
+from __future__ import annotations
+
+import os
+
+from datapath._core import ffi, lib
+
+
+def syncfs(fd: int) -> None:
+    """Flush the whole file system that `fd` lives on. Raises OSError (EIO, ENOSPC, EDQUOT: something was lost)."""
+    if lib.spool_syncfs(fd) < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+
+
+def move(src: int, dst: int) -> int:
+    """Pour `src` into `dst` until `src` ends; returns the bytes moved.
+
+    Raises OSError: ENOSPC (disk full), EDQUOT or EFBIG (quota, size limit), or what else it met.
+    """
+    moved = ffi.new("uint64_t *")
+    return _poured(lib.spool_move(src, dst, moved), moved[0])
+
+
+def tee(src: int, dst: int, out: int) -> int:
+    """The same, with a copy to `out`; a reader of `out` that stops early loses its copy only."""
+    moved = ffi.new("uint64_t *")
+    return _poured(lib.spool_tee(src, dst, out, moved), moved[0])
+
+
+def _poured(result: int, moved: int) -> int:
+    error = ffi.errno
+    if result != lib.SPOOL_DONE:
+        raise OSError(error, os.strerror(error))
+    return moved
