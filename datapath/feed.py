@@ -1,0 +1,263 @@
+"""How one reducer gets its input.
+
+A reducer reads its standard input as if it were one file. In truth it is many blobs,
+which are committed upstream at different times, partly on other nodes. What joins them
+is a *feed*: a queue of sources, a position, and the writing end of a pipe. There is one
+feed for each running reducer attempt, and the agent owns it. The agent appends sources
+as it learns of them; the feed moves bytes from the first source into the pipe until that
+source has given all its bytes, and goes on with the next.
+
+From "reducers are slower than the page cache" follows that the pipe is nearly always
+full and the feed nearly always waits. So waiting must cost nothing: the feed is a thread
+inside one C call, without the interpreter lock, that only the reader's progress wakes.
+
+From "bytes in the pipe cannot be taken back" follows that a source which fails in the
+middle must not be started over. The feed knows how many of its bytes went in, asks for
+another copy, and continues at that byte. When there is no other copy the attempt is lost
+(and runs again elsewhere); the job is not.
+
+From "a program may stop reading when it has seen enough" follows that a closed pipe is
+an answer, not an error: the feed drops what is left and says that the reader stopped.
+
+From "a job may have a million inputs" follows that the queue is bounded: `room` says how
+many more sources it takes, and an event tells when there is room again. Opening a small
+blob costs more than moving it, so sources are opened and fed a batch at a time.
+
+Example: `head -c 4` reads from sources a (3 bytes), b (0 bytes) and c (1 MB, on node 7).
+The feed sends 3 bytes, never opens b, sends 600 KB of c, when node 7 dies. It opens the
+copy on node 9 at byte 600,000, and finds the pipe closed: `ReaderStopped`, and it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeAlias, TypeVar
+
+from datapath._core import ffi, lib
+
+PIPE_BYTES = 1024 * 1024
+ROOM = 1024  # sources that wait in the queue
+BATCH = 32  # sources that are open at once, unless their first ones fill the pipe already
+COPIES = 3  # copies of one source that may fail one after another without giving a byte
+
+S = TypeVar("S")
+
+
+class Result(IntEnum):
+    """How a move into the pipe ended."""
+
+    DONE = lib.FEED_DONE  # all that was wanted is in the pipe
+    EOF = lib.FEED_EOF  # a source ended before its size
+    CLOSED = lib.FEED_CLOSED  # the reader closed its end
+    STOPPED = lib.FEED_STOPPED  # the feed was closed
+    ERROR = lib.FEED_ERROR  # a source could not be read
+
+
+def pipe(size: int = PIPE_BYTES) -> tuple[int, int]:
+    """`(reading end, writing end)` of a pipe of `size` bytes, or of fewer where the kernel does not allow that.
+
+    The writing end does not block: it is for a feed. Raises OSError (EMFILE).
+    """
+    fds = ffi.new("int[2]")
+    if lib.feed_pipe(fds, size) < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return fds[0], fds[1]
+
+
+def splice(src: int, pipe_wr: int, offset: int, want: int) -> tuple[Result, int]:
+    """Move up to `want` bytes of `src` from `offset` into the pipe; returns how that ended and the bytes moved.
+
+    Raises OSError when the source cannot be read.
+    """
+    position = ffi.new("off_t *", offset)
+    result = Result(lib.feed_splice(src, pipe_wr, position, want, -1))
+    if result is Result.ERROR:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return result, position[0] - offset
+
+
+@dataclass(frozen=True, slots=True)
+class RoomAgain:
+    """The queue was full, and half of it is free again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """After `end`: every source went in whole. The last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderStopped:
+    """The reader closed its end; the other sources are dropped. The last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost(Generic[S]):
+    """No copy of `source` gives its bytes from `offset` on, so this attempt cannot succeed. The last event."""
+
+    source: S
+    offset: int
+    error: Exception
+
+
+Event: TypeAlias = RoomAgain | Finished | ReaderStopped | SourceLost[S]
+
+
+class Feed(Generic[S]):
+    """One reducer's input: a queue of sources, poured one after another into a pipe that the feed owns.
+
+    `open_source(source, offset)` gives a descriptor, which the feed closes: of a file, or of a stream
+    that begins at `offset`. When a copy fails it is called again for the same source, and should give
+    another copy; an exception means that there is none. `on_event` gets `RoomAgain` any number of times
+    and then one of the last events, unless `close` came first. Both run in the feed's thread.
+
+    A last event is told *before* the pipe is closed. So nobody sees a reducer end, happy with half of its
+    input, before knowing that it was half.
+    """
+
+    def __init__(
+        self,
+        pipe_wr: int,
+        open_source: Callable[[S, int], int],
+        on_event: Callable[[Event[S]], None],
+        room: int = ROOM,
+    ) -> None:
+        self._pipe_wr = pipe_wr
+        self._open_source = open_source
+        self._on_event = on_event
+        self._capacity = room
+        self._queue: deque[tuple[S, int]] = deque()
+        self._change = threading.Condition()
+        self._ended = False  # `end` was called
+        self._over = False  # the thread has closed the descriptors, or is about to
+        self._was_full = False
+        self._moved = 0
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread.start()
+
+    @property
+    def room(self) -> int:
+        """How many more sources `append` takes now."""
+        return max(0, self._capacity - len(self._queue))
+
+    @property
+    def moved(self) -> int:
+        """Bytes that went into the pipe so far; exact after the last event."""
+        return self._moved
+
+    def append(self, source: S, size: int) -> None:
+        """Queue a source of `size` bytes. Raises BufferError if there is no room, ValueError after `end`.
+
+        An empty source is never opened. After a last event or `close`, appending does nothing.
+        """
+        with self._change:
+            if self._ended:
+                raise ValueError("a source was appended to a feed that was told that its input has ended")
+            if self._over or size == 0:
+                return
+            if self.room == 0:
+                raise BufferError(f"the feed is full: {self._capacity} sources wait already")
+            self._queue.append((source, size))
+            self._was_full = self._was_full or self.room == 0
+            self._change.notify()
+
+    def end(self) -> None:
+        """No source will follow: close the pipe when the queue is empty. Calling it again changes nothing."""
+        with self._change:
+            self._ended = True
+            self._change.notify()
+
+    def close(self) -> None:
+        """Stop now, in the middle of whatever it is, and close the pipe. No event follows one that has begun."""
+        with self._change:
+            if not self._over:
+                self._over = True
+                os.eventfd_write(self._stop, 1)
+            self._change.notify()
+
+    def join(self) -> None:
+        """Wait until the thread has ended and the pipe is closed."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        last: Event[S] | None = None
+        while last is None and (batch := self._take()):
+            last = self._pour(batch)
+        with self._change:
+            closed, self._over = self._over, True
+            self._queue.clear()
+            os.close(self._stop)
+        try:
+            if not closed:
+                self._on_event(last or Finished())
+        finally:
+            os.close(self._pipe_wr)
+
+    def _take(self) -> list[tuple[S, int]]:
+        """The next sources, when there are some; nothing when there will be none."""
+        with self._change:
+            self._change.wait_for(lambda: self._queue or self._ended or self._over)
+            if self._over:
+                return []
+            batch = self._next_batch()
+            roomy = self._was_full and self.room * 2 >= self._capacity
+            self._was_full = self._was_full and not roomy
+        if roomy:
+            self._on_event(RoomAgain())
+        return batch
+
+    def _next_batch(self) -> list[tuple[S, int]]:
+        batch: list[tuple[S, int]] = []
+        size = 0
+        while self._queue and len(batch) < BATCH and size < PIPE_BYTES:
+            batch.append(self._queue.popleft())
+            size += batch[-1][1]
+        return batch
+
+    def _pour(self, batch: list[tuple[S, int]]) -> Event[S] | None:
+        """Feed a whole batch; returns the event that ends the feed, if one does."""
+        index, offset, idle = 0, 0, 0
+        while index < len(batch):
+            source = batch[index][0]
+            try:
+                fds = self._open(batch[index:], offset)
+            except Exception as why:
+                return SourceLost(source, offset, why)
+            sizes = [size for _, size in batch[index : index + len(fds)]]
+            result, fed, reached, error = self._call(fds, sizes, offset)
+            self._moved += sum(sizes[:fed]) + reached - offset
+            if result is Result.CLOSED or result is Result.STOPPED:
+                return ReaderStopped()  # after STOPPED nobody is told
+            idle = idle + 1 if (fed, reached) == (0, offset) else 0
+            index, offset = index + fed, reached
+            if idle == COPIES:
+                return SourceLost(batch[index][0], offset, error)
+        return None
+
+    def _open(self, batch: list[tuple[S, int]], offset: int) -> list[int]:
+        """Open the sources of a batch as far as they open. Raises what the first one raises."""
+        fds = [self._open_source(batch[0][0], offset)]
+        with contextlib.suppress(Exception):  # its turn to be the first will come, and then the reason is told
+            for source, _ in batch[1:]:
+                fds.append(self._open_source(source, 0))
+        return fds
+
+    def _call(self, fds: list[int], sizes: list[int], offset: int) -> tuple[Result, int, int, OSError]:
+        """One call into C, which ends with `fds` closed: `(result, sources fed, offset in the next one, why)`."""
+        index, position = ffi.new("size_t *"), ffi.new("off_t *", offset)
+        try:
+            code = lib.feed_many(fds, sizes, len(fds), self._pipe_wr, self._stop, index, position)
+            error = ffi.errno if code == lib.FEED_ERROR else 0
+        finally:
+            for fd in fds:
+                os.close(fd)
+        why = OSError(error, os.strerror(error)) if error else OSError(errno.ENODATA, "the source ended too early")
+        return Result(code), index[0], position[0], why
