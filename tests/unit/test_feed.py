@@ -161,7 +161,12 @@ def test_only_the_promised_size_of_a_source_is_fed(bench: Bench) -> None:
 def test_a_stream_from_another_node_is_fed_like_a_file(bench: Bench) -> None:
     ours, theirs = socket.socketpair()
     data = os.urandom(300_000)
-    sender = threading.Thread(target=lambda: (theirs.sendall(data), theirs.close()))
+
+    def send() -> None:
+        theirs.sendall(data)
+        theirs.close()
+
+    sender = threading.Thread(target=send)
     sender.start()
     reader, running = Reading(bench.reading_end), bench.start(lambda _source, _offset: os.dup(ours.fileno()))
     running.append("stream", 5)

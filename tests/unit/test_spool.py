@@ -122,7 +122,12 @@ def test_tee_gives_everything_to_both(target: int, tmp_path: Path, through: str)
     else:
         reading, writing = os.pipe()
         got: list[bytes] = []
-        reader = threading.Thread(target=lambda: got.append(open(reading, "rb").read()))
+
+        def read() -> None:
+            with open(reading, "rb") as end:
+                got.append(end.read())
+
+        reader = threading.Thread(target=read)
         reader.start()
         assert spool.tee(source, target, writing) == len(DATA)
         os.close(writing)
