@@ -125,6 +125,18 @@ int pass_send(int sock, const struct pass_header *header, const void *payload, s
  */
 ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t cap, int *fds, size_t *nfds);
 
+/*
+ * pass_parse_open - check the payload of an OPEN that a task sent.
+ *
+ * Returns NULL and points `name` and `headers` (not NUL-terminated, of the lengths in
+ * `*open`) into `payload`; or returns one sentence saying what is wrong with it. Checked:
+ * lengths that fill the payload exactly, known kind and flags, `reducer` not below -1,
+ * `count` from 1 to PASS_MAX_FDS for a split, no NUL in name or headers. What the name
+ * and the headers mean is for the receiver to check.
+ */
+const char *pass_parse_open(const void *payload, size_t len, struct pass_open *open, const char **name,
+                            const char **headers);
+
 /* cffi end */
 
 #endif

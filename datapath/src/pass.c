@@ -101,3 +101,36 @@ ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t ca
     *nfds = came;
     return got - (ssize_t)sizeof *header;
 }
+
+static const char *open_is_wrong(const struct pass_open *open, size_t rest)
+{
+    if ((uint64_t)open->name_len + open->headers_len != rest)
+        return "lengths of name and headers do not fill the request";
+    if (open->kind < PASS_PIPE || open->kind > PASS_SPLIT)
+        return "unknown kind of output";
+    if (open->flags & ~(uint32_t)PASS_PARENTS)
+        return "unknown flags";
+    if (open->reducer < -1)
+        return "negative reducer";
+    if (open->kind == PASS_SPLIT && (open->count < 1 || open->count > PASS_MAX_FDS))
+        return "number of reducers is out of range";
+    return NULL;
+}
+
+const char *pass_parse_open(const void *payload, size_t len, struct pass_open *open, const char **name,
+                            const char **headers)
+{
+    const char *text = (const char *)payload + sizeof *open;
+
+    if (len < sizeof *open)
+        return "request is too short";
+    memcpy(open, payload, sizeof *open);
+    const char *wrong = open_is_wrong(open, len - sizeof *open);
+    if (wrong)
+        return wrong;
+    if (memchr(text, '\0', len - sizeof *open))
+        return "name or headers hold a NUL byte";
+    *name = text;
+    *headers = text + open->name_len;
+    return NULL;
+}

@@ -1,0 +1,294 @@
+"""Messages with descriptors, as Python sees them.
+
+`include/pass.h` is the contract: who sends which packet to whom. This module adds no
+protocol of its own; it turns packets into values and refuses, with a sentence, what a
+hostile sender made of them. Constants and layouts are read from the C.
+
+A `Channel` is one end of a socket. It is made for an event loop: `add_reader(channel,
+...)` and then `receive()` until it raises BlockingIOError. Who receives descriptors owns
+them, also when the message turns out to be nonsense: close `message.fds`.
+
+Example, the agent's side of an instance:
+
+    channel, theirs = pair()
+    process = subprocess.Popen([libexec("lackey"), f"--socket={theirs}", ...], pass_fds=[theirs])
+    os.close(theirs)
+    channel.send(Kind.SCRIPT, flags=Slot.EXEC, payload=b"wc")
+    channel.send(Kind.RUN, task=1, payload=encode_environment({"A": "b"}), fds=(stdin, stdout, stderr))
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from pathlib import Path
+from typing import NamedTuple
+
+from datapath._core import ffi, lib
+
+MAX_BYTES: int = lib.PASS_MAX
+MAX_FDS: int = lib.PASS_MAX_FDS
+# Room for what comes *to* an agent: an OPEN with a name and headers of a few KiB each.
+CAPACITY = 32 * 1024
+BACKLOG = 128
+
+
+class Kind(IntEnum):
+    """Types of packets (`enum pass_type`)."""
+
+    SCRIPT = lib.PASS_SCRIPT
+    ENV = lib.PASS_ENV
+    RUN = lib.PASS_RUN
+    STOP = lib.PASS_STOP
+    READY = lib.PASS_READY
+    DONE = lib.PASS_DONE
+    OPEN = lib.PASS_OPEN
+    COMMIT = lib.PASS_COMMIT
+    GRANT = lib.PASS_GRANT
+    OK = lib.PASS_OK
+    REFUSED = lib.PASS_REFUSED
+
+
+class Slot(IntEnum):
+    """Which script: the `flags` of SCRIPT and RUN."""
+
+    EXEC = lib.PASS_SLOT_EXEC
+    INIT = lib.PASS_SLOT_INIT
+
+
+class DoneFlag(IntFlag):
+    CORE = lib.PASS_CORE
+    STOPPED = lib.PASS_STOPPED
+    SETUP = lib.PASS_SETUP
+
+
+class OpenKind(IntEnum):
+    PIPE = lib.PASS_PIPE
+    TEE = lib.PASS_TEE
+    REFERENCE = lib.PASS_REFERENCE
+    SPLIT = lib.PASS_SPLIT
+
+
+class OpenFlag(IntFlag):
+    PARENTS = lib.PASS_PARENTS
+
+
+class Message(NamedTuple):
+    """One packet. `kind` is a plain number: compare it with `Kind`. Its `fds` are the receiver's to close."""
+
+    kind: int
+    task: int
+    flags: int
+    payload: bytes
+    fds: tuple[int, ...]
+
+
+class Ready(NamedTuple):
+    """An instance stands. `pid` is the lackey's, as this process sees it; `why` says what the kernel refused."""
+
+    namespaces: bool
+    pid: int
+    why: str
+
+
+class Done(NamedTuple):
+    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP; times in ns and µs, RSS in KiB.
+
+    `core` is relative to the work directory, and what lies there was made by the task: open it with `open_beneath`.
+    """
+
+    status: int
+    flags: DoneFlag
+    started_ns: int
+    ended_ns: int
+    user_us: int
+    sys_us: int
+    max_rss_kb: int
+    core: str
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What a tool asks for. `reducer` is None if it was not given; `headers` is the raw text, checked for NUL only."""
+
+    kind: OpenKind
+    flags: OpenFlag
+    reducer: int | None
+    count: int
+    name: str
+    headers: str
+
+
+class Channel:
+    """One end of a packet socket, which it owns. `capacity` is the largest payload that may be received."""
+
+    __slots__ = ("_buffer", "_capacity", "_fd", "_fds", "_header", "_nfds", "_sent")
+
+    def __init__(self, fd: int, capacity: int = CAPACITY) -> None:
+        self._fd = fd
+        self._capacity = capacity
+        self._header = ffi.new("struct pass_header *")
+        self._sent = ffi.new("struct pass_header *")
+        self._buffer = ffi.new("char[]", capacity)
+        self._fds = ffi.new("int[]", MAX_FDS)
+        self._nfds = ffi.new("size_t *")
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def send(self, kind: int, task: int = 0, flags: int = 0, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
+        """Send one packet; `fds` are duplicated.
+
+        Raises BlockingIOError (would block: send it again later), BrokenPipeError or ConnectionResetError (the other
+        end is gone), OSError EMSGSIZE (too large).
+        """
+        header = self._sent
+        header.type, header.flags, header.task = kind, flags, task
+        if lib.pass_send(self._fd, header, payload, len(payload), fds, len(fds)) < 0:
+            raise os_error()
+
+    def receive(self) -> Message | None:
+        """The next packet, or None once the other end has closed.
+
+        Raises BlockingIOError (nothing there), or ValueError for a packet that breaks the rules: close the channel.
+        """
+        self._nfds[0] = MAX_FDS
+        got = lib.pass_recv(self._fd, self._header, self._buffer, self._capacity, self._fds, self._nfds)
+        if got < 0:
+            if ffi.errno == errno.ENOTCONN:
+                return None
+            if ffi.errno == errno.EBADMSG:
+                raise ValueError("packet is too short, too long, or has too many descriptors")
+            raise os_error()
+        header = self._header
+        fds = tuple(self._fds[0 : self._nfds[0]]) if self._nfds[0] else ()
+        return Message(header.type, header.task, header.flags, ffi.buffer(self._buffer, got)[:], fds)
+
+    def close(self) -> None:
+        """Idempotent. The lackey at the other end kills all that it runs, and ends."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def pair() -> tuple[Channel, int]:
+    """A channel (non-blocking) and a descriptor of its other end (blocking), which goes to a child."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return Channel(ours.detach()), theirs.detach()
+
+
+def listen(path: Path) -> socket.socket:
+    """Listen at a unix socket (non-blocking) that any user who can reach `path` may connect to.
+
+    The path may be longer than an address can hold: it is named relative to its directory.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+        path.chmod(0o666)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.close(directory)
+    listener.setblocking(False)
+    return listener
+
+
+def accept(listener: socket.socket) -> Channel:
+    """The next connection, non-blocking. Raises BlockingIOError if there is none."""
+    connection, _ = listener.accept()
+    connection.setblocking(False)
+    return Channel(connection.detach())
+
+
+def encode_environment(variables: Mapping[str, str]) -> bytes:
+    """The payload of ENV and RUN. Raises ValueError for what no environment can hold."""
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"environment variable {name!r} has no name, a '=' in it, or a NUL byte")
+    return "".join(f"{name}={value}\0" for name, value in variables.items()).encode("utf-8", "surrogateescape")
+
+
+def decode_environment(payload: bytes) -> dict[str, str]:
+    """The reverse. Raises ValueError for a payload of another shape."""
+    if not payload:
+        return {}
+    if not payload.endswith(b"\0"):
+        raise ValueError("environment does not end in a NUL byte")
+    pairs = [entry.partition(b"=") for entry in payload[:-1].split(b"\0")]
+    if any(not name or not sign for name, sign, _ in pairs):
+        raise ValueError("environment has an entry without a name and '='")
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def decode_ready(payload: bytes) -> Ready:
+    """Raises ValueError for a payload of the wrong size."""
+    ready = overlay("struct pass_ready", payload)
+    return Ready(bool(ready.namespaces), ready.pid, text(ready.why))
+
+
+def decode_done(payload: bytes) -> Done:
+    """Raises ValueError for a payload of the wrong size."""
+    done = overlay("struct pass_done", payload)
+    return Done(
+        done.status,
+        DoneFlag(done.flags),
+        done.started_ns,
+        done.ended_ns,
+        done.user_us,
+        done.sys_us,
+        done.max_rss_kb,
+        text(done.core),
+        text(done.program),
+    )
+
+
+def encode_open(request: Open) -> bytes:
+    """The payload of OPEN, as our tools send it."""
+    name, headers = request.name.encode(), request.headers.encode()
+    reducer = -1 if request.reducer is None else request.reducer
+    fields = (request.kind, request.flags, reducer, request.count, len(name), len(headers))
+    return bytes(ffi.buffer(ffi.new("struct pass_open *", fields))) + name + headers
+
+
+def decode_open(payload: bytes) -> Open:
+    """What a task asked for. Raises ValueError with the sentence that says what is wrong with it."""
+    request, name, headers = ffi.new("struct pass_open *"), ffi.new("char **"), ffi.new("char **")
+    data = ffi.from_buffer(payload)
+    if wrong := lib.pass_parse_open(data, len(payload), request, name, headers):
+        raise ValueError(ffi.string(wrong).decode())
+    try:
+        return Open(
+            OpenKind(request.kind),
+            OpenFlag(request.flags),
+            None if request.reducer < 0 else request.reducer,
+            request.count,
+            ffi.buffer(name[0], request.name_len)[:].decode(),
+            ffi.buffer(headers[0], request.headers_len)[:].decode(),
+        )
+    except UnicodeDecodeError:
+        raise ValueError("name or headers are not UTF-8") from None
+
+
+def overlay(structure: str, payload: bytes):  # type: ignore[no-untyped-def]  # cffi's types are made at run time
+    if len(payload) != ffi.sizeof(structure):
+        raise ValueError(f"payload of {len(payload)} bytes cannot be a {structure}")
+    return ffi.from_buffer(f"{structure} *", payload)
+
+
+def text(field: object) -> str:
+    raw: bytes = ffi.string(field)
+    return os.fsdecode(raw)
+
+
+def os_error() -> OSError:
+    return OSError(ffi.errno, os.strerror(ffi.errno))
