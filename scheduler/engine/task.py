@@ -133,6 +133,12 @@ def _report(task: Task, event: Event) -> Step:
     return Step(replace(task, state=TaskState.FAILED), frozenset({Effect.SAVE}), _error(event))
 
 
+def _late(task: Task, event: Event) -> Step:
+    """The same report again names blobs that are outputs by now, so nothing of it may be thrown away."""
+    assert isinstance(event, Reported)
+    return Step(task) if event.attempt == task.attempt else _discard(task, event)
+
+
 def _error(event: Reported) -> tuple[str, str]:
     return event.code or JobErrorCode.INTERNAL, event.message or "internal error"
 
@@ -175,9 +181,8 @@ TRANSITIONS: Mapping[tuple[TaskState, type[Event]], Handler] = {
     (TaskState.LEASED, Reported): _report,
     (TaskState.LEASED, Lost): _lost,
     (TaskState.LEASED, Cancelled): _cancel_running,
-    **{
-        (state, event): _discard if event is Reported else _unchanged
-        for state in FINAL
-        for event in (InputArrived, Leased, Reported, Lost, Cancelled)
-    },
+    (TaskState.COMMITTED, Reported): _late,
+    (TaskState.FAILED, Reported): _late,
+    (TaskState.CANCELLED, Reported): _discard,
+    **{(state, event): _unchanged for state in FINAL for event in (InputArrived, Leased, Lost, Cancelled)},
 }

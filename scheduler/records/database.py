@@ -30,11 +30,11 @@ class Connection:
         self.raw = raw
         self._statements = queries.load()
 
-    def run(self, name: str, **parameters: Any) -> int:
+    def run(self, name: str, /, **parameters: Any) -> int:
         """Execute a statement; the number of rows that it changed."""
         return self.raw.execute(self._statements[name], parameters).rowcount
 
-    def insert(self, name: str, **parameters: Any) -> int:
+    def insert(self, name: str, /, **parameters: Any) -> int:
         """Execute an insert; the row id of the new row."""
         row_id = self.raw.execute(self._statements[name], parameters).lastrowid
         assert row_id is not None
@@ -44,17 +44,27 @@ class Connection:
         """Execute a statement once for each of `rows`; the number of rows changed in all."""
         return self.raw.executemany(self._statements[name], rows).rowcount
 
-    def one(self, name: str, **parameters: Any) -> Row | None:
+    def one(self, name: str, /, **parameters: Any) -> Row | None:
         """The first row of a query, or None."""
         row: Row | None = self.raw.execute(self._statements[name], parameters).fetchone()
         return row
 
-    def all(self, name: str, **parameters: Any) -> list[Row]:
+    def all(self, name: str, /, **parameters: Any) -> list[Row]:
         """All rows of a query: only for queries that end in a LIMIT or are small by nature."""
         return self.raw.execute(self._statements[name], parameters).fetchall()
 
 
 Work = Callable[[Connection], T]
+
+
+def select(statement: str, /, **parameters: Any) -> Work[list[Row]]:
+    """The work of running one query, for `Database.read`."""
+    return lambda c: c.all(statement, **parameters)
+
+
+def execute(statement: str, /, **parameters: Any) -> Work[int]:
+    """The work of executing one statement, for `Database.write`."""
+    return lambda c: c.run(statement, **parameters)
 
 
 class Database:
@@ -85,6 +95,10 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that sees the last commit and can change nothing."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def read_now(self, work: Work[T]) -> T:
+        """As `read`, for a thread that may block: the connection belongs to the calling thread."""
+        return self._read(work)
 
     def close(self) -> None:
         self._inbox.put(None)

@@ -91,9 +91,10 @@ CREATE TABLE tasks (
     usage     TEXT                      -- JSON of what the attempt that counts took
 );
 CREATE INDEX tasks_ready ON tasks (pool, id) WHERE state = 'ready';
-CREATE INDEX tasks_leased ON tasks (agent) WHERE state = 'leased';
+CREATE INDEX tasks_leased ON tasks (pool, agent) WHERE state = 'leased';
 CREATE INDEX tasks_reducer ON tasks (pool, reducer) WHERE reducer IS NOT NULL;
-CREATE INDEX tasks_open ON tasks (pool) WHERE state IN ('waiting', 'ready', 'leased');
+CREATE INDEX tasks_own ON tasks (pool) WHERE own = 1;
+CREATE INDEX tasks_pool ON tasks (pool);
 
 CREATE TABLE task_inputs (
     task    INTEGER NOT NULL,

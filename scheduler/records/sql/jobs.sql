@@ -1,0 +1,111 @@
+-- insert_job: a new job, accepted at once.
+INSERT INTO jobs (uuid, owner, name, document, state, created, last_input)
+VALUES (:uuid, :owner, :name, :document, 'running', :now, :now)
+
+-- insert_phase: one phase of a job; its id is the pool.
+INSERT INTO phases (job, number, reducers, issued) VALUES (:job, :number, :reducers, :reducers)
+
+-- job_by_uuid: everything about one job.
+SELECT * FROM jobs WHERE uuid = :uuid
+
+-- job_by_id: everything about one job.
+SELECT * FROM jobs WHERE id = :job
+
+-- phases_of_job: its phases in order.
+SELECT * FROM phases WHERE job = :job ORDER BY number
+
+-- job_totals: tasks of all phases together.
+SELECT coalesce(sum(issued), 0) AS tasks, coalesce(sum(finished), 0) AS tasks_done FROM phases WHERE job = :job
+
+-- live_jobs: jobs that a starting supervisor must take up: running, or done and not archived.
+SELECT * FROM jobs WHERE archive_done IS NULL ORDER BY id
+
+-- insert_input: one line of job input.
+INSERT INTO inputs (job, seq, name) VALUES (:job, :seq, :name)
+
+-- count_inputs: inputs were added.
+UPDATE jobs SET inputs = inputs + :added, last_input = :now WHERE id = :job
+
+-- end_input: no input will follow.
+UPDATE jobs SET input_done = 1 WHERE id = :job
+
+-- end_idle_inputs: end the input of jobs that got none for too long.
+UPDATE jobs SET input_done = 1 WHERE state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
+
+-- inputs_page: the next inputs to dispatch.
+SELECT seq, name FROM inputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
+
+-- count_dispatched: inputs were dispatched.
+UPDATE jobs SET dispatched = dispatched + :count WHERE id = :job
+
+-- count_issued: tasks were made.
+UPDATE phases SET issued = issued + :count WHERE id = :pool
+
+-- count_finished: tasks were finished.
+UPDATE phases SET finished = finished + :count WHERE id = :pool
+
+-- count_results: errors, outputs and retries happened; :outputs and :errors are also the last seq given out.
+UPDATE jobs SET errors = errors + :errors, outputs = outputs + :outputs, retries = retries + :retries WHERE id = :job
+
+-- insert_output: one output of the job.
+INSERT INTO outputs (job, seq, name) VALUES (:job, :seq, :name)
+
+-- insert_error: one error of the job.
+INSERT INTO errors (job, seq, record, origin) VALUES (:job, :seq, :record, :origin)
+
+-- end_phase_input: the reducers of a phase will get no more.
+UPDATE phases SET input_ended = 1 WHERE id = :pool
+
+-- finish_job: the job is done.
+UPDATE jobs SET state = 'done', done = :now WHERE id = :job AND state <> 'done'
+
+-- cancel_job: the user wants no more of it.
+UPDATE jobs SET cancelled = 1, input_done = 1 WHERE id = :job
+
+-- cancel_phase: every task of the phase is over.
+UPDATE phases SET finished = issued, input_ended = 1 WHERE job = :job
+
+-- list_inputs: lines of job input after a seq.
+SELECT seq, name FROM inputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
+
+-- list_outputs: outputs after a seq.
+SELECT seq, name FROM outputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
+
+-- list_errors: error records after a seq.
+SELECT seq, record AS name FROM errors WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
+
+-- list_failures: job inputs that errors came from, after a seq.
+SELECT seq, origin AS name FROM errors
+WHERE job = :job AND seq > :after AND origin IS NOT NULL ORDER BY seq LIMIT :limit
+
+-- latest_failures: the seq before the :limit latest failures, or nothing if there are fewer.
+SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET :limit
+
+-- jobs_of_owner: live list, in order of creation.
+SELECT uuid, created FROM jobs
+WHERE owner = :owner AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
+ORDER BY id LIMIT :limit
+
+-- archive_started: the archive is being written.
+UPDATE jobs SET archive_started = :now WHERE id = :job
+
+-- archive_finished: the archive is complete.
+UPDATE jobs SET archive_done = :now WHERE id = :job
+
+-- expired_jobs: jobs archived so long ago that their records go.
+SELECT id FROM jobs WHERE archive_done < :before LIMIT :limit
+
+-- purge_rows_of_inputs: a page of a job's inputs goes.
+DELETE FROM inputs WHERE job = :job AND seq <= :upto
+
+-- purge_rows_of_outputs: a page of a job's outputs goes.
+DELETE FROM outputs WHERE job = :job AND seq <= :upto
+
+-- purge_rows_of_errors: a page of a job's errors goes.
+DELETE FROM errors WHERE job = :job AND seq <= :upto
+
+-- purge_phases: its phases go.
+DELETE FROM phases WHERE job = :job
+
+-- purge_job: the job goes.
+DELETE FROM jobs WHERE id = :job

@@ -1,0 +1,84 @@
+-- insert_map_task: a map task, ready at once.
+INSERT INTO tasks (uuid, pool, state, input, origin, blob, size, md5, own)
+VALUES (:uuid, :pool, 'ready', :input, :origin, :blob, :size, :md5, :own)
+
+-- insert_reduce_task: a reduce task, waiting for its first input.
+INSERT INTO tasks (uuid, pool, state, reducer) VALUES (:uuid, :pool, 'waiting', :reducer)
+
+-- insert_task_input: one input of a reduce task.
+INSERT INTO task_inputs (task, seq, name, origin, blob, size, own)
+VALUES (:task, :seq, :name, :origin, :blob, :size, :own)
+
+-- reduce_tasks: the reduce tasks of a phase, by reducer.
+SELECT id, reducer, state, arrived FROM tasks WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
+
+-- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
+UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
+
+-- wake_reducers: end of input is known: waiting reducers may run.
+UPDATE tasks SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
+
+-- task_for_report: what a report is judged against.
+SELECT id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
+FROM tasks WHERE id = :task
+
+-- update_task: what a report changed; own is cleared because the blob was consumed.
+UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usage, own = :own WHERE id = :task
+
+-- lease_tasks: hand ready tasks of a pool to an agent, oldest first.
+UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
+WHERE id IN (SELECT id FROM tasks WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit)
+RETURNING id, uuid, attempt, input, origin, blob, size, md5, reducer
+
+-- feed_page: inputs of a reduce task after a seq.
+SELECT seq, blob, size FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+
+-- leased_by_agent: what an agent holds.
+SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size
+FROM tasks WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
+
+-- release_all_leases: the service was stopped; whatever was leased is ready again.
+UPDATE tasks SET state = 'ready', agent = NULL WHERE state = 'leased'
+
+-- count_ready: how many tasks of a pool wait for an agent.
+SELECT count(*) AS n FROM tasks WHERE pool = :pool AND state = 'ready'
+
+-- leased_of_pool: attempts of a pool that agents hold.
+SELECT id, uuid, attempt, agent, input, origin, reducer FROM tasks
+WHERE pool = :pool AND state = 'leased' ORDER BY id LIMIT :limit
+
+-- cancel_ready: nothing of this pool starts any more.
+UPDATE tasks SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
+
+-- cancel_leased: nothing of this pool counts any more.
+UPDATE tasks SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
+
+-- cancel_waiting: no reducer of this pool starts any more.
+UPDATE tasks SET state = 'cancelled' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
+
+-- consumed_task_inputs: intermediates that a finished reducer has consumed.
+SELECT seq, blob, size, own FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
+
+-- forget_task_inputs: they are gone.
+DELETE FROM task_inputs WHERE task = :task AND seq <= :upto
+
+-- finished_with_inputs: finished reduce tasks of a job that still have rows of inputs.
+SELECT t.id FROM tasks t JOIN phases p ON t.pool = p.id
+WHERE p.job = :job AND t.reducer IS NOT NULL AND t.state IN ('committed', 'failed', 'cancelled')
+  AND EXISTS (SELECT 1 FROM task_inputs i WHERE i.task = t.id)
+LIMIT :limit
+
+-- cancelled_with_blobs: map tasks of a pool that were cancelled and still own an intermediate.
+SELECT id, blob, size FROM tasks WHERE pool = :pool AND state = 'cancelled' AND own = 1 LIMIT :limit
+
+-- disown: the intermediate of a task is gone.
+UPDATE tasks SET own = 0 WHERE id = :task
+
+-- purge_tasks: a page of a pool's tasks goes.
+DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE pool = :pool LIMIT :limit)
+
+-- purge_task_inputs: the inputs of a pool's tasks go.
+DELETE FROM task_inputs WHERE task IN (SELECT id FROM tasks WHERE pool = :pool AND reducer IS NOT NULL)
+
+-- insert_agent: an agent registers.
+INSERT INTO agents (node, registered) VALUES (:node, :now)

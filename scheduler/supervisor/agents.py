@@ -1,0 +1,73 @@
+"""What the supervisor knows of each agent: what it can take now, and what was already sent.
+
+An agent tells its whole state with every request; between two of them the supervisor keeps
+count of what it sent. A state that was sent before the newest poll reply arrived there says
+nothing about room (`AgentState.seen`), because what that reply granted is not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, RegisterRequest
+
+# An agent that was not heard of for so long is dead, in seconds: longer than a poll hangs.
+LEASE_SECONDS = 45.0
+
+
+@dataclass(slots=True)
+class AgentSession:
+    """One start of one agent. `held` counts attempts leased to it, by pool."""
+
+    id: int
+    node: str
+    slots: int
+    memory_mb: int
+    heard: float  # monotonic seconds
+    number: int = 0  # of the newest poll reply
+    state: AgentState = field(default_factory=lambda: AgentState(seen=0))
+    held: Counter[int] = field(default_factory=Counter)
+    told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
+    since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
+    revoked: list[AttemptId] = field(default_factory=list)
+    ended: set[tuple[int, int]] = field(default_factory=set)  # reducers that were sent their end
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
+        return cls(agent, request.node, max(1, request.slots), request.memory_mb, now)
+
+    def hear(self, state: AgentState, now: float) -> None:
+        """Take over a state, unless a reply is still on its way to whoever sent it."""
+        self.heard = now
+        if state.seen == self.number:
+            self.state = state
+            self.wake.set()
+
+    def room(self, pool: int) -> int | None:
+        """How many more tasks the agent wants of a pool; None if it does not know the pool."""
+        return next((known.room for known in self.state.pools if known.pool == pool), None)
+
+    def instances(self, pool: int) -> int:
+        return next((known.instances for known in self.state.pools if known.pool == pool), 0)
+
+    def feeds(self) -> list[FeedState]:
+        """Reducers that want more, as far as was told, counting what was sent since."""
+        return [feed for feed in self.state.feeds if feed.room > 0 and (feed.task, feed.attempt) not in self.ended]
+
+    def sent(self, reply: PollReply) -> None:
+        """A reply is on its way: until a state shows that it arrived, there is no room."""
+        self.number = reply.number
+        self.state = AgentState(
+            seen=reply.number,
+            pools=[pool.model_copy(update={"room": 0}) for pool in self.state.pools],
+            feeds=[feed.model_copy(update={"room": 0}) for feed in self.state.feeds],
+        )
+
+    def forget(self, pool: int) -> None:
+        """A pool is over."""
+        for known in (self.told, self.since, self.held):
+            known.pop(pool, None)

@@ -1,0 +1,113 @@
+"""A job that is done becomes a directory: its lists as ordinary objects.
+
+Each list is copied page by page from the records into a blob, so an archive of millions
+needs no more memory than one of ten. `job.json` is written first and again at the end, when
+it can say that the archive is complete. Every step can be repeated: a service that dies in
+the middle writes the archive again. If the user has removed the job's directory meanwhile,
+nobody wants the archive, and it is not made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from scheduler.model import naming
+from scheduler.model.errors import WireError
+from scheduler.objects import namespace
+from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.entries import NewObject
+from scheduler.records.database import Connection, Database, execute, select
+from scheduler.supervisor.errors import archive_line
+from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.status import status
+
+PAGE = 1000
+HEADERS = {"access-control-allow-origin": "*"}
+ERRORS_TYPE = "application/x-json-stream; type=job-error"
+# File, its content type, the statement that pages through the list, how a row becomes a line.
+LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
+    ("in.txt", "text/plain", "list_inputs", str),
+    ("out.txt", "text/plain", "list_outputs", str),
+    ("fail.txt", "text/plain", "list_failures", str),
+    ("err.txt", ERRORS_TYPE, "list_errors", archive_line),
+)
+
+
+async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> None:
+    """Write `job.json` and the lists, remove `live`, and record that it is done."""
+    await db.write(execute("archive_started", job=live.id, now=clock()))
+    loop = asyncio.get_running_loop()
+    objects = [await _job_json(db, blobs, live)]
+    for name, content_type, statement, line in LISTS:
+        objects.append(
+            await loop.run_in_executor(None, _write_list, db, blobs, live, name, content_type, statement, line)
+        )
+    await _place(db, blobs, clock(), objects)
+    await db.write(partial(_finish, live=live, now=clock()))
+    await _place(db, blobs, clock(), [await _job_json(db, blobs, live)])
+
+
+async def _job_json(db: Database, blobs: BlobStore, live: LiveJob) -> NewObject:
+    def read(c: Connection) -> bytes:
+        row = c.one("job_by_id", job=live.id)
+        assert row is not None
+        return json.dumps(status(c, row)).encode()
+
+    return _store(blobs, live, "job.json", "application/json", iter([await db.read(read)]))
+
+
+def _write_list(
+    db: Database,
+    blobs: BlobStore,
+    live: LiveJob,
+    name: str,
+    content_type: str,
+    statement: str,
+    line: Callable[[str], str],
+) -> NewObject:
+    def chunks() -> Iterator[bytes]:
+        after = 0
+        while rows := db.read_now(select(statement, job=live.id, after=after, limit=PAGE)):
+            after = rows[-1]["seq"]
+            yield "".join(f"{line(row['name'])}\n" for row in rows).encode()
+
+    return _store(blobs, live, name, content_type, chunks())
+
+
+def _store(blobs: BlobStore, live: LiveJob, name: str, content_type: str, chunks: Iterator[bytes]) -> NewObject:
+    """Write a fresh blob; it is named later, when all of the archive is durable."""
+    fd = blobs.create()
+    try:
+        size, digest = 0, hashlib.md5(usedforsecurity=False)
+        for chunk in chunks:
+            with open(fd, "wb", closefd=False) as file:
+                file.write(chunk)
+            size += len(chunk)
+            digest.update(chunk)
+        blob = new_id()
+        if size:
+            blobs.publish(fd, blob)
+    finally:
+        os.close(fd)
+    path = f"{naming.job_directory(live.owner, live.uuid)}/{name}"
+    md5 = base64.b64encode(digest.digest()).decode()
+    return NewObject(path, blob, size, md5, content_type, headers=HEADERS)
+
+
+async def _place(db: Database, blobs: BlobStore, now: int, objects: list[NewObject]) -> None:
+    await blobs.durable()
+    placed = await db.write(partial(namespace.put_objects, objects=objects, now=now, make_parents=False))
+    blobs.discard([*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
+
+
+def _finish(c: Connection, live: LiveJob, now: int) -> None:
+    with contextlib.suppress(WireError):  # the user was quicker, or keeps something there
+        namespace.delete(c, f"{naming.job_directory(live.owner, live.uuid)}/live")
+    c.run("archive_finished", job=live.id, now=now)

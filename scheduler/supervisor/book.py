@@ -1,0 +1,219 @@
+"""The book of one job during one transaction: rows are collected, then written at once.
+
+Whoever changes a job opens a `JobBook`, says what happened (`add_input`, `forward`, `fail`,
+`finished`), and closes it. Closing writes rows by the hundred, moves each counter once, and
+asks `engine.job.advance` what follows until nothing does.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.engine import job as engine
+from scheduler.engine.route import no_such_reducer, reducer_for
+from scheduler.engine.task import InputArrived, Task, TaskState, step
+from scheduler.model.errors import JobErrorCode
+from scheduler.objects.entries import Entry
+from scheduler.records.database import Connection
+from scheduler.supervisor import errors
+from scheduler.supervisor.changes import Changes
+from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.resolve import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An object on its way into a phase. `own`: an intermediate of ours, deleted once consumed."""
+
+    name: str
+    origin: str | None
+    blob: str
+    size: int
+    md5: str | None = None
+    own: bool = False
+    reducer: int | None = None
+
+    @classmethod
+    def of_entry(cls, name: str, origin: str | None, entry: Entry, reducer: int | None = None) -> Item:
+        assert entry.etag is not None and entry.size is not None
+        return cls(name, origin, entry.etag, entry.size, entry.md5, False, reducer)
+
+
+class _Reducer:
+    """A reduce task as this transaction sees it."""
+
+    def __init__(self, task: int, state: str, arrived: int) -> None:
+        self.task = task
+        self.state = TaskState(state)
+        self.before = self.arrived = arrived
+
+
+class JobBook:
+    """See the module. `now` is in ms; `draw` gives random numbers in [0, 1)."""
+
+    def __init__(self, c: Connection, live: LiveJob, changes: Changes, now: int, draw: Any = random.random) -> None:
+        self.c = c
+        self.live = live
+        self.changes = changes
+        self.now = now
+        self._draw = draw
+        row = c.one("job_by_id", job=live.id)
+        assert row is not None, f"job {live.uuid} is live but has no record"
+        self.row = row
+        self.running = row["state"] == "running" and not row["cancelled"]
+        self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
+        self._tasks: list[dict[str, Any]] = []
+        self._task_inputs: list[dict[str, Any]] = []
+        self._outputs: list[str] = []
+        self._errors: list[tuple[str, str | None]] = []
+        self._retries = 0
+        self._reducers: dict[int, list[_Reducer]] = {}
+
+    # What happened.
+
+    def forward(self, phase: int, item: Item) -> None:
+        """An object reaches a phase (or, beyond the last one, the user)."""
+        if phase == len(self.live.pools):
+            self._outputs.append(item.name)
+        elif self.live.spec.phases[phase].reduce:
+            self._feed(phase, item)
+        else:
+            self._issue(phase, item)
+
+    def problem(self, phase: int, given: str, origin: str | None, problem: Problem) -> None:
+        """An input of a phase did not become a task."""
+        code, message = problem
+        self.error(errors.record(phase, code, message, given, origin), origin)
+
+    def error(self, record: str, origin: str | None) -> None:
+        self._errors.append((record, origin))
+        self.changes.outcomes["error"] += 1
+
+    def retried(self) -> None:
+        self._retries += 1
+
+    def finished(self, pool: int, count: int = 1) -> None:
+        """Tasks of a pool reached a final state."""
+        self._counts["finished"][pool] += count
+
+    def _issue(self, phase: int, item: Item) -> None:
+        pool = self.live.pools[phase]
+        self._counts["issued"][pool] += 1
+        self.changes.ready[pool] += 1
+        self._tasks.append(
+            {
+                "uuid": str(uuid.uuid4()),
+                "pool": pool,
+                "input": item.name,
+                "origin": item.origin,
+                "blob": item.blob,
+                "size": item.size,
+                "md5": item.md5,
+                "own": int(item.own),
+            }
+        )
+
+    def _feed(self, phase: int, item: Item) -> None:
+        reducers = self._reducers_of(phase)
+        chosen = reducer_for(item.reducer, len(reducers), self._draw())
+        if chosen is None:
+            assert item.reducer is not None
+            message = no_such_reducer(item.reducer, len(reducers))
+            self.problem(phase, item.name, item.origin, (JobErrorCode.INVALID_ARGUMENT, message))
+            self._drop(item)
+            return
+        reducer = reducers[chosen]
+        if reducer.state not in (TaskState.WAITING, TaskState.READY, TaskState.LEASED):
+            self._drop(item)  # a failed reducer's later inputs are dropped
+            return
+        reducer.arrived += 1
+        row = {"task": reducer.task, "seq": reducer.arrived, "name": item.name, "origin": item.origin}
+        self._task_inputs.append(row | {"blob": item.blob, "size": item.size, "own": int(item.own)})
+
+    def _drop(self, item: Item) -> None:
+        if item.own and item.size:
+            self.changes.discard.append(item.blob)
+
+    def _reducers_of(self, phase: int) -> list[_Reducer]:
+        if phase not in self._reducers:
+            rows = self.c.all("reduce_tasks", pool=self.live.pools[phase])
+            self._reducers[phase] = [_Reducer(row["id"], row["state"], row["arrived"]) for row in rows]
+        return self._reducers[phase]
+
+    # Writing it.
+
+    def close(self) -> None:
+        """Write everything, then do what follows from it."""
+        self._write_tasks()
+        self._write_results()
+        for name, counter in self._counts.items():
+            for pool, count in counter.items():
+                self.c.run(f"count_{name}", pool=pool, count=count)
+        self.changes.changed_jobs.add(self.live.id)
+        while self._advance():
+            pass
+
+    def _write_tasks(self) -> None:
+        self.c.many("insert_map_task", self._tasks)
+        self.c.many("insert_task_input", self._task_inputs)
+        for phase, reducers in self._reducers.items():
+            for reducer in reducers:
+                if reducer.arrived > reducer.before:
+                    self._arrived(self.live.pools[phase], reducer)
+
+    def _arrived(self, pool: int, reducer: _Reducer) -> None:
+        if step(Task(reducer.state), InputArrived()).task.state is not reducer.state:
+            self.changes.ready[pool] += 1
+        self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
+        self.changes.fed = True
+
+    def _write_results(self) -> None:
+        if not (self._outputs or self._errors or self._retries):
+            return
+        row = self.c.one("job_by_id", job=self.live.id)
+        assert row is not None
+        job = self.live.id
+        outputs = enumerate(self._outputs, row["outputs"] + 1)
+        self.c.many("insert_output", [{"job": job, "seq": seq, "name": name} for seq, name in outputs])
+        failed = enumerate(self._errors, row["errors"] + 1)
+        self.c.many(
+            "insert_error",
+            [{"job": job, "seq": seq, "record": record, "origin": origin} for seq, (record, origin) in failed],
+        )
+        self.c.run(
+            "count_results", job=job, outputs=len(self._outputs), errors=len(self._errors), retries=self._retries
+        )
+
+    def _advance(self) -> bool:
+        """Do what follows from the counters; whether anything did that may have more follow."""
+        row = self.c.one("job_by_id", job=self.live.id)
+        assert row is not None
+        if row["state"] == "done":
+            return False
+        phases = self.c.all("phases_of_job", job=self.live.id)
+        decisions = engine.advance(
+            engine.Job(
+                bool(row["input_done"]),
+                row["inputs"],
+                row["dispatched"],
+                [engine.Phase(p["reducers"], p["issued"], p["finished"], bool(p["input_ended"])) for p in phases],
+                bool(row["cancelled"]),
+            )
+        )
+        for decision in decisions:
+            self._carry_out(decision)
+        return bool(decisions)
+
+    def _carry_out(self, decision: engine.Decision) -> None:
+        if isinstance(decision, engine.EndInput):
+            pool = self.live.pools[decision.phase]
+            self.c.run("end_phase_input", pool=pool)
+            self.changes.ready[pool] += self.c.run("wake_reducers", pool=pool)
+            self.changes.ended_pools.add(pool)
+        else:
+            self.c.run("finish_job", job=self.live.id, now=self.now)
+            self.changes.done_jobs.add(self.live.id)

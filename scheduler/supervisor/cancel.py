@@ -1,0 +1,34 @@
+"""Cancelling a job: in one transaction no task of it is open any more."""
+
+from __future__ import annotations
+
+from scheduler.engine.task import Cancelled, Task, TaskState, step
+from scheduler.records.database import Connection
+from scheduler.supervisor import errors
+from scheduler.supervisor.book import JobBook
+from scheduler.supervisor.changes import Changes, Revoked
+from scheduler.supervisor.live import LiveJob
+
+# Attempts in flight are as many as agents have asked for: a bound, not a hope.
+MAX_IN_FLIGHT = 100_000
+
+
+def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
+    """Cancel every open task; each attempt in flight gets its error record; the job is done."""
+    changes = Changes()
+    c.run("cancel_job", job=live.id)
+    book = JobBook(c, live, changes, now)
+    for phase, pool in enumerate(live.pools):
+        for row in c.all("leased_of_pool", pool=pool, limit=MAX_IN_FLIGHT):
+            result = step(Task(TaskState.LEASED, row["attempt"]), Cancelled())
+            assert result.error is not None
+            code, message = result.error
+            record = errors.record(phase, code, message, row["input"], row["origin"], taskId=row["uuid"])
+            book.error(record, row["origin"])
+            changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
+        changes.ready[pool] -= c.run("cancel_ready", pool=pool)
+        c.run("cancel_leased", pool=pool)
+        c.run("cancel_waiting", pool=pool)
+    c.run("cancel_phase", job=live.id)
+    book.close()
+    return changes

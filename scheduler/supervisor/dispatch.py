@@ -1,0 +1,31 @@
+"""A page of job inputs becomes tasks, inputs of reducers, or error records."""
+
+from __future__ import annotations
+
+from scheduler.records.database import Connection
+from scheduler.supervisor.book import Item, JobBook
+from scheduler.supervisor.changes import Changes
+from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.resolve import resolve
+
+# Inputs read, looked up and written in one transaction.
+PAGE = 500
+
+
+def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]:
+    """Dispatch the next page of a job's inputs. Returns what changed, and how many inputs it was."""
+    changes = Changes()
+    book = JobBook(c, live, changes, now)
+    if not book.running:
+        return changes, 0
+    lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=book.row["dispatched"], limit=PAGE)]
+    found = resolve(c, live.owner, lines)
+    for line in lines:
+        answer = found[line]
+        if isinstance(answer, tuple):
+            book.problem(0, line, line, answer)
+        else:
+            book.forward(0, Item.of_entry(answer.path, answer.path, answer))
+    c.run("count_dispatched", job=live.id, count=len(lines))
+    book.close()
+    return changes, len(lines)

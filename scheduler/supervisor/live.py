@@ -1,0 +1,97 @@
+"""The supervisor's shadow of the jobs that live: a few numbers per job and per phase."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from scheduler.model.job import JobSpec, parse_job
+from scheduler.records.database import Connection, Row
+
+
+@dataclass(slots=True)
+class LiveJob:
+    """A job that is not archived yet. `pools[n]` is the pool of phase n."""
+
+    id: int
+    uuid: str
+    owner: str
+    spec: JobSpec
+    pools: list[int]
+    inputs: int = 0  # added
+    dispatched: int = 0
+    done: bool = False
+    input_ended: set[int] = field(default_factory=set)  # pools whose input has ended
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    working: asyncio.Task[None] | None = None  # dispatching its inputs, or archiving it
+
+    @property
+    def pending(self) -> bool:
+        """Whether inputs wait to be dispatched."""
+        return not self.done and self.dispatched < self.inputs
+
+    def wake_watchers(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def phase_of(self, pool: int) -> int:
+        return self.pools.index(pool)
+
+    def next_reducers(self, phase: int) -> int:
+        """Reducers of the phase after this one; 0 if that is a map or there is none."""
+        return self.spec.phases[phase + 1].reducers if phase + 1 < len(self.pools) else 0
+
+
+def load_job(c: Connection, row: Row) -> LiveJob:
+    """The shadow of a row of `jobs`."""
+    phases = c.all("phases_of_job", job=row["id"])
+    return LiveJob(
+        id=row["id"],
+        uuid=row["uuid"],
+        owner=row["owner"],
+        spec=parse_job(json.loads(row["document"])),
+        pools=[phase["id"] for phase in phases],
+        inputs=row["inputs"],
+        dispatched=row["dispatched"],
+        done=row["state"] == "done",
+        input_ended={phase["id"] for phase in phases if phase["input_ended"]},
+    )
+
+
+class LiveJobs:
+    """All live jobs, by id, UUID and pool, and how many tasks of each pool are ready."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, LiveJob] = {}
+        self._by_uuid: dict[str, LiveJob] = {}
+        self._by_pool: dict[int, LiveJob] = {}
+        self.ready: Counter[int] = Counter()
+
+    def __iter__(self) -> Iterator[LiveJob]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, job: LiveJob) -> None:
+        self._by_id[job.id] = self._by_uuid[job.uuid] = job
+        for pool in job.pools:
+            self._by_pool[pool] = job
+
+    def remove(self, job: LiveJob) -> None:
+        del self._by_id[job.id], self._by_uuid[job.uuid]
+        for pool in job.pools:
+            del self._by_pool[pool]
+            self.ready.pop(pool, None)
+
+    def by_id(self, job: int) -> LiveJob | None:
+        return self._by_id.get(job)
+
+    def by_uuid(self, uuid: str) -> LiveJob | None:
+        return self._by_uuid.get(uuid)
+
+    def by_pool(self, pool: int) -> LiveJob | None:
+        return self._by_pool.get(pool)

@@ -1,0 +1,45 @@
+"""From the name of an input to the object behind it, with the rights of the job's owner.
+
+The answer is an entry, or the (code, message) of the error record that the input becomes.
+Messages quote the name as it was given. Source: Manta jobs API, error table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scheduler.model import names
+from scheduler.model.errors import JobErrorCode
+from scheduler.objects import namespace
+from scheduler.objects.entries import Entry
+from scheduler.records.database import Connection
+
+Problem = tuple[str, str]
+
+
+def resolve(c: Connection, owner: str, given: Iterable[str]) -> dict[str, Entry | Problem]:
+    """What each name stands for, by name as given. One look-up for all of them."""
+    paths = {name: names.from_input_line(name) for name in given}
+    entries = namespace.resolve_many(c, {path for path in paths.values() if _well_formed(path)})
+    return {name: _judge(owner, name, path, entries.get(path)) for name, path in paths.items()}
+
+
+def _judge(owner: str, given: str, path: str, entry: Entry | None) -> Entry | Problem:
+    if not _well_formed(path) and not (path.startswith("/") and given.count("/") > 1):
+        return JobErrorCode.RESOURCE_NOT_FOUND, f'malformed object name: "{given}"'
+    if entry is None or names.is_root(path):
+        return JobErrorCode.RESOURCE_NOT_FOUND, f'no such object: "{given}"'
+    if not may_read(owner, path):
+        return JobErrorCode.AUTHORIZATION, f'permission denied: "{given}"'
+    if entry.is_directory:
+        return JobErrorCode.INVALID_ARGUMENT, f'objects of type "directory" are not supported: "{given}"'
+    return entry
+
+
+def may_read(login: str, path: str) -> bool:
+    """Whether an account may read a path: its own, and what anybody made public."""
+    return names.owner(path) == login or names.top(path) == "public"
+
+
+def _well_formed(path: str) -> bool:
+    return path.startswith("/") and names.depth(path) > 1

@@ -1,0 +1,43 @@
+"""A job's status as `live/status` and `job.json` show it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from scheduler.records.database import Connection, Row
+
+# Times that appear once they are reached, and their column.
+LATER_TIMES = (("timeDone", "done"), ("timeArchiveStarted", "archive_started"), ("timeArchiveDone", "archive_done"))
+
+
+def iso(ms: int) -> str:
+    """`2013-06-16T01:44:46.689Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status(c: Connection, row: Row) -> dict[str, Any]:
+    """The document of a row of `jobs`, keys in the published order."""
+    document = json.loads(row["document"])
+    totals = c.one("job_totals", job=row["id"])
+    assert totals is not None
+    return {
+        "id": row["uuid"],
+        "name": row["name"],
+        "state": row["state"],
+        "cancelled": bool(row["cancelled"]),
+        "inputDone": bool(row["input_done"]),
+        "transient": document["transient"],
+        "stats": {
+            "errors": row["errors"],
+            "outputs": row["outputs"],
+            "retries": row["retries"],
+            "tasks": totals["tasks"],
+            "tasksDone": totals["tasks_done"],
+        },
+        "timeCreated": iso(row["created"]),
+        **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
+        "phases": document["phases"],
+        "options": {},
+    }
