@@ -15,9 +15,9 @@ from scheduler.model.wire import (
     AttemptId,
     FeedPage,
     FeedState,
-    PoolGrant,
     PollReply,
     PollRequest,
+    PoolGrant,
     RegisterRequest,
     ReportRequest,
 )

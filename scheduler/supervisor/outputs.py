@@ -1,0 +1,51 @@
+"""What tasks ask about names while they run, answered in a transaction with the owner's rights."""
+
+from __future__ import annotations
+
+from scheduler.model import errors, names
+from scheduler.model.wire import Adoption, OutputCheck
+from scheduler.objects import namespace
+from scheduler.objects.entries import DEFAULT_TYPE, NewObject
+from scheduler.records.database import Connection
+
+
+def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> None:
+    """Whether a task may name an output so; makes missing directories if asked. Raises WireError.
+
+    The name becomes visible only with the attempt, so the answer can be overtaken: then the
+    commit makes the directories.
+    """
+    path = writable(owner, check.name)
+    parent = names.split(path)[0]
+    if check.parents:
+        namespace.make_directories(c, parent, now)
+    above = namespace.lookup(c, parent)
+    if above is None:
+        raise errors.directory_does_not_exist(parent)
+    if not above.is_directory:
+        raise errors.parent_not_directory(parent)
+    entry = namespace.lookup(c, path)
+    if entry is not None and entry.is_directory:
+        raise errors.operation_not_allowed_on_directory(path, "PUT")
+
+
+def adopt(c: Connection, owner: str, adoption: Adoption, now: int) -> list[str]:
+    """Name a blob that a task has written as a plain object; blobs to discard. Raises WireError."""
+    path = writable(owner, adoption.name)
+    headers = dict(adoption.headers)
+    content_type = headers.pop("content-type", DEFAULT_TYPE)
+    blob = adoption.blob
+    new = NewObject(path, blob.id, blob.size, blob.md5 or "", content_type, headers=headers)
+    return namespace.put_object(c, new, now).discard
+
+
+def writable(owner: str, name: str) -> str:
+    """The normal path of a name that `owner` may write. Raises WireError."""
+    path = names.from_input_line(name)
+    if any(names.bad_segment(segment) for segment in path.split("/")) or not path.startswith("/"):
+        raise errors.invalid_resource(name)
+    if names.owner(path) != owner:
+        raise errors.authorization_failed(owner, path)
+    if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:
+        raise errors.operation_not_allowed_on_root("PUT", path)
+    return path
