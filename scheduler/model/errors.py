@@ -10,6 +10,7 @@ Source of both lists: the Manta storage and jobs API.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -139,3 +140,121 @@ def request_too_large() -> WireError:
 
 def source_object_not_found(location: str) -> WireError:
     return WireError(404, "SourceObjectNotFound", f"{location} was not found")
+
+
+def invalid_header(message: str) -> WireError:
+    return WireError(400, "InvalidHeader", message)
+
+
+def request_expired(date: str) -> WireError:
+    return WireError(400, "RequestExpired", f"Date header {date} is too old")
+
+
+def scheme_not_allowed(scheme: str) -> WireError:
+    return WireError(403, "AuthorizationSchemeNotAllowed", f"{scheme} is not allowed (use 'signature')")
+
+
+def invalid_algorithm(algorithm: str, supported: Iterable[str]) -> WireError:
+    known = ", ".join(supported)
+    return WireError(
+        401,
+        "InvalidAlgorithm",
+        f"{algorithm} is not a supported signing algorithm. Supported algorithms are {known}",
+    )
+
+
+def invalid_key_id() -> WireError:
+    return WireError(403, "InvalidKeyId", "the KeyId token you provided is invalid")
+
+
+def user_does_not_exist(login: str, user: str) -> WireError:
+    return WireError(403, "UserDoesNotExist", f"{login}/{user} does not exist")
+
+
+def key_does_not_exist(login: str, fingerprint: str) -> WireError:
+    return WireError(403, "KeyDoesNotExist", f"/{login}/keys/{fingerprint} does not exist")
+
+
+def invalid_signature() -> WireError:
+    return WireError(403, "InvalidSignature", "The signature we calculated does not match the one you sent")
+
+
+def invalid_presigned(message: str) -> WireError:
+    return WireError(403, "InvalidQueryStringAuthentication", message)
+
+
+def invalid_token() -> WireError:
+    return WireError(403, "InvalidAuthenticationToken", "the authentication token you provided is malformed")
+
+
+def invalid_version(version: str, method: str, path: str) -> WireError:
+    return WireError(400, "InvalidVersion", f"{version} is not supported by {method} {path}")
+
+
+def headers_too_large() -> WireError:
+    return WireError(431, "RequestHeaderFieldsTooLargeError", "a line of the request or its headers is too long")
+
+
+def upload_timeout() -> WireError:
+    return WireError(408, "UploadTimeout", "request took too long to send data", {"Connection": "close"})
+
+
+def upload_abandoned() -> WireError:
+    return WireError(499, "UploadAbandoned", "the body ended before it was complete", {"Connection": "close"})
+
+
+def content_length_required() -> WireError:
+    return WireError(411, "ContentLengthRequired", "Content-Length must be >= 0")
+
+
+def content_md5_mismatch(expected: str, was: str) -> WireError:
+    return WireError(400, "ContentMD5Mismatch", f"Content-MD5 expected {expected}, but was {was}")
+
+
+def invalid_argument(message: str) -> WireError:
+    return WireError(400, "InvalidArgumentError", message)
+
+
+def invalid_durability_level(most: int) -> WireError:
+    return WireError(400, "InvalidDurabilityLevel", f"durability-level must be between 1 and {most}")
+
+
+def invalid_link(location: str) -> WireError:
+    return WireError(400, "InvalidLink", f"{location} is an invalid link")
+
+
+def location_required() -> WireError:
+    return WireError(400, "LocationRequired", "An HTTP Location header must be specified")
+
+
+def invalid_max_content_length(value: str) -> WireError:
+    return WireError(400, "InvalidMaxContentLength", f"{value} is an invalid max-content-length value")
+
+
+def max_content_length_exceeded(limit: int) -> WireError:
+    return WireError(413, "MaxContentLengthExceeded", f"request has exceeded {limit} bytes", {"Connection": "close"})
+
+
+def invalid_update(header: str, on_directory: bool = False) -> WireError:
+    where = " on a directory" if on_directory else ""
+    return WireError(400, "InvalidUpdate", f'overwrite of "{header}" forbidden{where}')
+
+
+def not_acceptable(path: str, content_type: str) -> WireError:
+    return WireError(406, "NotAcceptable", f"{path} accepts {content_type}")
+
+
+def multiple_ranges() -> WireError:
+    return WireError(501, "NotImplemented", "multi-range requests not supported")
+
+
+def range_not_satisfiable(value: str, size: int) -> WireError:
+    headers = {"Content-Range": f"bytes */{size}"}
+    return WireError(416, "RequestedRangeNotSatisfiable", f"{value} is an invalid range", headers)
+
+
+def query_parameter_forbidden(names: Iterable[str]) -> WireError:
+    listed = ", ".join(names)
+    return WireError(
+        403, "QueryParameterForbidden", f"Use of these query parameters is restricted to operators: {listed}"
+    )

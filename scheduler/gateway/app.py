@@ -1,0 +1,202 @@
+"""One request, from its path to its reply.
+
+Routing is a look at the path's first segments, on the path as it was sent: a library
+router would decode and normalise first, and then nobody could say what was signed.
+
+    /ping  /healthz  /metrics         the service itself, for everybody
+    /_agent/…                         the agents, who have a secret of their own
+    /:login/tokens                    a token for the caller
+    /:login/jobs                      POST, or GET with a filter: jobs
+    /:login/jobs/:id/live/…           jobs
+    /:login[/<top>[/…]]               objects and directories
+
+Everything below a login needs, in this order: a caller who is who he says, a path that
+can be one, an owner who exists, and permission.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from scheduler.gateway import auth, health, storage
+from scheduler.gateway.auth import Authenticator
+from scheduler.gateway.body import expects_continue
+from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
+from scheduler.gateway.protocol import Connection, Server
+from scheduler.gateway.replies import add_common_headers, error_reply, json_reply, request_id
+from scheduler.model import errors, names
+from scheduler.model.errors import WireError
+
+log = logging.getLogger(__name__)
+
+# Parameters that turn the listing of a login's jobs into a search among its live jobs.
+JOB_FILTERS = frozenset({"state", "status", "name"})
+READ_BUFFER = 256 * 1024
+
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Runner(web.AppRunner):
+    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.TCPSite`, then cleanup."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False)
+        self._context = app[CONTEXT]
+
+    async def _make_server(self) -> web.Server:
+        return Server(self._context, await super()._make_server())
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def build_app(context: Context) -> web.Application:
+    """The whole gateway as an application. Run it with `Runner`, which also answers broken HTTP in JSON."""
+    gateway = Gateway(context)
+
+    @web.middleware
+    async def answer(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
+        return await gateway.answer(request)
+
+    app = web.Application(middlewares=[answer])
+    app[CONTEXT] = context
+    app.on_response_prepare.append(gateway.prepare)
+    # The middleware takes all requests. The route is there so that nobody says "100 Continue" too early.
+    app.router.add_route("*", "/{path:(?s:.*)}", unreachable, expect_handler=expect_nothing)
+    return app
+
+
+async def unreachable(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPInternalServerError
+
+
+async def expect_nothing(_: web.Request) -> None:
+    return None
+
+
+class Gateway:
+    """Routes requests and turns errors into replies."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.authenticator = Authenticator(context)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The reply to one request; raises only when the connection is beyond use."""
+        request["started"] = started = time.monotonic()
+        request["route"] = "none"
+        try:
+            reply = await self._dispatch(request)
+        except WireError as error:
+            reply = self._refuse(request, error)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            log.exception("request failed", extra={"request_id": request_id(request), "path": request.raw_path})
+            reply = self._refuse(request, errors.internal_error())
+        self.context.metrics.answered(request.method, request["route"], reply.status, time.monotonic() - started)
+        return reply
+
+    async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
+        """Called for each reply just before its headers go out."""
+        request["begun"] = True
+        add_common_headers(self.context, request, reply, request.get("started", time.monotonic()))
+        if expects_continue(request):
+            self._hang_up(request, reply)
+        if request.headers.get("User-Agent", "").startswith("curl"):
+            self._close_after(reply)
+
+    def _refuse(self, request: web.Request, error: WireError) -> web.StreamResponse:
+        if request.get("begun"):
+            # Half a reply is out already: only a broken connection can say that it is not whole.
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionError(str(error))
+        reply = error_reply(error)
+        if error.headers.get("Connection") == "close":
+            reply.force_close()
+        return reply
+
+    def _hang_up(self, request: web.Request, reply: web.StreamResponse) -> None:
+        self._close_after(reply)
+        if isinstance(request.protocol, Connection):
+            request.protocol.hang_up_soon()
+
+    @staticmethod
+    def _close_after(reply: web.StreamResponse) -> None:
+        reply.force_close()
+        reply.headers["Connection"] = "close"
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        raw_path, _, raw_query = request.raw_path.partition("?")
+        if handler := health.ROUTES.get(raw_path):
+            return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
+        if raw_path.startswith("/_agent/"):
+            return await self._serve(request, "agent", self.context.agent_routes, raw_path, raw_query)
+        check_version(request)
+        caller = await self.authenticator.identify(request)
+        path = names.from_request(raw_path)
+        query = parse_query(raw_query)
+        call = Call(request, path, raw_path, query, caller, self.context)
+        if names.depth(path) == 0:
+            raise errors.no_such_route(request.raw_path)
+        if not await self.authenticator.account_exists(names.owner(path)):
+            raise errors.account_does_not_exist(names.owner(path))
+        auth.permit(call)
+        request["route"], handler = self._route(call)
+        if handler is None:
+            raise errors.no_such_route(request.raw_path)
+        return await handler(call)
+
+    async def _serve(
+        self, request: web.Request, route: str, handler: Handler | None, raw_path: str, raw_query: str
+    ) -> web.StreamResponse:
+        """A route outside of all logins: its handler decides who may."""
+        if handler is None:
+            raise errors.no_such_route(request.raw_path)
+        request["route"] = route
+        return await handler(Call(request, raw_path, raw_path, parse_query(raw_query), ANONYMOUS, self.context))
+
+    def _route(self, call: Call) -> tuple[str, Handler | None]:
+        segments = call.path.split("/")[2:]
+        if segments == ["tokens"]:
+            return "tokens", self._issue_token
+        if segments and segments[0] not in names.TOP_LEVEL:
+            return "none", None
+        if is_job_call(call, segments) and self.context.job_routes is not None:
+            return "jobs", self.context.job_routes
+        return "storage", storage.handle
+
+    async def _issue_token(self, call: Call) -> web.StreamResponse:
+        if call.method != "POST":
+            raise errors.method_not_allowed(call.method)
+        if call.caller.login is None:
+            raise errors.authorization_required()
+        return json_reply({"token": self.authenticator.tokens.issue(call.caller.login, call.now, call.caller.job)}, 201)
+
+
+def is_job_call(call: Call, segments: list[str]) -> bool:
+    """Whether a path below a login (given by its segments) belongs to the jobs API."""
+    if segments == ["jobs"]:
+        return call.method == "POST" or (call.method in ("GET", "HEAD") and not JOB_FILTERS.isdisjoint(call.query))
+    return len(segments) >= 4 and segments[0] == "jobs" and segments[2] == "live"
+
+
+def parse_query(raw: str) -> dict[str, str]:
+    """Parameters of a query; the last of several with one name counts."""
+    return dict(parse_qsl(raw, keep_blank_values=True, errors="replace")) if raw else {}
+
+
+def check_version(request: web.BaseRequest) -> None:
+    """Clients may say which version of the API they speak; there is only version 1."""
+    wanted = request.headers.get("Accept-Version", "*").strip()
+    if wanted not in ("*", "1") and wanted.lstrip("~^=v").split(".")[0] != "1":
+        raise errors.invalid_version(wanted, request.method, request.raw_path.partition("?")[0])
+
+
+__all__ = ["Runner", "build_app"]

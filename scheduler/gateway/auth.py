@@ -1,0 +1,191 @@
+"""Who asks, and may he.
+
+There are three ways to prove who one is: a signed request, a URL that was signed
+beforehand, a token that the service gave out. Each ends in a `Caller` or in the error
+that names what failed; without any, the caller is anonymous. Whether the caller may do
+what he asks is one rule: an owner may do everything below his own login, and everybody
+may read what is below `public`.
+
+Keys are looked up for every request but change almost never, so what was found is
+remembered for a few seconds: that long a removed key may still open the door.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from scheduler.gateway.context import ANONYMOUS, Call, Caller, Context
+from scheduler.gateway.tokens import Tokens
+from scheduler.model import errors, httpsig, names
+from scheduler.model.dates import parse_rfc1123
+from scheduler.model.httpsig import PublicKey, SignatureError
+from scheduler.records import accounts
+
+MAX_SKEW_MS = 300_000
+TOO_OLD_MS = 600_000
+REMEMBER_SECONDS = 5.0
+MAX_REMEMBERED = 4096
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Authenticator:
+    """Tells who asks. Remembers keys and accounts that exist for `REMEMBER_SECONDS`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.tokens = Tokens(context.secret)
+        self._keys: dict[tuple[str, str], tuple[float, PublicKey]] = {}
+        self._accounts: dict[str, float] = {}
+
+    async def identify(self, request: web.BaseRequest) -> Caller:
+        """The caller of a request. Raises WireError."""
+        self._check_age(request)
+        header = request.headers.get("Authorization")
+        if header is None:
+            return await self._presigned(request) if is_presigned(request) else ANONYMOUS
+        scheme, separator, parameters = header.partition(" ")
+        if not separator or not parameters:
+            raise errors.invalid_header("Invalid Authorization header")
+        if scheme.lower() == "signature":
+            return await self._signed(request, parameters)
+        if scheme.lower() == "token":
+            return self._token(parameters.strip())
+        raise errors.scheme_not_allowed(scheme)
+
+    async def account_exists(self, login: str) -> bool:
+        now = time.monotonic()
+        if self._accounts.get(login, 0.0) > now:
+            return True
+        found = await self._context.db.read(lambda c: accounts.exists(c, login))
+        if found:
+            remember(self._accounts, login, now + REMEMBER_SECONDS)
+        return found
+
+    def _check_age(self, request: web.BaseRequest) -> None:
+        value = request.headers.get("Date")
+        at = parse_rfc1123(value) if value else None
+        if at is not None and self._context.clock() - at > TOO_OLD_MS:
+            raise errors.request_expired(str(value))
+
+    def _token(self, token: str) -> Caller:
+        found = self.tokens.verify(token, self._context.clock())
+        if found is None:
+            raise errors.invalid_token()
+        return Caller(*found)
+
+    async def _signed(self, request: web.BaseRequest, parameters: str) -> Caller:
+        try:
+            signature = httpsig.parse_authorization(parameters)
+            text = self._signed_text(request, signature)
+        except SignatureError as error:
+            raise errors.invalid_header(f"Invalid Signature Authorization header: {error}") from None
+        if signature.algorithm not in httpsig.ALGORITHMS:
+            raise errors.invalid_algorithm(signature.algorithm, httpsig.ALGORITHMS)
+        return await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
+
+    def _signed_text(self, request: web.BaseRequest, signature: httpsig.Signature) -> bytes:
+        dated = "x-date" if "x-date" in request.headers else "date"
+        listed = (dated,) if signature.headers is None else signature.headers
+        text = httpsig.signing_text(
+            listed, request.method, request.raw_path, lambda name: request.headers.getall(name, [])
+        )
+        if dated not in listed:
+            raise SignatureError(f"{dated} was not a signed header")
+        self._check_skew(", ".join(request.headers.getall(dated, [])))
+        return text
+
+    def _check_skew(self, value: str) -> None:
+        at = parse_rfc1123(value)
+        if at is None:
+            raise SignatureError(f"{value} is not a date")
+        skew = abs(self._context.clock() - at)
+        if skew > MAX_SKEW_MS:
+            raise SignatureError(f"clock skew of {skew // 1000}s was greater than {MAX_SKEW_MS // 1000}s")
+
+    async def _verify(self, key_id: str, algorithm: str, signature: bytes, text: bytes) -> Caller:
+        named = httpsig.parse_key_id(key_id)
+        if named is None:
+            raise errors.invalid_key_id()
+        key = await self._find_key(named)
+        if not key.verify(algorithm, signature, text):
+            raise errors.invalid_signature()
+        return Caller(named.account)
+
+    async def _find_key(self, named: httpsig.KeyId) -> PublicKey:
+        wanted = (named.account, named.fingerprint)
+        now = time.monotonic()
+        expires, key = self._keys.get(wanted, (0.0, None))
+        if key is not None and expires > now and named.user is None:
+            return key
+        if not await self.account_exists(named.account):
+            raise errors.account_does_not_exist(named.account)
+        if named.user is not None:
+            raise errors.user_does_not_exist(named.account, named.user)
+        line = await self._context.db.read(lambda c: accounts.find_key(c, *wanted))
+        if line is None:
+            raise errors.key_does_not_exist(*wanted)
+        key = PublicKey.parse(line)
+        remember(self._keys, wanted, (now + REMEMBER_SECONDS, key))
+        return key
+
+    async def _presigned(self, request: web.BaseRequest) -> Caller:
+        raw_path, _, raw_query = request.raw_path.partition("?")
+        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="surrogateescape")
+        query = dict(pairs)
+        self._check_presigned(request.method, query)
+        methods = ",".join(sorted(query.get("method", request.method).split(",")))
+        text = httpsig.presigned_text(methods, request.headers.get("Host", ""), raw_path, pairs)
+        signature = httpsig.decode_signature(query["signature"].replace(" ", "+"))
+        return await self._verify(query["keyId"], query["algorithm"].lower(), signature, text)
+
+    def _check_presigned(self, method: str, query: Mapping[str, str]) -> None:
+        if method not in query.get("method", method).split(","):
+            raise errors.invalid_presigned(f"{method} was not a signed method")
+        missing = [name for name in httpsig.PRESIGNED_REQUIRED if not query.get(name)]
+        if missing:
+            raise errors.invalid_presigned(f'parameters "{", ".join(missing)}" are required')
+        expires = query["expires"]
+        if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+            raise errors.invalid_presigned("expires is invalid")
+        if int(expires) * 1000 < self._context.clock():
+            raise errors.invalid_presigned("request expired")
+        if query["algorithm"].lower() not in httpsig.ALGORITHMS:
+            raise errors.invalid_presigned(f"{query['algorithm']} is not a supported signing algorithm")
+
+
+def remember(memory: dict[K, V], key: K, value: V) -> None:
+    """Keep a bounded memory by forgetting all at once: simple, and rare."""
+    if len(memory) >= MAX_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+
+
+def is_presigned(request: web.BaseRequest) -> bool:
+    query = request.raw_path.partition("?")[2]
+    if not query:
+        return False
+    return any(name in httpsig.PRESIGNED_REQUIRED for name, _ in parse_qsl(query, keep_blank_values=True))
+
+
+def permit(call: Call) -> None:
+    """Raises WireError unless the caller may do what he asks. A preflight reveals nothing but its own policy."""
+    if call.method == "OPTIONS" or call.caller.login == names.owner(call.path):
+        return
+    if call.method in READING and names.top(call.path) == "public":
+        return
+    raise errors.authorization_failed(str(call.caller), call.path)
+
+
+def agent_is_trusted(request: web.BaseRequest, secret: str) -> bool:
+    """Whether a request carries the agents' secret (`Authorization: Bearer …`)."""
+    sent = request.headers.get("Authorization", "")
+    return bool(secret) and hmac.compare_digest(sent.encode("utf-8", "replace"), f"Bearer {secret}".encode())

@@ -1,0 +1,65 @@
+"""Reading what a request carries, only when somebody wants it.
+
+A client that expects `100 Continue` has not sent its body yet, and the stock one never
+can send it twice. So nobody says "continue" before the request is known to be good:
+`invite` is called by whoever is about to read, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from scheduler.gateway.context import Call
+from scheduler.model.errors import bad_request, request_too_large, upload_abandoned, upload_timeout
+
+INACTIVITY_SECONDS = 45.0
+_INVITED = "invited"
+
+
+def expects_continue(request: web.BaseRequest) -> bool:
+    """Whether the client waits for our word before it sends its body, and has not had it yet."""
+    return request.headers.get("Expect", "").lower() == "100-continue" and _INVITED not in request
+
+
+async def invite(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send the body."""
+    if expects_continue(request):
+        request[_INVITED] = True
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # What counts as output from here on is the reply.
+        request.writer.output_size = 0
+
+
+async def next_chunk(request: web.BaseRequest) -> bytes:
+    """The next bytes of the body, empty at its end. Raises WireError: too slow, cut off, malformed."""
+    try:
+        async with asyncio.timeout(INACTIVITY_SECONDS):
+            return await request.content.readany()
+    except TimeoutError:
+        raise upload_timeout() from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise upload_abandoned() from None
+
+
+async def read_body(call: Call, limit: int) -> bytes:
+    """The whole of a small body. Raises WireError if it has more than `limit` bytes."""
+    if (call.request.content_length or 0) > limit:
+        raise request_too_large()
+    await invite(call.request)
+    body = bytearray()
+    while chunk := await next_chunk(call.request):
+        body += chunk
+        if len(body) > limit:
+            raise request_too_large()
+    return bytes(body)
+
+
+def content_length(request: web.BaseRequest) -> int | None:
+    """The announced length, or None for a chunked body. (The parser has refused what is not a number.)"""
+    return request.content_length
+
+
+__all__: list[Any] = ["bad_request", "content_length", "expects_continue", "invite", "next_chunk", "read_body"]

@@ -1,0 +1,81 @@
+"""What a request handler is given.
+
+A handler is a function of a `Call`: the request, its path in normal form, who asks, and
+the `Context` that the whole gateway shares. Nothing is global, so a test builds a
+`Context` of its own and has a whole gateway.
+
+The gateway routes by path itself and hands two subtrees to others: the jobs API
+(`job_routes`) and the agents' protocol (`agent_routes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from scheduler.gateway.metrics import Metrics
+from scheduler.objects.blobs import BlobStore
+from scheduler.records.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an account, or nobody. `job` is set when a task of that job asks with its token."""
+
+    login: str | None = None
+    job: str | None = None
+
+    def __str__(self) -> str:
+        return self.login or "anonymous"
+
+
+ANONYMOUS = Caller()
+
+
+@dataclass(slots=True)
+class Context:
+    """What all handlers share. `clock` gives milliseconds since the epoch; `secret` keys the tokens."""
+
+    db: Database
+    blobs: BlobStore
+    clock: Callable[[], int]
+    secret: bytes
+    server_name: str
+    agent_secret: str
+    supervisor: Any = None
+    job_routes: Handler | None = None
+    agent_routes: Handler | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way to a handler.
+
+    `path` is normal (decoded, see `model.names`); `raw_path` is as sent, without the query;
+    `query` maps each parameter to its last value.
+    """
+
+    request: web.BaseRequest
+    path: str
+    raw_path: str
+    query: Mapping[str, str]
+    caller: Caller
+    context: Context
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def now(self) -> int:
+        """The time in ms since the epoch."""
+        return self.context.clock()
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+__all__ = ["ANONYMOUS", "Call", "Caller", "Context", "Handler"]

@@ -1,0 +1,36 @@
+"""What the gateway counts, in Prometheus' terms.
+
+One registry per gateway rather than the library's global one, so that several gateways
+(tests) do not add up. Others register their own collectors with `Metrics.registry`.
+Labels are bounded: routes by name, never paths; methods that nobody knows count as one.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """Requests by method, route and status; seconds; body bytes in and out."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "remora_http_requests", "Requests answered.", ("method", "route", "code"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "remora_http_seconds", "Seconds per request.", ("route",), buckets=BUCKETS, registry=self.registry
+        )
+        self.bytes_in = Counter("remora_http_bytes_in", "Object bytes received.", registry=self.registry)
+        self.bytes_out = Counter("remora_http_bytes_out", "Object bytes sent.", registry=self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """The exposition format, as `GET /metrics` returns it."""
+        return generate_latest(self.registry)

@@ -1,0 +1,79 @@
+"""Where HTTP itself is broken: errors before there is a request.
+
+What the parser refuses (a line that is too long, a header that is none) never reaches a
+handler, and a body that ends early reaches it as an exception. Both must still be
+answered in the one form of all errors, and with the one set of headers. aiohttp has a
+class per connection that does this in its own way; here are the three places where ours
+differs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from scheduler.gateway.context import Context
+from scheduler.gateway.replies import add_common_headers, error_reply
+from scheduler.model.errors import WireError, bad_request, headers_too_large, internal_error
+
+log = logging.getLogger(__name__)
+
+
+class Connection(web.RequestHandler):
+    """One client's connection."""
+
+    def __init__(self, manager: Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._context = manager.context
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The reply to what never became a request. The connection ends with it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("a reply has begun already")
+        reply = error_reply(self._explain(status, exc, message))
+        add_common_headers(self._context, request, reply, time.monotonic())
+        reply.force_close()
+        return reply
+
+    def _explain(self, status: int, exc: BaseException | None, message: str | None) -> WireError:
+        if isinstance(exc, LineTooLong):
+            return headers_too_large()
+        if status < 500:
+            return bad_request(f"not a valid HTTP request: {(message or 'it cannot be parsed').splitlines()[0]}")
+        log.error("request failed outside of its handler", exc_info=exc)
+        return internal_error()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """A client that says it sends no more in the middle of a body still reads: tell it."""
+        request = self._current_request
+        if request is None or request.content.is_eof():
+            return None
+        request.content.set_exception(web.RequestPayloadError("the body ended early"))
+        request.content.feed_eof()
+        self.close()
+        return True
+
+    def hang_up_soon(self) -> None:
+        """Do not wait for a body that was never asked for."""
+        self._lingering_time = 0.0
+
+
+class Server(web.Server):
+    """Makes a `Connection` per client."""
+
+    def __init__(self, context: Context, plain: web.Server) -> None:
+        super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)
+        self.context = context
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)

@@ -1,0 +1,57 @@
+"""What goes back: JSON, errors in their one form, and the headers that every reply has."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+import uuid
+from typing import Any
+
+from aiohttp import web
+
+from scheduler.gateway.context import Context
+from scheduler.model.dates import rfc1123
+from scheduler.model.errors import WireError
+
+# Programs built on the stock client take any other value for a Manta without jobs.
+SERVER = "Manta"
+MAX_REQUEST_ID = 200
+
+
+def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON body with its MD5."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    reply = web.Response(status=status, body=body, content_type="application/json", headers=headers)
+    reply.headers["Content-MD5"] = digest
+    return reply
+
+
+def error_reply(error: WireError) -> web.Response:
+    """`{"code", "message"}`, exactly."""
+    return json_reply({"code": error.code, "message": error.message}, error.status, error.headers)
+
+
+def add_common_headers(context: Context, request: web.BaseRequest, reply: web.StreamResponse, started: float) -> None:
+    """Headers of every reply. `started` is `time.monotonic()` at arrival. Must come before the reply is prepared."""
+    headers = reply.headers
+    headers["Date"] = rfc1123(context.clock())
+    headers["Server"] = SERVER
+    headers["x-request-id"] = request_id(request)
+    headers["x-response-time"] = str(int((time.monotonic() - started) * 1000))
+    headers["x-server-name"] = context.server_name
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The client's own id for the request if it sent a usable one, otherwise a new one that stays with it."""
+    if "request_id" not in request:
+        sent = request.headers.get("x-request-id", "")
+        usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable()
+        request["request_id"] = sent if usable else str(uuid.uuid4())
+    found: str = request["request_id"]
+    return found
+
+
+__all__ = ["add_common_headers", "error_reply", "json_reply", "request_id"]

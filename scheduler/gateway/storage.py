@@ -1,0 +1,138 @@
+"""Objects and directories over HTTP.
+
+What a request means is decided by its method, and for PUT by the media type too: a
+directory, a link, new metadata for what is there, or, with any other type, an object.
+For GET it is decided by what is there. So this module is two tables and the small
+operations; those that move bytes are in `storage_objects`, listings in `storage_listing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from scheduler.gateway import headers as entry_headers
+from scheduler.gateway.conditions import Conditions
+from scheduler.gateway.context import Call, Handler
+from scheduler.gateway.storage_listing import list_directory, list_login
+from scheduler.gateway.storage_objects import discard, read_object, write_object
+from scheduler.model import errors, names
+from scheduler.model.dates import rfc1123
+from scheduler.model.errors import WireError
+from scheduler.objects import namespace
+from scheduler.objects.entries import Entry
+
+FORBIDDEN_IN_UPDATE = ("content-length", "content-md5", "durability-level")
+
+
+async def handle(call: Call) -> web.StreamResponse:
+    """Any call below a login that is not about jobs."""
+    handler = METHODS.get(call.method)
+    if call.method == "POST" and names.depth(call.path) == 1:
+        raise errors.operation_not_allowed_on_root(call.method, call.path)
+    if handler is None:
+        raise errors.method_not_allowed(call.method)
+    return await handler(call)
+
+
+async def get(call: Call) -> web.StreamResponse:
+    if names.depth(call.path) == 1:
+        return await list_login(call)
+    entry = await find(call)
+    if entry is None:
+        raise errors.not_found(call.path)
+    return await (list_directory(call, entry) if entry.is_directory else read_object(call, entry))
+
+
+async def put(call: Call) -> web.StreamResponse:
+    if names.depth(call.path) == 1:
+        raise errors.operation_not_allowed_on_root("PUT", call.path)
+    if call.query.get("metadata") == "true":
+        return await put_metadata(call)
+    return await PUTS.get(requested_kind(call.request.headers), write_object)(call)
+
+
+async def put_directory(call: Call) -> web.StreamResponse:
+    headers = entry_headers.stored(call.request.headers, directory=True)
+    change = await call.context.db.write(lambda c: namespace.put_directory(c, call.path, headers, call.now))
+    discard(call.context, change.discard)
+    origin = call.request.headers.get("Origin")
+    return web.Response(status=204, headers={"Access-Control-Allow-Origin": origin} if origin else None)
+
+
+async def put_link(call: Call) -> web.StreamResponse:
+    source = link_source(call)
+    guard = Conditions.of(call.request.headers).check_write
+    change = await call.context.db.write(lambda c: namespace.put_link(c, source, call.path, guard))
+    discard(call.context, change.discard)
+    return done(change.entry)
+
+
+async def put_metadata(call: Call) -> web.StreamResponse:
+    sent = call.request.headers
+    for forbidden in FORBIDDEN_IN_UPDATE:
+        if forbidden in sent:
+            raise errors.invalid_update(forbidden)
+    headers = entry_headers.stored(sent)
+    content_type = entry_headers.content_type(sent) if "Content-Type" in sent else None
+    guard = Conditions.of(sent).check_write
+    change = await call.context.db.write(
+        lambda c: namespace.put_metadata(c, call.path, headers, content_type, call.now, guard)
+    )
+    return done(change.entry)
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    guard = Conditions.of(call.request.headers).check_write
+    change = await call.context.db.write(lambda c: namespace.delete(c, call.path, guard))
+    discard(call.context, change.discard)
+    return done(change.entry)
+
+
+async def options(call: Call) -> web.StreamResponse:
+    """A browser asks what a page may do here: answered from what is stored with the entry, or above it for a PUT."""
+    wants_put = call.request.headers.get("Access-Control-Request-Method") == "PUT"
+    entry = await find(call, names.split(call.path)[0] if wants_put else call.path)
+    allowed = entry_headers.preflight(entry.headers, call.request.headers) if entry else None
+    return web.Response(headers=allowed)
+
+
+async def find(call: Call, path: str | None = None) -> Entry | None:
+    return await call.context.db.read(lambda c: namespace.lookup(c, path or call.path))
+
+
+def done(entry: Entry) -> web.Response:
+    """204, with what identifies an object."""
+    if entry.is_directory:
+        return web.Response(status=204)
+    return web.Response(status=204, headers={"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime)})
+
+
+def requested_kind(headers: Mapping[str, str]) -> str:
+    """The `type` parameter of an `application/json` media type, in lower case, or an empty string."""
+    main, *parameters = [part.strip().lower() for part in headers.get("Content-Type", "").split(";")]
+    if main != "application/json":
+        return ""
+    found = [text.removeprefix("type=").strip('"') for text in parameters if text.startswith("type=")]
+    return found[0] if found else ""
+
+
+def link_source(call: Call) -> str:
+    """The normal path of the object to link to, which the caller may read. Raises WireError."""
+    location = call.request.headers.get("Location")
+    if not location:
+        raise errors.location_required()
+    try:
+        source = names.from_request(location) if location.startswith("/") else ""
+    except WireError:
+        source = ""
+    if not source:
+        raise errors.invalid_link(location)
+    if names.owner(source) != call.caller.login and names.top(source) != "public":
+        raise errors.authorization_failed(str(call.caller), source)
+    return source
+
+
+METHODS: dict[str, Handler] = {"GET": get, "HEAD": get, "PUT": put, "DELETE": delete, "OPTIONS": options}
+PUTS: dict[str, Handler] = {"directory": put_directory, "link": put_link}

@@ -1,0 +1,153 @@
+"""Writing and reading objects.
+
+A PUT that can be refused is refused before its body is read: the same `guard` that will
+decide inside the transaction looks at the entry beforehand. Only for a small body that
+is on its way anyway is that look left out, since the transaction decides in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from scheduler.gateway import headers as entry_headers
+from scheduler.gateway.body import expects_continue, invite
+from scheduler.gateway.conditions import Conditions
+from scheduler.gateway.context import Call, Context
+from scheduler.gateway.download import send_blob, send_nothing
+from scheduler.gateway.ranges import Part, parse_range
+from scheduler.gateway.upload import Announced, Upload
+from scheduler.model import errors, names
+from scheduler.model.dates import rfc1123
+from scheduler.objects import namespace
+from scheduler.objects.entries import Entry, NewObject
+from scheduler.records.database import Connection
+
+# Headers that tell a mistaken overwrite of a directory from an attempt to change its metadata.
+DATA_HEADERS = ("content-length", "content-md5", "durability-level")
+SMALL_BYTES = 64 * 1024
+NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A PUT of an object as far as its headers tell."""
+
+    announced: Announced
+    conditions: Conditions
+    type: str
+    copies: int
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, call: Call) -> Write:
+        """Raises WireError for headers that cannot be."""
+        sent = call.request.headers
+        return cls(
+            Announced.of(call.request),
+            Conditions.of(sent),
+            entry_headers.content_type(sent),
+            entry_headers.copies(sent),
+            entry_headers.stored(sent, public=names.top(call.path) == "public"),
+        )
+
+    def worth_a_look_first(self, request: web.BaseRequest) -> bool:
+        length = self.announced.length
+        return expects_continue(request) or length is None or length > SMALL_BYTES
+
+
+async def write_object(call: Call) -> web.StreamResponse:
+    """PUT of an object: 204 when it is on disk under its name."""
+    write = Write.of(call)
+    looked = write.worth_a_look_first(call.request)
+    if looked:
+        await call.context.db.read(lambda c: may_put(c, call, write))
+    with Upload(call.context.blobs, write.announced) as upload:
+        await invite(call.request)
+        await upload.receive(call.request)
+        call.context.metrics.bytes_in.inc(upload.size)
+        entry = await name_upload(call, write, upload, looked)
+    return web.Response(status=204, headers=written_headers(entry))
+
+
+def may_put(c: Connection, call: Call, write: Write) -> None:
+    """Raises WireError if an object cannot be put there."""
+    old = namespace.lookup(c, call.path)
+    refuse_directory(call, old)
+    if problem := namespace.refusal(call.path, old):
+        raise problem
+    parent, _ = names.split(call.path)
+    above = namespace.lookup(c, parent)
+    if above is None:
+        raise errors.directory_does_not_exist(parent)
+    if problem := namespace.full_or_no_directory(above, adding=old is None):
+        raise problem
+    write.conditions.check_write(old)
+
+
+def refuse_directory(call: Call, old: Entry | None) -> None:
+    if old is not None and old.is_directory and not names.is_root(call.path):
+        sent = [header for header in DATA_HEADERS if header in call.request.headers]
+        if sent:
+            raise errors.invalid_update(sent[0], on_directory=True)
+
+
+async def name_upload(call: Call, write: Write, upload: Upload, looked: bool) -> Entry:
+    """The transaction that makes a received body an object. On failure the blob is gone again."""
+    await upload.publish()
+    new = NewObject(call.path, upload.blob, upload.size, upload.md5, write.type, write.copies, write.headers)
+
+    def guard(old: Entry | None) -> None:
+        refuse_directory(call, old)
+        (write.conditions.recheck_write if looked else write.conditions.check_write)(old)
+
+    try:
+        change = await call.context.db.write(lambda c: namespace.put_object(c, new, call.now, guard))
+    except Exception:
+        discard(call.context, [upload.blob] if upload.size else [])
+        raise
+    discard(call.context, change.discard)
+    return change.entry
+
+
+def written_headers(entry: Entry) -> dict[str, str]:
+    return {"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime), "Computed-MD5": entry.md5 or ""}
+
+
+def discard(context: Context, blobs: Iterable[str]) -> None:
+    """Remove files in the background: a large one takes a while, and the sweep finds what a crash leaves."""
+    doomed = list(blobs)
+    if doomed:
+        asyncio.get_running_loop().run_in_executor(None, context.blobs.discard, doomed)
+
+
+async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
+    """GET or HEAD of an object that was found."""
+    sent = call.request.headers
+    headers = entry_headers.of_entry(entry, call.method, sent.get("Origin"))
+    if not entry_headers.acceptable(sent.get("Accept"), entry.type or ""):
+        raise errors.not_acceptable(call.path, entry.type or "")
+    if not Conditions.of(sent).check_read(entry):
+        return web.Response(status=NOT_MODIFIED, headers=headers)
+    size = entry.size or 0
+    status, part = 200, Part(0, size)
+    if "Range" in sent and call.method == "GET":
+        status, part = 206, parse_range(sent["Range"], size)
+        headers["Content-Range"] = part.content_range(size)
+        del headers["Content-MD5"], headers["Accept-Ranges"]
+    if call.method == "HEAD":
+        return await send_nothing(call, size, headers)
+    if size == 0:
+        return web.Response(status=status, headers=headers)
+    fd = call.context.blobs.open(entry.etag or "")
+    try:
+        return await send_blob(call, fd, part, status, headers)
+    finally:
+        os.close(fd)
+
+
+__all__ = ["discard", "may_put", "read_object", "write_object"]

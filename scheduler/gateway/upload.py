@@ -1,0 +1,187 @@
+"""From a request's body to a blob, hashed on the way.
+
+Three things take time with a large body: receiving it, hashing it (MD5 is the slowest by
+far), writing it. They go on at once: while the event loop receives one batch, threads
+hash and write the one before. So a PUT takes as long as its slowest part and not as long
+as their sum, and holds two batches in memory, however large it is. Small bodies are
+written on the spot; threads would only cost.
+
+The file has no name until the body was seen to be what was announced, so whatever goes
+wrong before that leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import errno
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+from aiohttp import web
+
+from scheduler.gateway.body import next_chunk
+from scheduler.model import errors
+from scheduler.model.errors import WireError
+from scheduler.objects.blobs import BlobStore, new_id
+
+BATCH_BYTES = 1 << 20
+MAX_CHUNKS = 512  # of one writev: IOV_MAX is 1024
+MEGABYTE = 1 << 20
+DEFAULT_LIMIT = 5120 * MEGABYTE
+MD5_BYTES = 16
+# Hashing and writing of all uploads; more threads than cores would only switch.
+WORKERS = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="upload")
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the headers of a request say about its body: `length` None if it is chunked, then `limit` bytes at most."""
+
+    length: int | None
+    limit: int
+    md5: str | None
+
+    @classmethod
+    def of(cls, request: web.BaseRequest) -> Announced:
+        """Raises WireError for headers that cannot be."""
+        length = request.content_length
+        if length is None and "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
+            raise errors.content_length_required()
+        return cls(length, max_content_length(request.headers), content_md5(request.headers))
+
+
+def max_content_length(headers: Mapping[str, str]) -> int:
+    value = headers.get("max-content-length")
+    if value is None:
+        return DEFAULT_LIMIT
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise errors.invalid_max_content_length(value)
+    return int(value)
+
+
+def content_md5(headers: Mapping[str, str]) -> str | None:
+    value = headers.get("Content-MD5")
+    if value is None:
+        return None
+    try:
+        valid = len(base64.b64decode(value, validate=True)) == MD5_BYTES
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise errors.bad_request("Content-MD5 invalid")
+    return value
+
+
+class Upload:
+    """One body on its way into a blob. A context manager: what was not `publish`ed is gone at its end."""
+
+    def __init__(self, blobs: BlobStore, announced: Announced) -> None:
+        self.blob = new_id()
+        self.size = 0
+        self._blobs = blobs
+        self._announced = announced
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._fd = -1
+        self._working: list[asyncio.Future[None]] = []
+
+    def __enter__(self) -> Upload:
+        if (self._announced.length or 0) > self._blobs.free_bytes():
+            raise self._no_space()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    @property
+    def md5(self) -> str:
+        """Base64, of what has been received."""
+        return base64.b64encode(self._md5.digest()).decode()
+
+    async def receive(self, request: web.BaseRequest) -> None:
+        """Take the whole body and see that it is what was announced. Raises WireError."""
+        try:
+            await self._receive(request)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._no_space() from None
+            raise
+        finally:
+            # A thread may still be writing to the file that is about to be closed.
+            if self._working:
+                await asyncio.wait(self._working)
+        if self._announced.md5 is not None and self._announced.md5 != self.md5:
+            raise errors.content_md5_mismatch(self._announced.md5, self.md5)
+
+    async def _receive(self, request: web.BaseRequest) -> None:
+        batch: list[bytes] = []
+        waiting = 0
+        while chunk := await next_chunk(request):
+            batch.append(chunk)
+            waiting += len(chunk)
+            if self._announced.length is None and self.size + waiting > self._announced.limit:
+                raise errors.max_content_length_exceeded(self._announced.limit)
+            if waiting >= BATCH_BYTES or len(batch) >= MAX_CHUNKS:
+                await self._hand_over(batch, waiting)
+                batch, waiting = [], 0
+        if self._fd < 0:
+            self._take_small(b"".join(batch))
+        elif batch:
+            await self._hand_over(batch, waiting)
+        await self._finish_work()
+
+    def _take_small(self, body: bytes) -> None:
+        if body:
+            self._open()
+            self._md5.update(body)
+            self._write([body], len(body), 0)
+            self.size = len(body)
+
+    async def _hand_over(self, batch: list[bytes], length: int) -> None:
+        """Start work on a batch, once the batch before is done."""
+        await self._finish_work()
+        if self._fd < 0:
+            self._open()
+        loop = asyncio.get_running_loop()
+        self._working = [
+            loop.run_in_executor(WORKERS, self._hash, batch),
+            loop.run_in_executor(WORKERS, self._write, batch, length, self.size),
+        ]
+        self.size += length
+
+    async def _finish_work(self) -> None:
+        if self._working:
+            await asyncio.gather(*self._working)
+            self._working = []
+
+    def _open(self) -> None:
+        self._fd = self._blobs.create()
+
+    def _hash(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            self._md5.update(chunk)
+
+    def _write(self, batch: list[bytes], length: int, offset: int) -> None:
+        written = os.pwritev(self._fd, batch, offset)
+        if written < length:
+            # A short write: the disk is filling up. Say the rest again; the error comes with it.
+            rest = memoryview(b"".join(batch))[written:]
+            while rest:
+                written += (step := os.pwrite(self._fd, rest, offset + written))
+                rest = rest[step:]
+
+    def _no_space(self) -> WireError:
+        size = self._announced.length if self._announced.length is not None else self.size
+        return errors.not_enough_space(-(-size // MEGABYTE))
+
+    async def publish(self) -> None:
+        """Give the blob its name and return when it is on disk. An empty body has no blob."""
+        if self._fd >= 0:
+            self._blobs.publish(self._fd, self.blob)
+            await self._blobs.durable()

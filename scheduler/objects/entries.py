@@ -1,0 +1,100 @@
+"""What the namespace holds: entries, which are objects or directories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.records.database import Row
+
+OBJECT = "o"
+DIRECTORY = "d"
+NO_HEADERS: Mapping[str, str] = {}
+DEFAULT_TYPE = "application/octet-stream"
+DEFAULT_COPIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the namespace. Times are ms since the epoch; `md5` is base64; header names are lower case.
+
+    For objects `etag` is the id of the blob (which has no file if `size` is 0), `children` is 0.
+    For directories `etag`, `size`, `md5`, `type` and `copies` are None.
+    """
+
+    dir: str
+    name: str
+    kind: str
+    etag: str | None
+    size: int | None
+    md5: str | None
+    type: str | None
+    copies: int | None
+    headers: Mapping[str, str]
+    shared: int
+    children: int
+    mtime: int
+
+    @property
+    def path(self) -> str:
+        return f"/{self.name}" if self.dir == "/" else f"{self.dir}/{self.name}"
+
+    @property
+    def is_directory(self) -> bool:
+        return self.kind == DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """An object about to be named. Its blob is published and durable already, unless `size` is 0."""
+
+    path: str
+    etag: str
+    size: int
+    md5: str
+    type: str = DEFAULT_TYPE
+    copies: int = DEFAULT_COPIES
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def from_row(row: Row) -> Entry:
+    """The entry of a row that has all columns of the table."""
+    headers = row["headers"]
+    return Entry(
+        row["dir"],
+        row["name"],
+        row["kind"],
+        row["etag"],
+        row["size"],
+        row["md5"],
+        row["type"],
+        row["copies"],
+        NO_HEADERS if headers == "{}" else json.loads(headers),
+        row["shared"],
+        row["children"],
+        row["mtime"],
+    )
+
+
+def encode_headers(headers: Mapping[str, str]) -> str:
+    """Headers as stored: one spelling for the same set, so that equal sets compare equal."""
+    return json.dumps(headers, sort_keys=True, ensure_ascii=False) if headers else "{}"
+
+
+def to_row(entry: Entry) -> dict[str, Any]:
+    """The parameters of `put_entry`."""
+    return {
+        "dir": entry.dir,
+        "name": entry.name,
+        "kind": entry.kind,
+        "etag": entry.etag,
+        "size": entry.size,
+        "md5": entry.md5,
+        "type": entry.type,
+        "copies": entry.copies,
+        "headers": encode_headers(entry.headers),
+        "shared": entry.shared,
+        "mtime": entry.mtime,
+    }

@@ -1,0 +1,64 @@
+"""Accounts and their keys.
+
+An account is a login, and its keys are all that proves a request to be its own. Its
+top-level directories exist from the start, so nobody ever has to make them.
+"""
+
+from __future__ import annotations
+
+from scheduler.model.httpsig import PublicKey
+from scheduler.model.names import LOGIN, TOP_LEVEL
+from scheduler.records.database import Connection
+
+# First path segments that are not logins.
+RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
+
+
+class AccountError(Exception):
+    """What is wrong with an account or a key, as a sentence for who tries to add it."""
+
+
+def create(c: Connection, login: str, now: int) -> None:
+    """Add an account and its top-level directories, in one transaction. Raises AccountError."""
+    if not LOGIN.match(login):
+        raise AccountError(f'"{login}" cannot be a login: a letter, then letters, digits and any of _ - . @ %')
+    if login in RESERVED:
+        raise AccountError(f'"{login}" cannot be a login: the service uses that name itself')
+    if exists(c, login):
+        raise AccountError(f'the account "{login}" exists already')
+    c.run("insert_account", login=login, created=now)
+    tops = [{"dir": f"/{login}", "name": top, "mtime": now} for top in TOP_LEVEL]
+    c.many("put_directory_if_absent", [{"dir": "/", "name": login, "mtime": now}, *tops])
+    c.run("add_children", dir="/", name=login, count=len(tops))
+
+
+def exists(c: Connection, login: str) -> bool:
+    return c.one("find_account", login=login) is not None
+
+
+def add_key(c: Connection, login: str, line: str) -> PublicKey:
+    """Register the key of an OpenSSH one-line public key. Raises AccountError."""
+    try:
+        key = PublicKey.parse(line)
+    except ValueError as error:
+        raise AccountError(str(error)) from None
+    if not exists(c, login):
+        raise AccountError(f'there is no account "{login}"')
+    c.run("put_key", login=login, fingerprint=key.md5, public=line.strip())
+    return key
+
+
+def find_key(c: Connection, login: str, fingerprint: str) -> str | None:
+    """The one-line public key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
+    row = c.one("find_key", login=login, fingerprint=fingerprint)
+    return None if row is None else row["public"]
+
+
+def list_keys(c: Connection, login: str) -> dict[str, str]:
+    """One-line public keys by MD5 fingerprint."""
+    return {row["fingerprint"]: row["public"] for row in c.all("list_keys", login=login)}
+
+
+def remove_key(c: Connection, login: str, fingerprint: str) -> bool:
+    """Forget a key; whether there was one."""
+    return c.run("delete_key", login=login, fingerprint=fingerprint) > 0

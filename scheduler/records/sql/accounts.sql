@@ -1,0 +1,21 @@
+-- insert_account: an account; fails if the login is taken.
+INSERT INTO accounts (login, created) VALUES (:login, :created);
+
+-- find_account: whether a login exists.
+SELECT login, created FROM accounts WHERE login = :login;
+
+-- list_accounts: a page of logins after :after.
+SELECT login, created FROM accounts WHERE login > :after ORDER BY login LIMIT :limit;
+
+-- put_key: register a public key, or replace the text of one that is there.
+INSERT INTO keys (login, fingerprint, public) VALUES (:login, :fingerprint, :public)
+ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public;
+
+-- find_key: one key of an account by its MD5 fingerprint.
+SELECT public FROM keys WHERE login = :login AND fingerprint = :fingerprint;
+
+-- list_keys: all keys of an account.
+SELECT fingerprint, public FROM keys WHERE login = :login ORDER BY fingerprint;
+
+-- delete_key: forget a key.
+DELETE FROM keys WHERE login = :login AND fingerprint = :fingerprint;
