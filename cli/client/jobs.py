@@ -1,0 +1,149 @@
+"""The vocabulary of jobs: create, add inputs, ask, wait, list what came out.
+
+The service lets a client wait (`status?wait=SECONDS` answers when something has changed) and
+page through whole lists (`?limit=…&marker=…`, the next marker in `X-Remora-Next`). A plain
+Manta knows neither: its status answers at once, its lists are the last hundred records. So
+both are used as hints: an answer that comes back at once unchanged is polled for, more and
+more seldom; a list without the header is complete. When the live record is gone (404), the
+archive in the job's directory has the same facts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from cli.client import objects
+from cli.client.problem import Problem, Refused
+from cli.client.session import Session
+from cli.client.transfer import encoded_md5
+
+Status = dict[str, Any]
+LIST_PAGE = 1000
+NEXT_MARKER = "x-remora-next"
+WAIT_SECONDS = 20
+FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+# Between two looks at a busy job: at most this share of its age, so that watching costs nothing and ends promptly.
+PAUSE_SHARE, LONGEST_PAUSE = 0.05, 0.25
+ARCHIVES = {"in": "in.txt", "out": "out.txt", "fail": "fail.txt", "err": "err.txt"}
+JSON_TYPE = {"content-type": "application/json"}
+
+
+class Jobs:
+    """The jobs of the session's account. A job is named by its UUID."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.account = session.settings.account
+
+    def directory(self, job: str) -> str:
+        return f"/{self.account}/jobs/{job}"
+
+    def live(self, job: str, name: str) -> str:
+        return f"{self.directory(job)}/live/{name}"
+
+    def create(self, document: bytes) -> str:
+        """Create a job from its JSON text; its id. Raises `Refused`."""
+        headers = {"content-type": "application/json; type=job", "content-md5": encoded_md5(document)}
+        reply = self.session.call("POST", f"/{self.account}/jobs", headers=headers, body=document)
+        return str(reply.headers["location"]).rstrip("/").rpartition("/")[2]
+
+    def add_inputs(self, job: str, names: Iterable[bytes]) -> None:
+        """Add one batch of inputs, raw UTF-8 names. Raises `Refused`."""
+        body = b"\n".join(names)
+        self.session.call("POST", self.live(job, "in"), headers={"content-type": "text/plain"}, body=body)
+
+    def end_input(self, job: str) -> None:
+        self._post_empty(self.live(job, "in/end"))
+
+    def cancel(self, job: str) -> None:
+        self._post_empty(self.live(job, "cancel"))
+
+    def _post_empty(self, path: str) -> None:
+        body = b"{}"
+        self.session.call("POST", path, headers={**JSON_TYPE, "content-md5": encoded_md5(body)}, body=body)
+
+    def status(self, job: str, wait: int = 0) -> Status:
+        """The job's status; with `wait`, once something has changed or so many seconds have passed."""
+        query = {"wait": str(wait)} if wait else None
+        record: Status = self.session.call("GET", self.live(job, "status"), query=query).json()
+        return record
+
+    def status_or_archive(self, job: str) -> Status:
+        """As `status`; of a job whose live record is gone, what its `job.json` says."""
+        try:
+            return self.status(job)
+        except Refused as error:
+            if error.status != 404:
+                raise
+        record: Status = self.session.call("GET", f"{self.directory(job)}/job.json").json()
+        return record
+
+    def wait(self, job: str, seen: Callable[[Status], None] = lambda _: None) -> Status:
+        """Wait until the job is done; its last status. `seen` is shown every status on the way."""
+        started = time.monotonic()
+        last = self.status(job)
+        delay = FIRST_DELAY
+        while True:
+            seen(last)
+            if last["state"] == "done":
+                return last
+            time.sleep(min(LONGEST_PAUSE, PAUSE_SHARE * (time.monotonic() - started)))
+            asked = time.monotonic()
+            status = self.status(job, wait=WAIT_SECONDS)
+            if status == last and time.monotonic() - asked < FIRST_DELAY:
+                time.sleep(delay)
+                delay = min(LONGEST_DELAY, delay * 2)
+            last = status
+
+    def records(self, job: str, kind: str, page: int = LIST_PAGE) -> Iterator[bytes]:
+        """The lines of a list: kind `in`, `out`, `fail` (names) or `err` (JSON), fetched `page` at a time."""
+        query = {"limit": str(page)}
+        while True:
+            try:
+                reply = self.session.call("GET", self.live(job, kind), query=query)
+            except Refused as error:
+                if error.status != 404 or "marker" in query:
+                    raise
+                break
+            yield from lines_of([reply.content])
+            if NEXT_MARKER not in reply.headers:
+                return
+            query["marker"] = reply.headers[NEXT_MARKER]
+        with self.session.stream("GET", f"{self.directory(job)}/{ARCHIVES[kind]}") as archived:
+            yield from lines_of(archived.iter_raw())
+
+    def listing(self, state: str | None = None, name: str | None = None) -> Iterator[objects.Entry]:
+        """The jobs there are: of a state or name the live list, otherwise every job directory."""
+        if not state and not name:
+            return objects.entries(self.session, f"/{self.account}/jobs", kind="d")
+        query = {key: value for key, value in (("state", state), ("name", name)) if value}
+        return objects.page(self.session, f"/{self.account}/jobs", query)
+
+    def first_error(self, job: str) -> dict[str, Any] | None:
+        """The first error record, or None."""
+        line = next(self.records(job, "err", page=1), None)
+        return json.loads(line) if line else None
+
+
+def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The non-empty lines of a stream, without their ends."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line for line in whole if line)
+    if rest:
+        yield rest
+
+
+def job_id(text: str) -> str:
+    """The UUID of a job named by itself or by its directory, `/login/jobs/UUID`. Raises `Problem`."""
+    parts = text.rstrip("/").split("/")
+    if len(parts) == 1 or (len(parts) == 4 and parts[2] == "jobs"):
+        return parts[-1]
+    raise Problem(f'"{text}" names no job: give its id, or /<account>/jobs/<id>')
+
+
+__all__ = ["Jobs", "Status", "job_id", "lines_of"]

@@ -1,0 +1,170 @@
+"""Find the private key that a fingerprint means, and sign with it.
+
+A key id names a public key: MD5 (with or without colons or `MD5:`) or `SHA256:…` of its
+SSH form. The private half is looked for where its owner keeps keys: the file that the
+profile names for this very key id, the ssh agent (which may hold what no file does), any
+file of `~/.ssh` whose key matches.
+
+What comes back is a `Signer`: the fingerprint and algorithm that the wire wants, and a
+function from bytes to signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from cli.client import sshagent
+from cli.client.problem import Problem
+from scheduler.model import httpsig
+from scheduler.model.httpsig import PublicKey
+
+MAX_KEY_FILE = 64 * 1024  # no key is longer: other files of ~/.ssh are not read whole
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key to sign with: MD5 fingerprint (colons), HTTP signature algorithm, and the act."""
+
+    fingerprint: str
+    algorithm: str
+    sign: Callable[[bytes], bytes]
+
+
+class EncryptedKeyError(Exception):
+    """A private key file that wants a passphrase."""
+
+
+def find(key_id: str, key_file: str = "", *, agent: str | None = None, ssh_dir: Path | None = None) -> Signer:
+    """The signer for `key_id`. `agent` is a socket path, by default `SSH_AUTH_SOCK`. Raises `Problem`."""
+    ssh_dir = ssh_dir or Path.home() / ".ssh"
+    agent = os.environ.get("SSH_AUTH_SOCK", "") if agent is None else agent
+    signer = (
+        (from_file(Path(key_file), key_id) if key_file else None)
+        or (from_agent(agent, key_id) if agent else None)
+        or from_directory(ssh_dir, key_id)
+    )
+    if signer is None:
+        raise Problem(f"no private key for {key_id}: neither the ssh agent nor a file in {ssh_dir} holds it")
+    return signer
+
+
+def means(key_id: str, key: PublicKey) -> bool:
+    """Whether the fingerprint `key_id`, in any of its spellings, is of this key."""
+    if key_id.upper().startswith("SHA256:"):
+        return key_id[7:].rstrip("=") == key.sha256[7:]
+    return key_id.upper().removeprefix("MD5:").replace(":", "").lower() == key.md5.replace(":", "")
+
+
+def from_agent(agent: str, key_id: str) -> Signer | None:
+    """The signer of the agent's key; None if there is no such agent or key."""
+    try:
+        blobs = sshagent.identities(agent)
+    except (OSError, sshagent.AgentRefusedError):
+        return None
+    for blob in blobs:
+        key = public_of_blob(blob)
+        if key and means(key_id, key):
+            return Signer(key.md5, key.algorithm, agent_signature(agent, blob, key.algorithm))
+    return None
+
+
+def public_of_blob(blob: bytes) -> PublicKey | None:
+    """The key of an SSH blob, whose first field is its kind; None for kinds that cannot sign requests."""
+    try:
+        kind = next(sshagent.strings(blob)).decode("ascii")
+        return PublicKey.parse(f"{kind} {base64.b64encode(blob).decode()}")
+    except (ValueError, StopIteration, sshagent.AgentRefusedError):
+        return None
+
+
+def agent_signature(agent: str, blob: bytes, algorithm: str) -> Callable[[bytes], bytes]:
+    """Signing by the agent. It gives ECDSA signatures as two SSH integers; the wire wants DER."""
+
+    def sign(text: bytes) -> bytes:
+        try:
+            raw = sshagent.sign(agent, blob, text)
+            if not algorithm.startswith("ecdsa"):
+                return raw
+            r, s = (int.from_bytes(part, "big") for part in sshagent.strings(raw))
+        except (OSError, ValueError, sshagent.AgentRefusedError) as error:
+            raise Problem(f"the ssh agent did not sign: {error}") from error
+        return encode_dss_signature(r, s)
+
+    return sign
+
+
+def from_directory(directory: Path, key_id: str) -> Signer | None:
+    """The signer of the first file whose key matches. Raises `Problem` if the match is encrypted."""
+    for path in candidates(directory, key_id):
+        try:
+            if signer := from_file(path, key_id):
+                return signer
+        except Problem:
+            if public_matches(path, key_id):
+                raise
+    return None
+
+
+def candidates(directory: Path, key_id: str) -> Iterator[Path]:
+    """Files that may hold the private key: those whose `.pub` says so first, then every other."""
+    try:
+        files = sorted(path for path in directory.iterdir() if path.suffix != ".pub" and path.is_file())
+    except OSError:
+        return
+    yield from sorted(files, key=lambda path: not public_matches(path, key_id))
+
+
+def public_matches(private: Path, key_id: str) -> bool:
+    """Whether the `.pub` file beside a private key is of this key."""
+    try:
+        return means(key_id, PublicKey.parse(private.with_name(private.name + ".pub").read_text()))
+    except (OSError, ValueError):
+        return False
+
+
+def from_file(path: Path, key_id: str) -> Signer | None:
+    """The signer of a private key file, None if it holds no key or another one. Raises `Problem` if encrypted."""
+    try:
+        key = read_private(path)
+        public = PublicKey.parse(public_line(key))
+    except EncryptedKeyError:
+        raise Problem(f"{path} is protected by a passphrase: add it to the ssh agent (ssh-add {path})") from None
+    except (OSError, ValueError):
+        return None
+    if not means(key_id, public):
+        return None
+    return Signer(public.md5, public.algorithm, lambda text: httpsig.sign(key, text))
+
+
+def read_private(path: Path) -> serialization.SSHPrivateKeyTypes:
+    """Read an OpenSSH or PEM private key. Raises `OSError`, `ValueError` (not a key), `EncryptedKeyError`."""
+    with path.open("rb") as file:
+        data = file.read(MAX_KEY_FILE)
+    if b"PRIVATE KEY-----" not in data:
+        raise ValueError("not a private key")
+    try:
+        if b"OPENSSH PRIVATE KEY" in data:
+            return serialization.load_ssh_private_key(data, password=None)
+        return serialization.load_pem_private_key(data, password=None)  # type: ignore[return-value]
+    except TypeError:
+        raise EncryptedKeyError from None
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from None
+    except ValueError as error:
+        if "password" in str(error).lower():
+            raise EncryptedKeyError from None
+        raise
+
+
+def public_line(key: serialization.SSHPrivateKeyTypes) -> str:
+    """A private key's public half as one line. Raises `ValueError` for kinds that SSH does not have."""
+    encoding, form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return key.public_key().public_bytes(encoding, form).decode()

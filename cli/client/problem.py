@@ -1,0 +1,36 @@
+"""What can go wrong, as sentences."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+
+class Problem(Exception):  # noqa: N818 (not every problem is an error)
+    """Something the user should read. `name` says what kind it is, and may be empty."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.name else self.message
+
+
+class Refused(Problem):
+    """The service answered with an error. `name` is its code with `Error` at the end."""
+
+    def __init__(self, status: int, name: str, message: str) -> None:
+        super().__init__(message, name)
+        self.status = status
+
+
+def refusal(status: int, code: str | None, message: str | None) -> Refused:
+    """The error of a reply; without a body (HEAD) its name comes from the status: 404 is `NotFoundError`."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else f"Http {status}"
+    name = code or phrase.title().replace(" ", "").replace("-", "").replace("'", "")
+    return Refused(status, name if name.endswith("Error") else name + "Error", message or phrase)
+
+
+def no_such_path(path: str) -> Refused:
+    return refusal(404, "ResourceNotFound", f"{path} was not found")

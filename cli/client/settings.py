@@ -1,0 +1,114 @@
+"""Where the service is and who asks: options over environment over the profile.
+
+The profile is `client.json` in the state directory of a service on this machine, written
+by the service: `{"url": …, "user": …, "key_id": …, "key_file": …}`. It fills gaps only
+when the URL is its own, so that `MANTA_URL=https://elsewhere` never borrows its name or key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cli.client.problem import Problem
+
+PROFILE = "client.json"
+TRUE_WORDS = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The service of this machine. `key_file` is a private key, OpenSSH or PEM."""
+
+    url: str = ""
+    user: str = ""
+    key_id: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a session needs. `home` is the account that `~~` stands for."""
+
+    url: str
+    account: str
+    home: str
+    key_id: str = ""
+    key_file: str = ""
+    subuser: str = ""
+    roles: tuple[str, ...] = ()
+    insecure: bool = False
+    no_auth: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The common options of a command line, as given."""
+
+    url: str | None = None
+    account: str | None = None
+    key_id: str | None = None
+    subuser: str | None = None
+    roles: tuple[str, ...] = field(default=())
+    insecure: bool = False
+    verbose: bool = False
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where a service on this machine keeps its state: `REMORA_STATE_DIR`, or `remora` below the XDG state home."""
+    if environ.get("REMORA_STATE_DIR"):
+        return Path(environ["REMORA_STATE_DIR"])
+    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    return Path(base) / "remora"
+
+
+def read_profile(environ: Mapping[str, str]) -> Profile:
+    """The profile of this machine's service; an empty one if there is none. Raises `Problem` if it is damaged."""
+    path = state_directory(environ) / PROFILE
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        return Profile(**{name: str(record.get(name) or "") for name in ("url", "user", "key_id", "key_file")})
+    except (FileNotFoundError, PermissionError, NotADirectoryError):
+        return Profile()
+    except (ValueError, AttributeError):
+        raise Problem(f"{path} is damaged: start the service again, it writes a new one") from None
+
+
+def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings:
+    """Decide the settings. Raises `Problem` naming the first argument that is nowhere to be found."""
+    environ = os.environ if environ is None else environ
+    given_url = options.url or environ.get("MANTA_URL") or ""
+    profile = read_profile(environ)
+    if given_url and given_url.rstrip("/") != profile.url.rstrip("/"):
+        profile = Profile()
+    no_auth = environ.get("MANTA_NO_AUTH") == "true"
+    account = options.account or environ.get("MANTA_USER") or profile.user
+    key_id = options.key_id or environ.get("MANTA_KEY_ID") or profile.key_id
+    url = given_url or profile.url
+    for name, value in (("url", url), ("account", account or no_auth), ("keyId", key_id or no_auth)):
+        if not value:
+            raise Problem(f"{name} is a required argument", name="UsageError")
+    if not url.startswith(("http://", "https://")):
+        raise Problem(f'the service URL "{url}" must begin with http:// or https://')
+    return Settings(
+        url=url.rstrip("/"),
+        account=account,
+        home=environ.get("MANTA_USER") or account,
+        key_id=key_id,
+        key_file=profile.key_file if key_id == profile.key_id else "",
+        subuser=options.subuser or environ.get("MANTA_SUBUSER") or "",
+        roles=options.roles or words(environ.get("MANTA_ROLE", "")),
+        insecure=options.insecure or environ.get("MANTA_TLS_INSECURE", "").lower() in TRUE_WORDS,
+        no_auth=no_auth,
+        verbose=options.verbose,
+    )
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A comma list, blanks and empty entries left out."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -1,0 +1,1 @@
+"""The object commands, one a file: `mls` is `commands.mls.command`."""

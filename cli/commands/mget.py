@@ -1,0 +1,74 @@
+"""mget: fetch objects."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from cli.completion import remote_path
+from cli.frame import Command, header_option, operands, session
+from scheduler.model import names
+
+if TYPE_CHECKING:
+    from cli.client.session import Session
+
+
+@click.command("mget", cls=Command)
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, not to stdout.")
+@click.option("-O", "--remote-name", is_flag=True, help="Write to a file with the object's own name.")
+@header_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress line.")
+@click.option("--progress", is_flag=True, help="A progress line even if stderr is no terminal.")
+@click.argument("where", metavar="path...", nargs=-1, shell_complete=remote_path)
+def command(
+    where: Sequence[str], output: str | None, remote_name: bool, headers: dict[str, str], quiet: bool, progress: bool
+) -> None:
+    """Write objects to stdout, one after another, or to a file.
+
+    Length and MD5 are checked. A transfer that breaks off is resumed where it stopped, as long as the object has not
+    changed meanwhile. A directory gives its listing, as JSON lines.
+
+    \b
+    Examples:
+      mget ~~/stor/lear.txt | head
+      mget -O ~~/stor/all.tgz
+      mget -o both.txt ~~/stor/a.txt ~~/stor/b.txt
+      mget -H 'range: bytes=0-99' ~~/stor/lear.txt
+
+    Exit status: 0, or 1 if an object is missing or did not arrive whole.
+    """
+    with session() as client:
+        sources = operands(where, client.settings.home)
+        if remote_name:
+            if len(sources) != 1:
+                raise click.UsageError(
+                    "--remote-name only works with a single object path", click.get_current_context()
+                )
+            output = names.split(sources[0])[1]
+        wanted = progress or (False if quiet or (output is None and sys.stdout.isatty()) else None)
+        if output is None:
+            fetch(client, sources, sys.stdout.buffer, headers, wanted)
+            return
+        with open(output, "wb") as file:
+            fetch(client, sources, file, headers, wanted)
+
+
+def fetch(client: Session, sources: list[str], sink: BinaryIO, headers: dict[str, str], show: bool | None) -> None:
+    """Write all `sources` to `sink`."""
+    from cli.client.transfer import Download
+    from cli.meter import ByteMeter
+
+    for path in sources:
+        with ByteMeter(names.split(path)[1], None, show=show) as meter:
+            download = Download(client, path, sink.write)
+
+            def moved(count: int, meter: ByteMeter = meter, download: Download = download) -> None:
+                meter.total = download.total
+                meter(count)
+
+            download.progress = moved
+            download.run(headers)
+    sink.flush()

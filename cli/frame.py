@@ -1,0 +1,278 @@
+"""What every command has in common: options, the shape of its messages, exit codes.
+
+A command is a `Command`. It gets the common options (`--url`, `--account`, …) added to its
+own, and its body asks `session()` for a client that is made from them, so that nothing is
+read or connected before the command knows what it wants.
+
+Three endings:
+
+- a `Problem` is printed as `mls: ResourceNotFoundError: /jill/stor/x was not found`, or as
+  `mjob get: error: …` where a program has sub-commands; exit code 1;
+- a usage error is printed with the usage and the options after it; exit code 1;
+- a reader of stdout that has gone away is no error; exit code 0. Ctrl-C is 130.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cli.client import paths
+from cli.client.problem import Problem
+from cli.client.settings import Options, Settings, load, words
+from cli.version import SUMMARY, VERSION
+
+if TYPE_CHECKING:
+    from cli.client.session import Session
+
+FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def note(message: str) -> None:
+    """A line on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def common_options() -> list[click.Parameter]:
+    """The options that all commands share; their values end up in `Options`, not in the command's arguments."""
+
+    def option(*names: str, **more: Any) -> click.Option:
+        return click.Option(list(names), expose_value=False, callback=remember, **more)
+
+    return [
+        option("--account", "-a", "account", metavar="LOGIN", help="Account (MANTA_USER)."),
+        option("--user", "--subuser", "subuser", metavar="LOGIN", help="Sub-user (MANTA_SUBUSER)."),
+        option("--role", "roles", metavar="ROLE,...", multiple=True, help="Roles to take on (MANTA_ROLE)."),
+        option("--insecure", "-i", "insecure", is_flag=True, help="Trust any certificate (MANTA_TLS_INSECURE)."),
+        option("--keyId", "-k", "key_id", metavar="FP", help="Fingerprint of the key to sign with (MANTA_KEY_ID)."),
+        option("--url", "-u", "url", metavar="URL", help="Address of the service (MANTA_URL)."),
+        option("--verbose", "-v", "verbose", is_flag=True, help="Trace requests on stderr, as JSON lines."),
+    ]
+
+
+def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    context.meta.setdefault("common", {})[parameter.name] = value
+
+
+class Plain(click.Command):
+    """A command that needs no service: help, version, completion, and messages as described above."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        settings = kwargs.setdefault("context_settings", {})
+        settings.setdefault("help_option_names", ["-h", "--help"])
+        settings.setdefault("max_content_width", 100)
+        super().__init__(*args, **kwargs)
+        self.params += [version_option(), completion_option()]
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """`usage: mls [OPTIONS] path...`, as the documentation of Manta writes it."""
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix="usage: ")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            fail(ctx, problem)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            fail(ctx, Problem(f"{where}{error.strerror or error}"))
+
+
+class Command(Plain):
+    """A command that talks to the service."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options()
+
+
+class Lazy(click.Group):
+    """A program of sub-commands, each in a module of its own that is imported when it is called.
+
+    `commands_in` names the package; a sub-command `x` is `command` of its module `x`, or of the module that
+    `aliases` gives. `unlisted` aliases are left out of the help.
+    """
+
+    def __init__(self, *args: Any, commands_in: str, modules: dict[str, str], hidden: Sequence[str] = (), **kw: Any):
+        kw.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 100})
+        kw.update(no_args_is_help=False, invoke_without_command=True)
+        super().__init__(*args, **kw)
+        self._package = commands_in
+        self._modules = modules
+        self._hidden = frozenset(hidden)
+        self.params += [version_option(), completion_option()]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in self._modules if name not in self._hidden]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._modules:
+            return None
+        module = import_module(f"{self._package}.{self._modules[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] == "help":
+            args = [*args[1:2], "--help"] if args[1:] else ["--help"]
+            if args == ["--help"]:
+                click.echo(ctx.get_help())
+                ctx.exit(0)
+        if args and args[0] not in self._modules:
+            note(f'{ctx.command_path}: error: unknown command: "{args[0]}"')
+            ctx.exit(FAILED)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx.args and not ctx._protected_args:
+            note(ctx.get_help())
+            note(f"{ctx.command_path}: error: no command given")
+            ctx.exit(FAILED)
+        return super().invoke(ctx)
+
+
+def fail(context: click.Context, problem: Problem) -> NoReturn:
+    """Print a problem the way its program does, and end with exit code 1."""
+    if problem.name == "UsageError":
+        raise click.UsageError(problem.message, context)
+    if context.parent is not None:
+        note(f"{context.command_path}: error: {problem.message}")
+    else:
+        note(f"{context.command_path}: {problem}")
+    context.exit(FAILED)
+
+
+def version_option() -> click.Option:
+    def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(f"{context.find_root().info_name} {VERSION}\n{SUMMARY}")
+            context.exit(0)
+
+    return click.Option(
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print the version."
+    )
+
+
+def completion_option() -> click.Option:
+    def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            from cli.completion import script
+
+            click.echo(script("bash", [context.find_root().info_name or ""]))
+            context.exit(0)
+
+    return click.Option(["--completion"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=show)
+
+
+def settings() -> Settings:
+    """The settings of the running command. Raises `Problem`."""
+    common = click.get_current_context().meta.get("common", {})
+    roles = tuple(role for text in common.get("roles") or () for role in words(text))
+    return load(Options(**{**common, "roles": roles}))
+
+
+def connect(settings: Settings) -> Session:
+    from cli.client.session import Session
+
+    return Session(settings)
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """A client made from the common options; closed at the end of the block."""
+    with connect(settings()) as client:
+        yield client
+
+
+def operands(texts: Sequence[str], home: str) -> list[str]:
+    """The paths among a command's operands, in normal form. Raises a usage error if there is none.
+
+    What does not begin with `/` or `~~` cannot be a path of the service; it is left out, as Manta's tools do.
+    """
+    for text in texts:
+        if not paths.is_full(text):
+            note(f'{click.get_current_context().command_path}: "{text}" left out: a path begins with / or ~~/')
+    full = [paths.expand(text, home) for text in texts if paths.is_full(text)]
+    if not full:
+        raise click.UsageError("path required", click.get_current_context())
+    return full
+
+
+def header_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-H 'name: value'`, repeatable; the function gets a dict `headers`."""
+    decorate = click.option(
+        "-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, callback=parse_headers,
+        help="Header to send, for example 'm-colour: red' or 'content-type: text/plain'. Repeatable.",
+    )  # fmt: skip
+    return decorate(function)
+
+
+def parse_headers(context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    headers = {}
+    for text in values:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise click.UsageError('header must be in the form of "[header]: value"', context)
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def role_tag_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--role-tag A,B`; the function gets `role_tags`, see `tagged`."""
+    decorate = click.option("--role-tag", "role_tags", metavar="TAG,...", multiple=True, help="Role tags to store.")
+    return decorate(function)
+
+
+def tagged(headers: dict[str, str], role_tags: Sequence[str]) -> dict[str, str]:
+    """`headers` with the role tags among them."""
+    return {**headers, "role-tag": ",".join(role_tags)} if role_tags else headers
+
+
+def usage_error(error: click.ClickException) -> None:
+    """The message, then the usage and the options."""
+    note(error.format_message())
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return
+    formatter = context.make_formatter()
+    context.command.format_usage(context, formatter)
+    context.command.format_options(context, formatter)
+    note(formatter.getvalue().replace("Options:", "options:", 1).rstrip("\n"))
+
+
+def run_program(program: str, command: click.Command) -> None:
+    """Run a command with the arguments of this process, and exit."""
+    try:
+        code = command.main(prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.Abort:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = 0
+    except click.ClickException as error:
+        usage_error(error)
+        code = FAILED
+    finish(code if isinstance(code, int) else 0)
+
+
+def finish(code: int) -> NoReturn:
+    """Exit, without a complaint about a stdout that nobody reads any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

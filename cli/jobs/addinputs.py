@@ -1,0 +1,37 @@
+"""mjob addinputs: more inputs for jobs whose input is open."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.frame import Command
+from cli.jobs.common import ids, job_argument, jobs
+
+
+@click.command("addinputs", cls=Command)
+@click.option("-b", "--batch", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+              help="Inputs per request.")  # fmt: skip
+@click.option("-p", "--parallel", type=click.IntRange(min=1), default=25, show_default=True, metavar="N",
+              help="Requests at once.")  # fmt: skip
+@click.option("-o", "--open", "keep_open", is_flag=True, help="Leave the input open afterwards.")
+@click.option("-q", "--quiet", is_flag=True, help='No "added ..." lines.')
+@job_argument
+def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, quiet: bool) -> None:
+    """Add the objects named on stdin, one a line, to all the jobs given; then end their input, unless --open.
+
+    \b
+    Examples:
+      job=$(mjob create --open -m wc)
+      mfind ~~/stor/january | mjob addinputs --open $job
+      mfind ~~/stor/february | mjob addinputs $job
+    """
+    from cli.jobs.inputs_from import pour
+
+    wanted = ids(job)
+    with jobs() as mine:
+        pour(mine, wanted, sys.stdin.fileno(), size=batch, parallel=parallel, quiet=quiet)
+        if not keep_open:
+            for one in wanted:
+                mine.end_input(one)

@@ -1,0 +1,71 @@
+"""What several of mjob's commands share: which jobs are meant, and one thing done to each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from cli.client.problem import Problem
+from cli.frame import FAILED, session
+
+if TYPE_CHECKING:
+    from cli.client.jobs import Jobs
+
+T = TypeVar("T")
+
+
+@contextmanager
+def jobs() -> Iterator[Jobs]:
+    """The jobs of the account that the common options name."""
+    with session() as client:
+        from cli.client.jobs import Jobs
+
+        yield Jobs(client)
+
+
+def ids(texts: Sequence[str]) -> list[str]:
+    """The job ids among operands. Raises a usage error if there is none, `Problem` for what is no job."""
+    from cli.client.jobs import job_id
+
+    if not texts:
+        raise click.UsageError("At least one JobId must be specified", click.get_current_context())
+    return [job_id(text) for text in texts]
+
+
+def parallel_option(default: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    return click.option(
+        "-p", "--parallel", type=click.IntRange(min=1), default=default, show_default=True, metavar="N",
+        help="Requests at once.",
+    )  # fmt: skip
+
+
+def for_each(texts: Sequence[str], parallel: int, act: Callable[[Jobs, str], T]) -> Iterable[T]:
+    """Do `act` for each job, some at once; results in the order of the operands."""
+    wanted = ids(texts)
+    with jobs() as mine:
+        if len(wanted) == 1:
+            yield act(mine, wanted[0])
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(parallel, len(wanted))) as pool:
+            yield from pool.map(lambda job: act(mine, job), wanted)
+
+
+def job_argument(function: Callable[..., T]) -> Callable[..., T]:
+    return click.argument("job", metavar="job...", nargs=-1, shell_complete=complete_job)(function)
+
+
+def complete_job(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of jobs that begin as the word does. No service, no candidates."""
+    try:
+        with jobs() as mine:
+            return [entry["name"] for entry in mine.listing() if entry["name"].startswith(incomplete)]
+    except Problem:
+        return []
+
+
+__all__ = ["FAILED", "for_each", "ids", "job_argument", "jobs", "parallel_option"]

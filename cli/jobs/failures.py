@@ -1,0 +1,23 @@
+"""mjob failures: names of the inputs for which jobs had errors."""
+
+from __future__ import annotations
+
+import click
+
+from cli.frame import Command
+from cli.jobs.common import job_argument, parallel_option
+from cli.jobs.lists import print_names
+
+
+@click.command("failures", cls=Command)
+@parallel_option(100)
+@click.option("--json", "as_json", is_flag=True, help="Names as JSON strings, one per line.")
+@job_argument
+def command(job: tuple[str, ...], parallel: int, as_json: bool) -> None:
+    """Print the names of the inputs for which jobs had errors, one per line, all of them.
+
+    \b
+    Example:
+      mjob failures 8bd3c96e-… | mjob create -m "..."    try these again
+    """
+    print_names(job, "fail", as_json=as_json)

@@ -1,0 +1,76 @@
+"""Pour stdin into jobs: names, one a line, in batches.
+
+A batch is sent when it is full, or when stdin has nothing more just now: `mfind` may take its
+time, and what it has found so far can be worked on meanwhile. Several batches are under way at
+once, and reading waits while there are too many, so memory holds a few batches, never all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from cli.client import paths
+from cli.frame import note
+from cli.text import count
+
+if TYPE_CHECKING:
+    from cli.client.jobs import Jobs
+
+READ = 64 * 1024
+LULL_SECONDS = 0.2  # a stdin that has been silent for so long gets what it said sent
+
+
+def pour(mine: Jobs, targets: list[str], source: int, *, size: int, parallel: int, quiet: bool) -> None:
+    """Add every line of the descriptor `source` to all jobs in `targets`. Raises `Problem`."""
+    home = mine.session.settings.home
+
+    def send(job: str, batch: list[bytes]) -> None:
+        mine.add_inputs(job, batch)
+        if not quiet:
+            note(f"added {count(len(batch), 'input')} to {job}")
+
+    with ThreadPoolExecutor(parallel) as pool:
+        under_way: set[Future[None]] = set()
+        for batch in batches(source, size):
+            names = [expanded(line, home) for line in batch]
+            for job in targets:
+                under_way.add(pool.submit(send, job, names))
+            while len(under_way) >= parallel:
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        for future in under_way:
+            future.result()
+
+
+def expanded(line: bytes, home: str) -> bytes:
+    """A line as the path that it means; bytes that are not UTF-8 pass as they are."""
+    return paths.expand(line.decode("utf-8", "surrogateescape"), home).encode("utf-8", "surrogateescape")
+
+
+def batches(source: int, size: int) -> Iterator[list[bytes]]:
+    """The non-empty lines of a descriptor, `size` at a time, fewer after a lull or at the end."""
+    batch: list[bytes] = []
+    rest = b""
+    while True:
+        if batch and not select.select([source], [], [], LULL_SECONDS)[0]:
+            yield batch
+            batch = []
+        data = os.read(source, READ)
+        *lines, rest = (rest + data).split(b"\n")
+        if not data and rest:
+            lines, rest = [rest], b""
+        for line in lines:
+            if line := line.removesuffix(b"\r"):
+                batch.append(line)
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if not data:
+            break
+    if batch:
+        yield batch

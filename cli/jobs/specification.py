@@ -1,0 +1,88 @@
+"""From the words of `mjob create` to a job's JSON.
+
+Two styles. In the *option style* phases are options, `-m wc -r cat`, and what describes a
+phase (`--count 2`, `-s ASSET`, …) comes before it and is used up by it. In the *expression
+style* phases are words, `grep foo ^ wc ^^ cat`: a word of carets begins a phase, `^` a map,
+`^^` a reduce, and every caret after the second counts reducers (`^^^^` is a reduce phase of
+2). Here what describes a phase describes all of them.
+
+A caret word is nothing but carets. `sed s/^^/x/` is a command, not a phase.
+
+Example: `-s ~~/stor/a -m wc --count 2 -r cat` by jill is
+`[{assets: [/jill/stor/a], exec: wc, type: map}, {count: 2, exec: cat, type: reduce}]`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cli.client import paths
+
+Phase = dict[str, Any]
+# The keys of a phase, in the order in which an expression's phases are written.
+KEYS = ("exec", "disk", "image", "init", "memory", "type", "count", "assets")
+PROPERTIES = ("count", "disk", "image", "init", "memory")
+
+
+def from_options(words: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
+    """Phases of the option style. `words` are (name, value) in the order of the command line.
+
+    Names are `map`, `reduce`, `asset` and `PROPERTIES`. A count before a map phase is dropped.
+    """
+    phases: list[Phase] = []
+    coming: Phase = {}
+    for name, value in words:
+        if name == "asset":
+            coming.setdefault("assets", []).append(paths.expand(value, home))
+        elif name in PROPERTIES:
+            coming[name] = value
+        else:
+            if name == "map":
+                coming.pop("count", None)
+            coming.update(exec=value, type=name)
+            phases.append(dict(sorted(coming.items())))
+            coming = {}
+    return phases
+
+
+def from_expression(words: Sequence[str], properties: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
+    """Phases of the expression style. `properties` are (name, value) as for `from_options`; they apply to all."""
+    given: Phase = {}
+    for name, value in properties:
+        if name == "asset":
+            given.setdefault("assets", []).append(paths.expand(value, home))
+        else:
+            given[name] = value
+    count = given.pop("count", 1)
+    return [in_order({**given, **phase}, count) for phase in split(words) if phase["exec"]]
+
+
+def in_order(phase: Phase, count: int) -> Phase:
+    """The phase with its keys in `KEYS` order, and with `count` if it is a reduce phase that counts none itself."""
+    if phase["type"] == "reduce" and count > 1:
+        phase.setdefault("count", count)
+    return {key: phase[key] for key in KEYS if key in phase}
+
+
+def split(words: Sequence[str]) -> list[Phase]:
+    """The phases between caret words, empty ones too: `exec`, `type`, and `count` where carets counted."""
+    phases: list[Phase] = [{"exec": "", "type": "map"}]
+    for word in words:
+        if word and not word.strip("^"):
+            phases.append({"exec": "", "type": "map" if word == "^" else "reduce"})
+            if len(word) > 2:
+                phases[-1]["count"] = len(word) - 2
+        else:
+            phases[-1]["exec"] = f"{phases[-1]['exec']} {word}".lstrip()
+    return phases
+
+
+def document(name: str, phases: list[Phase]) -> dict[str, Any]:
+    return {"name": name, "phases": phases}
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    """The JSON text that is sent."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

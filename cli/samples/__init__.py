@@ -1,0 +1,1 @@
+"""Three short texts, written for `remora demo` and for trying things out."""

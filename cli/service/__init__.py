@@ -1,0 +1,21 @@
+"""remora: the service's own command."""
+
+from __future__ import annotations
+
+from cli.frame import Lazy
+
+MODULES = {"up": "up", "env": "env", "demo": "demo", "version": "version", "completion": "completion"}
+
+command = Lazy(
+    "remora",
+    commands_in="cli.service",
+    modules=MODULES,
+    help="""Compute jobs that ride on stored objects: Unix commands as map and reduce phases next to the data.
+
+    \b
+    remora demo                 see it work: a word count, in a minute
+    remora up                   a whole service on this machine, in the foreground
+
+    With a service up, these talk to it: mls mput mget mrm mmkdir mln minfo mfind (objects) and mjob (jobs).
+    """,
+)

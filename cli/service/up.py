@@ -1,0 +1,89 @@
+"""remora up: a whole service on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.client.settings import state_directory
+from cli.frame import Plain
+
+if TYPE_CHECKING:
+    from scheduler.service import ServiceInfo
+
+PORT = 8081
+
+
+def state_dir_option() -> click.Option:
+    return click.Option(
+        ["--state-dir"], metavar="DIR", type=click.Path(path_type=Path),
+        help="Where the service keeps its state. [default: $REMORA_STATE_DIR, or ~/.local/state/remora]",
+    )  # fmt: skip
+
+
+@click.command("up", cls=Plain)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0 picks a free one."
+)
+@click.option("--login", metavar="NAME", help="Name of the first account. [default: the current user]")
+@click.option("--key", metavar="FILE.pub", type=click.Path(path_type=Path),
+              help="SSH public key of the first account. [default: a new key pair of its own]")  # fmt: skip
+@click.option("--provider", type=click.Choice(["process"]), default="process", show_default=True,
+              help="Where instances come from.")  # fmt: skip
+@click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
+def command(
+    state_dir: Path | None,
+    host: str,
+    port: int,
+    login: str | None,
+    key: Path | None,
+    provider: str,
+    slots: int | None,
+) -> int:
+    """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
+
+    All state is below the state directory, which only you can read. Start it again and everything goes on where it
+    was, running jobs too. On first start an account is made for you with a key pair of its own, and a client profile
+    that mls, mjob and the others find by themselves.
+
+    \b
+    Examples:
+      remora up
+      remora up --state-dir /tmp/try --port 0
+      remora up --login jill --key ~/.ssh/id_ed25519.pub
+
+    Logs are JSON lines on stderr. Exit status: 0 after Ctrl-C, 1 if the service could not start.
+    """
+    from scheduler.service import ServiceOptions, serve
+
+    options = ServiceOptions(
+        state_dir=state_dir or state_directory(os.environ),
+        host=host,
+        port=port,
+        login=login,
+        key=key,
+        provider=provider,
+        slots=slots,
+    )
+    code: int = serve(options, announce)
+    click.get_current_context().exit(code)
+
+
+command.params.insert(0, state_dir_option())
+
+
+def announce(info: ServiceInfo) -> None:
+    """The banner, once the service answers."""
+    own = Path(info.state_dir) == state_directory(os.environ)
+    state = "" if own else f" --state-dir {info.state_dir}"
+    print(f"remora is up at {info.url} for {info.login}")
+    print(f"  state   {info.state_dir}")
+    print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))
+    print("  try     echo ~~/stor/FILE | mjob create -o wc")
+    print("  end     Ctrl-C")
+    sys.stdout.flush()

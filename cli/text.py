@@ -1,0 +1,55 @@
+"""How sizes, dates and names look in listings."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from scheduler.model import dates
+
+HALF_YEAR = 182 * 24 * 3600 * 1000  # ms: older dates show the year instead of the time of day
+UNITS = "KMGT"
+
+
+def human_size(size: int) -> str:
+    """`1536` is `1.5K`: at most two decimals, no trailing zeros; below 1024 the plain number."""
+    value, unit = float(size), ""
+    for larger in UNITS:
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.2f}".rstrip("0").rstrip(".") + unit
+
+
+def local(ms: int) -> datetime:
+    """A moment on this machine's clock."""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone()
+
+
+def short_date(iso: str, now: int, *, pad: bool = True) -> str:
+    """`Sep 11 17:05`, or `Sep 11  2012` when half a year old. `now` is in ms; `pad`: two-digit days, two blanks."""
+    at_ms = dates.parse_iso(iso)
+    if at_ms is None:
+        return iso
+    at = local(at_ms)
+    month = dates.MONTHS[at.month - 1]
+    if not pad:
+        return f"{month} {at.day} {at.year if now - at_ms > HALF_YEAR else f'{at.hour:02}:{at.minute:02}'}"
+    if now - at_ms > HALF_YEAR:
+        return f"{month} {at.day:02}  {at.year}"
+    return f"{month} {at.day:02} {at.hour:02}:{at.minute:02}"
+
+
+def escape(name: str) -> str:
+    """A name on one line: control characters and backslashes as in JSON, double quotes as they are."""
+    return json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
+
+
+def compact(record: object) -> str:
+    """One JSON value on one line."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 input`, `2 inputs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,4 @@
+"""The version, as a constant: asking the package metadata costs a directory scan at every start."""
+
+VERSION = "0.1.0"
+SUMMARY = "Remora: compute jobs that ride on stored objects"
