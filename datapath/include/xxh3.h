@@ -1,0 +1,18 @@
+/*
+ * xxh3 - the 64-bit XXH3 hash, without seed, as its public specification defines it.
+ *
+ * Not cryptographic: whoever chooses keys can make them collide. That costs the chooser
+ * balance among the reducers and nobody anything else.
+ */
+#ifndef REMORA_XXH3_H
+#define REMORA_XXH3_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi begin */
+/* xxh3_64 - the hash of `len` bytes of `data`, which may be NULL when `len` is 0. */
+uint64_t xxh3_64(const unsigned char *data, size_t len);
+/* cffi end */
+
+#endif
