@@ -1,0 +1,293 @@
+/*
+ * lackey - process 1 of an instance. See lackey.h for what it does and sandbox.h for where.
+ */
+#include "lackey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+
+static const char usage[] =
+    "usage: lackey --socket=FD --work=DIR [option]...\n"
+    "\n"
+    "Runs tasks, one after another, for the agent at the other end of a socket; ends with it.\n"
+    "\n"
+    "  --socket=FD          the connected SOCK_SEQPACKET socket: 3 or above, blocking\n"
+    "  --work=DIR           the instance's directory: absolute, owned by the caller, fresh.\n"
+    "                       `input` in it is seen as /manta, `assets` as /assets; `root`\n"
+    "                       and `var-tmp` are made, and hold what tasks write elsewhere\n"
+    "  --hide=DIR           cover a directory of the host by an empty one (repeatable)\n"
+    "  --tools=DIR          directory to be seen as /.remora/bin\n"
+    "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
+    "  --uid=BASE           as root: users 0 ... 65535 of the instance are BASE ... outside;\n"
+    "                       with the subreaper, tasks run as user BASE\n"
+    "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in DIR.\n"
+    "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
+    "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
+    "  --help               this text\n"
+    "\n"
+    "Close the socket to end the instance. With namespaces, killing this process does it too.\n";
+
+enum isolation { AUTO, NAMESPACES, SUBREAPER };
+
+struct options {
+    int socket;
+    enum isolation isolation;
+    unsigned long long disk_bytes; /* 0: no limit */
+    struct sandbox_plan plan;
+};
+
+static _Noreturn void die(int status, const char *what, const char *detail)
+{
+    fprintf(stderr, "lackey: %s%s\n", what, detail);
+    exit(status);
+}
+
+/* A whole number from `low` to `high`, or the end of us. */
+static unsigned long long number(const char *option, const char *text, unsigned long long low, unsigned long long high)
+{
+    char *end, message[128];
+
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && text[0] >= '0' && text[0] <= '9' && value >= low && value <= high)
+        return value;
+    snprintf(message, sizeof message, "--%s wants a number from %llu to %llu, not ", option, low, high);
+    die(2, message, text);
+}
+
+static const char *directory(const char *option, const char *path)
+{
+    struct stat status;
+    char message[64];
+
+    if (path[0] == '/' && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return path;
+    snprintf(message, sizeof message, "--%s is not the absolute path of a directory: ", option);
+    die(2, message, path);
+}
+
+static enum isolation isolation(const char *name)
+{
+    if (strcmp(name, "auto") == 0)
+        return AUTO;
+    if (strcmp(name, "namespaces") == 0)
+        return NAMESPACES;
+    if (strcmp(name, "subreaper") == 0)
+        return SUBREAPER;
+    die(2, "--isolation is one of auto, namespaces, subreaper, not ", name);
+}
+
+static void hide(struct rootfs_plan *plan, const char *path)
+{
+    if (plan->hidden == ROOTFS_MAX_HIDE)
+        die(2, "too many --hide options at ", path);
+    plan->hide[plan->hidden++] = directory("hide", path);
+}
+
+static void set_option(struct options *options, int option, const char *value)
+{
+    struct rootfs_plan *rootfs = &options->plan.rootfs;
+
+    switch (option) {
+    case 's':
+        options->socket = (int)number("socket", value, 3, 1 << 20);
+        break;
+    case 'w':
+        rootfs->work = directory("work", value);
+        break;
+    case 'h':
+        hide(rootfs, value);
+        break;
+    case 't':
+        rootfs->tools = directory("tools", value);
+        break;
+    case 'a':
+        rootfs->agent_socket = value;
+        break;
+    case 'u':
+        options->plan.uid_base = (uid_t)number("uid", value, 1, UINT32_MAX - SANDBOX_USERS);
+        break;
+    case 'i':
+        options->isolation = isolation(value);
+        break;
+    case 'd':
+        options->disk_bytes = number("disk-bytes", value, 1, INT64_MAX);
+        break;
+    case '?':
+        die(2, "see --help", "");
+    default:
+        fputs(usage, stdout);
+        exit(0);
+    }
+}
+
+static void parse(struct options *options, int argc, char **argv)
+{
+    static const struct option known[] = {{"socket", required_argument, NULL, 's'},
+                                          {"work", required_argument, NULL, 'w'},
+                                          {"hide", required_argument, NULL, 'h'},
+                                          {"tools", required_argument, NULL, 't'},
+                                          {"agent-socket", required_argument, NULL, 'a'},
+                                          {"uid", required_argument, NULL, 'u'},
+                                          {"isolation", required_argument, NULL, 'i'},
+                                          {"disk-bytes", required_argument, NULL, 'd'},
+                                          {"help", no_argument, NULL, 'H'},
+                                          {NULL, 0, NULL, 0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+        set_option(options, option, optarg);
+    if (optind < argc)
+        die(2, "unexpected argument ", argv[optind]);
+    if (!options->socket || !options->plan.rootfs.work)
+        die(2, "--socket and --work are needed; see --help", "");
+}
+
+/* Nothing of the agent's reaches a task: no descriptor but the socket, and that not beyond exec. */
+static void keep_only(int sock)
+{
+    int fd;
+
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd < 3)
+        ; /* 0, 1, 2 exist from here on, so no other descriptor takes their place */
+    if (fd < 0)
+        die(1, "cannot open /dev/null: ", strerror(errno));
+    close_range(3, (unsigned)sock - 1, 0);
+    close_range((unsigned)sock + 1, ~0U, 0);
+    if (fcntl(sock, F_SETFD, FD_CLOEXEC) < 0)
+        die(2, "--socket is no open descriptor", "");
+}
+
+static void limit(int resource, unsigned long long bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(resource, &limit) == 0) {
+        if (bytes && bytes < limit.rlim_max)
+            limit.rlim_max = bytes;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(resource, &limit) == 0)
+            return;
+    }
+    die(1, "cannot set limits: ", strerror(errno));
+}
+
+/* What a task inherits is the same whoever started the agent. */
+static void clean(const struct options *options)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* fails for a few that cannot be changed */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(022);
+    setsid(); /* fails if we lead a session already, which is as good */
+    setpriority(PRIO_PROCESS, 0, 0); /* fails if we may not hurry */
+    limit(RLIMIT_CORE, options->disk_bytes);
+    if (options->disk_bytes)
+        limit(RLIMIT_FSIZE, options->disk_bytes);
+}
+
+/* Isolation as far as it is wanted and to be had; fills READY. */
+static void isolate(const struct options *options, struct pass_ready *ready)
+{
+    struct reason why = {"not asked for"};
+
+    if (options->isolation != SUBREAPER) {
+        /* Of the monitor, this ends the whole instance; process 1 asks for its own. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (sandbox_enter(&options->plan, &ready->pid, &why) == 0) {
+            ready->namespaces = 1;
+            if (sandbox_drop(&why) < 0)
+                die(1, why.text, "");
+            return;
+        }
+        if (options->isolation == NAMESPACES)
+            die(1, "no namespaces: ", why.text);
+    }
+    if (geteuid() == 0 && !options->plan.uid_base)
+        die(2, "without namespaces, root needs --uid: tasks must not be root", "");
+    ready->pid = getpid();
+    memcpy(ready->why, why.text, sizeof ready->why);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+        die(1, "cannot become a subreaper: ", strerror(errno));
+}
+
+static const char *find_bash(void)
+{
+    static const char *const places[] = {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", NULL};
+
+    for (const char *const *place = places; *place; place++)
+        if (access(*place, X_OK) == 0)
+            return *place;
+    return places[0]; /* tasks will fail with what the kernel says */
+}
+
+static int signals(int namespaces)
+{
+    sigset_t wanted;
+
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGCHLD);
+    if (!namespaces) /* inside, tasks could send it */
+        sigaddset(&wanted, SIGTERM);
+    sigprocmask(SIG_BLOCK, &wanted, NULL);
+    return signalfd(-1, &wanted, SFD_CLOEXEC);
+}
+
+static void own_work(const struct options *options)
+{
+    uid_t owner = geteuid() == 0 ? options->plan.uid_base : geteuid();
+
+    if (chown(options->plan.rootfs.work, owner, (gid_t)-1) < 0)
+        die(1, "cannot give the work directory to the tasks: ", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    static struct lackey lackey;
+    struct pass_ready ready = {0};
+    struct reason why;
+
+    parse(&options, argc, argv);
+    keep_only(options.socket);
+    clean(&options);
+    isolate(&options, &ready);
+    if (!ready.namespaces)
+        own_work(&options);
+    if (sandbox_harden(&why) < 0)
+        die(1, why.text, "");
+
+    const char *work = options.plan.rootfs.work;
+    const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
+    const char *outside[] = {work, NULL};
+    lackey.sock = options.socket;
+    lackey.work = work;
+    lackey.signals = signals((int)ready.namespaces);
+    lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
+                                           .uid = ready.namespaces || geteuid() ? 0 : options.plan.uid_base,
+                                           .bash = find_bash(),
+                                           .directory = ready.namespaces ? "/" : work};
+    if (lackey.signals < 0)
+        die(1, "cannot watch tasks: ", strerror(errno));
+    if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside) < 0)
+        fprintf(stderr, "lackey: core dumps of grandchildren will go unseen: %s\n", strerror(errno));
+    struct pass_header header = {.type = PASS_READY};
+    if (pass_send(lackey.sock, &header, &ready, sizeof ready, NULL, 0) < 0)
+        return 0; /* the agent has gone meanwhile */
+    return lackey_serve(&lackey) == 0 ? 0 : 1;
+}

@@ -1,0 +1,28 @@
+/*
+ * corefile - is this file a core dump, and of which program?
+ */
+#ifndef REMORA_COREFILE_H
+#define REMORA_COREFILE_H
+
+#include <stddef.h>
+
+enum { COREFILE_PROGRAM = 32 };
+
+/*
+ * corefile_parse - look at the head of a file.
+ *
+ * `notes` are the first bytes of its first note segment, which `corefile_notes` finds; the
+ * name of the program that dumped is written to `program`, "" if it is not to be found.
+ * All of it is input from a task: nothing in it is trusted.
+ */
+void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM]);
+
+/*
+ * corefile_read - read a file that may be a core dump.
+ *
+ * Returns 1 and the program's name if it is an ELF core file, 0 if it is anything else,
+ * which includes files that are not regular or not readable.
+ */
+int corefile_read(int directory, const char *name, char program[COREFILE_PROGRAM]);
+
+#endif

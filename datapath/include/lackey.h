@@ -1,0 +1,53 @@
+/*
+ * lackey - runs tasks one after another for an agent at the other end of a socket.
+ *
+ * The packets are those of pass.h. Tasks that are queued start as soon as the one before
+ * has ended, without asking. A task ends when its first process does, when the agent says
+ * STOP, or when any of its processes dumps core; then all that is left of it is killed,
+ * and DONE goes out only when nothing is. So the agent may take the outputs it hears of as
+ * final. When the agent closes the socket, or dies, everything ends.
+ *
+ * A core file is renamed to `.core.<task>` where it lies, so that the next task cannot
+ * write over it while the agent fetches it.
+ *
+ * What is expected of an agent: at most LACKEY_QUEUE tasks queued at once (further
+ * packets, STOP among them, are left in the socket until there is room); no name twice in
+ * the environments of ENV and RUN; MANTA_INPUT_FILE among RUN's, if stdin is an input that
+ * is also linked there: in a namespace it is opened again by that name, because then the
+ * descriptor belongs to a read-only mount, and no /proc/self/fd/0 makes it writable.
+ */
+#ifndef REMORA_LACKEY_H
+#define REMORA_LACKEY_H
+
+#include <signal.h>
+
+#include "corewatch.h"
+#include "pass.h"
+#include "task.h"
+
+enum { LACKEY_QUEUE = 64, LACKEY_VARIABLES = 4096 };
+
+struct lackey_run; /* a queued task */
+
+struct lackey {
+    int sock;    /* to the agent; blocking */
+    int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks */
+    const char *work;
+    struct task_setting setting;
+    struct corewatch watch;
+    /* from here on: zero at first */
+    char *scripts[PASS_SLOTS];
+    char *common; /* ENV's payload */
+    size_t common_len;
+    struct lackey_run *first, **last;
+    int queued;
+    struct lackey_run *running;
+    pid_t pid;
+    struct task_usage usage;
+    struct pass_done done; /* of the running task, so far */
+};
+
+/* Serve until the agent is gone. Returns 0 then, or -1 if it breaks the protocol or the kernel fails us (said on stderr). */
+int lackey_serve(struct lackey *lackey);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * rootfs - the file system that tasks of an instance see.
+ *
+ * Idea: the root is an ordinary directory of the instance, WORK/root, so that whatever a
+ * task leaves in `/`, `/tmp` or `/root` lies below WORK, is accounted, and goes away with
+ * it. The programs of the host are mounted into it, read-only:
+ *
+ *   /bin /etc /lib /usr /var ...  the host's, read-only with all that is mounted below
+ *   / /tmp /root                  WORK/root and directories in it, writable
+ *   /var/tmp /assets              WORK/var-tmp, WORK/assets, writable
+ *   /manta                        WORK/input, read-only: what the agent links there appears
+ *   /home /run /mnt /media        empty
+ *   /dev                          null zero full random urandom tty, pts, shm (64 MiB), fd links
+ *   /proc                         the host's, to be covered by the instance's own
+ *   /.remora/bin, agent.sock      the tools, read-only, and the agent's socket
+ *
+ * Files and odd entries of the host's `/` are left out, and so is a directory that
+ * the kernel will not let us mount. Hidden directories are covered by empty ones.
+ *
+ * It is built in two halves. First every tree is cloned by path into a descriptor, while
+ * the host's names still mean what they say; then WORK/root becomes the root, the host is
+ * gone, and the clones are attached below it. So no mount shows up inside another one by
+ * accident, and no symbolic link of the host can lead an attachment astray.
+ *
+ * Whoever enters a user namespace *after* this cannot undo any of it: the kernel locks
+ * mounts, and their read-only flags, that come from a more privileged namespace.
+ */
+#ifndef REMORA_ROOTFS_H
+#define REMORA_ROOTFS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "reason.h"
+
+enum { ROOTFS_MAX_HIDE = 16 };
+
+struct rootfs_plan {
+    const char *work;                  /* absolute; must not hold a `root` from an earlier instance */
+    const char *tools;                 /* directory of the tools, or NULL */
+    const char *agent_socket;          /* or NULL */
+    const char *hide[ROOTFS_MAX_HIDE]; /* absolute directories to be covered */
+    size_t hidden;
+};
+
+/*
+ * rootfs_build - make it and make it the root of the calling process.
+ *
+ * The caller is alone in a fresh mount namespace that it has CAP_SYS_ADMIN over. What
+ * is writable will belong to `owner` (user and group). Returns 0, or -1 with `why`; the
+ * namespace is then of no use, and WORK/root may be left.
+ */
+int rootfs_build(const struct rootfs_plan *plan, uid_t owner, struct reason *why);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * sandbox - become process 1 of an instance that tasks cannot leave.
+ *
+ * Three processes take part:
+ *
+ *   monitor   the one that called. It stays outside, does nothing but wait, and ends
+ *             with process 1's status. Killing it kills the instance: process 1 asks the
+ *             kernel to die with it.
+ *   builder   a child. It enters a mount namespace (without root: a user namespace
+ *             first) and builds the root file system with all the power it has there;
+ *             then it clones process 1 beside itself, maps its users, and is gone.
+ *   process 1 a child of the monitor in its own user, PID, mount, IPC and UTS
+ *             namespaces, below the builder's. So mounts are not its to change.
+ *
+ * Users: where the builder is root of the machine, users 0 ... 65535 of the instance are
+ * `uid_base` ... `uid_base`+65535 outside, so a task is never root of anything. Else user
+ * 0 is the caller and there is no other.
+ */
+#ifndef REMORA_SANDBOX_H
+#define REMORA_SANDBOX_H
+
+#include <sys/types.h>
+
+#include "rootfs.h"
+
+enum { SANDBOX_USERS = 65536 };
+
+struct sandbox_plan {
+    struct rootfs_plan rootfs;
+    uid_t uid_base; /* 0: none given, so even root gets a user namespace of one user */
+};
+
+/*
+ * sandbox_enter - return as process 1 of a new instance.
+ *
+ * Returns 0 in process 1, with `*self` its process id as outsiders see it; the monitor
+ * never returns. Returns -1 in the caller if the kernel refused, with `why`; nothing
+ * was changed then but that WORK/root may exist.
+ */
+int sandbox_enter(const struct sandbox_plan *plan, pid_t *self, struct reason *why);
+
+/*
+ * sandbox_drop - keep, for this process and all it will start, only the capabilities
+ * that tasks need: chown, dac_override, fowner, fsetid, kill, setgid, setuid.
+ *
+ * For process 1 of an instance. Returns 0 or -1 with `why`.
+ */
+int sandbox_drop(struct reason *why);
+
+/*
+ * sandbox_harden - gain nothing by exec any more (no_new_privs), and be untraceable.
+ *
+ * For every lackey, after whatever changes its user. Returns 0 or -1 with `why`.
+ */
+int sandbox_harden(struct reason *why);
+
+#endif

@@ -1,0 +1,140 @@
+#include "corewatch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "corefile.h"
+
+_Static_assert((int)COREWATCH_PROGRAM >= (int)COREFILE_PROGRAM, "a program's name fits");
+
+enum { EVENT_BYTES = 16 * 1024 };
+
+static int named_core(const char *name)
+{
+    return strncmp(name, "core", 4) == 0 && (name[4] == '\0' || name[4] == '.');
+}
+
+/* Write `directory/name` to `path`; 0 if it is too long to be told. */
+static int join(char path[COREWATCH_PATH], const char *directory, const char *name)
+{
+    const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
+
+    return snprintf(path, COREWATCH_PATH, "%s%s%s", directory, slash, name) < COREWATCH_PATH;
+}
+
+static void look_at(const char *path, struct corewatch_found *found, int *hit)
+{
+    char program[COREFILE_PROGRAM];
+
+    if (!corefile_read(AT_FDCWD, path, program))
+        return;
+    strcpy(found->path, path);
+    strcpy(found->program, program);
+    *hit = 1;
+}
+
+static int find(const struct corewatch *watch, int id)
+{
+    for (int i = 0; i < watch->count; i++)
+        if (watch->places[i].id == id)
+            return i;
+    return -1;
+}
+
+static int add(struct corewatch *watch, const char *path)
+{
+    int id, i = find(watch, 0);
+
+    if (i < 0 && watch->count == COREWATCH_MAX)
+        return -1;
+    id = inotify_add_watch(watch->fd, path, IN_CREATE | IN_CLOSE_WRITE | IN_ONLYDIR | IN_DONT_FOLLOW);
+    if (id < 0 || find(watch, id) >= 0)
+        return -1;
+    if (i < 0)
+        i = watch->count++;
+    watch->places[i].id = id;
+    strcpy(watch->places[i].path, path);
+    return 0;
+}
+
+/* A directory that a task made. What happened in it before we watched has to be looked up. */
+static void add_new(struct corewatch *watch, const char *path, struct corewatch_found *found, int *hit)
+{
+    char below[COREWATCH_PATH];
+    struct dirent *entry;
+
+    if (add(watch, path) < 0)
+        return;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return;
+    while ((entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || !join(below, path, entry->d_name))
+            continue;
+        if (entry->d_type == DT_DIR)
+            add_new(watch, below, found, hit);
+        else if (named_core(entry->d_name))
+            look_at(below, found, hit);
+    }
+    closedir(directory);
+}
+
+static void handle(struct corewatch *watch, const struct inotify_event *event, struct corewatch_found *found, int *hit)
+{
+    char path[COREWATCH_PATH];
+    int place = find(watch, event->wd);
+
+    if (place < 0)
+        return;
+    if (event->mask & IN_IGNORED) {
+        watch->places[place].id = 0;
+        return;
+    }
+    if (event->len == 0 || !join(path, watch->places[place].path, event->name))
+        return;
+    if (event->mask & IN_ISDIR && event->mask & IN_CREATE)
+        add_new(watch, path, found, hit);
+    else if (event->mask & IN_CLOSE_WRITE && named_core(event->name))
+        look_at(path, found, hit);
+}
+
+int corewatch_open(struct corewatch *watch, const char *const *places)
+{
+    watch->count = 0;
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->fd < 0)
+        return -1;
+    for (; *places; places++)
+        add(watch, *places);
+    return 0;
+}
+
+/* One batch of events; 0 when there was none. */
+static int check_some(struct corewatch *watch, struct corewatch_found *found, int *hit)
+{
+    char events[EVENT_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t got = read(watch->fd, events, sizeof events);
+
+    for (ssize_t at = 0; at < got;) {
+        const struct inotify_event *event = (const struct inotify_event *)(events + at);
+        handle(watch, event, found, hit);
+        at += (ssize_t)(sizeof *event + event->len);
+    }
+    return got > 0;
+}
+
+int corewatch_check(struct corewatch *watch, int all, struct corewatch_found *found)
+{
+    int hit = 0;
+
+    if (watch->fd < 0)
+        return 0;
+    while (check_some(watch, found, &hit) && all)
+        ;
+    return hit;
+}

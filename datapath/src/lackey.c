@@ -1,0 +1,375 @@
+#include "lackey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct lackey_run {
+    struct lackey_run *next;
+    uint64_t task;
+    uint32_t slot;
+    int fds[3];
+    size_t len;
+    char environment[]; /* `len` bytes, "K=V\0" each */
+};
+
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void close_three(const int fds[3])
+{
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+static int report(struct lackey *lackey, uint64_t task, const struct pass_done *done)
+{
+    struct pass_header header = {.type = PASS_DONE, .task = task};
+
+    return pass_send(lackey->sock, &header, done, sizeof *done, NULL, 0);
+}
+
+/* ---- environment ---- */
+
+/* Point at each entry of a block. Returns how many there are now, or -1 for too many. */
+static int point_at(char **variables, int count, char *block, size_t len)
+{
+    for (char *at = block; at < block + len; at += strlen(at) + 1) {
+        if (count == LACKEY_VARIABLES)
+            return -1;
+        variables[count++] = at;
+    }
+    variables[count] = NULL;
+    return count;
+}
+
+static char **environment_of(struct lackey *lackey, struct lackey_run *run)
+{
+    static char *variables[LACKEY_VARIABLES + 1];
+    int count = point_at(variables, 0, lackey->common, lackey->common_len);
+
+    if (count < 0 || point_at(variables, count, run->environment, run->len) < 0) {
+        errno = E2BIG;
+        return NULL;
+    }
+    return variables;
+}
+
+/* See the header: the same file, but by way of the instance's own read-only mount. */
+static void reopen_input(struct lackey_run *run, char *const *variables)
+{
+    static const char name[] = "MANTA_INPUT_FILE=";
+    struct stat given, named;
+
+    while (*variables && strncmp(*variables, name, sizeof name - 1) != 0)
+        variables++;
+    if (!*variables)
+        return;
+    int fd = open(*variables + sizeof name - 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &named) == 0 && fstat(run->fds[0], &given) == 0 && S_ISREG(named.st_mode) &&
+        named.st_dev == given.st_dev && named.st_ino == given.st_ino) {
+        int given_fd = run->fds[0];
+        run->fds[0] = fd;
+        fd = given_fd;
+    }
+    close(fd);
+}
+
+/* ---- core files ---- */
+
+/* Where the agent finds what tasks of this instance know as `path`, relative to the work directory. */
+static void tell_path(const struct lackey *lackey, const char *path, char *told, size_t size)
+{
+    static const char *const places[][2] = {{"/assets/", "assets/"}, {"/var/tmp/", "var-tmp/"}, {"/", "root/"}};
+    size_t skip = strlen(lackey->work) + 1;
+
+    told[0] = '\0';
+    if (lackey->setting.reach == TASK_DESCENDANTS) {
+        snprintf(told, size, "%s", strlen(path) > skip ? path + skip : "");
+        return;
+    }
+    if (strncmp(path, "/dev/", 5) == 0)
+        return; /* in memory: nobody outside can have it */
+    for (size_t i = 0; i < 3; i++)
+        if (strncmp(path, places[i][0], strlen(places[i][0])) == 0) {
+            snprintf(told, size, "%s%s", places[i][1], path + strlen(places[i][0]));
+            return;
+        }
+}
+
+static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
+{
+    char kept[COREWATCH_PATH + 32];
+    int directory = (int)(strrchr(path, '/') - path);
+
+    snprintf(kept, sizeof kept, "%.*s/.core.%llu", directory, path, (unsigned long long)lackey->running->task);
+    tell_path(lackey, rename(path, kept) == 0 ? kept : path, done->core, sizeof done->core);
+}
+
+/* ---- the running task ---- */
+
+/* Look for core files of the running task; 1 if there was one. */
+static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
+{
+    struct corewatch_found found;
+
+    if (!corewatch_check(&lackey->watch, all, &found))
+        return 0;
+    strcpy(path, found.path);
+    strcpy(lackey->done.program, found.program);
+    lackey->done.flags |= PASS_CORE;
+    return 1;
+}
+
+/* End the running task, whatever of it is left, and tell the agent. */
+static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
+{
+    struct lackey_run *run = lackey->running;
+    struct pass_done *done = &lackey->done;
+
+    task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
+    done->ended_ns = now();
+    see_cores(lackey, 1, path);
+    if (lackey->usage.dumped)
+        done->flags |= PASS_CORE;
+    if (path[0])
+        keep_core(lackey, path, done);
+    done->user_us = lackey->usage.user_us;
+    done->sys_us = lackey->usage.sys_us;
+    done->max_rss_kb = lackey->usage.max_rss_kb;
+    lackey->running = NULL;
+    int result = report(lackey, run->task, done);
+    free(run);
+    return result;
+}
+
+static int start(struct lackey *lackey, struct lackey_run *run)
+{
+    char **variables = environment_of(lackey, run);
+    const char *script = lackey->scripts[run->slot];
+
+    lackey->running = run;
+    lackey->done = (struct pass_done){.started_ns = now()};
+    lackey->usage = (struct task_usage){0};
+    lackey->pid = -1;
+    if (variables && script) {
+        if (lackey->setting.reach == TASK_NAMESPACE)
+            reopen_input(run, variables);
+        lackey->pid = task_start(&lackey->setting, script, variables, run->fds);
+    } else if (!script) {
+        errno = EINVAL;
+    }
+    int error = errno;
+    close_three(run->fds);
+    if (lackey->pid > 0)
+        return 0;
+    lackey->done.status = error;
+    lackey->done.flags = PASS_SETUP;
+    char no_core[COREWATCH_PATH] = "";
+    return finish(lackey, no_core);
+}
+
+static struct lackey_run *take(struct lackey *lackey, struct lackey_run **link)
+{
+    struct lackey_run *run = *link;
+
+    *link = run->next;
+    if (lackey->last == &run->next)
+        lackey->last = link;
+    lackey->queued--;
+    return run;
+}
+
+static int start_next(struct lackey *lackey)
+{
+    while (!lackey->running && lackey->first)
+        if (start(lackey, take(lackey, &lackey->first)) < 0)
+            return -1;
+    return 0;
+}
+
+static int children_ended(struct lackey *lackey)
+{
+    char no_core[COREWATCH_PATH] = "";
+    int ended = task_reap(lackey->pid, &lackey->done.status, &lackey->usage);
+
+    if (lackey->running && (ended || lackey->usage.dumped))
+        return finish(lackey, no_core);
+    return 0;
+}
+
+static int files_closed(struct lackey *lackey)
+{
+    char path[COREWATCH_PATH] = "";
+
+    return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
+}
+
+/* ---- what the agent says ---- */
+
+static int protocol_error(const char *what)
+{
+    fprintf(stderr, "lackey: %s from the agent\n", what);
+    errno = EPROTO;
+    return -1;
+}
+
+static char *copy(const char *payload, size_t len)
+{
+    char *kept = malloc(len + 1);
+
+    if (kept) {
+        memcpy(kept, payload, len);
+        kept[len] = '\0';
+    }
+    return kept;
+}
+
+static int keep_script(struct lackey *lackey, uint32_t slot, const char *payload, size_t len)
+{
+    if (slot >= PASS_SLOTS || memchr(payload, '\0', len))
+        return protocol_error("a script for no slot, or with a NUL byte,");
+    free(lackey->scripts[slot]);
+    lackey->scripts[slot] = copy(payload, len);
+    return lackey->scripts[slot] ? 0 : -1;
+}
+
+static int keep_environment(struct lackey *lackey, const char *payload, size_t len)
+{
+    if (len && payload[len - 1])
+        return protocol_error("an environment without an end");
+    free(lackey->common);
+    lackey->common = copy(payload, len);
+    lackey->common_len = len;
+    return lackey->common ? 0 : -1;
+}
+
+static int enqueue(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
+                   const int *fds, size_t nfds)
+{
+    if (nfds != 3 || header->flags >= PASS_SLOTS || (len && payload[len - 1]))
+        return protocol_error("a task with bad descriptors, slot or environment");
+    struct lackey_run *run = malloc(sizeof *run + len);
+    if (!run)
+        return -1;
+    *run = (struct lackey_run){.task = header->task, .slot = header->flags, .len = len};
+    memcpy(run->fds, fds, sizeof run->fds);
+    memcpy(run->environment, payload, len);
+    *lackey->last = run;
+    lackey->last = &run->next;
+    lackey->queued++;
+    return 0;
+}
+
+static int stop(struct lackey *lackey, uint64_t task)
+{
+    char no_core[COREWATCH_PATH] = "";
+
+    if (lackey->running && lackey->running->task == task) {
+        lackey->done.flags |= PASS_STOPPED;
+        return finish(lackey, no_core);
+    }
+    for (struct lackey_run **link = &lackey->first; *link; link = &(*link)->next)
+        if ((*link)->task == task) {
+            struct lackey_run *run = take(lackey, link);
+            struct pass_done done = {.status = SIGKILL, .flags = PASS_STOPPED, .started_ns = now()};
+            done.ended_ns = done.started_ns;
+            close_three(run->fds);
+            free(run);
+            return report(lackey, task, &done);
+        }
+    return 0; /* it has ended, and DONE is on its way */
+}
+
+static int handle(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
+                  const int *fds, size_t nfds)
+{
+    if (header->type == PASS_RUN)
+        return enqueue(lackey, header, payload, len, fds, nfds);
+    if (nfds)
+        return protocol_error("descriptors where none belong");
+    switch (header->type) {
+    case PASS_SCRIPT:
+        return keep_script(lackey, header->flags, payload, len);
+    case PASS_ENV:
+        return keep_environment(lackey, payload, len);
+    case PASS_STOP:
+        return stop(lackey, header->task);
+    default:
+        return protocol_error("an unknown packet");
+    }
+}
+
+/* One packet. Returns -1 with ENOTCONN when the agent is gone. */
+static int listen_to_agent(struct lackey *lackey)
+{
+    static char payload[PASS_MAX];
+    struct pass_header header;
+    int fds[PASS_MAX_FDS];
+    size_t nfds = PASS_MAX_FDS;
+    ssize_t len = pass_recv(lackey->sock, &header, payload, sizeof payload, fds, &nfds);
+
+    return len < 0 ? -1 : handle(lackey, &header, payload, (size_t)len, fds, nfds);
+}
+
+/* ---- the loop ---- */
+
+static int signalled(struct lackey *lackey)
+{
+    struct signalfd_siginfo signal;
+
+    if (read(lackey->signals, &signal, sizeof signal) != sizeof signal)
+        return -1;
+    if (signal.ssi_signo != SIGCHLD) {
+        errno = ENOTCONN; /* told to end: the same as an agent that is gone */
+        return -1;
+    }
+    return children_ended(lackey);
+}
+
+static int serve_once(struct lackey *lackey)
+{
+    struct pollfd events[] = {{.fd = lackey->sock, .events = lackey->queued < LACKEY_QUEUE ? POLLIN : 0},
+                              {.fd = lackey->signals, .events = POLLIN},
+                              {.fd = lackey->watch.fd, .events = POLLIN}};
+
+    if (poll(events, 3, -1) < 0)
+        return errno == EINTR ? 0 : -1;
+    if (events[1].revents && signalled(lackey) < 0)
+        return -1;
+    if (events[2].revents && files_closed(lackey) < 0)
+        return -1;
+    if (events[0].revents && listen_to_agent(lackey) < 0)
+        return -1;
+    return start_next(lackey);
+}
+
+int lackey_serve(struct lackey *lackey)
+{
+    int status;
+
+    lackey->last = &lackey->first;
+    while (serve_once(lackey) == 0)
+        ;
+    int error = errno;
+    task_end(&lackey->setting, -1, &status, &lackey->usage);
+    if (error == ENOTCONN || error == EPIPE || error == ECONNRESET)
+        return 0;
+    fprintf(stderr, "lackey: ended by an error: %s\n", strerror(error));
+    return -1;
+}

@@ -1,0 +1,239 @@
+#include "sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A pipe by which builder and process 1 tell the monitor why they failed; silence is success. */
+struct report {
+    int in, out;
+};
+
+static _Noreturn void fail(struct report *report, const struct reason *why)
+{
+    if (write(report->in, why->text, strlen(why->text)) < 0)
+        _exit(2); /* the monitor is gone, and so is everybody's interest */
+    _exit(1);
+}
+
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    ssize_t written = write(fd, text, strlen(text));
+    int error = errno;
+    close(fd);
+    errno = error;
+    return written < 0 ? -1 : 0;
+}
+
+/* Map `count` users and groups of `pid`'s namespace, from 0, to those from `first` of ours. */
+static int map_users(pid_t pid, uid_t first, gid_t first_group, unsigned count, struct reason *why)
+{
+    char path[64], line[64];
+
+    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
+    snprintf(line, sizeof line, "0 %u %u", first, count);
+    if (write_file(path, line) < 0)
+        return reason_errno(why, "mapping users");
+    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
+    snprintf(line, sizeof line, "0 %u %u", first_group, count);
+    if (write_file(path, line) < 0)
+        return reason_errno(why, "mapping groups");
+    return 0;
+}
+
+/* Get a mount namespace to build in. Returns 1 as root of the machine, 0 in a user namespace, -1 refused. */
+static int own_mounts(uid_t uid_base, struct reason *why)
+{
+    uid_t user = geteuid();
+    gid_t group = getegid();
+
+    if (user == 0 && uid_base && unshare(CLONE_NEWNS) == 0)
+        return 1;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return reason_errno(why, "making user and mount namespaces");
+    if (write_file("/proc/self/setgroups", "deny") < 0)
+        return reason_errno(why, "giving up setgroups");
+    return map_users(getpid(), user, group, 1, why);
+}
+
+/* Fork into the instance's namespaces, as a sibling: a child of the monitor. */
+static pid_t clone_process_1(void)
+{
+    unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+
+    return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Users are mapped now: be user 0. Without root there was nobody else to be. */
+static int become_user_0(int privileged, struct reason *why)
+{
+    if (privileged && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+        return reason_errno(why, "becoming user 0");
+    return 0;
+}
+
+/* Die with the monitor; it may be dead already, and then nobody reads its pipe. */
+static int die_with_monitor(struct report *report, struct reason *why)
+{
+    struct pollfd reader = {.fd = report->in};
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return reason_errno(why, "binding the instance to its monitor");
+    if (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR)
+        _exit(2);
+    return 0;
+}
+
+static int start_process_1(struct report *report, int go, int privileged, pid_t *self, struct reason *why)
+{
+    if (read(go, self, sizeof *self) != sizeof *self)
+        _exit(2); /* the builder failed and has said why */
+    close(go);
+    if (become_user_0(privileged, why) < 0)
+        return -1;
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return reason_errno(why, "mounting /proc");
+    /* No user namespace below ours: most holes of the last years began in one. Mounts are locked without this too. */
+    if (write_file("/proc/sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
+        return reason_errno(why, "closing user namespaces");
+    return die_with_monitor(report, why);
+}
+
+/* The builder's life. Returns only in process 1. */
+static void build(const struct sandbox_plan *plan, struct report *report, pid_t *self, struct reason *why)
+{
+    int go[2];
+    int privileged = own_mounts(plan->uid_base, why);
+    uid_t base = privileged == 1 ? plan->uid_base : 0;
+
+    if (privileged < 0 || rootfs_build(&plan->rootfs, base, why) < 0)
+        fail(report, why);
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        reason_errno(why, "making a pipe");
+        fail(report, why);
+    }
+    pid_t child = clone_process_1();
+    if (child == 0) {
+        close(go[1]);
+        if (start_process_1(report, go[0], privileged, self, why) < 0)
+            fail(report, why);
+        return;
+    }
+    if (child < 0) {
+        reason_errno(why, "making the instance's namespaces");
+        fail(report, why);
+    }
+    if (map_users(child, base, base, privileged == 1 ? SANDBOX_USERS : 1, why) < 0)
+        fail(report, why);
+    _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
+}
+
+/* Wait until both are gone; the status of the last that ended, as a shell would say it. */
+static int last_status(void)
+{
+    int status = 0, last = 0;
+    pid_t pid;
+
+    while ((pid = wait(&status)) > 0 || errno == EINTR)
+        if (pid > 0)
+            last = status;
+    return WIFSIGNALED(last) ? 128 + WTERMSIG(last) : WEXITSTATUS(last);
+}
+
+/* The monitor's life. Returns only if there is no instance. */
+static void monitor(int report, struct reason *why)
+{
+    size_t length = 0;
+    ssize_t got;
+
+    while ((got = read(report, why->text + length, sizeof why->text - 1 - length)) > 0 || (got < 0 && errno == EINTR))
+        length += got > 0 ? (size_t)got : 0;
+    why->text[length] = '\0';
+    if (length == 0) {
+        /* Everything but the standard streams belongs to process 1 now: above all the socket. */
+        close_range(3, ~0U, 0);
+        exit(last_status());
+    }
+    last_status();
+}
+
+int sandbox_enter(const struct sandbox_plan *plan, pid_t *self, struct reason *why)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return reason_errno(why, "making a pipe");
+    struct report report = {.in = ends[1], .out = ends[0]};
+    pid_t builder = fork();
+    if (builder == 0) {
+        build(plan, &report, self, why);
+        close(report.in);
+        close(report.out);
+        return 0;
+    }
+    close(report.in);
+    if (builder < 0) {
+        reason_errno(why, "forking");
+        close(report.out);
+        return -1;
+    }
+    monitor(report.out, why);
+    close(report.out);
+    return -1;
+}
+
+static const int kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID};
+
+static int is_kept(int capability)
+{
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (kept[i] == capability)
+            return 1;
+    return 0;
+}
+
+static int set_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        data[0].permitted |= 1u << kept[i];
+    data[0].effective = data[0].permitted;
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+int sandbox_drop(struct reason *why)
+{
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
+        if (!is_kept(capability) && prctl(PR_CAPBSET_DROP, capability) < 0)
+            return reason_errno(why, "dropping capability %d", capability);
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+        return reason_errno(why, "clearing ambient capabilities");
+    return set_capabilities() < 0 ? reason_errno(why, "dropping capabilities") : 0;
+}
+
+int sandbox_harden(struct reason *why)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return reason_errno(why, "setting no_new_privs");
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return reason_errno(why, "becoming untraceable");
+    return 0;
+}
