@@ -218,7 +218,8 @@ def _before_latest(c: Connection, what: str, row: Row) -> int:
         return found["seq"] if found is not None else 0
     fresh = c.one("job_by_id", job=row["id"])
     count = {"in": "inputs", "out": "outputs", "err": "errors"}[what]
-    return max(0, (fresh if fresh is not None else row)[count] - LATEST)
+    total: int = (fresh if fresh is not None else row)[count]
+    return max(0, total - LATEST)
 
 
 def page_limit(call: Call, default: int) -> int:

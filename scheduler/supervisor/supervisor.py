@@ -48,6 +48,7 @@ class Supervisor:
 
     def __init__(self, db: Database, blobs: BlobStore, clock: Callable[[], int], issue_token: lease.IssueToken) -> None:
         self.jobs = LiveJobs()
+        self.agent_arrived = asyncio.Event()
         self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
         self._db = db
         self._blobs = blobs
@@ -112,6 +113,7 @@ class Supervisor:
         now = self._clock()
         agent = await self._db.write(lambda c: c.insert("insert_agent", node=request.node, now=now))
         self._sessions[agent] = AgentSession.of(agent, request, time.monotonic())
+        self.agent_arrived.set()
         log.info("agent registered", extra={"agent": agent, "node": request.node, "slots": request.slots})
         return agent
 

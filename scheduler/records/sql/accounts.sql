@@ -19,3 +19,6 @@ SELECT fingerprint, public FROM keys WHERE login = :login ORDER BY fingerprint;
 
 -- delete_key: forget a key.
 DELETE FROM keys WHERE login = :login AND fingerprint = :fingerprint;
+
+-- oldest_account: the first account of the service.
+SELECT login FROM accounts ORDER BY created, login LIMIT 1;

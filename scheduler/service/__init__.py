@@ -1,0 +1,32 @@
+"""A whole service on one machine: `remora up`.
+
+One process is the gateway and the supervisor, which share the database; a second is the
+agent, which runs what users send and is therefore kept apart. All state lies in one
+directory that only its user can enter:
+
+    remora.db                 records (SQLite)
+    blobs/                    objects' bytes
+    instances/                work directories of running instances
+    keys/                     the key pair made for the first account
+    agent.secret, token.secret
+    service.json              where the service that runs now is
+    client.json               the profile by which the command line finds it
+    lock                      held while a service runs
+
+The first process owns the second by a pipe: when it dies, whatever the reason, the agent
+reads the end of that pipe and ends with all its instances. If the agent dies, it is started
+again; the attempts that it held are tried again.
+"""
+
+from scheduler.service.run import ServiceOptions, serve
+from scheduler.service.state import ServiceInfo, ServiceNotRunning, StateError, default_state_dir, read_info
+
+__all__ = [
+    "ServiceInfo",
+    "ServiceNotRunning",
+    "ServiceOptions",
+    "StateError",
+    "default_state_dir",
+    "read_info",
+    "serve",
+]

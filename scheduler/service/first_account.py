@@ -1,0 +1,89 @@
+"""The first account: who may use a fresh service, and with which key.
+
+By default the user who starts it, with an Ed25519 key pair made for the purpose, so that
+the command line works with nothing set and nobody else on the machine can do anything.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from scheduler.model.names import LOGIN
+from scheduler.records import accounts
+from scheduler.records.accounts import AccountError
+from scheduler.records.database import Connection, Database
+from scheduler.service.state import StateDir, StateError
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAccount:
+    """Whom the profile speaks for. `key_file` is the private key, if it is known."""
+
+    login: str
+    key_id: str
+    key_file: str | None
+
+
+def default_login() -> str:
+    """The user's name, made into a login if it is none: `_apt` becomes `u_apt`."""
+    name = re.sub(r"[^A-Za-z0-9_\-.@%]", "_", getpass.getuser())
+    return name if LOGIN.match(name) else f"u{name}"
+
+
+async def ensure(db: Database, state: StateDir, login: str | None, key: Path | None, now: int) -> FirstAccount:
+    """Make or find the account that the service speaks for. Raises StateError."""
+    name = login or await db.read(_oldest_login) or default_login()
+    key_file = private_half(key) if key else own_key(state.path / "keys")
+    line = read_public(key or Path(f"{key_file}.pub"))
+
+    def work(c: Connection) -> str:
+        if not accounts.exists(c, name):
+            accounts.create(c, name, now)
+        return accounts.add_key(c, name, line).md5
+
+    try:
+        key_id = await db.write(work)
+    except AccountError as error:
+        raise StateError(str(error)) from None
+    return FirstAccount(name, key_id, str(key_file) if key_file else None)
+
+
+def _oldest_login(c: Connection) -> str | None:
+    row = c.one("oldest_account")
+    return None if row is None else row["login"]
+
+
+def private_half(public: Path) -> Path | None:
+    """`id_rsa` beside `id_rsa.pub`, if it is there."""
+    private = public.with_suffix("")
+    return private.absolute() if public.suffix == ".pub" and private.exists() else None
+
+
+def read_public(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StateError(f"cannot read the public key {path}: {reason}") from None
+
+
+def own_key(directory: Path) -> Path:
+    """The private key file of the pair that belongs to this state directory, made on first use."""
+    path = directory / "id_ed25519"
+    if path.exists():
+        return path
+    directory.mkdir(mode=0o700, exist_ok=True)
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    Path(f"{path}.pub").write_bytes(public + b" remora\n")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return path

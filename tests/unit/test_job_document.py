@@ -1,0 +1,98 @@
+"""Job documents: the published messages, one by one, and what a valid document means."""
+
+import math
+
+import pytest
+
+from scheduler.model.errors import WireError
+from scheduler.model.job import parse_job
+
+MAP = {"exec": "wc"}
+
+
+def refusal(body) -> str:
+    with pytest.raises(WireError) as caught:
+        parse_job(body)
+    assert (caught.value.status, caught.value.code) == (400, "InvalidJob")
+    return caught.value.message
+
+
+def phase(**keys):
+    return {"phases": [MAP | keys]}
+
+
+MEMORY = "does not have a value in the enumeration 128, 256, 512, 1024, 2048, 4096, 8192"
+DISK = "does not have a value in the enumeration 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024"
+REFUSED = [
+    (None, "job must not be null"),
+    ({}, 'property "phases": is missing and it is required'),
+    ({"phases": 7}, 'property "phases": number value found, but a array is required'),
+    ({"phases": {}}, 'property "phases": object value found, but a array is required'),
+    ({"phases": "x"}, 'property "phases": string value found, but a array is required'),
+    ({"phases": []}, 'property "phases": there must be a minimum of 1 in the array'),
+    ({"phases": [None]}, 'property "phases[0]": must not be null'),
+    ({"phases": ["wc"]}, 'property "phases[0]": string value found, but a object is required'),
+    ({"phases": [MAP, {}]}, 'property "phases[1].exec": is missing and it is required'),
+    ({"phases": [{"exec": 3}]}, 'property "phases[0].exec": number value found, but a string is required'),
+    ({"phases": [{"exec": ""}]}, 'property "phases[0].exec": must be at least 1 characters long'),
+    (phase(exec="a\0b"), 'property "phases[0].exec": must not contain a NUL character'),
+    (phase(junk=1), 'property "phases[0].junk": unsupported property'),
+    ({"phases": [MAP], "junk": 1}, 'property "junk": unsupported property'),
+    ({"phases": [MAP], "options": {}}, 'property "options": unsupported property'),
+    (phase(type="sort"), 'property "phases[0].type": does not have a value in the enumeration storage-map, map, reduce'),
+    (phase(count=129), 'property "phases[0].count": must have a maximum value of 128'),
+    (phase(count=0), 'property "phases[0].count": must have a minimum value of 1'),
+    (phase(count=1.5), 'property "phases[0].count": number value found, but a integer is required'),
+    (phase(count=math.inf), 'property "phases[0].count": number value found, but a integer is required'),
+    (phase(count="two"), 'property "phases[0].count": string value found, but a integer is required'),
+    (phase(count=True), 'property "phases[0].count": boolean value found, but a integer is required'),
+    (phase(memory=1000), f'property "phases[0].memory": {MEMORY}'),
+    (phase(memory=True), f'property "phases[0].memory": {MEMORY}'),
+    (phase(disk=3), f'property "phases[0].disk": {DISK}'),
+    (phase(image="newest"), 'property "phases[0].image": invalid semver range: "newest"'),
+    (phase(image=">=99"), 'property "phases[0].image": unsupported version: ">=99"'),
+    (phase(assets=[1]), 'property "phases[0].assets[0]": number value found, but a string is required'),
+    (phase(assets="x"), 'property "phases[0].assets": string value found, but a array is required'),
+    (phase(init=1), 'property "phases[0].init": number value found, but a string is required'),
+    (phase(uarg=1), 'property "phases[0].uarg": number value found, but a object is required'),
+    ({"phases": [MAP], "name": 7}, 'property "name": number value found, but a string is required'),
+    ({"phases": [MAP], "transient": "no"}, 'property "transient": string value found, but a boolean is required'),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED, ids=[message[:60] for _, message in REFUSED])
+def test_a_bad_document_is_refused_with_the_published_message(body, message):
+    assert refusal(body) == message
+
+
+def test_defaults_are_those_of_the_reference():
+    (spec,) = parse_job({"phases": [MAP]}).phases
+    assert (spec.reduce, spec.memory_mb, spec.disk_gb, spec.assets, spec.init) == (False, 1024, 8, (), None)
+    assert spec.image == "16.1.0"
+
+
+def test_a_reduce_phase_has_one_reducer_unless_told():
+    spec = parse_job({"phases": [MAP | {"type": "reduce"}, MAP | {"type": "reduce", "count": "4"}]})
+    assert [phase.reducers for phase in spec.phases] == [1, 4]
+
+
+def test_count_on_a_map_phase_is_ignored():
+    assert parse_job(phase(count=3)).phases[0].reducers == 0
+
+
+def test_the_document_comes_back_as_submitted_with_type_present():
+    body = {"phases": [MAP | {"type": "storage-map", "uarg": {"a": 1}}, {"type": "reduce", "exec": "x", "count": "2"}]}
+    shown = parse_job(body).document["phases"]
+    assert shown == [MAP | {"uarg": {"a": 1}, "type": "map"}, {"type": "reduce", "exec": "x", "count": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("*", "16.1.0"), ("", "16.1.0"), ("13.1.*", "13.1.0"), ("~13.3.4", "13.3.6"), ("^13.1", "13.3.6"),
+        ("13.1.0 || 13.3.5", "13.3.5"), ("<16", "13.3.6"), (">=13.3.4 <13.3.6", "13.3.5"), ("13 - 13.2", "13.1.0"),
+        (">= 13.3.5", "16.1.0"), ("=13.3.4", "13.3.4"), ("13.x", "13.3.6"), (">13.3", "16.1.0"),
+    ],
+)  # fmt: skip
+def test_an_image_range_picks_the_newest_that_fits(text, image):
+    assert parse_job(phase(image=text)).phases[0].image == image

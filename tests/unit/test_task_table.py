@@ -1,0 +1,100 @@
+"""The table of task states: every pair has an answer, and the rules of the engine hold."""
+
+import itertools
+
+import pytest
+
+from scheduler.engine.task import (
+    FINAL,
+    MAX_RETRIES,
+    TRANSITIONS,
+    Cancelled,
+    Effect,
+    InputArrived,
+    Leased,
+    Lost,
+    Reported,
+    Task,
+    TaskState,
+    step,
+)
+from scheduler.model.wire import Outcome
+
+EVENTS = (InputArrived, Leased, Reported, Lost, Cancelled)
+LEASED = Task(TaskState.LEASED, attempt=2, retries=0)
+
+
+def ok(attempt: int) -> Reported:
+    return Reported(attempt, Outcome.OK)
+
+
+def test_every_state_answers_every_event():
+    assert set(TRANSITIONS) == set(itertools.product(TaskState, EVENTS))
+
+
+def test_a_lease_numbers_the_attempt():
+    assert step(Task(TaskState.READY, attempt=1), Leased()).task == Task(TaskState.LEASED, attempt=2)
+
+
+def test_the_leased_attempt_commits():
+    result = step(LEASED, ok(2))
+    assert result.task.state is TaskState.COMMITTED
+    assert result.effects == {Effect.COMMIT}
+
+
+def test_an_older_attempt_changes_nothing_and_is_thrown_away():
+    result = step(LEASED, ok(1))
+    assert result.task == LEASED
+    assert result.effects == {Effect.DISCARD}
+
+
+@pytest.mark.parametrize("state", [TaskState.COMMITTED, TaskState.FAILED])
+def test_the_same_report_again_keeps_what_it_committed(state):
+    done = Task(state, attempt=2)
+    assert step(done, ok(2)).effects == frozenset()
+    assert step(done, ok(2)).task == done
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_final_state_is_never_left(state):
+    task = Task(state, attempt=1)
+    for event in (InputArrived(), Leased(), ok(1), ok(2), Lost(), Lost(counted=False), Cancelled()):
+        assert step(task, event).task == task
+
+
+def test_what_the_user_did_is_never_tried_again():
+    result = step(LEASED, Reported(2, Outcome.FAILED, "UserTaskError", "user command exited with code 1"))
+    assert result.task.state is TaskState.FAILED
+    assert result.error == ("UserTaskError", "user command exited with code 1")
+    assert result.effects == {Effect.SAVE}
+
+
+def test_what_the_system_lost_is_tried_twice_again_and_then_fails():
+    task, retries = LEASED, 0
+    while (result := step(task, Lost())).task.state is TaskState.READY:
+        retries += 1
+        assert result.effects == {Effect.DISCARD, Effect.RETRIED}
+        task = step(result.task, Leased()).task
+    assert retries == MAX_RETRIES
+    assert result.task.state is TaskState.FAILED
+    assert result.error == ("InternalError", "internal error")
+
+
+def test_an_agents_own_word_for_the_loss_is_reported_in_the_end():
+    worn_out = Task(TaskState.LEASED, attempt=3, retries=MAX_RETRIES)
+    result = step(worn_out, Reported(3, Outcome.LOST, "TaskKilledError", "task killed (excessive resource usage)"))
+    assert result.error == ("TaskKilledError", "task killed (excessive resource usage)")
+
+
+def test_a_stop_of_the_whole_service_costs_no_retry():
+    assert step(LEASED, Lost(counted=False)).task == Task(TaskState.READY, attempt=2, retries=0)
+
+
+def test_cancelling_a_running_task_gives_its_error_and_a_waiting_one_none():
+    assert step(LEASED, Cancelled()).error == ("JobCancelledError", "job was cancelled")
+    assert step(Task(TaskState.WAITING), Cancelled()).error is None
+
+
+def test_a_reduce_task_becomes_ready_by_its_first_input_only():
+    assert step(Task(TaskState.WAITING), InputArrived()).task.state is TaskState.READY
+    assert step(LEASED, InputArrived()).task == LEASED
