@@ -279,6 +279,21 @@ def decode_open(payload: bytes) -> Open:
         raise ValueError("name or headers are not UTF-8") from None
 
 
+def open_beneath(directory: Path, relative: str) -> int:
+    """A read-only descriptor of a regular file that a task left below `directory`, reached through no link.
+
+    Raises OSError: FileNotFoundError, ELOOP or EXDEV for one that leads elsewhere, EINVAL for one of another kind.
+    """
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd: int = lib.beneath_file(place, os.fsencode(relative))
+        if fd < 0:
+            raise os_error()
+        return fd
+    finally:
+        os.close(place)
+
+
 def overlay(structure: str, payload: bytes):  # type: ignore[no-untyped-def]  # cffi's types are made at run time
     if len(payload) != ffi.sizeof(structure):
         raise ValueError(f"payload of {len(payload)} bytes cannot be a {structure}")

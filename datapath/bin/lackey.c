@@ -67,13 +67,15 @@ static unsigned long long number(const char *option, const char *text, unsigned 
     die(2, message, text);
 }
 
+/* The real path of an existing directory. */
 static const char *directory(const char *option, const char *path)
 {
     struct stat status;
     char message[64];
+    char *real = path[0] == '/' ? realpath(path, NULL) : NULL;
 
-    if (path[0] == '/' && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return path;
+    if (real && stat(real, &status) == 0 && S_ISDIR(status.st_mode))
+        return real;
     snprintf(message, sizeof message, "--%s is not the absolute path of a directory: ", option);
     die(2, message, path);
 }
@@ -114,7 +116,7 @@ static void set_option(struct options *options, int option, const char *value)
         rootfs->tools = directory("tools", value);
         break;
     case 'a':
-        rootfs->agent_socket = value;
+        rootfs->agent_socket = strdup(value);
         break;
     case 'u':
         options->plan.uid_base = (uid_t)number("uid", value, 1, UINT32_MAX - SANDBOX_USERS);
@@ -153,6 +155,13 @@ static void parse(struct options *options, int argc, char **argv)
         die(2, "unexpected argument ", argv[optind]);
     if (!options->socket || !options->plan.rootfs.work)
         die(2, "--socket and --work are needed; see --help", "");
+}
+
+/* Tasks can read our command line; the paths in it are none of their business. */
+static void forget_arguments(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        memset(argv[i], 0, strlen(argv[i]));
 }
 
 /* Nothing of the agent's reaches a task: no descriptor but the socket, and that not beyond exec. */
@@ -264,6 +273,7 @@ int main(int argc, char **argv)
     struct reason why;
 
     parse(&options, argc, argv);
+    forget_arguments(argc, argv);
     keep_only(options.socket);
     clean(&options);
     isolate(&options, &ready);

@@ -21,8 +21,8 @@ void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM
  * corefile_read - read a file that may be a core dump.
  *
  * Returns 1 and the program's name if it is an ELF core file, 0 if it is anything else,
- * which includes files that are not regular or not readable.
+ * or not to be had by `beneath_file`.
  */
-int corefile_read(int directory, const char *name, char program[COREFILE_PROGRAM]);
+int corefile_read(int directory, const char *relative, char program[COREFILE_PROGRAM]);
 
 #endif

@@ -19,7 +19,8 @@
 enum { COREWATCH_MAX = 256, COREWATCH_PATH = 256, COREWATCH_PROGRAM = 32 };
 
 struct corewatch {
-    int fd; /* readable when there is something to check; -1: not watching */
+    int fd;   /* readable when there is something to check; -1: not watching */
+    int root; /* the directory `/` */
     int count;
     struct {
         int id; /* 0: free */

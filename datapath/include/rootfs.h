@@ -39,7 +39,7 @@ struct rootfs_plan {
     const char *work;                  /* absolute; must not hold a `root` from an earlier instance */
     const char *tools;                 /* directory of the tools, or NULL */
     const char *agent_socket;          /* or NULL */
-    const char *hide[ROOTFS_MAX_HIDE]; /* absolute directories to be covered */
+    const char *hide[ROOTFS_MAX_HIDE]; /* directories to be covered: absolute, no links in them */
     size_t hidden;
 };
 

@@ -1,12 +1,12 @@
 #include "corefile.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
 #include <string.h>
 #include <sys/procfs.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "beneath.h"
 
 /* The process's name is in one of the first notes; these bytes hold the notes before it. */
 enum { NOTES_READ = 4096 };
@@ -65,10 +65,9 @@ static void read_program(int fd, const ElfW(Ehdr) *header, char program[COREFILE
 
 static int parse(int fd, char program[COREFILE_PROGRAM])
 {
-    struct stat status;
     ElfW(Ehdr) header;
 
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || pread(fd, &header, sizeof header, 0) != sizeof header)
+    if (pread(fd, &header, sizeof header, 0) != sizeof header)
         return 0;
     if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_CORE)
         return 0;
@@ -76,9 +75,9 @@ static int parse(int fd, char program[COREFILE_PROGRAM])
     return 1;
 }
 
-int corefile_read(int directory, const char *name, char program[COREFILE_PROGRAM])
+int corefile_read(int directory, const char *relative, char program[COREFILE_PROGRAM])
 {
-    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = beneath_file(directory, relative);
 
     if (fd < 0)
         return 0;

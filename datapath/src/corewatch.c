@@ -27,11 +27,11 @@ static int join(char path[COREWATCH_PATH], const char *directory, const char *na
     return snprintf(path, COREWATCH_PATH, "%s%s%s", directory, slash, name) < COREWATCH_PATH;
 }
 
-static void look_at(const char *path, struct corewatch_found *found, int *hit)
+static void look_at(const struct corewatch *watch, const char *path, struct corewatch_found *found, int *hit)
 {
     char program[COREFILE_PROGRAM];
 
-    if (!corefile_read(AT_FDCWD, path, program))
+    if (!corefile_read(watch->root, path + 1, program))
         return;
     strcpy(found->path, path);
     strcpy(found->program, program);
@@ -79,7 +79,7 @@ static void add_new(struct corewatch *watch, const char *path, struct corewatch_
         if (entry->d_type == DT_DIR)
             add_new(watch, below, found, hit);
         else if (named_core(entry->d_name))
-            look_at(below, found, hit);
+            look_at(watch, below, found, hit);
     }
     closedir(directory);
 }
@@ -100,12 +100,16 @@ static void handle(struct corewatch *watch, const struct inotify_event *event, s
     if (event->mask & IN_ISDIR && event->mask & IN_CREATE)
         add_new(watch, path, found, hit);
     else if (event->mask & IN_CLOSE_WRITE && named_core(event->name))
-        look_at(path, found, hit);
+        look_at(watch, path, found, hit);
 }
 
 int corewatch_open(struct corewatch *watch, const char *const *places)
 {
     watch->count = 0;
+    watch->fd = -1;
+    watch->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (watch->root < 0)
+        return -1;
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watch->fd < 0)
         return -1;

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "beneath.h"
+
 struct lackey_run {
     struct lackey_run *next;
     uint64_t task;
@@ -112,13 +114,27 @@ static void tell_path(const struct lackey *lackey, const char *path, char *told,
         }
 }
 
+/* Rename a core file in its place. Who made the directories on the way is not to be trusted. */
+static int rename_core(const char *directory, const char *name, const char *kept)
+{
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int place = root < 0 ? -1 : beneath_directory(root, directory[1] ? directory + 1 : ".");
+    int result = place < 0 ? -1 : renameat(place, name, place, kept);
+
+    close(place);
+    close(root);
+    return result;
+}
+
 static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
 {
-    char kept[COREWATCH_PATH + 32];
-    int directory = (int)(strrchr(path, '/') - path);
+    char directory[COREWATCH_PATH], name[32], kept[COREWATCH_PATH + 32];
+    const char *slash = strrchr(path, '/');
 
-    snprintf(kept, sizeof kept, "%.*s/.core.%llu", directory, path, (unsigned long long)lackey->running->task);
-    tell_path(lackey, rename(path, kept) == 0 ? kept : path, done->core, sizeof done->core);
+    snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    snprintf(name, sizeof name, ".core.%llu", (unsigned long long)lackey->running->task);
+    snprintf(kept, sizeof kept, "%.*s/%s", (int)(slash - path), path, name);
+    tell_path(lackey, rename_core(directory, slash + 1, name) == 0 ? kept : path, done->core, sizeof done->core);
 }
 
 /* ---- the running task ---- */

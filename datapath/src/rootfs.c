@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -35,7 +34,6 @@ struct rootfs {
     struct tree trees[MAX_TREES];
     size_t count;
     int root; /* the clone of WORK/root */
-    char hide[ROOTFS_MAX_HIDE][PATH_MAX]; /* resolved */
 };
 
 static int set_attributes(int tree, uint64_t set)
@@ -186,9 +184,6 @@ static int collect_all(struct rootfs *fs)
         return -1;
     if (mkdir("input", 0755) < 0 && errno != EEXIST)
         return reason_errno(fs->why, "making %s/input", plan->work);
-    for (size_t i = 0; i < plan->hidden; i++)
-        if (!realpath(plan->hide[i], fs->hide[i]))
-            return reason_errno(fs->why, "hiding %s", plan->hide[i]);
     /* /proc stays writable here: the kernel refuses a fresh one where only a read-only one was seen. */
     if (collect_host(fs) < 0 || collect(fs, "/proc", "proc", 0) < 0)
         return -1;
@@ -277,9 +272,9 @@ static int hide_all(struct rootfs *fs)
 {
     for (size_t i = 0; i < fs->plan->hidden; i++) {
         /* ENOENT: it lies below something that tasks do not see anyway. */
-        if (mount("tmpfs", fs->hide[i], "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=555,size=4k") < 0 &&
+        if (mount("tmpfs", fs->plan->hide[i], "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=555,size=4k") < 0 &&
             errno != ENOENT)
-            return reason_errno(fs->why, "hiding %s", fs->hide[i]);
+            return reason_errno(fs->why, "hiding %s", fs->plan->hide[i]);
     }
     return 0;
 }

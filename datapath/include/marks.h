@@ -1,0 +1,46 @@
+/*
+ * marks - where lines and fields end, as bits.
+ *
+ * Looking for the end of each line and of each field separately starts a search per
+ * field, and fields are short. So the text is looked at once, 64 bytes at a time: a
+ * vector compare tells for all 64 whether they are the byte that is sought, as 64 bits.
+ * From there on, finding the next one is counting zeros.
+ */
+#ifndef REMORA_MARKS_H
+#define REMORA_MARKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MARKS_BLOCK = 64 }; /* bytes that one word of marks stands for */
+
+/*
+ * marks_find - mark `blocks` blocks of `text`.
+ *
+ * Bit i of ends[b] says that byte 64 * b + i is LF or CR; bit i of delimiters[b], that
+ * it is `delimiter`.
+ */
+void marks_find(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters);
+
+/* marks_find_plain - the same without vectors: what every machine can, and what tests compare with. */
+void marks_find_plain(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters);
+
+/* marks_next - position of the first mark at or after `from`, or `limit` if there is none before it. */
+static inline size_t marks_next(const uint64_t *marks, size_t from, size_t limit)
+{
+    size_t block = from / MARKS_BLOCK;
+    uint64_t bits;
+
+    if (from >= limit)
+        return limit;
+    bits = marks[block] >> from % MARKS_BLOCK << from % MARKS_BLOCK;
+    while (bits == 0) {
+        if (++block * MARKS_BLOCK >= limit)
+            return limit;
+        bits = marks[block];
+    }
+    from = block * MARKS_BLOCK + (size_t)__builtin_ctzll(bits);
+    return from < limit ? from : limit;
+}
+
+#endif
