@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,6 +68,15 @@ class BlobStore:
         for blob in blobs:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{blob[:2]}/{blob}", dir_fd=self._root_fd)
+
+    def older_than(self, when: int) -> Iterator[str]:
+        """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
+        for shard in range(SHARDS):
+            with os.scandir(self.root / f"{shard:02x}") as files:
+                for file in files:
+                    with contextlib.suppress(FileNotFoundError):
+                        if file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
+                            yield file.name
 
     def free_bytes(self) -> int:
         status = os.fstatvfs(self._root_fd)

@@ -9,7 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +52,10 @@ class Connection:
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
         """All rows of a query: only for queries that end in a LIMIT or are small by nature."""
         return self.raw.execute(self._statements[name], parameters).fetchall()
+
+    def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
+        """The rows of a query one at a time, however many."""
+        yield from self.raw.execute(self._statements[name], parameters)
 
 
 Work = Callable[[Connection], T]

@@ -1,0 +1,51 @@
+"""Finding blobs that nobody knows any more.
+
+Bytes are written before they are named, and removed after their last name. A crash in
+between leaves a file that nothing refers to. Such files are only ever left by processes
+that are gone: so at its start a service looks at the files that are older than itself.
+
+There may be many of both files and names, and they come in different orders. So the
+files go into a scratch table on disk, and every reference crosses its file off. What is
+left has no reference. All references are read in one snapshot: a blob that moves from
+one name to another meanwhile is seen under one of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+
+from scheduler.objects.blobs import BlobStore
+from scheduler.records.database import Connection, Database
+
+PAGE = 5000
+REFERENCES = ("blobs_of_entries", "blobs_of_tasks", "blobs_of_task_inputs")
+
+
+async def sweep(db: Database, blobs: BlobStore, before: int) -> int:
+    """Remove the blobs from before `before` (ms since the epoch) that nothing refers to; returns how many."""
+    return await db.read(lambda c: remove_unknown(c, blobs, before))
+
+
+def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
+    """As `sweep`, in the snapshot of `c`. Memory does not grow with the number of blobs."""
+    removed = 0
+    with closing(sqlite3.connect("")) as scratch:  # no name: a temporary file of its own
+        scratch.execute("CREATE TABLE files (blob TEXT PRIMARY KEY) WITHOUT ROWID")
+        scratch.executemany("INSERT INTO files VALUES (?)", ((blob,) for blob in blobs.older_than(before)))
+        for statement in REFERENCES:
+            for page in pages(row["blob"] for row in c.each(statement)):
+                scratch.executemany("DELETE FROM files WHERE blob = ?", ((blob,) for blob in page))
+        for page in pages(blob for (blob,) in scratch.execute("SELECT blob FROM files")):
+            blobs.discard(page)
+            removed += len(page)
+    return removed
+
+
+def pages(blobs: Iterable[str]) -> Iterator[list[str]]:
+    """`blobs`, `PAGE` at a time."""
+    iterator = iter(blobs)
+    while page := list(islice(iterator, PAGE)):
+        yield page
