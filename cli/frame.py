@@ -83,7 +83,7 @@ class Plain(click.Command):
             fail(ctx, problem)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
-                raise
+                ctx.exit(0)
             where = f"{error.filename}: " if error.filename else ""
             fail(ctx, Problem(f"{where}{error.strerror or error}"))
 
@@ -261,8 +261,6 @@ def run_program(program: str, command: click.Command) -> None:
         code = end.exit_code
     except click.Abort:
         code = INTERRUPTED
-    except BrokenPipeError:
-        code = 0
     except click.ClickException as error:
         usage_error(error)
         code = FAILED

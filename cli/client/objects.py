@@ -41,8 +41,17 @@ def info(session: Session, path: str) -> Info:
     try:
         reply = session.call("HEAD", path)
     except Refused as error:
-        raise no_such_path(path) if error.status == 404 else error from None
+        raise no_such_path(path) if error.status == 404 else told(session, path, error) from None
     return Info(path, reply.status_code, reply.reason_phrase, dict(reply.headers))
+
+
+def told(session: Session, path: str, error: Refused) -> Refused:
+    """The error of a HEAD with the sentence that it could not carry: a GET has a body for it."""
+    try:
+        with session.stream("GET", path):
+            return error
+    except Refused as explained:
+        return explained
 
 
 def info_or_none(session: Session, path: str) -> Info | None:

@@ -82,13 +82,13 @@ def command(
 
     Phases are given by options or as an expression. --count, --memory and the like describe the next -m or -r; in an
     expression they describe all phases. In an expression ^ begins a map phase and ^^ a reduce phase; more carets are
-    more reducers (^^^^ is two). A word of carets counts only when it stands alone.
+    more reducers (^^^^ is two). A word of carets counts only when it stands alone. Quote commands that have options.
 
     \b
     Examples:
       echo ~~/stor/lear.txt | mjob create -o wc
       mfind ~~/stor | mjob create -o -m "grep -c king" -r "paste -sd+ | bc"
-      mfind ~~/stor | mjob create -o grep -h king ^^ sort
+      mfind ~~/stor | mjob create -o 'grep -h king' ^^ sort
       mjob create --open -m wc                   inputs come later (mjob addinputs)
       mjob create -s ~~/stor/prog -m /assets/$MANTA_USER/stor/prog --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         show the JSON

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
 
@@ -44,7 +45,7 @@ def command(
     key: Path | None,
     provider: str,
     slots: int | None,
-) -> int:
+) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
     All state is below the state directory, which only you can read. Start it again and everything goes on where it
@@ -59,7 +60,7 @@ def command(
 
     Logs are JSON lines on stderr. Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
-    from scheduler.service import ServiceOptions, serve
+    from scheduler.service import ServiceOptions, StateError, serve
 
     options = ServiceOptions(
         state_dir=state_dir or state_directory(os.environ),
@@ -70,7 +71,10 @@ def command(
         provider=provider,
         slots=slots,
     )
-    code: int = serve(options, announce)
+    try:
+        code = serve(options, announce)
+    except StateError as error:
+        raise Problem(str(error)) from None
     click.get_current_context().exit(code)
 
 

@@ -1,0 +1,138 @@
+"""A gateway in a thread, and commands run against it as a user's shell would.
+
+The gateway is the real one on a real database; it has a supervisor but no agent, so that
+jobs can be created and looked at but nothing runs. `Service.run` starts the command in a
+process of its own: what is tested is what a user gets, exit status included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from scheduler.gateway import jobs
+from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.context import Context
+from scheduler.gateway.tokens import Tokens
+from scheduler.model.httpsig import PublicKey
+from scheduler.objects.blobs import BlobStore
+from scheduler.records import accounts
+from scheduler.records.database import Database
+from scheduler.supervisor.supervisor import Supervisor
+
+LOGIN = "jill"
+ROOT = Path(__file__).parents[2]
+
+
+def clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, as commands see it: a home directory and an environment."""
+
+    home: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *words: str, **more: object) -> subprocess.Popen[bytes]:
+        """Start a command; stdin, stdout and stderr are pipes."""
+        program = f"from cli.main import {words[0]}; {words[0]}()"
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TZ": "UTC", "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *words[1:]],
+            env={**environ, **self.environ, **(more.get("env") or {})},  # type: ignore[dict-item]
+            cwd=self.home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
+        """Run a command to its end."""
+        process = self.start(*words, env=env)
+        out, err = process.communicate(stdin, timeout=60)
+        return Result(process.returncode, out.decode(), err.decode())
+
+    def ok(self, *words: str, stdin: bytes = b"") -> str:
+        """Run a command that must succeed; its stdout."""
+        result = self.run(*words, stdin=stdin)
+        assert result.code == 0, result
+        return result.out
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+def write_key(path: Path) -> str:
+    """Make a key pair; `path` gets the private half. The public line."""
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    path.chmod(0o600)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+@contextmanager
+def gateway(directory: Path) -> Iterator[Service]:
+    """A gateway with one account, whose profile is in the home directory of the commands."""
+    home = directory / "home"
+    profile = home / ".local/state/remora"
+    profile.mkdir(parents=True)
+    line = write_key(directory / "own_key")
+    started: threading.Event = threading.Event()
+    loop = asyncio.new_event_loop()
+    url: list[str] = []
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        db, blobs = Database(directory / "remora.db"), BlobStore(directory / "blobs")
+        await db.write(lambda c: accounts.create(c, LOGIN, clock()))
+        await db.write(lambda c: accounts.add_key(c, LOGIN, line))
+        tokens = Tokens(b"x" * 32)
+        supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
+        context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor, jobs.handle)
+        await supervisor.start()
+        runner = Runner(build_app(context))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        started.set()
+        await stop.wait()
+        await runner.cleanup()
+        await supervisor.stop()
+        db.close()
+        blobs.close()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert started.wait(20), "the gateway did not start"
+    facts = {
+        "url": url[0],
+        "user": LOGIN,
+        "key_id": PublicKey.parse(line).md5,
+        "key_file": str(directory / "own_key"),
+    }
+    (profile / "client.json").write_text(json.dumps(facts))
+    try:
+        yield Service(home)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        loop.close()
