@@ -63,7 +63,13 @@ def require_headers(cc: Sequence[str]) -> None:
 
 
 def headers() -> list[Path]:
+    """The contracts."""
     return sorted(INCLUDE.glob("*.h"))
+
+
+def included() -> list[Path]:
+    """Whatever a source may include: when one changes, all is compiled again."""
+    return [*headers(), *(ROOT / "src").glob("*.h"), *(ROOT / "tests").glob("*.h")]
 
 
 def sources() -> list[Path]:
@@ -97,7 +103,7 @@ def objects(cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Se
 
     def one(source: Path) -> Path:
         target = directory / f"{source.stem}.o"
-        if stale(target, [source, *headers(), Path(__file__)]):
+        if stale(target, [source, *included(), Path(__file__)]):
             make([*cc, *flags, "-c", str(source)], target)
         return target
 
