@@ -1,0 +1,103 @@
+"""Where instances come from.
+
+An instance is a place where tasks run one after another, and all that the agent needs of
+it is a *lackey* that answers on a channel, a directory on this machine that the instance
+sees as its own, and a way to end it. Who made it, a fork, a container or an allocation
+booked on a cluster, changes nothing else. So a provider is one function, `create`, and
+this module is the whole of what agent and providers know of each other. Three things
+follow:
+
+- A cap is *enforced* by the provider where the kernel helps it, and the agent only asks
+  afterwards what happened: `memory_kills`. Where the kernel does not help, the provider
+  says how much is used, and the agent does the killing: `memory_used`.
+- A path means different things inside and outside. `View` holds the inside names; what the
+  agent does, it does below `work`.
+- An instance that cannot be made is an `InstanceError`: a sentence for the operator. Tasks
+  never see it; they wait, or are given back.
+
+Example: `process` makes `instances/3/`, starts a lackey in fresh namespaces whose `/manta`
+is `instances/3/input` read-only, puts it in a memory cgroup of 1 GiB, and hands over the
+channel. The agent links a blob to `instances/3/input/jill/stor/a`, and the task reads it at
+`/manta/jill/stor/a`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from datapath.passing import Channel
+
+
+class InstanceError(Exception):
+    """An instance could not be made; the text says what was refused and by whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """The tier of an instance: what it may use, in bytes."""
+
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Paths as the tasks of an instance see them."""
+
+    home: str
+    inputs: str  # objects appear below it under their own names
+    tools: str
+    agent_socket: str
+
+
+class Instance(Protocol):
+    """A running lackey. Owned by whoever created it, until `destroy`."""
+
+    @property
+    def channel(self) -> Channel:
+        """The connection to the lackey, non-blocking. Closed by the peer: the instance is dead."""
+
+    @property
+    def listener(self) -> socket.socket:
+        """Where the tools of the instance's tasks connect, listening and non-blocking."""
+
+    @property
+    def work(self) -> Path:
+        """The instance's directory: `input` and `assets` below it are the agent's to fill."""
+
+    @property
+    def view(self) -> View: ...
+
+    @property
+    def spec(self) -> InstanceSpec: ...
+
+    def owns_user(self, uid: int) -> bool | None:
+        """Is `uid` (as this machine counts) a user of this instance alone? None: it shares its user."""
+
+    def processes(self) -> Iterator[int]:
+        """The ids of the processes in the instance now, the lackey's own included."""
+
+    def memory_kills(self) -> int:
+        """How many processes the memory cap has killed since the instance began; 0 if nobody counts."""
+
+    def memory_used(self) -> int | None:
+        """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
+
+    async def destroy(self) -> None:
+        """Kill everything in the instance and remove its directory. Never raises."""
+
+
+class Provider(Protocol):
+    """A source of instances. `number` is small, and free: no living instance of this agent has it."""
+
+    name: str
+
+    async def create(self, number: int, spec: InstanceSpec) -> Instance:
+        """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""
+
+    async def sweep(self) -> None:
+        """Remove what an agent that was killed left behind on this node."""

@@ -1,0 +1,206 @@
+"""The agent's two conversations with the supervisor, and the clock that ticks while tasks run.
+
+*Polling* brings work: one request is always waiting at the gateway. *Reporting* takes
+results away: what finished while the last report was on its way is the next report, so the
+batches grow with the load and nothing waits when there is none. While more tasks run, a
+report is held back until `LINGER` seconds after the last, since a request costs as much as
+several small tasks.
+
+Outputs are durable before they are reported: one flush for the whole batch. An agent that the
+supervisor does not know any more holds nothing of value: it drops all and starts as new.
+
+Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at
+once, the next 25 together 20 ms later; the last ones go when nothing runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+
+from scheduler.agent.client import Client, UnknownAgentError, patiently
+from scheduler.agent.endpoint import Endpoints
+from scheduler.agent.log import Log
+from scheduler.agent.node import Node
+from scheduler.agent.pool import LOST, Pool, plain_report
+from scheduler.model.errors import WireError
+from scheduler.model.wire import (
+    AgentState,
+    AttemptReport,
+    PollReply,
+    PollRequest,
+    PoolGrant,
+    RegisterRequest,
+    ReportRequest,
+)
+from scheduler.objects.blobs import BlobStore
+from scheduler.providers import Provider
+
+MAX_BATCH = 256
+LINGER = 0.02
+TICK = 0.25
+
+
+class Agent:
+    """One registration: from `register` until the supervisor forgets us, or `run` is cancelled."""
+
+    def __init__(
+        self,
+        request: RegisterRequest,
+        blobs: BlobStore,
+        provider: Provider,
+        client: Client,
+        endpoints: Endpoints,
+        log: Log,
+    ) -> None:
+        self._request = request
+        self._client = client
+        self._log = log
+        self._id = 0
+        self._seen = 0
+        self._pools: dict[int, Pool] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._finished: deque[AttemptReport] = deque()
+        self._news = asyncio.Event()  # there is something to report
+        self._idle = asyncio.Event()  # nothing runs or waits
+        self._busy = asyncio.Event()  # the opposite
+        self.node = Node(blobs, provider, client, endpoints, log, self._finish, self._news.set)
+
+    async def run(self) -> None:
+        """Work until the supervisor says that it does not know us. Leaves no instance behind."""
+        try:
+            self._id = await patiently(lambda: self._client.register(self._request), self._complain)
+            self._log.info("registered", agent=self._id, node=self._request.node, slots=self._request.slots)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._poll())
+                group.create_task(self._report())
+                group.create_task(self._tick())
+        except* UnknownAgentError:
+            self._log.warning("the supervisor does not know this agent any more: starting as new")
+        finally:
+            await self._close()
+
+    # -- polling -----------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        while True:
+            reply = await patiently(lambda: self._client.poll(self._poll_request()), self._complain)
+            self._apply(reply)
+
+    def _poll_request(self) -> PollRequest:
+        return PollRequest.model_construct(agent=self._id, state=self._state())
+
+    def _state(self) -> AgentState:
+        pools = self._pools.values()
+        feeds = [feed for pool in pools for feed in pool.feeds()]
+        return AgentState.model_construct(seen=self._seen, pools=[pool.state() for pool in pools], feeds=feeds)
+
+    def _apply(self, reply: PollReply) -> None:
+        """Do what a reply says. From then on our state counts again."""
+        self._seen = reply.number
+        for cancelled in reply.cancel:
+            any(pool.cancel(cancelled) for pool in self._pools.values())
+        for number in reply.release:
+            if (pool := self._pools.pop(number, None)) is not None:
+                self._keep(asyncio.get_running_loop().create_task(pool.close()))
+        for grant in reply.pools:
+            self._grant(grant)
+        for page in reply.feeds:
+            any(pool.feed(page) for pool in self._pools.values())
+        self._watch_idle()
+
+    def _grant(self, grant: PoolGrant) -> None:
+        pool = self._pools.get(grant.pool)
+        if pool is None and grant.spec is not None:
+            pool = self._pools[grant.pool] = Pool(grant.spec, self.node)
+        if pool is None:
+            self._log.error("the supervisor granted a pool without saying what it is", pool=grant.pool)
+            for lease in grant.tasks:
+                self._finish(plain_report(lease, LOST))
+            return
+        pool.grant(grant.instances, grant.tasks)
+
+    # -- reporting ---------------------------------------------------------------------------
+
+    def _finish(self, report: AttemptReport) -> None:
+        self._finished.append(report)
+        self._news.set()
+        self._watch_idle()
+
+    def _watch_idle(self) -> None:
+        if any(pool.busy for pool in self._pools.values()):
+            self._idle.clear()
+            self._busy.set()
+        else:
+            self._idle.set()
+            self._busy.clear()
+
+    async def _report(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = 0.0
+        while True:
+            await self._news.wait()
+            held_back = last + LINGER - loop.time()
+            if held_back > 0 and len(self._finished) < MAX_BATCH:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), held_back)
+            self._news.clear()
+            batch = [self._finished.popleft() for _ in range(min(MAX_BATCH, len(self._finished)))]
+            if self._finished:
+                self._news.set()
+            await self._hand_in(batch)
+            last = loop.time()
+
+    async def _hand_in(self, batch: list[AttemptReport]) -> None:
+        """Make a batch durable and report it, however long that takes."""
+        if any(names_blobs(report) for report in batch):
+            await self._flush()
+        await patiently(lambda: self._send(batch), self._complain)
+
+    async def _send(self, batch: list[AttemptReport]) -> None:
+        request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
+        try:
+            await self._client.report(request)
+        except WireError as error:
+            self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
+
+    async def _flush(self) -> None:
+        """Nothing is reported that is not on disk; a disk that refuses is asked again."""
+        pause = 0.1
+        while True:
+            try:
+                await self.node.blobs.durable()
+                return
+            except OSError as error:
+                self._log.error("the disk refuses to flush", why=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    # -- the clock, and the end --------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._busy.wait()
+            await asyncio.sleep(TICK)
+            for pool in list(self._pools.values()):
+                pool.tick(loop.time())
+
+    def _complain(self, why: str) -> None:
+        self._log.warning("the gateway does not answer", why=why)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self) -> None:
+        pools, self._pools = list(self._pools.values()), {}
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+
+
+def names_blobs(report: AttemptReport) -> bool:
+    """Does a report speak of bytes that must be on disk?"""
+    blobs = [output.blob for output in report.outputs]
+    blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
+    return any(blob is not None and blob.size for blob in blobs)

@@ -1,0 +1,259 @@
+"""One attempt at one task: what it is given, what it emits, what is reported of it.
+
+An attempt holds descriptors until it ends: its stdout and stderr, and one for each output
+that its tools committed. Nothing it emits has a name before its end; then `report` gives
+names to what is kept and the rest disappears with its descriptors. `report` is plain file
+work and touches no event loop, so it runs wherever it disturbs least (`is_heavy`).
+
+Example: a task prints 10 bytes, runs `mpipe` twice and exits 0. Its stdout is dropped since
+it used `mpipe`, both spooled files become blobs in the order of their commits, and its
+stderr file goes back to the scratch pool.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, field
+
+from datapath.passing import Done, DoneFlag
+from scheduler.agent import capture
+from scheduler.agent.placement import Place
+from scheduler.agent.reducer import ReducerInput
+from scheduler.agent.verdict import Ending, Stop, Verdict, judge
+from scheduler.model import naming
+from scheduler.model.wire import (
+    AttemptReport,
+    BlobRef,
+    Outcome,
+    OutputRecord,
+    PoolSpec,
+    SavedFile,
+    TaskLease,
+    Usage,
+)
+from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.providers import View
+
+HEAVY_BYTES = 128 * 1024
+MAX_CORE_NAME = 64
+# Where tools look for the agent; only where it cannot be there are they told.
+SOCKET = "/.remora/agent.sock"
+
+
+@dataclass(slots=True)
+class Emitted:
+    """An output in the making; `fd` is None for a reference."""
+
+    name: str
+    fd: int | None
+    reducer: int | None = None
+    named: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    blob: str = field(default_factory=new_id)
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """An attempt that was handed to a lackey under `number`."""
+
+    number: int
+    lease: TaskLease
+    stdout: int
+    stderr: int
+    place: Place | None = None
+    feed: ReducerInput | None = None
+    emitted: list[Emitted] = field(default_factory=list)
+    open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
+    uncaptured: bool = False  # a tool emitted something: stdout is dropped
+    stop: Stop | None = None
+    init: bool = False  # the pool's init script, on behalf of `lease`
+    core: int | None = None  # the core file that the task left, opened
+    recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
+    began: float = 0.0  # event loop time at which it became its instance's current task
+
+    def written(self) -> int:
+        """Bytes of disk in all files that it writes into."""
+        fds = [self.stdout, self.stderr, *self.open_grants]
+        fds += [output.fd for output in self.emitted if output.fd is not None]
+        return sum(os.fstat(fd).st_blocks * 512 for fd in fds)
+
+    def close(self) -> None:
+        """Let go of everything that was not published."""
+        for output in self.emitted:
+            if output.fd is not None:
+                os.close(output.fd)
+        self.emitted.clear()
+        if self.core is not None:
+            os.close(self.core)
+            self.core = None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that a pool gives to what one task leaves behind."""
+
+    spec: PoolSpec
+    lease: TaskLease
+
+    @property
+    def output_base(self) -> str:
+        return naming.output_base(self.spec.login, self.spec.job, self.lease.base, self.spec.phase)
+
+    @property
+    def stdout(self) -> str:
+        return naming.stdout_name(self.spec.login, self.spec.job, self.lease.base, self.spec.phase, self.lease.uuid)
+
+    @property
+    def stderr(self) -> str:
+        return naming.stderr_name(self.spec.login, self.spec.job, self.lease.base, self.spec.phase, self.lease.uuid)
+
+    def core(self, program: str) -> str:
+        safe = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in program[:MAX_CORE_NAME]) or "unknown"
+        return naming.core_name(self.spec.login, self.spec.job, self.spec.phase, safe, str(uuid.uuid4()))
+
+
+def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
+    """What all tasks of an instance find in their environment, `init` included."""
+    return {
+        "HOME": view.home,
+        "PATH": f"{view.tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "MANTA_URL": url,
+        "MANTA_NO_AUTH": "true",
+        "MANTA_USER": spec.login,
+        "MANTA_JOB_ID": spec.job,
+        "DTRACE_DOF_INIT_DISABLE": "1",
+    } | ({} if view.agent_socket == SOCKET else {"REMORA_SOCKET": view.agent_socket})
+
+
+def task_environment(
+    spec: PoolSpec, lease: TaskLease, place: Place | None, view: View, init: bool = False
+) -> dict[str, str]:
+    """What one task finds besides, or the init script that runs on its behalf."""
+    result = {"MANTA_OUTPUT_BASE": Names(spec, lease).output_base}
+    if init:
+        return result
+    if place is not None and lease.input is not None:
+        file = view.inputs + place.path
+        result |= {
+            "MANTA_INPUT_OBJECT": lease.input,
+            "mc_input_key": lease.input,
+            "MANTA_INPUT_FILE": file,
+            "mc_input_file": file,
+        }
+    if lease.reducer is not None:
+        result["MANTA_REDUCER"] = str(lease.reducer)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Makes the reports of one pool's attempts."""
+
+    blobs: BlobStore
+    scratch: capture.Scratch
+    spec: PoolSpec
+    disk_bytes: int
+
+    def is_heavy(self, attempt: Attempt, done: Done, verdict: Verdict) -> bool:
+        """Would `report` take longer than the event loop should wait?"""
+        if attempt.core is not None:
+            return True
+        hashed = [output.fd for output in attempt.emitted if output.fd is not None and self._hashes(output, verdict)]
+        if not attempt.uncaptured and (self.spec.last or verdict.outcome is Outcome.FAILED):
+            hashed.append(attempt.stdout)
+        if verdict.outcome is Outcome.FAILED:
+            hashed.append(attempt.stderr)
+        return sum(os.fstat(fd).st_size for fd in hashed) > HEAVY_BYTES
+
+    def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
+        """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
+        failed = verdict.outcome is Outcome.FAILED
+        names = Names(self.spec, attempt.lease)
+        outputs: list[OutputRecord] = []
+        stderr = core = None
+        if verdict.outcome is not Outcome.LOST:
+            outputs = [self._publish(output, verdict) for output in attempt.emitted]
+            if not attempt.uncaptured:
+                outputs.append(self._stdout(attempt, names, verdict))
+        if failed:
+            stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
+            core = self._core(attempt, done, names)
+        usage = usage_of(attempt, done, sum(output.blob.size for output in outputs if output.blob))
+        self.release(attempt, keep_stdout=bool(outputs) and not attempt.uncaptured, keep_stderr=failed)
+        return AttemptReport.model_construct(
+            task=attempt.lease.task,
+            attempt=attempt.lease.attempt,
+            outcome=verdict.outcome,
+            code=verdict.code,
+            message=verdict.message,
+            outputs=outputs,
+            stderr=stderr,
+            core=core,
+            usage=usage,
+        )
+
+    def release(self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False) -> None:
+        """Let go of an attempt's files; those that became blobs (`keep`) are never written again."""
+        for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
+            if kept and os.fstat(fd).st_size:
+                os.close(fd)
+            else:
+                self.scratch.give_back(fd)
+        attempt.close()
+
+    def _hashes(self, output: Emitted, verdict: Verdict) -> bool:
+        """Does this become an object? Only objects need an MD5."""
+        return self.spec.last or output.named or verdict.outcome is Outcome.FAILED
+
+    def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
+        blob = None if output.fd is None else self._blob(output.fd, self._hashes(output, verdict), output.blob)
+        return OutputRecord.model_construct(
+            name=output.name, blob=blob, reducer=output.reducer, named=output.named, headers=output.headers
+        )
+
+    def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
+        with_md5 = self.spec.last or verdict.outcome is Outcome.FAILED
+        blob = self._blob(attempt.stdout, with_md5)
+        return OutputRecord.model_construct(name=names.stdout, blob=blob, reducer=None, named=False, headers={})
+
+    def _blob(self, fd: int, with_md5: bool, blob: str | None = None) -> BlobRef:
+        return capture.publish(self.blobs, fd, os.fstat(fd).st_size, with_md5, blob)
+
+    def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
+        """Copy the core file, which was the task's, into a blob of ours."""
+        if attempt.core is None:
+            return None
+        target = self.blobs.create()
+        try:
+            capture.copy_file(attempt.core, target, self.disk_bytes)
+            return SavedFile(name=names.core(done.program), blob=self._blob(target, True))
+        finally:
+            os.close(target)
+
+
+def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
+    """Judge an attempt that its lackey says has ended."""
+    return judge(
+        Ending(
+            status=done.status,
+            core=DoneFlag.CORE in done.flags,
+            setup_failed=DoneFlag.SETUP in done.flags,
+            stop=attempt.stop,
+            memory_killed=memory_killed,
+            unusual_place=attempt.place is not None and attempt.place.unusual,
+            init=attempt.init,
+        )
+    )
+
+
+def usage_of(attempt: Attempt, done: Done, bytes_out: int) -> Usage:
+    bytes_in = attempt.feed.moved if attempt.feed else attempt.lease.blob.size if attempt.lease.blob else 0
+    return Usage.model_construct(
+        wall_us=(done.ended_ns - done.started_ns) // 1000,
+        user_us=done.user_us,
+        sys_us=done.sys_us,
+        max_rss_kb=done.max_rss_kb,
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+    )

@@ -1,0 +1,133 @@
+"""Files that tasks write into, from fresh descriptor to named blob.
+
+A task writes straight into the file that will be its output, so there is nothing to copy
+when it ends: the file gets a name (`publish`) or it does not, and then the kernel takes it
+back. Two things follow:
+
+- Most tasks write nothing to stderr, and making a file is the dearest thing that a small
+  task needs of us. So files that were not kept are emptied and used again (`Scratch`), but
+  only among tasks of one pool: a task of somebody else must never meet them.
+- A file is a blob from the moment that it is published, and blobs never change. So nobody
+  may be able to write to it: its task's processes are dead, or it is `seal`ed.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from scheduler.model.wire import BlobRef
+from scheduler.objects.blobs import EMPTY_MD5, MODE, BlobStore, new_id
+
+# While a task runs it may open its own stdout again (`> /dev/stderr`); it is not the file's owner.
+WRITABLE = 0o622
+CHUNK = 1 << 20
+MAX_SPARE = 64
+
+
+class Scratch:
+    """Fresh or recycled files for the stdout and stderr of one pool's tasks."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._spare: list[int] = []
+
+    def take(self) -> int:
+        """A descriptor of an empty file, at its beginning. Raises OSError."""
+        if self._spare:
+            return self._spare.pop()
+        fd = self._blobs.create()
+        os.fchmod(fd, WRITABLE)
+        return fd
+
+    def give_back(self, fd: int) -> None:
+        """The file is not wanted any more, and its task is dead."""
+        if len(self._spare) >= MAX_SPARE:
+            os.close(fd)
+            return
+        os.lseek(fd, 0, os.SEEK_SET)
+        if os.fstat(fd).st_size:
+            os.ftruncate(fd, 0)
+        self._spare.append(fd)
+
+    def close(self) -> None:
+        while self._spare:
+            os.close(self._spare.pop())
+
+
+def publish(blobs: BlobStore, fd: int, size: int, with_md5: bool, blob: str | None = None) -> BlobRef:
+    """Make the file behind `fd` a blob (of a fresh id, or `blob`), not yet durable. Raises OSError.
+
+    Reads the whole file for its MD5: call it in a thread if the file is large.
+    """
+    blob = blob or new_id()
+    md5 = None
+    if size == 0:
+        return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
+    if with_md5:
+        md5 = md5_of(fd)
+    os.fchmod(fd, MODE)
+    blobs.publish(fd, blob)
+    return BlobRef.model_construct(id=blob, size=size, md5=md5)
+
+
+def md5_of(fd: int) -> str:
+    """Base64 of the MD5 of a file, whatever its position."""
+    digest = hashlib.md5(usedforsecurity=False)
+    offset = 0
+    while chunk := os.pread(fd, CHUNK, offset):
+        digest.update(chunk)
+        offset += len(chunk)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def seal(blobs: BlobStore, fd: int) -> int:
+    """A descriptor of the same bytes that nobody can change, in place of `fd`, which is closed.
+
+    The other end of a grant says that it is done, and may still hold its descriptor. The kernel grants
+    a read lease only on a file that nobody has open for writing; if it refuses, we take a copy.
+    """
+    reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    os.close(fd)
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return reader
+    except OSError:
+        copy = blobs.create()
+        try:
+            copy_file(reader, copy, os.fstat(reader).st_size)
+        except BaseException:
+            os.close(copy)
+            raise
+        os.close(reader)
+        return copy
+
+
+def copy_file(source: int, target: int, limit: int) -> int:
+    """Copy at most `limit` bytes from the beginning of `source`; returns how many."""
+    done = 0
+    while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
+        done += moved
+    return done
+
+
+def disk_used(root: Path) -> int:
+    """Bytes of disk below a directory that tasks write into, links not followed; what vanishes is skipped."""
+    total = 0
+    pending = [os.fspath(root)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_blocks * 512
+                    if stat.S_ISDIR(status.st_mode):
+                        pending.append(entry.path)
+        except OSError:
+            continue
+    return total

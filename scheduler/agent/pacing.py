@@ -1,0 +1,56 @@
+"""How many tasks to hold, and how many to hand ahead.
+
+An instance must never wait for us between two tasks, and a task must never wait behind
+another while an instance is idle elsewhere. Both follow from *time*: tasks of a pool take
+about as long as the ones before, so keep a fixed amount of work, not of tasks, at each
+place:
+
+- about 50 ms in the lackey's own queue, which it takes without a round trip to us;
+- about 150 ms per instance in all, which covers a report, a commit and a poll reply.
+
+Tasks of 1.5 ms: 32 are handed ahead and 64 leased per instance. Tasks of a second: one
+runs, none waits. What was handed ahead of a task that turns out long is recalled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AHEAD_US = 50_000
+LEASED_US = 150_000
+MAX_AHEAD = 32
+MAX_LEASED = 64
+# A task that has run this long is long: what waits behind it is better off elsewhere.
+RECALL_US = 250_000
+# Weight of the newest sample: the last dozen tasks decide.
+WEIGHT = 0.125
+
+
+@dataclass(slots=True)
+class Pace:
+    """Moving average of what a task of a pool takes, in microseconds; None before the first has ended."""
+
+    average_us: float | None = None
+
+    def add(self, wall_us: int) -> None:
+        sample = float(max(wall_us, 1))
+        self.average_us = sample if self.average_us is None else self.average_us + WEIGHT * (sample - self.average_us)
+
+    def ahead(self) -> int:
+        """Tasks that one lackey may hold, the running one included."""
+        return self._count(AHEAD_US, MAX_AHEAD)
+
+    def leased(self) -> int:
+        """Tasks per instance that the agent may hold."""
+        return self._count(LEASED_US, MAX_LEASED)
+
+    def _count(self, work_us: int, most: int) -> int:
+        if self.average_us is None:
+            return 1
+        return max(1, min(most, int(work_us / self.average_us)))
+
+
+def room(pace: Pace, instances: int, held: int, reduce: bool) -> int:
+    """How many more tasks a pool would like to be leased now; `held` counts queued and running ones."""
+    each = 1 if reduce else pace.leased()
+    return max(0, instances * each - held)

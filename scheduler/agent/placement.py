@@ -1,0 +1,132 @@
+"""Where the input of a map task appears as a file.
+
+At its own name below `/manta`, so that a script may look at the name; except that a file
+system has limits that names have not. A component over 255 bytes is cut to 250 and ends in
+`_…`; a path over 1024 bytes keeps its first and last components around `/_…/`.
+
+`Inputs` does it: the blob gets a second name (a hard link: 9 µs, no mount, no copy) below
+the instance's `input` directory, which its tasks see read-only, and loses it afterwards.
+Directories stay, because the next object is likely their neighbour. So two names can be at
+odds: an object may be called what a directory is called. A name that another queued task
+stands on has to wait (`BusyError`); a stale directory is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+MAX_COMPONENT = 255
+CUT_COMPONENT = 250
+MAX_PATH = 1024
+CUT_MARK = "_…"
+
+
+class BusyError(Exception):
+    """The place is taken by a task that has not ended; try again when the instance is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object goes: `path` begins with a slash, below the directory of inputs."""
+
+    path: str
+    unusual: bool
+
+
+def place_of(name: str) -> Place:
+    """The place of an object. Raises ValueError for a name that no object can have."""
+    components = name.split("/")[1:]
+    if not name.startswith("/") or any(part in ("", ".", "..") or "\0" in part for part in components):
+        raise ValueError(f"not the name of an object: {name!r}")
+    path = shorten("/" + "/".join(map(cut_component, components)))
+    return Place(path, path != name)
+
+
+def cut_component(part: str) -> str:
+    raw = part.encode()
+    if len(raw) <= MAX_COMPONENT:
+        return part
+    return raw[:CUT_COMPONENT].decode(errors="ignore") + CUT_MARK
+
+
+def shorten(path: str) -> str:
+    """Drop components from the middle of a path over `MAX_PATH` bytes."""
+    if len(path.encode()) <= MAX_PATH:
+        return path
+    components = path.split("/")[1:]
+    head, tail, budget = 0, 0, MAX_PATH - len(f"/{CUT_MARK}".encode())
+    while head + tail < len(components):
+        from_tail = tail <= head
+        part = components[-1 - tail] if from_tail else components[head]
+        budget -= len(part.encode()) + 1
+        if budget < 0:
+            break
+        head, tail = (head, tail + 1) if from_tail else (head + 1, tail)
+    return "/" + "/".join([*components[:head], CUT_MARK, *components[len(components) - tail :]])
+
+
+class Inputs:
+    """The files below one instance's `input` directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self._users: dict[str, tuple[str, int]] = {}  # path -> blob there, how many queued tasks use it
+        self._directory = lru_cache(maxsize=64)(self._make_directory)
+
+    def add(self, path: str, blob: Path | None) -> None:
+        """Make the file `blob` (None: an empty one) appear at `path`.
+
+        Raises BusyError, or OSError (FileNotFoundError: the blob is gone).
+        """
+        name = blob.name if blob else ""
+        present, users = self._users.get(path, (name, 0))
+        if present != name:
+            raise BusyError(path)
+        if not users:
+            self._make(path, blob)
+        self._users[path] = (name, users + 1)
+
+    def remove(self, path: str) -> None:
+        name, users = self._users.pop(path)
+        if users > 1:
+            self._users[path] = (name, users - 1)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.root + path)
+
+    def _make(self, path: str, blob: Path | None) -> None:
+        try:
+            self._directory(os.path.dirname(path))
+            _appear(self.root + path, blob)
+        except (FileExistsError, NotADirectoryError):
+            self._clear(path)
+            self._directory(os.path.dirname(path))
+            _appear(self.root + path, blob)
+
+    def _clear(self, path: str) -> None:
+        """Remove what stands in the way of `path`. Raises BusyError if a queued task stands on it."""
+        above = {"/".join(path.split("/")[:end]) for end in range(2, path.count("/") + 1)}
+        if any(other in above or other.startswith(path + "/") for other in self._users):
+            raise BusyError(path)
+        self._directory.cache_clear()
+        for obstacle in (*sorted(above), path):
+            full = self.root + obstacle
+            if obstacle == path and os.path.isdir(full) and not os.path.islink(full):
+                shutil.rmtree(full)
+            elif os.path.lexists(full) and (os.path.islink(full) or not os.path.isdir(full)):
+                os.unlink(full)
+
+    def _make_directory(self, path: str) -> None:
+        os.makedirs(self.root + path, mode=0o755, exist_ok=True)
+
+
+def _appear(target: str, blob: Path | None) -> None:
+    if blob:
+        os.link(blob, target)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))

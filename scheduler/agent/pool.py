@@ -1,0 +1,386 @@
+"""A pool on this node: the tasks of one phase of one job, and the instances that run them.
+
+A pool is told how many instances it should have, and is handed tasks. It keeps three things
+true, after every event, in `converge` and `fill`:
+
+- It has as many instances as it was told, or one while it has a task (tasks that were leased
+  must run). New ones are made in the background; superfluous ones leave after their task.
+- Instances are filled evenly and in order, each as far ahead as tasks are short (`pacing`).
+- Where `init` failed no task ever starts: the first task gets the reason, the others a
+  reference to it. The same holds for a pool whose instances can never start.
+
+A worker that is lost costs the task that ran there one attempt; those that waited behind it
+go back to the head of the queue. When several instances in a row cannot even be made, the
+tasks are given back too, so that another node may have them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Coroutine
+
+from datapath.passing import Done, DoneFlag
+from scheduler.agent.assets import AssetError, copy_assets
+from scheduler.agent.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.capture import Scratch, disk_used
+from scheduler.agent.node import Node
+from scheduler.agent.pacing import Pace, room
+from scheduler.agent.placement import BusyError
+from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, Stop, Verdict
+from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import (
+    AttemptId,
+    AttemptReport,
+    FeedPage,
+    FeedState,
+    Outcome,
+    PoolSpec,
+    PoolState,
+    TaskLease,
+)
+from scheduler.providers import Instance, InstanceError, InstanceSpec
+
+MEGABYTE = 1 << 20
+GIGABYTE = 1 << 30
+MAX_FAILURES = 3
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+RETRY_SECONDS = 0.01
+
+# Disk in use is added up for tasks that run longer than this, in seconds, and then so often...
+COUNT_AFTER = 1.0
+COUNT_EVERY = 1.0
+# ... or so many times more seldom than it takes.
+COUNT_SHARE = 20.0
+
+LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+
+
+class Pool:
+    """All methods run on the event loop."""
+
+    def __init__(self, spec: PoolSpec, node: Node) -> None:
+        self.spec = spec
+        self.node = node
+        self.log = node.log.about(job=spec.job, phase=spec.phase)
+        self.scratch = Scratch(node.blobs)
+        self.pace = Pace()
+        self.queue: deque[TaskLease] = deque()
+        self.workers: list[Worker] = []
+        self.target = 0
+        self.closed = False
+        self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE)
+        self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
+        self._background: set[asyncio.Task[None]] = set()
+        self._starting = 0
+        self._failures = 0
+        self._doom: str | None = spec.init_error  # why no task can start here, as its error will say
+
+    # -- what the supervisor says ------------------------------------------------------------
+
+    def grant(self, instances: int, tasks: list[TaskLease]) -> None:
+        self.target = instances
+        self.queue.extend(tasks)
+        self.advance()
+
+    def cancel(self, attempt: AttemptId) -> bool:
+        """Kill or drop an attempt, and report nothing of it. False if it is not here."""
+        for lease in self.queue:
+            if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
+                self.queue.remove(lease)
+                return True
+        for worker in self.workers:
+            for running in worker.handed.values():
+                if (running.lease.task, running.lease.attempt) == (attempt.task, attempt.attempt):
+                    worker.stop(running, Stop.CANCEL)
+                    return True
+        return False
+
+    def feed(self, page: FeedPage) -> bool:
+        """Sources for a reducer; False if it does not run here (any more)."""
+        for worker in self.workers:
+            for attempt in worker.handed.values():
+                if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
+                    attempt.feed.accept(page)
+                    return True
+        return False
+
+    def state(self) -> PoolState:
+        held = len(self.queue) + sum(len(worker.handed) for worker in self.workers)
+        more = room(self.pace, max(self.target, 1 if self._doom else 0), held, self.spec.reduce)
+        return PoolState.model_construct(pool=self.spec.pool, instances=len(self.workers) + self._starting, room=more)
+
+    def feeds(self) -> list[FeedState]:
+        if not self.spec.reduce:
+            return []
+        attempts = (attempt for worker in self.workers for attempt in worker.handed.values())
+        return [state for attempt in attempts if attempt.feed and (state := attempt.feed.state())]
+
+    async def close(self) -> None:
+        """Kill everything; nothing is reported."""
+        self.closed = True
+        self.queue.clear()
+        for task in self._background:
+            task.cancel()
+        workers, self.workers = self.workers, []
+        for worker in workers:
+            for attempt in worker.abandon():
+                self._reporter.release(attempt)
+        await asyncio.gather(*(self._destroy(worker.instance, worker.number) for worker in workers))
+        while self._background:
+            await asyncio.wait(list(self._background))
+        self.scratch.close()
+
+    # -- keeping things true -----------------------------------------------------------------
+
+    def advance(self) -> None:
+        """After any event: the right number of instances, each with work."""
+        if self.closed:
+            return
+        self.refuse()
+        self.converge()
+        self.fill()
+
+    def refuse(self) -> None:
+        """Where nothing can start, end what waits."""
+        while self._doom is not None and self.queue:
+            self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, self._doom)
+
+    def converge(self) -> None:
+        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
+        wanted = 0 if self._doom else max(self.target, 1 if self.queue else 0)
+        for _ in range(wanted - len(staying) - self._starting):
+            self._starting += 1
+            self._spawn(self._start())
+        superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
+        for worker in superfluous:
+            worker.state = State.LEAVING
+            self._leave_if_idle(worker)
+
+    def fill(self) -> None:
+        """Hand waiting tasks to instances, the emptiest first."""
+        ahead = 1 if self.spec.reduce else self.pace.ahead()
+        now = asyncio.get_running_loop().time()
+        while self.queue:
+            able = [worker for worker in self.workers if worker.can_take(ahead, now)]
+            if not able or not self._hand(min(able, key=lambda worker: len(worker.handed))):
+                return
+
+    def _hand(self, worker: Worker) -> bool:
+        """Hand the first waiting task (or the init script for it) to a worker; False if it must wait."""
+        lease = self.queue[0]
+        try:
+            if worker.state is State.FRESH:
+                worker.hand_init(lease)
+                return True
+            attempt = worker.hand(lease)
+        except (BusyError, BlockingIOError):
+            if not worker.handed:
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self.advance)
+            return False
+        except (InputGoneError, ValueError):
+            self.queue.popleft()
+            self._report_failure(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            asyncio.get_running_loop().call_soon(worker.read)  # which will say that the lackey is gone
+            return False
+        except OSError as error:
+            self.queue.popleft()
+            self.log.error("a task could not be started", task=lease.uuid, why=str(error))
+            self._report_lost(lease)
+            return True
+        self.queue.popleft()
+        if attempt.feed is not None:
+            self.node.changed()
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Does anything run or wait to run?"""
+        return bool(self.queue) or any(worker.handed for worker in self.workers)
+
+    def tick(self, now: float) -> None:
+        """While tasks run: take back what waits behind a long one, and watch what the kernel does not."""
+        for worker in self.workers:
+            running = next(iter(worker.handed.values()), None)
+            if running is None:
+                continue
+            if worker.is_long(now):
+                worker.recall()
+            used = worker.instance.memory_used()
+            if used is not None and used > self._limits.memory_bytes:
+                worker.stop(running, Stop.MEMORY)
+            if now >= max(worker.next_count, running.began + COUNT_AFTER):
+                worker.next_count = math.inf
+                self._spawn(self._count_disk(worker, running))
+
+    async def _count_disk(self, worker: Worker, running: Attempt) -> None:
+        """Add up what an instance and its task have on disk; a task that has too much ends."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        used = await asyncio.to_thread(disk_used, worker.instance.work)
+        if running.number in worker.handed and used + running.written() > self._limits.disk_bytes:
+            worker.stop(running, Stop.DISK)
+        worker.next_count = loop.time() + max(COUNT_EVERY, COUNT_SHARE * (loop.time() - began))
+
+    # -- instances ---------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        """Make one instance, with assets."""
+        number = self.node.instances.take()
+        instance: Instance | None = None
+        try:
+            instance = await self.node.provider.create(number, self._limits)
+            await asyncio.to_thread(copy_assets, self.spec.assets, self.node.blobs, instance.work / "assets")
+            worker = Worker(self, instance, number)
+            await worker.open()
+        except AssetError as error:
+            await self._destroy(instance, number)
+            if self.queue:
+                self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
+                self._doom = self._doom or INIT_FAILED_BEFORE
+            await self._start_failed(str(error))
+        except (InstanceError, OSError) as error:
+            await self._destroy(instance, number)
+            await self._start_failed(str(error))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._destroy(instance, number))
+            raise
+        else:
+            self._starting -= 1
+            self._failures = 0
+            self.workers.append(worker)
+            self.advance()
+
+    async def _start_failed(self, why: str) -> None:
+        """Wait a while before the next try; after some of them give the tasks back."""
+        self._failures += 1
+        self.log.error("an instance could not be made", why=why, failures=self._failures)
+        if self._failures >= MAX_FAILURES:
+            while self.queue and not self.workers:
+                self._report_lost(self.queue.popleft())
+        await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
+        self._starting -= 1
+        self.advance()
+
+    async def _destroy(self, instance: Instance | None, number: int) -> None:
+        if instance is not None:
+            await instance.destroy()
+        self.node.instances.give_back(number)
+
+    def _leave_if_idle(self, worker: Worker) -> None:
+        if worker.state is State.LEAVING and not worker.handed:
+            worker.abandon()
+            self._remove(worker)
+
+    def _remove(self, worker: Worker) -> None:
+        if worker in self.workers:
+            self.workers.remove(worker)
+            self._spawn(self._destroy(worker.instance, worker.number))
+
+    def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
+        """A worker found its lackey gone."""
+        reporter = self._reporter
+        for attempt in reversed(waiting):
+            reporter.release(attempt)
+            if attempt.stop is not Stop.CANCEL:
+                self.queue.appendleft(attempt.lease)
+        if running is not None and running.init:
+            reporter.release(running)
+            self._starting += 1
+            self._spawn(self._start_failed("the instance died in its init script"))
+        elif running is not None:
+            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE, False))
+        self._remove(worker)
+        self.advance()
+
+    # -- ends of attempts --------------------------------------------------------------------
+
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+        """A worker heard that an attempt is over, and that nothing of it is left running."""
+        reporter = self._reporter
+        if attempt.init:
+            self._init_ended(worker, attempt, done, memory_killed)
+        elif attempt.stop is Stop.CANCEL:
+            reporter.release(attempt)
+            self.node.changed()
+        elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
+            reporter.release(attempt)
+            self.queue.appendleft(attempt.lease)
+        else:
+            self.pace.add((done.ended_ns - done.started_ns) // 1000)
+            self._conclude(reporter, attempt, done, verdict_of(attempt, done, memory_killed))
+        self._leave_if_idle(worker)
+        self.advance()
+
+    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+        """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
+        verdict = verdict_of(attempt, done, memory_killed)
+        if verdict.outcome is Outcome.OK:
+            worker.initialized()
+            self._reporter.release(attempt)
+            return
+        worker.state = State.LEAVING
+        if verdict.outcome is Outcome.FAILED and self.queue:
+            attempt.lease = self.queue.popleft()
+            attempt.uncaptured = True
+            self._doom = self._doom or INIT_FAILED_BEFORE
+            self._conclude(self._reporter, attempt, done, verdict)
+            return
+        self._reporter.release(attempt)
+        if verdict.outcome is Outcome.LOST:
+            self._starting += 1
+            self._spawn(self._start_failed("the init script could not be started"))
+
+    def _conclude(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> None:
+        if verdict.outcome is not Outcome.OK:
+            self.log.info(
+                "task failed", task=attempt.lease.uuid, outcome=verdict.outcome, code=verdict.code, why=verdict.message
+            )
+        if reporter.is_heavy(attempt, done, verdict):
+            self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict))
+        else:
+            self.node.finished(self._report(reporter, attempt, done, verdict))
+
+    async def _conclude_in_thread(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> None:
+        report = await asyncio.shield(asyncio.to_thread(self._report, reporter, attempt, done, verdict))
+        if not self.closed:
+            self.node.finished(report)
+
+    def _report(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
+        """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""
+        try:
+            return reporter.report(attempt, done, verdict)
+        except OSError as error:
+            self.log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
+            reporter.release(attempt)
+            return plain_report(attempt.lease, LOST)
+
+    def _report_failure(self, lease: TaskLease, code: JobErrorCode, message: str) -> None:
+        """End a task that never started."""
+        self.log.info("task failed", task=lease.uuid, code=code.value, why=message)
+        self.node.finished(plain_report(lease, Verdict(Outcome.FAILED, code.value, message)))
+
+    def _report_lost(self, lease: TaskLease) -> None:
+        self.node.finished(plain_report(lease, LOST))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.log.error("unexpected error", why=repr(error))
+
+
+def plain_report(lease: TaskLease, verdict: Verdict) -> AttemptReport:
+    """The report of an attempt that left nothing."""
+    return AttemptReport(
+        task=lease.task, attempt=lease.attempt, outcome=verdict.outcome, code=verdict.code, message=verdict.message
+    )

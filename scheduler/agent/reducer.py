@@ -1,0 +1,84 @@
+"""The input of one running reducer: pages of sources in, a full pipe out.
+
+The supervisor sends sources in pages, as many as we said there is room for; the feed takes
+them one after another. What this adds to `datapath.feed` is the conversation: which source
+was the last we were given, and how many more we would like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from datapath.feed import Event, Feed, SourceLost
+from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
+from scheduler.objects.blobs import BlobStore
+
+
+class ReducerInput:
+    """Owns the writing end of the pipe that is a reducer's stdin.
+
+    `changed` is called on the event loop whenever the state is worth telling; `lost` when a source is
+    gone, so that the attempt cannot succeed, and always before the reducer can see the end of its input.
+    """
+
+    def __init__(
+        self, lease: TaskLease, blobs: BlobStore, pipe: int, changed: Callable[[], None], lost: Callable[[str], None]
+    ) -> None:
+        self._lease = lease
+        self._blobs = blobs
+        self._changed = changed
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._after = 0
+        self._stopped = False
+        self._ended = False
+        self._feed: Feed[BlobRef] = Feed(pipe, self._open, self._on_event)
+
+    @property
+    def moved(self) -> int:
+        """Bytes fed so far."""
+        return self._feed.moved
+
+    def accept(self, page: FeedPage) -> None:
+        """Queue the sources of a page; those that we were given before are skipped."""
+        if self._ended:
+            return
+        for source in page.sources:
+            if source.seq > self._after:
+                self._after = source.seq
+                if self._feed.room:
+                    self._feed.append(source.blob, source.blob.size)
+                else:
+                    self._fail("the supervisor sent more sources than there was room for")
+                    return
+        if page.end:
+            self._ended = True
+            self._feed.end()
+
+    def state(self) -> FeedState | None:
+        """What to tell the supervisor; nothing once all is known or nothing more is wanted."""
+        if self._ended or self._stopped:
+            return None
+        return FeedState.model_construct(
+            task=self._lease.task, attempt=self._lease.attempt, after=self._after, room=self._feed.room
+        )
+
+    def close(self) -> None:
+        """The reducer has ended, whatever it has read."""
+        self._stopped = True
+        self._feed.close()
+
+    def _open(self, blob: BlobRef, _offset: int) -> int:
+        return self._blobs.open(blob.id)
+
+    def _on_event(self, event: Event[BlobRef]) -> None:
+        """In the feed's thread."""
+        if isinstance(event, SourceLost):
+            self._loop.call_soon_threadsafe(self._fail, f"blob {event.source.id}: {event.error}")
+        else:
+            self._loop.call_soon_threadsafe(self._changed)
+
+    def _fail(self, why: str) -> None:
+        self._stopped = True
+        self._lost(why)

@@ -1,0 +1,301 @@
+"""What the tools of a task ask of the agent, over the instance's socket.
+
+A tool asks for a file to write into (OPEN, GRANT), writes, and says that it is complete
+(COMMIT). The file becomes an output of the task that runs; nobody sees it before the task
+has succeeded. Everything that arrives here was written by a task and is hostile until
+checked. Three dangers have an answer each:
+
+- *A request of a task that is over.* The lackey kills a task's tools before it says DONE,
+  so after everything that the lackey said was read (`Worker.current`), a tool that is still
+  connected belongs to the task that runs now, and one that is not gets no answer. That is
+  looked at after every request and before anything is recorded.
+- *A file that changes after it became an object.* The tool keeps its descriptor as long as
+  it likes. Outputs are named after the task's death, which ends that; what is named at once
+  (`mtee`) is sealed first.
+- *Too much at once.* An instance may have `MAX_PENDING` connections in work; more of them
+  wait unaccepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from datapath import passing
+from datapath.passing import Channel, Kind, Message, Open, OpenFlag, OpenKind
+from scheduler.agent import capture
+from scheduler.agent.attempt import Attempt, Emitted, Names
+from scheduler.agent.client import UnavailableError
+from scheduler.model import names
+from scheduler.model.errors import WireError
+from scheduler.model.tiers import MAX_REDUCERS
+from scheduler.model.wire import Adoption, OutputCheck
+from scheduler.objects.blobs import MODE
+from scheduler.providers.waiting import readable
+
+if TYPE_CHECKING:
+    from scheduler.agent.node import Node
+    from scheduler.agent.worker import Worker
+
+MAX_PENDING = 25
+TRIES = 3
+PAUSE = 0.5  # seconds between them
+FAILED = 1  # exit status of a tool that was refused
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+class RefusalError(Exception):
+    """The tool ends with `FAILED` and prints this."""
+
+
+class Tools:
+    """The listening side of one instance's socket."""
+
+    def __init__(self, worker: Worker, node: Node) -> None:
+        self._worker = worker
+        self._node = node
+        self._loop = asyncio.get_running_loop()
+        self._pending: set[asyncio.Task[None]] = set()
+        self._listening = False
+
+    def open(self) -> None:
+        self._listen(True)
+
+    def close(self) -> None:
+        self._listen(False)
+        for task in self._pending:
+            task.cancel()
+
+    def task_ended(self, attempt: Attempt) -> None:
+        """What was not committed is dropped; whoever waits for its COMMIT finds another task running, or none."""
+        close_all(tuple(attempt.open_grants))
+        attempt.open_grants.clear()
+
+    def _listen(self, wanted: bool) -> None:
+        if wanted and not self._listening:
+            self._loop.add_reader(self._worker.instance.listener.fileno(), self._accept)
+        elif self._listening and not wanted:
+            self._loop.remove_reader(self._worker.instance.listener.fileno())
+        self._listening = wanted
+
+    def _accept(self) -> None:
+        try:
+            channel = passing.accept(self._worker.instance.listener)
+        except OSError:
+            return  # it went away again, or we are out of descriptors: the others will be served
+        task = self._loop.create_task(self._serve(channel))
+        self._pending.add(task)
+        task.add_done_callback(self._served)
+        if len(self._pending) >= MAX_PENDING:
+            self._listen(False)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._pending.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._worker.log.error("serving a tool failed", why=repr(error))
+        if self._worker.alive:
+            self._listen(True)
+
+    async def _serve(self, channel: Channel) -> None:
+        try:
+            message = await next_message(channel)
+            if message is not None:
+                await Request(self._worker, self._node, channel).answer(message)
+        except (WireError, RefusalError) as refused:
+            send(channel, Kind.REFUSED, str(refused), FAILED)
+        except UnavailableError:
+            send(channel, Kind.REFUSED, "the service does not answer", FAILED)
+        except ValueError as error:
+            send(channel, Kind.REFUSED, str(error), FAILED)
+        except OSError as error:
+            if is_connected(channel):
+                send(channel, Kind.REFUSED, os.strerror(error.errno or 0), FAILED)
+        finally:
+            channel.close()
+
+
+class Request:
+    """One run of a tool, from OPEN to OK."""
+
+    def __init__(self, worker: Worker, node: Node, channel: Channel) -> None:
+        self._worker = worker
+        self._node = node
+        self._channel = channel
+
+    async def answer(self, message: Message) -> None:
+        if message.kind != Kind.OPEN or message.fds:
+            close_all(message.fds)
+            raise ValueError("a tool begins with OPEN, and without descriptors")
+        request = passing.decode_open(message.payload)
+        attempt = self._attempt()
+        headers = parse_headers(request.headers)
+        check_reducer(request.reducer)
+        if request.kind is OpenKind.REFERENCE:
+            self._refer(attempt, request)
+        elif request.kind is OpenKind.SPLIT:
+            await self._split(attempt, request)
+        elif request.kind is OpenKind.TEE:
+            await self._tee(attempt, request, headers)
+        else:
+            await self._pipe(attempt, request, headers)
+
+    def _attempt(self) -> Attempt:
+        """The task that asks: the one that runs, provided that the one who asks is alive."""
+        attempt = self._worker.current()
+        if attempt is None or not is_connected(self._channel):
+            raise RefusalError("no task is running")
+        return attempt
+
+    def _refer(self, attempt: Attempt, request: Open) -> None:
+        attempt.uncaptured = True
+        attempt.emitted.append(Emitted(normal(request.name), None, request.reducer, named=True))
+        send(self._channel, Kind.OK)
+
+    async def _pipe(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
+        attempt.uncaptured = True
+        name = await self._checked_name(request) if request.name else self._base(attempt) + str(uuid.uuid4())
+        (fd,) = await self._grant(attempt, 1)
+        attempt.emitted.append(Emitted(name, fd, request.reducer, bool(request.name), headers))
+        send(self._channel, Kind.OK, name)
+
+    async def _split(self, attempt: Attempt, request: Open) -> None:
+        attempt.uncaptured = True
+        base = self._base(attempt) + str(uuid.uuid4())
+        if not 1 <= request.count <= MAX_REDUCERS:
+            raise RefusalError("invalid number of reducers")
+        fds = await self._grant(attempt, request.count)
+        attempt.emitted += [Emitted(f"{base}.{index}", fd, index) for index, fd in enumerate(fds)]
+        send(self._channel, Kind.OK)
+
+    async def _tee(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
+        name = await self._checked_name(request)
+        (fd,) = await self._grant(attempt, 1)
+        blobs = self._node.blobs
+        fd = await asyncio.to_thread(capture.seal, blobs, fd)
+        try:
+            blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
+        finally:
+            os.close(fd)
+        await blobs.durable()
+        job = self._worker.pool.spec.job
+        await several(lambda: self._node.client.adopt(Adoption(job=job, name=name, blob=blob, headers=headers)))
+        send(self._channel, Kind.OK, name)
+
+    def _base(self, attempt: Attempt) -> str:
+        return Names(self._worker.pool.spec, attempt.lease).output_base
+
+    async def _checked_name(self, request: Open) -> str:
+        """The normal form of a name that a task chose, if an object may be put there."""
+        name = normal(request.name)
+        parents = OpenFlag.PARENTS in request.flags
+        check = OutputCheck(job=self._worker.pool.spec.job, name=name, parents=parents)
+        await several(lambda: self._node.client.check(check))
+        return name
+
+    async def _grant(self, attempt: Attempt, count: int) -> list[int]:
+        """Let the tool write `count` files, and wait until it commits; the files are the caller's then."""
+        fds: list[int] = []
+        if self._attempt() is not attempt:
+            raise RefusalError("the task is over")
+        try:
+            for _ in range(count):
+                fds.append(self._node.blobs.create())
+                attempt.open_grants.add(fds[-1])
+            self._offer(fds)
+            message = await next_message(self._channel)
+            if message is None:
+                raise RefusalError("not committed")
+            close_all(message.fds)
+            if message.kind != Kind.COMMIT or message.fds:
+                raise ValueError("after GRANT comes COMMIT, without descriptors")
+            if self._attempt() is not attempt:
+                raise RefusalError("the task is over")
+        except BaseException:
+            for fd in fds:
+                if fd in attempt.open_grants:
+                    attempt.open_grants.discard(fd)
+                    os.close(fd)
+            raise
+        attempt.open_grants.difference_update(fds)
+        return fds
+
+    def _offer(self, fds: list[int]) -> None:
+        """Send descriptors that can only be written."""
+        writers: list[int] = []
+        try:
+            for fd in fds:
+                os.fchmod(fd, MODE | 0o200)
+                writers.append(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_CLOEXEC))
+                os.fchmod(fd, MODE)
+            self._channel.send(Kind.GRANT, fds=writers)
+        finally:
+            close_all(tuple(writers))
+
+
+async def next_message(channel: Channel) -> Message | None:
+    """The next packet of a tool, or None when it has gone."""
+    while True:
+        try:
+            return channel.receive()
+        except BlockingIOError:
+            await readable(channel.fileno())
+
+
+def send(channel: Channel, kind: Kind, text: str = "", flags: int = 0) -> None:
+    """Send an answer; a tool that went away, or that fills its socket, does not get it."""
+    try:
+        channel.send(kind, flags=flags, payload=text.encode())
+    except OSError:
+        return
+
+
+def is_connected(channel: Channel) -> bool:
+    poll = select.poll()
+    poll.register(channel.fileno(), 0)
+    return not poll.poll(0)  # only HUP and ERR are told when nothing is asked for
+
+
+async def several(action: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a request to the gateway a few times while it does not answer."""
+    for left in reversed(range(TRIES)):
+        try:
+            await action()
+            return
+        except UnavailableError:
+            if not left:
+                raise
+        await asyncio.sleep(PAUSE)
+
+
+def normal(name: str) -> str:
+    """The normal form of an absolute name. Raises RefusalError for any other."""
+    result = names.from_input_line(name)
+    if not result.startswith("/") or "\0" in result or len(result.encode()) > names.MAX_PATH_BYTES:
+        raise RefusalError(f'"{name}" is not the name of an object')
+    return result
+
+
+def check_reducer(reducer: int | None) -> None:
+    if reducer is not None and not 0 <= reducer < MAX_REDUCERS:
+        raise RefusalError("invalid reducer")
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """`Name: value` lines. Raises RefusalError for a name or value that HTTP does not allow."""
+    result = {}
+    for line in filter(None, text.split("\n")):
+        name, colon, value = line.partition(":")
+        if not colon or not HEADER_NAME.match(name) or any(ord(c) < 32 and c != "\t" for c in value):
+            raise RefusalError(f"invalid header: {line!r}")
+        result[name.lower()] = value.strip()
+    return result
+
+
+def close_all(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)

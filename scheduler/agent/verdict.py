@@ -1,0 +1,114 @@
+"""What a finished attempt amounts to: one table, first matching row wins.
+
+The order of the rows is the contract: what is the system's fault comes before what is the
+user's, a core dump before a signal, a signal before an exit code. A cap that ended the
+task outranks the signal or exit code by which the task noticed. Where a cap was hit but
+the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import Outcome
+
+OUT_OF_MEMORY = "user task ran out of memory"
+OUT_OF_DISK = "user task ran out of local disk space"
+DUMPED_CORE = "user command or child process dumped core"
+INTERNAL = "internal error"
+FETCH_FAILED = "error fetching inputs"
+LOAD_FAILED = "failed to load object"
+INIT_FAILED_BEFORE = "task aborted because a previous task failed to initialize (see other errors for details)"
+MEMORY_WARNING = " (WARNING: ran out of memory during execution)"
+PLACE_WARNING = (
+    " (WARNING: input file was mapped at an unusual location because the object name was too long)"  # as documented
+)
+
+
+class Stop(Enum):
+    """Why the agent ended an attempt that had not ended by itself."""
+
+    MEMORY = auto()  # the watched memory cap
+    DISK = auto()  # the accounted disk cap
+    FETCH = auto()  # a source of a reducer's input is gone
+    LOST = auto()  # the instance died under it
+    CANCEL = auto()  # nobody wants it any more: no report
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """All that is known of an attempt's end."""
+
+    status: int = 0  # as from waitpid(2)
+    core: bool = False
+    setup_failed: bool = False  # it never started
+    stop: Stop | None = None
+    memory_killed: bool = False  # the kernel enforced the memory cap while it ran
+    unusual_place: bool = False  # the input file's name had to be shortened
+    init: bool = False  # the pool's init script, not a task
+
+    @property
+    def exit_code(self) -> int | None:
+        return os.waitstatus_to_exitcode(self.status) if os.WIFEXITED(self.status) else None
+
+    @property
+    def signal(self) -> int | None:
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+
+    def died_by(self, number: int) -> bool:
+        """By this signal, itself or as a shell tells it of its last child."""
+        return self.signal == number or self.exit_code == 128 + number
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+
+
+Rule = tuple[Callable[[Ending], bool], Callable[[Ending], str]]
+
+SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
+    (lambda end: end.setup_failed or end.stop is Stop.LOST, JobErrorCode.INTERNAL, INTERNAL),
+    (lambda end: end.stop is Stop.FETCH, JobErrorCode.SERVICE_UNAVAILABLE, FETCH_FAILED),
+)
+
+USER_RULES: tuple[Rule, ...] = (
+    (lambda end: end.core, lambda _: DUMPED_CORE),
+    (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),
+    (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
+    (lambda end: end.memory_killed and end.died_by(signal.SIGKILL), lambda _: OUT_OF_MEMORY),
+    (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
+    (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),
+    (lambda end: end.exit_code != 0, lambda end: f"user command exited with code {end.exit_code}"),
+)
+
+
+def judge(end: Ending) -> Verdict:
+    """The outcome of an attempt, with the code and sentence of its error record if it has one."""
+    for applies, code, text in SYSTEM_RULES:
+        if applies(end):
+            return Verdict(Outcome.LOST, code.value, text)
+    for matches, sentence in USER_RULES:
+        if matches(end):
+            code = JobErrorCode.TASK_INIT if end.init else JobErrorCode.USER_TASK
+            return Verdict(Outcome.FAILED, code.value, sentence(end) + warnings(end, sentence(end)))
+    return Verdict(Outcome.OK)
+
+
+def warnings(end: Ending, sentence: str) -> str:
+    memory = MEMORY_WARNING if end.memory_killed and sentence != OUT_OF_MEMORY else ""
+    return memory + (PLACE_WARNING if end.unusual_place else "")
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal between the named first and last
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

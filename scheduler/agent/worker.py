@@ -1,0 +1,325 @@
+"""One instance and the attempts that were handed to its lackey.
+
+The lackey runs what it was handed in order, so the oldest attempt in `handed` is the one
+that runs now, and everything that a tool or a request asks is asked by that one. This holds
+only as far as the worker has read what the lackey said: `current` reads it first.
+
+A worker ends in one way, whatever the reason: `dissolve`. It is told to (the pool is over),
+it is leaving and its last attempt has ended, or the lackey is gone, which a worker learns
+from the channel; then the attempt that ran is lost and those that waited run elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from enum import Enum, auto
+from typing import Protocol
+
+from datapath import feed, passing
+from datapath.passing import Done, DoneFlag, Kind, Message, Slot
+from scheduler.agent.attempt import Attempt, common_environment, task_environment
+from scheduler.agent.capture import Scratch
+from scheduler.agent.endpoint import Endpoint
+from scheduler.agent.log import Log
+from scheduler.agent.node import Node
+from scheduler.agent.pacing import RECALL_US
+from scheduler.agent.placement import Inputs, place_of
+from scheduler.agent.reducer import ReducerInput
+from scheduler.agent.tools import Tools
+from scheduler.agent.verdict import Stop
+from scheduler.model.wire import PoolSpec, TaskLease
+from scheduler.providers import Instance
+from scheduler.providers.waiting import writable
+
+NO_DONE = Done(0, DoneFlag(0), 0, 0, 0, 0, 0, "", "")
+
+
+class State(Enum):
+    FRESH = auto()  # the pool's init script has not run
+    INIT = auto()  # it runs
+    READY = auto()
+    LEAVING = auto()  # takes no more tasks; ends with its last one
+    DEAD = auto()
+
+
+class InputGoneError(Exception):
+    """The blob of a map task does not exist any more."""
+
+
+class WorkerOwner(Protocol):
+    """What a worker tells its pool."""
+
+    spec: PoolSpec
+    node: Node
+    scratch: Scratch
+
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None: ...
+    def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
+
+
+class Worker:
+    """Owns an instance. All methods run on the event loop."""
+
+    def __init__(self, pool: WorkerOwner, instance: Instance, number: int) -> None:
+        self.pool = pool
+        self.instance = instance
+        self.number = number
+        self.state = State.FRESH
+        self.log: Log = pool.node.log.about(job=pool.spec.job, instance=number)
+        self.handed: dict[int, Attempt] = {}
+        self.inputs = Inputs(instance.work / "input")
+        self.next_count = 0.0  # event loop time of the next look at the disk in use
+        self._memory_kills = 0
+        self._loop = asyncio.get_running_loop()
+        self._tools = Tools(self, pool.node)
+        self.endpoint: Endpoint | None = None
+
+    async def open(self) -> None:
+        """Make the instance ready to be handed tasks. Raises OSError."""
+        spec, channel = self.pool.spec, self.instance.channel
+        self.endpoint = await self.pool.node.endpoints.open(self)
+        environment = common_environment(spec, self.instance.view, self.endpoint.url)
+        await self._say(Kind.ENV, 0, passing.encode_environment(environment))
+        await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
+        if spec.init is not None:
+            await self._say(Kind.SCRIPT, Slot.INIT, spec.init.encode())
+        else:
+            self.state = State.READY
+        self._loop.add_reader(channel.fileno(), self.read)
+        self._tools.open()
+
+    async def _say(self, kind: Kind, flags: int, payload: bytes) -> None:
+        """Send, and wait while the channel is full: two long scripts do not fit into it together."""
+        channel = self.instance.channel
+        while True:
+            try:
+                channel.send(kind, flags=flags, payload=payload)
+                return
+            except BlockingIOError:
+                await writable(channel.fileno())
+
+    # -- handing tasks to the lackey ---------------------------------------------------------
+
+    def hand(self, lease: TaskLease) -> Attempt:
+        """Hand a task to the lackey.
+
+        Raises InputGoneError; BusyError or BlockingIOError (not now, but later); OSError (the disk, or the lackey).
+        """
+        attempt = self._prepare(lease)
+        try:
+            stdin = self._stdin(attempt)
+            try:
+                self._send(attempt, stdin, Slot.EXEC)
+            finally:
+                os.close(stdin)
+        except BaseException:
+            self._close_input(attempt)
+            self.pool.scratch.give_back(attempt.stdout)
+            self.pool.scratch.give_back(attempt.stderr)
+            raise
+        return attempt
+
+    def hand_init(self, lease: TaskLease) -> Attempt:
+        """Hand the pool's init script to the lackey, on behalf of the first task. Raises as `hand`."""
+        attempt = self._prepare(lease)
+        attempt.init = True
+        stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        stdout = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self._send(attempt, stdin, Slot.INIT, stdout)
+        finally:
+            os.close(stdin)
+            os.close(stdout)
+        self.state = State.INIT
+        return attempt
+
+    def _prepare(self, lease: TaskLease) -> Attempt:
+        stdout = self.pool.scratch.take()
+        try:
+            stderr = self.pool.scratch.take()
+        except OSError:
+            self.pool.scratch.give_back(stdout)
+            raise
+        return Attempt(next(self.pool.node.attempts), lease, stdout, stderr)
+
+    def _stdin(self, attempt: Attempt) -> int:
+        lease = attempt.lease
+        if lease.input is None:
+            return self._reducer_stdin(attempt)
+        place = place_of(lease.input)
+        blob = lease.blob
+        if blob is None or blob.size == 0:
+            self.inputs.add(place.path, None)
+            attempt.place = place
+            return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stdin = self.pool.node.blobs.open(blob.id)
+        except FileNotFoundError:
+            raise InputGoneError(lease.input) from None
+        try:
+            self.inputs.add(place.path, self.pool.node.blobs.path(blob.id))
+        except BaseException:
+            os.close(stdin)
+            raise
+        attempt.place = place
+        return stdin
+
+    def _reducer_stdin(self, attempt: Attempt) -> int:
+        reading, writing = feed.pipe()
+        node = self.pool.node
+
+        def lost(why: str) -> None:
+            self.log.warning("input of a reducer is gone", task=attempt.lease.uuid, why=why)
+            self.stop(attempt, Stop.FETCH)
+
+        attempt.feed = ReducerInput(attempt.lease, node.blobs, writing, node.changed, lost)
+        return reading
+
+    def _send(self, attempt: Attempt, stdin: int, slot: Slot, stdout: int | None = None) -> None:
+        lease, place = attempt.lease, attempt.place
+        environment = task_environment(self.pool.spec, lease, place, self.instance.view, init=slot is Slot.INIT)
+        self.instance.channel.send(
+            Kind.RUN,
+            task=attempt.number,
+            flags=slot,
+            payload=passing.encode_environment(environment),
+            fds=(stdin, attempt.stdout if stdout is None else stdout, attempt.stderr),
+        )
+        if not self.handed:
+            attempt.began = self._loop.time()
+        self.handed[attempt.number] = attempt
+
+    def _close_input(self, attempt: Attempt) -> None:
+        if attempt.place is not None:
+            self.inputs.remove(attempt.place.path)
+        if attempt.feed is not None:
+            attempt.feed.close()
+
+    # -- listening to the lackey -------------------------------------------------------------
+
+    def read(self) -> None:
+        """Take in everything that the lackey has said so far."""
+        try:
+            while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
+                self._take(message)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError) as error:
+            self._lose(f"the lackey broke the protocol: {error}")
+        else:
+            self._lose("the lackey is gone")
+
+    def current(self) -> Attempt | None:
+        """The task that runs now: whoever asks anything from inside asks for it."""
+        self.read()
+        running = next(iter(self.handed.values()), None)
+        return None if running is None or running.init else running
+
+    @property
+    def initializing(self) -> bool:
+        return any(attempt.init for attempt in self.handed.values())
+
+    @property
+    def alive(self) -> bool:
+        return self.state is not State.DEAD
+
+    def initialized(self) -> None:
+        if self.state is State.INIT:  # it may have been told to leave meanwhile
+            self.state = State.READY
+
+    def is_long(self, now: float) -> bool:
+        """Has the running task turned out to be a long one?"""
+        running = next(iter(self.handed.values()), None)
+        return running is not None and (now - running.began) * 1e6 > RECALL_US
+
+    def can_take(self, ahead: int, now: float) -> bool:
+        """May one more task be handed to it?"""
+        if self.state not in (State.FRESH, State.READY) or (self.state is State.FRESH and self.handed):
+            return False
+        return not self.handed or (len(self.handed) < ahead and not self.is_long(now))
+
+    def _take(self, message: Message) -> None:
+        for fd in message.fds:
+            os.close(fd)
+        attempt = self.handed.pop(message.task, None) if message.kind == Kind.DONE else None
+        if attempt is None:
+            raise ValueError(f"unexpected message {message.kind} about task {message.task}")
+        done = passing.decode_done(message.payload)
+        if self.handed:
+            following = next(iter(self.handed.values()))
+            following.began = following.began or self._loop.time()
+        if done.core:
+            self._keep_core(attempt, done.core)
+        kills = self.instance.memory_kills()
+        killed, self._memory_kills = kills > self._memory_kills, kills
+        self._finish(attempt)
+        self.pool.attempt_ended(self, attempt, done, killed)
+
+    def _keep_core(self, attempt: Attempt, path: str) -> None:
+        """Open the core file, before the next task can touch it."""
+        with contextlib.suppress(OSError):  # it is something else than a file, or gone
+            attempt.core = passing.open_beneath(self.instance.work, path)
+
+    def _finish(self, attempt: Attempt) -> None:
+        self._close_input(attempt)
+        self._tools.task_ended(attempt)
+
+    def _lose(self, why: str) -> None:
+        if self.state is State.DEAD:
+            return
+        self.log.warning("instance lost", why=why)
+        attempts = list(self.handed.values())
+        self.handed.clear()
+        for attempt in attempts:
+            self._finish(attempt)
+        running, waiting = (attempts[0], attempts[1:]) if attempts else (None, [])
+        if running is not None:
+            running.stop = Stop.MEMORY if self.instance.memory_kills() > self._memory_kills else Stop.LOST
+        self._detach()
+        self.pool.worker_lost(self, running, waiting)
+
+    # -- ending things -----------------------------------------------------------------------
+
+    def stop(self, attempt: Attempt, why: Stop) -> None:
+        """Kill an attempt, or drop it if it has not begun; its end is told as any other."""
+        if attempt.number in self.handed and attempt.stop is None:
+            attempt.stop = why
+            self._send_stop(attempt)
+
+    def recall(self) -> None:
+        """Take back what waits behind the running task, so that it may run elsewhere."""
+        for attempt in list(self.handed.values())[:0:-1]:  # the last first: so they come back in order
+            if attempt.stop is None and not attempt.recalled:
+                attempt.recalled = True
+                self._send_stop(attempt)
+
+    def _send_stop(self, attempt: Attempt) -> None:
+        try:
+            self.instance.channel.send(Kind.STOP, task=attempt.number)
+        except BlockingIOError:
+            self._loop.call_later(0.01, self._send_stop_if_handed, attempt)
+        except OSError:
+            self._loop.call_soon(self.read)  # the lackey is gone, and reading says so
+
+    def _send_stop_if_handed(self, attempt: Attempt) -> None:
+        if attempt.number in self.handed and self.state is not State.DEAD:
+            self._send_stop(attempt)
+
+    def _detach(self) -> None:
+        self.state = State.DEAD
+        self._loop.remove_reader(self.instance.channel.fileno())
+        self._tools.close()
+        if self.endpoint is not None:
+            self.endpoint.close()
+
+    def abandon(self) -> list[Attempt]:
+        """Stop listening and take back every attempt; the instance is to be destroyed next."""
+        attempts = list(self.handed.values())
+        self.handed.clear()
+        for attempt in attempts:
+            self._finish(attempt)
+        if self.state is not State.DEAD:
+            self._detach()
+        return attempts

@@ -1,0 +1,132 @@
+"""Memory caps by control group, version 1 or 2, whichever this machine lets us write.
+
+A `MemoryGroups` is a subtree `remora/<owner>` with a group for each instance; `open_groups`
+finds a place for it or returns None, and then caps are enforced by watching. The kernel
+forbids a version-2 group to have both processes and children with controllers, so there the
+subtree goes beside our own group, and in version 1 below it (which keeps us under whatever
+cap we run under ourselves).
+
+`owner` names the state directory, so that an agent which starts again can remove the groups
+of its killed predecessor, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+REMOVE_TRIES = 50
+
+
+class MemoryGroup:
+    """The group of one instance."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        self.path = path
+        self._events = path / ("memory.events" if version == 2 else "memory.oom_control")
+
+    def add(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def kills(self) -> int:
+        """Processes killed for want of memory since the group was made."""
+        for line in self._events.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == "oom_kill":
+                return int(value)
+        return 0
+
+    async def remove(self) -> None:
+        """Remove the group once the kernel has let go of its last process."""
+        for _ in range(REMOVE_TRIES):
+            try:
+                self.path.rmdir()
+            except FileNotFoundError:
+                return
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+class MemoryGroups:
+    """The groups of one agent."""
+
+    def __init__(self, root: Path, version: int) -> None:
+        self.root = root
+        self.version = version
+
+    def create(self, number: int, limit: int) -> MemoryGroup:
+        """A group of at most `limit` bytes of memory, swap included. Raises OSError."""
+        path = self.root / str(number)
+        path.mkdir(exist_ok=True)
+        if self.version == 2:
+            (path / "memory.max").write_text(str(limit))
+            _try_write(path / "memory.swap.max", "0")
+        else:
+            (path / "memory.limit_in_bytes").write_text(str(limit))
+            _try_write(path / "memory.memsw.limit_in_bytes", str(limit))
+        return MemoryGroup(path, self.version)
+
+    async def sweep(self) -> None:
+        """Remove groups that a killed agent left; those with processes in them stay."""
+        for path in self.root.iterdir():
+            if path.is_dir():
+                await MemoryGroup(path, self.version).remove()
+
+    def close(self) -> None:
+        """Remove the subtree, as far as it is empty."""
+        with contextlib.suppress(OSError):
+            self.root.rmdir()
+            self.root.parent.rmdir()
+
+
+def open_groups(owner: str) -> MemoryGroups | None:
+    """A subtree for `owner`, or None if no memory controller here may be used."""
+    for base, version in places():
+        root = base / "remora" / owner
+        groups = MemoryGroups(root, version)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if version == 2:
+                for above in (base, base / "remora", root):
+                    (above / "cgroup.subtree_control").write_text("+memory")
+            (root / "probe").mkdir(exist_ok=True)
+            usable = (root / "probe" / ("memory.max" if version == 2 else "memory.limit_in_bytes")).exists()
+            (root / "probe").rmdir()
+        except OSError:
+            usable = False
+        if usable:
+            return groups
+        groups.close()
+    return None
+
+
+def places() -> Iterator[tuple[Path, int]]:
+    """Where a subtree could go, best first: `(directory, cgroup version)`."""
+    own = own_groups()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, options = line.split(" ")[:4]
+        if kind == "cgroup" and "memory" in options.split(","):
+            yield Path(point + own.get("memory", "/")), 1
+            yield Path(point), 1
+        elif kind == "cgroup2":
+            yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
+            yield Path(point), 2
+
+
+def own_groups() -> dict[str, str]:
+    """Our own group's path by controller; the version-2 one under the empty name."""
+    result = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        result.update(dict.fromkeys(controllers.split(","), path))
+    return result
+
+
+def _try_write(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):  # no swap accounting on this kernel
+        path.write_text(text)

@@ -1,0 +1,201 @@
+"""Instances as plain processes of this machine: the default, and for everybody.
+
+An instance is a lackey that we start. Where the kernel allows it, the lackey makes
+namespaces and a root file system around itself; else it is only a subreaper, which keeps
+honest tasks apart and says so in its READY. If the agent is root, each instance has 65536
+users of its own, so that one instance is nobody in another.
+
+The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
+lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
+cap is a limit on each file, and the agent's accounting.
+
+Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
+with it, since they ask the kernel for that; what stays is a directory and an empty cgroup,
+which `sweep` removes when the next agent starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapath import LIBEXEC, libexec, passing
+from datapath.passing import Channel, Kind, Ready
+from scheduler.providers import InstanceError, InstanceSpec, View
+from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups
+from scheduler.providers.processes import descendants, resident_bytes
+from scheduler.providers.waiting import readable
+
+USERS = 65536
+# Far above the users of any machine, and below the sign bit, which some programs mind.
+FIRST_USER = 0x60000000
+MAX_INSTANCES = (0x7FFF0000 - FIRST_USER) // USERS
+READY_SECONDS = 20.0
+INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
+
+
+@dataclass(slots=True)
+class ProcessInstance:
+    """A lackey that is our child. See `scheduler.providers.Instance`."""
+
+    channel: Channel
+    listener: socket.socket
+    work: Path
+    spec: InstanceSpec
+    process: asyncio.subprocess.Process
+    ready: Ready
+    first_user: int | None
+    group: MemoryGroup | None
+
+    @property
+    def view(self) -> View:
+        if self.ready.namespaces:
+            return INSIDE
+        work = str(self.work)
+        return View(work, f"{work}/input", str(LIBEXEC), f"{work}/agent.sock")
+
+    def owns_user(self, uid: int) -> bool | None:
+        return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
+
+    def processes(self) -> Iterator[int]:
+        return descendants(self.process.pid)
+
+    def memory_kills(self) -> int:
+        return self.group.kills() if self.group else 0
+
+    def memory_used(self) -> int | None:
+        return None if self.group else resident_bytes(self.processes())
+
+    async def destroy(self) -> None:
+        self.channel.close()
+        self.listener.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        if self.group is not None:
+            await self.group.remove()
+        await remove_tree(self.work)
+
+
+class ProcessProvider:
+    """Makes instances below `state_dir/instances`; tasks see nothing of `state_dir`."""
+
+    name = "process"
+
+    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True) -> None:
+        self._state_dir = state_dir.resolve()
+        self._root = self._state_dir / "instances"
+        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._isolation = isolation
+        owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        self._groups: MemoryGroups | None = open_groups(owner) if groups else None
+
+    async def sweep(self) -> None:
+        for stale in self._root.iterdir():
+            await remove_tree(stale)
+        if self._groups is not None:
+            await self._groups.sweep()
+
+    def close(self) -> None:
+        """After the last instance: leave no trace outside the state directory."""
+        if self._groups is not None:
+            self._groups.close()
+
+    async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
+        work = self._root / str(number)
+        try:
+            return await self._create(number, spec, work)
+        except (OSError, ValueError) as error:
+            await remove_tree(work)
+            raise InstanceError(f"cannot make an instance in {work}: {error}") from error
+        except BaseException:
+            await asyncio.shield(remove_tree(work))
+            raise
+
+    async def _create(self, number: int, spec: InstanceSpec, work: Path) -> ProcessInstance:
+        for part in ("", "input", "assets"):
+            (work / part).mkdir(mode=0o755)
+        if number >= MAX_INSTANCES:
+            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
+        first_user = FIRST_USER + number * USERS if os.geteuid() == 0 else None
+        listener = passing.listen(work / "agent.sock")
+        channel, theirs = passing.pair()
+        process = group = None
+        try:
+            process = await self._spawn(theirs, work, spec, first_user)
+            ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
+            if self._groups is not None:
+                group = self._groups.create(number, spec.memory_bytes)
+                for pid in {process.pid, ready.pid}:
+                    group.add(pid)
+        except BaseException as error:
+            listener.close()
+            channel.close()
+            if process is not None:
+                await reap(process)
+            if group is not None:
+                await group.remove()
+            if isinstance(error, TimeoutError):
+                raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
+            raise
+        finally:
+            os.close(theirs)
+        return ProcessInstance(channel, listener, work, spec, process, ready, first_user, group)
+
+    async def _spawn(
+        self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None
+    ) -> asyncio.subprocess.Process:
+        options = [
+            f"--socket={sock}",
+            f"--work={work}",
+            f"--hide={self._state_dir}",
+            f"--tools={LIBEXEC}",
+            f"--agent-socket={work / 'agent.sock'}",
+            f"--isolation={self._isolation}",
+            f"--disk-bytes={spec.disk_bytes}",
+        ]
+        if first_user is not None:
+            options.append(f"--uid={first_user}")
+        return await asyncio.create_subprocess_exec(
+            libexec("lackey"), *options, pass_fds=(sock,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
+        )
+
+
+async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
+    """The lackey's READY. Raises ValueError if it ends or says something else."""
+    await readable(channel.fileno())
+    message = channel.receive()
+    if message is None:
+        raise ValueError(f"the lackey ended with status {await process.wait()}; its reason is in the agent's log")
+    if message.kind != Kind.READY:
+        raise ValueError(f"the lackey began with message {message.kind}")
+    return passing.decode_ready(message.payload)
+
+
+async def reap(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+async def remove_tree(path: Path) -> None:
+    """Remove what tasks left, however deep and whatever its permissions; never raises."""
+    with contextlib.suppress(OSError, RecursionError):
+        await asyncio.to_thread(shutil.rmtree, path)
+    if path.exists():
+        if os.geteuid() != 0:
+            await run("chmod", "-R", "u+rwX", str(path))
+        await run("rm", "-rf", "--one-file-system", str(path))
+
+
+async def run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
+    await process.wait()

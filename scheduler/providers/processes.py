@@ -1,0 +1,60 @@
+"""Looking at a tree of processes from outside, through /proc.
+
+Everything here is a snapshot: a process may end while it is read, so what is gone is
+skipped, never an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def descendants(root: int) -> Iterator[int]:
+    """`root` and the processes below it, parents first."""
+    found = [root]
+    while found:
+        pid = found.pop()
+        yield pid
+        found.extend(children(pid))
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of all threads of `pid`; none if it is gone."""
+    result: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                result.extend(int(child) for child in file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return result
+
+
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Resident memory that is not backed by files, summed: what a memory cap would count."""
+    return sum(map(_resident_bytes, pids))
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            fields = file.read().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return max(0, int(fields[1]) - int(fields[2])) * PAGE
+
+
+def holds_socket(pids: Iterable[int], inode: int) -> bool:
+    """Does one of the processes have the socket with this inode number open?"""
+    wanted = f"socket:[{inode}]"
+    for pid in pids:
+        try:
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == wanted:
+                    return True
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return False
