@@ -62,8 +62,8 @@ def remember(context: click.Context, parameter: click.Parameter, value: Any) -> 
     context.meta.setdefault("common", {})[parameter.name] = value
 
 
-class Plain(click.Command):
-    """A command that needs no service: help, version, completion, and messages as described above."""
+class Shaped(click.Command):
+    """Help, version and completion as all commands have them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = kwargs.setdefault("context_settings", {})
@@ -75,6 +75,10 @@ class Plain(click.Command):
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """`usage: mls [OPTIONS] path...`, as the documentation of Manta writes it."""
         formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix="usage: ")
+
+
+class Plain(Shaped):
+    """A command that needs no service. Problems end it, with messages as described above."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -96,21 +100,19 @@ class Command(Plain):
         self.params += common_options()
 
 
-class Lazy(click.Group):
+class Lazy(Shaped, click.Group):
     """A program of sub-commands, each in a module of its own that is imported when it is called.
 
-    `commands_in` names the package; a sub-command `x` is `command` of its module `x`, or of the module that
-    `aliases` gives. `unlisted` aliases are left out of the help.
+    `commands_in` names the package, `modules` the module of each sub-command, whose `command` it is and whose
+    docstring, `program name: summary.`, describes it in the list. `hidden` ones are left out of that list.
     """
 
     def __init__(self, *args: Any, commands_in: str, modules: dict[str, str], hidden: Sequence[str] = (), **kw: Any):
-        kw.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 100})
         kw.update(no_args_is_help=False, invoke_without_command=True)
         super().__init__(*args, **kw)
         self._package = commands_in
         self._modules = modules
         self._hidden = frozenset(hidden)
-        self.params += [version_option(), completion_option()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name in self._modules if name not in self._hidden]
@@ -120,6 +122,7 @@ class Lazy(click.Group):
             return None
         module = import_module(f"{self._package}.{self._modules[cmd_name]}")
         command: click.Command = module.command
+        command.short_help = (module.__doc__ or "").splitlines()[0].partition(": ")[2]
         return command
 
     def resolve_command(

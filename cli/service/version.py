@@ -1,4 +1,4 @@
-"""remora version."""
+"""remora version: print the version."""
 
 from __future__ import annotations
 
