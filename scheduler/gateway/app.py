@@ -26,9 +26,9 @@ from aiohttp import web
 from scheduler.gateway import auth, health, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.body import expects_continue
-from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
+from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler, progress
 from scheduler.gateway.protocol import Connection, Server
-from scheduler.gateway.replies import add_common_headers, error_reply, json_reply, request_id
+from scheduler.gateway.replies import add_common_headers, error_reply, json_reply
 from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
 JOB_FILTERS = frozenset({"state", "status", "name"})
 READ_BUFFER = 256 * 1024
+SILENT = 408  # a client that has sent nothing for too long will not send the rest either
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -88,8 +89,7 @@ class Gateway:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The reply to one request; raises only when the connection is beyond use."""
-        request["started"] = started = time.monotonic()
-        request["route"] = "none"
+        at = progress(request)
         try:
             reply = await self._dispatch(request)
         except WireError as error:
@@ -97,22 +97,22 @@ class Gateway:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
-            log.exception("request failed", extra={"request_id": request_id(request), "path": request.raw_path})
+            log.exception("request failed", extra={"request_id": at.id, "path": request.raw_path})
             reply = self._refuse(request, errors.internal_error())
-        self.context.metrics.answered(request.method, request["route"], reply.status, time.monotonic() - started)
+        self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
 
     async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
         """Called for each reply just before its headers go out."""
-        request["begun"] = True
-        add_common_headers(self.context, request, reply, request.get("started", time.monotonic()))
+        progress(request).begun = True
+        add_common_headers(self.context, request, reply)
         if expects_continue(request):
             self._hang_up(request, reply)
         if request.headers.get("User-Agent", "").startswith("curl"):
             self._close_after(reply)
 
     def _refuse(self, request: web.Request, error: WireError) -> web.StreamResponse:
-        if request.get("begun"):
+        if progress(request).begun:
             # Half a reply is out already: only a broken connection can say that it is not whole.
             if request.transport is not None:
                 request.transport.abort()
@@ -120,6 +120,8 @@ class Gateway:
         reply = error_reply(error)
         if error.headers.get("Connection") == "close":
             reply.force_close()
+        if error.status == SILENT:
+            self._hang_up(request, reply)
         return reply
 
     def _hang_up(self, request: web.Request, reply: web.StreamResponse) -> None:
@@ -148,7 +150,7 @@ class Gateway:
         if not await self.authenticator.account_exists(names.owner(path)):
             raise errors.account_does_not_exist(names.owner(path))
         auth.permit(call)
-        request["route"], handler = self._route(call)
+        progress(request).route, handler = self._route(call)
         if handler is None:
             raise errors.no_such_route(request.raw_path)
         return await handler(call)
@@ -159,7 +161,7 @@ class Gateway:
         """A route outside of all logins: its handler decides who may."""
         if handler is None:
             raise errors.no_such_route(request.raw_path)
-        request["route"] = route
+        progress(request).route = route
         return await handler(Call(request, raw_path, raw_path, parse_query(raw_query), ANONYMOUS, self.context))
 
     def _route(self, call: Call) -> tuple[str, Handler | None]:

@@ -8,26 +8,24 @@ can send it twice. So nobody says "continue" before the request is known to be g
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
-from scheduler.gateway.context import Call
-from scheduler.model.errors import bad_request, request_too_large, upload_abandoned, upload_timeout
+from scheduler.gateway.context import Call, progress
+from scheduler.model.errors import request_too_large, upload_abandoned, upload_timeout
 
 INACTIVITY_SECONDS = 45.0
-_INVITED = "invited"
 
 
 def expects_continue(request: web.BaseRequest) -> bool:
     """Whether the client waits for our word before it sends its body, and has not had it yet."""
-    return request.headers.get("Expect", "").lower() == "100-continue" and _INVITED not in request
+    return request.headers.get("Expect", "").lower() == "100-continue" and not progress(request).invited
 
 
 async def invite(request: web.BaseRequest) -> None:
     """Tell a client that waits for it to send the body."""
     if expects_continue(request):
-        request[_INVITED] = True
+        progress(request).invited = True
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # What counts as output from here on is the reply.
         request.writer.output_size = 0
@@ -55,11 +53,3 @@ async def read_body(call: Call, limit: int) -> bytes:
         if len(body) > limit:
             raise request_too_large()
     return bytes(body)
-
-
-def content_length(request: web.BaseRequest) -> int | None:
-    """The announced length, or None for a chunked body. (The parser has refused what is not a number.)"""
-    return request.content_length
-
-
-__all__: list[Any] = ["bad_request", "content_length", "expects_continue", "invite", "next_chunk", "read_body"]

@@ -10,11 +10,11 @@ differs.
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from scheduler.gateway.context import Context
 from scheduler.gateway.replies import add_common_headers, error_reply
@@ -29,6 +29,7 @@ class Connection(web.RequestHandler):
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._context = manager.context
+        self._newest_body: StreamReader = EMPTY_PAYLOAD
 
     def handle_error(
         self,
@@ -41,7 +42,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a reply has begun already")
         reply = error_reply(self._explain(status, exc, message))
-        add_common_headers(self._context, request, reply, time.monotonic())
+        add_common_headers(self._context, request, reply)
         reply.force_close()
         return reply
 
@@ -53,13 +54,17 @@ class Connection(web.RequestHandler):
         log.error("request failed outside of its handler", exc_info=exc)
         return internal_error()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages:
+            self._newest_body = self._messages[-1][1]
+
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """A client that says it sends no more in the middle of a body still reads: tell it."""
-        request = self._current_request
-        if request is None or request.content.is_eof():
+        if self._newest_body.is_eof():
             return None
-        request.content.set_exception(web.RequestPayloadError("the body ended early"))
-        request.content.feed_eof()
+        self._newest_body.set_exception(web.RequestPayloadError("the body ended early"))
+        self._newest_body.feed_eof()
         self.close()
         return True
 

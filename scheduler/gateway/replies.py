@@ -6,18 +6,16 @@ import base64
 import hashlib
 import json
 import time
-import uuid
 from typing import Any
 
 from aiohttp import web
 
-from scheduler.gateway.context import Context
+from scheduler.gateway.context import Context, progress
 from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
 
 # Programs built on the stock client take any other value for a Manta without jobs.
 SERVER = "Manta"
-MAX_REQUEST_ID = 200
 
 
 def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -34,24 +32,12 @@ def error_reply(error: WireError) -> web.Response:
     return json_reply({"code": error.code, "message": error.message}, error.status, error.headers)
 
 
-def add_common_headers(context: Context, request: web.BaseRequest, reply: web.StreamResponse, started: float) -> None:
-    """Headers of every reply. `started` is `time.monotonic()` at arrival. Must come before the reply is prepared."""
+def add_common_headers(context: Context, request: web.BaseRequest, reply: web.StreamResponse) -> None:
+    """Headers of every reply; must come before the reply is prepared."""
+    at = progress(request)
     headers = reply.headers
     headers["Date"] = rfc1123(context.clock())
     headers["Server"] = SERVER
-    headers["x-request-id"] = request_id(request)
-    headers["x-response-time"] = str(int((time.monotonic() - started) * 1000))
+    headers["x-request-id"] = at.id
+    headers["x-response-time"] = str(int((time.monotonic() - at.started) * 1000))
     headers["x-server-name"] = context.server_name
-
-
-def request_id(request: web.BaseRequest) -> str:
-    """The client's own id for the request if it sent a usable one, otherwise a new one that stays with it."""
-    if "request_id" not in request:
-        sent = request.headers.get("x-request-id", "")
-        usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable()
-        request["request_id"] = sent if usable else str(uuid.uuid4())
-    found: str = request["request_id"]
-    return found
-
-
-__all__ = ["add_common_headers", "error_reply", "json_reply", "request_id"]
