@@ -34,16 +34,15 @@ def remote_path(context: click.Context, _parameter: click.Parameter, incomplete:
     """Objects and directories that begin as the word does. No service, no candidates."""
     from cli.client import objects, paths
     from cli.client.problem import Problem
-    from cli.frame import connect, settings
+    from cli.frame import session
 
     if not paths.is_full(incomplete):
         return [CompletionItem("~~/stor/", type="nospace")] if not incomplete else []
     typed, _, prefix = incomplete.rpartition("/")
     try:
-        own = settings()
-        with connect(own) as session:
+        with session(context) as client:
             query = {"limit": str(MAX_CANDIDATES), **({"marker": prefix} if prefix else {})}
-            found = objects.page(session, paths.expand(typed or "/", own.home), query)
+            found = objects.page(client, paths.expand(typed or "/", client.settings.home), query)
             names = [entry["name"] + ("/" if entry["type"] == "directory" else "") for entry in found]
     except Problem:
         return []

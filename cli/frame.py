@@ -122,7 +122,7 @@ class Lazy(Shaped, click.Group):
             return None
         module = import_module(f"{self._package}.{self._modules[cmd_name]}")
         command: click.Command = module.command
-        command.short_help = (module.__doc__ or "").splitlines()[0].partition(": ")[2]
+        command.short_help = (module.__doc__ or "").splitlines()[0].partition(": ")[2].rstrip(".")
         return command
 
     def resolve_command(
@@ -179,9 +179,9 @@ def completion_option() -> click.Option:
     return click.Option(["--completion"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=show)
 
 
-def settings() -> Settings:
-    """The settings of the running command. Raises `Problem`."""
-    common = click.get_current_context().meta.get("common", {})
+def settings(context: click.Context | None = None) -> Settings:
+    """The settings of the running command; completion, where none runs, gives its context. Raises `Problem`."""
+    common = (context or click.get_current_context()).meta.get("common", {})
     roles = tuple(role for text in common.get("roles") or () for role in words(text))
     return load(Options(**{**common, "roles": roles}))
 
@@ -193,9 +193,9 @@ def connect(settings: Settings) -> Session:
 
 
 @contextmanager
-def session() -> Iterator[Session]:
-    """A client made from the common options; closed at the end of the block."""
-    with connect(settings()) as client:
+def session(context: click.Context | None = None) -> Iterator[Session]:
+    """A client made from the common options (see `settings`); closed at the end of the block."""
+    with connect(settings(context)) as client:
         yield client
 
 

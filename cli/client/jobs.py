@@ -25,6 +25,7 @@ LIST_PAGE = 1000
 NEXT_MARKER = "x-remora-next"
 WAIT_SECONDS = 20
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+ARCHIVE_SECONDS = 10.0
 # Between two looks at a busy job: at most this share of its age, so that watching costs nothing and ends promptly.
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 0.25
 ARCHIVES = {"in": "in.txt", "out": "out.txt", "fail": "fail.txt", "err": "err.txt"}
@@ -97,6 +98,17 @@ class Jobs:
                 time.sleep(delay)
                 delay = min(LONGEST_DELAY, delay * 2)
             last = status
+
+    def wait_archived(self, job: str) -> None:
+        """Wait until a job that is done has its archive too, which is soon; until then its directory still changes."""
+        deadline = time.monotonic() + ARCHIVE_SECONDS
+        while not self.status_or_archive(job).get("timeArchiveDone") and time.monotonic() < deadline:
+            time.sleep(FIRST_DELAY)
+
+    def remove(self, job: str, parallel: int) -> None:
+        """Remove the directory of a job that is done, with all that the job left in it. Raises `Refused`."""
+        self.wait_archived(job)
+        objects.remove_tree(self.session, self.directory(job), parallel)
 
     def records(self, job: str, kind: str, page: int = LIST_PAGE) -> Iterator[bytes]:
         """The lines of a list: kind `in`, `out`, `fail` (names) or `err` (JSON), fetched `page` at a time."""

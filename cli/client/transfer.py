@@ -119,9 +119,9 @@ class Download:
             with self.session.stream("GET", self.path, headers=headers) as reply:
                 if "range" not in headers or self.total is None:
                     self._learn(reply, asked_range=any(name.lower() == "range" for name in headers))
-                elif reply.status_code != 206:
+                elif not reply.headers.get("content-range", "").startswith(f"bytes {self.received}-"):
                     raise Problem(f"{self.path}: the service cannot resume a transfer", "DownloadError")
-                for data in reply.iter_raw(CHUNK):
+                for data in reply.iter_raw():  # as it comes: a chunk size would lose what had come before a failure
                     self._take(data)
         except Refused:
             raise

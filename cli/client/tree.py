@@ -43,12 +43,12 @@ class Walk:
         self._results: queue.Queue[Found | Problem | None] = queue.Queue(RESULTS)
         self._closed = False
         self._parallel = max(1, parallel)
-        self._threads: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
 
     def results(self) -> Iterator[Found]:
         """What is found, in no particular order. Raises the first `Problem` of any listing."""
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._parallel)]
-        for thread in self._threads:
+        self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._parallel)]
+        for thread in self.threads:
             thread.start()
         running = self._parallel
         try:
@@ -68,7 +68,7 @@ class Walk:
         with self._turn:
             self._closed = True
             self._turn.notify_all()
-        while any(thread.is_alive() for thread in self._threads):
+        while any(thread.is_alive() for thread in self.threads):
             try:
                 self._results.get(timeout=0.05)
             except queue.Empty:

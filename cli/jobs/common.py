@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 @contextmanager
-def jobs() -> Iterator[Jobs]:
+def jobs(context: click.Context | None = None) -> Iterator[Jobs]:
     """The jobs of the account that the common options name."""
-    with session() as client:
+    with session(context) as client:
         from cli.client.jobs import Jobs
 
         yield Jobs(client)
@@ -59,10 +59,10 @@ def job_argument(function: Callable[..., T]) -> Callable[..., T]:
     return click.argument("job", metavar="job...", nargs=-1, shell_complete=complete_job)(function)
 
 
-def complete_job(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Ids of jobs that begin as the word does. No service, no candidates."""
     try:
-        with jobs() as mine:
+        with jobs(context) as mine:
             return [entry["name"] for entry in mine.listing() if entry["name"].startswith(incomplete)]
     except Problem:
         return []

@@ -31,7 +31,6 @@ def command(job: tuple[str, ...], force: bool, parallel: int) -> None:
       mjob delete 8bd3c96e-…
       mjob list -s done | tr -d / | xargs mjob delete -f
     """
-    from cli.client import objects
     from cli.commands.mrm import agreed
 
     wanted = ids(job)
@@ -40,7 +39,7 @@ def command(job: tuple[str, ...], force: bool, parallel: int) -> None:
             check_done(mine, one)
             question = f"remove job {one} and all that it left in {mine.directory(one)} [y/N]?: "
             if force or not sys.stdin.isatty() or agreed(question):
-                objects.remove_tree(mine.session, mine.directory(one), parallel)
+                mine.remove(one, parallel)
 
 
 def check_done(mine: Jobs, job: str) -> None:

@@ -1,4 +1,4 @@
-"""mjob watch (also: mjob wait): wait until jobs are done."""
+"""mjob watch: wait until jobs are done (mjob wait is the same)."""
 
 from __future__ import annotations
 

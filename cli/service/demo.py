@@ -8,8 +8,8 @@ demonstration with a state directory of its own and removed afterwards.
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -78,11 +78,11 @@ def count_as_job(session: Session) -> bytes:
 
 def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     """Run the word count over `inputs`; its output. Raises `Problem` if it had errors."""
-    from cli.client import objects, transfer
+    from cli.client import transfer
     from cli.jobs.specification import document, encoded
     from cli.jobs.watching import error_message, tell_first_error
 
-    print(f"$ mfind {shown} | mjob create -o -m {json.dumps(MAP)} \\\n      -r {json.dumps(REDUCE)}", flush=True)
+    print(f"$ mfind {shown} | mjob create -o -m {in_quotes(MAP)} \\\n      -r {in_quotes(REDUCE)}", flush=True)
     phases = [{"exec": MAP, "type": "map"}, {"exec": REDUCE, "type": "reduce"}]
     job = jobs.create(encoded(document("remora demo", phases)))
     jobs.add_inputs(job, [name.encode() for name in inputs])
@@ -94,13 +94,19 @@ def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     pieces: list[bytes] = []
     for name in jobs.records(job, "out"):
         transfer.get(jobs.session, name.decode(), pieces.append)
-    objects.remove_tree(jobs.session, jobs.directory(job), parallel=4)
+    jobs.remove(job, parallel=4)
     return b"".join(pieces)
 
 
+def in_quotes(script: str) -> str:
+    """A script as a shell would need it inside double quotes."""
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", script) + '"'
+
+
 def count_locally() -> bytes:
-    """The same commands as one pipeline, without a service."""
-    result = subprocess.run(["bash", "-c", LOCAL], cwd=SAMPLES, stdout=subprocess.PIPE, check=False)
+    """The same commands as one pipeline, without a service, and in the plain locale that tasks have."""
+    environ = {**os.environ, "LC_ALL": "C"}
+    result = subprocess.run(["bash", "-c", LOCAL], cwd=SAMPLES, env=environ, stdout=subprocess.PIPE, check=False)
     if result.returncode:
         raise Problem("the local pipeline failed: are tr, sort, uniq and awk installed?")
     return result.stdout

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -43,22 +44,36 @@ def clock() -> int:
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, as commands see it: a home directory and an environment."""
+    """A running service, as commands see it: a home directory with a profile."""
 
     home: Path
-    environ: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *words: str, **more: object) -> subprocess.Popen[bytes]:
-        """Start a command; stdin, stdout and stderr are pipes."""
+    @property
+    def state(self) -> Path:
+        """The default state directory of this home."""
+        return self.home / ".local/state/remora"
+
+    @property
+    def login(self) -> str:
+        return str(json.loads((self.state / "client.json").read_text())["user"])
+
+    def start(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start a command."""
         program = f"from cli.main import {words[0]}; {words[0]}()"
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TZ": "UTC", "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
             [sys.executable, "-c", program, *words[1:]],
-            env={**environ, **self.environ, **(more.get("env") or {})},  # type: ignore[dict-item]
+            env={**environ, **(env or {})},
             cwd=self.home,
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
 
     def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
@@ -87,6 +102,22 @@ def write_key(path: Path) -> str:
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     path.chmod(0o600)
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+@contextmanager
+def start_remora(home: Path) -> Iterator[Service]:
+    """`remora up` in a home directory; ended with Ctrl-C, which must succeed."""
+    service = Service(home)
+    with (home / "log").open("wb") as log:
+        process = service.start("remora", "up", "--port", "0", stderr=log.fileno())
+    assert process.stdin and process.stdout
+    try:
+        assert b"remora is up at http" in process.stdout.readline(), (home / "log").read_text()
+        yield service
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0, (home / "log").read_text()[-2000:]
 
 
 @contextmanager

@@ -32,11 +32,11 @@ from cli.jobs.specification import document, encoded, from_expression, from_opti
         ),
         # properties are used up by the phase that they describe
         (
-            [("memory", 256), ("init", "i"), ("map", "a"), ("map", "b"), ("disk", 16), ("image", "16.1.0"), ("map", "c")],
+            [("memory", 256), ("init", "i"), ("map", "a"), ("map", "b"), ("disk", 16), ("image", "*"), ("map", "c")],
             [
                 {"exec": "a", "init": "i", "memory": 256, "type": "map"},
                 {"exec": "b", "type": "map"},
-                {"disk": 16, "exec": "c", "image": "16.1.0", "type": "map"},
+                {"disk": 16, "exec": "c", "image": "*", "type": "map"},
             ],
         ),
         (

@@ -45,7 +45,8 @@ def test_dates_show_the_time_until_they_are_half_a_year_old() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("a b", "a b"), ("a\nb", "a\\nb"), ("a\\b", "a\\\\b"), ('a"b', 'a"b'), ('\\"', '\\\\"'), ("\x1b[", "\\u001b["), ("ü", "ü")],
+    [("a b", "a b"), ("a\nb", "a\\nb"), ("a\\b", "a\\\\b"), ('a"b', 'a"b'), ('\\"', '\\\\"'),
+     ("\x1b[", "\\u001b["), ("ü", "ü")],
 )  # fmt: skip
 def test_names_take_one_line(name: str, shown: str) -> None:
     assert text.escape(name) == shown

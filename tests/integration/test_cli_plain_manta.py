@@ -1,0 +1,158 @@
+"""What the client does when a service knows less than ours, or something goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_plain_manta import Manta, Reply, manta, md5
+
+from cli.client import jobs as client_jobs
+from cli.client import transfer
+from cli.client.jobs import Jobs
+from cli.client.problem import Problem, Refused
+from cli.client.tree import Walk
+
+DATA = bytes(range(256)) * 1000
+
+
+@pytest.fixture
+def service() -> Iterator[Manta]:
+    with manta() as running:
+        yield running
+
+
+def status(state: str, done: int) -> Reply:
+    return Reply(body=json.dumps({"state": state, "stats": {"tasksDone": done}}).encode())
+
+
+def fetch(service: Manta) -> bytes:
+    got: list[bytes] = []
+    with service.session() as session:
+        transfer.get(session, "/jill/stor/a", got.append)
+    return b"".join(got)
+
+
+def test_a_transfer_that_breaks_off_is_resumed_where_it_stopped(service: Manta) -> None:
+    whole = Reply(body=DATA, headers={"etag": "e1", **md5(DATA)}, cut=100_000)
+    rest = Reply(206, DATA[100_000:], {"etag": "e1", "content-range": "bytes 100000-255999/256000"})
+    service.replies["GET /jill/stor/a"] = [whole, rest]
+    assert fetch(service) == DATA
+    assert service.seen[1].headers["range"] == "bytes=100000-"
+    assert service.seen[1].headers["if-match"] == "e1"
+
+
+def test_a_transfer_is_not_resumed_if_the_object_has_changed(service: Manta) -> None:
+    service.replies["GET /jill/stor/a"] = [
+        Reply(body=DATA, headers={"etag": "e1"}, cut=100_000),
+        Reply(412, b'{"code":"PreconditionFailed","message":"it changed"}'),
+    ]
+    with pytest.raises(Refused, match="PreconditionFailedError: it changed"):
+        fetch(service)
+
+
+def test_a_transfer_that_always_breaks_off_ends_in_an_error(service: Manta) -> None:
+    service.replies["GET /jill/stor/a"] = [
+        Reply(body=DATA, headers={"etag": "e1"}, cut=10),
+        Reply(206, b"", {"etag": "e1", "content-range": "bytes 10-255999/256000"}),
+    ]
+    with pytest.raises(Problem, match="DownloadError: /jill/stor/a: got 10 of 256000 bytes"):
+        fetch(service)
+    assert service.asked["GET /jill/stor/a"] == transfer.ATTEMPTS
+
+
+def test_a_server_that_ignores_the_range_is_not_believed(service: Manta) -> None:
+    service.replies["GET /jill/stor/a"] = [
+        Reply(body=DATA, headers={"etag": "e1"}, cut=10),
+        Reply(200, DATA, {"etag": "e1"}),
+    ]
+    with pytest.raises(Problem, match="DownloadError: /jill/stor/a: the service cannot resume"):
+        fetch(service)
+
+
+def test_a_wrong_checksum_is_an_error(service: Manta) -> None:
+    service.replies["GET /jill/stor/a"] = [Reply(body=DATA, headers=md5(b"other"))]
+    with pytest.raises(Problem, match="ChecksumError"):
+        fetch(service)
+
+
+def test_a_file_is_sent_again_after_a_failure_of_the_service(
+    service: Manta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr("cli.client.transfer.time.sleep", delays.append)
+    service.replies["PUT /jill/stor/a"] = [Reply(503), Reply(503), Reply(204)]
+    (tmp_path / "a").write_bytes(DATA)
+    with service.session() as session:
+        transfer.put_file(session, "/jill/stor/a", str(tmp_path / "a"), {})
+    assert [one.body for one in service.seen] == [DATA] * 3
+    assert delays == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("code", [403, 412])
+def test_a_file_that_is_refused_is_not_sent_again(service: Manta, tmp_path: Path, code: int) -> None:
+    service.replies["PUT /jill/stor/a"] = [Reply(code)]
+    (tmp_path / "a").write_bytes(b"1")
+    with service.session() as session, pytest.raises(Refused):
+        transfer.put_file(session, "/jill/stor/a", str(tmp_path / "a"), {})
+    assert service.asked["PUT /jill/stor/a"] == 1
+
+
+def test_without_waiting_status_is_asked_more_and_more_seldom(service: Manta, monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr("cli.client.jobs.time.sleep", delays.append)
+    service.replies["GET /jill/jobs/J/live/status"] = [status("running", 0)] * 11 + [status("done", 1)]
+    with service.session() as session:
+        assert Jobs(session).wait("J")["state"] == "done"
+    backoff = [delay for delay in delays if delay >= client_jobs.FIRST_DELAY]
+    assert backoff == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
+
+
+def test_a_list_without_paging_is_taken_as_it_is(service: Manta) -> None:
+    service.replies["GET /jill/jobs/J/live/out"] = [Reply(body=b"/a\n/b\n")]
+    with service.session() as session:
+        assert list(Jobs(session).records("J", "out")) == [b"/a", b"/b"]
+    assert service.asked["GET /jill/jobs/J/live/out"] == 1
+
+
+def test_pages_are_followed_to_the_end(service: Manta) -> None:
+    service.replies["GET /jill/jobs/J/live/out"] = [
+        Reply(body=b"/a\n/b\n", headers={"X-Remora-Next": "2"}),
+        Reply(body=b"/c\n"),
+    ]
+    with service.session() as session:
+        assert list(Jobs(session).records("J", "out")) == [b"/a", b"/b", b"/c"]
+
+
+def test_what_is_no_longer_live_is_read_from_the_archive(service: Manta) -> None:
+    service.replies["GET /jill/jobs/J/out.txt"] = [Reply(body=b"/a\n/b\n")]
+    service.replies["GET /jill/jobs/J/job.json"] = [status("done", 7)]
+    with service.session() as session:
+        assert list(Jobs(session).records("J", "out")) == [b"/a", b"/b"]
+        assert Jobs(session).status_or_archive("J")["stats"]["tasksDone"] == 7
+
+
+def test_errors_without_a_body_are_named_by_their_status(service: Manta) -> None:
+    service.replies["GET /jill/stor/a"] = [Reply(503, b"<html>busy</html>")]
+    with pytest.raises(Refused, match="ServiceUnavailableError: Service Unavailable"):
+        fetch(service)
+
+
+def test_a_walk_that_is_abandoned_leaves_no_thread(service: Manta) -> None:
+    lines = b"".join(b'{"name":"%05d","type":"object"}\n' % number for number in range(1000))
+    service.replies["GET /jill/stor"] = [Reply(body=lines)]
+    with service.session() as session:
+        walk = Walk(session, "/jill/stor", parallel=4)
+        results = walk.results()
+        assert next(results).path == "/jill/stor/00000"
+        results.close()
+        assert not any(thread.is_alive() for thread in walk.threads)
+
+
+def test_a_walk_reports_what_it_may_not_list(service: Manta) -> None:
+    service.replies["GET /jill/stor"] = [Reply(body=b'{"name":"d","type":"directory"}\n')]
+    service.replies["GET /jill/stor/d"] = [Reply(403, b'{"code":"AuthorizationFailed","message":"no"}')]
+    with service.session() as session, pytest.raises(Refused, match="AuthorizationFailedError: no"):
+        list(Walk(session, "/jill/stor", parallel=2).results())
