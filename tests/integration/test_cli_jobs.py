@@ -162,14 +162,8 @@ def test_a_manifest_is_used_as_it_is(service: Service, inputs: bytes, tmp_path: 
     ("words", "message"),
     [
         ((), "At least one map or reduce task must be specified\nusage: mjob create "),
-        (
-            ("-m", "wc", "cat"),
-            'cannot use -m/-r along with a job expression\n(did you forget a "-m" or "-r"?)\nusage: ',
-        ),
-        (
-            ("--memory", "3", "-m", "wc"),
-            'mjob create: error: property "phases[0].memory": does not have a value in the',
-        ),
+        (("-m", "wc", "x"), 'cannot use -m/-r along with a job expression\n(did you forget a "-m" or "-r"?)\nusage: '),
+        (("--memory", "3", "-m", "x"), 'mjob create: error: property "phases[0].memory": does not have a value '),
     ],
 )
 def test_what_is_wrong_with_a_job_is_said(service: Service, words: tuple[str, ...], message: str) -> None:
@@ -267,11 +261,17 @@ def test_completion_offers_names_of_the_service(service: Service, inputs: bytes)
     assert service.run("mls", env=words).out == "plain,~~/stor/in/c d\n"
 
 
+def test_completion_offers_jobs(service: Service) -> None:
+    job = service.ok("mjob", "create", "-m", "cat").strip()
+    words = {"_MJOB_COMPLETE": "bash_complete", "COMP_WORDS": f"mjob get {job[:5]}", "COMP_CWORD": "2"}
+    assert f"plain,{job}\n" in service.run("mjob", env=words).out
+
+
 def test_the_version_is_two_lines(service: Service) -> None:
     assert re.fullmatch(r"mls \d+\.\d+\.\d+\nRemora: .*\n", service.ok("mls", "--version"))
 
 
-def test_output_of_a_large_object_is_checked(service: Service) -> None:
+def test_an_object_that_arrives_damaged_is_an_error(service: Service) -> None:
     with manta() as broken:
         broken.replies["GET /jill/stor/a"] = [Reply(body=b"abc", headers={"content-md5": "AAAA"})]
         result = service.run("mget", "/jill/stor/a", env=broken.environ())
