@@ -25,22 +25,26 @@ void marks_find(const char *text, size_t blocks, char delimiter, uint64_t *ends,
 /* marks_find_plain - the same without vectors: what every machine can, and what tests compare with. */
 void marks_find_plain(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters);
 
-/* marks_next - position of the first mark at or after `from`, or `limit` if there is none before it. */
+/*
+ * marks_next - position of the first mark at or after `from`, or `limit` if there is none before it.
+ *
+ * Reads one word beyond the one that `limit` is in. Looks at the 64 marks that follow
+ * `from` wherever blocks begin: most fields and lines end among them, so the branch is
+ * one that processors guess.
+ */
 static inline size_t marks_next(const uint64_t *marks, size_t from, size_t limit)
 {
-    size_t block = from / MARKS_BLOCK;
-    uint64_t bits;
+    for (; from < limit; from += MARKS_BLOCK) {
+        const uint64_t *word = marks + from / MARKS_BLOCK;
+        size_t shift = from % MARKS_BLOCK;
+        uint64_t bits = word[0] >> shift | word[1] << 1 << (MARKS_BLOCK - 1 - shift);
 
-    if (from >= limit)
-        return limit;
-    bits = marks[block] >> from % MARKS_BLOCK << from % MARKS_BLOCK;
-    while (bits == 0) {
-        if (++block * MARKS_BLOCK >= limit)
-            return limit;
-        bits = marks[block];
+        if (bits != 0) {
+            from += (size_t)__builtin_ctzll(bits);
+            return from < limit ? from : limit;
+        }
     }
-    from = block * MARKS_BLOCK + (size_t)__builtin_ctzll(bits);
-    return from < limit ? from : limit;
+    return limit;
 }
 
 #endif

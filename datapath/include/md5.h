@@ -16,24 +16,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hash_key.h"
+
 enum { MD5_SHORT = 55 }; /* a block of 64 bytes, less one bit of padding and 8 bytes of length */
 
 /* cffi begin */
-struct md5_key {
-    const unsigned char *data; /* may be NULL when len is 0 */
-    size_t len;
-};
-
 /*
  * md5_first - the first 32 bits of the MD5 of each key, read big-endian.
  *
  * That is the number that the first 8 hex digits of the digest spell: 0xd41d8cd9 for an
  * empty key. first[i] belongs to keys[i].
  */
-void md5_first(const struct md5_key *keys, size_t n, uint32_t *first);
+void md5_first(const struct hash_key *keys, size_t n, uint32_t *first);
 
 /* md5_first_in - the same in `lanes` lanes: 1, 4, 8 or 16. Returns 0, or -1 if this machine has no such vectors. */
-int md5_first_in(unsigned lanes, const struct md5_key *keys, size_t n, uint32_t *first);
+int md5_first_in(unsigned lanes, const struct hash_key *keys, size_t n, uint32_t *first);
 /* cffi end */
 
 #endif

@@ -36,6 +36,9 @@ enum spool_result spool_move(int src, int dst, uint64_t *moved);
  */
 enum spool_result spool_tee(int src, int dst, int out, uint64_t *moved);
 
+/* spool_result_of - what an errno of writing means: anything but SPOOL_DONE. */
+enum spool_result spool_result_of(int error);
+
 /* spool_why - the result in words, as the end of a sentence; `error` is errno for SPOOL_ERROR. */
 const char *spool_why(enum spool_result result, int error);
 

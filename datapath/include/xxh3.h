@@ -10,9 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hash_key.h"
+
 /* cffi begin */
 /* xxh3_64 - the hash of `len` bytes of `data`, which may be NULL when `len` is 0. */
 uint64_t xxh3_64(const unsigned char *data, size_t len);
+
+/* xxh3_keys - the hash of each of `n` keys. */
+void xxh3_keys(const struct hash_key *keys, size_t n, uint64_t *hashes);
 /* cffi end */
 
 #endif

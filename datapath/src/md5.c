@@ -106,7 +106,7 @@ static unsigned best_lanes(void)
     return 4;
 }
 
-static void first_of_group(unsigned lanes, const struct md5_key *keys, size_t n, uint32_t *first)
+static void first_of_group(unsigned lanes, const struct hash_key *keys, size_t n, uint32_t *first)
 {
 #ifdef __x86_64__
     if (lanes == 16)
@@ -122,7 +122,7 @@ static void first_of_group(unsigned lanes, const struct md5_key *keys, size_t n,
             first[i] = first_alone(keys[i].data, keys[i].len);
 }
 
-int md5_first_in(unsigned lanes, const struct md5_key *keys, size_t n, uint32_t *first)
+int md5_first_in(unsigned lanes, const struct hash_key *keys, size_t n, uint32_t *first)
 {
     if ((lanes != 1 && lanes != 4 && lanes != 8 && lanes != 16) || lanes > best_lanes())
         return -1;
@@ -131,7 +131,7 @@ int md5_first_in(unsigned lanes, const struct md5_key *keys, size_t n, uint32_t 
     return 0;
 }
 
-void md5_first(const struct md5_key *keys, size_t n, uint32_t *first)
+void md5_first(const struct hash_key *keys, size_t n, uint32_t *first)
 {
     md5_first_in(best_lanes(), keys, n, first);
 }

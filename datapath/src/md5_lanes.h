@@ -6,7 +6,7 @@
  */
 typedef uint32_t TYPE(NAME) __attribute__((vector_size(4 * LANES), may_alias));
 
-TARGET static void NAME(const struct md5_key *keys, size_t n, uint32_t *first)
+TARGET static void NAME(const struct hash_key *keys, size_t n, uint32_t *first)
 {
     /* words[g][w][i] is word w of the padded block of key g * LANES + i: transposed, as registers want it. */
     uint32_t words[2][16][LANES] __attribute__((aligned(4 * LANES)));

@@ -12,7 +12,7 @@
 /* The most that is asked of the kernel at once; it returns to us as soon as it has moved what is there. */
 enum { STRIDE = 16 * 1024 * 1024, TEE_BUFFER = 128 * 1024 };
 
-static enum spool_result result_of(int error)
+enum spool_result spool_result_of(int error)
 {
     switch (error) {
     case ENOSPC:
@@ -32,7 +32,7 @@ static enum spool_result pour(int src, int dst, uint64_t *moved)
 
     while ((n = move_some(&move, STRIDE)) > 0)
         *moved += (uint64_t)n;
-    return n == 0 ? SPOOL_DONE : result_of(errno);
+    return n == 0 ? SPOOL_DONE : spool_result_of(errno);
 }
 
 /* Move exactly the `len` bytes that wait in the pipe `src`. */
@@ -101,7 +101,7 @@ static enum spool_result fork_stream(int src, int dst, int out, uint64_t *moved)
         else if (pipes && errno == EPIPE)
             open = 0;
         else
-            return result_of(errno);
+            return spool_result_of(errno);
     }
     return pour(src, dst, moved);
 }

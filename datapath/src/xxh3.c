@@ -103,13 +103,13 @@ static uint64_t hash_1_to_3(const unsigned char *data, size_t len)
 
 static uint64_t hash_4_to_8(const unsigned char *data, size_t len)
 {
-    uint64_t hash = (read32(data + len - 4) + ((uint64_t)read32(data) << 32)) ^ secret(8) ^ secret(16);
+    uint64_t mixed = (read32(data + len - 4) + ((uint64_t)read32(data) << 32)) ^ secret(8) ^ secret(16);
 
-    hash ^= rotate(hash, 49) ^ rotate(hash, 24);
-    hash *= 0x9FB21C651E98DF25;
-    hash ^= (hash >> 35) + len;
-    hash *= 0x9FB21C651E98DF25;
-    return hash ^ hash >> 28;
+    mixed ^= rotate(mixed, 49) ^ rotate(mixed, 24);
+    mixed *= 0x9FB21C651E98DF25;
+    mixed ^= (mixed >> 35) + len;
+    mixed *= 0x9FB21C651E98DF25;
+    return mixed ^ mixed >> 28;
 }
 
 static uint64_t hash_9_to_16(const unsigned char *data, size_t len)
@@ -176,7 +176,7 @@ static uint64_t hash_long(const unsigned char *data, size_t len)
     return avalanche(hash);
 }
 
-uint64_t xxh3_64(const unsigned char *data, size_t len)
+static inline uint64_t hash(const unsigned char *data, size_t len)
 {
     if (len > 240)
         return hash_long(data, len);
@@ -189,4 +189,15 @@ uint64_t xxh3_64(const unsigned char *data, size_t len)
     if (len > 3)
         return hash_4_to_8(data, len);
     return len > 0 ? hash_1_to_3(data, len) : avalanche64(secret(56) ^ secret(64));
+}
+
+uint64_t xxh3_64(const unsigned char *data, size_t len)
+{
+    return hash(data, len);
+}
+
+void xxh3_keys(const struct hash_key *keys, size_t n, uint64_t *hashes)
+{
+    for (size_t i = 0; i < n; i++)
+        hashes[i] = hash(keys[i].data, keys[i].len);
 }

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,34 +42,81 @@ class Outcome(NamedTuple):
         return os.waitstatus_to_exitcode(self.done.status)
 
 
-class Instance:
-    """`isolation` is the lackey's option; `user` makes it start as that user instead of ours."""
+class Mode(NamedTuple):
+    """How a lackey is started: its --isolation, and as which user (None: ours)."""
 
-    def __init__(self, base: Path, isolation: str, options: tuple[str, ...] = (), user: int | None = None) -> None:
-        self.work = base / "work"
-        self.work.mkdir()
-        (self.work / "input").mkdir()
-        if user is not None:
-            os.chown(self.work, user, user)
-            os.chown(self.work / "input", user, user)
-        self.outputs = base
+    isolation: str
+    user: int | None = None
+
+    @property
+    def owner(self) -> int:
+        """Who owns what tasks may write."""
+        if os.geteuid() != 0:
+            return os.geteuid()
+        return UID_BASE if self.user is None else self.user
+
+    def __str__(self) -> str:
+        return self.isolation if self.user is None else f"{self.isolation}-unprivileged"
+
+
+NOBODY = 65534
+AS_ROOT = [Mode("namespaces"), Mode("namespaces", NOBODY), Mode("subreaper"), Mode("subreaper", NOBODY)]
+MODES = AS_ROOT if os.geteuid() == 0 else [Mode("namespaces"), Mode("subreaper")]
+NAMESPACES = [mode for mode in MODES if mode.isolation == "namespaces"]
+
+
+class Instance:
+    """A running lackey. Its directory, and the files that tasks write to, lie below a fresh directory of its own."""
+
+    def __init__(self, mode: Mode, options: tuple[str, ...] = (), base: Path | None = None) -> None:
+        """`base` is that of another instance, whose work directory is to be used again."""
+        self.mode = mode
+        self.base = base or Path(tempfile.mkdtemp(prefix="lackey-"))
+        self.work = self.base / "work"
+        if base is None:
+            self._make_directories()
         self._numbers = itertools.count(1)
         self.channel, theirs = pair()
-        command = [str(libexec("lackey")), f"--socket={theirs}", f"--work={self.work}", f"--isolation={isolation}"]
-        if os.geteuid() == 0 and user is None:
+        self.process = self._start(theirs, options)
+        os.close(theirs)
+        try:
+            self.ready: Ready = decode_ready(self.expect(Kind.READY).payload)
+        except BaseException:
+            self.channel.close()
+            if base is None:
+                shutil.rmtree(self.base)
+            raise
+        self.channel.send(Kind.ENV, payload=encode_environment(ENVIRONMENT))
+
+    @classmethod
+    def refusal(cls, mode: Mode) -> str:
+        """Why the kernel does not give this mode, or an empty string."""
+        instance = cls(mode._replace(isolation="auto"))
+        instance.close()
+        return instance.ready.why
+
+    def _make_directories(self) -> None:
+        self.base.chmod(0o711)  # other users reach the work directory
+        for directory in (self.work, self.work / "input"):
+            directory.mkdir()
+            if self.mode.user is not None:
+                os.chown(directory, self.mode.user, self.mode.user)
+
+    def _start(self, sock: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        command = [str(libexec("lackey")), f"--socket={sock}", f"--work={self.work}"]
+        command.append(f"--isolation={self.mode.isolation}")
+        if os.geteuid() == 0 and self.mode.user is None:
             command.append(f"--uid={UID_BASE}")
-        self.process = subprocess.Popen(
+        user = self.mode.user
+        return subprocess.Popen(
             [*command, *options],
-            pass_fds=[theirs],
+            pass_fds=[sock],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             user=user,
             group=user,
             extra_groups=None if user is None else [],
         )
-        os.close(theirs)
-        self.ready: Ready = decode_ready(self.expect(Kind.READY).payload)
-        self.channel.send(Kind.ENV, payload=encode_environment(ENVIRONMENT))
 
     def expect(self, kind: Kind) -> Message:
         message = receive(self.channel)
@@ -76,31 +124,52 @@ class Instance:
         assert message.kind == kind
         return message
 
-    def submit(self, script: str, stdin: int | None = None, environment: Mapping[str, str] | None = None) -> int:
-        """Queue a task; its number."""
+    def submit(
+        self,
+        script: str,
+        stdin: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        stdout: int | None = None,
+    ) -> int:
+        """Queue a task; its number. Input is /dev/null and output a file, unless they are given."""
         self.channel.send(Kind.SCRIPT, flags=Slot.EXEC, payload=script.encode())
-        return self.submit_again(stdin, environment)
+        return self.submit_again(stdin, environment, stdout)
 
-    def submit_again(self, stdin: int | None = None, environment: Mapping[str, str] | None = None) -> int:
+    def submit_again(
+        self, stdin: int | None = None, environment: Mapping[str, str] | None = None, stdout: int | None = None
+    ) -> int:
         task = next(self._numbers)
         fds = [
             os.open("/dev/null", os.O_RDONLY) if stdin is None else os.dup(stdin),
-            os.open(self.outputs / f"{task}.out", os.O_WRONLY | os.O_CREAT, 0o600),
-            os.open(self.outputs / f"{task}.err", os.O_WRONLY | os.O_CREAT, 0o600),
+            self._output(f"{task}.out"),
+            self._output(f"{task}.err"),
         ]
+        if stdout is not None:
+            os.dup2(stdout, fds[1])
         self.channel.send(Kind.RUN, task=task, payload=encode_environment(environment or {}), fds=fds)
         for fd in fds:
             os.close(fd)
         return task
 
+    def _output(self, name: str) -> int:
+        fd = os.open(self.base / name, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.fchown(fd, self.mode.owner, -1)
+        return fd
+
+    def submit_until_running(self, script: str) -> int:
+        """Queue a script that says `running`, and return its number when it has said so."""
+        reader, writer = os.pipe()
+        task = self.submit(script, stdout=writer)
+        os.close(writer)
+        readable, _, _ = select.select([reader], [], [], SECONDS)
+        assert readable
+        assert os.read(reader, 100) == b"running\n"
+        os.close(reader)
+        return task
+
     def result(self) -> tuple[int, Outcome]:
         message = self.expect(Kind.DONE)
-        out, err = (
-            (self.outputs / f"{message.task}.{which}").read_text(errors="replace")
-            if (self.outputs / f"{message.task}.{which}").exists()
-            else ""
-            for which in ("out", "err")
-        )
+        out, err = ((self.base / f"{message.task}.{which}").read_text(errors="replace") for which in ("out", "err"))
         return message.task, Outcome(decode_done(message.payload), out, err)
 
     def run(self, script: str, stdin: int | None = None, environment: Mapping[str, str] | None = None) -> Outcome:
@@ -110,25 +179,20 @@ class Instance:
         return outcome
 
     def link_input(self, name: str, content: bytes) -> Path:
-        """A file as the agent makes inputs: immutable by mode, linked below `input`."""
-        blob = self.outputs / f"blob-{name}"
+        """A blob as an agent makes it, owned by the agent's user, linked below `input`."""
+        blob = self.base / f"blob-{name}"
         blob.write_bytes(content)
-        os.chown(blob, self.work.stat().st_uid if self.process_user else 0, -1) if os.geteuid() == 0 else None
         blob.chmod(0o444)
+        if self.mode.user is not None:
+            os.chown(blob, self.mode.user, self.mode.user)
         os.link(blob, self.work / "input" / name)
         return blob
-
-    @property
-    def process_user(self) -> int:
-        return (self.work / "input").stat().st_uid
 
     def close(self) -> None:
         """End it; nothing of it is left afterwards."""
         self.channel.close()
-        assert self.process.wait(SECONDS) is not None
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        shutil.rmtree(self.work)
+        self.process.communicate(timeout=SECONDS)
+        shutil.rmtree(self.base)
 
 
 def receive(channel: Channel) -> Message | None:
