@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent import capture
+from scheduler.agent.corefile import core_signal
 from scheduler.agent.placement import Place
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.verdict import Ending, Stop, Verdict, judge
@@ -238,6 +239,7 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
         Ending(
             status=done.status,
             core=DoneFlag.CORE in done.flags,
+            core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
             stop=attempt.stop,
             memory_killed=memory_killed,

@@ -74,7 +74,8 @@ class Pool:
         self.closed = False
         self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE)
         self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
+        self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
         self._failures = 0
         self._doom: str | None = spec.init_error  # why no task can start here, as its error will say
@@ -130,8 +131,8 @@ class Pool:
             for attempt in worker.abandon():
                 self._reporter.release(attempt)
         await asyncio.gather(*(self._destroy(worker.instance, worker.number) for worker in workers))
-        while self._background:
-            await asyncio.wait(list(self._background))
+        while unfinished := self._background | self._endings:
+            await asyncio.wait(unfinished)
         self.scratch.close()
 
     # -- keeping things true -----------------------------------------------------------------
@@ -280,7 +281,7 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._spawn(self._destroy(worker.instance, worker.number))
+            self._spawn(self._destroy(worker.instance, worker.number), self._endings)
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """A worker found its lackey gone."""
@@ -342,12 +343,12 @@ class Pool:
                 "task failed", task=attempt.lease.uuid, outcome=verdict.outcome, code=verdict.code, why=verdict.message
             )
         if reporter.is_heavy(attempt, done, verdict):
-            self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict))
+            self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict), self._endings)
         else:
             self.node.finished(self._report(reporter, attempt, done, verdict))
 
     async def _conclude_in_thread(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> None:
-        report = await asyncio.shield(asyncio.to_thread(self._report, reporter, attempt, done, verdict))
+        report = await asyncio.to_thread(self._report, reporter, attempt, done, verdict)
         if not self.closed:
             self.node.finished(report)
 
@@ -368,13 +369,15 @@ class Pool:
     def _report_lost(self, lease: TaskLease) -> None:
         self.node.finished(plain_report(lease, LOST))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], kept: set[asyncio.Task[None]] | None = None) -> None:
+        """Run something besides; `kept` is the set that it belongs to."""
+        kept = self._background if kept is None else kept
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._spawned)
+        kept.add(task)
+        task.add_done_callback(kept.discard)
+        task.add_done_callback(self._complain)
 
-    def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
+    def _complain(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             self.log.error("unexpected error", why=repr(error))
 

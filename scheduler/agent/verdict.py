@@ -2,7 +2,8 @@
 
 The order of the rows is the contract: what is the system's fault comes before what is the
 user's, a core dump before a signal, a signal before an exit code. A cap that ended the
-task outranks the signal or exit code by which the task noticed. Where a cap was hit but
+task outranks the signal or exit code by which the task noticed; a file that outgrew the disk
+cap even dumps core. Where a cap was hit but
 the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
 """
 
@@ -46,6 +47,7 @@ class Ending:
 
     status: int = 0  # as from waitpid(2)
     core: bool = False
+    core_signal: int | None = None  # which signal dumped it, if the core file says so
     setup_failed: bool = False  # it never started
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
@@ -80,7 +82,8 @@ SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
 )
 
 USER_RULES: tuple[Rule, ...] = (
-    (lambda end: end.core, lambda _: DUMPED_CORE),
+    (lambda end: end.core_signal == signal.SIGXFSZ, lambda _: OUT_OF_DISK),
+    (lambda end: end.core and not end.died_by(signal.SIGXFSZ), lambda _: DUMPED_CORE),
     (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),
     (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
     (lambda end: end.memory_killed and end.died_by(signal.SIGKILL), lambda _: OUT_OF_MEMORY),

@@ -1,0 +1,103 @@
+"""Caps: memory by cgroup and by watching, disk by file size and by accounting; instances that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from scheduler.agent import pool
+from scheduler.model.wire import Outcome
+from scheduler.providers.cgroups import open_groups
+from tests.integration.agent_rig import Rig, rig
+
+HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
+
+
+@pytest_asyncio.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state") as running:
+        yield running
+
+
+@pytest.fixture
+def with_groups() -> None:
+    groups = open_groups("test-probe")
+    if groups is None:
+        pytest.skip("no memory cgroup may be made here")
+    groups.close()
+
+
+@pytest.mark.usefixtures("with_groups")
+async def test_a_task_beyond_its_memory_is_killed_and_told_why(agent: Rig) -> None:
+    report = await agent.run(HOG, memory_mb=128)
+    assert (report.code, report.message) == ("UserTaskError", "user task ran out of memory")
+
+
+@pytest.mark.usefixtures("with_groups")
+async def test_a_task_that_hides_the_kill_is_told_in_a_suffix_and_the_next_one_is_not_blamed(agent: Rig) -> None:
+    first, second = agent.map_task(b"hog"), agent.map_task(b"tame")
+    agent.grant(agent.spec(f'read kind; [ "$kind" = tame ] || {HOG}; exit 3', memory_mb=128), first, second)
+    blamed, other = await agent.reports_of(first, second)
+    assert blamed.message == "user command exited with code 3 (WARNING: ran out of memory during execution)"
+    assert other.message == "user command exited with code 3"
+
+
+@pytest.mark.usefixtures("with_groups")
+async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
+    report = await agent.run("perl -e '$x = \"a\" x (60 << 20); print length $x'", memory_mb=128)
+    assert agent.output(report) == str(60 << 20).encode()
+
+
+@pytest.mark.parametrize("isolation", ["auto", "subreaper"])
+async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str) -> None:
+    async with rig(tmp_path / "state", isolation, groups=False) as agent:
+        report = await agent.run(f"{HOG} & wait", memory_mb=128)
+        assert (report.code, report.message) == ("UserTaskError", "user task ran out of memory")
+
+
+async def test_many_files_beyond_the_disk_cap_end_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "GIGABYTE", 1 << 20)
+    script = "for i in 1 2 3 4 5; do head -c 900000 /dev/urandom > /tmp/$i; done; sleep 1000"
+    report = await agent.run(script, disk_gb=2)
+    assert (report.code, report.message) == ("UserTaskError", "user task ran out of local disk space")
+
+
+async def test_one_file_beyond_the_disk_cap_ends_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "GIGABYTE", 1 << 20)
+    report = await agent.run("cat /dev/zero", disk_gb=2)
+    assert (report.code, report.message) == ("UserTaskError", "user task ran out of local disk space")
+    assert report.outputs[0].blob.size == 2 << 20
+
+
+async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_in_another(agent: Rig) -> None:
+    warm = [agent.map_task(b"0") for _ in range(40)]
+    spec = agent.spec('read n; [ "$n" = 1 ] && { curl -s ${MANTA_URL}jill/stor/here; sleep 1000; }; true')
+    agent.grant(spec, *warm)
+    await agent.reports_of(*warm)
+    victim, waiting = agent.map_task(b"1"), agent.map_task(b"0")
+    agent.grant(spec, victim, waiting)
+    await agent.until(lambda supervisor: bool(supervisor.requests))
+    os.kill(lackey_of(os.getpid()), signal.SIGKILL)
+    lost, fine = await agent.reports_of(victim, waiting)
+    assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
+    assert fine.outcome is Outcome.OK
+
+
+def lackey_of(parent: int) -> int:
+    """The only lackey among our children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            name, _, rest = stat.partition("(")[2].rpartition(")")
+            if name == "lackey" and int(rest.split()[1]) == parent:
+                found.append(int(entry.name))
+    return min(found)

@@ -1,0 +1,49 @@
+"""How many tasks an agent asks for and hands ahead, as a function of how long they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.agent.pacing import Pace, room
+
+
+def pace(wall_us: int) -> Pace:
+    result = Pace()
+    result.add(wall_us)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("wall_us", "ahead", "leased"),
+    [
+        (0, 32, 64),
+        (1_500, 32, 64),
+        (5_000, 10, 30),
+        (50_000, 1, 3),
+        (200_000, 1, 1),
+        (3_600_000_000, 1, 1),
+    ],
+)
+def test_short_tasks_are_handed_ahead_and_long_ones_are_not_hoarded(wall_us: int, ahead: int, leased: int) -> None:
+    assert (pace(wall_us).ahead(), pace(wall_us).leased()) == (ahead, leased)
+
+
+def test_before_anything_is_known_one_task_is_held() -> None:
+    assert (Pace().ahead(), Pace().leased()) == (1, 1)
+
+
+def test_a_dozen_long_tasks_outweigh_many_short_ones() -> None:
+    mixed = pace(1_000)
+    for _ in range(12):
+        mixed.add(200_000)
+    assert mixed.ahead() == 1
+
+
+def test_room_is_what_instances_hold_less_what_is_held_and_never_negative() -> None:
+    assert room(pace(5_000), instances=2, held=10, reduce=False) == 50
+    assert room(pace(5_000), instances=2, held=100, reduce=False) == 0
+    assert room(pace(5_000), instances=0, held=0, reduce=False) == 0
+
+
+def test_a_reducer_never_waits_behind_another() -> None:
+    assert room(pace(10), instances=3, held=1, reduce=True) == 2
