@@ -1,0 +1,253 @@
+"""Who asks, and may he: signed requests, presigned URLs, tokens, and nobody."""
+
+import base64
+import time
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from scheduler.gateway import auth
+from scheduler.gateway.replies import json_reply
+from scheduler.gateway.tokens import LIFETIME_SECONDS, Tokens
+from scheduler.model import httpsig
+from scheduler.records import accounts
+from tests.support.gateway import KEYS, Signer, error, public_line, running
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+async def gateway(tmp_path):
+    async with running(tmp_path) as started:
+        yield started
+
+
+# Signed requests.
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("rsa", "rsa-sha1"),
+        ("rsa", "rsa-sha256"),
+        ("rsa", "rsa-sha384"),
+        ("rsa", "rsa-sha512"),
+        ("rsa", "RSA-SHA256"),
+        ("ecdsa", "ecdsa-sha256"),
+        ("ecdsa", "ecdsa-sha512"),
+        ("ed25519", "ed25519-sha512"),
+    ],
+)
+async def test_every_algorithm_of_the_stock_clients_is_understood(gateway, kind, algorithm):
+    assert (await gateway.get("/jill/stor", by=Signer("jill", KEYS[kind], algorithm))).status_code == 200
+
+
+@pytest.mark.parametrize("listed", [("date",), ("(request-target)", "date"), ("request-line", "date")])
+async def test_more_than_the_date_may_be_signed(gateway, listed):
+    signed = gateway.jill.headers("GET", "/jill/stor?limit=1", listed)
+    assert (await gateway.get("/jill/stor?limit=1", by=None, **signed)).status_code == 200
+
+
+async def test_a_signed_target_holds_for_that_target_only(gateway):
+    signed = gateway.jill.headers("GET", "/jill/stor?limit=1", ("(request-target)", "date"))
+    assert error(await gateway.get("/jill/stor?limit=2", by=None, **signed))[1] == "InvalidSignature"
+
+
+async def test_an_old_client_that_does_not_list_headers_signs_its_date(gateway):
+    signed = gateway.jill.headers()
+    signed["Authorization"] = signed["Authorization"].replace('headers="date",', "")
+    assert (await gateway.get("/jill/stor", by=None, **signed)).status_code == 200
+
+
+async def test_x_date_is_signed_instead_of_date_where_it_is_sent(gateway):
+    date = gateway.jill.date()
+    signature = httpsig.sign(gateway.jill.key, f"x-date: {date}".encode())
+    signed = httpsig.authorization(gateway.jill.key_id, "ed25519-sha512", ["x-date"], signature)
+    assert (await gateway.get("/jill/stor", by=None, x_date=date, Authorization=signed)).status_code == 200
+    reply = await gateway.get("/jill/stor", x_date=date)
+    assert error(reply)[2] == "Invalid Signature Authorization header: x-date was not a signed header"
+
+
+async def test_the_clock_may_be_wrong_by_less_than_five_minutes(gateway):
+    for ahead in (-290, 290):
+        assert (await gateway.get("/jill/stor", by=Signer("jill", KEYS["rsa"], ahead=ahead))).status_code == 200
+
+
+async def test_a_removed_key_opens_nothing_once_it_is_forgotten(gateway, monkeypatch):
+    assert (await gateway.get("/jill/stor")).status_code == 200
+    await gateway.context.db.write(lambda c: accounts.remove_key(c, "jill", gateway.jill.fingerprint))
+    later = time.monotonic() + auth.REMEMBER_SECONDS + 1
+    monkeypatch.setattr("scheduler.gateway.auth.time.monotonic", lambda: later)
+    assert error(await gateway.get("/jill/stor"))[1] == "KeyDoesNotExist"
+
+
+async def test_a_new_key_opens_at_once(gateway):
+    key = Ed25519PrivateKey.generate()
+    carl = Signer("jill", key)
+    assert error(await gateway.get("/jill/stor", by=carl))[1] == "KeyDoesNotExist"
+    await gateway.context.db.write(lambda c: accounts.add_key(c, "jill", public_line(key)))
+    assert (await gateway.get("/jill/stor", by=carl)).status_code == 200
+
+
+# Who may do what.
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/jill/stor/a", "/jill/stor/missing", "/jill/jobs", "/jill"])
+async def test_strangers_may_do_nothing_with_private_paths(gateway, method, path):
+    await gateway.put("/jill/stor/a", b"secret")
+    before = await gateway.records()
+    for who, name in ((gateway.bob, "bob"), (None, "anonymous")):
+        reply = await gateway.request(method, path, by=who)
+        assert reply.status_code == 403
+        if method != "HEAD":
+            assert error(reply) == (403, "AuthorizationFailed", f"{name} is not allowed to access {path}")
+    assert await gateway.records() == before
+
+
+async def test_everybody_may_read_what_is_public_and_nobody_else_may_write_it(gateway):
+    await gateway.put("/jill/public/a", b"open")
+    for who in (gateway.bob, None):
+        assert (await gateway.get("/jill/public/a", by=who)).content == b"open"
+        assert (await gateway.get("/jill/public", by=who)).status_code == 200
+        for method in ("PUT", "DELETE"):
+            assert error(await gateway.request(method, "/jill/public/a", by=who))[1] == "AuthorizationFailed"
+    assert (await gateway.get("/jill/public/a")).content == b"open"
+
+
+async def test_a_public_prefix_does_not_open_what_lies_beside_it(gateway):
+    reply = await gateway.get("/jill/public/../stor", by=None)
+    assert reply.status_code in (400, 403)
+    raw = await gateway.raw(b"GET /jill/public/%2e%2e/stor HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b'"code":"InvalidResource"' in raw
+
+
+# Presigned URLs.
+
+
+def presign(signer: Signer, path: str, methods: str = "GET", expires: int | None = None, **more: str) -> str:
+    query = {
+        "algorithm": httpsig.default_algorithm(signer.key).upper(),
+        "expires": str(int(time.time()) + 60 if expires is None else expires),
+        "keyId": signer.key_id,
+        **({"method": methods} if "," in methods else {}),
+        **more,
+    }
+    host = "example:8081"
+    text = httpsig.presigned_text(methods, host, path, query.items())
+    query["signature"] = base64.b64encode(httpsig.sign(signer.key, text)).decode()
+    return path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
+
+
+async def presigned(gateway, method: str, url: str):
+    return await gateway.request(method, url, b"x" if method == "PUT" else None, by=None, Host="example:8081")
+
+
+async def test_a_presigned_url_opens_what_was_signed(gateway):
+    await gateway.put("/jill/stor/a%20b", b"secret")
+    got = await presigned(gateway, "GET", presign(gateway.jill, "/jill/stor/a%20b", role="r1", other="x y"))
+    assert got.content == b"secret"
+    both = presign(gateway.jill, "/jill/stor/a%20b", "GET,PUT")
+    assert (await presigned(gateway, "PUT", both)).status_code == 204
+    assert (await presigned(gateway, "GET", both)).content == b"x"
+
+
+async def test_a_presigned_url_opens_nothing_else(gateway):
+    await gateway.put("/jill/stor/a", b"secret")
+    url = presign(gateway.jill, "/jill/stor/a")
+    code = "InvalidQueryStringAuthentication"
+    expired = presign(gateway.jill, "/jill/stor/a", expires=int(time.time()) - 1)
+    cases = [
+        ("PUT", presign(gateway.jill, "/jill/stor/a", "GET,HEAD"), code, "PUT was not a signed method"),
+        ("GET", expired, code, "request expired"),
+        ("GET", presign(gateway.jill, "/jill/stor/a", expires=-5), code, "expires is invalid"),
+        ("GET", url.replace("ED25519-SHA512", "RSA-MD5"), code, "RSA-MD5 is not a supported signing algorithm"),
+        ("GET", "/jill/stor/a?expires=1&keyId=x", code, 'parameters "algorithm, signature" are required'),
+        ("PUT", url, "InvalidSignature", "The signature we calculated does not match the one you sent"),
+        ("GET", url.replace("/stor/a?", "/stor/b?"), "InvalidSignature", None),
+        ("GET", url + "&role=admin", "InvalidSignature", None),
+    ]
+    for method, target, expected, message in cases:
+        status, found, text = error(await presigned(gateway, method, target))
+        assert (status, found) == (403, expected), target
+        assert message in (None, text)
+
+
+async def test_a_presigned_url_does_not_make_its_signer_the_owner(gateway):
+    reply = await presigned(gateway, "GET", presign(gateway.bob, "/jill/stor/a"))
+    assert error(reply)[1] == "AuthorizationFailed"
+
+
+# Tokens.
+
+
+async def test_a_token_stands_for_who_asked_for_it(gateway):
+    issued = await gateway.request("POST", "/jill/tokens")
+    assert issued.status_code == 201
+    token = issued.json()["token"]
+    assert (await gateway.get("/jill/stor", by=None, Authorization=f"Token {token}")).status_code == 200
+    assert (await gateway.get("/bob/stor", by=None, Authorization=f"Token {token}")).status_code == 403
+    assert error(await gateway.request("POST", "/jill/tokens", by=None))[1] == "AuthorizationFailed"
+    assert error(await gateway.get("/jill/tokens"))[:2] == (405, "MethodNotAllowedError")
+
+
+async def test_a_token_that_is_forged_or_old_opens_nothing(gateway):
+    now = gateway.context.clock()
+    tokens = Tokens(b"secret")
+    good = tokens.issue("jill", now - (LIFETIME_SECONDS - 60) * 1000)
+    assert (await gateway.get("/jill/stor", by=None, Authorization=f"Token {good}")).status_code == 200
+    bad = [
+        tokens.issue("jill", now - (LIFETIME_SECONDS + 60) * 1000),
+        Tokens(b"another secret").issue("jill", now),
+        good[:-8] + "AAAAAAA=",
+        "x",
+        "x" * 7000,
+    ]
+    for token in bad:
+        reply = await gateway.get("/jill/stor", by=None, Authorization=f"Token {token}")
+        assert error(reply) == (
+            403, "InvalidAuthenticationToken", "the authentication token you provided is malformed",
+        )  # fmt: skip
+
+
+def test_a_token_carries_its_job():
+    tokens = Tokens(b"secret")
+    assert tokens.verify(tokens.issue("jill", 1000, "a-job"), 2000) == ("jill", "a-job")
+    assert tokens.verify(tokens.issue("jill", 1000), 2000) == ("jill", None)
+
+
+# Routing to others.
+
+
+async def test_the_agents_need_their_own_secret(gateway):
+    assert auth.agent_is_trusted(Headers("Bearer agent secret"), "agent secret")
+    for wrong in ("Bearer agent secre", "agent secret", "", "Bearer é"):
+        assert not auth.agent_is_trusted(Headers(wrong), "agent secret")
+    assert not auth.agent_is_trusted(Headers("Bearer "), "")
+
+
+class Headers:
+    """As much of a request as the check looks at."""
+
+    def __init__(self, authorization: str) -> None:
+        self.headers = {"Authorization": authorization}
+
+
+async def test_job_calls_go_to_the_jobs_and_storage_calls_do_not(gateway):
+    async def jobs(call):
+        return json_reply({"jobs": call.path, "by": str(call.caller)})
+
+    gateway.context.job_routes = jobs
+    for method, path in (
+        ("POST", "/jill/jobs"),
+        ("GET", "/jill/jobs?state=running"),
+        ("GET", "/jill/jobs?name="),
+        ("GET", "/jill/jobs/x/live/status"),
+        ("POST", "/jill/jobs/x/live/in/end"),
+    ):
+        reply = await gateway.request(method, path)
+        assert reply.json() == {"jobs": path.partition("?")[0], "by": "jill"}
+    for path in ("/jill/jobs", "/jill/jobs?limit=5", "/jill/jobs/x/live", "/jill/jobs/x/stor/live/x"):
+        assert "x-json-stream" in (reply := await gateway.get(path)).headers["Content-Type"] or reply.status_code == 404
+    assert error(await gateway.get("/jill/jobs/x/live/status", by=gateway.bob))[1] == "AuthorizationFailed"
