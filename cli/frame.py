@@ -27,6 +27,7 @@ import click
 from cli.client import paths
 from cli.client.problem import Problem
 from cli.client.settings import Options, Settings, load, words
+from cli.text import printable
 from cli.version import SUMMARY, VERSION
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def note(message: str) -> None:
     """A line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def common_options() -> list[click.Parameter]:

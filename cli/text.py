@@ -45,6 +45,11 @@ def escape(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
 
 
+def printable(message: str) -> str:
+    """A message without anything that a terminal would obey: other people choose names, and tasks what they print."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
+
+
 def compact(record: object) -> str:
     """One JSON value on one line."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))

@@ -17,7 +17,7 @@ from typing import Any
 
 from cli.client import objects
 from cli.client.problem import Problem, Refused
-from cli.client.session import Session
+from cli.client.session import Session, json_of
 from cli.client.transfer import encoded_md5
 
 Status = dict[str, Any]
@@ -49,6 +49,8 @@ class Jobs:
         """Create a job from its JSON text; its id. Raises `Refused`."""
         headers = {"content-type": "application/json; type=job", "content-md5": encoded_md5(document)}
         reply = self.session.call("POST", f"/{self.account}/jobs", headers=headers, body=document)
+        if "location" not in reply.headers:
+            raise Problem(f"{reply.request.url} did not say where the job is (is the URL right?)")
         return str(reply.headers["location"]).rstrip("/").rpartition("/")[2]
 
     def add_inputs(self, job: str, names: Iterable[bytes]) -> None:
@@ -69,7 +71,7 @@ class Jobs:
     def status(self, job: str, wait: int = 0) -> Status:
         """The job's status; with `wait`, once something has changed or so many seconds have passed."""
         query = {"wait": str(wait)} if wait else None
-        record: Status = self.session.call("GET", self.live(job, "status"), query=query).json()
+        record: Status = json_of(self.session.call("GET", self.live(job, "status"), query=query))
         return record
 
     def status_or_archive(self, job: str) -> Status:
@@ -79,7 +81,7 @@ class Jobs:
         except Refused as error:
             if error.status != 404:
                 raise
-        record: Status = self.session.call("GET", f"{self.directory(job)}/job.json").json()
+        record: Status = json_of(self.session.call("GET", f"{self.directory(job)}/job.json"))
         return record
 
     def wait(self, job: str, seen: Callable[[Status], None] = lambda _: None) -> Status:

@@ -6,14 +6,13 @@ Everything takes normal paths (`paths.expand`). A directory is told from an obje
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cli.client import paths
 from cli.client.problem import Refused, no_such_path
-from cli.client.session import Session
+from cli.client.session import Session, json_of
 from scheduler.model import names
 
 PAGE = 1024  # the largest page of a listing that the service gives
@@ -94,7 +93,7 @@ def entries(
 def page(session: Session, path: str, query: Mapping[str, str]) -> Iterator[Entry]:
     """One page of a listing, read whole so that no connection waits for the consumer."""
     reply = session.call("GET", path, query=query, headers={"accept": "application/x-json-stream"})
-    return (json.loads(line) for line in reply.content.splitlines() if line)
+    return (json_of(reply, line) for line in reply.content.splitlines() if line)
 
 
 def make_directory(session: Session, path: str, headers: Mapping[str, str] | None = None) -> None:

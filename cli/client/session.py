@@ -187,6 +187,14 @@ class Session:
         return Problem(f"the connection to {url} broke: {error or type(error).__name__}", "ConnectionError")
 
 
+def json_of(reply: httpx.Response, text: bytes | None = None) -> Any:
+    """The JSON of a reply, or of a line of it. Raises `Problem` if it is none: then this is no such service."""
+    try:
+        return json.loads(reply.content if text is None else text)
+    except ValueError:
+        raise Problem(f"{reply.request.url} did not answer as Manta does (is the URL right?)") from None
+
+
 def tls(settings: Settings) -> ssl.SSLContext | bool:
     """What certificates to trust. Plain HTTP never looks, so it need not load the system's authorities."""
     return settings.url.startswith("https:") and not settings.insecure

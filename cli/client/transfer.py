@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
@@ -35,10 +36,11 @@ def ignore(_count: int) -> None:
     """No progress is shown."""
 
 
-def chunks(source: BinaryIO, progress: Progress) -> Iterator[bytes]:
-    """What `source` holds, as it comes: from a pipe without waiting for a whole chunk."""
+def chunks(source: BinaryIO, progress: Progress, limit: int = sys.maxsize) -> Iterator[bytes]:
+    """What `source` holds, at most `limit` bytes, as it comes: from a pipe without waiting for a whole chunk."""
     read = getattr(source, "read1", source.read)
-    while data := read(CHUNK):
+    while data := read(min(CHUNK, limit)):
+        limit -= len(data)
         progress(len(data))
         yield data
 
@@ -65,8 +67,9 @@ def put_file(session: Session, path: str, file: str, headers: Mapping[str, str],
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with open(file, "rb", buffering=0) as source:
-                length = {"content-length": str(os.fstat(source.fileno()).st_size)}
-                session.call("PUT", path, headers={**headers, **length}, body=chunks(source, progress))
+                size = os.fstat(source.fileno()).st_size  # a file that grows meanwhile is stored as it was
+                length = {"content-length": str(size)}
+                session.call("PUT", path, headers={**headers, **length}, body=chunks(source, progress, size))
             return
         except Problem as error:
             temporary = error.status >= 500 if isinstance(error, Refused) else error.name == "ConnectionError"

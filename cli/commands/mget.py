@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -50,20 +50,45 @@ def command(
             output = names.split(sources[0])[1]
         wanted = progress or (False if quiet or (output is None and sys.stdout.isatty()) else None)
         if output is None:
-            fetch(client, sources, sys.stdout.buffer, headers, wanted)
+            fetch(client, sources, sys.stdout.buffer.write, headers, wanted)
+            sys.stdout.buffer.flush()
             return
-        with open(output, "wb") as file:
-            fetch(client, sources, file, headers, wanted)
+        with Target(output) as target:
+            fetch(client, sources, target.write, headers, wanted)
 
 
-def fetch(client: Session, sources: list[str], sink: BinaryIO, headers: dict[str, str], show: bool | None) -> None:
-    """Write all `sources` to `sink`."""
+class Target:
+    """A file to be written, made when there is something for it: what is not found must not empty it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.write(b"")
+        if self._file:
+            self._file.close()
+
+    def write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = open(self._name, "wb")  # noqa: SIM115 (closed by __exit__)
+        self._file.write(data)
+
+
+def fetch(
+    client: Session, sources: list[str], write: Callable[[bytes], object], headers: dict[str, str], show: bool | None
+) -> None:
+    """Hand the contents of all `sources` to `write`."""
     from cli.client.transfer import Download
     from cli.meter import ByteMeter
 
     for path in sources:
         with ByteMeter(names.split(path)[1], None, show=show) as meter:
-            download = Download(client, path, sink.write)
+            download = Download(client, path, write)
 
             def moved(count: int, meter: ByteMeter = meter, download: Download = download) -> None:
                 meter.total = download.total
@@ -71,4 +96,3 @@ def fetch(client: Session, sources: list[str], sink: BinaryIO, headers: dict[str
 
             download.progress = moved
             download.run(headers)
-    sink.flush()

@@ -42,6 +42,13 @@ def parallel_option(default: int) -> Callable[[Callable[..., T]], Callable[..., 
     )  # fmt: skip
 
 
+def ignored_parallel_option(function: Callable[..., T]) -> Callable[..., T]:
+    """`-p` where Manta's tool has it and this one goes from job to job: lists and waits do not fit side by side."""
+    option = click.option("-p", "--parallel", type=click.IntRange(min=1), expose_value=False, metavar="N",
+                          help="Accepted and ignored: jobs are shown one after another.")  # fmt: skip
+    return option(function)
+
+
 def for_each(texts: Sequence[str], parallel: int, act: Callable[[Jobs, str], T]) -> Iterable[T]:
     """Do `act` for each job, some at once; results in the order of the operands."""
     wanted = ids(texts)
@@ -68,4 +75,4 @@ def complete_job(context: click.Context, _parameter: click.Parameter, incomplete
         return []
 
 
-__all__ = ["FAILED", "for_each", "ids", "job_argument", "jobs", "parallel_option"]
+__all__ = ["FAILED", "for_each", "ids", "ignored_parallel_option", "job_argument", "jobs", "parallel_option"]

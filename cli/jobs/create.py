@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cli.client.problem import Problem
-from cli.frame import Command, note
+from cli.frame import INTERRUPTED, Command, note
 from cli.jobs.common import jobs
 from cli.jobs.specification import document, encoded, from_expression, from_options
 
@@ -111,7 +112,8 @@ def command(
         job = mine.create(body)
         if not flow.cat_outputs:
             print(job, flush=True)
-        feed(mine, job, flow)
+        with telling_of(job):
+            feed(mine, job, flow)
         if flow.cat_outputs or flow.watch:
             see_through(mine, job, show_outputs=flow.cat_outputs)
 
@@ -166,6 +168,18 @@ def feed(mine: Jobs, job: str, flow: Flow) -> None:
         pour(mine, [job], sys.stdin.fileno(), size=flow.batch, parallel=flow.parallel, quiet=flow.quiet)
     if flow.close or not flow.keep_open:
         mine.end_input(job)
+
+
+@contextmanager
+def telling_of(job: str) -> Iterator[None]:
+    """A job whose inputs could not all be added is still there: say so."""
+    try:
+        yield
+    except Problem as problem:
+        raise Problem(f"{problem.message}\njob {job} is left with its input open: mjob cancel {job}") from None
+    except KeyboardInterrupt:
+        note(f"\njob {job} is left with its input open: mjob cancel {job}")
+        sys.exit(INTERRUPTED)
 
 
 def see_through(mine: Jobs, job: str, *, show_outputs: bool) -> None:

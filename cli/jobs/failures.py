@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from cli.frame import Command
-from cli.jobs.common import job_argument, parallel_option
+from cli.jobs.common import ignored_parallel_option, job_argument
 from cli.jobs.lists import print_names
 
 
 @click.command("failures", cls=Command)
-@parallel_option(100)
+@ignored_parallel_option
 @click.option("--json", "as_json", is_flag=True, help="Names as JSON strings, one per line.")
 @job_argument
-def command(job: tuple[str, ...], parallel: int, as_json: bool) -> None:
+def command(job: tuple[str, ...], as_json: bool) -> None:
     """Print the names of the inputs for which jobs had errors, one per line, all of them.
 
     \b

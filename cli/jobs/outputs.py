@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.frame import Command
-from cli.jobs.common import job_argument, parallel_option
+from cli.jobs.common import ignored_parallel_option, job_argument
 from cli.jobs.lists import print_names
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @click.command("outputs", cls=Command)
-@parallel_option(100)
+@ignored_parallel_option
 @click.option("--json", "as_json", is_flag=True, help="Names as JSON strings, one per line.")
 @job_argument
-def command(job: tuple[str, ...], parallel: int, as_json: bool) -> None:
+def command(job: tuple[str, ...], as_json: bool) -> None:
     """Print the names of the objects that are outputs of jobs, one per line, all of them.
 
     A running job has the outputs of the tasks that have ended.

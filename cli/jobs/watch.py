@@ -8,14 +8,14 @@ import click
 
 from cli import text
 from cli.frame import Command
-from cli.jobs.common import ids, job_argument, jobs, parallel_option
+from cli.jobs.common import ids, ignored_parallel_option, job_argument, jobs
 
 
 @click.command("watch", cls=Command)
-@parallel_option(100)
+@ignored_parallel_option
 @click.option("--json", "as_json", is_flag=True, help="One line per job instead of indented JSON.")
 @job_argument
-def command(job: tuple[str, ...], parallel: int, as_json: bool) -> None:
+def command(job: tuple[str, ...], as_json: bool) -> None:
     """Wait until jobs are done, then print the final status of each.
 
     On a terminal a line shows how they get on, and the first error is shown when it happens. Ctrl-C stops watching;

@@ -85,17 +85,12 @@ def tell_stderr(mine: Jobs, path: str) -> None:
 
 
 def stderr_tail(mine: Jobs, path: str) -> list[str]:
-    """The last lines of a saved stderr; none if it is empty or gone. Bytes that a terminal would obey are escaped."""
+    """The last lines of a saved stderr; none if it is empty or gone."""
     try:
         reply = mine.session.call("GET", path, headers={"range": f"bytes=-{TAIL_BYTES}"})
     except Problem:
         return []
-    lines = reply.content[-TAIL_BYTES:].decode("utf-8", "backslashreplace").splitlines()
-    return [printable(line) for line in lines[-TAIL_LINES:]]
-
-
-def printable(line: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
+    return reply.content[-TAIL_BYTES:].decode("utf-8", "backslashreplace").splitlines()[-TAIL_LINES:]
 
 
 def error_message(job: str, status: dict[str, Any]) -> str:

@@ -18,12 +18,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from cli.client import objects
+from cli.client.paths import expand
+from cli.client.session import Session
+from cli.client.settings import Options, load
 from scheduler.gateway import jobs
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
@@ -42,20 +47,35 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
     """A running service, as commands see it: a home directory with a profile."""
 
     home: Path
 
+    @cached_property
+    def session(self) -> Session:
+        """A client in this process, to prepare what a command is to find."""
+        return Session(load(Options(), {"REMORA_STATE_DIR": str(self.state)}))
+
+    def close(self) -> None:
+        if "session" in self.__dict__:
+            self.session.close()
+
+    def put(self, path: str, data: bytes) -> None:
+        self.session.call("PUT", expand(path, self.login), body=data)
+
+    def make(self, path: str) -> None:
+        objects.make_directory(self.session, expand(path, self.login))
+
+    @cached_property
+    def login(self) -> str:
+        return str(json.loads((self.state / "client.json").read_text())["user"])
+
     @property
     def state(self) -> Path:
         """The default state directory of this home."""
         return self.home / ".local/state/remora"
-
-    @property
-    def login(self) -> str:
-        return str(json.loads((self.state / "client.json").read_text())["user"])
 
     def start(
         self,
@@ -115,6 +135,7 @@ def start_remora(home: Path) -> Iterator[Service]:
         assert b"remora is up at http" in process.stdout.readline(), (home / "log").read_text()
         yield service
     finally:
+        service.close()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 0, (home / "log").read_text()[-2000:]
@@ -161,9 +182,11 @@ def gateway(directory: Path) -> Iterator[Service]:
         "key_file": str(directory / "own_key"),
     }
     (profile / "client.json").write_text(json.dumps(facts))
+    service = Service(home)
     try:
-        yield Service(home)
+        yield service
     finally:
+        service.close()
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         loop.close()

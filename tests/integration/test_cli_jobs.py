@@ -29,9 +29,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def inputs(service: Service) -> bytes:
     """Three objects, as the lines of a job's input."""
-    service.ok("mmkdir", "~~/stor/in")
+    service.make("~~/stor/in")
     for name, text in (("a", b"x y\n"), ("b", b"y\n"), ("c d", b"z\nx\n")):
-        service.ok("mput", f"~~/stor/in/{name}", stdin=text)
+        service.put(f"~~/stor/in/{name}", text)
     return b"~~/stor/in/a\n\n~~/stor/in/b\r\n~~/stor/in/../in/c d"
 
 
@@ -170,6 +170,15 @@ def test_what_is_wrong_with_a_job_is_said(service: Service, words: tuple[str, ..
     result = service.run("mjob", "create", *words)
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith(message)
+
+
+def test_a_job_that_could_not_be_fed_is_named(service: Service) -> None:
+    result = service.run("mjob", "create", "-o", "-m", "wc", stdin=b"/" + b"x" * 100_000)
+    assert result.code == 1
+    job = UUID.search(result.err)
+    assert job
+    assert result.err.endswith(f"\njob {job[0]} is left with its input open: mjob cancel {job[0]}\n")
+    service.ok("mjob", "cancel", job[0])
 
 
 def test_commands_that_need_a_job_say_so(service: Service) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def here(service: Service, request: pytest.FixtureRequest) -> str:
     """A directory of the test's own."""
     path = f"~~/stor/{re.sub(r'[^a-z]+', '-', request.node.name)[:60]}"
-    service.ok("mmkdir", path)
+    service.make(path)
     return path
 
 
@@ -37,7 +36,7 @@ def test_what_mput_stores_from_a_pipe_mget_gives_back(service: Service, here: st
 
 def test_several_objects_come_one_after_another(service: Service, here: str) -> None:
     for name in ("a", "b"):
-        service.ok("mput", f"{here}/{name}", stdin=name.encode())
+        service.put(f"{here}/{name}", name.encode())
     assert service.ok("mget", f"{here}/b", f"{here}/a", f"{here}/b") == "bab"
 
 
@@ -84,7 +83,7 @@ def test_mput_of_a_directory_or_nothing_says_so(service: Service, here: str, tmp
 
 
 def test_mput_whose_condition_fails_says_so(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a", stdin=b"1")
+    service.put(f"{here}/a", b"1")
     result = service.run("mput", "-H", 'if-match: "wrong"', f"{here}/a", stdin=b"2")
     assert (result.code, result.err) == (1, "mput: Cannot write because HTTP precondition not met.\n")
     assert service.ok("mget", f"{here}/a") == "1"
@@ -113,13 +112,22 @@ def test_mget_of_nothing_names_the_path(service: Service, here: str) -> None:
 
 
 def test_mget_to_a_file_that_cannot_be_written_leaves_no_trace_of_python(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a", stdin=b"1")
+    service.put(f"{here}/a", b"1")
     result = service.run("mget", "-o", "no/such/dir", f"{here}/a")
     assert (result.code, result.err) == (1, "mget: no/such/dir: No such file or directory\n")
 
 
+def test_mget_of_nothing_leaves_the_file_as_it_was(service: Service, here: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("precious")
+    assert service.run("mget", "-o", str(tmp_path / "kept"), f"{here}/none").code == 1
+    assert (tmp_path / "kept").read_text() == "precious"
+    service.ok("mput", f"{here}/empty")
+    service.ok("mget", "-o", str(tmp_path / "kept"), f"{here}/empty")
+    assert (tmp_path / "kept").read_bytes() == b""
+
+
 def test_mget_remote_name_takes_one_object(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/remote", stdin=b"1")
+    service.put(f"{here}/remote", b"1")
     service.ok("mget", "-O", f"{here}/remote")
     assert (service.home / "remote").read_bytes() == b"1"
     message = "--remote-name only works with a single object path\n"
@@ -127,8 +135,8 @@ def test_mget_remote_name_takes_one_object(service: Service, here: str) -> None:
 
 
 def test_mls_long_and_json(service: Service, here: str) -> None:
-    service.ok("mput", f'{here}/a\\\n"b', stdin=b"x" * 1536)
-    service.ok("mmkdir", f"{here}/d")
+    service.put(f'{here}/a\\\n"b', b"x" * 1536)
+    service.make(f"{here}/d")
     assert service.ok("mls", here) == 'a\\\\\\n"b\nd/\n'
     lines = service.ok("mls", "-l", "-h", here).splitlines()
     assert re.fullmatch(r'-rwxr-xr-x 1 jill          1\.5K \w{3} \d\d \d\d:\d\d a\\\\\\n"b', lines[0])
@@ -141,7 +149,7 @@ def test_mls_long_and_json(service: Service, here: str) -> None:
 
 
 def test_mls_of_an_object_describes_it(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a.txt", stdin=b"hello")
+    service.put(f"{here}/a.txt", b"hello")
     assert service.ok("mls", f"{here}/a.txt") == "a.txt\n"
     record = json.loads(service.ok("mls", "-j", f"{here}/a.txt"))
     assert (record["name"], record["extension"], record["size"]) == ("a.txt", "txt", 5)
@@ -150,8 +158,8 @@ def test_mls_of_an_object_describes_it(service: Service, here: str) -> None:
 
 def test_mls_orders_and_filters(service: Service, here: str) -> None:
     for name in ("a", "c", "b"):
-        service.ok("mput", f"{here}/{name}", stdin=b"1")
-    service.ok("mmkdir", f"{here}/d")
+        service.put(f"{here}/{name}", b"1")
+    service.make(f"{here}/d")
     assert service.ok("mls", "-t", "--type", "o", here).split() == ["b", "c", "a"]
     assert service.ok("mls", "-t", "-r", here).split() == ["a", "c", "b", "d/"]
     assert service.ok("mls", "-r", here).split() == ["d/", "c", "b", "a"]
@@ -160,7 +168,7 @@ def test_mls_orders_and_filters(service: Service, here: str) -> None:
 
 
 def test_relative_names_of_mls_are_below_stor(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a", stdin=b"1")
+    service.put(f"{here}/a", b"1")
     assert service.ok("mls", here.removeprefix("~~/stor/")) == "a\n"
     assert here.removeprefix("~~/stor/") + "/\n" in service.ok("mls")
 
@@ -172,16 +180,9 @@ def test_mls_of_nothing_is_an_error(service: Service, here: str) -> None:
 
 
 def test_listings_longer_than_a_page_are_complete(service: Service, here: str) -> None:
-    script = (
-        "from cli.client.settings import *; from cli.client.session import Session; import sys\n"
-        "from concurrent.futures import ThreadPoolExecutor\n"
-        "with Session(load(Options())) as s, ThreadPoolExecutor(16) as pool:\n"
-        "  list(pool.map(lambda i: s.call('PUT', f'{sys.argv[1]}/{i:05}', body=b'x'), range(1100)))\n"
-    )
-    make = "import sys; exec(sys.argv.pop(1))"
-    environ = {"HOME": str(service.home), "PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", make, script, here.replace("~~", "/jill")], env=environ, check=True)
     names = [f"{number:05}" for number in range(1100)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: service.put(f"{here}/{name}", b"x"), names))
     assert service.ok("mls", here).split() == names
     assert service.ok("mls", "-r", here).split() == names[::-1]
     assert sorted(service.ok("mfind", here).split()) == [f"{here.replace('~~', '/jill')}/{name}" for name in names]
@@ -192,7 +193,7 @@ def test_listings_longer_than_a_page_are_complete(service: Service, here: str) -
 def test_mfind_filters(service: Service, here: str) -> None:
     service.ok("mmkdir", "-p", f"{here}/one/two")
     for name, size in (("top.log", 3), ("one/mid.txt", 30), ("one/two/low.log", 300)):
-        service.ok("mput", f"{here}/{name}", stdin=b"x" * size)
+        service.put(f"{here}/{name}", b"x" * size)
     root = here.replace("~~", "/jill")
 
     def find(*options: str) -> set[str]:
@@ -209,7 +210,7 @@ def test_mfind_filters(service: Service, here: str) -> None:
 
 
 def test_mfind_goes_on_after_a_missing_path(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a", stdin=b"1")
+    service.put(f"{here}/a", b"1")
     root = here.replace("~~", "/jill")
     result = service.run("mfind", f"{here}/none", f"{here}/a")
     assert (result.code, result.out) == (1, f"{root}/a\n")
@@ -223,9 +224,9 @@ def test_mfind_refuses_a_broken_pattern(service: Service) -> None:
 
 
 def test_mln_gives_a_second_name(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a%b", stdin=b"1")
+    service.put(f"{here}/a%b", b"1")
     service.ok("mln", f"{here}/a%b", f"{here}/c")
-    service.ok("mput", f"{here}/a%b", stdin=b"2")
+    service.put(f"{here}/a%b", b"2")
     assert service.ok("mget", f"{here}/c", f"{here}/a%b") == "12"
 
 
@@ -260,7 +261,7 @@ def test_a_path_is_required(service: Service) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(service: Service, here: str) -> None:
-    service.ok("mput", f"{here}/a", stdin=b"x" * 3_000_000)
+    service.put(f"{here}/a", b"x" * 3_000_000)
     process = service.start("mget", f"{here}/a")
     assert process.stdin and process.stdout and process.stderr
     process.stdin.close()

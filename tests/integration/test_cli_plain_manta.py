@@ -10,7 +10,7 @@ import pytest
 from cli_plain_manta import Manta, Reply, manta, md5
 
 from cli.client import jobs as client_jobs
-from cli.client import transfer
+from cli.client import objects, transfer
 from cli.client.jobs import Jobs
 from cli.client.problem import Problem, Refused
 from cli.client.tree import Walk
@@ -156,3 +156,24 @@ def test_a_walk_reports_what_it_may_not_list(service: Manta) -> None:
     service.replies["GET /jill/stor/d"] = [Reply(403, b'{"code":"AuthorizationFailed","message":"no"}')]
     with service.session() as session, pytest.raises(Refused, match="AuthorizationFailedError: no"):
         list(Walk(session, "/jill/stor", parallel=2).results())
+
+
+def test_a_server_of_another_kind_is_told_apart(service: Manta) -> None:
+    directory = {"content-type": "application/x-json-stream; type=directory"}
+    service.replies["GET /jill/stor"] = [Reply(body=b"<html>hello</html>", headers=directory)]
+    with service.session() as session, pytest.raises(Problem, match="did not answer as Manta does"):
+        list(objects.entries(session, "/jill/stor"))
+
+
+def test_a_file_that_grows_is_stored_as_it_was(service: Manta, tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"x" * 1000)
+    service.replies["PUT /jill/stor/a"] = [Reply(204)]
+
+    def grow(_: int) -> None:
+        with file.open("ab") as more:
+            more.write(b"y" * 1000)
+
+    with service.session() as session:
+        transfer.put_file(session, "/jill/stor/a", str(file), {}, grow)
+    assert service.seen[0].body == b"x" * 1000
