@@ -1,0 +1,21 @@
+"""A database connection of one's own, for tests of functions that take a `Connection`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from scheduler.records import accounts, queries
+from scheduler.records.database import Connection
+
+
+def connect(*logins: str) -> Connection:
+    """A migrated database in memory, in a transaction, with accounts."""
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    raw.row_factory = sqlite3.Row
+    for _, script in queries.migrations():
+        raw.executescript(script)
+    raw.execute("BEGIN")
+    connection = Connection(raw)
+    for login in logins:
+        accounts.create(connection, login, 0)
+    return connection

@@ -1,0 +1,86 @@
+import asyncio
+import os
+
+import pytest
+
+from datapath import spool
+from scheduler.objects.blobs import BlobStore, new_id
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    store = BlobStore(tmp_path / "blobs")
+    yield store
+    store.close()
+
+
+def put(blobs: BlobStore, body: bytes) -> str:
+    fd = blobs.create()
+    blob = new_id()
+    os.write(fd, body)
+    blobs.publish(fd, blob)
+    os.close(fd)
+    return blob
+
+
+def everything(blobs: BlobStore) -> set[str]:
+    return set(blobs.older_than(1 << 60))
+
+
+def test_a_blob_is_there_from_its_publication_on(blobs):
+    fd = blobs.create()
+    os.write(fd, b"hello")
+    assert everything(blobs) == set()
+    blob = new_id()
+    blobs.publish(fd, blob)
+    os.close(fd)
+    with os.fdopen(blobs.open(blob), "rb") as file:
+        assert file.read() == b"hello"
+    assert everything(blobs) == {blob}
+
+
+def test_a_blob_that_was_never_published_leaves_nothing(blobs):
+    os.close(blobs.create())
+    assert everything(blobs) == set()
+
+
+def test_a_published_blob_is_read_only_to_its_readers(blobs):
+    blob = put(blobs, b"x")
+    assert os.stat(blobs.path(blob)).st_mode & 0o777 == 0o444
+    with pytest.raises(OSError):
+        os.write(blobs.open(blob), b"y")
+
+
+def test_discarding_twice_is_no_error_and_an_open_reader_goes_on(blobs):
+    blob = put(blobs, b"hello")
+    fd = blobs.open(blob)
+    blobs.discard([blob, blob, new_id()])
+    assert os.read(fd, 10) == b"hello"
+    os.close(fd)
+    with pytest.raises(FileNotFoundError):
+        blobs.open(blob)
+
+
+def test_older_blobs_are_those_from_before(blobs):
+    blob = put(blobs, b"x")
+    at = os.stat(blobs.path(blob)).st_ctime_ns // 1_000_000
+    assert list(blobs.older_than(at)) == []
+    assert list(blobs.older_than(at + 1)) == [blob]
+
+
+async def test_many_waiters_share_few_flushes(blobs, monkeypatch):
+    begun = []
+    monkeypatch.setattr(spool, "syncfs", begun.append)
+    first = asyncio.ensure_future(blobs.durable())
+    await asyncio.sleep(0)
+    await asyncio.gather(first, *(blobs.durable() for _ in range(50)))
+    assert len(begun) == 2  # the one that ran, and one for all who came meanwhile
+
+
+async def test_a_flush_that_fails_is_told_to_all_who_wait_for_it(blobs, monkeypatch):
+    def broken(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(spool, "syncfs", broken)
+    results = await asyncio.gather(*(blobs.durable() for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, OSError) for result in results)

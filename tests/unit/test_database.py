@@ -1,0 +1,92 @@
+import asyncio
+import threading
+
+import pytest
+
+from scheduler.records import queries
+from scheduler.records.database import Connection, Database
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = Database(tmp_path / "db")
+    yield database
+    database.close()
+
+
+def add(login: str):
+    def work(c: Connection) -> str:
+        c.run("insert_account", login=login, created=1)
+        return login
+
+    return work
+
+
+def logins(c: Connection) -> list[str]:
+    return [row["login"] for row in c.all("list_accounts", after="", limit=100)]
+
+
+async def test_what_was_written_is_read(db):
+    assert await db.write(add("jill")) == "jill"
+    assert await db.read(logins) == ["jill"]
+
+
+async def test_a_failing_work_changes_nothing_and_undoes_no_neighbour(db):
+    def fail(c: Connection) -> None:
+        add("bad")(c)
+        raise RuntimeError("no")
+
+    results = await asyncio.gather(*(db.write(work) for work in (add("a"), fail, add("b"))), return_exceptions=True)
+    assert [str(result) for result in results] == ["a", "no", "b"]
+    assert await db.read(logins) == ["a", "b"]
+
+
+async def test_works_that_gather_share_one_commit(db):
+    commits = []
+    gate = threading.Event()
+
+    def wait(c: Connection) -> None:
+        c.raw.set_trace_callback(commits.append)
+        gate.wait()
+
+    blocked = db.write_soon(wait)
+    waiting = [db.write_soon(add(f"login{number}")) for number in range(100)]
+    gate.set()
+    await asyncio.gather(*map(asyncio.wrap_future, [blocked, *waiting]))
+    assert [sql for sql in commits if sql == "COMMIT"] in (["COMMIT"], ["COMMIT", "COMMIT"])
+    assert len(await db.read(logins)) == 100
+
+
+async def test_a_reader_sees_one_snapshot_and_can_change_nothing(db):
+    def look(c: Connection) -> tuple[list[str], list[str]]:
+        before = logins(c)
+        db.write_soon(add("meanwhile")).result()
+        return before, logins(c)
+
+    assert await db.read(look) == ([], [])
+    with pytest.raises(Exception, match="readonly"):
+        await db.read(add("sneaky"))
+
+
+async def test_what_was_handed_in_is_written_before_close(tmp_path):
+    db = Database(tmp_path / "again")
+    for number in range(10):
+        db.write_soon(add(f"login{number}"))
+    db.close()
+    again = Database(tmp_path / "again")
+    assert len(await again.read(logins)) == 10
+    again.close()
+
+
+async def test_rows_come_one_at_a_time(db):
+    await db.write(add("jill"))
+    assert await db.read(lambda c: [row["login"] for row in c.each("list_accounts", after="", limit=5)]) == ["jill"]
+
+
+def test_statements_have_names_of_their_own():
+    statements = queries.load()
+    assert statements["find_account"] == "SELECT login, created FROM accounts WHERE login = :login;"
+    assert list(queries.parse("-- one: it\n-- goes on\nSELECT 1;\n\n-- two: that\nSELECT\n-- why\n2;\n")) == [
+        ("one", "SELECT 1;"),
+        ("two", "SELECT\n2;"),
+    ]
