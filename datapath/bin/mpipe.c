@@ -1,0 +1,80 @@
+/*
+ * mpipe - standard input becomes an output of the task.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+static struct tool tool = {
+    .name = "mpipe",
+    .usage = "usage: mpipe [-p] [-r REDUCER] [-H 'NAME: VALUE']... [-f FILE] [PATH]\n"
+             "\n"
+             "Saves standard input as an object that is an output of this task, and prints the\n"
+             "object's path. A task that uses mpipe does not have its stdout saved as well.\n"
+             "\n"
+             "  PATH             the object's name; without it, a fresh one is chosen.\n"
+             "                   `~~` stands for the job owner's directory\n"
+             "  -p               make missing parent directories of PATH\n"
+             "  -r REDUCER       send the output to this reducer of the next phase, from 0\n"
+             "  -H NAME: VALUE   set a header of the object, such as `content-type: text/plain`\n"
+             "  -f FILE          save FILE instead of standard input\n"
+             "  --help           this text\n",
+};
+
+static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+static void parse(int argc, char **argv, struct tool_request *request, const char **file)
+{
+    int found;
+
+    while ((found = getopt_long(argc, argv, ":f:pr:H:h", LONG, NULL)) != -1) {
+        switch (found) {
+        case 'f':
+            *file = optarg;
+            break;
+        case 'p':
+            request->open.flags |= PASS_PARENTS;
+            break;
+        case 'r':
+            request->open.reducer = tool_reducer(&tool, optarg);
+            break;
+        case 'H':
+            tool_add_header(&tool, request, optarg);
+            break;
+        case 'h':
+            tool_help(&tool);
+        default:
+            tool_bad_option(&tool, found, argv);
+        }
+    }
+    if (argc - optind > 1)
+        tool_misused(&tool, "more than one path");
+    if (argc - optind == 1)
+        tool_set_path(&tool, request, argv[optind]);
+    else if (!getenv("MANTA_OUTPUT_BASE"))
+        tool_misused(&tool, "manta configuration not found in environment");
+}
+
+int main(int argc, char **argv)
+{
+    static struct tool_request request = {.open = {.kind = PASS_PIPE, .reducer = -1}};
+    const char *file = NULL;
+    int source = STDIN_FILENO;
+    uint64_t moved;
+    int blob;
+
+    opterr = 0;
+    parse(argc, argv, &request, &file);
+    if (file && (source = open(file, O_RDONLY | O_CLOEXEC)) < 0)
+        tool_fail(&tool, "cannot open \"%s\": %s", file, strerror(errno));
+    tool_open(&tool, &request, &blob, 1);
+    tool_spooled(&tool, spool_move(source, blob, &moved));
+    puts(tool_commit(&tool));
+    return 0;
+}
