@@ -286,8 +286,10 @@ class Supervisor:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    # Not wait_for: up to Python 3.11 that can swallow a cancellation that comes with the event.
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True

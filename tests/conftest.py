@@ -1,0 +1,27 @@
+"""Fixtures that every folder of tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service that the tests of one module share."""
+    running = Service(tmp_path_factory.mktemp("service") / "state").start()
+    try:
+        yield running
+    finally:
+        status = running.stop()
+    assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[Path]:
+    """Sample texts: those that ship with the command line."""
+    return sorted((Path(__file__).parent.parent / "cli" / "samples").glob("*.txt"))

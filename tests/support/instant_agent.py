@@ -1,0 +1,125 @@
+"""An agent without instances: it answers every lease at once, as the test says.
+
+It speaks to the supervisor through the same messages as the real one, in this process, and so
+tests what the supervisor does with them, and how fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+from scheduler.model import naming
+from scheduler.model.wire import (
+    AgentState,
+    AttemptReport,
+    BlobRef,
+    FeedState,
+    Outcome,
+    OutputRecord,
+    PollReply,
+    PollRequest,
+    PoolSpec,
+    PoolState,
+    RegisterRequest,
+    ReportRequest,
+    TaskLease,
+)
+from scheduler.supervisor.supervisor import Supervisor
+
+EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
+Answer = Callable[[PoolSpec, TaskLease], AttemptReport]
+
+
+def ok(spec: PoolSpec, task: TaskLease, outputs: int = 1) -> AttemptReport:
+    """Success with empty outputs."""
+    records = []
+    for _ in range(outputs):
+        name = naming.stdout_name(spec.login, spec.job, task.base, spec.phase, str(uuid.uuid4()))
+        records.append(OutputRecord(name=name, blob=BlobRef(id=str(uuid.uuid4()), size=0, md5=EMPTY_MD5)))
+    return AttemptReport(task=task.task, attempt=task.attempt, outcome=Outcome.OK, outputs=records)
+
+
+def failed(spec: PoolSpec, task: TaskLease) -> AttemptReport:
+    return AttemptReport(
+        task=task.task, attempt=task.attempt, outcome=Outcome.FAILED, code="UserTaskError",
+        message="user command exited with code 1",
+    )  # fmt: skip
+
+
+class InstantAgent:
+    """`fed` records which blobs each reduce task was given, in order."""
+
+    def __init__(self, supervisor: Supervisor, answer: Answer = ok, node: str = "here", slots: int = 4) -> None:
+        self.supervisor = supervisor
+        self.answer = answer
+        self.leases: list[TaskLease] = []
+        self.fed: dict[int, list[str]] = {}
+        self.cancelled: list[int] = []
+        self._node, self._slots = node, slots
+        self._specs: dict[int, PoolSpec] = {}
+        self._instances: dict[int, int] = {}
+        self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
+        self._after: dict[tuple[int, int], int] = {}
+        self._seen = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=1 << 20, provider="none")
+        agent = await self.supervisor.register(request)
+        while True:
+            reply = await self.supervisor.poll(PollRequest(agent=agent, state=self.state()))
+            reports = self._take(reply)
+            if reports:
+                await self.supervisor.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
+
+    def state(self) -> AgentState:
+        pools = [
+            PoolState(pool=pool, instances=count, room=64 * count - self._running(pool))
+            for pool, count in self._instances.items()
+        ]
+        feeds = [FeedState(task=t, attempt=a, after=self._after[t, a], room=100) for t, a in self._reducing]
+        return AgentState(seen=self._seen, pools=pools, feeds=feeds)
+
+    def _running(self, pool: int) -> int:
+        return sum(1 for spec, _ in self._reducing.values() if spec.pool == pool)
+
+    def _take(self, reply: PollReply) -> list[AttemptReport]:
+        self._seen = reply.number
+        reports = []
+        for grant in reply.pools:
+            if grant.spec:
+                self._specs[grant.pool] = grant.spec
+            self._instances[grant.pool] = grant.instances
+            spec = self._specs[grant.pool]
+            for task in grant.tasks:
+                self.leases.append(task)
+                if spec.reduce:
+                    self._reducing[task.task, task.attempt] = spec, task
+                    self._after[task.task, task.attempt] = 0
+                else:
+                    reports.append(self.answer(spec, task))
+        for page in reply.feeds:
+            key = page.task, page.attempt
+            self.fed.setdefault(page.task, []).extend(source.blob.id for source in page.sources)
+            if page.sources:
+                self._after[key] = page.sources[-1].seq
+            if page.end:
+                reports.append(self.answer(*self._reducing.pop(key)))
+        for gone in reply.cancel:
+            self.cancelled.append(gone.task)
+            self._reducing.pop((gone.task, gone.attempt), None)
+        for pool in reply.release:
+            self._instances.pop(pool, None)
+        return reports
+
+
+async def with_agent(agent: InstantAgent, until: asyncio.Future[None]) -> None:
+    """Run an agent until the future is done; its failure is the test's failure."""
+    running = asyncio.ensure_future(agent.run())
+    await asyncio.wait([running, until], return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
