@@ -40,6 +40,7 @@ HEAVY_BYTES = 128 * 1024
 MAX_CORE_NAME = 64
 # Where tools look for the agent; only where it cannot be there are they told.
 SOCKET = "/.remora/agent.sock"
+OK = Verdict(Outcome.OK)
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ class Reporter:
             core = self._core(attempt, done, names)
         usage = usage_of(attempt, done, sum(output.blob.size for output in outputs if output.blob))
         self.release(attempt, keep_stdout=bool(outputs) and not attempt.uncaptured, keep_stderr=failed)
-        return AttemptReport.model_construct(
+        return AttemptReport(
             task=attempt.lease.task,
             attempt=attempt.lease.attempt,
             outcome=verdict.outcome,
@@ -209,14 +210,14 @@ class Reporter:
 
     def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
         blob = None if output.fd is None else self._blob(output.fd, self._hashes(output, verdict), output.blob)
-        return OutputRecord.model_construct(
+        return OutputRecord(
             name=output.name, blob=blob, reducer=output.reducer, named=output.named, headers=output.headers
         )
 
     def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
         with_md5 = self.spec.last or verdict.outcome is Outcome.FAILED
         blob = self._blob(attempt.stdout, with_md5)
-        return OutputRecord.model_construct(name=names.stdout, blob=blob, reducer=None, named=False, headers={})
+        return OutputRecord(name=names.stdout, blob=blob)
 
     def _blob(self, fd: int, with_md5: bool, blob: str | None = None) -> BlobRef:
         return capture.publish(self.blobs, fd, os.fstat(fd).st_size, with_md5, blob)
@@ -235,6 +236,8 @@ class Reporter:
 
 def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
+    if done.status == 0 and not done.flags and attempt.stop is None:
+        return OK
     return judge(
         Ending(
             status=done.status,
@@ -251,7 +254,7 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
 
 def usage_of(attempt: Attempt, done: Done, bytes_out: int) -> Usage:
     bytes_in = attempt.feed.moved if attempt.feed else attempt.lease.blob.size if attempt.lease.blob else 0
-    return Usage.model_construct(
+    return Usage(
         wall_us=(done.ended_ns - done.started_ns) // 1000,
         user_us=done.user_us,
         sys_us=done.sys_us,

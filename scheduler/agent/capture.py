@@ -69,19 +69,17 @@ def publish(blobs: BlobStore, fd: int, size: int, with_md5: bool, blob: str | No
     if size == 0:
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
     if with_md5:
-        md5 = md5_of(fd)
+        md5 = md5_of(fd, size)
     os.fchmod(fd, MODE)
     blobs.publish(fd, blob)
-    return BlobRef.model_construct(id=blob, size=size, md5=md5)
+    return BlobRef(id=blob, size=size, md5=md5)
 
 
-def md5_of(fd: int) -> str:
-    """Base64 of the MD5 of a file, whatever its position."""
+def md5_of(fd: int, size: int) -> str:
+    """Base64 of the MD5 of a file of `size` bytes, whatever its position."""
     digest = hashlib.md5(usedforsecurity=False)
-    offset = 0
-    while chunk := os.pread(fd, CHUNK, offset):
-        digest.update(chunk)
-        offset += len(chunk)
+    for offset in range(0, size, CHUNK):
+        digest.update(os.pread(fd, CHUNK, offset))
     return base64.b64encode(digest.digest()).decode()
 
 

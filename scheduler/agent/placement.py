@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ MAX_COMPONENT = 255
 CUT_COMPONENT = 250
 MAX_PATH = 1024
 CUT_MARK = "_…"
+# One slash before each component; none is empty, `.` or `..`, or holds a NUL.
+NAME = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[^/\0]+)+\Z")
 
 
 class BusyError(Exception):
@@ -40,10 +43,11 @@ class Place:
 
 def place_of(name: str) -> Place:
     """The place of an object. Raises ValueError for a name that no object can have."""
-    components = name.split("/")[1:]
-    if not name.startswith("/") or any(part in ("", ".", "..") or "\0" in part for part in components):
+    if not NAME.match(name):
         raise ValueError(f"not the name of an object: {name!r}")
-    path = shorten("/" + "/".join(map(cut_component, components)))
+    if len(name.encode()) <= MAX_COMPONENT:
+        return Place(name, False)
+    path = shorten("/" + "/".join(map(cut_component, name.split("/")[1:])))
     return Place(path, path != name)
 
 
@@ -75,21 +79,24 @@ class Inputs:
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
+        self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._users: dict[str, tuple[str, int]] = {}  # path -> blob there, how many queued tasks use it
         self._directory = lru_cache(maxsize=64)(self._make_directory)
 
-    def add(self, path: str, blob: Path | None) -> None:
-        """Make the file `blob` (None: an empty one) appear at `path`.
+    def add(self, path: str, blob: str, fd: int | None) -> None:
+        """Make the file behind `fd` (None: an empty one), which is called `blob`, appear at `path`.
 
-        Raises BusyError, or OSError (FileNotFoundError: the blob is gone).
+        Raises BusyError or OSError.
         """
-        name = blob.name if blob else ""
-        present, users = self._users.get(path, (name, 0))
-        if present != name:
+        present, users = self._users.get(path, (blob, 0))
+        if present != blob:
             raise BusyError(path)
         if not users:
-            self._make(path, blob)
-        self._users[path] = (name, users + 1)
+            self._make(path, fd)
+        self._users[path] = (blob, users + 1)
+
+    def close(self) -> None:
+        os.close(self._root_fd)
 
     def remove(self, path: str) -> None:
         name, users = self._users.pop(path)
@@ -99,14 +106,15 @@ class Inputs:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.root + path)
 
-    def _make(self, path: str, blob: Path | None) -> None:
+    def _make(self, path: str, fd: int | None) -> None:
+        directory = path.rpartition("/")[0]
         try:
-            self._directory(os.path.dirname(path))
-            _appear(self.root + path, blob)
+            self._directory(directory)
+            self._appear(path, fd)
         except (FileExistsError, NotADirectoryError):
             self._clear(path)
-            self._directory(os.path.dirname(path))
-            _appear(self.root + path, blob)
+            self._directory(directory)
+            self._appear(path, fd)
 
     def _clear(self, path: str) -> None:
         """Remove what stands in the way of `path`. Raises BusyError if a queued task stands on it."""
@@ -124,9 +132,8 @@ class Inputs:
     def _make_directory(self, path: str) -> None:
         os.makedirs(self.root + path, mode=0o755, exist_ok=True)
 
-
-def _appear(target: str, blob: Path | None) -> None:
-    if blob:
-        os.link(blob, target)
-    else:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+    def _appear(self, path: str, fd: int | None) -> None:
+        if fd is None:
+            os.close(os.open(self.root + path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+        else:  # without a directory, Python's link would not follow /proc/self/fd
+            os.link(f"/proc/self/fd/{fd}", path[1:], dst_dir_fd=self._root_fd, follow_symlinks=True)

@@ -151,7 +151,7 @@ class Worker:
         place = place_of(lease.input)
         blob = lease.blob
         if blob is None or blob.size == 0:
-            self.inputs.add(place.path, None)
+            self.inputs.add(place.path, "", None)
             attempt.place = place
             return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -159,7 +159,7 @@ class Worker:
         except FileNotFoundError:
             raise InputGoneError(lease.input) from None
         try:
-            self.inputs.add(place.path, self.pool.node.blobs.path(blob.id))
+            self.inputs.add(place.path, blob.id, stdin)
         except BaseException:
             os.close(stdin)
             raise
@@ -309,6 +309,7 @@ class Worker:
 
     def _detach(self) -> None:
         self.state = State.DEAD
+        self.inputs.close()
         self._loop.remove_reader(self.instance.channel.fileno())
         self._tools.close()
         if self.endpoint is not None:

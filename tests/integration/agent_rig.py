@@ -155,8 +155,17 @@ class Rig:
 
     def spec(self, script: str, **changes: object) -> wire.PoolSpec:
         values: dict[str, object] = {
-            **{"pool": next(self._pools), "job": JOB, "login": "jill", "phase": 0, "reduce": False, "exec": script},
-            **{"memory_mb": 1024, "disk_gb": 8, "last": True, "next_reducers": 0, "token": "job-token"},
+            "pool": next(self._pools),
+            "job": JOB,
+            "login": "jill",
+            "phase": 0,
+            "reduce": False,
+            "exec": script,
+            "memory_mb": 1024,
+            "disk_gb": 8,
+            "last": True,
+            "next_reducers": 0,
+            "token": "job-token",
         }
         return wire.PoolSpec.model_validate(values | changes)
 

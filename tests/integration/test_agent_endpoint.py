@@ -42,7 +42,9 @@ async def test_a_get_goes_to_the_gateway_with_the_credential_of_the_job(isolated
 
 
 async def test_a_plain_put_is_just_a_put(isolated: Rig) -> None:
-    report = await isolated.run(f"head -c 3000000 /dev/zero | {CURL} -T - -H 'Expect: 100-continue' ${{MANTA_URL}}jill/stor/z")
+    report = await isolated.run(
+        f"head -c 3000000 /dev/zero | {CURL} -T - -H 'Expect: 100-continue' ${{MANTA_URL}}jill/stor/z"
+    )
     assert isolated.output(report) == b"204 "
     assert isolated.supervisor.objects["/jill/stor/z"] == bytes(3_000_000)
     assert len(report.outputs) == 1
@@ -68,14 +70,18 @@ async def test_a_put_with_stream_makes_an_output_and_suppresses_stdout(isolated:
 
 
 async def test_the_answer_to_an_emission_has_the_etag_that_the_object_will_have(isolated: Rig) -> None:
-    report = await isolated.run("curl -sSi -T /dev/fd/0 -H 'X-Manta-Stream: stdout' ${MANTA_URL}jill/stor/o >&2; exit 1", b"abc")
+    report = await isolated.run(
+        "curl -sSi -T /dev/fd/0 -H 'X-Manta-Stream: stdout' ${MANTA_URL}jill/stor/o >&2; exit 1", b"abc"
+    )
     seen = isolated.read(report.stderr.blob).decode()
     assert f"Etag: {report.outputs[0].blob.id}" in seen
     assert "Computed-MD5: " + base64.b64encode(hashlib.md5(b"abc").digest()).decode() in seen
 
 
 async def test_a_reference_is_an_output_that_nobody_looked_for(isolated: Rig) -> None:
-    script = f"{CURL} -X PUT -H 'X-Manta-Reference: true' -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}mark/public/far%20away"
+    script = (
+        f"{CURL} -X PUT -H 'X-Manta-Reference: true' -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}mark/public/far%20away"
+    )
     report = await isolated.run(script)
     (output,) = report.outputs
     assert (output.name, output.blob) == ("/mark/public/far away", None)
@@ -95,7 +101,8 @@ async def test_an_emission_that_is_refused_says_why_and_emits_nothing(
     isolated: Rig, headers: str, directory: str, expected: str
 ) -> None:
     isolated.supervisor.missing.add("/jill/stor/none")
-    script = f"echo x | curl -sS -w ' %{{http_code}}' -T - -H 'X-Manta-Stream: stdout' {headers} ${{MANTA_URL}}{directory[1:]}/o >&2; exit 1"
+    curl = f"curl -sS -w ' %{{http_code}}' -T - -H 'X-Manta-Stream: stdout' {headers}"
+    script = f"echo x | {curl} ${{MANTA_URL}}{directory[1:]}/o >&2; exit 1"
     report = await isolated.run(script)
     seen = isolated.read(report.stderr.blob).decode()
     assert all(word in seen for word in expected.split())
@@ -103,7 +110,9 @@ async def test_an_emission_that_is_refused_says_why_and_emits_nothing(
 
 
 async def test_what_a_failed_task_emitted_is_saved(isolated: Rig) -> None:
-    report = await isolated.run(f"echo x | {CURL} -T - -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}jill/stor/o >&2; exit 1", last=False)
+    report = await isolated.run(
+        f"echo x | {CURL} -T - -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}jill/stor/o >&2; exit 1", last=False
+    )
     assert report.outcome is Outcome.FAILED
     assert isolated.output(report) == b"x\n"
     assert report.outputs[0].blob.md5 is not None

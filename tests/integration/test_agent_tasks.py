@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import Asset, Outcome
@@ -68,7 +67,8 @@ async def test_the_input_file_is_the_object_and_cannot_be_changed(agent: Rig) ->
     task = agent.map_task(b"precious")
     script = (
         'cat "$MANTA_INPUT_FILE"; for f in "$MANTA_INPUT_FILE" /dev/stdin; do'
-        ' { echo bad >> "$f"; } 2>/dev/null && echo WROTE; done; rm -f "$MANTA_INPUT_FILE" 2>/dev/null && echo REMOVED; true'
+        ' { echo bad >> "$f"; } 2>/dev/null && echo WROTE; done;'
+        ' rm -f "$MANTA_INPUT_FILE" 2>/dev/null && echo REMOVED; true'
     )
     agent.grant(agent.spec(script), task)
     report = await agent.report_of(task)
@@ -166,7 +166,7 @@ async def test_a_core_that_is_a_link_leads_nowhere(agent: Rig) -> None:
 
 async def test_a_daemon_left_behind_is_gone_when_the_task_is_reported(agent: Rig) -> None:
     tasks = [agent.map_task(b""), agent.map_task(b"x")]
-    script = "if read x || [ -n \"$x\" ]; then ps -e -o comm= | grep -c sleep; true; else (setsid sleep 987 &) ; fi"
+    script = 'if read x || [ -n "$x" ]; then ps -e -o comm= | grep -c sleep; true; else (setsid sleep 987 &) ; fi'
     agent.grant(agent.spec(script), *tasks)
     _, second = await agent.reports_of(*tasks)
     assert agent.output(second) == b"0\n"
