@@ -167,7 +167,7 @@ ATTACKS = [
     "cat /proc/1/mem /proc/1/environ; ls /proc/1/fd /proc/1/root/; readlink /proc/1/exe",
     "exec 0<&- 1>&- 2>&-",
     'for fd in {0..300}; do eval "exec $fd>&-"; done',
-    "ulimit -u 300; f() { f | f & }; f; f; f",
+    "ulimit -u 300; f() { f | f & }; f; exit",  # a bomb that goes off while the task ends
     "ulimit -n 4; ulimit -v 100000; exec cat",
     "trap '' TERM INT HUP; kill -KILL $$",
 ]
@@ -176,7 +176,8 @@ ATTACKS = [
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_hostile_task_leaves_the_lackey_in_order(instance: Instance, attack: str) -> None:
     instance.run(attack)
-    assert instance.run("echo on; ls /proc | grep -c '^[0-9]'").stdout == "on\n4\n"  # lackey, bash, ls, grep
+    processes = instance.run("echo /proc/[0-9]*").stdout.split()
+    assert len(processes) == 2, processes  # the lackey, and the shell that looks
     assert instance.process.poll() is None
 
 

@@ -237,6 +237,18 @@ def test_closing_the_socket_leaves_no_process(mode: Mode) -> None:
     assert not Path(f"/proc/{instance.ready.pid}").exists()
 
 
+def test_terminating_the_lackey_leaves_no_process(mode: Mode) -> None:
+    seconds = unique_seconds()
+    instance = Instance(mode)
+    instance.submit_until_running(f"setsid sleep {seconds} & echo running; sleep {seconds}")
+    pids = processes_with(seconds)
+    assert pids
+    instance.process.terminate()
+    for pid in pids:
+        wait_gone(pid)
+    instance.close()
+
+
 AGENT = """
 import os, subprocess, sys
 from datapath.passing import pair
