@@ -20,6 +20,7 @@ from scheduler.gateway.storage_objects import discard, read_object, write_object
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
+from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 
@@ -54,7 +55,7 @@ async def put(call: Call) -> web.StreamResponse:
 
 
 async def put_directory(call: Call) -> web.StreamResponse:
-    headers = entry_headers.stored(call.request.headers, directory=True)
+    headers = kept_headers.stored(call.request.headers, directory=True)
     change = await call.context.db.write(lambda c: namespace.put_directory(c, call.path, headers, call.now))
     discard(call.context, change.discard)
     origin = call.request.headers.get("Origin")
@@ -74,8 +75,8 @@ async def put_metadata(call: Call) -> web.StreamResponse:
     for forbidden in FORBIDDEN_IN_UPDATE:
         if forbidden in sent:
             raise errors.invalid_update(forbidden)
-    headers = entry_headers.stored(sent)
-    content_type = entry_headers.content_type(sent) if "Content-Type" in sent else None
+    headers = kept_headers.stored(sent)
+    content_type = kept_headers.content_type(sent) if "Content-Type" in sent else None
     guard = Conditions.of(sent).check_write
     change = await call.context.db.write(
         lambda c: namespace.put_metadata(c, call.path, headers, content_type, call.now, guard)

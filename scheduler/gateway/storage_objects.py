@@ -23,6 +23,7 @@ from scheduler.gateway.ranges import Part, parse_range
 from scheduler.gateway.upload import Announced, Upload
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
+from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, NewObject
 from scheduler.records.database import Connection
@@ -50,9 +51,9 @@ class Write:
         return cls(
             Announced.of(call.request),
             Conditions.of(sent),
-            entry_headers.content_type(sent),
-            entry_headers.copies(sent),
-            entry_headers.stored(sent, public=names.top(call.path) == "public"),
+            kept_headers.content_type(sent),
+            kept_headers.copies(sent),
+            kept_headers.stored(sent, public=names.top(call.path) == "public"),
         )
 
     def worth_a_look_first(self, request: web.BaseRequest) -> bool:
@@ -143,11 +144,24 @@ async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
         return await send_nothing(call, size, headers)
     if size == 0:
         return web.Response(status=status, headers=headers)
-    fd = call.context.blobs.open(entry.etag or "")
+    try:
+        fd = call.context.blobs.open(entry.etag or "")
+    except FileNotFoundError:
+        return await read_again(call, entry)
     try:
         return await send_blob(call, fd, part, status, headers)
     finally:
         os.close(fd)
+
+
+async def read_again(call: Call, stale: Entry) -> web.StreamResponse:
+    """The blob went away between looking and opening: somebody replaced the object, or deleted it."""
+    entry = await call.context.db.read(lambda c: namespace.lookup(c, call.path))
+    if entry is None or entry.is_directory:
+        raise errors.not_found(call.path)
+    if entry.etag == stale.etag:
+        raise FileNotFoundError(f"the blob {entry.etag} of {call.path} is missing")
+    return await read_object(call, entry)
 
 
 __all__ = ["discard", "may_put", "read_object", "write_object"]

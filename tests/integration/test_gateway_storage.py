@@ -515,3 +515,21 @@ async def test_a_reader_keeps_what_it_opened_when_the_object_is_deleted(gateway)
     async with gateway.http.stream("GET", gateway.url + "/jill/stor/a", headers=gateway.jill.headers()) as reply:
         await gateway.request("DELETE", "/jill/stor/a")
         assert b"".join([piece async for piece in reply.aiter_raw()]) == body
+
+
+async def test_a_reader_who_was_overtaken_by_a_writer_gets_the_new_contents(gateway, monkeypatch):
+    old = (await gateway.put("/jill/stor/a", b"old")).headers["Etag"]
+    stale = await gateway.context.db.read(lambda c: namespace.lookup(c, "/jill/stor/a"))
+    await gateway.put("/jill/stor/a", b"new")
+    gateway.context.blobs.discard([old])
+    answers = [stale]
+    look = namespace.lookup
+    monkeypatch.setattr(namespace, "lookup", lambda c, path: answers.pop() if answers else look(c, path))
+    got = await gateway.get("/jill/stor/a")
+    assert (got.status_code, got.content) == (200, b"new")
+
+
+async def test_a_missing_blob_is_an_error_of_ours_and_not_an_endless_search(gateway):
+    etag = (await gateway.put("/jill/stor/a", b"x")).headers["Etag"]
+    gateway.context.blobs.discard([etag])
+    assert error(await gateway.get("/jill/stor/a"))[1] == "InternalError"

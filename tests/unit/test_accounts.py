@@ -21,7 +21,8 @@ def test_an_account_has_its_top_level_directories(c):
 @pytest.mark.parametrize(
     ("login", "problem"),
     [
-     ("jill", "exists already"), ("ping", "the service uses"), ("1st", "cannot be a login"), ("a/b", "cannot be a login"),
+     ("jill", "exists already"), ("ping", "the service uses"), ("1st", "cannot be a login"),
+     ("a/b", "cannot be a login"),
      ("", "cannot be a login"), ("..", "cannot be a login"), ("jill\n", "cannot be a login")],
 )  # fmt: skip
 def test_a_login_that_cannot_be_is_refused_with_a_sentence(c, login, problem):

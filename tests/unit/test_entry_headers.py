@@ -4,6 +4,19 @@ from multidict import CIMultiDict
 from scheduler.gateway import headers
 from scheduler.gateway.ranges import Part, parse_range
 from scheduler.model.errors import WireError
+from scheduler.objects import headers as kept
+
+
+def test_nothing_is_kept_that_could_not_be_a_header():
+    hostile = {
+        "m-a": "x\r\nSet-Cookie: y",
+        "m-b\r\nx": "1",
+        "m-c d": "1",
+        "content-length": "5",
+        "m-ok": "tab\tis fine",
+    }
+    assert kept.stored(hostile) == {"m-ok": "tab\tis fine"}
+    assert kept.content_type({"content-type": "text/plain\r\nx: y"}) == "application/octet-stream"
 
 
 def sent(**fields: str) -> CIMultiDict[str]:
@@ -12,18 +25,18 @@ def sent(**fields: str) -> CIMultiDict[str]:
 
 def test_what_is_kept_of_a_request():
     request = sent(M_Color="red", Cache_Control="no-store", Surrogate_Key="k", Host="h", M_="x", X_m_y="z", m="n")
-    assert headers.stored(request) == {"m-color": "red", "cache-control": "no-store", "surrogate-key": "k"}
+    assert kept.stored(request) == {"m-color": "red", "cache-control": "no-store", "surrogate-key": "k"}
 
 
 def test_public_objects_are_open_to_pages_unless_told_otherwise():
     origin = "access-control-allow-origin"
-    assert headers.stored(sent(), public=True) == {origin: "*"}
-    assert headers.stored(sent(access_control_allow_origin="http://p"), public=True) == {origin: "http://p"}
-    assert headers.stored(sent(), public=True, directory=True) == {}
+    assert kept.stored(sent(), public=True) == {origin: "*"}
+    assert kept.stored(sent(access_control_allow_origin="http://p"), public=True) == {origin: "http://p"}
+    assert kept.stored(sent(), public=True, directory=True) == {}
 
 
 def test_user_metadata_stops_at_its_limit_in_bytes():
-    assert set(headers.user_metadata(sent(m_a="ü" * 2047, m_b="x", m_c="x"))) == {"m-a", "m-b"}
+    assert set(kept.user_metadata(sent(m_a="ü" * 2047, m_b="x", m_c="x"))) == {"m-a", "m-b"}
 
 
 @pytest.mark.parametrize(
@@ -35,23 +48,23 @@ def test_user_metadata_stops_at_its_limit_in_bytes():
     ],
 )
 def test_a_disposition_is_made_canonical(value, canonical):
-    assert headers.disposition(value) == canonical
+    assert kept.disposition(value) == canonical
 
 
 @pytest.mark.parametrize("value", ["", "in line", "attachment; filename", 'attachment; filename="a', "a; =b", "a;;"])
 def test_a_disposition_that_is_none_is_refused(value):
     with pytest.raises(WireError) as caught:
-        headers.disposition(value)
+        kept.disposition(value)
     assert (caught.value.status, caught.value.code) == (400, "BadRequestError")
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("value", "result"),
     [("text/plain; charset=utf-8", "text/plain; charset=utf-8"), ("jpg", "image/jpeg"), (".txt", "text/plain"),
      ("nonsense", "application/octet-stream"), ("", "application/octet-stream")],
 )  # fmt: skip
-def test_the_type_that_is_kept(value, kept):
-    assert headers.content_type(sent(Content_Type=value)) == kept
+def test_the_type_that_is_kept(value, result):
+    assert kept.content_type(sent(Content_Type=value)) == result
 
 
 @pytest.mark.parametrize(
@@ -64,14 +77,14 @@ def test_what_a_client_accepts(accept, taken):
 
 
 def test_a_page_that_may_not_read_sees_no_cors_header():
-    kept = {"m-x": "1", "access-control-allow-origin": "http://a, http://b", "access-control-max-age": "5",
+    stored = {"m-x": "1", "access-control-allow-origin": "http://a, http://b", "access-control-max-age": "5",
             "access-control-expose-headers": "m-x", "access-control-allow-methods": "GET"}  # fmt: skip
-    assert headers.allowed_to_origin(kept, "GET", None) == kept
-    assert headers.allowed_to_origin(kept, "GET", "http://b") == {
+    assert headers.allowed_to_origin(stored, "GET", None) == stored
+    assert headers.allowed_to_origin(stored, "GET", "http://b") == {
         "m-x": "1", "access-control-allow-origin": "http://b", "access-control-expose-headers": "m-x",
     }  # fmt: skip
-    assert headers.allowed_to_origin(kept, "GET", "http://c") == {"m-x": "1"}
-    assert headers.allowed_to_origin(kept, "PUT", "http://b") == {"m-x": "1"}
+    assert headers.allowed_to_origin(stored, "GET", "http://c") == {"m-x": "1"}
+    assert headers.allowed_to_origin(stored, "PUT", "http://b") == {"m-x": "1"}
 
 
 @pytest.mark.parametrize(
