@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,7 @@ command.params.insert(0, state_dir_option())
 def announce(info: ServiceInfo) -> None:
     """The banner, once the service answers."""
     own = Path(info.state_dir) == state_directory(os.environ)
-    state = "" if own else f" --state-dir {info.state_dir}"
+    state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
     print(f"remora is up at {info.url} for {info.login}")
     print(f"  state   {info.state_dir}")
     print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))
