@@ -286,3 +286,10 @@ def test_an_object_that_arrives_damaged_is_an_error(service: Service) -> None:
         result = service.run("mget", "/jill/stor/a", env=broken.environ())
     assert result.code == 1
     assert result.err.startswith("mget: ChecksumError: /jill/stor/a: ")
+
+
+def test_without_a_service_the_demonstration_starts_and_ends_one(tmp_path: Path) -> None:
+    result = Service(tmp_path).run("remora", "demo", env={"TMPDIR": str(tmp_path)})
+    assert result.code == 0, result
+    assert result.out.endswith("the job and the local pipeline are equal\n")
+    assert list(tmp_path.iterdir()) == []
