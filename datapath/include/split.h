@@ -41,8 +41,8 @@ struct split_spec {
 enum split_result {
     SPLIT_DONE,
     SPLIT_SPEC,  /* the specification is not one */
-    SPLIT_READ,  /* errno: reading the source failed */
-    SPLIT_WRITE, /* errno: writing the part of `reducer` failed */
+    SPLIT_READ,  /* reading the source failed */
+    SPLIT_WRITE, /* writing the part of `reducer` failed */
     SPLIT_KEY,   /* SPLIT_INDEX: a key names no reducer */
     SPLIT_MEMORY /* a line is too long to hold until its key is known */
 };
@@ -50,6 +50,7 @@ enum split_result {
 struct split_report {
     uint64_t lines;
     uint32_t reducer;  /* SPLIT_WRITE */
+    int error;         /* SPLIT_READ, SPLIT_WRITE: the errno */
     char message[640]; /* when it failed: why, in a sentence (two for SPLIT_KEY) */
 };
 

@@ -80,6 +80,7 @@ static int fail(struct split *split, enum split_result result, const char *what)
 static int write_failed(struct split *split, uint32_t reducer, int error)
 {
     split->report->reducer = reducer;
+    split->report->error = error;
     split->result = SPLIT_WRITE;
     snprintf(split->report->message, sizeof split->report->message, "cannot write the part of reducer %u: %s", reducer,
              spool_why(spool_result_of(error), error));
@@ -440,6 +441,14 @@ static int take_beginning(struct split *split, size_t *taken)
 
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
+static int read_failed(struct split *split)
+{
+    split->report->error = errno;
+    split->result = SPLIT_READ;
+    snprintf(split->report->message, sizeof split->report->message, "cannot read the input: %s", strerror(errno));
+    return -1;
+}
+
 /* Fill the buffer: a line that is not whole yet is looked at once per fill, so fills should be few. */
 static int fill(struct split *split)
 {
@@ -453,7 +462,7 @@ static int fill(struct split *split)
         else if (errno == EAGAIN)
             move_wait(split->src, POLLIN, -1);
         else if (errno != EINTR)
-            return fail(split, SPLIT_READ, strerror(errno));
+            return read_failed(split);
     }
     return 0;
 }
@@ -483,7 +492,7 @@ static int run_mapped(struct split *split)
         munmap(pages, len);
         at += (off_t)taken;
     }
-    return lseek(split->src, at, SEEK_SET) < 0 ? fail(split, SPLIT_READ, strerror(errno)) : result;
+    return lseek(split->src, at, SEEK_SET) < 0 ? read_failed(split) : result;
 }
 
 static int run(struct split *split)
