@@ -96,18 +96,18 @@ class ProcessProvider:
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._isolation = isolation
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
-        self._groups: MemoryGroups | None = open_groups(owner) if groups else None
+        self.groups: MemoryGroups | None = open_groups(owner) if groups else None
 
     async def sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
-        if self._groups is not None:
-            await self._groups.sweep()
+        if self.groups is not None:
+            await self.groups.sweep()
 
     def close(self) -> None:
         """After the last instance: leave no trace outside the state directory."""
-        if self._groups is not None:
-            self._groups.close()
+        if self.groups is not None:
+            self.groups.close()
 
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
         work = self._root / str(number)
@@ -132,8 +132,8 @@ class ProcessProvider:
         try:
             process = await self._spawn(theirs, work, spec, first_user)
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
-            if self._groups is not None:
-                group = self._groups.create(number, spec.memory_bytes)
+            if self.groups is not None:
+                group = self.groups.create(number, spec.memory_bytes)
                 for pid in {process.pid, ready.pid}:
                     group.add(pid)
         except BaseException as error:

@@ -1,0 +1,115 @@
+"""`python -m scheduler.agent` as a process of its own: how it ends, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from aiohttp import web
+
+from scheduler.objects.blobs import BlobStore
+from scheduler.providers.process import ProcessProvider
+from tests.integration.agent_rig import SECRET, FakeSupervisor, Rig
+
+MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
+
+
+@pytest_asyncio.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A supervisor that waits for an agent."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "agent.secret").write_text(SECRET)
+    supervisor = FakeSupervisor()
+    runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    blobs = BlobStore(state / "blobs")
+    yield Rig(state, supervisor, blobs, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await runner.cleanup()
+    blobs.close()
+
+
+async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
+    command += ["--secret-file", str(outside.state_dir / "agent.secret"), "--state-dir", str(outside.state_dir)]
+    return await asyncio.create_subprocess_exec(
+        *command, *options, pass_fds=pass_fds, stderr=asyncio.subprocess.DEVNULL
+    )
+
+
+async def busy(outside: Rig) -> None:
+    """A task that has left several sleepers, and runs."""
+    script = f"sleep {MARK} & (setsid sleep {MARK} &); curl -s $MANTA_URL/jill/stor/here; sleep {MARK}"
+    outside.grant(outside.spec(script), outside.map_task(b"x"))
+    await outside.until(lambda supervisor: bool(supervisor.requests))
+
+
+def sleepers() -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[:2] == [b"sleep", str(MARK).encode()]:
+                found.append(int(entry.name))
+    return found
+
+
+async def gone(pids: list[int]) -> None:
+    """Wait until each of these processes has ended."""
+    loop = asyncio.get_running_loop()
+    for pid in pids:
+        try:
+            watch = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = asyncio.Event()
+        loop.add_reader(watch, ended.set)
+        try:
+            async with asyncio.timeout(10):
+                await ended.wait()
+        finally:
+            loop.remove_reader(watch)
+            os.close(watch)
+
+
+async def test_sigterm_ends_it_cleanly_and_leaves_nothing(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    agent.terminate()
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_it_ends_with_its_parent(outside: Rig) -> None:
+    reading, writing = os.pipe()
+    agent = await start(outside, "--parent-fd", str(reading), pass_fds=(reading,))
+    os.close(reading)
+    await busy(outside)
+    os.close(writing)
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    assert len(sleepers()) >= 2
+    agent.send_signal(signal.SIGKILL)
+    await agent.wait()
+    while left := sleepers():
+        await gone(left)
+    provider = ProcessProvider(outside.state_dir)
+    await provider.sweep()
+    assert outside.instances() == []
+    if provider.groups is not None:
+        assert [path for path in provider.groups.root.iterdir() if path.is_dir()] == []
+    provider.close()

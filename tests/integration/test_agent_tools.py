@@ -1,0 +1,178 @@
+"""mpipe, mcat, mtee and msplit inside a task, and hostile speakers of their protocol."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from scheduler.model.wire import Outcome
+from tests.integration.agent_rig import JOB, Rig, rig
+
+BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
+
+
+@pytest_asyncio.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state") as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def plain() -> AsyncIterator[Rig]:
+    """Without namespaces tasks reach their files by the paths of the machine, as users of their own if we are root."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o711)
+        async with rig(Path(directory) / "state", isolation="subreaper") as running:
+            running.state_dir.chmod(0o711)
+            yield running
+
+
+async def test_tools_and_files_work_without_namespaces(plain: Rig) -> None:
+    report = await plain.run('cat "$MANTA_INPUT_FILE" | mpipe; echo more | mpipe', b"input\n")
+    assert [plain.read(output.blob) for output in report.outputs] == [b"input\n", b"more\n"]
+
+
+async def test_mpipe_makes_the_output_and_stdout_is_dropped(agent: Rig) -> None:
+    report = await agent.run("echo foo; echo bar | mpipe; echo baz | mpipe", b"x", last=False)
+    assert [agent.read(output.blob) for output in report.outputs] == [b"bar\n", b"baz\n"]
+    for output in report.outputs:
+        assert output.name.startswith(BASE)
+        assert (output.named, output.reducer) == (False, None)
+
+
+async def test_mpipe_prints_the_name_of_what_it_made(agent: Rig) -> None:
+    report = await agent.run("echo x | mpipe >&2; exit 1")
+    assert agent.read(report.stderr.blob).decode().strip().endswith(report.outputs[0].name)
+
+
+async def test_mpipe_takes_a_name_a_reducer_and_headers(agent: Rig) -> None:
+    report = await agent.run("echo x | mpipe -r 2 -H 'm-color: red' /jill/stor//out/../named", next_reducers=3)
+    (output,) = report.outputs
+    assert (output.name, output.reducer, output.named) == ("/jill/stor/named", 2, True)
+    assert output.headers == {"m-color": "red"}
+    assert output.blob.md5 is not None
+    assert [(check.name, check.parents) for check in agent.supervisor.checked] == [("/jill/stor/named", False)]
+
+
+async def test_an_unfinished_mpipe_leaves_nothing(agent: Rig) -> None:
+    report = await agent.run("mkfifo /tmp/f; mpipe < /tmp/f & exec 7> /tmp/f; echo x >&7; exit 1")
+    assert report.outcome is Outcome.FAILED
+    assert all(output.blob.size == 0 for output in report.outputs)  # its stdout, or nothing if mpipe was heard of
+
+
+@pytest.mark.parametrize(
+    ("tool", "sentence"),
+    [
+        ("mpipe /jill/none/x", "/jill/none does not exist"),
+        ("mpipe -r 128", "invalid reducer"),
+        ("mtee /jill/none/x", "/jill/none does not exist"),
+    ],
+)
+async def test_a_refused_tool_ends_with_1_and_says_why(agent: Rig, tool: str, sentence: str) -> None:
+    agent.supervisor.missing.add("/jill/none")
+    report = await agent.run(f"echo x | {tool}; exit $((PIPESTATUS[1] + 40))")
+    assert report.message == "user command exited with code 41"
+    assert sentence in agent.read(report.stderr.blob).decode()
+
+
+async def test_mpipe_makes_directories_when_it_is_told_to(agent: Rig) -> None:
+    agent.supervisor.missing.add("/jill/none")
+    report = await agent.run("echo x | mpipe -p /jill/none/x")
+    assert report.outputs[0].name == "/jill/none/x"
+
+
+async def test_mcat_emits_names_in_order_and_duplicates_too(agent: Rig) -> None:
+    report = await agent.run("mcat -r 1 /jill/stor/a ~~/stor/b /jill/stor/a", next_reducers=2)
+    assert [(output.name, output.blob, output.reducer) for output in report.outputs] == [
+        ("/jill/stor/a", None, 1),
+        ("/jill/stor/b", None, 1),
+        ("/jill/stor/a", None, 1),
+    ]
+
+
+async def test_mtee_stores_a_plain_object_at_once_and_stdout_stays_the_output(agent: Rig) -> None:
+    report = await agent.run("mtee /jill/stor/copy | tr a-z A-Z", b"hello\n")
+    assert agent.output(report) == b"HELLO\n"
+    (adoption,) = agent.supervisor.adopted
+    assert (adoption.name, agent.read(adoption.blob)) == ("/jill/stor/copy", b"hello\n")
+    assert adoption.blob.md5 == base64.b64encode(hashlib.md5(b"hello\n").digest()).decode()
+
+
+async def test_msplit_makes_one_output_for_each_reducer_empty_ones_too(agent: Rig) -> None:
+    report = await agent.run("msplit -n 4", b"a\nfoo\nfoo\n", last=False, next_reducers=4)
+    assert [output.reducer for output in report.outputs] == [0, 1, 2, 3]
+    assert [agent.read(output.blob) for output in report.outputs] == [b"", b"a\n", b"", b"foo\nfoo\n"]
+    stem = report.outputs[0].name.removesuffix(".0")
+    assert [output.name for output in report.outputs] == [f"{stem}.{index}" for index in range(4)]
+    assert stem.startswith(BASE)
+
+
+async def test_many_tools_at_once_all_get_their_turn(agent: Rig) -> None:
+    report = await agent.run("for i in $(seq 60); do echo $i | mpipe > /dev/null & done; wait")
+    assert sorted(int(agent.read(output.blob)) for output in report.outputs) == list(range(1, 61))
+
+
+async def test_what_a_failed_task_piped_is_saved(agent: Rig) -> None:
+    report = await agent.run("echo x | mpipe; exit 1", last=False)
+    assert agent.output(report) == b"x\n"
+    assert report.outputs[0].blob.md5 is not None
+
+
+HOSTILE = """
+import os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(os.environ.get("REMORA_SOCKET", "/.remora/agent.sock"))
+OPEN, COMMIT = 32, 33
+def packet(kind, payload=b""): return struct.pack("=IIQ", kind, 0, 0) + payload
+def opening(kind, name=b"", headers=b"", reducer=-1, count=1, name_len=None):
+    name_len = len(name) if name_len is None else name_len
+    return packet(OPEN, struct.pack("=IIiIII", kind, 0, reducer, count, name_len, len(headers)) + name + headers)
+"""
+
+
+@pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="needs python3 in the instance")
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "s.send(b'short')",
+        "s.send(packet(COMMIT))",
+        "s.send(packet(999, b'x' * 1000))",
+        "s.send(opening(1, name_len=4000000000))",
+        "s.send(opening(77))",
+        "s.send(opening(1, b'relative'))",
+        "s.send(opening(1, b'/jill/' + b'x' * 5000))",
+        "s.send(opening(4, count=200000))",
+        "s.send(opening(1, b'/jill/stor/a', b'bad header\\n'))",
+        "s.send(opening(3, b'/jill/stor/a', b'a: b\\r\\nc: d\\n'))",
+        "s.send(opening(1)); s.recv(99); socket.send_fds(s, [packet(COMMIT)], [0, 1, 2])",
+    ],
+)
+async def test_a_hostile_tool_gets_no_output_and_harms_nobody(agent: Rig, attack: str) -> None:
+    ending = "try:\n print(s.recv(1000)[0] == 50)\nexcept OSError:\n print('cut off')"
+    report = await agent.run(f"/usr/bin/python3 - <<'END'\n{HOSTILE}\n{attack}\n{ending}\nEND\nexit 1")
+    assert all(output.name.startswith(BASE) and output.blob is not None for output in report.outputs)
+    assert len(report.outputs) <= 1
+    assert (await agent.run("echo fine")).outcome is Outcome.OK
+
+
+@pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="needs python3 in the instance")
+async def test_an_object_of_mtee_does_not_change_through_a_descriptor_that_was_kept(agent: Rig) -> None:
+    attack = """
+s.send(opening(2, b"/jill/stor/copy"))
+_, (fd,), _, _ = socket.recv_fds(s, 1000, 1)
+os.write(fd, b"as committed")
+s.send(packet(COMMIT))
+assert s.recv(1000)
+os.pwrite(fd, b"TAMPERED", 0)
+"""
+    report = await agent.run(f"/usr/bin/python3 - <<'END'\n{HOSTILE}{attack}\nEND")
+    assert report.outcome is Outcome.OK
+    assert agent.read(agent.supervisor.adopted[0].blob) == b"as committed"
