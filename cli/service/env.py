@@ -27,7 +27,7 @@ def command(state_dir: Path | None) -> None:
 
     Exit status: 0, or 1 if no service runs there.
     """
-    from scheduler.service import ServiceNotRunning, read_info
+    from scheduler.service.state import ServiceNotRunning, read_info
 
     directory = state_dir or state_directory(os.environ)
     try:

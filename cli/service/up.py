@@ -15,7 +15,7 @@ from cli.client.settings import state_directory
 from cli.frame import Plain
 
 if TYPE_CHECKING:
-    from scheduler.service import ServiceInfo
+    from scheduler.service.state import ServiceInfo
 
 PORT = 8081
 
@@ -61,7 +61,8 @@ def command(
 
     Logs are JSON lines on stderr. Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
-    from scheduler.service import ServiceOptions, StateError, serve
+    from scheduler.service.run import ServiceOptions, serve
+    from scheduler.service.state import StateError
 
     options = ServiceOptions(
         state_dir=state_dir or state_directory(os.environ),

@@ -16,17 +16,6 @@ directory that only its user can enter:
 The first process owns the second by a pipe: when it dies, whatever the reason, the agent
 reads the end of that pipe and ends with all its instances. If the agent dies, it is started
 again; the attempts that it held are tried again.
+
+`state` is light, for whoever only asks where a service is; `run` brings in everything.
 """
-
-from scheduler.service.run import ServiceOptions, serve
-from scheduler.service.state import ServiceInfo, ServiceNotRunning, StateError, default_state_dir, read_info
-
-__all__ = [
-    "ServiceInfo",
-    "ServiceNotRunning",
-    "ServiceOptions",
-    "StateError",
-    "default_state_dir",
-    "read_info",
-    "serve",
-]

@@ -80,6 +80,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             on_ready(info)
         await stop.wait()
         log.info("service stops")
+        context.supervisor.let_go()
 
 
 def clock() -> int:

@@ -30,13 +30,6 @@ class ServiceInfo:
     key_file: str | None = None
 
 
-def default_state_dir() -> Path:
-    """`$REMORA_STATE_DIR`, or `remora` in the XDG state directory."""
-    if chosen := os.environ.get("REMORA_STATE_DIR"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "remora"
-
-
 def read_info(state_dir: Path) -> ServiceInfo:
     """What the service on this directory says of itself. Raises ServiceNotRunning."""
     try:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from scheduler.engine.task import FINAL, Effect, Event, Lost, Reported, Step, Task, TaskState, step
 from scheduler.model.wire import AttemptReport, OutputRecord, SavedFile, Usage
 from scheduler.objects import namespace
-from scheduler.objects.entries import DEFAULT_TYPE, NewObject
+from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import errors
 from scheduler.supervisor.book import Item, JobBook
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.outputs import new_object
 from scheduler.supervisor.resolve import resolve
 
 FindJob = Callable[[int], LiveJob | None]
@@ -160,23 +161,12 @@ class _Batch:
 
     def _save(self, path: str, output: OutputRecord) -> None:
         assert output.blob is not None
-        headers = dict(output.headers)
-        self._objects.append(
-            NewObject(
-                path,
-                output.blob.id,
-                output.blob.size,
-                output.blob.md5 or "",
-                headers.pop("content-type", DEFAULT_TYPE),
-                headers=headers,
-            )
-        )
+        self._objects.append(new_object(path, output.blob, output.headers))
 
     def _save_file(self, saved: SavedFile | None) -> str | None:
         if saved is None:
             return None
-        blob = saved.blob
-        self._objects.append(NewObject(saved.name, blob.id, blob.size, blob.md5 or ""))
+        self._objects.append(new_object(saved.name, saved.blob))
         return saved.name
 
     def _consumed(self, row: Row) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from scheduler.model import errors, names
-from scheduler.model.wire import Adoption, OutputCheck
-from scheduler.objects import namespace
-from scheduler.objects.entries import DEFAULT_TYPE, NewObject
+from scheduler.model.errors import WireError
+from scheduler.model.wire import Adoption, BlobRef, OutputCheck
+from scheduler.objects import headers, namespace
+from scheduler.objects.entries import NO_HEADERS, NewObject
 from scheduler.records.database import Connection
 
 
@@ -32,11 +35,17 @@ def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> Non
 def adopt(c: Connection, owner: str, adoption: Adoption, now: int) -> list[str]:
     """Name a blob that a task has written as a plain object; blobs to discard. Raises WireError."""
     path = writable(owner, adoption.name)
-    headers = dict(adoption.headers)
-    content_type = headers.pop("content-type", DEFAULT_TYPE)
-    blob = adoption.blob
-    new = NewObject(path, blob.id, blob.size, blob.md5 or "", content_type, headers=headers)
-    return namespace.put_object(c, new, now).discard
+    return namespace.put_object(c, new_object(path, adoption.blob, adoption.headers), now).discard
+
+
+def new_object(path: str, blob: BlobRef, given: Mapping[str, str] = NO_HEADERS) -> NewObject:
+    """The object that a task's bytes become. Its headers come from the task: what cannot be stored is left out."""
+    public = names.top(path) == "public"
+    try:
+        kept = headers.stored(given, public)
+    except WireError:
+        kept = headers.stored({name: given[name] for name in given if name != "content-disposition"}, public)
+    return NewObject(path, blob.id, blob.size, blob.md5 or "", headers.content_type(given), headers=kept)
 
 
 def writable(owner: str, name: str) -> str:

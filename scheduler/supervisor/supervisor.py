@@ -56,6 +56,7 @@ class Supervisor:
         self._issue_token = issue_token
         self._sessions: dict[int, AgentSession] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     # Starting and stopping.
 
@@ -68,6 +69,13 @@ class Supervisor:
             self._spawn(retention.reap_job(self._db, self._blobs, live))
             self._work_on(live)
         self._spawn(self._housekeeping())
+
+    def let_go(self) -> None:
+        """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
+        self._stopping = True
+        self._wake_agents()
+        for live in self.jobs:
+            live.wake_watchers()
 
     async def stop(self) -> None:
         for task in list(self._background):
@@ -101,7 +109,7 @@ class Supervisor:
 
     async def wait_for_change(self, uuid: str, seconds: float) -> None:
         """Return when something about a job changes, or after `seconds`."""
-        if (live := self.jobs.by_uuid(uuid)) and not live.done:
+        if (live := self.jobs.by_uuid(uuid)) and not live.done and not self._stopping:
             await _wait(live.changed, seconds)
 
     # What agents ask.
@@ -122,7 +130,7 @@ class Supervisor:
         session = self._session(request.agent)
         session.hear(request.state, time.monotonic())
         deadline = time.monotonic() + POLL_SECONDS
-        while True:
+        while not self._stopping:
             session.wake.clear()
             async with session.planning:
                 reply = await self._plan(session)
@@ -130,7 +138,8 @@ class Supervisor:
                 return reply
             left = deadline - time.monotonic()
             if left <= 0 or not await _wait(session.wake, left):
-                return PollReply(number=session.number)
+                break
+        return PollReply(number=session.number)
 
     async def report(self, request: ReportRequest) -> None:
         """Commit a batch of attempts; durable when this returns."""

@@ -17,7 +17,9 @@ REDUCE = "awk '{n[$2]+=$1} END {for (w in n) print n[w], w}'"
 
 def local_counts(paths: list[Path]) -> list[str]:
     text = b"".join(path.read_bytes() + b"\n" for path in paths)
-    counts = subprocess.run(["bash", "-c", f"{MAP} | awk '{{print $1, $2}}'"], input=text, capture_output=True, check=True)
+    counts = subprocess.run(
+        ["bash", "-c", f"{MAP} | awk '{{print $1, $2}}'"], input=text, capture_output=True, check=True
+    )
     return sorted(line for line in counts.stdout.decode().splitlines() if line.split()[1:])
 
 

@@ -23,6 +23,7 @@ def phase(**keys):
 
 MEMORY = "does not have a value in the enumeration 128, 256, 512, 1024, 2048, 4096, 8192"
 DISK = "does not have a value in the enumeration 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024"
+TYPE = "does not have a value in the enumeration storage-map, map, reduce"
 REFUSED = [
     (None, "job must not be null"),
     ({}, 'property "phases": is missing and it is required'),
@@ -39,7 +40,10 @@ REFUSED = [
     (phase(junk=1), 'property "phases[0].junk": unsupported property'),
     ({"phases": [MAP], "junk": 1}, 'property "junk": unsupported property'),
     ({"phases": [MAP], "options": {}}, 'property "options": unsupported property'),
-    (phase(type="sort"), 'property "phases[0].type": does not have a value in the enumeration storage-map, map, reduce'),
+    (
+        phase(type="sort"),
+        'property "phases[0].type": does not have a value in the enumeration storage-map, map, reduce',
+    ),
     (phase(count=129), 'property "phases[0].count": must have a maximum value of 128'),
     (phase(count=0), 'property "phases[0].count": must have a minimum value of 1'),
     (phase(count=1.5), 'property "phases[0].count": number value found, but a integer is required'),
