@@ -51,6 +51,10 @@ class Pace:
 
 
 def room(pace: Pace, instances: int, held: int, reduce: bool) -> int:
-    """How many more tasks a pool would like to be leased now; `held` counts queued and running ones."""
+    """How many more tasks a pool would like to be leased now; `held` counts queued and running ones.
+
+    Nothing as long as two thirds are there: a request for three tasks costs as much as one for forty.
+    """
     each = 1 if reduce else pace.leased()
-    return max(0, instances * each - held)
+    enough = max(instances, instances * each * 2 // 3)
+    return instances * each - held if held < enough else 0

@@ -24,7 +24,7 @@ from scheduler.agent.capture import Scratch
 from scheduler.agent.endpoint import Endpoint
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
-from scheduler.agent.pacing import RECALL_US
+from scheduler.agent.pacing import MAX_AHEAD, RECALL_US
 from scheduler.agent.placement import Inputs, place_of
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.tools import Tools
@@ -33,6 +33,9 @@ from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.providers import Instance
 from scheduler.providers.waiting import writable
 
+# With so many tasks handed ahead, which are short then, the lackey is left alone for so long.
+PLENTY = MAX_AHEAD // 2
+AWAY_SECONDS = 0.008
 NO_DONE = Done(0, DoneFlag(0), 0, 0, 0, 0, 0, "", "")
 
 
@@ -72,6 +75,7 @@ class Worker:
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use
         self._memory_kills = 0
+        self._away = False  # not listening for a moment
         self._loop = asyncio.get_running_loop()
         self._tools = Tools(self, pool.node)
         self.endpoint: Endpoint | None = None
@@ -205,11 +209,23 @@ class Worker:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
                 self._take(message)
         except BlockingIOError:
-            return
+            self._look_away()
         except (OSError, ValueError) as error:
             self._lose(f"the lackey broke the protocol: {error}")
         else:
             self._lose("the lackey is gone")
+
+    def _look_away(self) -> None:
+        """Let news gather while the lackey has plenty to do: waking up for each costs more than hearing it."""
+        if len(self.handed) >= PLENTY and not self._away:
+            self._away = True
+            self._loop.remove_reader(self.instance.channel.fileno())
+            self._loop.call_later(AWAY_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._away = False
+        if self.state is not State.DEAD:
+            self._loop.add_reader(self.instance.channel.fileno(), self.read)
 
     def current(self) -> Attempt | None:
         """The task that runs now: whoever asks anything from inside asks for it."""
