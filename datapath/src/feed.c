@@ -40,7 +40,7 @@ int feed_pipe(int *fds, int size)
         return -1;
     }
     /* Unprivileged users have a limit for one pipe and another for all of theirs: take what they leave. */
-    while (size > 4096 && fcntl(fds[1], F_SETPIPE_SZ, size) < 0)
+    while (fcntl(fds[1], F_SETPIPE_SZ, size) < 0 && size > 4096)
         size /= 2;
     return fcntl(fds[1], F_GETPIPE_SZ);
 }
