@@ -111,7 +111,7 @@ static void a_source_that_cannot_be_read_is_an_error_with_its_reason(void)
     static const uint64_t small[] = {2, 2}, spliced[] = {2, 5000};
     char got[8];
 
-    open_pipe(4096);
+    open_pipe(1024 * 1024);
     CHECK(feed_many(srcs, small, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR && index == 1);
     CHECK(feed_many(srcs, spliced, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR && index == 1);
     CHECK(drain(got, sizeof got) == 2 && memcmp(got, "ab", 2) == 0);
