@@ -17,6 +17,7 @@ tasks are given back too, so that another node may have them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Coroutine
@@ -234,8 +235,9 @@ class Pool:
         """Make one instance, with assets."""
         number = self.node.instances.take()
         instance: Instance | None = None
+        creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
-            instance = await self.node.provider.create(number, self._limits)
+            instance = await asyncio.shield(creating)  # half an instance could not be removed
             await asyncio.to_thread(copy_assets, self.spec.assets, self.node.blobs, instance.work / "assets")
             worker = Worker(self, instance, number)
             await worker.open()
@@ -249,7 +251,9 @@ class Pool:
             await self._destroy(instance, number)
             await self._start_failed(str(error))
         except asyncio.CancelledError:
-            await asyncio.shield(self._destroy(instance, number))
+            with contextlib.suppress(InstanceError):
+                instance = await creating
+            await self._destroy(instance, number)
             raise
         else:
             self._starting -= 1

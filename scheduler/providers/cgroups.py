@@ -73,17 +73,19 @@ class MemoryGroups:
             _try_write(path / "memory.memsw.limit_in_bytes", str(limit))
         return MemoryGroup(path, self.version)
 
-    async def sweep(self) -> None:
-        """Remove groups that a killed agent left; those with processes in them stay."""
-        for path in self.root.iterdir():
-            if path.is_dir():
-                await remove_group(path)
-
     def close(self) -> None:
         """Remove the subtree, as far as it is empty."""
         with contextlib.suppress(OSError):
             self.root.rmdir()
             self.root.parent.rmdir()
+
+
+async def sweep_groups(root: Path, keep_root: bool) -> None:
+    """Remove what a killed agent left below `root`, and `root` itself; groups with processes in them stay."""
+    for path in root.glob("*/"):
+        await remove_group(path)
+    if not keep_root:
+        MemoryGroups(root, 1).close()
 
 
 def open_groups(owner: str) -> MemoryGroups | None:

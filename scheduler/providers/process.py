@@ -30,7 +30,7 @@ from pathlib import Path
 from datapath import LIBEXEC, libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.providers import InstanceError, InstanceSpec, View
-from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups
+from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.processes import descendants, resident_bytes
 from scheduler.providers.waiting import readable
 
@@ -97,17 +97,22 @@ class ProcessProvider:
         self._isolation = isolation
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
+        self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
     async def sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
-        if self.groups is not None:
-            await self.groups.sweep()
+        ours = self.groups.root if self.groups is not None else None
+        if self._note.exists() and (left := Path(self._note.read_text())).name:
+            await sweep_groups(left, keep_root=left == ours)
+        if ours is not None:
+            self._note.write_text(str(ours))
 
     def close(self) -> None:
         """After the last instance: leave no trace outside the state directory."""
         if self.groups is not None:
             self.groups.close()
+            self._note.unlink(missing_ok=True)
 
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
         work = self._root / str(number)

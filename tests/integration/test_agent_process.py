@@ -107,9 +107,9 @@ async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outs
     await agent.wait()
     while left := sleepers():
         await gone(left)
-    provider = ProcessProvider(outside.state_dir)
+    note = outside.state_dir / "cgroup"
+    groups = Path(note.read_text()) if note.exists() else None
+    provider = ProcessProvider(outside.state_dir, groups=False)
     await provider.sweep()
     assert outside.instances() == []
-    if provider.groups is not None:
-        assert [path for path in provider.groups.root.iterdir() if path.is_dir()] == []
-    provider.close()
+    assert groups is None or not groups.exists()

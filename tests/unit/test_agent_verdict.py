@@ -43,7 +43,10 @@ def exited(code: int) -> int:
         (Ending(exited(153)), DISK),
         (Ending(signal.SIGKILL, core=True, core_signal=signal.SIGXFSZ), DISK),
         (Ending(exited(2), unusual_place=True), "user command exited with code 2" + PLACE),
-        (Ending(exited(2), memory_killed=True, unusual_place=True), "user command exited with code 2" + RAN_OUT + PLACE),
+        (
+            Ending(exited(2), memory_killed=True, unusual_place=True),
+            "user command exited with code 2" + RAN_OUT + PLACE,
+        ),
     ],
 )
 def test_a_user_failure_has_its_sentence(end: Ending, message: str) -> None:
