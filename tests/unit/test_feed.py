@@ -23,7 +23,7 @@ class Reading(threading.Thread):
 
     def __init__(self, fd: int, limit: int | None = None) -> None:
         super().__init__()
-        self.fd, self.limit, self.data = fd, limit, b""
+        self.fd, self.limit, self.data = fd, limit, bytearray()
         self.start()
 
     def run(self) -> None:
@@ -34,7 +34,7 @@ class Reading(threading.Thread):
                     return
                 self.data += piece
 
-    def result(self) -> bytes:
+    def result(self) -> bytearray:
         self.join(WAIT)
         assert not self.is_alive(), "the pipe was never closed"
         return self.data
