@@ -9,9 +9,11 @@
  * done per line that can be done for many: lines are found in blocks (marks.h), keys are
  * hashed by the hundred (md5.h), output is collected and written in large pieces.
  *
- * Memory is bounded by the input buffer, and the reducers' buffers. A longer line is
+ * Memory is bounded by the input (a buffer of 256 KiB, and of a file a window of 8 MiB)
+ * and the outputs (64 to 256 KiB for each reducer, and four to spare). A longer line is
  * passed on in pieces as soon as its key is known; only a line whose *key* is not known
- * yet must be held, up to the end of the last field that its key needs.
+ * yet must be held, up to the end of the last field that its key needs. A file must not
+ * become shorter meanwhile (SIGBUS).
  */
 #ifndef REMORA_SPLIT_H
 #define REMORA_SPLIT_H

@@ -176,19 +176,19 @@ static uint64_t hash_long(const unsigned char *data, size_t len)
     return avalanche(hash);
 }
 
+/* Short keys are the usual ones, so they are asked for first. */
 static inline uint64_t hash(const unsigned char *data, size_t len)
 {
-    if (len > 240)
-        return hash_long(data, len);
-    if (len > 128)
-        return hash_129_to_240(data, len);
-    if (len > 16)
+    if (len <= 16) {
+        if (len > 8)
+            return hash_9_to_16(data, len);
+        if (len > 3)
+            return hash_4_to_8(data, len);
+        return len > 0 ? hash_1_to_3(data, len) : avalanche64(secret(56) ^ secret(64));
+    }
+    if (len <= 128)
         return hash_17_to_128(data, len);
-    if (len > 8)
-        return hash_9_to_16(data, len);
-    if (len > 3)
-        return hash_4_to_8(data, len);
-    return len > 0 ? hash_1_to_3(data, len) : avalanche64(secret(56) ^ secret(64));
+    return len <= 240 ? hash_129_to_240(data, len) : hash_long(data, len);
 }
 
 uint64_t xxh3_64(const unsigned char *data, size_t len)
