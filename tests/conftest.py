@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.objects import client
 from tests.support.service import Service
+from tests.support.user import User
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     finally:
         status = running.stop()
     assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
+
+
+@pytest.fixture(scope="module")
+def user(service: Service) -> Iterator[User]:
+    """The service's own account, which stores objects and runs jobs without starting commands."""
+    with client(service) as session:
+        yield User(session)
 
 
 @pytest.fixture(scope="session")
