@@ -8,10 +8,11 @@ demand: tasks that are ready or running. Four principles, in order:
 2. A busy node still answers a newcomer at once. So when there are slots enough, some
    are a *reserve*: a pool's first instance may take it, its second may not.
 3. The rest goes in proportion to demand, at least one each while there are enough.
-   With more pools than slots they take turns: the longest without an instance first.
+   With more pools than slots they take turns: who waits longest comes first, who has
+   had an instance longest gives it up.
 4. To move an instance from one pool to another costs a new instance. So ties go to the
-   pool that has one, a pool keeps an instance for `QUANTUM` turns of the clock before it
-   must give it up, and a pool without demand keeps its own while nobody wants the slot.
+   pool that has one, a pool keeps its instances for a quantum before it may be asked
+   for one, and a pool without demand keeps its own while nobody wants the slot.
 
 Example: 8 slots (reserve 1), pools A with 900 ready and B with 100. One each, and of the
 5 left A gets 5 × 900/1000 = 4.5 and B 0.5: the tie of the last slot goes to whoever has it.
@@ -88,9 +89,11 @@ class _Ledger:
 
 
 def _turn(pool: Pool) -> tuple[int, float, int]:
-    """Order in which first instances are given: who may not be asked yet, then the longest without."""
-    keeps = pool.instances > 0 and not pool.settled
-    return (0 if keeps else 1, pool.since, pool.id)
+    """Order in which first instances are given: who may not be asked yet, then who waits, the longest first,
+    and last those that have had theirs for a quantum, the longest of them last of all."""
+    if pool.instances == 0:
+        return 1, pool.since, pool.id
+    return (2, -pool.since, pool.id) if pool.settled else (0, pool.since, pool.id)
 
 
 def _proportional(pools: Iterable[Pool], ledger: _Ledger, kept: int) -> None:

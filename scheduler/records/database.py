@@ -122,6 +122,7 @@ class Database:
         return Connection(raw)
 
     def _migrate(self) -> None:
+        self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
         connection = self._connect()
         applied = connection.raw.execute("PRAGMA user_version").fetchone()[0]
         for number, script in queries.migrations():

@@ -90,18 +90,42 @@ def test_the_reserve_goes_to_first_instances_only(claims, slots):
     assert beyond_first <= max(0, slots - reserve(slots) - firsts)
 
 
+def after(claims: list[Pool], targets: dict[int, int], now: float) -> list[Pool]:
+    """The same pools once they have what they were given."""
+    return [
+        Pool(
+            pool.id, pool.demand, targets[pool.id], pool.memory_mb,
+            pool.since if targets[pool.id] == pool.instances else now,
+            pool.settled if targets[pool.id] == pool.instances else False,
+        )
+        for pool in claims
+    ]  # fmt: skip
+
+
 @given(pools, capacities)
 def test_asking_again_with_what_was_given_gives_the_same(claims, capacity):
-    """No thrashing: once every pool has its target, the targets stay."""
-    first = share(claims, capacity)
-    settled = [
-        Pool(pool.id, pool.demand, first[pool.id], pool.memory_mb, pool.since, pool.settled)
-        for pool in claims
-        if pool.demand
-    ]
-    second = share(settled, capacity)
-    third = share([Pool(p.id, p.demand, second[p.id], p.memory_mb, p.since, p.settled) for p in settled], capacity)
+    """No thrashing: once every pool has its target, the targets stay until a quantum is over."""
+    wanting = [pool for pool in claims if pool.demand]
+    first = share(wanting, capacity)
+    second = share(after(wanting, first, 2000.0), capacity)
+    third = share(after(after(wanting, first, 2000.0), second, 2001.0), capacity)
     assert third == second
+
+
+@given(st.integers(1, 12), st.integers(1, 8))
+def test_with_more_pools_than_slots_every_pool_has_its_turn(count, slots):
+    claims = [Pool(number, 1000, 0, 128) for number in range(1, count + 1)]
+    turns = dict.fromkeys(range(1, count + 1), 0)
+    for quantum in range(1, 3 * count + 1):
+        targets = share(claims, Capacity(slots, 1 << 40))
+        for pool, instances in targets.items():
+            turns[pool] += instances > 0
+        claims = [
+            Pool(pool.id, 1000, pool.instances, 128, pool.since, settled=True)
+            for pool in after(claims, targets, float(quantum))
+        ]
+    fair = 3 * count * min(1.0, slots / count)
+    assert min(turns.values()) >= max(1, fair / 2)
 
 
 @given(st.integers(1, 128), st.floats(0, 1, exclude_max=True))
