@@ -17,7 +17,7 @@ from typing import TypeVar
 import aiohttp
 
 from scheduler.model import wire
-from scheduler.model.errors import WireError
+from scheduler.model.errors import AGENT_SECRET_CODE, WireError
 
 T = TypeVar("T")
 PREFIX = "/_agent/v1/"
@@ -83,12 +83,14 @@ def refusal(what: str, status: int, body: bytes) -> Exception:
     """What an answer that is no success means."""
     if what in ("poll", "report") and status in UNKNOWN:
         return UnknownAgentError()
-    if status >= 500 or status == 403:  # 403: a secret that was just replaced
+    if status >= 500:
         return UnavailableError(f"{what}: the gateway answered {status}")
     try:
         error = ErrorBody.model_validate_json(body)
     except ValueError:
         return UnavailableError(f"{what}: the gateway answered {status} without a reason")
+    if error.code == AGENT_SECRET_CODE:  # it was just replaced
+        return UnavailableError(f"{what}: {error.message}")
     return WireError(status, error.code, error.message)
 
 

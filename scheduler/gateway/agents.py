@@ -31,7 +31,7 @@ Serve = Callable[[Call, bytes], Awaitable[web.StreamResponse]]
 async def handle(call: Call) -> web.StreamResponse:
     """The entry point of the subtree."""
     if not agent_is_trusted(call.request, call.context.agent_secret):
-        raise WireError(403, "AuthorizationFailed", "this secret is not that of the service's agents")
+        raise errors.invalid_agent_secret()
     serve = SERVE.get(call.path.removeprefix(PREFIX)) if call.path.startswith(PREFIX) else None
     if serve is None:
         raise errors.no_such_route(call.path)

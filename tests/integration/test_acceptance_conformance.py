@@ -150,7 +150,7 @@ def test_a_reducer_for_a_map_means_nothing(user: User, three: list[str]) -> None
         ("mpipe -r128", 1, "mpipe: invalid reducer\n"),
         ("mpipe -r x", 2, "mpipe: invalid reducer\n"),
         ("mpipe ~~/stor", 1, "mpipe: PUT is not allowed on {stor}\n"),
-        ("mpipe /somebody/stor/x", 1, "mpipe: "),
+        ("mpipe /somebody/stor/x", 1, "mpipe: {login} is not allowed to access /somebody/stor/x\n"),
         ("mcat", 2, "mcat: "),
         ("msplit", 2, "msplit: number of reducers must be specified.\n"),
         ("mtee ~~/stor/no/such/directory", 1, "mtee: {stor}/no/such does not exist\n"),
@@ -162,7 +162,11 @@ def test_a_tool_that_fails_fails_its_task_and_says_why(
     ended = user.run(command, inputs=three[:1])
     assert ended.error["code"] == "UserTaskError"
     assert ended.error["message"] == f"user command exited with code {code}"
-    assert user.get(ended.error["stderr"]).decode().startswith(stderr.format(stor=user.path("").rstrip("/")))
+    assert (
+        user.get(ended.error["stderr"])
+        .decode()
+        .startswith(stderr.format(login=user.login, stor=user.path("").rstrip("/")))
+    )
     assert ended.outputs == []
 
 
