@@ -1,0 +1,29 @@
+"""How fast this is, told as ratios.
+
+A figure such as "3,000 tasks/s" says as much about the machine, and about who else was using
+it that minute, as about the program. A *ratio* to a tool that does the same work, on the same
+bytes, in the same minute, says how much of the machine we waste. So every row here runs two
+or more contestants, ours and a peer: what a user would otherwise pick (`parallel`, `cat`,
+`cp`, `mawk`), or the bare minimum that the work needs (a C loop that only forks).
+
+From "a machine gets busy and idle again" follows that contestants take turns, A B A B,
+never A A B B: a slow minute then hits both. A turn gives one sample; the ratio is taken
+within each round, between neighbours in time, and the *median* of the rounds is what the
+table shows, with the lowest and the highest beside it. If those two lie far apart the machine
+was not quiet, and the row says little.
+
+From "a ratio is only as honest as its peer" follows that peers get every advantage that a
+user would give them: files in the page cache, no name resolution, no durability.
+
+Some promises are to a person, who waits in milliseconds: those rows are absolute, and their
+bar is a time.
+
+`python -m bench` prints the table (`--smoke`: small sizes, one round; the figures mean little,
+but all that is measured runs). `rows/` has one file a row. The `test_*.py` files here are another
+thing: micro-benchmarks of single mechanisms, for comparing two versions of this code on one
+machine: `pytest bench --benchmark-autosave`, later `pytest bench --benchmark-compare`.
+
+Example, one line of the table:
+
+    feed, 64 KiB files   4.10 GB/s   cat, 1 MiB pipe 3.52 GB/s   1.16x (1.08-1.21)   >= 0.9x   met
+"""

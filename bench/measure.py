@@ -1,0 +1,78 @@
+"""Samples, bars, and the lines of the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+Turn = Callable[[], float]  # one turn of a contestant: a sample in the unit of its line
+
+
+class SkippedError(Exception):
+    """A row that cannot be measured here, and why, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a figure must reach now (`bar`), and should reach (`goal`).
+
+    Compared is the ratio to the peer, or with `absolute` our own figure. `at_most`: less is better.
+    """
+
+    bar: float | None = None
+    goal: float | None = None
+    absolute: bool = False
+    at_most: bool = False
+
+    def reached(self, figure: float, limit: float) -> bool:
+        return figure <= limit if self.at_most else figure >= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: our samples and the peer's, one a round, in `unit`. `peer` is "" if there is none."""
+
+    what: str
+    unit: str
+    ours: Sequence[float]
+    bar: Bar
+    peer: str = ""
+    theirs: Sequence[float] = field(default=())
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours over theirs, round by round."""
+        return [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)] if self.peer else []
+
+    @property
+    def figure(self) -> float:
+        """What the bar is about."""
+        return median(self.ours if self.bar.absolute else self.ratios)
+
+    @property
+    def verdict(self) -> str:
+        bar, figure = self.bar, self.figure
+        words = []
+        if bar.bar is not None:
+            words.append("met" if bar.reached(figure, bar.bar) else "NOT met")
+        if bar.goal is not None:
+            words.append("goal met" if bar.reached(figure, bar.goal) else "goal not met")
+        return ", ".join(words)
+
+
+def interleave(rounds: int, *contestants: Turn) -> list[list[float]]:
+    """Let the contestants take turns; the samples of each, by round."""
+    samples: list[list[float]] = [[] for _ in contestants]
+    for _ in range(rounds):
+        for turn, taken in zip(contestants, samples, strict=True):
+            taken.append(turn())
+    return samples
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

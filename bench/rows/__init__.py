@@ -1,0 +1,26 @@
+"""The rows of the table, by the name that selects one on the command line.
+
+A row is a function: it gets the setting, prepares what its contestants share, lets them take
+turns, and yields one line for each bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from bench.measure import Line
+from bench.rows import cold_start, feeding, many_objects, one_object, splitting, supervising, transfer, word_count
+from bench.setting import Setting
+
+Row = Callable[[Setting], Iterator[Line]]
+
+ROWS: Mapping[str, Row] = {
+    "one": one_object.lines,
+    "many": many_objects.lines,
+    "supervisor": supervising.lines,
+    "feed": feeding.lines,
+    "split": splitting.lines,
+    "transfer": transfer.lines,
+    "start": cold_start.lines,
+    "words": word_count.lines,
+}

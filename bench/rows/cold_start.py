@@ -1,0 +1,34 @@
+"""How long a command takes that does next to nothing: what a user feels at every prompt.
+
+From the start of the process to its end, with all files in the page cache. The peer is an
+interpreter that starts and does nothing, below which no command written in Python can go.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from bench.measure import Bar, Line, Turn, interleave, seconds
+from bench.setting import Setting
+from tests.support.service import command
+
+WAIT = Bar(300, 150, absolute=True, at_most=True)
+
+
+def lines(setting: Setting) -> Iterator[Line]:
+    environment = setting.service.env
+
+    def turn(*words: str) -> Turn:
+        return lambda: (
+            1000 * seconds(lambda: subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True))
+        )
+
+    mls, mjob = turn(*command("mls", setting.home)), turn(*command("mjob", "list"))
+    nothing = turn(sys.executable, "-c", "0")
+    for warm_up in (mls, mjob, nothing):
+        warm_up()
+    listed, jobs, floor = interleave(setting.size(11, 3), mls, mjob, nothing)
+    yield Line("mls, cold start", "ms", listed, WAIT, "python -c 0", floor)
+    yield Line("mjob list, cold start", "ms", jobs, WAIT, "python -c 0", floor)

@@ -1,0 +1,111 @@
+"""What a task costs: thousands of small objects through `wc`, one task each.
+
+The floor is two loops in C, one a processor, that fork and run the same `bash -c wc` on the
+same bytes and do nothing else (`peers/forkloop.c`). GNU parallel is what a user would take
+otherwise; it gets fewer files, and rates are compared.
+
+Ours is timed by the service's own clock, from the job's creation to its end, so that nothing
+depends on how often somebody asks. In between it has resolved every name, isolated, captured,
+hashed, made durable and recorded every output. What that costs beside the tasks themselves
+is the last line: CPU time of the service and of the agent, in user and kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from bench.measure import Bar, Line, SkippedError, interleave, seconds
+from bench.peers import compiled, installed
+from bench.setting import Setting, run_job, words
+from cli.client.jobs import Jobs, Status
+from tests.support.objects import put_many
+
+SCRIPT = "wc"
+LOOPS = 2
+DOCUMENT = json.dumps({"name": "bench many", "phases": [{"exec": SCRIPT}]}).encode()
+BYTES = 1000
+
+
+def lines(setting: Setting) -> Iterator[Line]:
+    count = setting.size(10_000, 500)
+    files, objects = prepare(setting, count)
+    few = files[: setting.size(1000, 100)]
+    parallel = installed_or_none("parallel")
+    results = setting.directory("many-results")
+    forkloop = compiled("forkloop", setting.scratch)
+    costs: list[float] = []
+
+    def ours() -> float:
+        rate, cpu_ms = one_job(setting, objects)
+        costs.append(cpu_ms)
+        return rate
+
+    def loops() -> float:
+        return count / seconds(lambda: run_loops(forkloop, results, files))
+
+    def with_parallel() -> float:
+        return len(few) / seconds(lambda: run_parallel(parallel, results, few)) if parallel else 0.0
+
+    one_job(setting, objects[:100])  # a service that has run a job before
+    job, floor, other = interleave(setting.rounds, ours, loops, with_parallel)
+    what = f"{count:,} objects through wc"
+    yield Line(what, "tasks/s", job, Bar(0.6, 0.8), "2 C fork loops", floor)
+    yield Line(f"{what}, CPU beside the tasks", "ms/task", costs, Bar(0.8, absolute=True, at_most=True))
+    if parallel is None:
+        raise SkippedError("GNU parallel is not installed: install it to compare with `parallel -j2`")
+    yield Line(what, "tasks/s", job, Bar(1.0, 2.0), "parallel -j2", other)
+
+
+def prepare(setting: Setting, count: int) -> tuple[list[str], list[str]]:
+    """The same texts as local files and as objects: paths of both."""
+    local = setting.directory("many")
+    remote = f"{setting.home}/many"
+    setting.session.call("PUT", remote, headers={"content-type": "application/json; type=directory"})
+    texts = {f"{n:05}": words(BYTES, seed=n % 50) for n in range(count)}
+    for name, text in texts.items():
+        (local / name).write_bytes(text)
+    put_many(setting.session, {f"{remote}/{name}": text for name, text in texts.items()})
+    return [str(local / name) for name in texts], [f"{remote}/{name}" for name in texts]
+
+
+def installed_or_none(name: str) -> str | None:
+    try:
+        return installed(name)
+    except SkippedError:
+        return None
+
+
+def one_job(setting: Setting, objects: list[str]) -> tuple[float, float]:
+    """Tasks a second, and CPU milliseconds a task of service and agent, archiving included."""
+    jobs = Jobs(setting.session)
+    before = setting.cpu()
+    job, status = run_job(jobs, DOCUMENT, objects)
+    jobs.wait_archived(job)
+    used = setting.cpu() - before
+    if status["stats"]["outputs"] != len(objects):
+        raise RuntimeError(f"the job has {status['stats']['outputs']} outputs, not {len(objects)}")
+    return len(objects) / lifetime(status), 1000 * used / len(objects)
+
+
+def lifetime(status: Status) -> float:
+    """Seconds from a job's creation to its end."""
+    created, done = (datetime.fromisoformat(status[key]) for key in ("timeCreated", "timeDone"))
+    return (done - created).total_seconds()
+
+
+def run_loops(program: str, directory: Path, files: list[str]) -> None:
+    loops = [subprocess.Popen([program, directory, SCRIPT, *files[at::LOOPS]]) for at in range(LOOPS)]
+    statuses = [loop.wait() for loop in loops]
+    if any(statuses):
+        raise RuntimeError("a fork loop failed")
+
+
+def run_parallel(program: str, directory: Path, files: list[str]) -> None:
+    command = [program, "--will-cite", f"-j{LOOPS}", f"{SCRIPT} < {{}} > {directory}/{{/}}"]
+    environment = os.environ | {"PARALLEL_SHELL": "/bin/bash"}
+    subprocess.run(command, input="\n".join(files), text=True, check=True, env=environment)

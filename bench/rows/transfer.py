@@ -1,0 +1,91 @@
+"""One large object in and out, over loopback.
+
+A PUT must hash what it stores, since `Content-MD5` is promised, so it cannot beat MD5: the
+peer is that hash alone, over the same file. The client is as thin as Python allows: it
+sends by sendfile and receives into one buffer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.measure import Bar, Line, interleave, seconds
+from bench.setting import Setting
+from cli.client.session import Session
+from scheduler.model import httpsig
+
+MIB = 1 << 20
+
+
+def lines(setting: Setting) -> Iterator[Line]:
+    mebibytes = setting.size(1024, 64)
+    size = mebibytes * MIB
+    file = setting.directory("transfer") / "file"
+    with open(file, "wb") as out:
+        for _ in range(mebibytes):
+            out.write(os.urandom(MIB))
+    path = f"{setting.home}/large"
+
+    def rate(took: float) -> float:
+        return size / took / 1e9
+
+    put, hashed, got = interleave(
+        setting.rounds,
+        lambda: rate(seconds(lambda: send(setting.session, path, file))),
+        lambda: rate(seconds(lambda: md5(file))),
+        lambda: rate(seconds(lambda: receive(setting.session, path, size))),
+    )
+    yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(goal=0.77), "MD5 of it", hashed)
+    yield Line(f"GET of {mebibytes:,} MiB", "GB/s", got, Bar(goal=1.0, absolute=True))
+
+
+def md5(file: Path) -> str:
+    with open(file, "rb") as source:
+        return base64.b64encode(hashlib.file_digest(source, "md5").digest()).decode()
+
+
+def send(session: Session, path: str, file: Path) -> None:
+    with closing(connect(session)) as connection, open(file, "rb") as source:
+        connection.putrequest("PUT", path)
+        for name, value in {**signed(session), "Content-Length": str(file.stat().st_size)}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.sock.sendfile(source)
+        reply = connection.getresponse()
+        if reply.status != 204:
+            raise RuntimeError(f"PUT was answered {reply.status}: {reply.read(1000)!r}")
+
+
+def receive(session: Session, path: str, size: int) -> None:
+    with closing(connect(session)) as connection:
+        connection.request("GET", path, headers=signed(session))
+        reply = connection.getresponse()
+        buffer = bytearray(MIB)
+        total = 0
+        while got := reply.readinto(buffer):
+            total += got
+        if (reply.status, total) != (200, size):
+            raise RuntimeError(f"GET was answered {reply.status} with {total} bytes")
+
+
+def connect(session: Session) -> http.client.HTTPConnection:
+    address = urlsplit(session.settings.url)
+    assert address.hostname is not None
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=120)
+
+
+def signed(session: Session) -> dict[str, str]:
+    """The headers that prove who asks: a signature over the date."""
+    date, signer = formatdate(usegmt=True), session.signer
+    text = httpsig.signing_text(("date",), "", "", lambda _: [date])
+    key_id = f"/{session.settings.account}/keys/{signer.fingerprint}"
+    proof = httpsig.authorization(key_id, signer.algorithm, ("date",), signer.sign(text))
+    return {"Date": date, "Authorization": proof}
