@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -98,6 +99,12 @@ def run_job(jobs: Jobs, document: bytes, inputs: Iterable[str]) -> tuple[str, St
     if status["stats"]["errors"]:
         raise RuntimeError(f"tasks of job {job} failed, the first one so: {jobs.first_error(job)}")
     return job, status
+
+
+def lifetime(status: Status) -> float:
+    """Seconds from a job's creation to its end, by the service's clock."""
+    created, done = (datetime.fromisoformat(status[key]) for key in ("timeCreated", "timeDone"))
+    return (done - created).total_seconds()
 
 
 def words(size: int, seed: int = 1) -> bytes:

@@ -80,7 +80,7 @@ def test_put_objects(benchmark: BenchmarkFixture) -> None:
     def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (c, new_objects(next(prefixes), BATCH), 1), {}
 
-    placed = benchmark.pedantic(namespace.put_objects, setup=setup, rounds=40)
+    placed = benchmark.pedantic(namespace.put_objects, setup=setup, rounds=40)  # type: ignore[no-untyped-call]
     assert not placed.refused
 
 
@@ -96,7 +96,7 @@ def test_dispatch_a_page(benchmark: BenchmarkFixture) -> None:
     rounds = 30
     namespace.put_objects(c, new_objects("in", PAGE * rounds), 1)
     live = job_with_inputs(c, PAGE * rounds)
-    _, count = benchmark.pedantic(dispatch_page, (c, live, 1), rounds=rounds)
+    _, count = benchmark.pedantic(dispatch_page, (c, live, 1), rounds=rounds)  # type: ignore[no-untyped-call]
     assert count == PAGE
 
 
@@ -117,7 +117,7 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
         commit_reports(c, lambda _: live, reports, 1)
         return len(reports)
 
-    assert benchmark.pedantic(work, rounds=rounds) == BATCH
+    assert benchmark.pedantic(work, rounds=rounds) == BATCH  # type: ignore[no-untyped-call]
 
 
 def test_a_report_goes_over_the_wire(benchmark: BenchmarkFixture) -> None:

@@ -23,9 +23,18 @@ def compiled(name: str, into: Path) -> str:
     return str(program)
 
 
-def installed(name: str) -> str:
-    """Path of somebody else's program. Raises SkippedError if it is not here."""
-    path = shutil.which(name)
-    if path is None:
-        raise SkippedError(f"{name} is not installed")
-    return path
+def installed(name: str) -> str | None:
+    """Path of somebody else's program, if it is here."""
+    return shutil.which(name)
+
+
+def gnu_parallel() -> str | None:
+    """Path of GNU parallel; another program of that name does other things."""
+    path = installed("parallel")
+    said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout if path else ""
+    return path if said.startswith("GNU parallel") else None
+
+
+def missing(name: str) -> SkippedError:
+    """What a row raises after all lines that it can give without that program."""
+    return SkippedError(f"{name} is not installed, so nothing was compared with it")

@@ -16,13 +16,12 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
-from bench.measure import Bar, Line, SkippedError, interleave, seconds
-from bench.peers import compiled, installed
-from bench.setting import Setting, run_job, words
-from cli.client.jobs import Jobs, Status
+from bench.measure import Bar, Line, interleave, seconds
+from bench.peers import compiled, gnu_parallel, missing
+from bench.setting import Setting, lifetime, run_job, words
+from cli.client.jobs import Jobs
 from tests.support.objects import put_many
 
 SCRIPT = "wc"
@@ -35,7 +34,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     count = setting.size(10_000, 500)
     files, objects = prepare(setting, count)
     few = files[: setting.size(1000, 100)]
-    parallel = installed_or_none("parallel")
+    parallel = gnu_parallel()
     results = setting.directory("many-results")
     forkloop = compiled("forkloop", setting.scratch)
     costs: list[float] = []
@@ -57,7 +56,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     yield Line(what, "tasks/s", job, Bar(0.6, 0.8), "2 C fork loops", floor)
     yield Line(f"{what}, CPU beside the tasks", "ms/task", costs, Bar(0.8, absolute=True, at_most=True))
     if parallel is None:
-        raise SkippedError("GNU parallel is not installed: install it to compare with `parallel -j2`")
+        raise missing("GNU parallel")
     yield Line(what, "tasks/s", job, Bar(1.0, 2.0), "parallel -j2", other)
 
 
@@ -73,13 +72,6 @@ def prepare(setting: Setting, count: int) -> tuple[list[str], list[str]]:
     return [str(local / name) for name in texts], [f"{remote}/{name}" for name in texts]
 
 
-def installed_or_none(name: str) -> str | None:
-    try:
-        return installed(name)
-    except SkippedError:
-        return None
-
-
 def one_job(setting: Setting, objects: list[str]) -> tuple[float, float]:
     """Tasks a second, and CPU milliseconds a task of service and agent, archiving included."""
     jobs = Jobs(setting.session)
@@ -90,12 +82,6 @@ def one_job(setting: Setting, objects: list[str]) -> tuple[float, float]:
     if status["stats"]["outputs"] != len(objects):
         raise RuntimeError(f"the job has {status['stats']['outputs']} outputs, not {len(objects)}")
     return len(objects) / lifetime(status), 1000 * used / len(objects)
-
-
-def lifetime(status: Status) -> float:
-    """Seconds from a job's creation to its end."""
-    created, done = (datetime.fromisoformat(status[key]) for key in ("timeCreated", "timeDone"))
-    return (done - created).total_seconds()
 
 
 def run_loops(program: str, directory: Path, files: list[str]) -> None:

@@ -15,8 +15,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import Bar, Line, SkippedError, interleave, seconds
-from bench.peers import installed
+from bench.measure import Bar, Line, interleave, seconds
+from bench.peers import installed, missing
 from bench.setting import Setting
 from datapath import libexec, passing
 from datapath.passing import Channel, Kind
@@ -27,7 +27,7 @@ MAWK = '{ print > (ENVIRON["INTO"] "/part" (length($1) % 4)) }'
 
 
 def lines(setting: Setting) -> Iterator[Line]:
-    mawk = installed_or_none()
+    mawk = installed("mawk")
     into = setting.directory("split")
     size = setting.size(200_000_000, 20_000_000)
     text = write_table(into / "text", size)
@@ -45,15 +45,8 @@ def lines(setting: Setting) -> Iterator[Line]:
     yield Line("msplit to 4, MD5", "GB/s", md5, Bar(0.3, 1.0, absolute=True), "cp", copied)
     yield Line("msplit to 4, XXH3", "GB/s", xxh3, Bar(0.5, 0.7), "cp", copied)
     if mawk is None:
-        raise SkippedError("mawk is not installed: install it to compare `msplit` with it")
+        raise missing("mawk")
     yield Line("msplit to 4, MD5", "GB/s", md5, Bar(goal=8), "mawk", interpreted)
-
-
-def installed_or_none() -> str | None:
-    try:
-        return installed("mawk")
-    except SkippedError:
-        return None
 
 
 def write_table(path: Path, size: int) -> Path:

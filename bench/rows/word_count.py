@@ -12,12 +12,11 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 from bench.measure import Bar, Line, interleave, seconds
-from bench.peers import installed
-from bench.setting import Setting, run_job, words
+from bench.peers import gnu_parallel, missing
+from bench.setting import Setting, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from tests.support.objects import put_many
 
@@ -28,7 +27,9 @@ FILES = 8
 
 
 def lines(setting: Setting) -> Iterator[Line]:
-    parallel = installed("parallel")
+    parallel = gnu_parallel()
+    if parallel is None:
+        raise missing("GNU parallel")
     size = setting.size(200_000_000, 8_000_000)
     local, remote = prepare(setting, size // FILES)
     found: dict[str, bytes] = {}
@@ -64,8 +65,7 @@ def count_by_job(setting: Setting, objects: list[str]) -> tuple[float, bytes]:
     jobs = Jobs(setting.session)
     job, status = run_job(jobs, DOCUMENT, objects)
     (output,) = jobs.records(job, "out")
-    created, done = (datetime.fromisoformat(status[key]) for key in ("timeCreated", "timeDone"))
-    return (done - created).total_seconds(), setting.session.call("GET", output.decode()).content
+    return lifetime(status), setting.session.call("GET", output.decode()).content
 
 
 def count_by_parallel(program: str, files: list[str]) -> bytes:

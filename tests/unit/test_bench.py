@@ -1,0 +1,103 @@
+"""The benchmark's own arithmetic: a table that flatters is worse than none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.__main__ import main, measure
+from bench.measure import Bar, Line, SkippedError, interleave
+from bench.rows import ROWS
+from bench.setting import Setting, words
+from bench.table import as_json, number, render
+
+
+def test_contestants_take_turns() -> None:
+    order: list[str] = []
+
+    def contestant(name: str, sample: float):
+        def turn() -> float:
+            order.append(name)
+            return sample
+
+        return turn
+
+    assert interleave(3, contestant("a", 1.0), contestant("b", 2.0)) == [[1.0] * 3, [2.0] * 3]
+    assert "".join(order) == "ababab"
+
+
+def test_a_ratio_is_taken_within_each_round_and_the_median_counts() -> None:
+    line = Line("x", "GB/s", [1.0, 9.0, 30.0], Bar(1.0), "cat", [2.0, 3.0, 10.0])
+    assert line.ratios == [0.5, 3.0, 3.0]
+    assert line.figure == 3.0
+
+
+@pytest.mark.parametrize(
+    ("bar", "ours", "verdict"),
+    [
+        (Bar(0.6, 0.8), 0.59, "NOT met, goal not met"),
+        (Bar(0.6, 0.8), 0.6, "met, goal not met"),
+        (Bar(0.6, 0.8), 0.81, "met, goal met"),
+        (Bar(goal=2.0), 1.9, "goal not met"),
+        (Bar(150, 100, absolute=True, at_most=True), 151, "NOT met, goal not met"),
+        (Bar(150, 100, absolute=True, at_most=True), 100, "met, goal met"),
+    ],
+)
+def test_the_verdict_compares_the_right_figure_the_right_way(bar: Bar, ours: float, verdict: str) -> None:
+    assert Line("x", "ms", [ours], bar, "peer", [1.0]).verdict == verdict
+
+
+def test_an_absolute_bar_does_not_look_at_the_peer() -> None:
+    assert Line("x", "ms", [10.0], Bar(20, absolute=True, at_most=True), "peer", [0.1]).verdict == "met"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.2839, "0.284"), (42.81, "42.8"), (999.4, "999"), (12340.2, "12,340"), (1.0, "1")]
+)
+def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_the_table_shows_figures_peer_spread_bar_and_verdict() -> None:
+    line = Line("feeding", "GB/s", [4.0, 3.0, 5.0], Bar(0.9), "cat", [2.0, 2.0, 2.0])
+    shown = render([line]).splitlines()[1].split("  ")
+    assert [cell.strip() for cell in shown if cell.strip()] == [
+        "feeding", "4 GB/s", "cat: 2 GB/s", "2.00x (1.50-2.50)", ">= 0.9x", "-", "met",
+    ]  # fmt: skip
+
+
+def test_json_has_every_sample() -> None:
+    line = Line("x", "ms", [3.0, 1.0, 2.0], Bar(5, absolute=True, at_most=True))
+    (record,) = json.loads(json.dumps(as_json([line])))
+    assert (record["ours"], record["figure"], record["verdict"], record["peer"]) == ([3.0, 1.0, 2.0], 2.0, "met", None)
+
+
+def test_a_row_that_skips_keeps_the_lines_it_gave_and_says_why(monkeypatch, tmp_path) -> None:
+    def row(_: Setting):
+        yield Line("x", "ms", [1.0], Bar(5, absolute=True))
+        raise SkippedError("no such tool here")
+
+    monkeypatch.setitem(ROWS, "odd", row)
+    lines, skipped = measure(Setting(tmp_path), ["odd"])
+    assert [line.what for line in lines] == ["x"]
+    assert skipped == [("odd", "no such tool here")]
+
+
+def test_an_unknown_row_is_refused_with_the_names_there_are(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["quick"])
+    assert 'no such row: "quick" (there are: one, many,' in capsys.readouterr().err
+
+
+def test_a_row_runs_for_real(capsys) -> None:
+    assert main(["--smoke", "supervisor"]) == 0
+    out = capsys.readouterr().out
+    assert "supervisor alone" in out
+    assert "A smoke run" in out
+
+
+def test_made_up_words_are_the_same_each_time_and_of_the_size_asked_for() -> None:
+    assert words(1000) == words(1000)
+    assert len(words(3_000_000)) == 3_000_000
+    assert len({*words(50_000).split()}) > 100
