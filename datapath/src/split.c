@@ -10,30 +10,21 @@
 #include <unistd.h>
 
 #include "fields.h"
+#include "lines.h"
 #include "marks.h"
-#include "md5.h"
 #include "move.h"
+#include "outputs.h"
 #include "quiet.h"
+#include "route.h"
 #include "spool.h"
-#include "writer.h"
-#include "xxh3.h"
 
 enum {
-    INPUT = 256 * 1024,      /* with the outputs below it stays in a core's own cache */
-    OUTPUT_MIN = 64 * 1024,  /* of each reducer; fewer reducers get more, up to OUTPUT_MAX each */
-    OUTPUT_MAX = 256 * 1024,
-    OUTPUTS = 1024 * 1024,
+    INPUT = 256 * 1024,       /* with the outputs it stays in a core's own cache */
     MAPPED = 8 * 1024 * 1024, /* of a file that is looked at in place */
-    WINDOW = 16 * 1024,      /* text that is marked at once; the marks take a quarter of that */
-    BATCH = 256,             /* lines that are routed together */
-    ARENA = 64 * 1024,       /* joined keys of a batch */
-    PAD = 64                 /* bytes after each buffer that may be touched, so that copies go by whole strides */
-};
-
-struct output {
-    int fd;
-    char *buffer;
-    size_t used;
+    WINDOW = 16 * 1024,       /* text that is marked at once; the marks take a quarter of that */
+    BATCH = 256,              /* lines that are routed together */
+    ARENA = 64 * 1024,        /* joined keys of a batch */
+    PAD = OUTPUTS_PAD         /* bytes after the input that may be looked at */
 };
 
 struct split {
@@ -57,15 +48,12 @@ struct split {
     struct hash_key keys[BATCH];
     uint64_t hashes[BATCH];
     uint32_t to[BATCH];
-    uint64_t inverse; /* 2^64 / reducers, rounded up */
-    uint64_t carry32; /* 2^32 modulo reducers */
     char *arena;
     size_t arena_used;
     size_t arena_room;
 
-    size_t output_room;
-    struct writer *writer; /* NULL until a buffer is full */
-    struct output outputs[SPLIT_REDUCERS];
+    struct route route;
+    struct outputs outputs;
 };
 
 static int fail(struct split *split, enum split_result result, const char *what)
@@ -75,134 +63,13 @@ static int fail(struct split *split, enum split_result result, const char *what)
     return -1;
 }
 
-/* --- output ------------------------------------------------------------------------------------------------------ */
-
-static int write_failed(struct split *split, uint32_t reducer, int error)
-{
-    split->report->reducer = reducer;
-    split->report->error = error;
-    split->result = SPLIT_WRITE;
-    snprintf(split->report->message, sizeof split->report->message, "cannot write the part of reducer %u: %s", reducer,
-             spool_why(spool_result_of(error), error));
-    return -1;
-}
-
-/* Pass on what a reducer's buffer holds. The writer starts with the first one that is full: short input needs none. */
-static int spill(struct split *split, uint32_t reducer)
-{
-    struct output *output = &split->outputs[reducer];
-    size_t used = output->used;
-
-    output->used = 0;
-    if (!split->writer)
-        split->writer = writer_new(split->output_room + PAD);
-    if (split->writer)
-        return writer_give(split->writer, output->fd, reducer, &output->buffer, used);
-    return move_write(output->fd, output->buffer, used, -1) < 0 ? write_failed(split, reducer, errno) : 0;
-}
-
-/* Write what is left in the buffers, and wait for what is on its way. */
-static int flush_outputs(struct split *split)
-{
-    for (uint32_t i = 0; i < split->spec->reducers; i++) {
-        struct output *output = &split->outputs[i];
-
-        if (split->writer ? spill(split, i) < 0 : move_write(output->fd, output->buffer, output->used, -1) < 0)
-            return split->writer ? -1 : write_failed(split, i, errno);
-    }
-    return 0;
-}
-
-/* What the writer met is what failed, whoever noticed. */
-static void end_writer(struct split *split)
-{
-    uint32_t reducer;
-    int error = split->writer ? writer_end(split->writer, &reducer) : 0;
-
-    if (error)
-        write_failed(split, reducer, error);
-}
-
-/* Copy by whole strides: both buffers have a pad, and nobody needs to know the length's last bits. */
-static inline void copy(char *to, const char *from, size_t len)
-{
-    size_t i = 0;
-
-    do
-        memcpy(to + i, from + i, PAD);
-    while ((i += PAD) < len);
-}
-
-/* Append bytes that do not fit: a piece at a time. */
-static int put_long(struct split *split, uint32_t reducer, const char *data, size_t len)
-{
-    struct output *output = &split->outputs[reducer];
-
-    while (len >= split->output_room - output->used) {
-        size_t piece = split->output_room - output->used;
-
-        copy(output->buffer + output->used, data, piece);
-        output->used += piece;
-        data += piece;
-        len -= piece;
-        if (spill(split, reducer) < 0)
-            return -1;
-    }
-    copy(output->buffer + output->used, data, len);
-    output->used += len;
-    return 0;
-}
-
-/* Append bytes of the input buffer, which has a pad; afterwards there is room for one more. */
-static inline int put(struct split *split, uint32_t reducer, const char *data, size_t len)
-{
-    struct output *output = &split->outputs[reducer];
-
-    if (len >= split->output_room - output->used)
-        return put_long(split, reducer, data, len);
-    copy(output->buffer + output->used, data, len);
-    output->used += len;
-    return 0;
-}
-
-static inline int put_line(struct split *split, uint32_t reducer, const char *line, size_t len)
-{
-    struct output *output = &split->outputs[reducer];
-
-    if (put(split, reducer, line, len) < 0)
-        return -1;
-    output->buffer[output->used++] = '\n';
-    split->report->lines++;
-    return 0;
-}
-
-/* --- routes ------------------------------------------------------------------------------------------------------ */
-
-/* As the original reads a number: blanks, a sign, digits, and whatever follows is ignored. */
-static int parse_index(const struct hash_key *key, int64_t *index)
-{
-    size_t i = 0;
-    int64_t sign = 1;
-    int digits = 0;
-
-    while (i < key->len && strchr(" \t\v\f", key->data[i]) && key->data[i])
-        i++;
-    if (i < key->len && (key->data[i] == '-' || key->data[i] == '+'))
-        sign = key->data[i++] == '-' ? -1 : 1;
-    for (*index = 0; i < key->len && key->data[i] >= '0' && key->data[i] <= '9'; i++, digits++)
-        if (*index < INT32_MAX)
-            *index = *index * 10 + (key->data[i] - '0');
-    *index *= sign;
-    return digits > 0 ? 0 : -1;
-}
-
-static int bad_index(struct split *split, const struct hash_key *key, const struct span *line, int is_number,
-                     int64_t index)
+static int bad_key(struct split *split, const struct hash_key *key, const struct span *line)
 {
     char number[24] = "NaN";
+    int64_t value;
 
-    if (is_number)
-        snprintf(number, sizeof number, "%lld", (long long)index);
+    if (route_number(key, &value))
+        snprintf(number, sizeof number, "%lld", (long long)value);
     split->result = SPLIT_KEY;
     snprintf(split->report->message, sizeof split->report->message,
              "Parsed %.*s as %s out of line: %.*s\nWhich is not a number or not within the valid range of reducers.",
@@ -211,46 +78,12 @@ static int bad_index(struct split *split, const struct hash_key *key, const stru
     return -1;
 }
 
-static int route_by_index(struct split *split)
-{
-    for (size_t i = 0; i < split->batch; i++) {
-        int64_t index;
-        int parsed = parse_index(&split->keys[i], &index);
-
-        if (parsed < 0 || index < 0 || index >= split->spec->reducers)
-            return bad_index(split, &split->keys[i], &split->lines[i], parsed == 0, index);
-        split->to[i] = (uint32_t)index;
-    }
-    return 0;
-}
-
-/*
- * hash modulo the reducers, by multiplying with their inverse: the fraction of hash/reducers,
- * in 64 bits, times the reducers. Exact for hashes below 2^57, as there are at most 2^7
- * reducers; so the upper half of the hash is folded into the lower first.
- */
-static inline uint32_t modulo(const struct split *split, uint64_t hash)
-{
-    uint64_t folded = (hash >> 32) * split->carry32 + (uint32_t)hash;
-
-    return (uint32_t)((unsigned __int128)(split->inverse * folded) * split->spec->reducers >> 64);
-}
-
 /* Fill to[] for the keys of the batch. */
 static int route(struct split *split)
 {
-    if (split->spec->by == SPLIT_INDEX)
-        return route_by_index(split);
-    if (split->spec->by == SPLIT_MD5) {
-        md5_first(split->keys, split->batch, split->to);
-        for (size_t i = 0; i < split->batch; i++)
-            split->to[i] = modulo(split, split->to[i]);
-    } else {
-        xxh3_keys(split->keys, split->batch, split->hashes);
-        for (size_t i = 0; i < split->batch; i++)
-            split->to[i] = modulo(split, split->hashes[i]);
-    }
-    return 0;
+    size_t routed = route_keys(&split->route, split->keys, split->batch, split->hashes, split->to);
+
+    return routed == split->batch ? 0 : bad_key(split, &split->keys[routed], &split->lines[routed]);
 }
 
 static int send_batch(struct split *split)
@@ -258,14 +91,13 @@ static int send_batch(struct split *split)
     if (route(split) < 0)
         return -1;
     for (size_t i = 0; i < split->batch; i++)
-        if (put_line(split, split->to[i], split->lines[i].at, split->lines[i].len) < 0)
+        if (outputs_put_line(&split->outputs, split->to[i], split->lines[i].at, split->lines[i].len) < 0)
             return -1;
+    split->report->lines += split->batch;
     split->batch = 0;
     split->arena_used = 0;
     return 0;
 }
-
-/* --- lines ------------------------------------------------------------------------------------------------------- */
 
 /* Room for a joined key; the batch goes first if the arena is full. */
 static int make_arena(struct split *split, size_t need)
@@ -312,21 +144,6 @@ static inline int add_line(struct split *split, const char *text, const uint64_t
     return split->batch == BATCH ? send_batch(split) : 0;
 }
 
-/*
- * Where the line after the one that ends at text[end] begins; 0 if that cannot be told yet,
- * because the text stops at a CR, or there is no end and more may come.
- */
-static inline size_t next_line(const char *text, size_t end, size_t len, int last)
-{
-    if (end == len)
-        return last ? len : 0;
-    if (text[end] == '\n')
-        return end + 1;
-    if (end + 1 == len)
-        return last ? len : 0;
-    return text[end + 1] == '\n' ? end + 2 : end + 1;
-}
-
 /* Take the whole lines of text[0] ... text[len - 1]. Returns 0 with the bytes taken in *taken. */
 static int take_window(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
@@ -341,7 +158,7 @@ static int take_window(struct split *split, const char *text, size_t len, int la
 
             if (end < start || end >= len) /* the LF of a CR LF; the pad */
                 continue;
-            next = next_line(text, end, len, last);
+            next = lines_next(text, end, len, last);
             if (next > 0 && add_line(split, text, split->delimiters, start, end) < 0)
                 return -1;
             start = next > 0 ? next : start;
@@ -356,21 +173,11 @@ static int take_window(struct split *split, const char *text, size_t len, int la
     return 0;
 }
 
-/* End of the first line of `text`, or `len`. */
-static size_t find_end(const char *text, size_t len)
-{
-    const char *lf = memchr(text, '\n', len);
-    size_t before = lf ? (size_t)(lf - text) : len;
-    const char *cr = memchr(text, '\r', before);
-
-    return cr ? (size_t)(cr - text) : before;
-}
-
 /* The same for one line that is longer than a window. */
 static int take_long(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
-    size_t end = find_end(text, len);
-    size_t next = next_line(text, end, len, last);
+    size_t end = lines_end(text, len);
+    size_t next = lines_next(text, end, len, last);
 
     *taken = next;
     return next == 0 ? 0 : add_line(split, text, NULL, 0, end);
@@ -379,15 +186,16 @@ static int take_long(struct split *split, const char *text, size_t len, int last
 /* Pass on what belongs to a line that began earlier. */
 static int take_carried(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
-    size_t end = find_end(text, len);
-    size_t next = next_line(text, end, len, last);
+    size_t end = lines_end(text, len);
+    size_t next = lines_next(text, end, len, last);
     uint32_t reducer = (uint32_t)split->carry;
 
     *taken = next ? next : end;
     if (next == 0)
-        return put(split, reducer, text, end);
+        return outputs_put(&split->outputs, reducer, text, end);
     split->carry = -1;
-    return put_line(split, reducer, text, end);
+    split->report->lines++;
+    return outputs_put_line(&split->outputs, reducer, text, end);
 }
 
 /* Take every whole line of `text`. Returns 0 with the bytes taken in *taken. */
@@ -438,8 +246,6 @@ static int take_beginning(struct split *split, size_t *taken)
     split->room *= 2;
     return 0;
 }
-
-/* --- the whole --------------------------------------------------------------------------------------------------- */
 
 static int read_failed(struct split *split)
 {
@@ -509,30 +315,27 @@ static int run(struct split *split)
         split->have -= taken;
         memmove(split->input, split->input + taken, split->have);
     } while (!split->ended || split->have > 0);
-    if (split->carry >= 0 && put_line(split, (uint32_t)split->carry, split->input, 0) < 0)
-        return -1;
-    return flush_outputs(split);
+    if (split->carry >= 0) { /* the source ended in the middle of a long line */
+        split->report->lines++;
+        if (outputs_put_line(&split->outputs, (uint32_t)split->carry, split->input, 0) < 0)
+            return -1;
+    }
+    return outputs_flush(&split->outputs);
 }
 
 static int prepare(struct split *split, const int *dsts)
 {
     const struct split_spec *spec = split->spec;
-    size_t share = OUTPUTS / spec->reducers;
 
     split->room = spec->buffer == 0 ? INPUT : spec->buffer < 2 ? 2 : spec->buffer; /* 2: to tell CR from CR LF */
-    split->arena_room = ARENA;
-    split->output_room = share < OUTPUT_MIN ? OUTPUT_MIN : share > OUTPUT_MAX ? OUTPUT_MAX : share;
-    split->inverse = UINT64_MAX / spec->reducers + 1;
-    split->carry32 = (UINT64_C(1) << 32) % spec->reducers;
-    split->carry = -1;
     split->input = malloc(split->room + PAD);
+    split->arena_room = ARENA;
     split->arena = malloc(ARENA);
-    for (uint32_t i = 0; i < spec->reducers; i++) {
-        split->outputs[i] = (struct output){.fd = dsts[i], .buffer = malloc(split->output_room + PAD)};
-        if (!split->outputs[i].buffer)
-            return fail(split, SPLIT_MEMORY, "no memory for the buffers");
-    }
-    return split->input && split->arena ? 0 : fail(split, SPLIT_MEMORY, "no memory for the buffers");
+    split->carry = -1;
+    route_init(&split->route, spec->by, spec->reducers);
+    if (outputs_init(&split->outputs, dsts, spec->reducers) < 0 || !split->input || !split->arena)
+        return fail(split, SPLIT_MEMORY, "no memory for the buffers");
+    return 0;
 }
 
 static int check(struct split *split)
@@ -544,6 +347,23 @@ static int check(struct split *split)
     if (fields_init(&split->fields, spec->fields, spec->nfields, spec->delimiter, spec->delimiter_len) < 0)
         return fail(split, SPLIT_SPEC, "the fields are not 1 to 256 numbers from 1, or the delimiter is empty or has a line end");
     return 0;
+}
+
+/* A write that failed is the reason for whatever else was noticed. */
+static void finish(struct split *split)
+{
+    struct outputs *outputs = &split->outputs;
+    struct split_report *report = split->report;
+
+    if (outputs_end(outputs) < 0) {
+        split->result = SPLIT_WRITE;
+        report->reducer = outputs->failed;
+        report->error = outputs->error;
+        snprintf(report->message, sizeof report->message, "cannot write the part of reducer %u: %s", outputs->failed,
+                 spool_why(spool_result_of(outputs->error), outputs->error));
+    }
+    free(split->input);
+    free(split->arena);
 }
 
 enum split_result split_run(const struct split_spec *spec, int src, const int *dsts, struct split_report *report)
@@ -563,13 +383,9 @@ enum split_result split_run(const struct split_spec *spec, int src, const int *d
     quiet_begin(&quiet);
     if (check(split) == 0 && prepare(split, dsts) == 0)
         run(split);
-    end_writer(split);
+    finish(split);
     quiet_end(&quiet);
     result = split->result;
-    free(split->input);
-    free(split->arena);
-    for (uint32_t i = 0; i < SPLIT_REDUCERS; i++)
-        free(split->outputs[i].buffer);
     free(split);
     return result;
 }
