@@ -41,7 +41,10 @@ async def keep_running(options: AgentOptions) -> None:
     pause = FIRST_PAUSE
     while True:
         started = asyncio.get_running_loop().time()
-        status = await _run(options)
+        try:
+            status: int | str = await _run(options)
+        except OSError as error:  # no process, no memory, no descriptor: there may be one later
+            status = f"cannot be started: {error}"
         if asyncio.get_running_loop().time() - started > STEADY_SECONDS:
             pause = FIRST_PAUSE
         log.error("the agent ended and is started again", extra={"status": status, "pause": pause})
