@@ -17,7 +17,7 @@ from typing import TypeVar
 import aiohttp
 
 from scheduler.model import wire
-from scheduler.model.errors import AGENT_SECRET_CODE, WireError
+from scheduler.model.errors import AGENT_REFUSED, WireError
 
 T = TypeVar("T")
 PREFIX = "/_agent/v1/"
@@ -89,7 +89,7 @@ def refusal(what: str, status: int, body: bytes) -> Exception:
         error = ErrorBody.model_validate_json(body)
     except ValueError:
         return UnavailableError(f"{what}: the gateway answered {status} without a reason")
-    if error.code == AGENT_SECRET_CODE:  # it was just replaced
+    if error.code == AGENT_REFUSED:  # it was just replaced
         return UnavailableError(f"{what}: {error.message}")
     return WireError(status, error.code, error.message)
 

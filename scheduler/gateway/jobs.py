@@ -88,13 +88,18 @@ async def create(call: Call) -> web.StreamResponse:
 
 
 def parse_json(body: bytes) -> object:
-    """A JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON."""
+    """A JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON.
+
+    What we could not send back is refused, too: numbers beyond all measure, halves of surrogate pairs.
+    """
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not a JSON number")
 
     try:
-        return json.loads(body.decode(), parse_constant=refuse)
+        value: object = json.loads(body.decode(), parse_constant=refuse)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return value
     except RecursionError:
         raise errors.invalid_content("nested too deeply") from None
     except ValueError as error:
@@ -148,9 +153,9 @@ async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
     rest = b""
     while chunk := await next_chunk(call.request):
         lines, rest = split_lines(rest + chunk)
-        await _record(call, live, lines)
-        if len(rest) > MAX_LINE:
+        if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
+        await _record(call, live, lines)
     await _record(call, live, [rest] if rest else [])
     if call.query.get("end") == "true":
         await call.context.supervisor.end_input(live)

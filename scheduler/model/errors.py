@@ -154,11 +154,11 @@ def scheme_not_allowed(scheme: str) -> WireError:
     return WireError(403, "AuthorizationSchemeNotAllowed", f"{scheme} is not allowed (use 'signature')")
 
 
-AGENT_SECRET_CODE = "InvalidAgentSecret"
+AGENT_REFUSED = "InvalidAgentSecret"
 
 
 def invalid_agent_secret() -> WireError:
-    return WireError(403, AGENT_SECRET_CODE, "this secret is not that of the service's agents")
+    return WireError(403, AGENT_REFUSED, "this secret is not that of the service's agents")
 
 
 def invalid_algorithm(algorithm: str, supported: Iterable[str]) -> WireError:

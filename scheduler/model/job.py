@@ -9,6 +9,7 @@ engine works with are in `phases`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from scheduler.model import semver
 from scheduler.model.errors import WireError, invalid_job
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, IMAGES, MAX_REDUCERS, MEMORY_MB
 
+# Short enough for int() to take, longer than any count.
+WHOLE_NUMBER = re.compile(r"[0-9]{1,1000}")
 PHASE_TYPES = ("storage-map", "map", "reduce")
 
 
@@ -149,9 +152,9 @@ def _strings(path: str, value: Any) -> None:
 
 
 def _count(path: str, value: Any) -> None:
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         raise problem(path, f"{json_type(value)} value found, but a integer is required")
     if value > MAX_REDUCERS:
         raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
