@@ -8,12 +8,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import Line, SkippedError
 from bench.rows import ROWS
-from bench.setting import Setting
+from bench.setting import Setting, foreign_load
 from bench.table import as_json, render
+
+# Others may use so much of the machine before a table says that it was not quiet.
+QUIET = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,14 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="remora-bench-", dir=options.dir) as scratch,
         Setting(Path(scratch), options.smoke) as setting,
     ):
-        lines, skipped = measure(setting, options.rows or list(ROWS))
-    print(render(lines))
-    for name, why in skipped:
+        results = measure(setting, options.rows or list(ROWS))
+    print(render(results.lines))
+    for name, why in results.skipped:
         print(f"SKIPPED in {name}: {why}")
+    if results.foreign_load > QUIET:
+        busy = f"{results.foreign_load:.0%}"
+        print(f"The machine was not quiet: before a row others kept {busy} of it busy. Measure again.")
     if options.smoke:
         print("A smoke run: small sizes, one round. The figures mean little.")
     if options.json:
-        options.json.write_text(json.dumps(as_json(lines), indent=1) + "\n")
+        options.json.write_text(json.dumps(as_json(results.lines), indent=1) + "\n")
     return 0
 
 
@@ -52,20 +59,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def measure(setting: Setting, names: Sequence[str]) -> tuple[list[Line], list[tuple[str, str]]]:
-    """The lines of the rows, and what could not be measured and why. Says on stderr how far it is."""
-    lines: list[Line] = []
-    skipped: list[tuple[str, str]] = []
+@dataclass(slots=True)
+class Results:
+    """Lines; rows that could not be measured, and why; how busy others kept the machine, at the worst look."""
+
+    lines: list[Line] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    foreign_load: float = 0.0
+
+
+def measure(setting: Setting, names: Sequence[str]) -> Results:
+    """Measure the rows. Says on stderr how far it is."""
+    results = Results()
     for name in names:
+        results.foreign_load = max(results.foreign_load, foreign_load())
         print(f"bench: {name} ...", end="", file=sys.stderr, flush=True)
         started = time.monotonic()
         try:
             for line in ROWS[name](setting):
-                lines.append(line)  # one by one: a row that skips its last line keeps the others
+                results.lines.append(line)  # one by one: a row that skips its last line keeps the others
         except SkippedError as why:
-            skipped.append((name, str(why)))
+            results.skipped.append((name, str(why)))
         print(f" {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return lines, skipped
+    return results
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def feed(sink: str, directory: Path, names: list[str]) -> int:
         feeding.join()
     finally:
         os.close(root)
-    if events != [Finished()]:
+    if events[-1:] != [Finished()]:
         raise RuntimeError(f"the feed ended otherwise than it should: {events}")
     return bytes_read(reader)
 

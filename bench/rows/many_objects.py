@@ -13,14 +13,13 @@ is the last line: CPU time of the service and of the agent, in user and kernel.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import compiled, gnu_parallel, missing
-from bench.setting import Setting, lifetime, run_job, words
+from bench.setting import PLAIN, Setting, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from tests.support.objects import put_many
 
@@ -85,7 +84,7 @@ def one_job(setting: Setting, objects: list[str]) -> tuple[float, float]:
 
 
 def run_loops(program: str, directory: Path, files: list[str]) -> None:
-    loops = [subprocess.Popen([program, directory, SCRIPT, *files[at::LOOPS]]) for at in range(LOOPS)]
+    loops = [subprocess.Popen([program, directory, SCRIPT, *files[at::LOOPS]], env=PLAIN) for at in range(LOOPS)]
     statuses = [loop.wait() for loop in loops]
     if any(statuses):
         raise RuntimeError("a fork loop failed")
@@ -93,5 +92,4 @@ def run_loops(program: str, directory: Path, files: list[str]) -> None:
 
 def run_parallel(program: str, directory: Path, files: list[str]) -> None:
     command = [program, "--will-cite", f"-j{LOOPS}", f"{SCRIPT} < {{}} > {directory}/{{/}}"]
-    environment = os.environ | {"PARALLEL_SHELL": "/bin/bash"}
-    subprocess.run(command, input="\n".join(files), text=True, check=True, env=environment)
+    subprocess.run(command, input="\n".join(files), text=True, check=True, env=PLAIN)

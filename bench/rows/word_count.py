@@ -8,7 +8,6 @@ as a job: scheduled, isolated, captured and durable.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import gnu_parallel, missing
-from bench.setting import Setting, lifetime, run_job, words
+from bench.setting import PLAIN, Setting, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from tests.support.objects import put_many
 
@@ -69,10 +68,11 @@ def count_by_job(setting: Setting, objects: list[str]) -> tuple[float, bytes]:
 
 
 def count_by_parallel(program: str, files: list[str]) -> bytes:
-    mapped = ["parallel", "--will-cite", "-j2", f"({MAP}) < {{}}", ":::", *files]
-    environment = os.environ | {"LC_ALL": "C", "PARALLEL_SHELL": "/bin/bash"}
-    with subprocess.Popen(mapped, executable=program, stdout=subprocess.PIPE, env=environment) as mapping:
-        reduced = subprocess.run(REDUCE, shell=True, stdin=mapping.stdout, capture_output=True, check=True)
+    mapped = [program, "--will-cite", "-j2", f"({MAP}) < {{}}", ":::", *files]
+    with subprocess.Popen(mapped, stdout=subprocess.PIPE, env=PLAIN) as mapping:
+        reduced = subprocess.run(
+            ["bash", "-c", REDUCE], stdin=mapping.stdout, stdout=subprocess.PIPE, env=PLAIN, check=True
+        )
     if mapping.returncode:
         raise RuntimeError("parallel failed")
     return reduced.stdout

@@ -79,9 +79,9 @@ def test_a_row_that_skips_keeps_the_lines_it_gave_and_says_why(monkeypatch, tmp_
         raise SkippedError("no such tool here")
 
     monkeypatch.setitem(ROWS, "odd", row)
-    lines, skipped = measure(Setting(tmp_path), ["odd"])
-    assert [line.what for line in lines] == ["x"]
-    assert skipped == [("odd", "no such tool here")]
+    results = measure(Setting(tmp_path), ["odd"])
+    assert [line.what for line in results.lines] == ["x"]
+    assert results.skipped == [("odd", "no such tool here")]
 
 
 def test_an_unknown_row_is_refused_with_the_names_there_are(capsys) -> None:
