@@ -104,9 +104,9 @@ class User:
         errors = [json.loads(line) for line in self.lines(job, "err")]
         return Ended(self.login, job, status, outputs, errors, failures)
 
-    def wait(self, job: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait(self, job: str, reached: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until the status is as wanted; that status."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + seconds
         status = self.jobs.status(job)
         while not reached(status):
             assert time.monotonic() < deadline, f"waited in vain: {status}"
