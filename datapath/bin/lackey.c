@@ -30,9 +30,10 @@ static const char usage[] =
     "  --hide=DIR           cover a directory of the host by an empty one (repeatable)\n"
     "  --tools=DIR          directory to be seen as /.remora/bin\n"
     "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
-    "  --uid=BASE           as root: users 0 ... 65535 of the instance are BASE ... outside;\n"
-    "                       with the subreaper, tasks run as user BASE\n"
-    "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in DIR.\n"
+    "  --uid=BASE           as root, with namespaces: users 0 ... 65535 of the instance are\n"
+    "                       BASE ... outside\n"
+    "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in --work\n"
+    "                       as the caller's user, without capabilities.\n"
     "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
     "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
     "  --help               this text\n"
@@ -220,15 +221,11 @@ static void isolate(const struct options *options, struct pass_ready *ready)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (sandbox_enter(&options->plan, &ready->pid, &why) == 0) {
             ready->namespaces = 1;
-            if (sandbox_drop(&why) < 0)
-                die(1, why.text, "");
             return;
         }
         if (options->isolation == NAMESPACES)
             die(1, "no namespaces: ", why.text);
     }
-    if (geteuid() == 0 && !options->plan.uid_base)
-        die(2, "without namespaces, root needs --uid: tasks must not be root", "");
     ready->pid = getpid();
     memcpy(ready->why, why.text, sizeof ready->why);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
@@ -257,14 +254,6 @@ static int signals(int namespaces)
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
-static void own_work(const struct options *options)
-{
-    uid_t owner = geteuid() == 0 ? options->plan.uid_base : geteuid();
-
-    if (chown(options->plan.rootfs.work, owner, (gid_t)-1) < 0)
-        die(1, "cannot give the work directory to the tasks: ", strerror(errno));
-}
-
 int main(int argc, char **argv)
 {
     static struct options options;
@@ -277,9 +266,7 @@ int main(int argc, char **argv)
     keep_only(options.socket);
     clean(&options);
     isolate(&options, &ready);
-    if (!ready.namespaces)
-        own_work(&options);
-    if (sandbox_harden(&why) < 0)
+    if (sandbox_drop((int)ready.namespaces, &why) < 0 || sandbox_harden(&why) < 0)
         die(1, why.text, "");
 
     const char *work = options.plan.rootfs.work;
@@ -289,7 +276,6 @@ int main(int argc, char **argv)
     lackey.work = work;
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
-                                           .uid = ready.namespaces || geteuid() ? 0 : options.plan.uid_base,
                                            .bash = find_bash(),
                                            .directory = ready.namespaces ? "/" : work};
     if (lackey.signals < 0)

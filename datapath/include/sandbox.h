@@ -40,17 +40,19 @@ struct sandbox_plan {
 int sandbox_enter(const struct sandbox_plan *plan, pid_t *self, struct reason *why);
 
 /*
- * sandbox_drop - keep, for this process and all it will start, only the capabilities
- * that tasks need: chown, dac_override, fowner, fsetid, kill, setgid, setuid.
+ * sandbox_drop - give up capabilities, for this process and all it will start.
  *
- * For process 1 of an instance. Returns 0 or -1 with `why`.
+ * Process 1 of an instance (`inside`) keeps what tasks need among themselves: chown,
+ * dac_override, fowner, fsetid, kill, setgid, setuid. Any other lackey keeps none: its tasks
+ * are the caller's user, and as root they shall at least meet the mode of a file. Returns 0
+ * or -1 with `why`.
  */
-int sandbox_drop(struct reason *why);
+int sandbox_drop(int inside, struct reason *why);
 
 /*
  * sandbox_harden - gain nothing by exec any more (no_new_privs), and be untraceable.
  *
- * For every lackey, after whatever changes its user. Returns 0 or -1 with `why`.
+ * For every lackey, after it dropped capabilities. Returns 0 or -1 with `why`.
  */
 int sandbox_harden(struct reason *why);
 

@@ -17,7 +17,6 @@ enum task_reach { TASK_NAMESPACE, TASK_DESCENDANTS };
 /* How first processes are started. */
 struct task_setting {
     enum task_reach reach;
-    uid_t uid; /* the user to be: without a namespace but with root, else 0, which changes nothing */
     const char *bash;
     const char *directory;
 };

@@ -198,35 +198,31 @@ int sandbox_enter(const struct sandbox_plan *plan, pid_t *self, struct reason *w
     return -1;
 }
 
-static const int kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID};
+/* All below 32: the first word of a set. */
+static const uint32_t kept_inside = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
+                                    1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID;
 
-static int is_kept(int capability)
-{
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (kept[i] == capability)
-            return 1;
-    return 0;
-}
-
-static int set_capabilities(void)
+static int set_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
+    struct __user_cap_data_struct data[2] = {{.permitted = kept, .effective = kept}};
 
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        data[0].permitted |= 1u << kept[i];
-    data[0].effective = data[0].permitted;
     return (int)syscall(SYS_capset, &header, data);
 }
 
-int sandbox_drop(struct reason *why)
+int sandbox_drop(int inside, struct reason *why)
 {
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-        if (!is_kept(capability) && prctl(PR_CAPBSET_DROP, capability) < 0)
+    uint32_t kept = inside ? kept_inside : 0;
+
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
+        int keep = capability < 32 && kept >> capability & 1;
+        /* Who may not change the bound has nothing that no_new_privs would give back. */
+        if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);
+    }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
         return reason_errno(why, "clearing ambient capabilities");
-    return set_capabilities() < 0 ? reason_errno(why, "dropping capabilities") : 0;
+    return set_capabilities(kept) < 0 ? reason_errno(why, "dropping capabilities") : 0;
 }
 
 int sandbox_harden(struct reason *why)

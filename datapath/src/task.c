@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,14 +23,6 @@ enum { STACK_BYTES = 64 * 1024 };
 /* Frames on that stack are never left, but replaced by exec: the address sanitizer would hold on to them. */
 #define NEVER_LEFT __attribute__((no_sanitize("address")))
 
-/* Raw calls: the C library's would tell "all threads" in memory that is shared with the parent. */
-NEVER_LEFT static int become(uid_t uid)
-{
-    if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, uid, uid, uid) < 0)
-        return -1;
-    return (int)syscall(SYS_setresuid, uid, uid, uid);
-}
-
 NEVER_LEFT static int prepare(const struct start *start)
 {
     const struct task_setting *setting = start->setting;
@@ -41,8 +32,6 @@ NEVER_LEFT static int prepare(const struct start *start)
         if (dup2(start->fds[i], i) < 0)
             return -1;
     if (setsid() < 0 || chdir(setting->directory) < 0)
-        return -1;
-    if (setting->uid && become(setting->uid) < 0)
         return -1;
     /* Where no namespace dies with us, at least the first process shall. */
     if (setting->reach == TASK_DESCENDANTS && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

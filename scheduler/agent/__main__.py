@@ -22,6 +22,7 @@ from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
 from scheduler.model.wire import RegisterRequest
 from scheduler.objects.blobs import BlobStore
+from scheduler.providers import InstanceError
 from scheduler.providers.process import ProcessProvider
 
 
@@ -31,6 +32,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--secret-file", type=Path, required=True, help="holds the secret that agents share")
     parser.add_argument("--state-dir", type=Path, required=True, help="with the blobs; instances are made in it")
     parser.add_argument("--provider", choices=["process"], default="process", help="where instances come from")
+    parser.add_argument(
+        "--isolation",
+        choices=["auto", "namespaces", "subreaper"],
+        default="auto",
+        help="of instances; auto: namespaces where the kernel allows them (default)",
+    )
     parser.add_argument(
         "--slots", type=int, default=os.cpu_count() or 1, help="instances that compute (default: cores)"
     )
@@ -66,8 +73,8 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
-    provider = ProcessProvider(options.state_dir)
-    await provider.sweep()
+    provider = ProcessProvider(options.state_dir, options.isolation)
+    await provider.prepare()
     blobs = BlobStore(options.state_dir / "blobs")
     request = RegisterRequest(
         node=options.node, slots=options.slots, memory_mb=options.memory_mb, provider=provider.name
@@ -96,7 +103,11 @@ def main() -> None:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
     allow_descriptors()
-    asyncio.run(serve(options))
+    try:
+        asyncio.run(serve(options))
+    except InstanceError as error:
+        logging.getLogger("remora.agent").error("no instance can be made here", extra={"why": str(error)})
+        sys.exit(1)
 
 
 if __name__ == "__main__":

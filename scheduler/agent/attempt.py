@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datapath.passing import Done, DoneFlag
 from scheduler.agent import capture
 from scheduler.agent.corefile import core_signal
-from scheduler.agent.placement import Place
+from scheduler.agent.placement import Place, Stamp
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.verdict import Ending, Stop, Verdict, judge
 from scheduler.model import naming
@@ -70,6 +70,8 @@ class Attempt:
     uncaptured: bool = False  # a tool emitted something: stdout is dropped
     stop: Stop | None = None
     init: bool = False  # the pool's init script, on behalf of `lease`
+    input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
+    input_changed: bool = False
     core: int | None = None  # the core file that the task left, opened
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     began: float = 0.0  # event loop time at which it became its instance's current task
@@ -117,6 +119,7 @@ class Names:
 
 def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
     """What all tasks of an instance find in their environment, `init` included."""
+    shared = view.agent_socket != SOCKET  # the file system is not theirs: say where the tools and they may leave files
     return {
         "HOME": view.home,
         "PATH": f"{view.tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -125,7 +128,7 @@ def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
         "MANTA_USER": spec.login,
         "MANTA_JOB_ID": spec.job,
         "DTRACE_DOF_INIT_DISABLE": "1",
-    } | ({} if view.agent_socket == SOCKET else {"REMORA_SOCKET": view.agent_socket})
+    } | ({"REMORA_SOCKET": view.agent_socket, "TMPDIR": view.home} if shared else {})
 
 
 def task_environment(
@@ -236,7 +239,7 @@ class Reporter:
 
 def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
-    if done.status == 0 and not done.flags and attempt.stop is None:
+    if done.status == 0 and not done.flags and attempt.stop is None and not attempt.input_changed:
         return OK
     return judge(
         Ending(
@@ -246,6 +249,7 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
             setup_failed=DoneFlag.SETUP in done.flags,
             stop=attempt.stop,
             memory_killed=memory_killed,
+            input_changed=attempt.input_changed,
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
         )

@@ -8,13 +8,13 @@ import binascii
 import errno
 import hashlib
 import os
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from scheduler.agent.attempt import Emitted
+from scheduler.agent.attempt import Attempt, Emitted
 from scheduler.agent.client import UnavailableError
 from scheduler.agent.forward import IDLE_SECONDS, invite
+from scheduler.agent.host import Host
 from scheduler.model import names
 from scheduler.model.errors import (
     WireError,
@@ -25,10 +25,6 @@ from scheduler.model.errors import (
     upload_timeout,
 )
 from scheduler.model.wire import OutputCheck
-
-if TYPE_CHECKING:
-    from scheduler.agent.attempt import Attempt
-    from scheduler.agent.worker import Worker
 
 BLOCK = 1 << 20
 # Headers of a PUT that stay with the object.
@@ -45,19 +41,19 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
     return web.Response(status=204)
 
 
-async def emit_body(worker: Worker, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
+async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
     """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted."""
     name = names.from_request(request.raw_path.partition("?")[0])
     try:
-        await worker.pool.node.client.check(OutputCheck(job=worker.pool.spec.job, name=name))
+        await host.client.check(OutputCheck(job=host.spec.job, name=name))
     except UnavailableError:
         raise WireError(503, "ServiceUnavailable", "the service does not answer, try again") from None
     await invite(request)
-    fd = worker.pool.node.blobs.create()
+    fd = host.blobs.create()
     try:
         digest = await receive(request, fd)
         check_md5(request, digest)
-        if worker.current() is not attempt:
+        if host.current() is not attempt:
             raise WireError(409, "ConflictError", "invalid zone state")
     except BaseException:
         os.close(fd)

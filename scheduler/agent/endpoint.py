@@ -20,20 +20,17 @@ import asyncio
 import re
 import socket
 import weakref
-from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
+from scheduler.agent.attempt import Attempt
 from scheduler.agent.emission import emit_body, refer
 from scheduler.agent.forward import Forwarder, error_reply
+from scheduler.agent.host import Host
 from scheduler.agent.peers import Address, is_inside
 from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
-
-if TYPE_CHECKING:
-    from scheduler.agent.attempt import Attempt
-    from scheduler.agent.worker import Worker
 
 LOOPBACK = "127.0.0.1"
 MAX_PENDING = 25
@@ -45,8 +42,8 @@ LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
 class Endpoint:
     """The port of one instance."""
 
-    def __init__(self, owner: Endpoints, worker: Worker, server: asyncio.Server, port: int) -> None:
-        self.worker = worker
+    def __init__(self, owner: Endpoints, host: Host, server: asyncio.Server, port: int) -> None:
+        self.host = host
         self.port = port
         self.url = f"http://{LOOPBACK}:{port}/"
         self.pending = asyncio.Semaphore(MAX_PENDING)
@@ -67,12 +64,12 @@ class Endpoints:
         self._server = web.Server(self._handle, max_line_size=MAX_HEADER, max_field_size=MAX_HEADER, access_log=None)
         self._known: weakref.WeakKeyDictionary[asyncio.BaseTransport, Endpoint] = weakref.WeakKeyDictionary()
 
-    async def open(self, worker: Worker) -> Endpoint:
+    async def open(self, host: Host) -> Endpoint:
         """A fresh port for an instance. Raises OSError."""
         listener = socket.create_server((LOOPBACK, 0), backlog=MAX_PENDING)
         port: int = listener.getsockname()[1]
         server = await asyncio.get_running_loop().create_server(self._server, sock=listener)
-        endpoint = self._ports[port] = Endpoint(self, worker, server, port)
+        endpoint = self._ports[port] = Endpoint(self, host, server, port)
         return endpoint
 
     def forget(self, endpoint: Endpoint) -> None:
@@ -85,7 +82,7 @@ class Endpoints:
         try:
             endpoint = self._identify(request)
             async with endpoint.pending:
-                return await self._answer(endpoint.worker, request)
+                return await self._answer(endpoint.host, request)
         except WireError as error:
             return error_reply(request, error)
 
@@ -98,40 +95,34 @@ class Endpoints:
             return known
         server, client = addresses(transport)
         endpoint = self._ports.get(server[1])
-        if endpoint is None or not is_inside(endpoint.worker.instance, client, server):
+        if endpoint is None or not is_inside(endpoint.host.instance, client, server):
             raise forbidden()
         self._known[transport] = endpoint
         return endpoint
 
-    async def _answer(self, worker: Worker, request: web.BaseRequest) -> web.StreamResponse:
-        attempt = worker.current()
-        if attempt is None and not worker.initializing:
+    async def _answer(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
+        attempt = host.current()
+        if attempt is None and not host.initializing:
             raise no_task()
         if request.method == "PUT" and not is_directory(request):
             if request.headers.get("X-Manta-Reference"):
-                return refer(the_asking(worker, request), request, reducer_of(request))
+                return refer(the_asking(host, request), request, reducer_of(request))
             if request.headers.get("X-Manta-Stream", "").lower() == "stdout":
-                asking = the_asking(worker, request)
+                asking = the_asking(host, request)
                 asking.uncaptured = True
-                return await emit_body(worker, asking, request, reducer_of(request))
+                return await emit_body(host, asking, request, reducer_of(request))
         own = attempt.lease if attempt is not None and own_input(attempt, request) else None
-        return await self._forward(request, worker.pool.spec.token, own.blob if own else None)
+        return await self._forward(request, host.spec.token, own.blob if own else None)
 
 
-class Asked(Protocol):
-    """A worker, as far as a request needs it."""
-
-    def current(self) -> Attempt | None: ...
-
-
-def the_asking(worker: Worker, request: web.BaseRequest) -> Attempt:
+def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
     """The task that a request is part of: the one that runs now, if the one who asks is still alive."""
-    attempt = worker.current()
+    attempt = host.current()
     transport = request.transport
     if attempt is None or transport is None:
         raise no_task()
     server, client = addresses(transport)
-    if not is_inside(worker.instance, client, server):
+    if not is_inside(host.instance, client, server):
         raise no_task()
     return attempt
 

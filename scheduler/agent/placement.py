@@ -29,6 +29,17 @@ CUT_MARK = "_…"
 NAME = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[^/\0]+)+\Z")
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp(status: os.stat_result) -> Stamp:
+    """Mode, size and time of the last write: what a task that changes its input can hardly leave alone.
+
+    Not the time of the last change to the inode: our own links move that.
+    """
+    return status.st_mode, status.st_size, status.st_mtime_ns
+
+
 class BusyError(Exception):
     """The place is taken by a task that has not ended; try again when the instance is idle."""
 

@@ -6,7 +6,7 @@ has succeeded. Everything that arrives here was written by a task and is hostile
 checked. Three dangers have an answer each:
 
 - *A request of a task that is over.* The lackey kills a task's tools before it says DONE,
-  so after everything that the lackey said was read (`Worker.current`), a tool that is still
+  so after everything that the lackey said was read (`Host.current`), a tool that is still
   connected belongs to the task that runs now, and one that is not gets no answer. That is
   looked at after every request and before anything is recorded.
 - *A file that changes after it became an object.* The tool keeps its descriptor as long as
@@ -24,23 +24,19 @@ import re
 import select
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from datapath import passing
 from datapath.passing import Channel, Kind, Message, Open, OpenFlag, OpenKind
 from scheduler.agent import capture
 from scheduler.agent.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError
+from scheduler.agent.host import Host
 from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
 from scheduler.model.wire import Adoption, OutputCheck
 from scheduler.objects.blobs import MODE
 from scheduler.providers.waiting import readable
-
-if TYPE_CHECKING:
-    from scheduler.agent.node import Node
-    from scheduler.agent.worker import Worker
 
 MAX_PENDING = 25
 TRIES = 3
@@ -56,9 +52,8 @@ class RefusalError(Exception):
 class Tools:
     """The listening side of one instance's socket."""
 
-    def __init__(self, worker: Worker, node: Node) -> None:
-        self._worker = worker
-        self._node = node
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._loop = asyncio.get_running_loop()
         self._pending: set[asyncio.Task[None]] = set()
         self._listening = False
@@ -78,14 +73,14 @@ class Tools:
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
-            self._loop.add_reader(self._worker.instance.listener.fileno(), self._accept)
+            self._loop.add_reader(self._host.instance.listener.fileno(), self._accept)
         elif self._listening and not wanted:
-            self._loop.remove_reader(self._worker.instance.listener.fileno())
+            self._loop.remove_reader(self._host.instance.listener.fileno())
         self._listening = wanted
 
     def _accept(self) -> None:
         try:
-            channel = passing.accept(self._worker.instance.listener)
+            channel = passing.accept(self._host.instance.listener)
         except OSError:
             return  # it went away again, or we are out of descriptors: the others will be served
         task = self._loop.create_task(self._serve(channel))
@@ -97,15 +92,15 @@ class Tools:
     def _served(self, task: asyncio.Task[None]) -> None:
         self._pending.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            self._worker.log.error("serving a tool failed", why=repr(error))
-        if self._worker.alive:
+            self._host.log.error("serving a tool failed", why=repr(error))
+        if self._host.alive:
             self._listen(True)
 
     async def _serve(self, channel: Channel) -> None:
         try:
             message = await next_message(channel)
             if message is not None:
-                await Request(self._worker, self._node, channel).answer(message)
+                await Request(self._host, channel).answer(message)
         except (WireError, RefusalError) as refused:
             send(channel, Kind.REFUSED, str(refused), FAILED)
         except UnavailableError:
@@ -122,9 +117,8 @@ class Tools:
 class Request:
     """One run of a tool, from OPEN to OK."""
 
-    def __init__(self, worker: Worker, node: Node, channel: Channel) -> None:
-        self._worker = worker
-        self._node = node
+    def __init__(self, host: Host, channel: Channel) -> None:
+        self._host = host
         self._channel = channel
 
     async def answer(self, message: Message) -> None:
@@ -146,7 +140,7 @@ class Request:
 
     def _attempt(self) -> Attempt:
         """The task that asks: the one that runs, provided that the one who asks is alive."""
-        attempt = self._worker.current()
+        attempt = self._host.current()
         if attempt is None or not is_connected(self._channel):
             raise RefusalError("no task is running")
         return attempt
@@ -175,26 +169,26 @@ class Request:
     async def _tee(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
         name = await self._checked_name(request)
         (fd,) = await self._grant(attempt, 1)
-        blobs = self._node.blobs
+        blobs = self._host.blobs
         fd = await asyncio.to_thread(capture.seal, blobs, fd)
         try:
             blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
         finally:
             os.close(fd)
         await blobs.durable()
-        job = self._worker.pool.spec.job
-        await several(lambda: self._node.client.adopt(Adoption(job=job, name=name, blob=blob, headers=headers)))
+        job = self._host.spec.job
+        await several(lambda: self._host.client.adopt(Adoption(job=job, name=name, blob=blob, headers=headers)))
         send(self._channel, Kind.OK, name)
 
     def _base(self, attempt: Attempt) -> str:
-        return Names(self._worker.pool.spec, attempt.lease).output_base
+        return Names(self._host.spec, attempt.lease).output_base
 
     async def _checked_name(self, request: Open) -> str:
         """The normal form of a name that a task chose, if an object may be put there."""
         name = normal(request.name)
         parents = OpenFlag.PARENTS in request.flags
-        check = OutputCheck(job=self._worker.pool.spec.job, name=name, parents=parents)
-        await several(lambda: self._node.client.check(check))
+        check = OutputCheck(job=self._host.spec.job, name=name, parents=parents)
+        await several(lambda: self._host.client.check(check))
         return name
 
     async def _grant(self, attempt: Attempt, count: int) -> list[int]:
@@ -204,7 +198,7 @@ class Request:
             raise RefusalError("the task is over")
         try:
             for _ in range(count):
-                fds.append(self._node.blobs.create())
+                fds.append(self._host.blobs.create())
                 attempt.open_grants.add(fds[-1])
             self._offer(fds)
             message = await next_message(self._channel)

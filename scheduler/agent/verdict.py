@@ -1,10 +1,10 @@
 """What a finished attempt amounts to: one table, first matching row wins.
 
 The order of the rows is the contract: what is the system's fault comes before what is the
-user's, a core dump before a signal, a signal before an exit code. A cap that ended the
-task outranks the signal or exit code by which the task noticed; a file that outgrew the disk
-cap even dumps core. Where a cap was hit but
-the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
+user's, a changed input before whatever else the task did, a core dump before a signal, a
+signal before an exit code. A cap that ended the task outranks the signal or exit code by
+which the task noticed; a file that outgrew the disk cap even dumps core. Where a cap was hit
+but the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scheduler.model.wire import Outcome
 
 OUT_OF_MEMORY = "user task ran out of memory"
 OUT_OF_DISK = "user task ran out of local disk space"
+CHANGED_INPUT = "user task changed its input file"
 DUMPED_CORE = "user command or child process dumped core"
 INTERNAL = "internal error"
 FETCH_FAILED = "error fetching inputs"
@@ -51,6 +52,7 @@ class Ending:
     setup_failed: bool = False  # it never started
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
+    input_changed: bool = False  # where it runs as our user, it could
     unusual_place: bool = False  # the input file's name had to be shortened
     init: bool = False  # the pool's init script, not a task
 
@@ -82,6 +84,7 @@ SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
 )
 
 USER_RULES: tuple[Rule, ...] = (
+    (lambda end: end.input_changed, lambda _: CHANGED_INPUT),
     (lambda end: end.core_signal == signal.SIGXFSZ, lambda _: OUT_OF_DISK),
     (lambda end: end.core and not end.died_by(signal.SIGXFSZ), lambda _: DUMPED_CORE),
     (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),

@@ -25,11 +25,12 @@ from scheduler.agent.endpoint import Endpoint
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import MAX_AHEAD, RECALL_US
-from scheduler.agent.placement import Inputs, place_of
+from scheduler.agent.placement import Inputs, Stamp, place_of, stamp
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.tools import Tools
 from scheduler.agent.verdict import Stop
 from scheduler.model.wire import PoolSpec, TaskLease
+from scheduler.objects.blobs import MODE
 from scheduler.providers import Instance
 from scheduler.providers.waiting import writable
 
@@ -67,22 +68,25 @@ class Worker:
 
     def __init__(self, pool: WorkerOwner, instance: Instance, number: int) -> None:
         self.pool = pool
+        self.spec = pool.spec
+        self.blobs = pool.node.blobs
+        self.client = pool.node.client
         self.instance = instance
         self.number = number
         self.state = State.FRESH
-        self.log: Log = pool.node.log.about(job=pool.spec.job, instance=number)
+        self.log: Log = pool.node.log.about(job=self.spec.job, instance=number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use
         self._memory_kills = 0
         self._away = False  # not listening for a moment
         self._loop = asyncio.get_running_loop()
-        self._tools = Tools(self, pool.node)
+        self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
 
     async def open(self) -> None:
         """Make the instance ready to be handed tasks. Raises OSError."""
-        spec, channel = self.pool.spec, self.instance.channel
+        spec, channel = self.spec, self.instance.channel
         self.endpoint = await self.pool.node.endpoints.open(self)
         environment = common_environment(spec, self.instance.view, self.endpoint.url)
         await self._say(Kind.ENV, 0, passing.encode_environment(environment))
@@ -159,7 +163,7 @@ class Worker:
             attempt.place = place
             return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            stdin = self.pool.node.blobs.open(blob.id)
+            stdin = self.blobs.open(blob.id)
         except FileNotFoundError:
             raise InputGoneError(lease.input) from None
         try:
@@ -168,22 +172,23 @@ class Worker:
             os.close(stdin)
             raise
         attempt.place = place
+        if not self.instance.isolated:
+            attempt.input_before = stamp(os.fstat(stdin))
         return stdin
 
     def _reducer_stdin(self, attempt: Attempt) -> int:
         reading, writing = feed.pipe()
-        node = self.pool.node
 
         def lost(why: str) -> None:
             self.log.warning("input of a reducer is gone", task=attempt.lease.uuid, why=why)
             self.stop(attempt, Stop.FETCH)
 
-        attempt.feed = ReducerInput(attempt.lease, node.blobs, writing, node.changed, lost)
+        attempt.feed = ReducerInput(attempt.lease, self.blobs, writing, self.pool.node.changed, lost)
         return reading
 
     def _send(self, attempt: Attempt, stdin: int, slot: Slot, stdout: int | None = None) -> None:
         lease, place = attempt.lease, attempt.place
-        environment = task_environment(self.pool.spec, lease, place, self.instance.view, init=slot is Slot.INIT)
+        environment = task_environment(self.spec, lease, place, self.instance.view, init=slot is Slot.INIT)
         self.instance.channel.send(
             Kind.RUN,
             task=attempt.number,
@@ -270,6 +275,8 @@ class Worker:
             self._keep_core(attempt, done.core)
         kills = self.instance.memory_kills()
         killed, self._memory_kills = kills > self._memory_kills, kills
+        if attempt.input_before is not None:
+            self._look_at_input(attempt, attempt.input_before)
         self._finish(attempt)
         self.pool.attempt_ended(self, attempt, done, killed)
 
@@ -277,6 +284,18 @@ class Worker:
         """Open the core file, before the next task can touch it."""
         with contextlib.suppress(OSError):  # it is something else than a file, or gone
             attempt.core = passing.open_beneath(self.instance.work, path)
+
+    def _look_at_input(self, attempt: Attempt, before: Stamp) -> None:
+        """A blob that changed is no blob any more; whoever did it shall not pass for well-behaved."""
+        blob = attempt.lease.blob
+        assert blob is not None  # or there was nothing to look at before
+        try:
+            attempt.input_changed = stamp(self.blobs.status(blob.id)) != before
+        except FileNotFoundError:
+            return  # the object was deleted meanwhile
+        if attempt.input_changed:
+            self.log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
+            self.blobs.path(blob.id).chmod(MODE)
 
     def _finish(self, attempt: Attempt) -> None:
         self._close_input(attempt)

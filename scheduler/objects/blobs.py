@@ -63,6 +63,10 @@ class BlobStore:
         """A read-only descriptor. Raises FileNotFoundError if the blob is gone."""
         return os.open(f"{blob[:2]}/{blob}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._root_fd)
 
+    def status(self, blob: str) -> os.stat_result:
+        """Raises FileNotFoundError if the blob is gone."""
+        return os.stat(f"{blob[:2]}/{blob}", dir_fd=self._root_fd)
+
     def discard(self, blobs: Iterable[str]) -> None:
         """Remove blobs; ones that are gone already are no error."""
         for blob in blobs:

@@ -12,6 +12,8 @@ follow:
   says how much is used, and the agent does the killing: `memory_used`.
 - A path means different things inside and outside. `View` holds the inside names; what the
   agent does, it does below `work`.
+- Not every kernel lets us isolate. Where it does not, tasks run as our own user, see what it
+  sees, and only their good will keeps them from the rest: `isolated` says which it is.
 - An instance that cannot be made is an `InstanceError`: a sentence for the operator. Tasks
   never see it; they wait, or are given back.
 
@@ -75,6 +77,10 @@ class Instance(Protocol):
     @property
     def spec(self) -> InstanceSpec: ...
 
+    @property
+    def isolated(self) -> bool:
+        """Is what is read-only for tasks really so? If not, their input may have been changed when they end."""
+
     def owns_user(self, uid: int) -> bool | None:
         """Is `uid` (as this machine counts) a user of this instance alone? None: it shares its user."""
 
@@ -99,5 +105,6 @@ class Provider(Protocol):
     async def create(self, number: int, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""
 
-    async def sweep(self) -> None:
-        """Remove what an agent that was killed left behind on this node."""
+    async def prepare(self) -> None:
+        """Before the first `create`: remove what an agent that was killed left behind on this node, and log, once,
+        what this machine does not allow. Raises InstanceError if no instance could be made here."""

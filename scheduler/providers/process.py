@@ -1,16 +1,19 @@
 """Instances as plain processes of this machine: the default, and for everybody.
 
 An instance is a lackey that we start. Where the kernel allows it, the lackey makes
-namespaces and a root file system around itself; else it is only a subreaper, which keeps
-honest tasks apart and says so in its READY. If the agent is root, each instance has 65536
-users of its own, so that one instance is nobody in another.
+namespaces and a root file system around itself, and if the agent is root, each instance has
+65536 users of its own, so that one instance is nobody in another. Elsewhere (an ordinary
+container, say) the lackey is only a subreaper, and its tasks are our own user, without
+capabilities: nobody else could reach their input. Which of the two it is does not change
+while we run, so it is tried once, in `prepare`, and never silently after that.
 
 The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
 lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
 cap is a limit on each file, and the agent's accounting.
 
 Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
-with it, since they ask the kernel for that; what stays is a directory and an empty cgroup,
+with it, since they ask the kernel for that (so whoever calls `create` must be a thread that
+lives as long as the agent); what stays is a directory and an empty cgroup,
 which `sweep` removes when the next agent starts.
 """
 
@@ -19,8 +22,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -38,7 +43,16 @@ USERS = 65536
 # Far above the users of any machine, and below the sign bit, which some programs mind.
 FIRST_USER = 0x60000000
 MAX_INSTANCES = (0x7FFF0000 - FIRST_USER) // USERS
+PROBE_BYTES = 64 << 20
 READY_SECONDS = 20.0
+# A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
+END_SECONDS = 3.0
+PROBE = "probe"
+WARNING = (
+    "tasks run without namespaces, as the user of this service: nothing hides their files, or the service's own, from "
+    "each other, and their input is protected by its mode only"
+)
+log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
 
 
@@ -62,6 +76,10 @@ class ProcessInstance:
         work = str(self.work)
         return View(work, f"{work}/input", str(LIBEXEC), f"{work}/agent.sock")
 
+    @property
+    def isolated(self) -> bool:
+        return self.ready.namespaces
+
     def owns_user(self, uid: int) -> bool | None:
         return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
 
@@ -77,9 +95,7 @@ class ProcessInstance:
     async def destroy(self) -> None:
         self.channel.close()
         self.listener.close()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        await end(self.process)
         if self.group is not None:
             await self.group.remove()
         await remove_tree(self.work)
@@ -99,7 +115,21 @@ class ProcessProvider:
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
-    async def sweep(self) -> None:
+    async def prepare(self) -> None:
+        await self._sweep()
+        if self._isolation == "auto":
+            await self._choose_isolation()
+
+    async def _choose_isolation(self) -> None:
+        """Make an instance, only to see what the kernel says."""
+        instance = await self._make(PROBE, MAX_INSTANCES - 1, InstanceSpec(PROBE_BYTES, PROBE_BYTES))
+        ready = instance.ready
+        await instance.destroy()
+        self._isolation = "namespaces" if ready.namespaces else "subreaper"
+        if not ready.namespaces:
+            log.warning(WARNING, extra={"refused": ready.why})
+
+    async def _sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
         ours = self.groups.root if self.groups is not None else None
@@ -115,7 +145,10 @@ class ProcessProvider:
             self._note.unlink(missing_ok=True)
 
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
-        work = self._root / str(number)
+        return await self._make(str(number), number, spec)
+
+    async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:
+        work = self._root / name
         try:
             return await self._create(number, spec, work)
         except (OSError, ValueError) as error:
@@ -130,7 +163,7 @@ class ProcessProvider:
             (work / part).mkdir(mode=0o755)
         if number >= MAX_INSTANCES:
             raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
-        first_user = FIRST_USER + number * USERS if os.geteuid() == 0 else None
+        first_user = FIRST_USER + number * USERS if os.geteuid() == 0 and self._isolation != "subreaper" else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
         process = group = None
@@ -145,7 +178,7 @@ class ProcessProvider:
             listener.close()
             channel.close()
             if process is not None:
-                await reap(process)
+                await end(process)
             if group is not None:
                 await group.remove()
             if isinstance(error, TimeoutError):
@@ -153,7 +186,9 @@ class ProcessProvider:
             raise
         finally:
             os.close(theirs)
-        return ProcessInstance(channel, listener, work, spec, process, ready, first_user, group)
+        return ProcessInstance(
+            channel, listener, work, spec, process, ready, first_user if ready.namespaces else None, group
+        )
 
     async def _spawn(
         self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None
@@ -185,10 +220,28 @@ async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> R
     return passing.decode_ready(message.payload)
 
 
-async def reap(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Wait for a lackey whose socket is closed, and for all that runs below it; help it on if that takes long."""
+    if await has_ended(process):
+        return
+    send_signal([process.pid], signal.SIGTERM)
+    if await has_ended(process):
+        return
+    # A subreaper that is killed takes only itself away.
+    send_signal(list(descendants(process.pid)), signal.SIGKILL)
     await process.wait()
+
+
+async def has_ended(process: asyncio.subprocess.Process) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    return process.returncode is not None
+
+
+def send_signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 async def remove_tree(path: Path) -> None:

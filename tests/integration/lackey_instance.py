@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import resource
 import select
 import shutil
 import subprocess
@@ -12,6 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from datapath import libexec
 from datapath.passing import (
@@ -51,9 +55,9 @@ class Mode(NamedTuple):
     @property
     def owner(self) -> int:
         """Who owns what tasks may write."""
-        if os.geteuid() != 0:
-            return os.geteuid()
-        return UID_BASE if self.user is None else self.user
+        if os.geteuid() == 0 and self.isolation == "namespaces" and self.user is None:
+            return UID_BASE
+        return os.geteuid() if self.user is None else self.user
 
     def __str__(self) -> str:
         return self.isolation if self.user is None else f"{self.isolation}-unprivileged"
@@ -87,13 +91,6 @@ class Instance:
                 shutil.rmtree(self.base)
             raise
         self.channel.send(Kind.ENV, payload=encode_environment(ENVIRONMENT))
-
-    @classmethod
-    def refusal(cls, mode: Mode) -> str:
-        """Why the kernel does not give this mode, or an empty string."""
-        instance = cls(mode._replace(isolation="auto"))
-        instance.close()
-        return instance.ready.why
 
     def _make_directories(self) -> None:
         self.base.chmod(0o711)  # other users reach the work directory
@@ -193,6 +190,33 @@ class Instance:
         self.channel.close()
         self.process.communicate(timeout=SECONDS)
         shutil.rmtree(self.base)
+
+
+@functools.cache
+def refusal(mode: Mode) -> str:
+    """Why the kernel does not give this mode, or an empty string."""
+    if mode.isolation == "subreaper":
+        return ""
+    instance = Instance(mode._replace(isolation="auto"))
+    instance.close()
+    return instance.ready.why
+
+
+def skip_if_refused(mode: Mode) -> None:
+    if why := refusal(mode):
+        pytest.skip(f"the kernel refuses namespaces: {why}")
+
+
+@functools.cache
+def no_core_files() -> str:
+    """Why a process that dumps core leaves no file in its directory here, or an empty string."""
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if pattern.startswith(("|", "/")) or not pattern.startswith("core"):
+        return f"core files go elsewhere: kernel.core_pattern is {pattern}"
+    return "" if resource.getrlimit(resource.RLIMIT_CORE)[1] else "core files are not allowed: ulimit -H -c is 0"
+
+
+needs_core_files = pytest.mark.skipif(bool(no_core_files()), reason=no_core_files())
 
 
 def receive(channel: Channel) -> Message | None:

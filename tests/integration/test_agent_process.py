@@ -110,6 +110,6 @@ async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outs
     note = outside.state_dir / "cgroup"
     groups = Path(note.read_text()) if note.exists() else None
     provider = ProcessProvider(outside.state_dir, groups=False)
-    await provider.sweep()
+    await provider.prepare()
     assert outside.instances() == []
     assert groups is None or not groups.exists()

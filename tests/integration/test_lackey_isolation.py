@@ -19,6 +19,7 @@ from tests.integration.lackey_instance import (
     Instance,
     Mode,
     processes_with,
+    skip_if_refused,
     unique_seconds,
     wait_gone,
 )
@@ -39,8 +40,7 @@ def reachable() -> Iterator[Path]:
 @pytest.fixture(params=NAMESPACES, ids=str)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
-    if Instance.refusal(chosen):
-        pytest.skip(f"the kernel refuses namespaces: {Instance.refusal(chosen)}")
+    skip_if_refused(chosen)
     return chosen
 
 

@@ -55,15 +55,6 @@ def start(work: Path, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, pass_fds=[theirs.fileno()], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root could run tasks as root")
-def test_root_without_namespaces_must_name_a_user(tmp_path: Path) -> None:
-    done = start(tmp_path, "--isolation=subreaper")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "lackey: without namespaces, root needs --uid: tasks must not be root\n",
-    )
-
-
 def test_an_insisting_lackey_says_why_it_has_no_namespaces(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     done = start(tmp_path, "--isolation=namespaces", *(["--uid=1879048192"] if os.geteuid() == 0 else []))

@@ -19,8 +19,10 @@ from tests.integration.lackey_instance import (
     SECONDS,
     Instance,
     Mode,
+    needs_core_files,
     processes_with,
     receive,
+    skip_if_refused,
     unique_seconds,
     wait_gone,
 )
@@ -29,6 +31,7 @@ from tests.integration.lackey_instance import (
 @pytest.fixture(params=MODES, ids=str)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
+    skip_if_refused(chosen)
     return chosen
 
 
@@ -74,6 +77,35 @@ def test_the_signal_that_ended_the_script_is_told(instance: Instance, name: str)
 def test_the_environment_is_what_was_given_and_nothing_else(instance: Instance) -> None:
     outcome = instance.run("tr '\\0' '\\n' < /proc/$$/environ", environment={"ONE": "a b", "TWO": "x=y\nz"})
     assert outcome.stdout == "PATH=/usr/bin:/bin\nHOME=/root\nONE=a b\nTWO=x=y\nz\n"
+
+
+CAPABILITIES = {"namespaces": "00000000000000fb", "subreaper": "0000000000000000"}
+
+
+def test_a_task_has_few_capabilities_and_cannot_gain_any(instance: Instance, mode: Mode) -> None:
+    status = instance.run("cat /proc/self/status").stdout.splitlines()
+    found = dict(line.split(":\t") for line in status if line.startswith(("Cap", "NoNewPrivs")))
+    allowed = CAPABILITIES[mode.isolation]
+    assert (found["CapPrm"], found["CapEff"], found["NoNewPrivs"]) == (allowed, allowed, "1")
+    assert (found["CapInh"], found["CapAmb"]) == ("0" * 16, "0" * 16)
+    if mode.isolation == "namespaces" or (mode.user is None and os.geteuid() == 0):
+        assert found["CapBnd"] == allowed
+
+
+def test_without_namespaces_a_task_is_the_user_of_the_agent_and_bound_by_modes(mode: Mode) -> None:
+    if mode.isolation == "namespaces":
+        pytest.skip("there a task is user 0 of its own namespace")
+    instance = Instance(mode)
+    try:
+        blob = instance.link_input("in", b"precious\n")
+        script = "id -u; for f in input/in /dev/stdin; do echo x > $f; echo x >> $f; done; cat input/in"
+        with open(blob, "rb") as stdin:
+            outcome = instance.run(script, stdin.fileno())
+        assert outcome.stdout == f"{mode.owner}\nprecious\n"
+        assert outcome.stderr.count("Permission denied") == 4
+        assert blob.read_bytes() == b"precious\n"
+    finally:
+        instance.close()
 
 
 def test_a_task_holds_no_descriptor_but_its_three(instance: Instance) -> None:
@@ -173,6 +205,7 @@ def test_stopping_a_task_that_has_ended_changes_nothing(instance: Instance) -> N
     assert instance.run("echo on").stdout == "on\n"
 
 
+@needs_core_files
 def test_a_core_dump_of_the_script_itself_is_told_and_kept(instance: Instance) -> None:
     outcome = instance.run("echo before; cd /tmp; cd ${TMPDIR:-.}; kill -SEGV $$", environment=own_directory(instance))
     assert outcome.code == -signal.SIGSEGV
@@ -192,6 +225,7 @@ def assert_core(instance: Instance, path: str) -> None:
         assert core.read(4) == b"\x7fELF"
 
 
+@needs_core_files
 def test_a_core_dump_of_a_grandchild_ends_the_task_at_once(instance: Instance) -> None:
     seconds = unique_seconds()
     outcome = instance.run(f"mkdir -p a/b; cd a/b; bash -c 'kill -SEGV $$'; echo after; sleep {seconds}")
@@ -202,6 +236,7 @@ def test_a_core_dump_of_a_grandchild_ends_the_task_at_once(instance: Instance) -
     assert processes_with(seconds) == []
 
 
+@needs_core_files
 def test_a_core_dump_of_a_process_whose_parent_is_gone_is_told(instance: Instance) -> None:
     outcome = instance.run(
         "(bash -c 'echo $$ > pid; kill -STOP $$; kill -ABRT $$' &); until [ -s pid ]; do :; done; "
@@ -210,6 +245,7 @@ def test_a_core_dump_of_a_process_whose_parent_is_gone_is_told(instance: Instanc
     assert outcome.done.flags == DoneFlag.CORE
 
 
+@needs_core_files
 def test_cores_of_two_tasks_do_not_overwrite_each_other(instance: Instance) -> None:
     cores = [instance.run("kill -SEGV $$").done.core for _ in range(2)]
     assert len(set(cores)) == 2
@@ -222,6 +258,7 @@ def test_a_file_named_core_that_is_none_is_no_core_dump(instance: Instance) -> N
     assert (outcome.code, outcome.done.flags, outcome.done.core) == (4, 0, "")
 
 
+@needs_core_files
 def test_many_files_and_directories_do_not_hide_a_later_core(instance: Instance) -> None:
     outcome = instance.run("mkdir d; touch d/{1..2000}; rm -r d; bash -c 'kill -SEGV $$'; sleep 1000")
     assert outcome.done.flags == DoneFlag.CORE

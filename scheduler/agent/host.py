@@ -1,0 +1,42 @@
+"""What the two doors of an instance know of the worker behind them.
+
+`tools` and `endpoint` answer what tasks ask, and for that they need to know which task runs,
+and where its outputs go. The worker opens the doors and so knows them; they know this much.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from scheduler.agent.attempt import Attempt
+from scheduler.agent.client import Client
+from scheduler.agent.log import Log
+from scheduler.model.wire import PoolSpec
+from scheduler.objects.blobs import BlobStore
+from scheduler.providers import Instance
+
+
+class Host(Protocol):
+    """An instance with a task in it, or none."""
+
+    @property
+    def instance(self) -> Instance: ...
+    @property
+    def spec(self) -> PoolSpec: ...
+    @property
+    def blobs(self) -> BlobStore: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def log(self) -> Log: ...
+
+    @property
+    def alive(self) -> bool:
+        """False once the lackey is gone."""
+
+    @property
+    def initializing(self) -> bool:
+        """Does the init script run? It may read, and emits nothing."""
+
+    def current(self) -> Attempt | None:
+        """The task that runs now: whoever asks anything from inside asks for it."""
