@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
+from datapath import LIBEXEC
 from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
@@ -26,10 +28,17 @@ from scheduler.agent.log import Log
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
+from tests.integration.lackey_instance import Mode, refusal
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
 SECONDS = 30.0
+REFUSED = refusal(Mode("namespaces"))
+# Every way in which an instance may be isolated here: what a task may rely on holds in all of them.
+ISOLATIONS = [
+    pytest.param("namespaces", marks=pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses: {REFUSED}")),
+    "subreaper",
+]
 
 
 @dataclass
@@ -130,11 +139,12 @@ def refuse(status: int, code: str, message: str) -> web.Response:
 class Rig:
     """One agent and its supervisor."""
 
-    def __init__(self, state_dir: Path, supervisor: FakeSupervisor, blobs: BlobStore, url: str) -> None:
+    def __init__(self, state_dir: Path, supervisor: FakeSupervisor, blobs: BlobStore, url: str, isolation: str) -> None:
         self.state_dir = state_dir
         self.supervisor = supervisor
         self.blobs = blobs
         self.url = url
+        self.isolated = isolation == "namespaces" or (isolation == "auto" and not REFUSED)
         self._pools = itertools.count(1)
         self._tasks = itertools.count(1)
 
@@ -218,6 +228,15 @@ class Rig:
     def output(self, report: wire.AttemptReport, index: int = 0) -> bytes:
         return self.read(report.outputs[index].blob)
 
+    def inside(self, path: str) -> str:
+        """Where tasks of the first instance find what is in its root, in `/manta`, or among the tools."""
+        if self.isolated:
+            return path
+        work = str(self.state_dir / "instances" / "0")
+        places = {"/manta": f"{work}/input", "/.remora/bin": str(LIBEXEC), "/root": work}
+        top = next(place for place in places if path.startswith(place))
+        return places[top] + path.removeprefix(top)
+
     def instances(self) -> list[str]:
         return sorted(path.name for path in (self.state_dir / "instances").iterdir())
 
@@ -235,6 +254,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     provider = ProcessProvider(state_dir, isolation, groups)
+    await provider.prepare()
     async with aiohttp.ClientSession() as session:
         endpoints = Endpoints(Forwarder(url, session, blobs))
         client = Client(url, state_dir / "agent.secret", session)
@@ -246,7 +266,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
 
         task = asyncio.create_task(live())
         try:
-            yield Rig(state_dir, supervisor, blobs, url)
+            yield Rig(state_dir, supervisor, blobs, url, isolation)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

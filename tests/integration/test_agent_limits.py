@@ -13,14 +13,14 @@ import pytest_asyncio
 from scheduler.agent import pool
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
-from tests.integration.agent_rig import Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
 
 
-@pytest_asyncio.fixture
-async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path / "state") as running:
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running
 
 
@@ -53,7 +53,7 @@ async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
     assert agent.output(report) == str(60 << 20).encode()
 
 
-@pytest.mark.parametrize("isolation", ["auto", "subreaper"])
+@pytest.mark.parametrize("isolation", ISOLATIONS)
 async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str) -> None:
     async with rig(tmp_path / "state", isolation, groups=False) as agent:
         report = await agent.run(f"{HOG} & wait", memory_mb=128)
@@ -62,7 +62,7 @@ async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str
 
 async def test_many_files_beyond_the_disk_cap_end_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "GIGABYTE", 1 << 20)
-    script = "for i in 1 2 3 4 5; do head -c 900000 /dev/urandom > /tmp/$i; done; sleep 1000"
+    script = "for i in 1 2 3 4 5; do head -c 900000 /dev/urandom > $i; done; sleep 1000"
     report = await agent.run(script, disk_gb=2)
     assert (report.code, report.message) == ("UserTaskError", "user task ran out of local disk space")
 

@@ -9,18 +9,19 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
-from tests.integration.agent_rig import SECRET, FakeSupervisor, Rig
+from tests.integration.agent_rig import ISOLATIONS, SECRET, FakeSupervisor, Rig
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
 
-@pytest_asyncio.fixture
-async def outside(tmp_path: Path) -> AsyncIterator[Rig]:
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     """A supervisor that waits for an agent."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
@@ -30,13 +31,14 @@ async def outside(tmp_path: Path) -> AsyncIterator[Rig]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     blobs = BlobStore(state / "blobs")
-    yield Rig(state, supervisor, blobs, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield Rig(state, supervisor, blobs, f"http://127.0.0.1:{runner.addresses[0][1]}", request.param)
     await runner.cleanup()
     blobs.close()
 
 
 async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
+    command += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
     command += ["--secret-file", str(outside.state_dir / "agent.secret"), "--state-dir", str(outside.state_dir)]
     return await asyncio.create_subprocess_exec(
         *command, *options, pass_fds=pass_fds, stderr=asyncio.subprocess.DEVNULL

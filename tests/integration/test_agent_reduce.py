@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import FeedState, Outcome, TaskLease
-from tests.integration.agent_rig import FakeSupervisor, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, FakeSupervisor, Rig, rig
 
 
-@pytest_asyncio.fixture
-async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path / "state") as running:
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running
 
 

@@ -7,17 +7,20 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import Asset, Outcome
-from tests.integration.agent_rig import JOB, Rig, rig
+from scheduler.objects.blobs import MODE
+from tests.integration.agent_rig import ISOLATIONS, JOB, Rig, rig
+from tests.integration.lackey_instance import needs_core_files, processes_with, unique_seconds
 
 BASE = f"/jill/jobs/{JOB}/stor"
 
 
-@pytest_asyncio.fixture
-async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path / "state") as running:
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running
 
 
@@ -48,17 +51,18 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
     for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
         found.pop(set_by_bash, None)
     assert found.pop("MANTA_URL").startswith("http://127.0.0.1:")
-    assert found == {
-        "HOME": "/root",
-        "PATH": "/.remora/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": agent.inside("/root/agent.sock")}
+    assert found == ({} if agent.isolated else plain) | {
+        "HOME": agent.inside("/root"),
+        "PATH": agent.inside("/.remora/bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "MANTA_NO_AUTH": "true",
         "MANTA_USER": "jill",
         "MANTA_JOB_ID": JOB,
         "MANTA_OUTPUT_BASE": f"{BASE}/jill/stor/in1.txt.0.",
         "MANTA_INPUT_OBJECT": "/jill/stor/in1.txt",
         "mc_input_key": "/jill/stor/in1.txt",
-        "MANTA_INPUT_FILE": "/manta/jill/stor/in1.txt",
-        "mc_input_file": "/manta/jill/stor/in1.txt",
+        "MANTA_INPUT_FILE": agent.inside("/manta/jill/stor/in1.txt"),
+        "mc_input_file": agent.inside("/manta/jill/stor/in1.txt"),
         "DTRACE_DOF_INIT_DISABLE": "1",
     }
 
@@ -67,13 +71,35 @@ async def test_the_input_file_is_the_object_and_cannot_be_changed(agent: Rig) ->
     task = agent.map_task(b"precious")
     script = (
         'cat "$MANTA_INPUT_FILE"; for f in "$MANTA_INPUT_FILE" /dev/stdin; do'
-        ' { echo bad >> "$f"; } 2>/dev/null && echo WROTE; done;'
-        ' rm -f "$MANTA_INPUT_FILE" 2>/dev/null && echo REMOVED; true'
+        ' { echo bad > "$f"; } 2>/dev/null && echo WROTE; { echo bad >> "$f"; } 2>/dev/null && echo WROTE; done;'
+        ' rm -f "$MANTA_INPUT_FILE" 2>/dev/null; true'
     )
     agent.grant(agent.spec(script), task)
     report = await agent.report_of(task)
     assert agent.output(report) == b"precious"
     assert agent.read(task.blob) == b"precious"
+
+
+async def test_a_task_that_opens_its_input_by_force_is_kept_out_or_found_out(agent: Rig) -> None:
+    script = 'chmod u+w "$MANTA_INPUT_FILE" && echo bad >> "$MANTA_INPUT_FILE" && rm "$MANTA_INPUT_FILE"'
+    task, other = agent.map_task(b"precious"), agent.map_task(b"x")
+    agent.grant(agent.spec(f'[ "$(cat)" = x ] || {{ {script}; }}'), task, other)
+    guilty, innocent = await agent.reports_of(task, other)
+    assert (guilty.outcome, guilty.code) == (Outcome.FAILED, "UserTaskError")
+    assert innocent.outcome is Outcome.OK
+    if agent.isolated:
+        assert agent.read(task.blob) == b"precious"
+    else:
+        assert guilty.message == "user task changed its input file"
+        assert agent.blobs.status(task.blob.id).st_mode & 0o777 == MODE
+
+
+async def test_an_object_that_is_deleted_while_its_task_runs_is_no_fault_of_the_task(agent: Rig) -> None:
+    task = agent.map_task(b"precious")
+    agent.grant(agent.spec("curl -s ${MANTA_URL}jill/stor/here; cat"), task)
+    await agent.until(lambda supervisor: bool(supervisor.requests))
+    agent.blobs.discard([task.blob.id])
+    assert (await agent.report_of(task)).outcome is Outcome.OK
 
 
 async def test_an_empty_object_is_an_input_like_any_other(agent: Rig) -> None:
@@ -95,7 +121,7 @@ async def test_stdout_and_stderr_can_be_opened_by_name(agent: Rig) -> None:
 
 async def test_many_tasks_run_in_order_in_one_instance_and_share_its_files(agent: Rig) -> None:
     tasks = [agent.map_task(b"%d" % number) for number in range(50)]
-    agent.grant(agent.spec("cat >> /tmp/seen; cat /tmp/seen | wc -c; echo >> /tmp/seen"), *tasks)
+    agent.grant(agent.spec("cat >> seen; cat seen | wc -c; echo >> seen"), *tasks)
     reports = await agent.reports_of(*tasks)
     sizes = [int(agent.output(report)) for report in reports]
     assert sizes == sorted(sizes)
@@ -150,6 +176,7 @@ async def test_a_signal_is_named(agent: Rig) -> None:
     assert report.message == "user command terminated by SIGTERM"
 
 
+@needs_core_files
 async def test_a_core_dump_of_a_child_is_a_failure_and_is_saved(agent: Rig) -> None:
     report = await agent.run("sh -c 'kill -SEGV $$'; sleep 100")
     assert report.message == "user command or child process dumped core"
@@ -159,17 +186,17 @@ async def test_a_core_dump_of_a_child_is_a_failure_and_is_saved(agent: Rig) -> N
 
 
 async def test_a_core_that_is_a_link_leads_nowhere(agent: Rig) -> None:
-    report = await agent.run("ln -s /etc/passwd /core; exit 1")
+    report = await agent.run("ln -s /etc/passwd core; exit 1")
     assert report.outcome is Outcome.FAILED
     assert report.core is None
 
 
 async def test_a_daemon_left_behind_is_gone_when_the_task_is_reported(agent: Rig) -> None:
-    tasks = [agent.map_task(b""), agent.map_task(b"x")]
-    script = 'if read x || [ -n "$x" ]; then ps -e -o comm= | grep -c sleep; true; else (setsid sleep 987 &) ; fi'
-    agent.grant(agent.spec(script), *tasks)
-    _, second = await agent.reports_of(*tasks)
-    assert agent.output(second) == b"0\n"
+    seconds = unique_seconds()
+    daemon = f"(trap '' HUP TERM; echo > there; exec setsid sleep {seconds})"
+    report = await agent.run(f'setsid bash -c "{daemon} &"; until [ -e there ]; do :; done')
+    assert report.outcome is Outcome.OK
+    assert processes_with(seconds) == []
 
 
 async def test_an_object_that_is_gone_fails_the_task(agent: Rig) -> None:
@@ -182,9 +209,9 @@ async def test_an_object_that_is_gone_fails_the_task(agent: Rig) -> None:
 
 async def test_init_runs_once_before_the_first_task_with_the_assets(agent: Rig) -> None:
     asset = Asset(name="/jill/stor/tool.sh", blob=agent.blob(b"#!/bin/sh\necho from the asset\n"))
-    init = 'echo x >> /tmp/inits; echo lost; env | grep -c "MANTA_INPUT\\|mc_input" > /tmp/count; true'
+    init = 'echo x >> inits; echo lost; env | grep -c "MANTA_INPUT\\|mc_input" > count; true'
     tasks = [agent.map_task(b"1"), agent.map_task(b"2")]
-    spec = agent.spec("/assets/jill/stor/tool.sh; cat /tmp/inits /tmp/count", init=init, assets=[asset])
+    spec = agent.spec("assets/jill/stor/tool.sh; cat inits count", init=init, assets=[asset])
     agent.grant(spec, *tasks)
     for report in await agent.reports_of(*tasks):
         assert agent.output(report) == b"from the asset\nx\n0\n"

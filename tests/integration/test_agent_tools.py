@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,30 +12,20 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import Outcome
-from tests.integration.agent_rig import JOB, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, JOB, Rig, rig
 
 BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
 
 
-@pytest_asyncio.fixture
-async def agent(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path / "state") as running:
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running
 
 
-@pytest_asyncio.fixture
-async def plain() -> AsyncIterator[Rig]:
-    """Without namespaces tasks reach their files by the paths of the machine, as users of their own if we are root."""
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o711)
-        async with rig(Path(directory) / "state", isolation="subreaper") as running:
-            running.state_dir.chmod(0o711)
-            yield running
-
-
-async def test_tools_and_files_work_without_namespaces(plain: Rig) -> None:
-    report = await plain.run('cat "$MANTA_INPUT_FILE" | mpipe; echo more | mpipe', b"input\n")
-    assert [plain.read(output.blob) for output in report.outputs] == [b"input\n", b"more\n"]
+async def test_the_input_file_can_be_piped_on(agent: Rig) -> None:
+    report = await agent.run('cat "$MANTA_INPUT_FILE" | mpipe; echo more | mpipe', b"input\n")
+    assert [agent.read(output.blob) for output in report.outputs] == [b"input\n", b"more\n"]
 
 
 async def test_mpipe_makes_the_output_and_stdout_is_dropped(agent: Rig) -> None:
@@ -63,7 +51,7 @@ async def test_mpipe_takes_a_name_a_reducer_and_headers(agent: Rig) -> None:
 
 
 async def test_an_unfinished_mpipe_leaves_nothing(agent: Rig) -> None:
-    report = await agent.run("mkfifo /tmp/f; mpipe < /tmp/f & exec 7> /tmp/f; echo x >&7; exit 1")
+    report = await agent.run("mkfifo f; mpipe < f & exec 7> f; echo x >&7; exit 1")
     assert report.outcome is Outcome.FAILED
     assert all(output.blob.size == 0 for output in report.outputs)  # its stdout, or nothing if mpipe was heard of
 
