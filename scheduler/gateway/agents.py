@@ -19,7 +19,7 @@ from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.records.database import Connection
 from scheduler.supervisor import outputs
-from scheduler.supervisor.supervisor import UnknownAgentError
+from scheduler.supervisor.desk import UnknownAgentError
 
 PREFIX = "/_agent/v1/"
 # A report carries at most a few hundred attempts with a few names each.
@@ -53,15 +53,15 @@ async def register(call: Call, body: bytes) -> web.StreamResponse:
     request = wire.RegisterRequest.model_validate_json(body)
     if request.version != wire.VERSION:
         raise errors.bad_request(f"agent speaks version {request.version}, the service {wire.VERSION}")
-    return message(wire.RegisterReply(agent=await call.context.supervisor.register(request)))
+    return message(wire.RegisterReply(agent=await call.context.supervisor.desk.register(request)))
 
 
 async def poll(call: Call, body: bytes) -> web.StreamResponse:
-    return message(await call.context.supervisor.poll(wire.PollRequest.model_validate_json(body)))
+    return message(await call.context.supervisor.desk.poll(wire.PollRequest.model_validate_json(body)))
 
 
 async def report(call: Call, body: bytes) -> web.StreamResponse:
-    await call.context.supervisor.report(wire.ReportRequest.model_validate_json(body))
+    await call.context.supervisor.desk.report(wire.ReportRequest.model_validate_json(body))
     return web.Response(status=204)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from scheduler.model.httpsig import PublicKey
 from scheduler.model.names import LOGIN
 from scheduler.records import accounts
 from scheduler.records.accounts import AccountError
@@ -39,7 +40,8 @@ def default_login() -> str:
 
 async def ensure(db: Database, state: StateDir, login: str | None, key: Path | None, now: int) -> FirstAccount:
     """Make or find the account that the service speaks for. Raises StateError."""
-    name = login or await db.read(_oldest_login) or default_login()
+    oldest = await db.read(_oldest_login)
+    name = (oldest or default_login()) if login is None else login
     key_file = private_half(key) if key else own_key(state.path / "keys")
     line = read_public(key or Path(f"{key_file}.pub"))
 
@@ -68,10 +70,15 @@ def private_half(public: Path) -> Path | None:
 
 def read_public(path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise StateError(f"cannot read the public key {path}: {reason}") from None
+        line = path.read_text().strip()
+        PublicKey.parse(line)
+    except OSError as error:
+        raise StateError(f"cannot read the public key {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StateError(f"cannot read the public key {path}: it is not text") from None
+    except ValueError as error:
+        raise StateError(f"{path} is {error}") from None
+    return line
 
 
 def own_key(directory: Path) -> Path:

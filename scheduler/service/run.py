@@ -72,7 +72,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         agent = AgentOptions(url, state.path, options.provider, slots)
         stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
         stack.push_async_callback(_end, asyncio.create_task(_sweep(context)))
-        await _first_of(context.supervisor.agent_arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
+        await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
         info = ServiceInfo(url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file)
         state.announce(info)
         log.info("service is up", extra={"url": url, "slots": slots, "provider": options.provider})

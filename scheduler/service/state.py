@@ -50,6 +50,8 @@ class StateDir:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise StateError(f"cannot use {path} for the state: it is not a directory") from None
         except OSError as error:
             raise StateError(f"cannot use {path} for the state: {error.strerror}") from None
         if path.stat().st_uid != os.geteuid():

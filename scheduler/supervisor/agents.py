@@ -27,14 +27,16 @@ class AgentSession:
     memory_mb: int
     heard: float  # monotonic seconds
     number: int = 0  # of the newest poll reply
+    polls: int = 0  # asked so far
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
     held: Counter[int] = field(default_factory=Counter)
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
-    ended: set[tuple[int, int]] = field(default_factory=set)  # reducers that were sent their end
+    ended: set[tuple[int, int]] = field(default_factory=set)  # (task, attempt) of reducers that were sent their end
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unseen: PollReply | None = None  # the newest reply, until the agent shows that it has it
 
     @classmethod
     def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
@@ -45,6 +47,7 @@ class AgentSession:
         self.heard = now
         if state.seen == self.number:
             self.state = state
+            self.unseen = None
             self.wake.set()
 
     def room(self, pool: int) -> int | None:
@@ -58,9 +61,18 @@ class AgentSession:
         """Reducers that want more, as far as was told, counting what was sent since."""
         return [feed for feed in self.state.feeds if feed.room > 0 and (feed.task, feed.attempt) not in self.ended]
 
+    def grant(self, pool: int, instances: int, attempts: int, now: float) -> None:
+        """A pool was given instances and attempts."""
+        self.held[pool] += attempts
+        if self.told.get(pool) != instances:
+            self.since[pool] = now
+        self.told[pool] = instances
+
     def sent(self, reply: PollReply) -> None:
         """A reply is on its way: until a state shows that it arrived, there is no room."""
         self.number = reply.number
+        self.unseen = reply
+        self.ended.update((page.task, page.attempt) for page in reply.feeds if page.end)
         self.state = AgentState(
             seen=reply.number,
             pools=[pool.model_copy(update={"room": 0}) for pool in self.state.pools],

@@ -14,12 +14,22 @@ import pytest
 
 from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
-from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, RegisterRequest, ReportRequest
+from scheduler.model.wire import (
+    AgentState,
+    AttemptReport,
+    BlobRef,
+    Outcome,
+    OutputRecord,
+    PollRequest,
+    RegisterRequest,
+    ReportRequest,
+)
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Database, select
+from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent, failed, ok
 
@@ -245,7 +255,7 @@ async def test_a_report_handed_in_twice_changes_nothing(house):
         async with asyncio.timeout(30):
             while not (await house.row(job))["outputs"]:
                 await house.live(job).changed.wait()
-        await house.supervisor.report(ReportRequest(agent=1, state=agent.state(), attempts=[sent[0], sent[0]]))
+        await house.supervisor.desk.report(ReportRequest(agent=1, state=agent.state(), attempts=[sent[0], sent[0]]))
         row = await house.row(job)
         assert row["outputs"] == 1
         await house.supervisor.end_input(house.live(job))
@@ -271,10 +281,52 @@ async def test_a_lost_agents_tasks_are_tried_again_and_its_late_reports_thrown_a
     row = await house.row(job)
     assert (row["outputs"], row["errors"]) == (4, 0)
     assert row["retries"] > 0
-    agent = await house.supervisor.register(RegisterRequest(node="late", slots=1, memory_mb=1, provider="none"))
+    agent = await house.supervisor.desk.register(RegisterRequest(node="late", slots=1, memory_mb=1, provider="none"))
     state = InstantAgent(house.supervisor).state()
-    await house.supervisor.report(ReportRequest(agent=agent, state=state, attempts=held))
+    await house.supervisor.desk.report(ReportRequest(agent=agent, state=state, attempts=held))
     assert (await house.row(job))["outputs"] == 4
+
+
+async def registered(house) -> int:
+    return await house.supervisor.desk.register(RegisterRequest(node="n", slots=4, memory_mb=9999, provider="none"))
+
+
+async def test_a_reply_that_was_lost_on_the_way_is_given_again(house):
+    names = await house.objects(3)
+    job = await house.job(MAP)
+    await house.give(job, names)
+    agent = await registered(house)
+    lost = await house.supervisor.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+    again = await house.supervisor.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+    assert again == lost
+    assert sum(len(grant.tasks) for grant in again.pools) == 3
+
+
+async def test_a_poll_of_an_agent_that_was_given_up_leases_nothing(house):
+    names = await house.objects(3)
+    old = await registered(house)
+    hanging = asyncio.ensure_future(house.supervisor.desk.poll(PollRequest(agent=old, state=AgentState(seen=0))))
+    await asyncio.sleep(0)
+    new = await registered(house)
+    with pytest.raises(UnknownAgentError):
+        await hanging
+    job = await house.job(MAP)
+    await house.give(job, names)
+    reply = await house.supervisor.desk.poll(PollRequest(agent=new, state=AgentState(seen=0)))
+    assert sum(len(grant.tasks) for grant in reply.pools) == 3
+
+
+async def test_an_agent_that_hung_up_and_asks_again_is_the_one_that_is_answered(house):
+    names = await house.objects(3)
+    agent = await registered(house)
+    request = PollRequest(agent=agent, state=AgentState(seen=0))
+    hung_up = asyncio.ensure_future(house.supervisor.desk.poll(request))
+    await asyncio.sleep(0)
+    asking = asyncio.ensure_future(house.supervisor.desk.poll(request))
+    job = await house.job(MAP)
+    await house.give(job, names)
+    assert sum(len(grant.tasks) for grant in (await asking).pools) == 3
+    assert (await hung_up).pools == []
 
 
 async def test_a_restart_takes_everything_up_from_the_records_alone(house):

@@ -67,12 +67,12 @@ class InstantAgent:
     async def run(self) -> None:
         """Until cancelled."""
         request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=1 << 20, provider="none")
-        agent = await self.supervisor.register(request)
+        agent = await self.supervisor.desk.register(request)
         while True:
-            reply = await self.supervisor.poll(PollRequest(agent=agent, state=self.state()))
+            reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
             reports = self._take(reply)
             if reports:
-                await self.supervisor.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
+                await self.supervisor.desk.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
 
     def state(self) -> AgentState:
         pools = [
