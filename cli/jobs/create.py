@@ -14,7 +14,7 @@ import click
 from cli.client.problem import Problem
 from cli.frame import INTERRUPTED, Command, note
 from cli.jobs.common import jobs
-from cli.jobs.specification import document, encoded, from_expression, from_options
+from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -138,6 +138,9 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
         raise click.UsageError(
             'cannot use -m/-r along with a job expression\n(did you forget a "-m" or "-r"?)', context
         )
+    if by_options and (lost := left_over(words)):
+        options = ", ".join(f"--{name}" for name in lost)
+        note(f"mjob: warning: {options} after the last phase describes none (put it before its -m or -r)")
     phases = from_options(words, home) if by_options else from_expression(expression, words, home)
     if not phases:
         raise click.UsageError("At least one map or reduce task must be specified", context)

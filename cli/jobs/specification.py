@@ -47,6 +47,13 @@ def from_options(words: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
     return phases
 
 
+def left_over(words: Sequence[tuple[str, Any]]) -> list[str]:
+    """Names of the option style that stand after the last phase, and so describe none."""
+    names = [name for name, _ in words]
+    after = max((at for at, name in enumerate(names, 1) if name in ("map", "reduce")), default=len(names))
+    return list(dict.fromkeys(names[after:]))
+
+
 def from_expression(words: Sequence[str], properties: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
     """Phases of the expression style. `properties` are (name, value) as for `from_options`; they apply to all."""
     given: Phase = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.jobs.specification import document, encoded, from_expression, from_options
+from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,19 @@ def test_the_body_is_compact_utf8() -> None:
     assert encoded(document("", [{"exec": "grep ü", "type": "map"}])) == (
         '{"name":"","phases":[{"exec":"grep ü","type":"map"}]}'.encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "lost"),
+    [
+        ([("memory", 128), ("map", "wc")], []),
+        ([("map", "wc"), ("memory", 128)], ["memory"]),
+        (
+            [("map", "wc"), ("count", 2), ("reduce", "cat"), ("asset", "a"), ("asset", "b"), ("disk", 2)],
+            ["asset", "disk"],
+        ),
+        ([("memory", 128)], []),
+    ],
+)
+def test_what_stands_after_the_last_phase_is_left_over(words, lost):
+    assert left_over(words) == lost
