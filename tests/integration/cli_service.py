@@ -47,6 +47,11 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def may_be_interrupted() -> None:
+    """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Service:
     """A running service, as commands see it: a home directory with a profile."""
@@ -94,6 +99,7 @@ class Service:
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            preexec_fn=may_be_interrupted,
         )
 
     def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:

@@ -11,6 +11,7 @@ from scheduler.model.wire import Outcome
 
 MEMORY = "user task ran out of memory"
 DISK = "user task ran out of local disk space"
+CHANGED = "user task changed its input file"
 CORE = "user command or child process dumped core"
 RAN_OUT = " (WARNING: ran out of memory during execution)"
 PLACE = " (WARNING: input file was mapped at an unusual location because the object name was too long)"
@@ -38,6 +39,8 @@ def exited(code: int) -> int:
         (Ending(signal.SIGKILL, stop=Stop.MEMORY), MEMORY),
         (Ending(signal.SIGKILL, stop=Stop.DISK), DISK),
         (Ending(signal.SIGKILL, stop=Stop.DISK, core=True), CORE),
+        (Ending(exited(0), input_changed=True), CHANGED),
+        (Ending(signal.SIGSEGV, core=True, input_changed=True), CHANGED),
         (Ending(signal.SIGXFSZ), DISK),
         (Ending(signal.SIGXFSZ | 0x80, core=True), DISK),
         (Ending(exited(153)), DISK),
