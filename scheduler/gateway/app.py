@@ -45,8 +45,10 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Runner(web.AppRunner):
     """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.TCPSite`, then cleanup."""
 
-    def __init__(self, app: web.Application) -> None:
-        super().__init__(app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False)
+    def __init__(self, app: web.Application, shutdown_timeout: float = 60.0) -> None:
+        super().__init__(
+            app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout
+        )
         self._context = app[CONTEXT]
 
     async def _make_server(self) -> web.Server:

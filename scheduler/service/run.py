@@ -122,10 +122,10 @@ def _count(context: Context, supervisor: Supervisor) -> None:
 @contextlib.asynccontextmanager
 async def _listen(context: Context, host: str, port: int) -> AsyncIterator[str]:
     """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
-    runner = Runner(build_app(context))
+    runner = Runner(build_app(context), shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=2.0).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
         raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
