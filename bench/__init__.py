@@ -6,11 +6,17 @@ bytes, in the same minute, says how much of the machine we waste. So every row h
 or more contestants, ours and a peer: what a user would otherwise pick (`parallel`, `cat`,
 `cp`, `mawk`), or the bare minimum that the work needs (a C loop that only forks).
 
-From "a machine gets busy and idle again" follows that contestants take turns, A B A B,
-never A A B B: a slow minute then hits both. A turn gives one sample; the ratio is taken
+From "a machine gets busy and idle again" follows that contestants take turns, never all of A
+before all of B: a slow minute then hits both. And since who comes next finds the memory and
+the disk as the one before left them (measured: `msplit` after `mawk` took twice as long as after
+`cp`), every other round goes backwards: A B, B A, A B. A turn gives one sample; the ratio is taken
 within each round, between neighbours in time, and the *median* of the rounds is what the
 table shows, with the lowest and the highest beside it. If those two lie far apart the machine
 was not quiet, and the row says little.
+
+From "who runs more processes gets more of a busy machine" follows that only a quiet one
+tells the truth. So before each row we look on for half a second, and the table says so if
+others were at work.
 
 From "a ratio is only as honest as its peer" follows that peers get every advantage that a
 user would give them: files in the page cache, no name resolution, no durability.

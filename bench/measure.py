@@ -63,10 +63,11 @@ class Line:
 
 
 def interleave(rounds: int, *contestants: Turn) -> list[list[float]]:
-    """Let the contestants take turns; the samples of each, by round."""
+    """Let the contestants take turns, every other round backwards; the samples of each, by round."""
     samples: list[list[float]] = [[] for _ in contestants]
-    for _ in range(rounds):
-        for turn, taken in zip(contestants, samples, strict=True):
+    for number in range(rounds):
+        turns = list(zip(contestants, samples, strict=True))
+        for turn, taken in reversed(turns) if number % 2 else turns:
             taken.append(turn())
     return samples
 

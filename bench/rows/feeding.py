@@ -31,7 +31,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         ours, large, default = (
             gigabytes(run, sink, directory, count * size) for run in (feed, cat_large_pipe, cat_default_pipe)
         )
-        fed, same, usual = interleave(setting.rounds, ours, large, default)
+        fed, same, usual = interleave(setting.size(5, 1), ours, large, default)
         yield Line(f"feed, {count:,} x {what}", "GB/s", fed, bars[0], "cat, same pipe", same)
         yield Line(f"feed, {count:,} x {what}", "GB/s", fed, bars[1], "cat, default pipe", usual)
 

@@ -41,7 +41,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         lambda: rate(copy(into, text)),
         lambda: rate(awk(mawk, into, text)) if mawk else 0.0,
     )
-    md5, xxh3, copied, interpreted = interleave(setting.rounds, *turns)
+    md5, xxh3, copied, interpreted = interleave(setting.size(5, 1), *turns)
     yield Line("msplit to 4, MD5", "GB/s", md5, Bar(0.3, 1.0, absolute=True), "cp", copied)
     yield Line("msplit to 4, XXH3", "GB/s", xxh3, Bar(0.5, 0.7), "cp", copied)
     if mawk is None:

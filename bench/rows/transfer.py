@@ -1,7 +1,8 @@
 """One large object in and out, over loopback.
 
-A PUT must hash what it stores, since `Content-MD5` is promised, so it cannot beat MD5: the
-peer is that hash alone, over the same file. The client is as thin as Python allows: it
+A PUT must hash what it stores, since `Content-MD5` is promised, so it cannot beat MD5: one
+peer is that hash alone, over the same file. It must also be on disk before it is answered:
+the other is `cp` to the same disk, flushed, which shows what the disk allows. The client is as thin as Python allows: it
 sends by sendfile and receives into one buffer.
 """
 
@@ -11,6 +12,7 @@ import base64
 import hashlib
 import http.client
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from email.utils import formatdate
@@ -37,19 +39,29 @@ def lines(setting: Setting) -> Iterator[Line]:
     def rate(took: float) -> float:
         return size / took / 1e9
 
-    put, hashed, got = interleave(
+    put, hashed, copied, got = interleave(
         setting.rounds,
         lambda: rate(seconds(lambda: send(setting.session, path, file))),
         lambda: rate(seconds(lambda: md5(file))),
+        lambda: rate(seconds(lambda: copy_to_disk(file))),
         lambda: rate(seconds(lambda: receive(setting.session, path, size))),
     )
     yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(goal=0.77), "MD5 of it", hashed)
+    yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(), "cp and fsync", copied)
     yield Line(f"GET of {mebibytes:,} MiB", "GB/s", got, Bar(goal=1.0, absolute=True))
 
 
 def md5(file: Path) -> str:
     with open(file, "rb") as source:
         return base64.b64encode(hashlib.file_digest(source, "md5").digest()).decode()
+
+
+def copy_to_disk(file: Path) -> None:
+    target = file.with_name("copy")
+    shutil.copyfile(file, target)
+    with open(target, "rb") as copied:
+        os.fsync(copied.fileno())
+    target.unlink()
 
 
 def send(session: Session, path: str, file: Path) -> None:

@@ -13,7 +13,7 @@ from bench.setting import Setting, words
 from bench.table import as_json, number, render
 
 
-def test_contestants_take_turns() -> None:
+def test_contestants_take_turns_every_other_round_backwards() -> None:
     order: list[str] = []
 
     def contestant(name: str, sample: float):
@@ -24,7 +24,7 @@ def test_contestants_take_turns() -> None:
         return turn
 
     assert interleave(3, contestant("a", 1.0), contestant("b", 2.0)) == [[1.0] * 3, [2.0] * 3]
-    assert "".join(order) == "ababab"
+    assert "".join(order) == "abbaab"
 
 
 def test_a_ratio_is_taken_within_each_round_and_the_median_counts() -> None:
