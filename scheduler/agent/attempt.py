@@ -37,6 +37,8 @@ from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.providers import View
 
 HEAVY_BYTES = 128 * 1024
+# Disk in use from which on a copy, which sealing may need, is too long for the event loop.
+COPIED_BYTES = 16 * 1024 * 1024
 MAX_CORE_NAME = 64
 # Where tools look for the agent; only where it cannot be there are they told.
 SOCKET = "/.remora/agent.sock"
@@ -169,7 +171,7 @@ class Reporter:
             hashed.append(attempt.stdout)
         if verdict.outcome is Outcome.FAILED:
             hashed.append(attempt.stderr)
-        return sum(os.fstat(fd).st_size for fd in hashed) > HEAVY_BYTES
+        return sum(os.fstat(fd).st_size for fd in hashed) > HEAVY_BYTES or attempt.written() > COPIED_BYTES
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
@@ -223,6 +225,8 @@ class Reporter:
         return OutputRecord(name=names.stdout, blob=blob)
 
     def _blob(self, fd: int, with_md5: bool, blob: str | None = None) -> BlobRef:
+        if os.fstat(fd).st_size:
+            capture.seal(self.blobs, fd)
         return capture.publish(self.blobs, fd, os.fstat(fd).st_size, with_md5, blob)
 
     def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:

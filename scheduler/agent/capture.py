@@ -8,7 +8,8 @@ back. Two things follow:
   task needs of us. So files that were not kept are emptied and used again (`Scratch`), but
   only among tasks of one pool: a task of somebody else must never meet them.
 - A file is a blob from the moment that it is published, and blobs never change. So nobody
-  may be able to write to it: its task's processes are dead, or it is `seal`ed.
+  may be able to write to it. That its task's processes are dead is not enough: they may have
+  passed the descriptor on, to an accomplice in another instance. So it is `seal`ed before.
 """
 
 from __future__ import annotations
@@ -49,10 +50,14 @@ class Scratch:
         if len(self._spare) >= MAX_SPARE:
             os.close(fd)
             return
-        os.lseek(fd, 0, os.SEEK_SET)
-        if os.fstat(fd).st_size:
-            os.ftruncate(fd, 0)
-        self._spare.append(fd)
+        try:
+            os.lseek(fd, 0, os.SEEK_SET)
+            if os.fstat(fd).st_size:
+                os.ftruncate(fd, 0)
+        except OSError:  # it was sealed, or the disk refuses
+            os.close(fd)
+        else:
+            self._spare.append(fd)
 
     def close(self) -> None:
         while self._spare:
@@ -83,27 +88,31 @@ def md5_of(fd: int, size: int) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def seal(blobs: BlobStore, fd: int) -> int:
-    """A descriptor of the same bytes that nobody can change, in place of `fd`, which is closed.
+def seal(blobs: BlobStore, fd: int) -> None:
+    """Make `fd` a descriptor of the same bytes that can only be read, and that nobody can change. Raises OSError.
 
-    The other end of a grant says that it is done, and may still hold its descriptor. The kernel grants
-    a read lease only on a file that nobody has open for writing; if it refuses, we take a copy.
+    Whoever had the file's descriptor may still have it. The kernel grants a read lease only on a file
+    that nobody has open for writing; if it refuses, we take a copy.
     """
     reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    os.close(fd)
+    move(reader, fd)
     try:
-        fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        return reader
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError:
         copy = blobs.create()
         try:
-            copy_file(reader, copy, os.fstat(reader).st_size)
+            copy_file(fd, copy, os.fstat(fd).st_size)
         except BaseException:
             os.close(copy)
             raise
-        os.close(reader)
-        return copy
+        move(copy, fd)
+
+
+def move(source: int, target: int) -> None:
+    """Let `target` mean the file that `source` means, and close `source`."""
+    os.dup2(source, target, inheritable=False)
+    os.close(source)
 
 
 def copy_file(source: int, target: int, limit: int) -> int:

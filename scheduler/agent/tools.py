@@ -170,8 +170,8 @@ class Request:
         name = await self._checked_name(request)
         (fd,) = await self._grant(attempt, 1)
         blobs = self._host.blobs
-        fd = await asyncio.to_thread(capture.seal, blobs, fd)
         try:
+            await asyncio.to_thread(capture.seal, blobs, fd)
             blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
         finally:
             os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -301,3 +302,32 @@ def test_tasks_within_their_caps_succeed_after_one_that_was_not(user: User, item
 def test_stderr_of_a_failed_task_can_be_fetched_by_the_command_line(service: Service, user: User, item: str) -> None:
     error = user.run("echo naïve >&2; false", inputs=[item]).error
     assert service.text("mget", error["stderr"]) == "naïve\n"
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs a Python that tasks can see")
+def test_an_output_does_not_change_by_a_descriptor_that_was_passed_on(user: User, item: str) -> None:
+    name = rf"\0remora-test-{user.jobs.account}-{id(item)}"
+    send = f"""/usr/bin/python3 -c 'import os, socket
+os.write(1, b"good")
+peer = socket.socket(socket.AF_UNIX); peer.connect("{name}")
+socket.send_fds(peer, [b"x"], [1])'"""
+    with Gate() as gate:
+        receive = f"""/usr/bin/python3 -c 'import os, socket, subprocess
+door = socket.socket(socket.AF_UNIX); door.bind("{name}"); door.listen()
+subprocess.run(["bash", "-c", os.environ["LISTENING"]], check=True)
+peer, _ = door.accept()
+_, (fd, *_), _, _ = socket.recv_fds(peer, 9, 1)
+subprocess.run(["bash", "-c", os.environ["RECEIVED"]], check=True)
+os.pwrite(fd, b"evil", 0)'"""
+        words = " ".join(f"{when}='{gate.wait(when)}'" for when in ("LISTENING", "RECEIVED"))
+        accomplice = user.create(f"export {words}; {receive}")
+        user.add(accomplice, item)
+        assert gate.arrivals(1) == ["LISTENING"]
+        gate.open()
+        job = user.create(send)
+        user.add(job, item)
+        assert gate.arrivals(1) == ["RECEIVED"]
+        ended = user.finish(job)
+        assert user.texts(ended) == ["good"]
+    assert user.finish(accomplice).errors == []
+    assert user.texts(ended) == ["good"]

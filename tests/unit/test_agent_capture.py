@@ -1,0 +1,71 @@
+"""Files that tasks write into become blobs that nobody can change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.agent import capture
+from scheduler.agent.capture import Scratch
+from scheduler.objects.blobs import BlobStore
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Iterator[BlobStore]:
+    store = BlobStore(tmp_path)
+    yield store
+    store.close()
+
+
+def written(blobs: BlobStore, data: bytes) -> int:
+    fd = blobs.create()
+    os.write(fd, data)
+    return fd
+
+
+def test_a_sealed_file_is_the_same_file_and_can_only_be_read(blobs: BlobStore) -> None:
+    fd = written(blobs, b"text")
+    before = os.fstat(fd).st_ino
+    capture.seal(blobs, fd)
+    assert os.fstat(fd).st_ino == before  # nothing was copied
+    assert os.pread(fd, 99, 0) == b"text"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.pwrite(fd, b"x", 0)
+    os.close(fd)
+
+
+def test_a_file_that_somebody_can_still_write_is_copied(blobs: BlobStore) -> None:
+    fd = written(blobs, b"text" * 1000)
+    kept = os.dup(fd)
+    capture.seal(blobs, fd)
+    os.pwrite(kept, b"evil", 0)
+    assert os.pread(fd, 9999, 0) == b"text" * 1000
+    assert not os.get_inheritable(fd)
+    os.close(kept)
+    os.close(fd)
+
+
+def test_a_sealed_file_is_never_used_again(blobs: BlobStore) -> None:
+    scratch = Scratch(blobs)
+    fd = scratch.take()
+    os.write(fd, b"text")
+    capture.seal(blobs, fd)
+    scratch.give_back(fd)
+    fresh = scratch.take()
+    assert os.write(fresh, b"x") == 1
+    scratch.give_back(fresh)
+    scratch.close()
+
+
+def test_what_was_given_back_is_empty_when_it_is_taken_again(blobs: BlobStore) -> None:
+    scratch = Scratch(blobs)
+    fd = scratch.take()
+    os.write(fd, b"text")
+    scratch.give_back(fd)
+    again = scratch.take()
+    assert (again, os.fstat(again).st_size, os.lseek(again, 0, os.SEEK_CUR)) == (fd, 0, 0)
+    os.close(again)
+    scratch.close()
