@@ -7,9 +7,9 @@ or more contestants, ours and a peer: what a user would otherwise pick (`paralle
 `cp`, `mawk`), or the bare minimum that the work needs (a C loop that only forks).
 
 From "a machine gets busy and idle again" follows that contestants take turns, never all of A
-before all of B: a slow minute then hits both. And since who comes next finds the memory and
-the disk as the one before left them (measured: `msplit` after `mawk` took twice as long as after
-`cp`), every other round goes backwards: A B, B A, A B. A turn gives one sample; the ratio is taken
+before all of B: a slow minute then hits both. And since each finds memory and disk as the
+one before left them, nobody always comes second: every other round goes backwards, A B,
+B A, A B. A turn gives one sample; the ratio is taken
 within each round, between neighbours in time, and the *median* of the rounds is what the
 table shows, with the lowest and the highest beside it. If those two lie far apart the machine
 was not quiet, and the row says little.

@@ -2,8 +2,8 @@
 
 A PUT must hash what it stores, since `Content-MD5` is promised, so it cannot beat MD5: one
 peer is that hash alone, over the same file. It must also be on disk before it is answered:
-the other is `cp` to the same disk, flushed, which shows what the disk allows. The client is as thin as Python allows: it
-sends by sendfile and receives into one buffer.
+the other is a copy to the same disk, flushed, which shows what the disk allows. The client is
+as thin as Python allows: it sends by sendfile and receives into one buffer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         lambda: rate(seconds(lambda: receive(setting.session, path, size))),
     )
     yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(goal=0.77), "MD5 of it", hashed)
-    yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(), "cp and fsync", copied)
+    yield Line(f"PUT of {mebibytes:,} MiB", "GB/s", put, Bar(), "copy and fsync", copied)
     yield Line(f"GET of {mebibytes:,} MiB", "GB/s", got, Bar(goal=1.0, absolute=True))
 
 
