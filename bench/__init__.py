@@ -9,10 +9,9 @@ or more contestants, ours and a peer: what a user would otherwise pick (`paralle
 From "a machine gets busy and idle again" follows that contestants take turns, never all of A
 before all of B: a slow minute then hits both. And since each finds memory and disk as the
 one before left them, nobody always comes second: every other round goes backwards, A B,
-B A, A B. A turn gives one sample; the ratio is taken
-within each round, between neighbours in time, and the *median* of the rounds is what the
-table shows, with the lowest and the highest beside it. If those two lie far apart the machine
-was not quiet, and the row says little.
+B A, A B. A turn gives one sample; the ratio is taken within each round, and the *median* of
+the rounds is what the table shows, with the lowest and the highest beside it. If those two
+lie far apart the machine was not quiet, and the row says little.
 
 From "who runs more processes gets more of a busy machine" follows that only a quiet one
 tells the truth. So before each row we look on for half a second, and the table says so if
@@ -29,7 +28,7 @@ but all that is measured runs). `rows/` has one file a row. The `test_*.py` file
 thing: micro-benchmarks of single mechanisms, for comparing two versions of this code on one
 machine: `pytest bench --benchmark-autosave`, later `pytest bench --benchmark-compare`.
 
-Example, one line of the table:
+Example, one line of a table from a busy machine, as its spread shows:
 
-    feed, 64 KiB files   4.10 GB/s   cat, 1 MiB pipe 3.52 GB/s   1.16x (1.08-1.21)   >= 0.9x   met
+    feed, 8,192 x 64 KiB  2.8 GB/s  cat, same pipe: 1.42 GB/s  1.98x (1.48-2.82)  >= 0.9x  -  met
 """
