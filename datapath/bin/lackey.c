@@ -266,7 +266,7 @@ int main(int argc, char **argv)
     keep_only(options.socket);
     clean(&options);
     isolate(&options, &ready);
-    if (sandbox_drop((int)ready.namespaces, &why) < 0 || sandbox_harden(&why) < 0)
+    if (sandbox_drop((int)ready.namespaces, &why) < 0 || sandbox_harden((int)ready.namespaces, &why) < 0)
         die(1, why.text, "");
 
     const char *work = options.plan.rootfs.work;

@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,11 +228,31 @@ int sandbox_drop(int inside, struct reason *why)
     return set_capabilities(kept) < 0 ? reason_errno(why, "dropping capabilities") : 0;
 }
 
-int sandbox_harden(struct reason *why)
+/* `kill -9 -1` ends all processes of a user: where tasks are the agent's user, everything of ours among them. */
+static void forbid_kill_all(void)
+{
+    enum { EVERYBODY = 0xffffffff, LOW = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0 };
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]) + LOW),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EVERYBODY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+
+    /* A guard against accidents: a kernel without filters does without it. */
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+int sandbox_harden(int inside, struct reason *why)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return reason_errno(why, "setting no_new_privs");
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return reason_errno(why, "becoming untraceable");
+    if (!inside)
+        forbid_kill_all();
     return 0;
 }

@@ -9,6 +9,7 @@ import pytest
 
 from cli.client.problem import Refused
 from tests.support.gate import Gate
+from tests.support.machine import needs_namespaces
 from tests.support.user import User, reduce
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -199,6 +200,7 @@ def test_an_asset_that_is_missing_fails_every_task(user: User, three: list[str],
     assert [error["message"] for error in ended.errors] == [reason] * 2
 
 
+@needs_namespaces
 def test_assets_are_there_before_init_and_can_be_run(user: User, three: list[str]) -> None:
     tool = user.put("a tool", b"#!/bin/sh\necho tool $1\n")
     phase = {"exec": "cat /tmp/made", "assets": [tool], "init": f"'/assets{tool}' of init > /tmp/made"}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl
 
 # `ask NAME [curl options]`: a request about an object below stor; prints the status, then the body.
 ASK = """ask() {
-    curl -sS -o /tmp/body -w '%{http_code} ' "${@:2}" "${MANTA_URL}$MANTA_USER/stor/$1" && cat /tmp/body; echo
+    curl -sS -o body -w '%{http_code} ' "${@:2}" "${MANTA_URL}$MANTA_USER/stor/$1" && cat body; echo
 }
 """
 
@@ -29,7 +29,7 @@ def item(user: User) -> str:
 def answers(user: User, item: str, script: str, *after: str | dict[str, object]) -> tuple[list[str], Ended]:
     """What `ask` printed in a map's task; it is saved under a name, so that the outputs are the script's own."""
     user.put("said")
-    saved = f"{{ {script}\n}} > /tmp/said; mtee ~~/stor/said < /tmp/said > /dev/null"
+    saved = f"{{ {script}\n}} > said; mtee ~~/stor/said < said > /dev/null"
     ended = user.run(ASK + saved, *after, inputs=[item])
     return [line for line in user.get("said").decode().splitlines() if line], ended
 
@@ -166,7 +166,7 @@ def test_nobody_outside_of_the_instance_may_use_its_door(service: Service, user:
 
 def test_many_requests_of_one_task_are_all_answered(user: User, item: str) -> None:
     script = """
-        for n in $(seq 60); do curl -fsS -o /tmp/$n $MANTA_URL$MANTA_USER/stor/item & done; wait
-        cat /tmp/[0-9]* | sort | uniq -c | tr -s ' '
+        for n in $(seq 60); do curl -fsS -o got-$n $MANTA_URL$MANTA_USER/stor/item & done; wait
+        cat got-* | sort | uniq -c | tr -s ' '
     """
     assert user.texts(user.run(script, inputs=[item])) == [" 60 item\n"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gate import Gate
+from tests.support.machine import needs_namespaces
 from tests.support.objects import client
 from tests.support.service import Service, descendants
 from tests.support.user import User
@@ -61,6 +62,7 @@ def said_in_a_task(user: User, item: str, script: str) -> str:
 # Files.
 
 
+@needs_namespaces
 def test_the_state_directory_is_not_there_for_a_task(service: Service, user: User, item: str) -> None:
     files = " ".join(f"'{service.state_dir}/{name}'" for name in (*SECRETS, "blobs", "instances"))
     said = said_in_a_task(
@@ -70,6 +72,7 @@ def test_the_state_directory_is_not_there_for_a_task(service: Service, user: Use
     assert said.count("No such file or directory") >= len(SECRETS)
 
 
+@needs_namespaces
 def test_no_way_around_leads_to_the_state_directory(service: Service, user: User, item: str) -> None:
     state = service.state_dir
     script = f"""
@@ -88,6 +91,7 @@ def test_no_way_around_leads_to_the_state_directory(service: Service, user: User
         assert name not in said
 
 
+@needs_namespaces
 def test_what_is_behind_the_input_is_no_way_to_other_blobs(service: Service, user: User, item: str) -> None:
     other = user.put("other", b"the secret of another\n")
     blob = user.session.call("HEAD", other).headers["etag"]
@@ -102,6 +106,7 @@ def test_what_is_behind_the_input_is_no_way_to_other_blobs(service: Service, use
     assert [line for line in said.splitlines() if blob in line] == [f"cat: {blob}: No such file or directory"]
 
 
+@needs_namespaces
 def test_an_instance_sees_no_other_instances_files_nor_socket(service: Service, user: User, item: str) -> None:
     with Gate() as gate:
         job = user.create(f"echo private > /tmp/neighbours; echo private > /root/neighbours; {gate.wait()}")
@@ -118,6 +123,7 @@ def test_an_instance_sees_no_other_instances_files_nor_socket(service: Service, 
     assert said.splitlines() in ([], ["/.remora/agent.sock"])
 
 
+@needs_namespaces
 def test_tasks_of_different_jobs_leave_nothing_for_each_other(user: User, item: str) -> None:
     leave = "for d in /tmp /root /var/tmp /run /home /mnt /media /assets /dev/shm; do echo x > $d/left; done; true"
     user.run(leave, inputs=[item] * 8)
@@ -127,6 +133,7 @@ def test_tasks_of_different_jobs_leave_nothing_for_each_other(user: User, item: 
 # Processes.
 
 
+@needs_namespaces
 def test_a_task_sees_and_reaches_no_process_but_its_own(service: Service, user: User, item: str) -> None:
     assert service.process is not None
     outside = [service.process.pid, *descendants(service.process.pid)[:1]]
@@ -151,6 +158,7 @@ def test_a_task_sees_and_reaches_no_process_but_its_own(service: Service, user: 
     assert service.process.poll() is None
 
 
+@needs_namespaces
 def test_a_task_that_kills_its_lackey_harms_itself_only(user: User, item: str) -> None:
     ended = user.run("kill -9 1; kill -STOP 1; kill -TERM $PPID; echo alive", inputs=[item])
     assert (user.texts(ended), ended.stats["retries"]) == (["alive\n"], 0)

@@ -108,6 +108,18 @@ def test_without_namespaces_a_task_is_the_user_of_the_agent_and_bound_by_modes(m
         instance.close()
 
 
+def test_a_task_cannot_kill_everybody_of_its_user(instance: Instance, mode: Mode) -> None:
+    seconds = unique_seconds()
+    bystander = subprocess.Popen(["sleep", seconds], user=mode.user)
+    try:
+        instance.run("kill -TERM -1")
+        assert instance.run("echo on").stdout == "on\n"
+        assert processes_with(seconds) == [bystander.pid]
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
 def test_a_task_holds_no_descriptor_but_its_three(instance: Instance) -> None:
     outcome = instance.run("for fd in {0..300}; do [ -e /proc/$$/fd/$fd ] && echo $fd; done; true")
     assert outcome.stdout == "0\n1\n2\n"

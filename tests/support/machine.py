@@ -1,0 +1,16 @@
+"""What this machine allows, for tests that cannot do without it.
+
+Everything that a job needs holds on every machine. What only namespaces give (nothing of the
+host is seen, paths like `/assets`, a user 0 of one's own) is asked for by `needs_namespaces`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.lackey_instance import Mode, needs_core_files, refusal
+
+__all__ = ["needs_core_files", "needs_namespaces"]
+
+REFUSED = refusal(Mode("namespaces"))
+needs_namespaces = pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses namespaces: {REFUSED}")
