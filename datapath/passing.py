@@ -300,9 +300,8 @@ def overlay(structure: str, payload: bytes):  # type: ignore[no-untyped-def]  # 
     return ffi.from_buffer(f"{structure} *", payload)
 
 
-def text(field: object) -> str:
-    raw: bytes = ffi.string(field)
-    return os.fsdecode(raw)
+def text(field) -> str:  # type: ignore[no-untyped-def]
+    return os.fsdecode(ffi.string(field)) if field[0] != b"\0" else ""
 
 
 def os_error() -> OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -103,6 +104,7 @@ def main() -> None:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
     allow_descriptors()
+    gc.freeze()  # the modules stay: looking through them again and again costs as much as a small task
     try:
         asyncio.run(serve(options))
     except InstanceError as error:

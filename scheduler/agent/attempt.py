@@ -37,8 +37,6 @@ from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.providers import View
 
 HEAVY_BYTES = 128 * 1024
-# Disk in use from which on a copy, which sealing may need, is too long for the event loop.
-COPIED_BYTES = 16 * 1024 * 1024
 MAX_CORE_NAME = 64
 # Where tools look for the agent; only where it cannot be there are they told.
 SOCKET = "/.remora/agent.sock"
@@ -78,11 +76,14 @@ class Attempt:
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     began: float = 0.0  # event loop time at which it became its instance's current task
 
+    def files(self) -> list[int]:
+        """Descriptors of all files that it writes into."""
+        emitted = [output.fd for output in self.emitted if output.fd is not None]
+        return [self.stdout, self.stderr, *self.open_grants, *emitted]
+
     def written(self) -> int:
-        """Bytes of disk in all files that it writes into."""
-        fds = [self.stdout, self.stderr, *self.open_grants]
-        fds += [output.fd for output in self.emitted if output.fd is not None]
-        return sum(os.fstat(fd).st_blocks * 512 for fd in fds)
+        """Bytes of disk in all of them."""
+        return sum(os.fstat(fd).st_blocks * 512 for fd in self.files())
 
     def close(self) -> None:
         """Let go of everything that was not published."""
@@ -162,16 +163,9 @@ class Reporter:
     spec: PoolSpec
     disk_bytes: int
 
-    def is_heavy(self, attempt: Attempt, done: Done, verdict: Verdict) -> bool:
-        """Would `report` take longer than the event loop should wait?"""
-        if attempt.core is not None:
-            return True
-        hashed = [output.fd for output in attempt.emitted if output.fd is not None and self._hashes(output, verdict)]
-        if not attempt.uncaptured and (self.spec.last or verdict.outcome is Outcome.FAILED):
-            hashed.append(attempt.stdout)
-        if verdict.outcome is Outcome.FAILED:
-            hashed.append(attempt.stderr)
-        return sum(os.fstat(fd).st_size for fd in hashed) > HEAVY_BYTES or attempt.written() > COPIED_BYTES
+    def is_heavy(self, attempt: Attempt) -> bool:
+        """Would `report` take longer than the event loop should wait? It may hash or copy all that was written."""
+        return attempt.core is not None or sum(os.fstat(fd).st_size for fd in attempt.files()) > HEAVY_BYTES
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
@@ -225,9 +219,11 @@ class Reporter:
         return OutputRecord(name=names.stdout, blob=blob)
 
     def _blob(self, fd: int, with_md5: bool, blob: str | None = None) -> BlobRef:
-        if os.fstat(fd).st_size:
+        size = os.fstat(fd).st_size
+        if size:
             capture.seal(self.blobs, fd)
-        return capture.publish(self.blobs, fd, os.fstat(fd).st_size, with_md5, blob)
+            size = os.fstat(fd).st_size  # final from here on
+        return capture.publish(self.blobs, fd, size, with_md5, blob)
 
     def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
         """Copy the core file, which was the task's, into a blob of ours."""

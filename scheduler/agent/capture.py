@@ -84,7 +84,7 @@ def md5_of(fd: int, size: int) -> str:
     """Base64 of the MD5 of a file of `size` bytes, whatever its position."""
     digest = hashlib.md5(usedforsecurity=False)
     for offset in range(0, size, CHUNK):
-        digest.update(os.pread(fd, CHUNK, offset))
+        digest.update(os.pread(fd, min(CHUNK, size - offset), offset))
     return base64.b64encode(digest.digest()).decode()
 
 

@@ -319,6 +319,9 @@ class Pool:
         else:
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
             self._conclude(reporter, attempt, done, verdict_of(attempt, done, memory_killed))
+
+    def settle(self, worker: Worker) -> None:
+        """A worker has told us all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
 
@@ -346,7 +349,7 @@ class Pool:
             self.log.info(
                 "task failed", task=attempt.lease.uuid, outcome=verdict.outcome, code=verdict.code, why=verdict.message
             )
-        if reporter.is_heavy(attempt, done, verdict):
+        if reporter.is_heavy(attempt):
             self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict), self._endings)
         else:
             self.node.finished(self._report(reporter, attempt, done, verdict))

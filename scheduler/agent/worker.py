@@ -60,6 +60,7 @@ class WorkerOwner(Protocol):
     scratch: Scratch
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None: ...
+    def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
 
 
@@ -210,10 +211,14 @@ class Worker:
 
     def read(self) -> None:
         """Take in everything that the lackey has said so far."""
+        heard = False
         try:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
                 self._take(message)
+                heard = True
         except BlockingIOError:
+            if heard:
+                self.pool.settle(self)
             self._look_away()
         except (OSError, ValueError) as error:
             self._lose(f"the lackey broke the protocol: {error}")

@@ -51,7 +51,7 @@ async def test_mpipe_takes_a_name_a_reducer_and_headers(agent: Rig) -> None:
 
 
 async def test_an_unfinished_mpipe_leaves_nothing(agent: Rig) -> None:
-    report = await agent.run("mkfifo f; mpipe < f & exec 7> f; echo x >&7; exit 1")
+    report = await agent.run("mkfifo f; exec 7<> f; echo x >&7; mpipe <&7 & exit 1")
     assert report.outcome is Outcome.FAILED
     assert all(output.blob.size == 0 for output in report.outputs)  # its stdout, or nothing if mpipe was heard of
 
