@@ -49,8 +49,8 @@ READY_SECONDS = 20.0
 END_SECONDS = 3.0
 PROBE = "probe"
 WARNING = (
-    "tasks run without namespaces, as the user of this service: nothing hides their files, or the service's own, from "
-    "each other, and their input is protected by its mode only"
+    "tasks run without namespaces, as the user of this service: they can see and change whatever it can, its own files "
+    "and those of other tasks included, and only its mode protects their input"
 )
 log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
