@@ -33,6 +33,12 @@ from tests.integration.lackey_instance import Mode, refusal
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
 SECONDS = 30.0
+# What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
+KNOCK = (
+    "port=${MANTA_URL##*:}; exec 9<> /dev/tcp/127.0.0.1/${port%/}; "
+    "printf 'GET /jill/stor/here HTTP/1.1\\r\\nHost: here\\r\\nConnection: close\\r\\n\\r\\n' >&9; "
+    "cat <&9 > /dev/null; exec 9>&-"
+)
 REFUSED = refusal(Mode("namespaces"))
 # Every way in which an instance may be isolated here: what a task may rely on holds in all of them.
 ISOLATIONS = [

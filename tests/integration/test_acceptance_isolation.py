@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.machine import needs_namespaces
+from tests.support.machine import needs_curl, needs_namespaces
 from tests.support.objects import client
 from tests.support.service import Service, descendants
 from tests.support.user import User
@@ -167,6 +167,7 @@ def test_a_task_that_kills_its_lackey_harms_itself_only(user: User, item: str) -
 # The network.
 
 
+@needs_curl
 def test_the_service_itself_knows_no_task_without_its_door(service: Service, user: User, item: str) -> None:
     urls = (f"{user.login}/stor/item", f"{user.login}/jobs?state=live", "_agent/v1/register")
     script = "".join(f"curl -s -o /dev/null -w '%{{http_code}}\\n' {service.url}/{url};" for url in urls)
@@ -203,6 +204,7 @@ def test_a_stranger_reads_nothing_of_the_service_s_processes(service: Service) -
 
 
 @needs_root
+@needs_curl
 def test_a_stranger_asks_in_vain(service: Service, user: User, item: str) -> None:
     requests = [
         ("-X", "GET", f"/{user.login}/stor/item"),
@@ -222,6 +224,7 @@ def test_a_stranger_asks_in_vain(service: Service, user: User, item: str) -> Non
 
 
 @needs_root
+@needs_curl
 def test_a_stranger_does_not_get_in_by_the_door_of_a_task(user: User, item: str) -> None:
     with Gate() as gate:
         job = user.create(gate.wait("$MANTA_URL"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.machine import needs_core_files, needs_namespaces
+from tests.support.machine import needs_core_files, needs_curl, needs_namespaces
 from tests.support.service import Service, processes_with
 from tests.support.user import User, reduce
 
@@ -139,6 +139,7 @@ def test_a_task_that_writes_to_its_input_fails_and_changes_nothing(user: User, i
     assert all(after[name] == before[name] for name in ("etag", "last-modified", "content-md5", "content-length"))
 
 
+@needs_curl
 def test_input_is_the_same_by_descriptor_by_name_and_by_http(user: User, item: str) -> None:
     script = 'cat; cat "$MANTA_INPUT_FILE"; curl -fsS "$MANTA_URL${MANTA_INPUT_OBJECT:1}"'
     assert user.texts(user.run(script, inputs=[item])) == [3 * CONTENT.decode()]

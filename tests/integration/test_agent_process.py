@@ -15,7 +15,7 @@ from aiohttp import web
 
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
-from tests.integration.agent_rig import ISOLATIONS, SECRET, FakeSupervisor, Rig
+from tests.integration.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
@@ -47,7 +47,7 @@ async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> 
 
 async def busy(outside: Rig) -> None:
     """A task that has left several sleepers, and runs."""
-    script = f"sleep {MARK} & (setsid sleep {MARK} &); curl -s $MANTA_URL/jill/stor/here; sleep {MARK}"
+    script = f"sleep {MARK} & (setsid sleep {MARK} &); {KNOCK}; sleep {MARK}"
     outside.grant(outside.spec(script), outside.map_task(b"x"))
     await outside.until(lambda supervisor: bool(supervisor.requests))
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from scheduler.model.wire import Asset, Outcome
 from scheduler.objects.blobs import MODE
-from tests.integration.agent_rig import ISOLATIONS, JOB, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
 from tests.integration.lackey_instance import needs_core_files, processes_with, unique_seconds
 
 BASE = f"/jill/jobs/{JOB}/stor"
@@ -96,7 +96,7 @@ async def test_a_task_that_opens_its_input_by_force_is_kept_out_or_found_out(age
 
 async def test_an_object_that_is_deleted_while_its_task_runs_is_no_fault_of_the_task(agent: Rig) -> None:
     task = agent.map_task(b"precious")
-    agent.grant(agent.spec("curl -s ${MANTA_URL}jill/stor/here; cat"), task)
+    agent.grant(agent.spec(f"{KNOCK}; cat"), task)
     await agent.until(lambda supervisor: bool(supervisor.requests))
     agent.blobs.discard([task.blob.id])
     assert (await agent.report_of(task)).outcome is Outcome.OK

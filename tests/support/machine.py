@@ -6,11 +6,14 @@ host is seen, paths like `/assets`, a user 0 of one's own) is asked for by `need
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.integration.lackey_instance import Mode, needs_core_files, refusal
 
-__all__ = ["needs_core_files", "needs_namespaces"]
+__all__ = ["needs_core_files", "needs_curl", "needs_namespaces"]
 
 REFUSED = refusal(Mode("namespaces"))
 needs_namespaces = pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses namespaces: {REFUSED}")
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -155,6 +156,8 @@ def test_an_encrypted_key_says_what_to_do(tmp_path: Path) -> None:
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[str]:
     """A real ssh agent that holds all KEYS."""
+    if shutil.which("ssh-agent") is None:
+        pytest.skip("ssh-agent is not installed")
     path = str(tmp_path / "agent")
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE)
     assert process.stdout
