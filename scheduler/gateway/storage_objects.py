@@ -136,7 +136,8 @@ async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
         return web.Response(status=NOT_MODIFIED, headers=headers)
     size = entry.size or 0
     status, part = 200, Part(0, size)
-    if "Range" in sent and call.method == "GET":
+    # No part of nothing can be had. Manta's clients ask for the first bytes of whatever there is, so nothing is sent.
+    if "Range" in sent and call.method == "GET" and size:
         status, part = 206, parse_range(sent["Range"], size)
         headers["Content-Range"] = part.content_range(size)
         del headers["Content-MD5"], headers["Accept-Ranges"]

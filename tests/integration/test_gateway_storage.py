@@ -206,6 +206,13 @@ async def test_a_range_is_answered_with_its_part(gateway, asked, answered, body)
     assert "Content-MD5" not in got.headers
 
 
+async def test_a_range_of_an_empty_object_is_the_whole_of_it(gateway):
+    await gateway.put("/jill/stor/a", b"")
+    got = await gateway.get("/jill/stor/a", range="bytes=0-10240")
+    assert (got.status_code, got.content) == (200, b"")
+    assert "Content-Range" not in got.headers
+
+
 async def test_a_large_range_goes_out_by_sendfile(gateway):
     body = os.urandom(3 << 20)
     await gateway.put("/jill/stor/a", body)
