@@ -8,7 +8,8 @@ Three endings:
 
 - a `Problem` is printed as `mls: ResourceNotFoundError: /jill/stor/x was not found`, or as
   `mjob get: error: …` where a program has sub-commands; exit code 1;
-- a usage error is printed with the usage and the options after it; exit code 1;
+- a usage error is printed with the usage and the options after it, and where a program has
+  sub-commands with `mjob get: error: ` before it; exit code 1;
 - a reader of stdout that has gone away is no error; exit code 0. Ctrl-C is 130.
 """
 
@@ -246,10 +247,12 @@ def tagged(headers: dict[str, str], role_tags: Sequence[str]) -> dict[str, str]:
 
 def usage_error(error: click.ClickException) -> None:
     """The message, then the usage and the options."""
-    note(error.format_message())
     context = getattr(error, "ctx", None)
     if context is None:
+        note(error.format_message())
         return
+    program = f"{context.command_path}: error: " if context.parent is not None else ""
+    note(program + error.format_message())
     formatter = context.make_formatter()
     context.command.format_usage(context, formatter)
     context.command.format_options(context, formatter)

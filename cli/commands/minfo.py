@@ -28,9 +28,9 @@ def command(where: Sequence[str], as_json: bool) -> None:
         for path in operands(where, client.settings.home):
             with client.exchange("HEAD", path) as reply:
                 headers = dict(reply.headers)
-                status, reason = reply.status_code, reply.reason_phrase
+                status, line = reply.status_code, f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}"
             if as_json:
-                print(text.compact({"status": reason, "statusCode": status, **headers}))
+                print(text.compact({"status": line, "statusCode": status, **headers}))
             else:
-                print(f"HTTP/1.1 {status} {reason}")
+                print(line)
                 print("".join(f"{name}: {value}\n" for name, value in headers.items()))

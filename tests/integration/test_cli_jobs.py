@@ -163,13 +163,13 @@ def test_a_manifest_is_used_as_it_is(service: Service, inputs: bytes, tmp_path: 
     [
         ((), "At least one map or reduce task must be specified\nusage: mjob create "),
         (("-m", "wc", "x"), 'cannot use -m/-r along with a job expression\n(did you forget a "-m" or "-r"?)\nusage: '),
-        (("--memory", "3", "-m", "x"), 'mjob create: error: property "phases[0].memory": does not have a value '),
+        (("--memory", "3", "-m", "x"), 'property "phases[0].memory": does not have a value '),
     ],
 )
 def test_what_is_wrong_with_a_job_is_said(service: Service, words: tuple[str, ...], message: str) -> None:
     result = service.run("mjob", "create", *words)
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith(message)
+    assert result.err.startswith(f"mjob create: error: {message}")
 
 
 def test_a_job_that_could_not_be_fed_is_named(service: Service) -> None:
@@ -185,7 +185,8 @@ def test_commands_that_need_a_job_say_so(service: Service) -> None:
     for name in ("close", "get", "watch", "cancel", "inputs", "outputs", "errors", "failures", "addinputs", "delete"):
         result = service.run("mjob", name)
         assert result.code == 1
-        assert result.err.startswith(f"At least one JobId must be specified\nusage: mjob {name} [OPTIONS] job...\n")
+        said = f"mjob {name}: error: At least one JobId must be specified\nusage: mjob {name} [OPTIONS] job...\n"
+        assert result.err.startswith(said)
 
 
 def test_an_unknown_command_and_none_are_errors(service: Service) -> None:
