@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cli.client import paths
+from cli.client.problem import Problem
 
 Phase = dict[str, Any]
 # The keys of a phase, in the order in which an expression's phases are written.
@@ -29,13 +30,14 @@ PROPERTIES = ("count", "disk", "image", "init", "memory")
 def from_options(words: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
     """Phases of the option style. `words` are (name, value) in the order of the command line.
 
-    Names are `map`, `reduce`, `asset` and `PROPERTIES`. A count before a map phase is dropped.
+    Names are `map`, `reduce`, `asset` and `PROPERTIES`. A count before a map phase is dropped. Raises `Problem`
+    for an asset that is no path.
     """
     phases: list[Phase] = []
     coming: Phase = {}
     for name, value in words:
         if name == "asset":
-            coming.setdefault("assets", []).append(paths.expand(value, home))
+            coming.setdefault("assets", []).append(asset(value, home))
         elif name in PROPERTIES:
             coming[name] = value
         else:
@@ -45,6 +47,13 @@ def from_options(words: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
             phases.append(dict(sorted(coming.items())))
             coming = {}
     return phases
+
+
+def asset(text: str, home: str) -> str:
+    """The full name of an asset. Raises `Problem` for what can be none."""
+    if not paths.is_full(text):
+        raise Problem(f"{text} is not a valid Manta path")
+    return paths.expand(text, home)
 
 
 def left_over(words: Sequence[tuple[str, Any]]) -> list[str]:
@@ -59,7 +68,7 @@ def from_expression(words: Sequence[str], properties: Iterable[tuple[str, Any]],
     given: Phase = {}
     for name, value in properties:
         if name == "asset":
-            given.setdefault("assets", []).append(paths.expand(value, home))
+            given.setdefault("assets", []).append(asset(value, home))
         else:
             given[name] = value
     count = given.pop("count", 1)
