@@ -74,7 +74,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
-    provider = ProcessProvider(options.state_dir, options.isolation)
+    provider = ProcessProvider(options.state_dir, options.isolation, adopt=True)
     await provider.prepare()
     blobs = BlobStore(options.state_dir / "blobs")
     request = RegisterRequest(

@@ -28,7 +28,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from datapath import LIBEXEC, libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.providers import InstanceError, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
-from scheduler.providers.processes import descendants, resident_bytes
+from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.waiting import readable
 
 USERS = 65536
@@ -68,6 +68,7 @@ class ProcessInstance:
     ready: Ready
     first_user: int | None
     group: MemoryGroup | None
+    ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
 
     @property
     def view(self) -> View:
@@ -96,6 +97,7 @@ class ProcessInstance:
         self.channel.close()
         self.listener.close()
         await end(self.process)
+        await self.ended(self.process.pid)
         if self.group is not None:
             await self.group.remove()
         await remove_tree(self.work)
@@ -106,11 +108,15 @@ class ProcessProvider:
 
     name = "process"
 
-    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True) -> None:
+    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True, adopt: bool = False) -> None:
+        """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._isolation = isolation
+        self._adopt = adopt
+        self._lackeys: set[int] = set()
+        self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
@@ -119,6 +125,9 @@ class ProcessProvider:
         await self._sweep()
         if self._isolation == "auto":
             await self._choose_isolation()
+        self._adopt = self._adopt and self._isolation == "subreaper"
+        if self._adopt:
+            adopt_orphans()
 
     async def _choose_isolation(self) -> None:
         """Make an instance, only to see what the kernel says."""
@@ -144,6 +153,13 @@ class ProcessProvider:
             self.groups.close()
             self._note.unlink(missing_ok=True)
 
+    async def _ended(self, lackey: int) -> None:
+        """A killed subreaper has left its tasks to us. With namespaces the kernel ended them."""
+        self._lackeys.discard(lackey)
+        if self._adopt:
+            async with self._forking:
+                await end_orphans(self._lackeys)
+
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
         return await self._make(str(number), number, spec)
 
@@ -168,7 +184,9 @@ class ProcessProvider:
         channel, theirs = passing.pair()
         process = group = None
         try:
-            process = await self._spawn(theirs, work, spec, first_user)
+            async with self._forking:
+                process = await self._spawn(theirs, work, spec, first_user)
+                self._lackeys.add(process.pid)
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             if self.groups is not None:
                 group = self.groups.create(number, spec.memory_bytes)
@@ -179,6 +197,7 @@ class ProcessProvider:
             channel.close()
             if process is not None:
                 await end(process)
+                await self._ended(process.pid)
             if group is not None:
                 await group.remove()
             if isinstance(error, TimeoutError):
@@ -187,7 +206,15 @@ class ProcessProvider:
         finally:
             os.close(theirs)
         return ProcessInstance(
-            channel, listener, work, spec, process, ready, first_user if ready.namespaces else None, group
+            channel,
+            listener,
+            work,
+            spec,
+            process,
+            ready,
+            first_user if ready.namespaces else None,
+            group,
+            self._ended,
         )
 
     async def _spawn(

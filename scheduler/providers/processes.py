@@ -6,9 +6,14 @@ skipped, never an error.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ctypes
 import os
+import signal
 from collections.abc import Iterable, Iterator
 
+PR_SET_CHILD_SUBREAPER = 36
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -58,3 +63,28 @@ def holds_socket(pids: Iterable[int], inode: int) -> bool:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return False
+
+
+def adopt_orphans() -> None:
+    """From now on a process below us whose parent has died is our child. Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "cannot become a subreaper")
+
+
+async def end_orphans(ours: set[int]) -> None:
+    """Kill our children that left our session and are not `ours`, and what becomes our child by that."""
+    session = os.getsid(0)
+    while orphans := [pid for pid in children(os.getpid()) if pid not in ours and session_of(pid) != session]:
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in orphans:
+            with contextlib.suppress(ChildProcessError):
+                await asyncio.to_thread(os.waitpid, pid, 0)
+
+
+def session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0

@@ -247,6 +247,21 @@ class Rig:
         return sorted(path.name for path in (self.state_dir / "instances").iterdir())
 
 
+def lackey_of(parent: int) -> int:
+    """The only lackey among our children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            name, _, rest = stat.partition("(")[2].rpartition(")")
+            if name == "lackey" and int(rest.split()[1]) == parent:
+                found.append(int(entry.name))
+    return min(found)
+
+
 @contextlib.asynccontextmanager
 async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> AsyncIterator[Rig]:
     """Start all of it; at the end nothing is left."""

@@ -13,7 +13,7 @@ import pytest_asyncio
 from scheduler.agent import pool
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
-from tests.integration.agent_rig import ISOLATIONS, KNOCK, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, KNOCK, Rig, lackey_of, rig
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
 
@@ -76,7 +76,7 @@ async def test_one_file_beyond_the_disk_cap_ends_the_task(agent: Rig, monkeypatc
 
 async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_in_another(agent: Rig) -> None:
     warm = [agent.map_task(b"0") for _ in range(40)]
-    spec = agent.spec('read n; [ "$n" = 1 ] && { ' + KNOCK + "; sleep 1000; }; true")
+    spec = agent.spec('read n; [ "$n" = 1 ] && { ' + KNOCK + "; exec sleep 1000; }; true")
     agent.grant(spec, *warm)
     await agent.reports_of(*warm)
     victim, waiting = agent.map_task(b"1"), agent.map_task(b"0")
@@ -86,18 +86,3 @@ async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_
     lost, fine = await agent.reports_of(victim, waiting)
     assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
     assert fine.outcome is Outcome.OK
-
-
-def lackey_of(parent: int) -> int:
-    """The only lackey among our children."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            name, _, rest = stat.partition("(")[2].rpartition(")")
-            if name == "lackey" and int(rest.split()[1]) == parent:
-                found.append(int(entry.name))
-    return min(found)

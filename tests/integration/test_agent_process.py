@@ -15,7 +15,7 @@ from aiohttp import web
 
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
-from tests.integration.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig
+from tests.integration.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig, lackey_of
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
@@ -97,6 +97,19 @@ async def test_it_ends_with_its_parent(outside: Rig) -> None:
     os.close(reading)
     await busy(outside)
     os.close(writing)
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_a_lackey_that_is_killed_leaves_no_process(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    left = sleepers()
+    assert len(left) >= 2
+    os.kill(lackey_of(agent.pid), signal.SIGKILL)
+    await gone(left)
+    await outside.until(lambda supervisor: bool(supervisor.reports))
+    agent.terminate()
     assert await agent.wait() == 0
     assert (sleepers(), outside.instances()) == ([], [])
 
