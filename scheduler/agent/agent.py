@@ -38,7 +38,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
-LINGER = 0.02
+LINGER = 0.05
 TICK = 0.25
 
 
@@ -144,7 +144,8 @@ class Agent:
             held_back = last + LINGER - loop.time()
             if held_back > 0 and len(self._finished) < MAX_BATCH:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), held_back)
+                    async with asyncio.timeout(held_back):
+                        await self._idle.wait()
             self._news.clear()
             batch = [self._finished.popleft() for _ in range(min(MAX_BATCH, len(self._finished)))]
             if self._finished:
