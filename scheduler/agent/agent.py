@@ -38,7 +38,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
-LINGER = 0.05
+LINGER = 0.1
 TICK = 0.25
 
 
