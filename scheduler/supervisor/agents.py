@@ -54,9 +54,6 @@ class AgentSession:
         """How many more tasks the agent wants of a pool; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
 
-    def instances(self, pool: int) -> int:
-        return next((known.instances for known in self.state.pools if known.pool == pool), 0)
-
     def feeds(self) -> list[FeedState]:
         """Reducers that want more, as far as was told, counting what was sent since."""
         return [feed for feed in self.state.feeds if feed.room > 0 and (feed.task, feed.attempt) not in self.ended]

@@ -169,7 +169,6 @@ class JobBook:
         if step(Task(reducer.state), InputArrived()).task.state is not reducer.state:
             self.changes.ready[pool] += 1
         self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
-        self.changes.fed = True
 
     def _write_results(self) -> None:
         if not (self._outputs or self._errors or self._retries):

@@ -26,7 +26,6 @@ class Changes:
 
     ready: Counter[int] = field(default_factory=Counter)
     left: Counter[int] = field(default_factory=Counter)
-    fed: bool = False  # some reducer has new inputs
     ended_pools: set[int] = field(default_factory=set)
     changed_jobs: set[int] = field(default_factory=set)
     done_jobs: set[int] = field(default_factory=set)
