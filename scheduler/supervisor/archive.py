@@ -2,7 +2,7 @@
 
 Each list is copied page by page from the records into a blob, so an archive of millions
 needs no more memory than one of ten. `job.json` is written first and again at the end, when
-it can say that the archive is complete. Every step can be repeated: a service that dies in
+it can say that the archive is complete; `usage.json` says what the tasks took. Every step can be repeated: a service that dies in
 the middle writes the archive again. If the user has removed the job's directory meanwhile,
 nobody wants the archive, and it is not made.
 """
@@ -17,16 +17,18 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from scheduler.model import naming
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.objects.entries import NewObject
-from scheduler.records.database import Connection, Database, execute, select
+from scheduler.records.database import Connection, Database, Row, execute, select
 from scheduler.supervisor.errors import archive_line
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.status import status
+from scheduler.supervisor.usage import usage_document
 
 PAGE = 1000
 HEADERS = {"access-control-allow-origin": "*"}
@@ -44,23 +46,28 @@ async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], 
     """Write `job.json` and the lists, remove `live`, and record that it is done."""
     await db.write(execute("archive_started", job=live.id, now=clock()))
     loop = asyncio.get_running_loop()
-    objects = [await _job_json(db, blobs, live)]
+    objects = [
+        await _document(db, blobs, live, "job.json", status),
+        await _document(db, blobs, live, "usage.json", usage_document),
+    ]
     for name, content_type, statement, line in LISTS:
         objects.append(
             await loop.run_in_executor(None, _write_list, db, blobs, live, name, content_type, statement, line)
         )
     await _place(db, blobs, clock(), objects)
     await db.write(partial(_finish, live=live, now=clock()))
-    await _place(db, blobs, clock(), [await _job_json(db, blobs, live)])
+    await _place(db, blobs, clock(), [await _document(db, blobs, live, "job.json", status)])
 
 
-async def _job_json(db: Database, blobs: BlobStore, live: LiveJob) -> NewObject:
+async def _document(
+    db: Database, blobs: BlobStore, live: LiveJob, name: str, make: Callable[[Connection, Row], dict[str, Any]]
+) -> NewObject:
     def read(c: Connection) -> bytes:
         row = c.one("job_by_id", job=live.id)
         assert row is not None
-        return json.dumps(status(c, row)).encode()
+        return json.dumps(make(c, row)).encode()
 
-    return _store(blobs, live, "job.json", "application/json", iter([await db.read(read)]))
+    return _store(blobs, live, name, "application/json", iter([await db.read(read)]))
 
 
 def _write_list(

@@ -44,6 +44,11 @@ UPDATE phases SET issued = issued + :count WHERE id = :pool
 -- count_finished: tasks were finished.
 UPDATE phases SET finished = finished + :count WHERE id = :pool
 
+-- count_usage: what :tasks finished tasks took.
+UPDATE phases SET metered = metered + :tasks, wall_us = wall_us + :wall_us, cpu_us = cpu_us + :cpu_us,
+    max_rss_kb = max(max_rss_kb, :max_rss_kb), bytes_in = bytes_in + :bytes_in, bytes_out = bytes_out + :bytes_out
+WHERE id = :pool
+
 -- count_results: errors, outputs and retries happened; :outputs and :errors are also the last seq given out.
 UPDATE jobs SET errors = errors + :errors, outputs = outputs + :outputs, retries = retries + :retries WHERE id = :job
 

@@ -40,6 +40,14 @@ FROM tasks WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 -- release_all_leases: the service was stopped; whatever was leased is ready again.
 UPDATE tasks SET state = 'ready', agent = NULL WHERE state = 'leased'
 
+-- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
+WITH last AS (SELECT number FROM phases WHERE id = (SELECT pool FROM tasks WHERE id = :after))
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, t.reducer, t.state, t.attempt, t.retries, t.usage
+FROM phases p CROSS JOIN tasks t ON t.pool = p.id
+WHERE p.job = :job AND p.number >= ifnull((SELECT number FROM last), 0)
+  AND t.id > iif(p.number = (SELECT number FROM last), :after, 0)
+ORDER BY p.number, t.id LIMIT :limit
+
 -- count_ready: how many tasks of a pool wait for an agent.
 SELECT count(*) AS n FROM tasks WHERE pool = :pool AND state = 'ready'
 
