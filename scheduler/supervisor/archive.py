@@ -2,9 +2,9 @@
 
 Each list is copied page by page from the records into a blob, so an archive of millions
 needs no more memory than one of ten. `job.json` is written first and again at the end, when
-it can say that the archive is complete; `usage.json` says what the tasks took. Every step can be repeated: a service that dies in
-the middle writes the archive again. If the user has removed the job's directory meanwhile,
-nobody wants the archive, and it is not made.
+it can say that the archive is complete; `usage.json` says what the tasks took. Every step can
+be repeated: a service that dies in the middle writes the archive again. If the user has
+removed the job's directory meanwhile, nobody wants the archive, and it is not made.
 """
 
 from __future__ import annotations

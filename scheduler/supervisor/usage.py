@@ -34,7 +34,7 @@ def summed(usages: Sequence[Usage]) -> dict[str, int]:
 
 
 def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
-    """Per phase of a row of `jobs`: `phase`, `type`, `memory` (MiB) and `disk` (GiB) of an instance, `tasks`, the sums."""
+    """Per phase of a row of `jobs`: its number and type, MiB and GiB of an instance, tasks counted, and their sums."""
     phases = parse_job(json.loads(row["document"])).phases
     return [
         {
