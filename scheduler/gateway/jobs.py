@@ -20,9 +20,9 @@ from functools import partial
 
 from aiohttp import web
 
-from scheduler.gateway.body import invite, next_chunk, read_body
 from scheduler.gateway.context import Call
-from scheduler.gateway.replies import json_reply
+from scheduler.http.body import invite, next_chunk, read_body
+from scheduler.http.replies import json_reply
 from scheduler.model import errors, names
 from scheduler.model.job import parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
@@ -80,7 +80,7 @@ async def find_job(call: Call, login: str, uuid: str) -> Row:
 
 async def create(call: Call) -> web.StreamResponse:
     """`POST /:login/jobs`."""
-    body = await read_body(call, MAX_JOB_BYTES)
+    body = await read_body(call.request, MAX_JOB_BYTES)
     spec = parse_job(parse_json(body) if call.request.content_type == "application/json" else {})
     login = names.owner(call.path)
     uuid = await call.context.supervisor.create_job(login, spec)

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from scheduler.gateway import headers as entry_headers
-from scheduler.gateway.body import expects_continue, invite
-from scheduler.gateway.conditions import Conditions
 from scheduler.gateway.context import Call, Context
 from scheduler.gateway.download import send_blob, send_nothing
 from scheduler.gateway.ranges import Part, parse_range
-from scheduler.gateway.upload import Announced, Upload
+from scheduler.http.body import expects_continue, invite
+from scheduler.http.upload import Announced, Upload
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
 from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
+from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import Entry, NewObject
 from scheduler.records.database import Connection
 

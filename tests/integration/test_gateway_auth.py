@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.gateway import auth
-from scheduler.gateway.replies import json_reply
 from scheduler.gateway.tokens import LIFETIME_SECONDS, Tokens
+from scheduler.http.replies import json_reply
 from scheduler.model import httpsig
 from scheduler.records import accounts
 from tests.support.gateway import KEYS, Signer, error, public_line, running

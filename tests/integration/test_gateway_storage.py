@@ -484,7 +484,7 @@ async def test_an_upload_cut_off_leaves_nothing(gateway):
 
 
 async def test_a_silent_upload_is_given_up(gateway, monkeypatch):
-    monkeypatch.setattr("scheduler.gateway.body.INACTIVITY_SECONDS", 0.05)
+    monkeypatch.setattr("scheduler.http.body.INACTIVITY_SECONDS", 0.05)
     reply = await gateway.raw(put_head(gateway, "/jill/stor/a", "Content-Length: 5") + b"he")
     assert b"HTTP/1.1 408 " in reply
     assert b'{"code":"UploadTimeout","message":"request took too long to send data"}' in reply

@@ -26,7 +26,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from scheduler.gateway.body import next_chunk
+from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
 from scheduler.objects.blobs import BlobStore, new_id
