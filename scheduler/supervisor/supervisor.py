@@ -53,7 +53,8 @@ class Supervisor:
                 self.jobs.ready[pool] = count
             self._spawn(retention.reap_job(self._db, self._blobs, live))
             self._work_on(live)
-        self._spawn(self._housekeeping())
+        self._spawn(self._every_while(self._look_around))
+        self._spawn(self._every_while(self._forget_expired))
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
@@ -160,16 +161,22 @@ class Supervisor:
         self.desk.wake()
         log.info("job archived", extra={"job": live.uuid})
 
-    async def _housekeeping(self) -> None:
+    async def _every_while(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             try:
-                await self.desk.lose_silent()
-                now = self._clock()
-                self._apply(await self._db.write(partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=now)))
-                await retention.purge_expired(self._db, now)
+                await work()
             except Exception:
                 log.exception("housekeeping failed and is tried again")
+
+    async def _look_around(self) -> None:
+        await self.desk.lose_silent()
+        work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=self._clock())
+        self._apply(await self._db.write(work))
+
+    async def _forget_expired(self) -> None:
+        """Apart from the rest, because a job of a million tasks takes a while."""
+        await retention.purge_expired(self._db, self._clock())
 
     # Tasks of the event loop that nobody awaits, kept so that they live and are ended.
 

@@ -18,7 +18,7 @@ SELECT * FROM phases WHERE job = :job ORDER BY number
 SELECT coalesce(sum(issued), 0) AS tasks, coalesce(sum(finished), 0) AS tasks_done FROM phases WHERE job = :job
 
 -- live_jobs: jobs that a starting supervisor must take up: running, or done and not archived.
-SELECT * FROM jobs WHERE archive_done IS NULL ORDER BY id
+SELECT * FROM jobs INDEXED BY jobs_live WHERE archive_done IS NULL ORDER BY id
 
 -- insert_input: one line of job input.
 INSERT INTO inputs (job, seq, name) VALUES (:job, :seq, :name)
@@ -30,7 +30,8 @@ UPDATE jobs SET inputs = inputs + :added, last_input = :now WHERE id = :job
 UPDATE jobs SET input_done = 1 WHERE id = :job
 
 -- end_idle_inputs: end the input of jobs that got none for too long.
-UPDATE jobs SET input_done = 1 WHERE state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
+UPDATE jobs SET input_done = 1
+WHERE archive_done IS NULL AND state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
 
 -- inputs_page: the next inputs to dispatch.
 SELECT seq, name FROM inputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
