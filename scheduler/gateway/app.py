@@ -29,10 +29,10 @@ from aiohttp import web
 from scheduler.gateway import auth, health, roles, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
-from scheduler.http.body import expects_continue
+from scheduler.http import answering
 from scheduler.http.progress import progress
-from scheduler.http.protocol import Connection, Server
-from scheduler.http.replies import add_common_headers, error_reply, json_reply
+from scheduler.http.protocol import Server
+from scheduler.http.replies import json_reply
 from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
 
@@ -43,7 +43,6 @@ JOB_FILTERS = frozenset({"state", "status", "name"})
 READ_BUFFER = 256 * 1024
 IDLE_SECONDS = 120.0  # that a connection may be without a request
 API_VERSION = "1.0.0"
-SILENT = 408  # a client that has sent nothing for too long will not send the rest either
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -104,46 +103,18 @@ class Gateway:
         try:
             reply = await self._dispatch(request)
         except WireError as error:
-            reply = self._refuse(request, error)
+            reply = answering.refusal(request, error)
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
             log.exception("request failed", extra={"request_id": at.id, "path": request.raw_path})
-            reply = self._refuse(request, errors.internal_error())
+            reply = answering.refusal(request, errors.internal_error())
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
 
     async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
         """Called for each reply just before its headers go out."""
-        progress(request).begun = True
-        add_common_headers(self.context, request, reply)
-        if expects_continue(request):
-            self._hang_up(request, reply)
-        if request.headers.get("User-Agent", "").startswith("curl"):
-            self._close_after(reply)
-
-    def _refuse(self, request: web.Request, error: WireError) -> web.StreamResponse:
-        if progress(request).begun:
-            # Half a reply is out already: only a broken connection can say that it is not whole.
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionError(str(error))
-        reply = error_reply(error)
-        if error.headers.get("Connection") == "close":
-            reply.force_close()
-        if error.status == SILENT:
-            self._hang_up(request, reply)
-        return reply
-
-    def _hang_up(self, request: web.Request, reply: web.StreamResponse) -> None:
-        self._close_after(reply)
-        if isinstance(request.protocol, Connection):
-            request.protocol.hang_up_soon()
-
-    @staticmethod
-    def _close_after(reply: web.StreamResponse) -> None:
-        reply.force_close()
-        reply.headers["Connection"] = "close"
+        answering.begin(self.context, request, reply)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         raw_path, _, raw_query = request.raw_path.partition("?")
