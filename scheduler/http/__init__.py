@@ -10,4 +10,5 @@ headers. So whatever is about HTTP, and about neither routes nor rights, is here
     upload     from a body to a blob, hashed on the way
     replies    JSON, errors, the headers of every reply
     protocol   errors before there is a request
+    answering  which of all that a reply needs, and when the connection ends with it
 """
