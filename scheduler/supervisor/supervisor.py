@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
+from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor import archive, intake, lease, retention
 from scheduler.supervisor.cancel import cancel_job
@@ -70,9 +71,10 @@ class Supervisor:
 
     # What users ask, by way of the gateway.
 
-    async def create_job(self, owner: str, spec: JobSpec) -> str:
-        """Record a job and make its directories; its UUID."""
-        live = await self._db.write(partial(intake.create_job, owner=owner, spec=spec, now=self._clock()))
+    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        """Record a job and make its directories, which keep `headers`; its UUID."""
+        create = partial(intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers)
+        live = await self._db.write(create)
         self.jobs.add(live)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
         self.desk.wake()

@@ -87,9 +87,9 @@ WHERE job = :job AND seq > :after AND origin IS NOT NULL ORDER BY seq LIMIT :lim
 -- latest_failures: the seq before the :limit latest failures, or nothing if there are fewer.
 SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET :limit
 
--- jobs_of_owner: live list, in order of creation.
+-- jobs_of_owner: live list, in order of creation, after one of them.
 SELECT uuid, created FROM jobs
-WHERE owner = :owner AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
+WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
 ORDER BY id LIMIT :limit
 
 -- archive_started: the archive is being written.
