@@ -124,7 +124,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a part of a name, such as split (default: all)")
     given = parser.parse_args(argv)
     if given.fuzz:
-        return int(any([fuzz(source, given.fuzz) for source in named(targets(), given.names)]))
+        failed = [fuzz(source, given.fuzz) for source in named(targets(), given.names)]
+        return int(any(failed))
     results = [run(program) for program in build_all(named(programs(), given.names))]
     for result in results:
         print(f"{'FAILED' if result.failed else 'ok':8}{result.name}")
