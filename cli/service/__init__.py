@@ -12,6 +12,7 @@ MODULES = {
     "demo": "demo",
     "version": "version",
     "completion": "completion",
+    "man": "man",
 }
 
 command = Lazy(

@@ -59,7 +59,9 @@ def command(
       remora up --state-dir /tmp/try --port 0
       remora up --login jill --key ~/.ssh/id_ed25519.pub
 
-    Logs are JSON lines on stderr. Exit status: 0 after Ctrl-C, 1 if the service could not start.
+    Logs are JSON lines on stderr.
+
+    Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.state import StateError
