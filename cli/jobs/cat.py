@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from itertools import islice
@@ -16,6 +17,8 @@ from cli.text import count
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
+
+NUMBER = re.compile(r"-?0*[1-9][0-9]{0,17}\Z")
 
 
 @click.command("cat", cls=Command, context_settings={"ignore_unknown_options": True})
@@ -41,8 +44,7 @@ def command(words: tuple[str, ...]) -> None:
 
 def number(words: tuple[str, ...]) -> int:
     """The number of an output. Raises a usage error for what is none."""
-    text = words[0].removeprefix("-")
-    if len(words) > 1 or not (text.isascii() and text.isdigit()) or not int(text[:9]):
+    if len(words) > 1 or not NUMBER.match(words[0]):
         said = " ".join(words)
         raise click.UsageError(f'"{said}" is no number of an output (1, 2, ... or -1, -2, ... from the end)',
                                click.get_current_context())  # fmt: skip
