@@ -88,7 +88,12 @@ def parse_job(body: Any) -> JobSpec:
         "transient": body.get("transient", False),
         "phases": [_as_shown(phase) for phase in phases],
     }
-    specs = tuple(_phase_spec(phase) for phase in phases)
+    return stored_job(document)
+
+
+def stored_job(document: Mapping[str, Any]) -> JobSpec:
+    """The job of a `document` that was checked when it came: rules made since then are not for it."""
+    specs = tuple(_phase_spec(phase) for phase in document["phases"])
     return JobSpec(document["name"], specs, document["transient"], document)
 
 
