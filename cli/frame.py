@@ -16,6 +16,7 @@ Three endings:
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import signal
 import sys
@@ -282,6 +283,8 @@ def usage_error(error: click.ClickException) -> None:
 
 def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names are UTF-8, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         code = command.main(prog_name=program, standalone_mode=False)
     except click.exceptions.Exit as end:
