@@ -41,7 +41,8 @@ command = Lazy(
     Examples:
       mfind ~~/stor/logs | mjob create -o -m 'grep -c ERROR' -r "awk '{n+=\\$1} END {print n}'"
       mjob list -s running
-      mjob watch 8bd3c96e-… && mjob outputs 8bd3c96e-…
+      mjob watch 8bd3c96e-… && mjob cat 8bd3c96e-…
+      mjob rerun --failed 8bd3c96e-…
 
     See mjob COMMAND --help, and begin with mjob create --help.
     """,

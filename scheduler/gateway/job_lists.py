@@ -9,7 +9,8 @@ A list may be longer than anybody's memory, so whoever wants all of it asks for 
 gave. Without either the four old lists show the latest 100 entries, as they always did, and
 the list of jobs its first 1000.
 
-Markers are of no use to anybody else: a list's are counted in its job, jobs' are their ids.
+Markers are no secret, and open nothing: whatever number is sent, a page holds only what its job has, and a list of
+jobs continues only after a job of the same account.
 """
 
 from __future__ import annotations
