@@ -173,6 +173,7 @@ class Request:
         try:
             await asyncio.to_thread(capture.seal, blobs, fd)
             blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
+            attempt.sent += blob.size
         finally:
             os.close(fd)
         await blobs.durable()

@@ -22,11 +22,13 @@ REMOVE_TRIES = 50
 
 
 class MemoryGroup:
-    """The group of one instance. `kills` is asked after every task, so its file stays open."""
+    """The group of one instance. `kills` and `peak_kb` are asked after every task, so their files stay open."""
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
         self._events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
+        self._peak = open_peak(path / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+        self._base = 0  # bytes in use when the peak was last forgotten
 
     def add(self, pid: int) -> None:
         (self.path / "cgroup.procs").write_text(str(pid))
@@ -36,9 +38,48 @@ class MemoryGroup:
         _, found, rest = os.pread(self._events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
+    def peak_kb(self, least: int) -> int:
+        """KiB in use at most since this was last asked, but no less than `least`.
+
+        The kernel counts file cache too, which is nobody's need: as much as there is of it now is left out.
+        """
+        if self._peak is None:
+            return least
+        peak = self._read_peak()
+        os.pwrite(self._peak, b"0", 0)  # forget it: the highest so far is what is in use now
+        base, self._base = self._base, self._read_peak()
+        if peak - base <= least << 10:  # nearly always: to read the statistics takes longer than all the rest
+            return least
+        return max(least, peak - self._file_cache() >> 10)
+
+    def _read_peak(self) -> int:
+        assert self._peak is not None
+        return int(os.pread(self._peak, 32, 0))
+
+    def _file_cache(self) -> int:
+        """Bytes of file cache, those in memory file systems left out."""
+        stat = dict(line.split() for line in (self.path / "memory.stat").read_text().splitlines())
+        return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
+
     async def remove(self) -> None:
         os.close(self._events)
+        if self._peak is not None:
+            os.close(self._peak)
         await remove_group(self.path)
+
+
+def open_peak(path: Path) -> int | None:
+    """The file that tells and forgets the peak, or None where the kernel does not do both."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        os.pwrite(fd, b"0", 0)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
 
 
 async def remove_group(path: Path) -> None:
@@ -112,14 +153,36 @@ def open_groups(owner: str) -> MemoryGroups | None:
 def places() -> Iterator[tuple[Path, int]]:
     """Where a subtree could go, best first: `(directory, cgroup version)`."""
     own = own_groups()
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, options = line.split(" ")[:4]
+    for point, kind, options in mounts():
         if kind == "cgroup" and "memory" in options.split(","):
             yield Path(point + own.get("memory", "/")), 1
             yield Path(point), 1
         elif kind == "cgroup2":
             yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
             yield Path(point), 2
+
+
+def own_limit() -> int | None:
+    """Bytes: the smallest memory limit of our own group and those above it that we can see; None if there is none."""
+    found: list[int] = []
+    for point, kind, options in mounts():
+        if kind == "cgroup" and "memory" in options.split(","):
+            name, group = "memory.limit_in_bytes", point + own_groups().get("memory", "/")
+        elif kind == "cgroup2":
+            name, group = "memory.max", point + own_groups().get("", "/")
+        else:
+            continue
+        for place in (Path(group), *Path(group).parents):
+            with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
+                found.append(int((place / name).read_text()))
+    return min(found, default=None)
+
+
+def mounts() -> Iterator[tuple[str, str, str]]:
+    """`(mount point, type, options)` of all that is mounted."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, options = line.split(" ")[:4]
+        yield point, kind, options
 
 
 def own_groups() -> dict[str, str]:
