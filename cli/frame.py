@@ -216,7 +216,7 @@ def operands(texts: Sequence[str], home: str) -> list[str]:
     for text in texts:
         if not paths.is_full(text):
             note(f'{click.get_current_context().command_path}: "{text}" left out: a path begins with / or ~~/')
-    full = [paths.expand(text, home) for text in texts if paths.is_full(text)]
+    full = [paths.valid(text, home) for text in texts if paths.is_full(text)]
     if not full:
         raise click.UsageError("path required", click.get_current_context())
     return full
@@ -278,7 +278,7 @@ def usage_error(error: click.ClickException) -> None:
     formatter = context.make_formatter()
     context.command.format_usage(context, formatter)
     context.command.format_options(context, formatter)
-    note(formatter.getvalue().replace("Options:", "options:", 1).rstrip("\n"))
+    note(formatter.getvalue().replace("\nOptions:", "options:", 1).rstrip("\n"))
 
 
 def run_program(program: str, command: click.Command) -> NoReturn:

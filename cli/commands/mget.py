@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Write objects to stdout, one after another, or to a file.
 
-    FILE appears whole or not at all. Length and MD5 are checked. A transfer that breaks off is resumed where it stopped, as long as the object has not
-    changed meanwhile. A directory gives its listing, as JSON lines.
+    FILE appears whole or not at all. Length and MD5 are checked. A transfer that breaks off is resumed where it
+    stopped, as long as the object has not changed meanwhile. A directory gives its listing, as JSON lines.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ class Target:
     """A file that appears whole or not at all: it is written under another name beside, and renamed at the end.
 
     What is a link or no regular file (`/dev/stdout`, a pipe) is written as it is, and so is a file in a directory that
-    lets nothing new be made. Nothing is touched before there is something to write: what is not found must not empty it.
+    lets nothing new be made. Nothing is touched before there is something to write: what is not found empties nothing.
     """
 
     def __init__(self, name: str) -> None:

@@ -201,8 +201,10 @@ def test_mls_of_an_object_describes_it(service: Service, here: str) -> None:
     service.put(f"{here}/a.txt", b"hello")
     assert service.ok("mls", f"{here}/a.txt") == "a.txt\n"
     record = json.loads(service.ok("mls", "-j", f"{here}/a.txt"))
-    assert (record["name"], record["extension"], record["size"]) == ("a.txt", "txt", 5)
+    assert (record["name"], record["extension"], record["size"]) == ("a.txt", "bin", 5)
+    assert (record["type"], record["parent"]) == ("application/octet-stream", here.replace("~~", "/jill"))
     assert record["md5"] == "XUFAKrxLKna5cZ2REBfFkg=="
+    assert json.loads(service.ok("mls", "--fulljson", f"{here}/a.txt"))["headers"]["etag"] == record["etag"]
 
 
 def test_mls_orders_and_filters(service: Service, here: str) -> None:
@@ -264,6 +266,19 @@ def test_mfind_goes_on_after_a_missing_path(service: Service, here: str) -> None
     result = service.run("mfind", f"{here}/none", f"{here}/a")
     assert (result.code, result.out) == (1, f"{root}/a\n")
     assert result.err == f"mfind: in {root}/none: NotFoundError\n"
+
+
+def test_mfind_goes_on_after_a_forbidden_path(service: Service, here: str) -> None:
+    service.put(f"{here}/a", b"1")
+    result = service.run("mfind", "/joe/stor", here)
+    assert (result.code, result.out) == (1, here.replace("~~", "/jill") + "/a\n")
+    assert result.err == "mfind: in /joe/stor: AccountDoesNotExistError: joe does not exist\n"
+
+
+def test_the_root_is_no_path(service: Service) -> None:
+    for program in ("mls", "mget"):
+        result = service.run(program, "/")
+        assert (result.code, result.err) == (1, f"{program}: InvalidPathError: / is not a valid Manta path\n")
 
 
 def test_mfind_refuses_a_broken_pattern(service: Service) -> None:
