@@ -1,7 +1,6 @@
 /*
  * msplit - lines of standard input become one output for each reducer, by key.
  */
-#include <getopt.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +120,7 @@ static void set_reducers(struct plan *plan, const char *text)
     plan->spec.reducers = (uint32_t)reducers;
 }
 
-static void take_option(struct plan *plan, int found, char **argv)
+static void take_option(struct plan *plan, int found)
 {
     switch (found) {
     case 'n':
@@ -148,10 +147,6 @@ static void take_option(struct plan *plan, int found, char **argv)
     case OPTION_HASH:
         plan->spec.by = hash_named(optarg);
         break;
-    case 'h':
-        tool_help(&tool);
-    default:
-        tool_bad_option(&tool, found, argv);
     }
 }
 
@@ -159,8 +154,8 @@ static void parse(int argc, char **argv, struct plan *plan)
 {
     int found;
 
-    while ((found = getopt_long(argc, argv, ":n:d:f:e:ijzh", LONG, NULL)) != -1)
-        take_option(plan, found, argv);
+    while ((found = tool_option(&tool, argc, argv, "n:d:f:e:ijz", LONG)) != -1)
+        take_option(plan, found);
     if (optind < argc)
         tool_misused(&tool, "unexpected argument: %s", argv[optind]);
     if (plan->spec.reducers == 0)
@@ -222,7 +217,6 @@ int main(int argc, char **argv)
     static struct script script;
     int parts[SPLIT_REDUCERS];
 
-    opterr = 0;
     parse(argc, argv, &plan);
     if (plan.script) {
         start_script(&plan, &script);

@@ -35,6 +35,8 @@ class FakeAgent:
         self.folder = folder
         self.refusal: tuple[str, int] | None = None
         self.file: Path | None = None  # grant this one instead of a fresh file
+        self.ignored = 0  # so many questions get no answer
+        self.forgetful = False  # no COMMIT gets one
         self.asked: list[Asked] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(self.path))
@@ -66,6 +68,9 @@ class FakeAgent:
             return
         asked = Asked(passing.decode_open(message.payload))
         self.asked.append(asked)
+        if self.ignored:
+            self.ignored -= 1
+            return
         if self.refusal:
             channel.send(Kind.REFUSED, payload=self.refusal[0].encode(), flags=self.refusal[1])
             return
@@ -75,6 +80,8 @@ class FakeAgent:
             channel.send(Kind.GRANT, fds=asked.files)
             reply = channel.receive()
             asked.committed = reply is not None and reply.kind == Kind.COMMIT
+        if self.forgetful:
+            return
         if asked.committed or asked.request.kind is OpenKind.REFERENCE:
             channel.send(Kind.OK, payload=(asked.request.name or "/jill/jobs/1/stor/x.0.uuid").encode())
 

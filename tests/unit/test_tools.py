@@ -79,7 +79,9 @@ def test_mpipe_saves_a_file_and_leaves_it(agent: FakeAgent, tmp_path: Path) -> N
     assert run(agent, "mpipe", "-f", str(tmp_path / "f"), stdin=b"not this").returncode == 0
     assert agent.asked[0].data() == b"from a file"
     assert (tmp_path / "f").exists()
-    fails(run(agent, "mpipe", "-f", "/no/file"), 1, 'mpipe: cannot open "/no/file": No such file or directory')
+    for unreadable in ("/no/file", str(tmp_path)):
+        sentence = f"mpipe: file {unreadable} does not exist or is not readable."
+        fails(run(agent, "mpipe", "-f", unreadable), 2, sentence)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_path_that_is_not_absolute_is_a_mistake(agent: FakeAgent, argument: st
 def test_mistakes_of_the_command_line_end_with_2(agent: FakeAgent) -> None:
     fails(run(agent, "mpipe", "-r", "1x"), 2, "mpipe: invalid reducer")
     fails(run(agent, "mpipe", "-r"), 2, "mpipe: option needs a value: -r")
-    fails(run(agent, "mpipe", "-H", "x"), 2, 'mpipe: header must be in the form of "[header]: value"')
+    fails(run(agent, "mpipe", "-H", "x"), 2, "mpipe: headers must be in the format [header]: [value].")
     fails(run(agent, "mpipe", "-H", "x: 1\nsecret: 2"), 2, "mpipe: header has a line break in it")
     fails(run(agent, "mpipe", "/a", "/b"), 2, "mpipe: more than one path")
     fails(run(agent, "mpipe", "/" + "x" * 4096), 2, "mpipe: path is longer than 4095 bytes")
@@ -116,8 +118,8 @@ def test_mistakes_of_the_command_line_end_with_2(agent: FakeAgent) -> None:
     fails(run(agent, "mcat"), 2, "mcat: path required")
     fails(run(agent, "mcat", "/a", "b"), 2, 'mcat: path begins with neither "/" nor "~~": "b"')
     fails(run(agent, "mcat", "~~/a", MANTA_USER=None), 2, 'mcat: cannot expand "~~": MANTA_USER is not set')
-    fails(run(agent, "mtee"), 2, "mtee: path required")
-    fails(run(agent, "mtee", "-c", "0", "/a"), 2, "mtee: invalid number of copies")
+    fails(run(agent, "mtee"), 2, "mtee: A manta object key must be specified.")
+    fails(run(agent, "mtee", "-c", "0", "/a"), 2, "mtee: invalid durability (-c)")
     assert agent.asked == []
 
 
@@ -142,3 +144,25 @@ def test_mtee_saves_and_passes_on(agent: FakeAgent) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == data == agent.asked[0].data()
     assert agent.asked[0].request == Open(OpenKind.TEE, OpenFlag(0), None, 0, "/jill/stor/t", "x-durability-level: 1\n")
+
+
+@pytest.mark.parametrize("tool", ["mpipe", "mcat /a", "mtee /a", "msplit -n 1"])
+def test_a_tool_asks_again_when_the_agent_goes_away_before_it_answers(agent: FakeAgent, tool: str) -> None:
+    agent.ignored = 1
+    done = run(agent, *tool.split(), stdin=b"x\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [asked.request.kind for asked in agent.asked] == [agent.asked[0].request.kind] * 2
+    assert tool == "mcat /a" or agent.asked[1].data() == b"x\n"
+
+
+def test_a_tool_gives_up_after_a_few_tries(agent: FakeAgent) -> None:
+    agent.ignored = 100
+    why = "it closed the connection before it answered"
+    fails(run(agent, "mpipe"), 1, f"mpipe: the agent does not answer: {why}")
+    assert len(agent.asked) == 4
+
+
+def test_a_commit_without_an_answer_is_a_failure(agent: FakeAgent) -> None:
+    agent.forgetful = True
+    fails(run(agent, "mpipe"), 1, "mpipe: the agent closed the connection before it answered")
+    assert len(agent.asked) == 1
