@@ -1,4 +1,4 @@
-"""mjob: the jobs' command, a program of sub-commands.
+"""mjob: run Unix commands on stored objects, as map and reduce phases.
 
 `create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
 (`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
