@@ -86,17 +86,18 @@ def grant(c: Connection, session: AgentSession, found: list[Want], issue_token: 
         rows = c.all("lease_tasks", pool=want.pool, agent=session.id, limit=want.limit) if want.limit else []
         rows.sort(key=lambda row: int(row["id"]))
         spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
-        current = namespace.resolve_many(c, [row["input"] for row in rows if row["input"] and not row["own"]])
-        tasks = [task_lease(want.live, row, current.get(row["input"])) for row in rows]
+        known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
+        replaced = namespace.replaced(c, known) if known else {}
+        tasks = [task_lease(want.live, row, replaced.get(row["input"])) for row in rows]
         grants.append(PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks))
     return grants
 
 
-def task_lease(live: LiveJob, row: Row, current: Entry | None) -> TaskLease:
-    """The lease of a task. Its input may have got other bytes since it was looked up: `current` has those of now."""
+def task_lease(live: LiveJob, row: Row, replaced: Entry | None) -> TaskLease:
+    """The lease of a task. `replaced`: its input, if that has got other bytes since it was looked up."""
     blob = None if row["blob"] is None else BlobRef(id=row["blob"], size=row["size"], md5=row["md5"] or None)
-    if current is not None and not current.is_directory:
-        blob = blob_of(current)
+    if replaced is not None:
+        blob = blob_of(replaced)
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],

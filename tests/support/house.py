@@ -113,8 +113,8 @@ class House:
 
     async def leased_uuids(self, reports: list[AttemptReport]) -> list[str]:
         """UUIDs of the tasks of some reports."""
-        rows = [await self.db.read(select("task_for_report", task=report.task)) for report in reports]
-        return [row["uuid"] for (row,) in rows]
+        tasks = json.dumps([report.task for report in reports])
+        return [row["uuid"] for row in await self.db.read(select("tasks_for_reports", tasks=tasks))]
 
     async def records_of(self, uuid: str) -> dict[str, int]:
         """How many rows there are of a job, by table; tables without any are left out."""
