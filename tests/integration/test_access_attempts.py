@@ -184,6 +184,9 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("the inputs of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/in"), DENIED),
     ("the outputs of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/out?limit=1"), DENIED),
     ("the errors of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/err"), DENIED),
+    ("what her job's tasks took", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/usage"), DENIED),
+    ("the tasks of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/tasks?limit=1"), DENIED),
+    ("the tasks of her job as his", lambda w: w.ask("GET", f"/bob/jobs/{w.live}/live/tasks?limit=1"), NO_JOB),
     ("an input for her job", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/in", body=b"/bob/stor/a\n"), DENIED),
     ("the end of her job's input", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/in/end"), DENIED),
     ("the end of her job", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/cancel"), DENIED),
@@ -330,6 +333,15 @@ def said_in_a_task(world: World, script: str) -> str:
     saved = f"{{\n{script}}} > said; mtee /bob/stor/said < said > /dev/null"
     assert world.run(saved, inputs=["/bob/stor/a"]).errors == []
     return world.bob.get("said").decode()
+
+
+@needs_curl
+@pytest.mark.parametrize("path", ["jill/stor/secret", "/jill//stor/s%65cret"])
+def test_an_output_by_reference_is_denied_to_the_next_phase(world: World, path: str) -> None:
+    refer = f"curl -sSf -X PUT -H 'x-manta-reference: true' ${{MANTA_URL}}{path}"
+    ended = world.run(refer, "cat", inputs=["/bob/stor/a"])
+    assert (ended.error["code"], ended.error["message"]) == ("AuthorizationError", f'permission denied: "{SECRET}"')
+    assert (ended.error["phase"], ended.outputs) == ("1", [])
 
 
 @pytest.fixture(scope="module")
