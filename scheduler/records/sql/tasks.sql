@@ -31,7 +31,7 @@ WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND 
 RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, blob, size FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, own FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: what an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size
