@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -92,6 +94,58 @@ def test_json_values_become_text_as_in_javascript_and_join_by_the_delimiter(agen
     for line, key in cases.items():
         wrong = split(agent, "-n2", "-i", "-j", "-d", "-", "-f", "a,b.c", stdin=line + b"\n")
         assert wrong.stderr.decode().startswith(f"msplit: Parsed {key} as "), line
+
+
+def some_json(random: Random, depth: int = 3) -> object:
+    scalars = [
+        None,
+        True,
+        False,
+        0,
+        -0.0,
+        1,
+        -7,
+        1.5,
+        1e21,
+        1e-7,
+        123456789012345678,
+        "",
+        "x",
+        "\n",
+        "\ud83d\ude00",
+        "\ud83d",
+    ]
+    kind = random.random()
+    if depth == 0 or kind < 0.4:
+        return random.choice(scalars)
+    if kind < 0.6:
+        return [some_json(random, depth - 1) for _ in range(random.randrange(6))]
+    return {random.choice(["a", "b", "", "\u00e9"]): some_json(random, depth - 1) for _ in range(random.randrange(5))}
+
+
+@pytest.mark.parametrize("paths", ["a", "a.b,b", "a.3,.a,b.a.b", "\u00e9,a.a"])
+def test_values_are_found_and_printed_as_javascript_does_it(agent: FakeAgent, paths: str) -> None:
+    """The same lines by -j and by a script that does what the original did."""
+    random = Random(paths)
+    documents = [{"a": some_json(random), "b": some_json(random), "": some_json(random)} for _ in range(500)]
+    stdin = "".join(json.dumps(document, ensure_ascii=random.random() < 0.5) + "\n" for document in documents)
+    script = """
+        var key = '', found;
+        for (var path of PATHS.split(',')) {
+            var names = path.split('.');
+            found = this[names[0]];
+            for (var i = 1; found && i < names.length; i++)
+                found = found[names[i]];
+            if (found !== undefined)
+                key += (key ? '\\t' : '') + found;
+        }
+        return key;
+    """.replace("PATHS", repr(paths))
+    both = []
+    for keys in (["-f", paths], ["-e", script]):
+        assert split(agent, "-n101", "-j", *keys, stdin=stdin.encode("utf-8", "replace")).returncode == 0
+        both.append(parts(agent, 101))
+    assert both[0] == both[1]
 
 
 def test_a_line_that_is_no_json_ends_a_split(agent: FakeAgent) -> None:
