@@ -107,12 +107,10 @@ class Script:
         except quickjs.JSException as error:
             raise ScriptError(f"cannot run the script: {str(error).partition(chr(10))[0]}") from None
 
-    def keys(self, lines: Sequence[bytes]) -> list[bytes]:
-        """The keys of lines, which have no line end. Raises ScriptError."""
-        if not lines:
-            return []
+    def keys(self, lines: bytes) -> list[bytes]:
+        """The keys of lines with LF between them. Raises ScriptError."""
         try:
-            made = json.loads(self._keys_of(b"\n".join(lines).decode("utf-8", "replace")))
+            made = json.loads(self._keys_of(lines.decode("utf-8", "replace")))
         except quickjs.JSException as error:
             raise ScriptError(f"the script failed: {str(error).partition(chr(10))[0]}") from None
         if isinstance(made, dict):
@@ -133,11 +131,10 @@ def encode(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def read_batch(source: BinaryIO) -> list[bytes]:
+def read_batch(source: BinaryIO) -> bytes:
     """The next batch of lines. Raises EOFError when there is none, or not all of it."""
-    (count,) = WORD.unpack(read(source, WORD.size))
-    lengths = struct.unpack(f"={count}I", read(source, count * WORD.size))
-    return [read(source, length) for length in lengths]
+    (length,) = WORD.unpack(read(source, WORD.size))
+    return read(source, length)
 
 
 def read(source: BinaryIO, size: int) -> bytes:
