@@ -48,10 +48,22 @@ def untested(reason: str) -> NoReturn:
     pytest.skip(f"CONFORMANCE IS NOT TESTED: {reason}")
 
 
-def cache() -> Path:
+def cache(*pinned: str) -> Path:
+    """Where to install what these files beside this one pin."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    pinned = b"".join((HERE / name).read_bytes() for name in PINNED)
-    return Path(base) / "remora-conformance" / hashlib.sha256(pinned).hexdigest()[:16]
+    content = b"".join((HERE / name).read_bytes() for name in pinned)
+    return Path(base) / "remora-conformance" / hashlib.sha256(content).hexdigest()[:16]
+
+
+def run_installer(words: list[str], directory: Path) -> None:
+    """Run a package manager, or skip with what it said."""
+    try:
+        done = subprocess.run(words, cwd=directory, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        untested(f"{words[0]} has not installed the client within {INSTALL_SECONDS} s")
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.lower().startswith(("npm err", "error"))]
+        untested(f"{words[0]} cannot install the client: {' '.join(said)[:300]}")
 
 
 def install(place: Path) -> None:
@@ -62,14 +74,7 @@ def install(place: Path) -> None:
         client.mkdir()
         for name in PINNED:
             shutil.copy(HERE / name, client)
-        words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        try:
-            done = subprocess.run(words, cwd=client, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            untested(f"npm has not installed the client within {INSTALL_SECONDS} s")
-        if done.returncode != 0:
-            said = [line for line in done.stderr.splitlines() if line.lower().startswith("npm err")]
-            untested(f"npm cannot install the client: {' '.join(said)[:300]}")
+        run_installer(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], client)
         with contextlib.suppress(OSError):  # the other run was faster
             client.rename(place)
 
@@ -79,7 +84,7 @@ def published() -> Path:
     """The directory of the published client's commands."""
     if shutil.which("node") is None:
         untested("node is not on PATH (Debian: apt-get install nodejs npm)")
-    place = cache()
+    place = cache(*PINNED)
     if not (place / COMMANDS).is_dir():
         if shutil.which("npm") is None:
             untested("npm is not on PATH (Debian: apt-get install npm)")
