@@ -21,6 +21,7 @@ Example: `msplit -n 4 -j -e "this.id.substring(0, 9)"` runs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -31,6 +32,7 @@ from typing import BinaryIO
 import quickjs
 
 FAILED = 0xFFFFFFFF
+SENTENCE = 500  # bytes of what is wrong; msplit has room for a few more
 WORD = struct.Struct("=I")
 
 DRIVER = """
@@ -166,9 +168,8 @@ def main() -> None:
     try:
         serve(Script(script, is_json="--json" in flags, is_index="--index" in flags), source, sink)
     except ScriptError as why:
-        sentence = encode(str(why))
-        sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
-    try:
-        sink.flush()
-    finally:
-        os._exit(0)  # nothing is worth the wait for the engine to be taken down
+        sentence = encode(str(why))[:SENTENCE]
+        with contextlib.suppress(BrokenPipeError):
+            sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
+            sink.flush()
+    os._exit(0)  # nothing is worth the wait for the engine to be taken down
