@@ -224,7 +224,7 @@ def test_without_the_helper_a_script_is_refused(agent: FakeAgent) -> None:
     [
         ("exit 3", "mkey has ended"),
         (r"printf '\0\0\0\0'", "mkey has ended"),
-        (r"printf '\0\0\0\0\1\0\0\0\377\377\0\0abc'; head -c 6 >/dev/null", "mkey has ended"),
+        (r"printf '\0\0\0\0\1\0\0\0\377\377\0\0abc'; head -c 5 >/dev/null", "mkey has ended"),
         (r"printf '\5\0\0\0'", "mkey has sent something else than keys (is it of another version?)"),
     ],
 )
