@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HERE, SECONDS, Both, cache, run_installer, untested
 
+from tests.conformance.clients import HERE, SECONDS, Both, cache, run_installer, untested
 from tests.support.user import User
 
 REQUIREMENTS = "python-requirements.txt"
