@@ -84,6 +84,11 @@ class Connection(web.RequestHandler):
         self.close()
         return True
 
+    def log_exception(self, *words: Any, **more: Any) -> None:
+        """That a body ended early which nobody wanted any more is no fault of ours."""
+        if not isinstance(more.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*words, **more)
+
     def hang_up_soon(self) -> None:
         """Do not wait for a body that was never asked for."""
         self._lingering_time = 0.0

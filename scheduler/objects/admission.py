@@ -21,8 +21,9 @@ DATA_HEADERS = ("content-length", "content-md5", "durability-level")
 
 
 def telling(sent: Mapping[str, str]) -> dict[str, str]:
-    """Of the headers of a request, those that count here."""
-    return {name: sent[name] for name in (*CONDITIONAL, *DATA_HEADERS) if name in sent}
+    """Of the headers of a request, those that count here, as text that can be sent on."""
+    given = {name: sent[name] for name in (*CONDITIONAL, *DATA_HEADERS) if name in sent}
+    return {name: value.encode("utf-8", "replace").decode() for name, value in given.items()}
 
 
 def admit(c: Connection, path: str, sent: Mapping[str, str], conditions: Conditions) -> None:

@@ -165,6 +165,13 @@ def test_nobody_outside_of_the_instance_may_use_its_door(service: Service, user:
         assert [user.finish(job).errors for job in jobs] == [[], []]
 
 
+def test_an_input_that_was_deleted_meanwhile_is_not_found(user: User) -> None:
+    doomed = user.put("doomed", b"x")
+    said, _ = answers(user, doomed, "ask doomed -X DELETE; ask doomed")
+    assert said[0] == "204 "
+    assert refusal(said[1]) == ("404", "ResourceNotFound", f"{doomed} was not found")
+
+
 def test_many_requests_of_one_task_are_all_answered(user: User, item: str) -> None:
     script = """
         for n in $(seq 60); do curl -fsS -o got-$n $MANTA_URL$MANTA_USER/stor/item & done; wait

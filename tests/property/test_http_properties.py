@@ -93,6 +93,7 @@ def test_every_question_about_a_job_has_a_good_reply(at: World, method: str, wha
 @example(Request("get", "/jill/stor/f"))
 @example(Request("GET", "/jill/stor/f", (("content-type", b"a/b"), ("content-type", b"a/b"))))
 @example(Request("GET", "/jill/stor/f", (("cache", b"x" * 20_000),)))
+@example(Request("PUT", "/jill/stor/f", (("x-manta-stream", b"stdout"), ("if-match", b"\x80")), None, True))
 def test_every_request_of_a_task_has_a_good_reply(at: World, drawn: Request) -> None:
     at.inside(drawn)
 
