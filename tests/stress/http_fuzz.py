@@ -38,6 +38,7 @@ from tests.support.world import World
 # Memory that a process may have grown by since the first round, in MiB: caches fill, and jobs are remembered.
 MAX_GROWTH = 96
 MAX_DESCRIPTORS = 16
+SETTLE_SECONDS = 60
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
 PROPERTIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[World, Any], object]]] = {
     "request": (hostile.REQUESTS, World.request),
@@ -76,6 +77,13 @@ def usage(service: Service) -> list[Usage]:
         if b"scheduler.agent" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )  # fmt: skip
     return [Usage.of("service", service.process.pid), Usage.of("agent", agent)]
+
+
+def settle(service: Service) -> None:
+    """Wait until the last instance is gone: each has descriptors of its own, and they come and go."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while os.listdir(service.state_dir / "instances") and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def drive(at: World, name: str, examples: int, number: int) -> str | None:
@@ -123,6 +131,7 @@ def fuzz(service: Service, options: argparse.Namespace) -> list[str]:
                     print(failure, flush=True)
                     failures.append(failure)
         statuses.update(at.statuses)
+        settle(service)
         now = usage(service)
         before = before or now
         seconds = time.monotonic() - started

@@ -15,6 +15,7 @@ A request may delete what is hit: `restore` brings it back from time to time.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import struct
@@ -62,6 +63,7 @@ class World:
         self._door = Door(urlsplit(service.url).port or 0)
         self._signed: tuple[float, dict[str, str]] = (0.0, {})
         self._job = ""
+        self._jobs: list[str] = []
         self._inside: Inside | None = None
         self._told = 0
 
@@ -72,8 +74,9 @@ class World:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Nothing is left running that this has begun."""
         self.leave(broken=error is not None)
-        if self._job:
-            self.user.jobs.cancel(self._job)
+        for job in self._jobs:
+            with contextlib.suppress(Refused):  # it has ended already
+                self.user.jobs.cancel(job)
         self._door.close()
 
     def restore(self) -> None:
@@ -144,6 +147,7 @@ class World:
     def live(self, method: str, what: str, body: bytes) -> None:
         if not self._job:
             self._job = self.user.create("wc -c", name="asked")
+            self._jobs.append(self._job)
         reply = self.request(Request(method, f"/jill/jobs/{self._job}/live/{what}", body=body))
         if method == "POST" and reply.status in (202, 204) and ("end" in what or "cancel" in what):
             self._job = ""
