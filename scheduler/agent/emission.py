@@ -11,7 +11,7 @@ import time
 
 from aiohttp import web
 
-from scheduler.agent.attempt import Attempt, Emitted
+from scheduler.agent.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host, no_task, unavailable
 from scheduler.http import roles
@@ -34,12 +34,16 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
 
 
 async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
-    """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted."""
+    """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted.
+
+    A name that begins with MANTA_OUTPUT_BASE needs no directory: we made it up, and make its directories.
+    """
     path = names.from_request(request.raw_path.partition("?")[0])
     roles.refuse_roles(request.headers.get("Role", ""))
     roles.refuse_tags(request.headers.get("Role-Tag", ""))
     announced, kept = Announced.of(request), accepted_headers(request, path)
-    check = OutputCheck(job=host.spec.job, name=path, headers=telling(request.headers))
+    suggested = path.startswith(Names(host.spec, attempt.lease).output_base)
+    check = OutputCheck(job=host.spec.job, name=path, parents=suggested, headers=telling(request.headers))
     try:
         await several(lambda: host.client.check(check))
     except UnavailableError:

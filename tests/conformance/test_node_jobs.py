@@ -107,7 +107,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "a reducer replaced by cat": (["-m", "wc -l", "-r", "cat"], ["2"] * 3),
     "objects by HTTP": (
         ["-m", "curl -fsS -T - -H 'x-manta-stream: stdout' -H 'x-manta-reducer: 1' "
-               "$MANTA_URL$MANTA_USER/stor/http-$MANTA_JOB_ID-${MANTA_INPUT_OBJECT##*/}",
+               "$MANTA_URL${MANTA_OUTPUT_BASE:1}http",
          "--count", "2", "-r", "echo $MANTA_REDUCER $(wc -l)"],
         ["0 0", "1 6"],
     ),
