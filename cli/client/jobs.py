@@ -98,7 +98,7 @@ class Jobs:
     def wait(self, job: str, seen: Callable[[Status], None] = lambda _: None) -> Status:
         """Wait until the job is done; its last status. `seen` is shown every status on the way."""
         started = time.monotonic()
-        last = self.status_or_archive(job)
+        last = self._first_status(job)
         delay = FIRST_DELAY
         while True:
             seen(last)
@@ -111,6 +111,15 @@ class Jobs:
                 time.sleep(delay)
                 delay = min(LONGEST_DELAY, delay * 2)
             last = status
+
+    def _first_status(self, job: str) -> Status:
+        """As `status_or_archive`; of a job that never was, the refusal is about the job and not about its archive."""
+        try:
+            return self.status_or_archive(job)
+        except Refused as error:
+            if error.status != 404:
+                raise
+        return self.status(job)
 
     def wait_archived(self, job: str) -> None:
         """Wait until a job that is done has its archive too, which is soon; until then its directory still changes."""
