@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.agent.capacity import memory_mb
 from tests.support.gate import Gate
 from tests.support.machine import needs_core_files
 from tests.support.neighbour import neighbour
@@ -228,6 +230,20 @@ def test_who_waited_for_an_init_that_failed_is_told_so(user: User) -> None:
     messages = [error["message"] for error in ended.errors]
     assert len(messages) == 20 and {error["code"] for error in ended.errors} == {"TaskInitError"}
     assert set(messages) == {own, f"{earlier} (see other errors for details)"}
+
+
+@pytest.mark.usefixtures("submitted")
+@pytest.mark.parametrize(("tier", "scarce"), [({"disk": 1024}, "disk space"), ({"memory": 8192}, "memory")])
+def test_a_tier_that_no_machine_has_is_said_at_once(
+    service: Service, user: User, tier: dict[str, int], scarce: str
+) -> None:
+    there = shutil.disk_usage(service.state_dir).total >> 30 if "disk" in tier else memory_mb()
+    if there >= max(tier.values()):
+        pytest.skip(f"this machine has it: {there}; see test_supervisor_misfit.py")
+    error = user.run({"exec": "cat", **tier}, inputs=[ITEM]).error
+    message = f"failed to dispatch task: not enough {scarce} available"
+    assert (error["code"], error["message"]) == ("TaskInitError", message)
+    assert (error["input"], "stderr" in error) == (ITEM, False)
 
 
 @pytest.mark.usefixtures("submitted")
