@@ -11,6 +11,7 @@ exactly `{"code": …, "message": …}`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import select
@@ -28,6 +29,10 @@ WITHOUT_BODY = (204, 304)
 
 class MalformedError(AssertionError):
     """The other side sent what is no reply."""
+
+
+class HungUpError(MalformedError):
+    """The other side closed where a reply should begin."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,11 @@ class Door:
             stream.send(data)
             stream.listen(HASTE)
             stream.end()
-            replies = []
-            while not stream.over():
-                reply = stream.reply()
-                check(reply)
-                replies.append(reply)
+            replies: list[Reply] = []
+            with contextlib.suppress(HungUpError):
+                while True:
+                    replies.append(stream.reply())
+                    check(replies[-1])
             return replies
         finally:
             stream.close()
@@ -141,6 +146,8 @@ class Stream:
         return Reply(status, headers, b"" if head else self._body(status, headers))
 
     def _head(self) -> tuple[int, dict[str, str]]:
+        if self.over():
+            raise HungUpError("closed without a reply")
         first, *lines = self._until(b"\r\n\r\n").split(b"\r\n")
         match = STATUS_LINE.match(first)
         if match is None:
