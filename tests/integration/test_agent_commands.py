@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import Outcome
-from scheduler.providers.programs import NOT_TOOLS, OURS, libraries
+from scheduler.providers.programs import NOT_TOOLS, OURS, installed, libraries
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.machine import needs_namespaces
 
-COMMANDS = sorted(entry.name for entry in metadata.distribution("remora").entry_points if entry.name not in NOT_TOOLS)
+# Those for people: mkey is only for msplit.
+COMMANDS = sorted(e.name for e in installed().entry_points if e.name not in NOT_TOOLS and e.value.startswith("cli."))
 
 
 @pytest_asyncio.fixture(params=ISOLATIONS)
