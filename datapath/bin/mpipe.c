@@ -78,6 +78,6 @@ int main(int argc, char **argv)
         source = open_file(file);
     tool_open(&tool, &request, &blob, 1);
     tool_spooled(&tool, spool_move(source, blob, &moved));
-    puts(tool_commit(&tool));
+    puts(tool_commit(&tool, &blob, 1));
     return 0;
 }

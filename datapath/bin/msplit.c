@@ -230,6 +230,6 @@ int main(int argc, char **argv)
     split_into(&plan, parts);
     if (plan.script)
         script_end(&script);
-    tool_commit(&tool);
+    tool_commit(&tool, parts, plan.is_compressed ? 0 : plan.spec.reducers); /* the filters' are closed already */
     return 0;
 }

@@ -59,6 +59,6 @@ int main(int argc, char **argv)
     parse(argc, argv, &request);
     tool_open(&tool, &request, &blob, 1);
     tool_spooled(&tool, spool_tee(STDIN_FILENO, blob, STDOUT_FILENO, &moved));
-    tool_commit(&tool);
+    tool_commit(&tool, &blob, 1);
     return 0;
 }

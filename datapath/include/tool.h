@@ -10,7 +10,7 @@
  *     struct tool tool = {.name = "mpipe", .usage = "..."};
  *     tool_open(&tool, &request, &fd, 1);
  *     ... write to fd ...
- *     puts(tool_commit(&tool));
+ *     puts(tool_commit(&tool, &fd, 1));
  */
 #ifndef REMORA_TOOL_H
 #define REMORA_TOOL_H
@@ -80,8 +80,11 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
  */
 void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t count);
 
-/* tool_commit - what was written is complete; returns the name of the object. Exits if the agent refuses. */
-const char *tool_commit(struct tool *tool);
+/*
+ * tool_commit - what was written into `files` is complete; returns the name of the object. Closes them first: the
+ * agent must copy a file that somebody can still write to. Exits if the agent refuses.
+ */
+const char *tool_commit(struct tool *tool, const int *files, size_t count);
 
 /* tool_spooled - exit unless a spool succeeded. errno is that of the spool. */
 void tool_spooled(const struct tool *tool, enum spool_result result);

@@ -239,8 +239,11 @@ void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t
     }
 }
 
-const char *tool_commit(struct tool *tool)
+const char *tool_commit(struct tool *tool, const int *files, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        if (close(files[i]) < 0)
+            tool_fail(tool, "cannot save: %s", strerror(errno));
     send_packet(tool, PASS_COMMIT, NULL, 0);
     if (receive(tool, PASS_OK, NULL, 0) < 0)
         tool_fail(tool, "the agent closed the connection before it answered");

@@ -1,9 +1,9 @@
 """One attempt at one task: what it is given, what it emits, what is reported of it.
 
-An attempt holds descriptors until it ends: its stdout and stderr, and one for each output
-that its tools committed. Nothing it emits has a name before its end; then `report` gives
-names to what is kept and the rest disappears with its descriptors. `report` is plain file
-work and touches no event loop, so it runs wherever it disturbs least (`is_heavy`).
+An attempt holds descriptors until it ends: its stdout and stderr, and one for each of the
+first outputs that its tools committed (`keeping` says what becomes of more). At its end
+`report` gives names to what is kept, and the rest disappears with its descriptors. `report` is
+plain file work and touches no event loop, so it runs wherever it disturbs least (`is_heavy`).
 
 Example: a task prints 10 bytes, runs `mpipe` twice and exits 0. Its stdout is dropped since
 it used `mpipe`, both spooled files become blobs in the order of their commits, and its
@@ -12,8 +12,10 @@ stderr file goes back to the scratch pool.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from datapath.passing import Done, DoneFlag
@@ -37,6 +39,7 @@ from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.providers import View
 
 HEAVY_BYTES = 128 * 1024
+HEAVY_COUNT = 64
 MAX_CORE_NAME = 64
 # Where tools look for the agent; only where it cannot be there are they told.
 SOCKET = "/.remora/agent.sock"
@@ -45,7 +48,7 @@ OK = Verdict(Outcome.OK)
 
 @dataclass(slots=True)
 class Emitted:
-    """An output in the making; `fd` is None for a reference."""
+    """An output in the making: a file that we hold, a blob that we made of it (`kept`), or neither, a reference."""
 
     name: str
     fd: int | None
@@ -54,6 +57,8 @@ class Emitted:
     headers: dict[str, str] = field(default_factory=dict)
     blob: str = field(default_factory=new_id)
     md5: str | None = None  # base64, where it is known already and the task never had the file
+    kept: BlobRef | None = None
+    disk: int = 0  # bytes of disk in `kept`
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +72,11 @@ class Attempt:
     place: Place | None = None
     feed: ReducerInput | None = None
     emitted: list[Emitted] = field(default_factory=list)
+    held: int = 0  # how many of them have a descriptor
+    kept_bytes: int = 0  # in all those that are blobs already...
+    kept_disk: int = 0  # ... and on disk
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
+    granted_less: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever some of them are gone
     uncaptured: bool = False  # a tool emitted something: stdout is dropped
     stop: Stop | None = None
     instance: str | None = None  # what its instance is called in reports
@@ -82,14 +91,32 @@ class Attempt:
     before: Usage | None = None  # what the init script took, if this task is the one that it ran for
     began: float = 0.0  # event loop time at which it became its instance's current task
 
+    def add(self, *outputs: Emitted) -> None:
+        """From now on these are outputs."""
+        self.emitted += outputs
+        self.held += sum(output.fd is not None for output in outputs)
+        self.kept_bytes += sum(output.kept.size for output in outputs if output.kept is not None)
+        self.kept_disk += sum(output.disk for output in outputs)
+
+    def take_back(self, fds: Iterable[int]) -> list[int]:
+        """Of granted files, those that are still ours: the caller's from here on."""
+        mine = [fd for fd in fds if fd in self.open_grants]
+        self.open_grants.difference_update(mine)
+        self.granted_less.set()
+        return mine
+
     def files(self) -> list[int]:
         """Descriptors of all files that it writes into."""
         emitted = [output.fd for output in self.emitted if output.fd is not None]
         return [self.stdout, self.stderr, *self.open_grants, *emitted]
 
     def written(self) -> int:
-        """Bytes of disk in all of them."""
-        return sum(os.fstat(fd).st_blocks * 512 for fd in self.files())
+        """Bytes of disk in all that it has written."""
+        return self.kept_disk + sum(os.fstat(fd).st_blocks * 512 for fd in self.files())
+
+    def size(self) -> int:
+        """Bytes that it has written."""
+        return self.kept_bytes + sum(os.fstat(fd).st_size for fd in self.files())
 
     def close(self) -> None:
         """Let go of everything that was not published."""
@@ -171,7 +198,7 @@ class Reporter:
 
     def is_heavy(self, attempt: Attempt) -> bool:
         """Would `report` take longer than the event loop should wait? It may hash or copy all that was written."""
-        return attempt.core is not None or sum(os.fstat(fd).st_size for fd in attempt.files()) > HEAVY_BYTES
+        return attempt.core is not None or len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
@@ -187,7 +214,8 @@ class Reporter:
         if failed:
             stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
             core = self._core(attempt, done, names)
-        self.release(attempt, keep_stdout=bool(outputs) and not attempt.uncaptured, keep_stderr=failed)
+        kept = verdict.outcome is not Outcome.LOST
+        self.release(attempt, keep_stdout=kept and not attempt.uncaptured, keep_stderr=failed, keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
             task=attempt.lease.task,
@@ -202,10 +230,14 @@ class Reporter:
         )
 
     def usage(self, attempt: Attempt, done: Done) -> Usage:
-        return usage_of(attempt, done, sum(os.fstat(fd).st_size for fd in attempt.files()))
+        return usage_of(attempt, done, attempt.size())
 
-    def release(self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False) -> None:
+    def release(
+        self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False, keep_outputs: bool = False
+    ) -> None:
         """Let go of an attempt's files; those that became blobs (`keep`) are never written again."""
+        if not keep_outputs:
+            self.blobs.discard(output.blob for output in attempt.emitted)  # those that have their names already
         for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
             if kept and os.fstat(fd).st_size:
                 os.close(fd)
@@ -218,15 +250,32 @@ class Reporter:
         return self.spec.last or output.named or verdict.outcome is Outcome.FAILED
 
     def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
-        blob = None if output.fd is None else self._emitted(output, output.fd, verdict)
         return OutputRecord(
-            name=output.name, blob=blob, reducer=output.reducer, named=output.named, headers=output.headers
+            name=output.name,
+            blob=self._emitted(output, output.fd, verdict),
+            reducer=output.reducer,
+            named=output.named,
+            headers=output.headers,
         )
 
-    def _emitted(self, output: Emitted, fd: int, verdict: Verdict) -> BlobRef:
+    def _emitted(self, output: Emitted, fd: int | None, verdict: Verdict) -> BlobRef | None:
+        if output.kept is not None:
+            return self._hashed(output.kept) if self._hashes(output, verdict) else output.kept
+        if fd is None:
+            return None
         if output.md5 is None:
             return self._blob(fd, self._hashes(output, verdict), output.blob)
         return capture.publish(self.blobs, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
+
+    def _hashed(self, blob: BlobRef) -> BlobRef:
+        """A blob with its MD5, which an intermediate was not expected to need."""
+        if blob.md5 is not None:
+            return blob
+        fd = self.blobs.open(blob.id)
+        try:
+            return BlobRef(id=blob.id, size=blob.size, md5=capture.md5_of(fd, blob.size))
+        finally:
+            os.close(fd)
 
     def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
         with_md5 = self.spec.last or verdict.outcome is Outcome.FAILED

@@ -14,6 +14,7 @@ from aiohttp import web
 from scheduler.agent.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host, no_task, unavailable
+from scheduler.agent.keeping import emit
 from scheduler.http import roles
 from scheduler.http.body import invite
 from scheduler.http.upload import Announced, Upload
@@ -29,7 +30,7 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
     path = names.from_request(request.raw_path.partition("?")[0])
     if request.headers.get("X-Manta-Stream", "stdout").lower() == "stdout":
         attempt.uncaptured = True
-        attempt.emitted.append(Emitted(path, None, reducer, named=True))
+        attempt.add(Emitted(path, None, reducer, named=True))
     return web.Response(status=204)
 
 
@@ -54,7 +55,8 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
         if host.current() is not attempt:
             raise no_task()
         md5, blob = upload.md5, upload.blob
-        attempt.emitted.append(Emitted(path, upload.detach(), reducer, named=True, headers=kept, blob=blob, md5=md5))
+        output = Emitted(path, upload.detach(), reducer, named=True, headers=kept, blob=blob, md5=md5)
+        await emit(host, attempt, output)
     now = rfc1123(time.time_ns() // 1_000_000)
     return web.Response(status=204, headers={"Etag": blob, "Last-Modified": now, "Computed-MD5": md5})
 

@@ -10,10 +10,11 @@ checked. Three dangers have an answer each:
   connected belongs to the task that runs now, and one that is not gets no answer. That is
   looked at after every request and before anything is recorded.
 - *A file that changes after it became an object.* The tool keeps its descriptor as long as
-  it likes. Outputs are named after the task's death, which ends that; what is named at once
-  (`mtee`) is sealed first.
+  it likes. Outputs are sealed when they get their names: after the task's death, or at once
+  (`mtee`, and `keeping`). A tool that closes its files before it says COMMIT spares us a copy.
 - *Too much at once.* An instance may have `MAX_PENDING` connections in work; more of them
-  wait unaccepted.
+  wait unaccepted. And a task may have `MAX_GRANTED` files in work: whoever wants more waits
+  until some are committed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import os
 import re
 import select
 import uuid
+from collections.abc import Iterable
 
 from datapath import passing
 from datapath.passing import Channel, Kind, Message, Open, OpenFlag, OpenKind
@@ -30,6 +32,7 @@ from scheduler.agent import capture
 from scheduler.agent.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host
+from scheduler.agent.keeping import emit, in_thread
 from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
@@ -38,6 +41,7 @@ from scheduler.objects.blobs import MODE
 from scheduler.providers.waiting import readable
 
 MAX_PENDING = 25
+MAX_GRANTED = 2 * MAX_REDUCERS  # one msplit may feed another, and mpipe all that is allowed
 FAILED = 1  # exit status of a tool that was refused
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -65,8 +69,7 @@ class Tools:
 
     def task_ended(self, attempt: Attempt) -> None:
         """What was not committed is dropped; whoever waits for its COMMIT finds another task running, or none."""
-        close_all(tuple(attempt.open_grants))
-        attempt.open_grants.clear()
+        close_all(attempt.take_back(tuple(attempt.open_grants)))
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
@@ -144,14 +147,14 @@ class Request:
 
     def _refer(self, attempt: Attempt, request: Open) -> None:
         attempt.uncaptured = True
-        attempt.emitted.append(Emitted(normal(request.name), None, request.reducer, named=True))
+        attempt.add(Emitted(normal(request.name), None, request.reducer, named=True))
         send(self._channel, Kind.OK)
 
     async def _pipe(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
         attempt.uncaptured = True
         name = await self._checked_name(request) if request.name else self._base(attempt) + str(uuid.uuid4())
         (fd,) = await self._grant(attempt, 1)
-        attempt.emitted.append(Emitted(name, fd, request.reducer, bool(request.name), headers))
+        await emit(self._host, attempt, Emitted(name, fd, request.reducer, bool(request.name), headers))
         send(self._channel, Kind.OK, name)
 
     async def _split(self, attempt: Attempt, request: Open) -> None:
@@ -160,7 +163,8 @@ class Request:
         if not 1 <= request.count <= MAX_REDUCERS:
             raise RefusalError("invalid number of reducers")
         fds = await self._grant(attempt, request.count)
-        attempt.emitted += [Emitted(f"{base}.{index}", fd, index) for index, fd in enumerate(fds)]
+        outputs = [Emitted(f"{base}.{index}", fd, index) for index, fd in enumerate(fds)]
+        await emit(self._host, attempt, *outputs)
         send(self._channel, Kind.OK)
 
     async def _tee(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
@@ -168,7 +172,7 @@ class Request:
         (fd,) = await self._grant(attempt, 1)
         blobs = self._host.blobs
         try:
-            await asyncio.to_thread(capture.seal, blobs, fd)
+            await in_thread(lambda: capture.seal(blobs, fd))
             blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
             attempt.sent += blob.size
         finally:
@@ -192,8 +196,7 @@ class Request:
     async def _grant(self, attempt: Attempt, count: int) -> list[int]:
         """Let the tool write `count` files, and wait until it commits; the files are the caller's then."""
         fds: list[int] = []
-        if self._attempt() is not attempt:
-            raise RefusalError("the task is over")
+        await self._room(attempt, count)
         try:
             for _ in range(count):
                 fds.append(self._host.blobs.create())
@@ -208,13 +211,18 @@ class Request:
             if self._attempt() is not attempt:
                 raise RefusalError("the task is over")
         except BaseException:
-            for fd in fds:
-                if fd in attempt.open_grants:
-                    attempt.open_grants.discard(fd)
-                    os.close(fd)
+            close_all(attempt.take_back(fds))
             raise
-        attempt.open_grants.difference_update(fds)
-        return fds
+        return attempt.take_back(fds)
+
+    async def _room(self, attempt: Attempt, count: int) -> None:
+        """Wait until `count` more files may be granted."""
+        while self._attempt() is attempt:
+            if not attempt.open_grants or len(attempt.open_grants) + count <= MAX_GRANTED:
+                return
+            attempt.granted_less.clear()
+            await attempt.granted_less.wait()
+        raise RefusalError("the task is over")
 
     def _offer(self, fds: list[int]) -> None:
         """Send descriptors that can only be written."""
@@ -226,7 +234,7 @@ class Request:
                 os.fchmod(fd, MODE)
             self._channel.send(Kind.GRANT, fds=writers)
         finally:
-            close_all(tuple(writers))
+            close_all(writers)
 
 
 async def next_message(channel: Channel) -> Message | None:
@@ -276,6 +284,6 @@ def parse_headers(text: str) -> dict[str, str]:
     return result
 
 
-def close_all(fds: tuple[int, ...]) -> None:
+def close_all(fds: Iterable[int]) -> None:
     for fd in fds:
         os.close(fd)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import resource
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest_asyncio
 
 from scheduler.agent import client
 from scheduler.model.wire import Outcome
-from tests.integration.agent_rig import ISOLATIONS, JOB, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
 
 BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
 
@@ -177,3 +179,71 @@ async def test_tools_survive_a_service_that_is_away_for_a_moment(agent: Rig, mon
     report = await agent.run("echo x | mpipe ~~/stor/c")
     assert report.message == "user command exited with code 1"
     assert b"the service does not answer" in agent.read(report.stderr.blob)
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    """So few that an agent which keeps one for each output runs out of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 200, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_descriptors")
+async def test_a_task_has_more_outputs_than_its_agent_has_descriptors(agent: Rig) -> None:
+    many, others = agent.map_task(b""), [agent.map_task(b"") for _ in range(20)]
+    agent.grant(agent.spec("for i in $(seq 400); do echo $i | mpipe >&9; done 9>/dev/null", last=False), many)
+    agent.grant(agent.spec("sleep .05; echo fine"), *others)
+    assert [agent.output(report) for report in await agent.reports_of(*others)] == [b"fine\n"] * 20
+    report = await agent.report_of(many)
+    assert report.outcome is Outcome.OK
+    texts = [f"{number}\n".encode() for number in range(1, 401)]
+    assert [agent.read(output.blob) for output in report.outputs] == texts
+    assert report.usage.bytes_out == sum(map(len, texts))
+
+
+async def test_msplit_for_all_reducers_there_can_be_twice_over(agent: Rig) -> None:
+    report = await agent.run("seq 1000 | tee >(msplit -n 128) | msplit -n 128; wait", last=False, next_reducers=128)
+    assert len(report.outputs) == 256
+    lines = b"".join(agent.read(output.blob) for output in report.outputs).split()
+    assert sorted(map(int, lines)) == sorted([*range(1, 1001)] * 2)
+
+
+async def test_outputs_of_a_failed_task_have_their_md5_however_many(agent: Rig) -> None:
+    report = await agent.run("for i in $(seq 40); do echo $i | mpipe; done; exit 1", last=False)
+    assert [(output.blob.md5, output.blob.size) for output in report.outputs] == [
+        (base64.b64encode(hashlib.md5(text).digest()).decode(), len(text))
+        for text in (f"{number}\n".encode() for number in range(1, 41))
+    ]
+
+
+async def test_outputs_of_a_cancelled_task_are_removed(agent: Rig) -> None:
+    task, following = agent.map_task(b"x"), agent.map_task(b"y")
+    script = f"[ $(cat) = y ] || {{ for i in $(seq 40); do echo $i | mpipe; done; {KNOCK}; sleep 100; }}"
+    agent.grant(agent.spec(script), task, following)
+    await agent.until(lambda supervisor: bool(supervisor.requests))
+    assert len(blobs(agent)) > 2
+    agent.cancel(task)
+    await agent.report_of(following)
+    assert blobs(agent) == {task.blob.id, following.blob.id}
+
+
+@pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="needs python3 in the instance")
+async def test_an_output_does_not_change_through_a_descriptor_that_was_kept(agent: Rig) -> None:
+    attack = """
+s.send(opening(1, b""))
+_, (fd,), _, _ = socket.recv_fds(s, 1000, 1)
+os.write(fd, b"as committed")
+s.send(packet(COMMIT))
+assert s.recv(1000)
+os.pwrite(fd, b"TAMPERED", 0)
+"""
+    script = f"for i in $(seq 16); do echo $i | mpipe; done; /usr/bin/python3 - <<'END'\n{HOSTILE}{attack}\nEND"
+    report = await agent.run(script)
+    assert report.outcome is Outcome.OK
+    assert agent.output(report, 16) == b"as committed"
+
+
+def blobs(agent: Rig) -> set[str]:
+    return set(agent.blobs.older_than(1 << 60))

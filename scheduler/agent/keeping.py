@@ -1,0 +1,78 @@
+"""What becomes of an output between its commit and the end of its attempt.
+
+A task may have any number of outputs, and an agent only so many descriptors, for the tasks of
+all tenants together. So an attempt holds the files of its first outputs, up to `MAX_HELD`,
+which is all that most tasks have, and every further one gets its name when it is committed, and
+is closed. Nobody but us knows that name before the attempt is reported; if the attempt comes to
+nothing, `Reporter.release` removes the blob. After a crash of ours that is left to the sweep
+of the service's next start: an attempt that had not been reported by then never will be, since
+a fresh service knows no agent, and one that it does not know drops all it holds.
+
+A file that has a name must not change, and its task is still alive. So it is sealed first;
+from then on it takes no more disk either, and what it took is remembered.
+
+Example: `for i in $(seq 400); do echo $i | mpipe; done` leaves the agent with 16 descriptors
+and 384 blobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+
+from scheduler.agent import capture
+from scheduler.agent.attempt import Attempt, Emitted
+from scheduler.agent.host import Host, no_task
+from scheduler.objects.blobs import BlobStore
+
+MAX_HELD = 16
+
+
+async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
+    """Make complete files outputs of the attempt, all of them or none.
+
+    Raises WireError if the attempt ends meanwhile, OSError if the disk refuses.
+    """
+    if attempt.held + len(outputs) > MAX_HELD:
+        try:
+            await in_thread(lambda: give_names(host.blobs, outputs, host.spec.last))
+            if host.current() is not attempt:
+                raise no_task()
+        except BaseException:
+            drop(host.blobs, outputs)
+            raise
+    attempt.add(*outputs)
+
+
+def give_names(blobs: BlobStore, outputs: Sequence[Emitted], with_md5: bool) -> None:
+    """Let outputs be blobs from now on, and close their files. Takes as long as hashing them."""
+    for output in outputs:
+        assert output.fd is not None  # a reference needs nothing of this
+        if os.fstat(output.fd).st_size:
+            capture.seal(blobs, output.fd)
+        status = os.fstat(output.fd)
+        hashed = with_md5 or output.named
+        output.kept = capture.publish(blobs, output.fd, status.st_size, hashed, output.blob, output.md5)
+        output.disk = status.st_blocks * 512
+        os.close(output.fd)
+        output.fd = None
+
+
+def drop(blobs: BlobStore, outputs: Sequence[Emitted]) -> None:
+    """Leave nothing of outputs, however far they have come."""
+    for output in outputs:
+        if output.fd is not None:
+            os.close(output.fd)
+            output.fd = None
+    blobs.discard(output.blob for output in outputs)
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a thread. It has ended when this returns, even if we are cancelled: it works on our descriptors."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
