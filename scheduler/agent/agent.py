@@ -19,16 +19,17 @@ import asyncio
 import contextlib
 from collections import deque
 
-from scheduler.agent.attempt import plain_report
+from scheduler.agent.attempt import blobs_of, plain_report
 from scheduler.agent.client import Client, UnknownAgentError, patiently
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.pool import LOST, Pool
-from scheduler.model.errors import WireError
+from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     AgentState,
     AttemptReport,
+    Outcome,
     PollReply,
     PollRequest,
     PoolGrant,
@@ -39,6 +40,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
+MAX_OUTPUTS = 10_000  # of a batch; a single attempt may have more
 LINGER = 0.1
 TICK = 0.25
 
@@ -148,7 +150,7 @@ class Agent:
                     async with asyncio.timeout(held_back):
                         await self._idle.wait()
             self._news.clear()
-            batch = [self._finished.popleft() for _ in range(min(MAX_BATCH, len(self._finished)))]
+            batch = next_batch(self._finished) if self._finished else []
             if self._finished:
                 self._news.set()
             await self._hand_in(batch)
@@ -156,7 +158,7 @@ class Agent:
 
     async def _hand_in(self, batch: list[AttemptReport]) -> None:
         """Make a batch durable and report it, however long that takes."""
-        if any(names_blobs(report) for report in batch):
+        if any(blobs_of(report) for report in batch):
             await self._flush()
         await patiently(lambda: self._send(batch), self._complain)
 
@@ -166,6 +168,16 @@ class Agent:
             await self._client.report(request)
         except WireError as error:
             self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
+            await self._send_less(batch, error.message)
+
+    async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
+        """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""
+        if len(batch) > 1:
+            for report in batch:
+                await self._send([report])
+        elif batch and batch[0].outputs:
+            await self._send([failed_report(batch[0], f"cannot save outputs: {why}")])
+            self.node.blobs.discard(blob.id for blob in blobs_of(batch[0]))
 
     async def _flush(self) -> None:
         """Nothing is reported that is not on disk; a disk that refuses is asked again."""
@@ -201,8 +213,23 @@ class Agent:
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
 
 
-def names_blobs(report: AttemptReport) -> bool:
-    """Does a report speak of bytes that must be on disk?"""
-    blobs = [output.blob for output in report.outputs]
-    blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
-    return any(blob is not None and blob.size for blob in blobs)
+def failed_report(report: AttemptReport, message: str) -> AttemptReport:
+    """The same attempt, failed and with nothing left of it."""
+    return AttemptReport(
+        task=report.task,
+        attempt=report.attempt,
+        outcome=Outcome.FAILED,
+        code=JobErrorCode.INTERNAL.value,
+        message=message,
+        usage=report.usage,
+        instance=report.instance,
+    )
+
+
+def next_batch(finished: deque[AttemptReport]) -> list[AttemptReport]:
+    """Take the first reports, at least one, as many as make a transaction and a body of bearable size."""
+    batch = [finished.popleft()]
+    outputs = len(batch[0].outputs)
+    while finished and len(batch) < MAX_BATCH and (outputs := outputs + len(finished[0].outputs)) <= MAX_OUTPUTS:
+        batch.append(finished.popleft())
+    return batch

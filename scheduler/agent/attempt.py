@@ -327,6 +327,13 @@ def plain_report(lease: TaskLease, verdict: Verdict) -> AttemptReport:
     )
 
 
+def blobs_of(report: AttemptReport) -> list[BlobRef]:
+    """All bytes that a report speaks of, but for what is empty."""
+    blobs = [output.blob for output in report.outputs]
+    blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
+    return [blob for blob in blobs if blob is not None and blob.size]
+
+
 def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:
     """What an attempt took. `written`: bytes in all files that it was given to write."""
     bytes_in = attempt.feed.moved if attempt.feed else attempt.lease.blob.size if attempt.lease.blob else 0

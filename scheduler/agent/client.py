@@ -55,7 +55,7 @@ class Client:
         return wire.PollReply.model_validate_json(answer)
 
     async def report(self, request: wire.ReportRequest) -> None:
-        """When this returns, the attempts are durable."""
+        """When this returns, the attempts are durable. Raises WireError for more than a message may hold."""
         await self._post("report", request.model_dump_json(exclude_defaults=True))
 
     async def check(self, request: wire.OutputCheck) -> None:
@@ -67,12 +67,15 @@ class Client:
         await self._post("adopt", request.model_dump_json())
 
     async def _post(self, what: str, body: str, seconds: float = REQUEST_SECONDS) -> bytes:
+        data = body.encode()
+        if len(data) > wire.MAX_BYTES:  # not left to the gateway: it hangs up in the middle, as if it were in trouble
+            raise WireError(413, "RequestEntityTooLargeError", f"{what} of {len(data)} bytes, above {wire.MAX_BYTES}")
         secret = self._secret_file.read_text().strip()  # a new service may have written a new one
         headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self.session.post(
-                self.url + PREFIX + what, data=body.encode(), headers=headers, timeout=timeout
+                self.url + PREFIX + what, data=data, headers=headers, timeout=timeout
             ) as reply:
                 answer = await reply.read()
                 if reply.status < 300:

@@ -24,7 +24,7 @@ from collections.abc import Coroutine
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
-from scheduler.agent.attempt import Attempt, Reporter, plain_report, verdict_of
+from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report, verdict_of
 from scheduler.agent.capture import Scratch, disk_used
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
@@ -364,6 +364,8 @@ class Pool:
         report = await asyncio.to_thread(self._report, reporter, attempt, done, verdict)
         if not self.closed:
             self.node.finished(report)
+        else:
+            self.node.blobs.discard(blob.id for blob in blobs_of(report))
 
     def _report(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""

@@ -22,8 +22,6 @@ from scheduler.supervisor import outputs
 from scheduler.supervisor.desk import UnknownAgentError
 
 PREFIX = "/_agent/v1/"
-# A report carries at most a few hundred attempts with a few names each.
-MAX_BODY = 64 * 1024 * 1024
 
 Serve = Callable[[Call, bytes], Awaitable[web.StreamResponse]]
 
@@ -38,7 +36,7 @@ async def handle(call: Call) -> web.StreamResponse:
     if call.method != "POST":
         raise errors.method_not_allowed(call.method)
     try:
-        return await serve(call, await read_body(call.request, MAX_BODY))
+        return await serve(call, await read_body(call.request, wire.MAX_BYTES))
     except ValidationError as error:
         raise errors.bad_request(f"not a message of the agents' protocol: {error.errors()[0]['msg']}") from None
     except UnknownAgentError as error:

@@ -33,6 +33,8 @@ from scheduler.model.tiers import DISK_GB
 
 VERSION = 1
 POLL_SECONDS = 20.0
+# The longest message: a report of one attempt with some hundred thousand outputs.
+MAX_BYTES = 64 * 1024 * 1024
 
 
 class Wire(BaseModel):

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from scheduler.agent import client
+from scheduler.model import wire
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
 
@@ -247,3 +248,15 @@ os.pwrite(fd, b"TAMPERED", 0)
 
 def blobs(agent: Rig) -> set[str]:
     return set(agent.blobs.older_than(1 << 60))
+
+
+async def test_a_task_whose_outputs_are_too_many_to_tell_fails_and_others_do_not(
+    agent: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_BYTES", 4000)
+    report = await agent.run("for i in $(seq 20); do echo $i | mpipe; done", b"x")
+    assert (report.outcome, report.code, report.outputs) == (Outcome.FAILED, "InternalError", [])
+    assert report.message is not None
+    assert report.message.startswith("cannot save outputs: report of ")
+    assert agent.output(await agent.run("echo fine")) == b"fine\n"
+    assert len(blobs(agent)) == 2  # an input, and what is fine

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, SavedFile
+from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
@@ -223,3 +223,14 @@ async def test_a_task_lost_three_times_is_an_error_that_names_the_node(house):
     job = await run(house, MAP, answer=answer)
     (error,) = await house.errors(job)
     assert (error["code"], error["server"], error["machine"]) == ("InternalError", "here", "i3")
+
+
+async def test_an_attempt_may_have_more_outputs_than_anybody_counts(house):
+    names = [f"/jill/stor/many/{number}" for number in range(20_000)]
+
+    def answer(spec, task) -> AttemptReport:
+        outputs = [OutputRecord(name=name, blob=BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)) for name in names]
+        return ok(spec, task).model_copy(update={"outputs": outputs})
+
+    job = await run(house, MAP, answer=answer)
+    assert (await house.row(job))["outputs"] == 20_000
