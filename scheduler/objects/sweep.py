@@ -2,7 +2,10 @@
 
 Bytes are written before they are named, and removed after their last name. A crash in
 between leaves a file that nothing refers to. Such files are only ever left by processes
-that are gone: so at its start a service looks at the files that are older than itself.
+that are gone: so at its start a service looks at the files that are older than itself. An
+agent may have outlived the last service, and hold outputs that already have their names; the
+new one does not know it, so they count for nothing, and what it makes once it has registered
+is younger.
 
 There may be many of both files and names, and they come in different orders. So the
 files go into a scratch table on disk, and every reference crosses its file off. What is

@@ -65,6 +65,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    began = clock()
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(_open_context(state))
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
@@ -72,7 +73,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
         agent = AgentOptions(url, state.path, options.provider, slots)
         stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
-        stack.push_async_callback(_end, asyncio.create_task(_sweep(context)))
+        stack.push_async_callback(_end, asyncio.create_task(_sweep(context, began)))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
         info = ServiceInfo(url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file)
         state.announce(info)
@@ -140,10 +141,10 @@ async def _listen(context: Context, host: str, port: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _sweep(context: Context) -> None:
-    """Remove what a crash has left in the blob directory."""
+async def _sweep(context: Context, began: int) -> None:
+    """Remove what a crash has left in the blob directory. `began`: before anybody could reach us."""
     try:
-        removed = await sweep(context.db, context.blobs, clock())
+        removed = await sweep(context.db, context.blobs, began)
     except Exception:
         log.exception("sweeping the blob directory failed")
     else:
