@@ -97,21 +97,15 @@ static void reopen_input(struct lackey_run *run, char *const *variables)
 /* Where the agent finds what tasks of this instance know as `path`, relative to the work directory. */
 static void tell_path(const struct lackey *lackey, const char *path, char *told, size_t size)
 {
-    static const char *const places[][2] = {{"/assets/", "assets/"}, {"/var/tmp/", "var-tmp/"}, {"/", "root/"}};
-    size_t skip = strlen(lackey->work) + 1;
-
     told[0] = '\0';
-    if (lackey->setting.reach == TASK_DESCENDANTS) {
-        snprintf(told, size, "%s", strlen(path) > skip ? path + skip : "");
+    for (const struct lackey_place *place = lackey->places; place->inside; place++) {
+        size_t length = strlen(place->inside);
+        if (strncmp(path, place->inside, length) != 0)
+            continue;
+        if (place->told)
+            snprintf(told, size, "%s%s", place->told, path + length);
         return;
     }
-    if (strncmp(path, "/dev/", 5) == 0)
-        return; /* in memory: nobody outside can have it */
-    for (size_t i = 0; i < 3; i++)
-        if (strncmp(path, places[i][0], strlen(places[i][0])) == 0) {
-            snprintf(told, size, "%s%s", places[i][1], path + strlen(places[i][0]));
-            return;
-        }
 }
 
 /* Rename a core file in its place. Who made the directories on the way is not to be trusted. */
@@ -388,4 +382,24 @@ int lackey_serve(struct lackey *lackey)
         return 0;
     fprintf(stderr, "lackey: ended by an error: %s\n", strerror(error));
     return -1;
+}
+
+void lackey_forget(struct lackey *lackey)
+{
+    while (lackey->first) {
+        struct lackey_run *run = take(lackey, &lackey->first);
+        close_three(run->fds);
+        free(run);
+    }
+    for (int slot = 0; slot < PASS_SLOTS; slot++) {
+        free(lackey->scripts[slot]);
+        lackey->scripts[slot] = NULL;
+    }
+    free(lackey->common);
+    lackey->common = NULL;
+    lackey->common_len = 0;
+    free(lackey->running);
+    lackey->running = NULL;
+    close(lackey->sock);
+    lackey->sock = -1;
 }

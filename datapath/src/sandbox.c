@@ -217,8 +217,8 @@ int sandbox_drop(int inside, struct reason *why)
 {
     uint32_t kept = inside ? kept_inside : 0;
 
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
-        int keep = capability < 32 && kept >> capability & 1;
+    for (int capability = 0, bound; (bound = prctl(PR_CAPBSET_READ, capability)) >= 0; capability++) {
+        int keep = !bound || (capability < 32 && kept >> capability & 1);
         /* Who may not change the bound has nothing that no_new_privs would give back. */
         if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);

@@ -36,8 +36,11 @@ class MemoryGroup:
         _, found, rest = os.pread(self._events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
-    async def remove(self) -> None:
+    def close(self) -> None:
         os.close(self._events)
+
+    async def remove(self) -> None:
+        self.close()
         await remove_group(self.path)
 
 
@@ -75,9 +78,7 @@ class MemoryGroups:
 
     def close(self) -> None:
         """Remove the subtree, as far as it is empty."""
-        with contextlib.suppress(OSError):
-            self.root.rmdir()
-            self.root.parent.rmdir()
+        remove_empty(self.root)
 
 
 async def sweep_groups(root: Path, keep_root: bool) -> None:
@@ -85,7 +86,31 @@ async def sweep_groups(root: Path, keep_root: bool) -> None:
     for path in root.glob("*/"):
         await remove_group(path)
     if not keep_root:
-        MemoryGroups(root, 1).close()
+        remove_empty(root)
+
+
+def remove_empty(root: Path) -> None:
+    with contextlib.suppress(OSError):
+        root.rmdir()
+        root.parent.rmdir()
+
+
+def memory_group_of(pid: int) -> MemoryGroup:
+    """The group that caps the memory of a process that somebody else put there. Raises OSError."""
+    own = groups_of(pid)
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
+            return MemoryGroup(Path(point + own["memory"]), 1)
+    for point, version, _ in hierarchies():
+        if version == 2:
+            return MemoryGroup(Path(point + own[""]), 2)
+    raise FileNotFoundError("no control group caps memory here")
+
+
+async def sweep_everywhere(path: str) -> None:
+    """Remove the groups below `path` of every hierarchy, and those on the way if they are empty then."""
+    for point, _, _ in hierarchies():
+        await sweep_groups(Path(point + path), keep_root=False)
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
@@ -111,21 +136,28 @@ def open_groups(owner: str) -> MemoryGroups | None:
 
 def places() -> Iterator[tuple[Path, int]]:
     """Where a subtree could go, best first: `(directory, cgroup version)`."""
-    own = own_groups()
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, options = line.split(" ")[:4]
-        if kind == "cgroup" and "memory" in options.split(","):
+    own = groups_of(os.getpid())
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
             yield Path(point + own.get("memory", "/")), 1
             yield Path(point), 1
-        elif kind == "cgroup2":
+        elif version == 2:
             yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
             yield Path(point), 2
 
 
-def own_groups() -> dict[str, str]:
-    """Our own group's path by controller; the version-2 one under the empty name."""
+def hierarchies() -> Iterator[tuple[str, int, list[str]]]:
+    """`(mount point, version, options with the controllers)` of all that are mounted here."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, options = line.split(" ")[:4]
+        if kind in ("cgroup", "cgroup2"):
+            yield point, 2 if kind == "cgroup2" else 1, options.split(",")
+
+
+def groups_of(pid: int) -> dict[str, str]:
+    """A process's groups by controller; the version-2 one under the empty name. Raises OSError if it is gone."""
     result = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         result.update(dict.fromkeys(controllers.split(","), path))
     return result

@@ -1,0 +1,245 @@
+"""Instances as containers.
+
+What makes an instance, in order: a disk of its own, on it a root file system, a directory
+with two sockets, a container whose process 1 is a lackey, and the lackey's call at the first
+of the sockets. What ends it is the same in reverse. All of it lies below `instances/3`, bears
+the name of the agent's state directory, and can be found again without any memory of ours:
+mounts by their place, containers by their label, control groups by their path. So the next
+agent can remove what a killed one left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import resource
+import shutil
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapath import LIBEXEC, passing
+from datapath.passing import Channel, Kind
+from scheduler.providers import InstanceError, InstanceSpec, View
+from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_everywhere
+from scheduler.providers.containerd import mounts, rootfs
+from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.daemon import Daemon
+from scheduler.providers.containerd.spec import LACKEY_SOCKET, Container, runtime_spec
+from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE_BYTES, USERS, remove_tree
+from scheduler.providers.processes import descendants
+from scheduler.providers.waiting import readable
+
+READY_SECONDS = 20.0
+OWNER = "remora.owner"
+RUN = Path("/run/remora")
+AGENT_SOCKET = "agent.sock"
+LACKEY_LOG = "lackey.log"
+MOST_FILES = 65536
+# Less than this left, and a task that fails has most likely failed for want of it.
+FULL_BYTES = 1 << 20
+log = logging.getLogger("remora.agent")
+
+
+@dataclass(slots=True)
+class ContainerInstance:
+    """A lackey in a container. See `scheduler.providers.Instance`."""
+
+    channel: Channel
+    listener: socket.socket
+    work: Path
+    spec: InstanceSpec
+    provider: ContainerdProvider
+    name: str
+    pid: int  # the lackey's
+    pidfd: int
+    first_user: int | None
+    group: MemoryGroup
+
+    @property
+    def view(self) -> View:
+        return INSIDE
+
+    @property
+    def isolated(self) -> bool:
+        return True
+
+    def owns_user(self, uid: int) -> bool | None:
+        return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
+
+    def processes(self) -> Iterator[int]:
+        return descendants(self.pid)
+
+    def memory_kills(self) -> int:
+        return self.group.kills()
+
+    def memory_used(self) -> int | None:
+        return None
+
+    def disk_used(self) -> int:
+        status = os.statvfs(self.work / "root")
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+    def disk_full(self) -> bool:
+        status = os.statvfs(self.work / "root")
+        return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
+
+    async def destroy(self) -> None:
+        self.channel.close()
+        self.listener.close()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
+        os.close(self.pidfd)
+        self.group.close()
+        await self.provider.remove(self.name, self.work)
+
+
+class ContainerdProvider:
+    """Makes instances below `state_dir/instances` in containers of the daemon at `address`, or of one of our own."""
+
+    name = "containerd"
+
+    def __init__(self, state_dir: Path, address: str | None = None) -> None:
+        self._state_dir = state_dir.resolve()
+        self._root = self._state_dir / "instances"
+        self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        self._group = f"/remora/{self._owner}"
+        self._run = RUN / self._owner
+        self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
+        self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
+
+    async def prepare(self) -> None:
+        if os.geteuid() != 0:
+            raise InstanceError("containers need root (run as root, or use --provider process)")
+        for path in (self._root, self._run):
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if self._daemon is not None:
+            await self._daemon.start()
+        version = await asyncio.to_thread(self._client.version)
+        await self._sweep()
+        probe = await self.create(MAX_INSTANCES - 1, InstanceSpec(PROBE_BYTES, PROBE_BYTES))
+        await probe.destroy()
+        log.info("instances are containers", extra={"containerd": version, "address": self._client.address})
+
+    async def close(self) -> None:
+        """After the last instance: leave no trace outside the state directory."""
+        await sweep_everywhere(self._group)
+        self._client.close()
+        if self._daemon is not None:
+            await self._daemon.close()
+        await asyncio.to_thread(shutil.rmtree, self._run, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            RUN.rmdir()
+
+    async def _sweep(self) -> None:
+        """Remove what a killed agent left."""
+        left = await asyncio.to_thread(self._client.containers, OWNER, self._owner)
+        for container in left:
+            await asyncio.to_thread(self._client.remove, container["id"])
+        for path in (*mounts.mounted_below(self._root), *mounts.mounted_below(self._run)):
+            mounts.unmount(path)
+        for stale in self._root.iterdir():
+            await remove_tree(stale)
+        await sweep_everywhere(self._group)
+
+    async def create(self, number: int, spec: InstanceSpec) -> ContainerInstance:
+        work, name = self._root / str(number), f"remora-{self._owner}-{number}"
+        try:
+            return await self._create(number, spec, work, name)
+        except (OSError, ValueError) as error:
+            await self.remove(name, work)
+            raise InstanceError(f"cannot make an instance in {work}: {error}") from error
+        except BaseException:
+            await asyncio.shield(self.remove(name, work))
+            raise
+
+    async def _create(self, number: int, spec: InstanceSpec, work: Path, name: str) -> ContainerInstance:
+        if number >= MAX_INSTANCES:
+            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
+        first_user = FIRST_USER + number * USERS
+        for part in ("", "input", "control", "control/bin"):
+            (work / part).mkdir(mode=0o755)
+        (work / "assets").symlink_to("root/assets")
+        plan = rootfs.Plan(work, None, spec.disk_bytes, first_user, USERS)
+        root = await asyncio.to_thread(rootfs.build, plan)
+        container = Container(
+            root=root,
+            control=work / "control",
+            inputs=work / "input",
+            tools=LIBEXEC,
+            group=f"{self._group}/{number}",
+            first_user=first_user,
+            users=USERS,
+            memory_bytes=spec.memory_bytes,
+            disk_bytes=spec.disk_bytes,
+            open_files=min(MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+            shared=rootfs.machine_mounts([self._state_dir]),
+        )
+        return await self._start(container, spec, work, name)
+
+    async def _start(self, container: Container, spec: InstanceSpec, work: Path, name: str) -> ContainerInstance:
+        first_user = container.first_user
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(passing.listen(container.control / AGENT_SOCKET))
+            lackey = undo.enter_context(passing.listen(container.control / LACKEY_SOCKET))
+            with rootfs.within_reach(container.root, self._run / f"root-{work.name}") as reached:
+                seen = dataclasses.replace(container, root=reached)
+                words = work / LACKEY_LOG
+                words.touch(mode=0o600)
+                create = (name, {OWNER: self._owner}, runtime_spec(seen), first_user or 0, words)
+                pid = await asyncio.to_thread(self._client.create, *create)
+            pidfd = os.pidfd_open(pid)
+            undo.callback(os.close, pidfd)
+            group = memory_group_of(pid)
+            undo.callback(group.close)
+            await asyncio.to_thread(self._client.start, name)
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    channel = await answer(lackey, pid, pidfd)
+            except (ValueError, TimeoutError) as error:
+                said = (work / LACKEY_LOG).read_text(errors="replace").strip()
+                raise ValueError(f"the lackey is not ready: {error or 'it takes too long'}; {said}") from error
+            lackey.close()
+            undo.pop_all()
+        return ContainerInstance(channel, listener, work, spec, self, name, pid, pidfd, first_user, group)
+
+    async def remove(self, name: str, work: Path) -> None:
+        """End a container and remove all that was made for it; what cannot be is logged."""
+        try:
+            await asyncio.to_thread(self._client.remove, name)
+            for path in await asyncio.to_thread(mounts.mounted_below, work):
+                await asyncio.to_thread(mounts.unmount, path)
+        except (OSError, InstanceError) as error:
+            log.error("an instance could not be removed", extra={"instance": name, "why": str(error)})
+            return
+        await remove_tree(work)
+
+
+async def answer(listener: socket.socket, pid: int, pidfd: int) -> Channel:
+    """Wait for process `pid`, a lackey, to call and say that it is ready. Raises ValueError or OSError."""
+    await readable(listener.fileno(), pidfd)
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        raise ValueError("it has ended") from None
+    connection.setblocking(False)
+    caller = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    channel = Channel(connection.detach())
+    try:
+        if caller != pid:
+            raise ValueError(f"process {caller} called in place of {pid}")
+        await readable(channel.fileno())
+        message = channel.receive()
+        if message is None or message.kind != Kind.READY:
+            raise ValueError("it did not say so")
+    except BaseException:
+        channel.close()
+        raise
+    return channel
