@@ -42,6 +42,6 @@ class BuildDatapath(build_ext):
 
 
 setup(
-    ext_modules=[Extension("datapath._core", [GLUE], include_dirs=["datapath/include"])],
+    ext_modules=[Extension("datapath._core", [GLUE], include_dirs=["datapath/include"], libraries=["m"])],
     cmdclass={"build_ext": BuildDatapath},
 )

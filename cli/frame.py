@@ -259,11 +259,10 @@ def usage_error(error: click.ClickException) -> None:
     note(formatter.getvalue().replace("Options:", "options:", 1).rstrip("\n"))
 
 
-def run_program(program: str, command: click.Command) -> None:
+def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
     try:
         code = command.main(prog_name=program, standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.Abort:
@@ -271,13 +270,24 @@ def run_program(program: str, command: click.Command) -> None:
     except click.ClickException as error:
         usage_error(error)
         code = FAILED
-    finish(code if isinstance(code, int) else 0)
+    except OSError as error:  # of what click itself prints; a reader who has left is `finish`'s matter
+        code = 0 if isinstance(error, BrokenPipeError) else FAILED
+    finish(program, code if isinstance(code, int) else 0)
 
 
-def finish(code: int) -> NoReturn:
-    """Exit, without a complaint about a stdout that nobody reads any more."""
+def finish(program: str, code: int) -> NoReturn:
+    """Exit, without a complaint about a stdout that nobody reads any more.
+
+    A client leaves at once: all is said, and to take the interpreter apart costs a sixth of a short command's time.
+    """
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    except OSError as error:
+        note(f"{program}: stdout: {error.strerror}")
+        os._exit(code or FAILED)
+    if program == "remora":  # the service has more to put away
+        sys.exit(code)
+    sys.stderr.flush()
+    os._exit(code)

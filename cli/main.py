@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 
 # program: where its click command is
@@ -20,9 +21,13 @@ PROGRAMS = {
 
 
 def run(program: str) -> None:
+    gc.disable()  # what is imported stays: to look for garbage in it takes longer than the imports of some modules
     from cli.frame import run_program
 
-    run_program(program, import_module(PROGRAMS[program]).command)
+    command = import_module(PROGRAMS[program]).command
+    gc.freeze()
+    gc.enable()
+    run_program(program, command)
 
 
 def remora() -> None:

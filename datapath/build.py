@@ -114,7 +114,7 @@ def objects(cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Se
 def link(cc: Sequence[str], parts: Sequence[Path], target: Path, flags: Sequence[str] = LINK_STATIC) -> None:
     """Link an executable, unless it is newer than its parts. Raises BuildError."""
     if stale(target, parts):
-        make([*cc, *map(str, parts), *flags, "-lpthread"], target)
+        make([*cc, *map(str, parts), *flags, "-lpthread", "-lm"], target)
 
 
 def executables(cc: Sequence[str], core: Sequence[Path], scratch: Path, directory: Path) -> list[Path]:

@@ -50,7 +50,7 @@ class Jobs:
         headers = {"content-type": "application/json; type=job", "content-md5": encoded_md5(document)}
         reply = self.session.call("POST", f"/{self.account}/jobs", headers=headers, body=document)
         if "location" not in reply.headers:
-            raise Problem(f"{reply.request.url} did not say where the job is (is the URL right?)")
+            raise Problem(f"{reply.url} did not say where the job is (is the URL right?)")
         return str(reply.headers["location"]).rstrip("/").rpartition("/")[2]
 
     def add_inputs(self, job: str, names: Iterable[bytes]) -> None:

@@ -34,3 +34,16 @@ def refusal(status: int, code: str | None, message: str | None) -> Refused:
 
 def no_such_path(path: str) -> Refused:
     return refusal(404, "ResourceNotFound", f"{path} was not found")
+
+
+def unreachable(url: str, reason: str) -> Problem:
+    why = reason or "no answer"
+    return Problem(f"cannot reach {url}: {why} (is the service running? see: remora up)", "ConnectError")
+
+
+def silent(url: str, seconds: float) -> Problem:
+    return Problem(f"{url} has been silent for {seconds:.0f} s", "TimeoutError")
+
+
+def broken(url: str, reason: str) -> Problem:
+    return Problem(f"the connection to {url} broke: {reason}", "ConnectionError")

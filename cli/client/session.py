@@ -8,46 +8,39 @@ rules keep it honest:
   the service answered is final, and anything it may have begun is not repeated here.
 - Replies stream: `stream` hands out the reply before its body, `call` reads a small one.
 - An error reply becomes `Refused`, with the code and the sentence that the service gave.
+
+Small exchanges, one after another, go over one plain `connection`, which starts at once.
+What streams, and what finds that connection busy, goes through the `pool`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import formatdate
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
+from cli.client.connection import Connection, Reply
 from cli.client.problem import Problem, Refused, refusal
 from cli.client.settings import Settings
-from scheduler.model import names
+from scheduler.model import dates, names
 
 if TYPE_CHECKING:
     import ssl
-    from types import ModuleType
 
     import httpx
 
     from cli.client.keys import Signer
+    from cli.client.pool import Body, Pool
 
-CONNECT_SECONDS = 4.0
-SILENCE_SECONDS = 120.0  # the service itself gives up on a silent transfer sooner
-RETRIES = 3
 SIGNED = ("date", "(request-target)")
 MAX_ERROR_BODY = 64 * 1024
-Body = bytes | Iterable[bytes]
-
-
-def load_httpx() -> ModuleType:
-    """Import httpx without its own command-line program, which draws in rich and pygments (35 ms of start-up)."""
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    import httpx
-
-    return httpx
 
 
 class Session:
@@ -55,15 +48,12 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._httpx = load_httpx()
-        self._http: httpx.Client = self._httpx.Client(
-            transport=self._httpx.HTTPTransport(
-                verify=tls(settings),
-                retries=RETRIES,
-                limits=self._httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            ),
-            timeout=self._httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
-        )
+        self._trust = trusted(settings)
+        self._base = urlsplit(settings.url).path
+        self._connection = Connection(settings.url, self._trust)
+        self._connection_free = threading.Lock()
+        self._pool: Pool | None = None
+        self._one_pool = threading.Lock()
 
     def __enter__(self) -> Session:
         return self
@@ -72,13 +62,48 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._connection.close()
+        if self._pool:
+            self._pool.close()
 
     @cached_property
     def signer(self) -> Signer:
         from cli.client import keys
 
         return keys.find(self.settings.key_id, self.settings.key_file)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Reply:
+        """Send a request; its reply, whatever the status, read whole. `path` is a normal, decoded path.
+
+        Raises `Problem` when the service cannot be reached or breaks off.
+        """
+        if not (body is None or isinstance(body, bytes)) or not self._connection_free.acquire(blocking=False):
+            with self.exchange(method, path, query=query, headers=headers, body=body) as response:
+                received = dict(response.headers)
+                return Reply(self.settings.url, response.status_code, response.reason_phrase, received, response.read())
+        try:
+            target, sent = self._request(method, path, query, headers)
+            started = time.monotonic()
+            reply = self._connection.exchange(method, target, sent, body)
+        finally:
+            self._connection_free.release()
+        self._trace(method, target, sent, reply.status_code, started)
+        return reply
+
+    def call(self, method: str, path: str, **more: Any) -> Reply:
+        """As `ask`. Raises `Refused` for a status of 400 or more."""
+        reply = self.ask(method, path, **more)
+        if reply.status_code >= 400:
+            raise refused(reply.status_code, reply.content)
+        return reply
 
     @contextmanager
     def exchange(
@@ -90,56 +115,44 @@ class Session:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
     ) -> Iterator[httpx.Response]:
-        """Send a request; the reply whatever its status, its body unread. `path` is a normal, decoded path.
-
-        Raises `Problem` when the service cannot be reached or breaks off.
-        """
-        request = self._request(method, path, query, headers, body)
-        try:
-            response = self._send(request)
-            try:
-                yield response
-            finally:
-                response.close()
-        except self._httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        """As `ask`, with the body of the reply unread: for transfers."""
+        target, sent = self._request(method, path, query, headers)
+        started = time.monotonic()
+        with self._the_pool().exchange(method, target, sent, body) as response:
+            self._trace(method, target, sent, response.status_code, started)
+            yield response
 
     @contextmanager
     def stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         """As `exchange`. Raises `Refused` for a status of 400 or more."""
         with self.exchange(method, path, **more) as response:
             if response.status_code >= 400:
-                raise read_refusal(response)
+                raise refused(response.status_code, b"".join(first_bytes(response, MAX_ERROR_BODY)))
             yield response
 
-    def call(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """As `stream`, with the body read: for replies that are small by nature."""
-        with self.stream(method, path, **more) as response:
-            response.read()
-            return response
+    def _the_pool(self) -> Pool:
+        from cli.client.pool import Pool
+
+        with self._one_pool:
+            self._pool = self._pool or Pool(self.settings.url, self._trust)
+            return self._pool
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        body: Body | None,
-    ) -> httpx.Request:
+        self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> tuple[str, dict[str, str]]:
+        """The target (path and query, encoded) and the headers of a request, signed. Raises `Problem`."""
         try:
-            encoded = names.encode(path)
+            target = self._base + names.encode(path)
         except UnicodeEncodeError:
             raise Problem(f"{path!r} is not UTF-8: the service cannot name it") from None
-        request = self._http.build_request(
-            method,
-            self.settings.url + encoded,
-            params=query or None,
-            headers={**self._common_headers(), **(headers or {})},
-            content=body,
-        )
+        if query:
+            target += f"?{urlencode(query)}"
+        sent = {**self._common_headers(), **(headers or {})}
+        for name, value in sent.items():
+            check_header(name, value)
         if not self.settings.no_auth:
-            request.headers["authorization"] = self._authorization(method, request)
-        return request
+            sent["authorization"] = self._authorization(method, target, sent)
+        return target, sent
 
     def _common_headers(self) -> dict[str, str]:
         from cli import version
@@ -148,7 +161,7 @@ class Session:
             "accept": "*/*",
             "accept-version": "~1.0",
             "accept-encoding": "identity",
-            "date": formatdate(usegmt=True),
+            "date": dates.rfc1123(time.time_ns() // 1_000_000),
             "user-agent": f"remora/{version.VERSION}",
             "x-request-id": str(uuid.uuid4()),
         }
@@ -156,60 +169,67 @@ class Session:
             headers["role"] = ",".join(self.settings.roles)
         return headers
 
-    def _authorization(self, method: str, request: httpx.Request) -> str:
+    def _authorization(self, method: str, target: str, headers: Mapping[str, str]) -> str:
         from scheduler.model import httpsig
 
-        target = request.url.raw_path.decode("ascii")
-        text = httpsig.signing_text(SIGNED, method, target, request.headers.get_list)
+        text = httpsig.signing_text(SIGNED, method, target, lambda name: [headers[name]])
+        return httpsig.authorization(self.key_id(), self.signer.algorithm, SIGNED, self.signer.sign(text))
+
+    def key_id(self) -> str:
+        """What the wire calls the key that signs: `/jill/keys/c1:3a:…`."""
         user = self.settings.account + (f"/{self.settings.subuser}" if self.settings.subuser else "")
-        key_id = f"/{user}/keys/{self.signer.fingerprint}"
-        return httpsig.authorization(key_id, self.signer.algorithm, SIGNED, self.signer.sign(text))
+        return f"/{user}/keys/{self.signer.fingerprint}"
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        started = time.monotonic()
-        try:
-            response = self._http.send(request, stream=True)
-        except self._httpx.RemoteProtocolError:
-            if request.method not in ("GET", "HEAD"):
-                raise
-            response = self._http.send(request, stream=True)
-        if self.settings.verbose:
-            trace(request, response, time.monotonic() - started)
-        return response
-
-    def _unreachable(self, error: httpx.HTTPError) -> Problem:
-        url = self.settings.url
-        if isinstance(error, self._httpx.ConnectError | self._httpx.ConnectTimeout):
-            reason = str(error) or "no answer"
-            return Problem(f"cannot reach {url}: {reason} (is the service running? see: remora up)", "ConnectError")
-        if isinstance(error, self._httpx.TimeoutException):
-            return Problem(f"{url} has been silent for {SILENCE_SECONDS:.0f} s", "TimeoutError")
-        return Problem(f"the connection to {url} broke: {error or type(error).__name__}", "ConnectionError")
+    def _trace(self, method: str, target: str, headers: Mapping[str, str], status: int, started: float) -> None:
+        """A JSON line on stderr for each request (`--verbose`)."""
+        if not self.settings.verbose:
+            return
+        record = {
+            "method": method,
+            "url": self.settings.url.removesuffix(self._base) + target,
+            "status": status,
+            "request_id": headers["x-request-id"],
+            "ms": round((time.monotonic() - started) * 1000, 1),
+        }
+        print(json.dumps(record), file=sys.stderr, flush=True)
 
 
-def json_of(reply: httpx.Response, text: bytes | None = None) -> Any:
+def check_header(name: str, value: str) -> None:
+    """Refuse what would not stay one header on its way. Raises `Problem`."""
+    if any(character in name + value for character in "\r\n\0") or not name.isascii() or " " in name:
+        raise Problem(f"header {name!r} cannot be sent: a name is one ASCII word, a value one line")
+
+
+def json_of(reply: Reply, text: bytes | None = None) -> Any:
     """The JSON of a reply, or of a line of it. Raises `Problem` if it is none: then this is no such service."""
     try:
         return json.loads(reply.content if text is None else text)
     except ValueError:
-        raise Problem(f"{reply.request.url} did not answer as Manta does (is the URL right?)") from None
+        raise Problem(f"{reply.url} did not answer as Manta does (is the URL right?)") from None
 
 
-def tls(settings: Settings) -> ssl.SSLContext | bool:
-    """What certificates to trust. Plain HTTP never looks, so it need not load the system's authorities."""
-    return settings.url.startswith("https:") and not settings.insecure
+def trusted(settings: Settings) -> ssl.SSLContext | None:
+    """What certificates to trust: those of the system (`SSL_CERT_FILE`, `SSL_CERT_DIR`). None for plain HTTP."""
+    if not settings.url.startswith("https:"):
+        return None
+    import ssl
+
+    context = ssl.create_default_context()
+    if settings.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-def read_refusal(response: httpx.Response) -> Refused:
+def refused(status: int, body: bytes) -> Refused:
     """The error that a reply of status 400 or more stands for."""
     code = message = None
     try:
-        text = b"".join(first_bytes(response, MAX_ERROR_BODY))
-        record: Any = json.loads(text)
+        record: Any = json.loads(body)
         code, message = str(record["code"]), str(record["message"])
     except (ValueError, KeyError, TypeError):
         pass
-    return refusal(response.status_code, code, message)
+    return refusal(status, code, message)
 
 
 def first_bytes(response: httpx.Response, limit: int) -> Iterator[bytes]:
@@ -219,15 +239,3 @@ def first_bytes(response: httpx.Response, limit: int) -> Iterator[bytes]:
         limit -= len(chunk)
         if limit <= 0:
             return
-
-
-def trace(request: httpx.Request, response: httpx.Response, seconds: float) -> None:
-    """A JSON line on stderr for each request (`--verbose`)."""
-    record = {
-        "method": request.method,
-        "url": str(request.url),
-        "status": response.status_code,
-        "request_id": request.headers.get("x-request-id"),
-        "ms": round(seconds * 1000, 1),
-    }
-    print(json.dumps(record), file=sys.stderr, flush=True)

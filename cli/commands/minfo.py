@@ -26,9 +26,9 @@ def command(where: Sequence[str], as_json: bool) -> None:
     """
     with session() as client:
         for path in operands(where, client.settings.home):
-            with client.exchange("HEAD", path) as reply:
-                headers = dict(reply.headers)
-                status, line = reply.status_code, f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}"
+            reply = client.ask("HEAD", path)
+            headers = reply.headers
+            status, line = reply.status_code, f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}"
             if as_json:
                 print(text.compact({"status": line, "statusCode": status, **headers}))
             else:

@@ -13,13 +13,9 @@
 #include <stdint.h>
 
 #include "hash_key.h"
+#include "span.h"
 
 enum { FIELDS_MAX = 256 }; /* in one list */
-
-struct span {
-    const char *at;
-    size_t len;
-};
 
 struct fields {
     const char *delimiter;

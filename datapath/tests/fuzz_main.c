@@ -1,12 +1,13 @@
 /*
- * Drives a fuzz target where there is no libFuzzer: mutates the target's seeds with a
- * fixed random sequence, a bounded number of times, so that every run is the same run.
+ * Drives a fuzz target where there is no libFuzzer: takes every file of the corpus as it
+ * is, then small changes of them, in a fixed random sequence, a bounded number of times,
+ * so that every run is the same run.
  *
- * A target is a file with LLVMFuzzerTestOneInput, as libFuzzer and AFL++ want it, and
- * fuzz_seed, which writes its i-th example input and returns its length (0: no more).
+ * A target is a file with LLVMFuzzerTestOneInput, as libFuzzer and AFL++ want it.
  *
- * usage: fuzz_NAME [iterations [seed]]
+ * usage: fuzz_NAME CORPUS [iterations [seed]]
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t fuzz_seed(unsigned i, uint8_t *data, size_t cap);
 
 enum { CAP = 4096, ITERATIONS = 20000 };
 
@@ -70,21 +70,51 @@ static void try(const uint8_t *data, size_t size)
     free(copy);
 }
 
+static size_t load(const char *folder, const char *name, uint8_t *data)
+{
+    char path[4096];
+    size_t size;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (!(file = fopen(path, "rb"))) {
+        perror(path);
+        exit(2);
+    }
+    size = fread(data, 1, CAP, file);
+    fclose(file);
+    return size;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t iterations = argc > 1 ? strtoull(argv[1], NULL, 10) : ITERATIONS;
+    uint64_t iterations = argc > 2 ? strtoull(argv[2], NULL, 10) : ITERATIONS;
+    struct dirent **files;
     uint8_t data[CAP];
-    unsigned seeds = 0;
+    int n;
 
-    state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 0x9e3779b97f4a7c15;
-    printf("%" PRIu64 " iterations, seed %" PRIu64 "\n", iterations, state);
-    while (fuzz_seed(seeds, data, CAP) > 0)
-        seeds++;
+    if (argc < 2 || (n = scandir(argv[1], &files, is_visible, alphasort)) <= 0) {
+        fprintf(stderr, "usage: %s CORPUS [iterations [seed]], where CORPUS is a folder of files\n", argv[0]);
+        return 2;
+    }
+    state = argc > 3 ? strtoull(argv[3], NULL, 10) | 1 : 0x9e3779b97f4a7c15;
+    printf("%d files, %" PRIu64 " iterations, seed %" PRIu64 "\n", n, iterations, state);
+    for (int i = 0; i < n; i++)
+        try(data, load(argv[1], files[i]->d_name, data));
     for (uint64_t i = 0; i < iterations; i++) {
-        size_t size = seeds ? fuzz_seed((unsigned)(next() % seeds), data, CAP) : 0;
+        size_t size = load(argv[1], files[next() % (unsigned)n]->d_name, data);
+
         for (uint64_t changes = next() % 8; changes > 0; changes--)
             size = mutate(data, size);
         try(data, size);
     }
+    for (int i = 0; i < n; i++)
+        free(files[i]);
+    free(files);
     return 0;
 }

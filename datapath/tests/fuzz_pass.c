@@ -8,7 +8,6 @@
 #include "pass.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t fuzz_seed(unsigned i, uint8_t *data, size_t cap);
 
 enum { PAYLOAD = 512, DESCRIPTORS = 2 };
 
@@ -78,18 +77,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(pair[1]);
     CHECK(lowest_free() == before);
     return 0;
-}
-
-size_t fuzz_seed(unsigned i, uint8_t *data, size_t cap)
-{
-    struct pass_header header = {.type = PASS_OPEN};
-    struct pass_open open = {.kind = PASS_PIPE + i, .reducer = -1, .count = 4, .name_len = 4, .headers_len = 5};
-    size_t size = sizeof header + sizeof open + 9;
-
-    if (i > 3 || size > cap)
-        return 0;
-    memcpy(data, &header, sizeof header);
-    memcpy(data + sizeof header, &open, sizeof open);
-    memcpy(data + sizeof header + sizeof open, "/a/bX: y\n", 9);
-    return size;
 }

@@ -25,7 +25,6 @@ static const struct {
 static const char *const DELIMITERS[] = {"\t", ",", "::", "ab"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t fuzz_seed(unsigned i, uint8_t *data, size_t cap);
 
 /* The n-th field of line[0] ... line[len - 1], from 1; returns its length, 0 if it has none. */
 static size_t field(const char *line, size_t len, uint32_t n, const char *delimiter, const char **at)
@@ -120,15 +119,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     close(source);
     return 0;
-}
-
-size_t fuzz_seed(unsigned i, uint8_t *data, size_t cap)
-{
-    static const char *const texts[] = {"a\tb\nc\td\n", "a,b,c\r\n,,\r\r\nlast", "x::y:::z\n::\n", "aabab\nb\r\rab",
-                                        "0123456789012345678901234567890123456789012345678901234567890123456789\tk\n\n"};
-    if (i >= 20)
-        return 0;
-    int len = snprintf((char *)data, cap, "%c%c%c%c%c%s", 'a' + (int)i % 2, 'a' + (int)i % 3, 'a' + (int)i % 4,
-                       'a' + (int)(i / 4) % 4, 'a' + (int)i, texts[i % 5]);
-    return (size_t)len < cap ? (size_t)len : 0;
 }

@@ -13,8 +13,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from scheduler.gateway.auth import agent_is_trusted
-from scheduler.gateway.body import read_body
 from scheduler.gateway.context import Call
+from scheduler.http.body import read_body
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.records.database import Connection
@@ -38,7 +38,7 @@ async def handle(call: Call) -> web.StreamResponse:
     if call.method != "POST":
         raise errors.method_not_allowed(call.method)
     try:
-        return await serve(call, await read_body(call, MAX_BODY))
+        return await serve(call, await read_body(call.request, MAX_BODY))
     except ValidationError as error:
         raise errors.bad_request(f"not a message of the agents' protocol: {error.errors()[0]['msg']}") from None
     except UnknownAgentError as error:

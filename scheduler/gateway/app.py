@@ -11,7 +11,9 @@ router would decode and normalise first, and then nobody could say what was sign
     /:login[/<top>[/…]]               objects and directories
 
 Everything below a login needs, in this order: a caller who is who he says, a path that
-can be one, an owner who exists, and permission.
+can be one, an owner who exists, no role that nobody has, and permission. A preflight
+(`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
+and it is told nothing but the policy that is stored for pages.
 """
 
 from __future__ import annotations
@@ -19,17 +21,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import auth, health, storage
+from scheduler.gateway import auth, health, roles, storage
 from scheduler.gateway.auth import Authenticator
-from scheduler.gateway.body import expects_continue
-from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler, progress
-from scheduler.gateway.protocol import Connection, Server
-from scheduler.gateway.replies import add_common_headers, error_reply, json_reply
-from scheduler.model import errors, names
+from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
+from scheduler.http import answering
+from scheduler.http.progress import progress
+from scheduler.http.protocol import Server
+from scheduler.http.replies import json_reply
+from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
 
 log = logging.getLogger(__name__)
@@ -37,7 +41,8 @@ log = logging.getLogger(__name__)
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
 JOB_FILTERS = frozenset({"state", "status", "name"})
 READ_BUFFER = 256 * 1024
-SILENT = 408  # a client that has sent nothing for too long will not send the rest either
+IDLE_SECONDS = 120.0  # that a connection may be without a request
+API_VERSION = "1.0.0"
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,10 +50,13 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Runner(web.AppRunner):
     """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.TCPSite`, then cleanup."""
 
-    def __init__(self, app: web.Application, shutdown_timeout: float = 60.0) -> None:
+    def __init__(
+        self, app: web.Application, shutdown_timeout: float = 60.0, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         super().__init__(
-            app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout
-        )
+            app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout,
+            keepalive_timeout=idle_seconds,
+        )  # fmt: skip
         self._context = app[CONTEXT]
 
     async def _make_server(self) -> web.Server:
@@ -95,46 +103,18 @@ class Gateway:
         try:
             reply = await self._dispatch(request)
         except WireError as error:
-            reply = self._refuse(request, error)
+            reply = answering.refusal(request, error)
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
             log.exception("request failed", extra={"request_id": at.id, "path": request.raw_path})
-            reply = self._refuse(request, errors.internal_error())
+            reply = answering.refusal(request, errors.internal_error())
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
 
     async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
         """Called for each reply just before its headers go out."""
-        progress(request).begun = True
-        add_common_headers(self.context, request, reply)
-        if expects_continue(request):
-            self._hang_up(request, reply)
-        if request.headers.get("User-Agent", "").startswith("curl"):
-            self._close_after(reply)
-
-    def _refuse(self, request: web.Request, error: WireError) -> web.StreamResponse:
-        if progress(request).begun:
-            # Half a reply is out already: only a broken connection can say that it is not whole.
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionError(str(error))
-        reply = error_reply(error)
-        if error.headers.get("Connection") == "close":
-            reply.force_close()
-        if error.status == SILENT:
-            self._hang_up(request, reply)
-        return reply
-
-    def _hang_up(self, request: web.Request, reply: web.StreamResponse) -> None:
-        self._close_after(reply)
-        if isinstance(request.protocol, Connection):
-            request.protocol.hang_up_soon()
-
-    @staticmethod
-    def _close_after(reply: web.StreamResponse) -> None:
-        reply.force_close()
-        reply.headers["Connection"] = "close"
+        answering.begin(self.context, request, reply)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         raw_path, _, raw_query = request.raw_path.partition("?")
@@ -149,8 +129,12 @@ class Gateway:
         call = Call(request, path, raw_path, query, caller, self.context)
         if names.depth(path) == 0:
             raise errors.no_such_route(request.raw_path)
+        if request.method == "OPTIONS":
+            progress(request).route = "preflight"
+            return await storage.preflight(call)
         if not await self.authenticator.account_exists(names.owner(path)):
             raise errors.account_does_not_exist(names.owner(path))
+        roles.refuse_roles(call)
         auth.permit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:
@@ -179,9 +163,10 @@ class Gateway:
     async def _issue_token(self, call: Call) -> web.StreamResponse:
         if call.method != "POST":
             raise errors.method_not_allowed(call.method)
-        if call.caller.login is None:
-            raise errors.authorization_required()
-        return json_reply({"token": self.authenticator.tokens.issue(call.caller.login, call.now, call.caller.job)}, 201)
+        if call.caller.job is not None:
+            # What it would get could outlive its job.
+            raise errors.authorization_failed(str(call.caller), call.path)
+        return json_reply({"token": self.authenticator.tokens.issue(names.owner(call.path), call.now)}, 201)
 
 
 def is_job_call(call: Call, segments: list[str]) -> bool:
@@ -197,10 +182,18 @@ def parse_query(raw: str) -> dict[str, str]:
 
 
 def check_version(request: web.BaseRequest) -> None:
-    """Clients may say which version of the API they speak; there is only version 1."""
+    """Clients may say which versions of the API they speak, as npm writes ranges."""
     wanted = request.headers.get("Accept-Version", "*").strip()
-    if wanted not in ("*", "1") and wanted.lstrip("~^=v").split(".")[0] != "1":
+    if not admits_our_version(wanted):
         raise errors.invalid_version(wanted, request.method, request.raw_path.partition("?")[0])
+
+
+@lru_cache(maxsize=256)
+def admits_our_version(wanted: str) -> bool:
+    try:
+        return semver.newest([API_VERSION], wanted) is not None
+    except ValueError:
+        return False
 
 
 __all__ = ["Runner", "build_app"]

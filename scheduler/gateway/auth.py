@@ -6,16 +6,15 @@ that names what failed; without any, the caller is anonymous. Whether the caller
 what he asks is one rule: an owner may do everything below his own login, and everybody
 may read what is below `public`.
 
-Keys are looked up for every request but change almost never, so what was found is
-remembered for a few seconds: that long a removed key may still open the door.
+Nothing that can be taken away is remembered: a key is looked up for every request, and a
+job's token is asked whether the job runs. So what was removed, or is over, opens nothing
+from the next request on.
 """
 
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import Mapping
-from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -29,22 +28,16 @@ from scheduler.records import accounts
 
 MAX_SKEW_MS = 300_000
 TOO_OLD_MS = 600_000
-REMEMBER_SECONDS = 5.0
-MAX_REMEMBERED = 4096
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-
-K = TypeVar("K")
-V = TypeVar("V")
+READING = frozenset({"GET", "HEAD"})
 
 
 class Authenticator:
-    """Tells who asks. Remembers keys and accounts that exist for `REMEMBER_SECONDS`."""
+    """Tells who asks."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.tokens = Tokens(context.secret)
-        self._keys: dict[tuple[str, str], tuple[float, PublicKey]] = {}
-        self._accounts: dict[str, float] = {}
+        self._accounts: set[str] = set()  # that were found: accounts are never removed
 
     async def identify(self, request: web.BaseRequest) -> Caller:
         """The caller of a request. Raises WireError."""
@@ -62,13 +55,9 @@ class Authenticator:
         raise errors.scheme_not_allowed(scheme)
 
     async def account_exists(self, login: str) -> bool:
-        now = time.monotonic()
-        if self._accounts.get(login, 0.0) > now:
-            return True
-        found = await self._context.db.read(lambda c: accounts.exists(c, login))
-        if found:
-            remember(self._accounts, login, now + REMEMBER_SECONDS)
-        return found
+        if login not in self._accounts and await self._context.db.read(lambda c: accounts.exists(c, login)):
+            self._accounts.add(login)
+        return login in self._accounts
 
     def _check_age(self, request: web.BaseRequest) -> None:
         value = request.headers.get("Date")
@@ -80,7 +69,15 @@ class Authenticator:
         found = self.tokens.verify(token, self._context.clock())
         if found is None:
             raise errors.invalid_token()
-        return Caller(*found)
+        caller = Caller(*found)
+        if caller.job is not None and not self._runs(caller.job):
+            raise errors.invalid_token()
+        return caller
+
+    def _runs(self, job: str) -> bool:
+        supervisor = self._context.supervisor
+        live = supervisor.jobs.by_uuid(job) if supervisor else None
+        return live is not None and not live.done
 
     async def _signed(self, request: web.BaseRequest, parameters: str) -> Caller:
         try:
@@ -121,21 +118,14 @@ class Authenticator:
         return Caller(named.account)
 
     async def _find_key(self, named: httpsig.KeyId) -> PublicKey:
-        wanted = (named.account, named.fingerprint)
-        now = time.monotonic()
-        expires, key = self._keys.get(wanted, (0.0, None))
-        if key is not None and expires > now and named.user is None:
-            return key
         if not await self.account_exists(named.account):
             raise errors.account_does_not_exist(named.account)
         if named.user is not None:
             raise errors.user_does_not_exist(named.account, named.user)
-        line = await self._context.db.read(lambda c: accounts.find_key(c, *wanted))
+        line = await self._context.db.read(lambda c: accounts.find_key(c, named.account, named.fingerprint))
         if line is None:
-            raise errors.key_does_not_exist(*wanted)
-        key = PublicKey.parse(line)
-        remember(self._keys, wanted, (now + REMEMBER_SECONDS, key))
-        return key
+            raise errors.key_does_not_exist(named.account, named.fingerprint)
+        return PublicKey.parse(line)
 
     async def _presigned(self, request: web.BaseRequest) -> Caller:
         raw_path, _, raw_query = request.raw_path.partition("?")
@@ -162,13 +152,6 @@ class Authenticator:
             raise errors.invalid_presigned(f"{query['algorithm']} is not a supported signing algorithm")
 
 
-def remember(memory: dict[K, V], key: K, value: V) -> None:
-    """Keep a bounded memory by forgetting all at once: simple, and rare."""
-    if len(memory) >= MAX_REMEMBERED:
-        memory.clear()
-    memory[key] = value
-
-
 def is_presigned(request: web.BaseRequest) -> bool:
     query = request.raw_path.partition("?")[2]
     if not query:
@@ -177,8 +160,8 @@ def is_presigned(request: web.BaseRequest) -> bool:
 
 
 def permit(call: Call) -> None:
-    """Raises WireError unless the caller may do what he asks. A preflight reveals nothing but its own policy."""
-    if call.method == "OPTIONS" or call.caller.login == names.owner(call.path):
+    """Raises WireError unless the caller may do what he asks."""
+    if call.caller.login == names.owner(call.path):
         return
     if call.method in READING and names.top(call.path) == "public":
         return

@@ -10,8 +10,6 @@ The gateway routes by path itself and hands two subtrees to others: the jobs API
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,31 +76,6 @@ class Call:
         return self.context.clock()
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a request has come. `started` is `time.monotonic()`; `begun` once the reply's headers are out."""
-
-    id: str
-    started: float
-    route: str = "none"
-    invited: bool = False
-    begun: bool = False
-
-
-PROGRESS = web.RequestKey("progress", Progress)
-MAX_REQUEST_ID = 200
-
-
-def progress(request: web.BaseRequest) -> Progress:
-    """The progress of a request, from the first time that anybody asks."""
-    if PROGRESS not in request:
-        # The client's own id for the request, if it sent a usable one.
-        sent = request.headers.get("x-request-id", "")
-        usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable()
-        request[PROGRESS] = Progress(sent if usable else str(uuid.uuid4()), time.monotonic())
-    return request[PROGRESS]
-
-
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
-__all__ = ["ANONYMOUS", "Call", "Caller", "Context", "Handler", "Progress", "progress"]
+__all__ = ["ANONYMOUS", "Call", "Caller", "Context", "Handler"]

@@ -14,9 +14,9 @@ import os
 from aiohttp import web
 from multidict import CIMultiDict
 
-from scheduler.gateway.body import INACTIVITY_SECONDS
 from scheduler.gateway.context import Call
 from scheduler.gateway.ranges import Part
+from scheduler.http.body import INACTIVITY_SECONDS
 
 SMALL_BYTES = 64 * 1024
 PIECE_BYTES = 1 << 20

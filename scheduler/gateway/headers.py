@@ -29,12 +29,15 @@ def allowed_to_origin(kept: Mapping[str, str], method: str, origin: str | None) 
     """Stored headers as a page of `origin` may see them: if it may not read, no CORS header at all."""
     if origin is None:
         return dict(kept)
-    visible = {name: value for name, value in kept.items() if name not in CORS}
-    if origin_matches(kept, origin) and method_allowed(kept, method):
-        visible["access-control-allow-origin"] = origin
-        if exposed := kept.get("access-control-expose-headers"):
-            visible["access-control-expose-headers"] = exposed
-    return visible
+    return {name: value for name, value in kept.items() if name not in CORS} | cors(kept, method, origin)
+
+
+def cors(kept: Mapping[str, str], method: str, origin: str) -> dict[str, str]:
+    """The CORS headers of a reply to a page of `origin`, none if the stored policy does not let it read."""
+    if not (origin_matches(kept, origin) and method_allowed(kept, method)):
+        return {}
+    exposed = kept.get("access-control-expose-headers")
+    return {"access-control-allow-origin": origin} | ({"access-control-expose-headers": exposed} if exposed else {})
 
 
 def origin_matches(kept: Mapping[str, str], origin: str) -> bool:

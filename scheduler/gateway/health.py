@@ -8,7 +8,7 @@ import os
 from aiohttp import web
 
 from scheduler.gateway.context import Call, Context, Handler
-from scheduler.gateway.replies import json_reply
+from scheduler.http.replies import json_reply
 from scheduler.model.errors import method_not_allowed
 from scheduler.records.database import Connection
 

@@ -1,14 +1,12 @@
 """The jobs API: create, feed, end, cancel, look.
 
     POST /:login/jobs                     a job document     → 201, Location
-    GET  /:login/jobs?state= name=        live jobs
     GET  …/:id/live/status                status; `?wait=s` waits for a change, at most s seconds
+    GET  …/:id/live/usage                 what its tasks took, phase by phase
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
-    GET  …/:id/live/in|out|fail|err       lists
 
-The lists show the latest 100 entries, as they always did. Who asks with `limit` gets a page of
-the complete list from `marker` on, and the next marker in `X-Remora-Next` while there is more.
+What lists is in `job_lists`.
 """
 
 from __future__ import annotations
@@ -20,35 +18,23 @@ from functools import partial
 
 from aiohttp import web
 
-from scheduler.gateway.body import invite, next_chunk, read_body
 from scheduler.gateway.context import Call
-from scheduler.gateway.replies import json_reply
+from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
+from scheduler.http.body import invite, next_chunk, read_body
+from scheduler.http.replies import json_reply
 from scheduler.model import errors, names
 from scheduler.model.job import parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
+from scheduler.objects import headers as kept_headers
 from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.errors import live_line
 from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.status import iso, status
+from scheduler.supervisor.status import status
+from scheduler.supervisor.usage import usage_document
 
-# Entries of a live list for clients that do not page.
-LATEST = 100
-MAX_PAGE = 1000
 # Lines of input recorded in one transaction, and bytes of the longest line.
 INPUT_BATCH = 1000
 MAX_LINE = 64 * 1024
 MAX_WAIT_SECONDS = 60.0
-JOB_NAME = re.compile(r"[\w-]+\Z", re.ASCII)
-
-ERRORS_TYPE = "application/x-json-stream; type=job-error"
-JOBS_TYPE = "application/x-json-stream; type=job"
-# What a list is called, its statement, its content type, how a row becomes a line.
-LISTS: dict[str, tuple[str, str, Callable[[str], str]]] = {
-    "in": ("list_inputs", "text/plain", str),
-    "out": ("list_outputs", "text/plain", str),
-    "fail": ("list_failures", "text/plain", str),
-    "err": ("list_errors", ERRORS_TYPE, live_line),
-}
 
 Serve = Callable[[Call, Row], Awaitable[web.StreamResponse]]
 
@@ -80,10 +66,11 @@ async def find_job(call: Call, login: str, uuid: str) -> Row:
 
 async def create(call: Call) -> web.StreamResponse:
     """`POST /:login/jobs`."""
-    body = await read_body(call, MAX_JOB_BYTES)
+    body = await read_body(call.request, MAX_JOB_BYTES)
     spec = parse_job(parse_json(body) if call.request.content_type == "application/json" else {})
     login = names.owner(call.path)
-    uuid = await call.context.supervisor.create_job(login, spec)
+    headers = kept_headers.stored(call.request.headers, directory=True)
+    uuid = await call.context.supervisor.create_job(login, spec, headers)
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
 
 
@@ -106,27 +93,6 @@ def parse_json(body: bytes) -> object:
         raise errors.invalid_content(str(error)) from None
 
 
-async def list_jobs(call: Call) -> web.StreamResponse:
-    """`GET /:login/jobs?state=…`: jobs whose record still exists, oldest first."""
-    if call.method not in ("GET", "HEAD"):
-        raise errors.method_not_allowed(call.method)
-    state = call.query.get("state", "live")
-    for parameter in ("state", "status"):
-        value = call.query.get(parameter, "live")
-        if value not in ("live", "running", "done"):
-            raise errors.invalid_parameter(value, parameter)
-    name = call.query.get("name")
-    if name is not None and not JOB_NAME.match(name):
-        raise errors.invalid_parameter(name, "name")
-    limit = page_limit(call, MAX_PAGE)
-    rows = await call.context.db.read(
-        select("jobs_of_owner", owner=names.owner(call.path), state=state, name=name, limit=limit)
-    )
-    lines = [{"name": row["uuid"], "type": "directory", "mtime": iso(row["created"])} for row in rows]
-    body = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    return web.Response(body=body.encode(), headers={"Content-Type": JOBS_TYPE} if lines else None)
-
-
 async def show_status(call: Call, row: Row) -> web.StreamResponse:
     """`GET …/live/status`."""
     if row["state"] != "done" and (seconds := wait_seconds(call)):
@@ -137,6 +103,11 @@ async def show_status(call: Call, row: Row) -> web.StreamResponse:
         return status(c, fresh if fresh is not None else row)
 
     return json_reply(await call.context.db.read(read))
+
+
+async def show_usage(call: Call, row: Row) -> web.StreamResponse:
+    """`GET …/live/usage`."""
+    return json_reply(await call.context.db.read(lambda c: usage_document(c, row)))
 
 
 def wait_seconds(call: Call) -> float:
@@ -199,50 +170,10 @@ def require_live(call: Call, row: Row, input_open: bool = False) -> LiveJob:
     return live
 
 
-async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
-    """`GET …/live/in|out|fail|err`."""
-    statement, content_type, line = LISTS[what]
-    paging = "limit" in call.query or "marker" in call.query
-    limit = page_limit(call, LATEST)
-
-    def read(c: Connection) -> list[Row]:
-        after = page_marker(call) if paging else _before_latest(c, what, row)
-        return c.all(statement, job=row["id"], after=after, limit=limit)
-
-    rows = await call.context.db.read(read)
-    headers = {"Content-Type": content_type}
-    if paging and len(rows) == limit:
-        headers["X-Remora-Next"] = str(rows[-1]["seq"])
-    return web.Response(body="".join(line(found["name"]) + "\n" for found in rows).encode(), headers=headers)
-
-
-def _before_latest(c: Connection, what: str, row: Row) -> int:
-    """The sequence number before the latest entries of a list."""
-    if what == "fail":
-        found = c.one("latest_failures", job=row["id"], limit=LATEST)
-        return found["seq"] if found is not None else 0
-    fresh = c.one("job_by_id", job=row["id"])
-    count = {"in": "inputs", "out": "outputs", "err": "errors"}[what]
-    total: int = (fresh if fresh is not None else row)[count]
-    return max(0, total - LATEST)
-
-
-def page_limit(call: Call, default: int) -> int:
-    text = call.query.get("limit", str(default))
-    if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_PAGE:
-        raise errors.invalid_parameter(text, "limit")
-    return int(text)
-
-
-def page_marker(call: Call) -> int:
-    text = call.query.get("marker", "0")
-    if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        raise errors.invalid_parameter(text, "marker")
-    return int(text)
-
-
 ROUTES: dict[str, dict[str, Serve]] = {
     "status": {"GET": show_status},
+    "usage": {"GET": show_usage},
+    "tasks": {"GET": show_tasks},
     "in": {"GET": partial(show_list, "in"), "POST": add_inputs},
     "in/end": {"POST": end_input},
     "cancel": {"POST": cancel},

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from scheduler.gateway import headers as entry_headers
-from scheduler.gateway.conditions import Conditions
+from scheduler.gateway import roles
 from scheduler.gateway.context import Call, Handler
 from scheduler.gateway.storage_listing import list_directory, list_login
 from scheduler.gateway.storage_objects import discard, read_object, write_object
@@ -22,6 +22,7 @@ from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
 from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
+from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import Entry
 
 FORBIDDEN_IN_UPDATE = ("content-length", "content-md5", "durability-level")
@@ -34,7 +35,31 @@ async def handle(call: Call) -> web.StreamResponse:
         raise errors.operation_not_allowed_on_root(call.method, call.path)
     if handler is None:
         raise errors.method_not_allowed(call.method)
-    return await handler(call)
+    return await (answer_page(call, handler) if "Origin" in call.request.headers else handler(call))
+
+
+async def answer_page(call: Call, handler: Handler) -> web.StreamResponse:
+    """Any reply to a page of another origin, which may see of it what the policy stored with the entry allows.
+
+    Errors too: a page that may not see why it failed cannot say so.
+    """
+    policy = await stored_policy(call, call.method)
+    allowed = entry_headers.cors(policy, call.method, call.request.headers["Origin"])
+    try:
+        reply = await handler(call)
+    except WireError as error:
+        error.headers = {**allowed, **error.headers}
+        raise
+    if not reply.prepared:
+        reply.headers.update(allowed)
+    return reply
+
+
+async def stored_policy(call: Call, method: str) -> Mapping[str, str]:
+    """The headers that say what pages may do here: of the directory for a PUT, and where there is no entry."""
+    entry = await find(call) if method != "PUT" else None
+    entry = entry or await find(call, names.split(call.path)[0])
+    return entry.headers if entry else {}
 
 
 async def get(call: Call) -> web.StreamResponse:
@@ -49,6 +74,7 @@ async def get(call: Call) -> web.StreamResponse:
 async def put(call: Call) -> web.StreamResponse:
     if names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root("PUT", call.path)
+    roles.refuse_tags(call)
     if call.query.get("metadata") == "true":
         return await put_metadata(call)
     return await PUTS.get(requested_kind(call.request.headers), write_object)(call)
@@ -91,12 +117,10 @@ async def delete(call: Call) -> web.StreamResponse:
     return done(change.entry)
 
 
-async def options(call: Call) -> web.StreamResponse:
-    """A browser asks what a page may do here: answered from what is stored with the entry, or above it for a PUT."""
-    wants_put = call.request.headers.get("Access-Control-Request-Method") == "PUT"
-    entry = await find(call, names.split(call.path)[0] if wants_put else call.path)
-    allowed = entry_headers.preflight(entry.headers, call.request.headers) if entry else None
-    return web.Response(headers=allowed)
+async def preflight(call: Call) -> web.StreamResponse:
+    """OPTIONS: a browser asks what a page may do here. Always 200; without headers that is a no."""
+    policy = await stored_policy(call, call.request.headers.get("Access-Control-Request-Method", ""))
+    return web.Response(headers=entry_headers.preflight(policy, call.request.headers))
 
 
 async def find(call: Call, path: str | None = None) -> Entry | None:
@@ -135,5 +159,5 @@ def link_source(call: Call) -> str:
     return source
 
 
-METHODS: dict[str, Handler] = {"GET": get, "HEAD": get, "PUT": put, "DELETE": delete, "OPTIONS": options}
+METHODS: dict[str, Handler] = {"GET": get, "HEAD": get, "PUT": put, "DELETE": delete}
 PUTS: dict[str, Handler] = {"directory": put_directory, "link": put_link}

@@ -15,21 +15,19 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from scheduler.gateway import headers as entry_headers
-from scheduler.gateway.body import expects_continue, invite
-from scheduler.gateway.conditions import Conditions
 from scheduler.gateway.context import Call, Context
 from scheduler.gateway.download import send_blob, send_nothing
 from scheduler.gateway.ranges import Part, parse_range
-from scheduler.gateway.upload import Announced, Upload
+from scheduler.http.body import expects_continue, invite
+from scheduler.http.upload import Announced, Upload
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
 from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
+from scheduler.objects.admission import admit, refuse_directory
+from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import Entry, NewObject
-from scheduler.records.database import Connection
 
-# Headers that tell a mistaken overwrite of a directory from an attempt to change its metadata.
-DATA_HEADERS = ("content-length", "content-md5", "durability-level")
 SMALL_BYTES = 64 * 1024
 NOT_MODIFIED = 304
 
@@ -66,7 +64,7 @@ async def write_object(call: Call) -> web.StreamResponse:
     write = Write.of(call)
     looked = write.worth_a_look_first(call.request)
     if looked:
-        await call.context.db.read(lambda c: may_put(c, call, write))
+        await call.context.db.read(lambda c: admit(c, call.path, call.request.headers, write.conditions))
     with Upload(call.context.blobs, write.announced) as upload:
         await invite(call.request)
         await upload.receive(call.request)
@@ -75,35 +73,13 @@ async def write_object(call: Call) -> web.StreamResponse:
     return web.Response(status=204, headers=written_headers(entry))
 
 
-def may_put(c: Connection, call: Call, write: Write) -> None:
-    """Raises WireError if an object cannot be put there."""
-    old = namespace.lookup(c, call.path)
-    refuse_directory(call, old)
-    if problem := namespace.refusal(call.path, old):
-        raise problem
-    parent, _ = names.split(call.path)
-    above = namespace.lookup(c, parent)
-    if above is None:
-        raise errors.directory_does_not_exist(parent)
-    if problem := namespace.full_or_no_directory(above, adding=old is None):
-        raise problem
-    write.conditions.check_write(old)
-
-
-def refuse_directory(call: Call, old: Entry | None) -> None:
-    if old is not None and old.is_directory and not names.is_root(call.path):
-        sent = [header for header in DATA_HEADERS if header in call.request.headers]
-        if sent:
-            raise errors.invalid_update(sent[0], on_directory=True)
-
-
 async def name_upload(call: Call, write: Write, upload: Upload, looked: bool) -> Entry:
     """The transaction that makes a received body an object. On failure the blob is gone again."""
     await upload.publish()
     new = NewObject(call.path, upload.blob, upload.size, upload.md5, write.type, write.copies, write.headers)
 
     def guard(old: Entry | None) -> None:
-        refuse_directory(call, old)
+        refuse_directory(call.path, call.request.headers, old)
         (write.conditions.recheck_write if looked else write.conditions.check_write)(old)
 
     try:
@@ -165,4 +141,4 @@ async def read_again(call: Call, stale: Entry) -> web.StreamResponse:
     return await read_object(call, entry)
 
 
-__all__ = ["discard", "may_put", "read_object", "write_object"]
+__all__ = ["discard", "read_object", "write_object"]

@@ -50,10 +50,6 @@ def authorization_failed(who: str, path: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"{who} is not allowed to access {path}")
 
 
-def authorization_required() -> WireError:
-    return WireError(401, "AuthorizationRequired", "Authorization is required")
-
-
 def bad_request(message: str) -> WireError:
     return WireError(400, "BadRequestError", message)
 
@@ -92,6 +88,14 @@ def invalid_job_state(job: str, state: str) -> WireError:
 
 def invalid_parameter(value: str, name: str) -> WireError:
     return WireError(400, "InvalidParameter", f'"{value}" is invalid for "{name}"')
+
+
+def invalid_role(role: str) -> WireError:
+    return WireError(409, "InvalidRole", f'Role "{role}" is invalid.')
+
+
+def invalid_role_tag(role: str) -> WireError:
+    return WireError(409, "InvalidRoleTag", f'Role tag "{role}" is invalid.')
 
 
 def invalid_resource(path: str) -> WireError:

@@ -77,7 +77,7 @@ def problem(path: str, text: str) -> WireError:
 
 
 def json_type(value: Any) -> str:
-    """The name of a JSON value's type as the messages spell it."""
+    """The name of a JSON value's type."""
     match value:
         case None:
             return "null"
@@ -93,10 +93,18 @@ def json_type(value: Any) -> str:
             return "object"
 
 
+def wrong_type(path: str, value: Any, wanted: str) -> WireError:
+    """The published message calls null and arrays objects, as JavaScript does; not where an object is wanted."""
+    found = json_type(value)
+    if found in ("null", "array") and wanted != "object":
+        found = "object"
+    return problem(path, f"{found} value found, but a {wanted} is required")
+
+
 def _typed(wanted: str) -> Callable[[str, Any], None]:
     def check(path: str, value: Any) -> None:
         if json_type(value) != wanted:
-            raise problem(path, f"{json_type(value)} value found, but a {wanted} is required")
+            raise wrong_type(path, value, wanted)
 
     return check
 
@@ -155,7 +163,7 @@ def _count(path: str, value: Any) -> None:
     if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
         value = int(value)
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
-        raise problem(path, f"{json_type(value)} value found, but a integer is required")
+        raise wrong_type(path, value, "integer")
     if value > MAX_REDUCERS:
         raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
     if value < 1:

@@ -11,6 +11,12 @@ operators widen or cut that interval:
     p - q          from start of p to end of q
 
 Blanks mean "and", `||` means "or", an empty range and `*` mean any version.
+
+A pre-release (`13.1.0-rc.1`) lies just before its release. There is no such image, so its
+interval is empty, and only where it lies matters: `>=13.1.0-rc.1` begins with 13.1.0. A
+build (`+5`) means nothing.
+
+Example: `~13.3.4 || >=16` is `[13.3.4, 13.4.0)` or `[16.0.0, …)`.
 """
 
 from __future__ import annotations
@@ -23,9 +29,19 @@ Interval = tuple[Version, Version]  # start included, end excluded
 
 START: Version = (0, 0, 0)
 END: Version = (1 << 62, 0, 0)
-PARTIAL = r"[v=]*(?:[xX*]|\d+)(?:\.(?:[xX*]|\d+)){0,2}"
-COMPARATOR = re.compile(rf"(?P<op>>=|<=|>|<|~>?|\^|=)?\s*(?P<version>{PARTIAL})\Z")
+NUMBER = r"(?:0|[1-9][0-9]*)"
+PART = rf"(?:[xX*]|{NUMBER})"
+LABEL = rf"(?:{NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+PRERELEASE = rf"(?:-{LABEL}(?:\.{LABEL})*)"
+BUILD = r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)"
+PREFIX = r"[v=\s]*"
+PARTIAL = rf"{PREFIX}{PART}(?:\.{PART}(?:\.{PART}{PRERELEASE}?{BUILD}?)?)?"
+OPERATOR = r">=|<=|>|<|~>?|\^|="
+COMPARATOR = re.compile(rf"(?P<op>{OPERATOR})?(?P<version>{PARTIAL})\Z")
 HYPHEN = re.compile(rf"\s*({PARTIAL})\s+-\s+({PARTIAL})\s*\Z")
+GLUE = re.compile(rf"({OPERATOR})\s+")
+# Versions end where a double can no longer tell two numbers apart.
+LARGEST = (1 << 53) - 1
 
 
 def parse_version(text: str) -> Version:
@@ -53,8 +69,8 @@ def newest(versions: Iterable[str], text: str) -> str | None:
 def _alternative(text: str) -> list[Interval]:
     if match := HYPHEN.match(text):
         return [(_interval(match[1])[0], _interval(match[2])[1])]
-    glued = re.sub(r"(>=|<=|>|<|~>?|\^|=)\s+", r"\1", text.strip())
-    return [_comparator(word) for word in glued.split()] or [(START, END)]
+    words = GLUE.sub(r"\1", text).split()  # `>= 13.1` is one word
+    return [_comparator(word) for word in words] or [(START, END)]
 
 
 def _comparator(word: str) -> Interval:
@@ -81,19 +97,29 @@ def _comparator(word: str) -> Interval:
 
 
 def _numbers(text: str) -> list[int]:
-    """The leading numbers of a partial version: `13.x.2` has only 13."""
+    """The leading numbers of a partial version: `13.x.2` has only 13. Raises ValueError for one beyond all measure."""
     numbers: list[int] = []
-    for part in text.lstrip("v=").split("."):
+    for part in _release(text).split("."):
         if not part.isdigit():
             break
-        numbers.append(int(part))
+        number = int(part) if len(part) <= len(str(LARGEST)) else LARGEST + 1
+        if number > LARGEST:
+            raise ValueError(f"not a version: {text!r}")
+        numbers.append(number)
     return numbers
+
+
+def _release(text: str) -> str:
+    """A partial version without what stands before and after its numbers."""
+    return re.split(r"[-+]", re.sub(PREFIX, "", text, count=1))[0]
 
 
 def _interval(text: str) -> Interval:
     numbers = _numbers(text)
     major, minor, patch = [*numbers, 0, 0, 0][:3]
-    return (major, minor, patch), _after(numbers)
+    start = (major, minor, patch)
+    prerelease = len(numbers) == 3 and "-" in text.partition("+")[0]
+    return start, start if prerelease else _after(numbers)
 
 
 def _after(numbers: list[int]) -> Version:

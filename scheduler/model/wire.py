@@ -29,6 +29,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scheduler.model.tiers import DISK_GB
+
 VERSION = 1
 POLL_SECONDS = 20.0
 
@@ -142,7 +144,8 @@ class RegisterRequest(Wire):
     version: int = VERSION
     node: str
     slots: int  # instances for tasks that always make progress
-    memory_mb: int  # what the tiers of all instances together may reserve
+    memory_mb: int  # what the tiers of all instances together may reserve, and so the largest that fits
+    disk_gb: int = DISK_GB[-1]  # the largest disk tier that fits
     provider: str
 
 
@@ -224,11 +227,15 @@ class ReportRequest(Wire):
 
 
 class OutputCheck(Wire):
-    """A task is about to write `name`: may it, and is there a directory for it? (`parents`: make them.)"""
+    """A task is about to write `name`: may it, and is there a directory for it? (`parents`: make them.)
+
+    `headers` are those of its request that can forbid it: conditions, and what no directory can be given.
+    """
 
     job: str
     name: str
     parents: bool = False
+    headers: dict[str, str] = Field(default_factory=dict)
 
 
 class Adoption(Wire):

@@ -14,6 +14,10 @@ next process starts from. Three things follow:
   tested without an event loop, and statements stay in `sql/`, each named, one set for
   every database.
 
+What is over stays in the tables for a day, and what is open must be found without looking at it.
+So open tasks have partial indices, and statements name the index that they mean (`INDEXED BY`):
+the planner knows no table's size, and would as soon walk a million finished tasks.
+
 `write` for changes, `read` for looking: reads have connections of their own and see the
 last commit. `queries.py` loads the statements, `migrations` number the schema.
 """

@@ -21,6 +21,9 @@ Row = sqlite3.Row
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
 MAX_GROUP = 512
 READERS = 2
+# KiB of pages that a connection keeps. The writer comes back to the same few; what readers want is in the page cache.
+WRITER_CACHE = 16384
+READER_CACHE = 2048
 
 
 class Connection:
@@ -100,10 +103,6 @@ class Database:
         """Run `work` on a connection that sees the last commit and can change nothing."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
-    def read_now(self, work: Work[T]) -> T:
-        """As `read`, for a thread that may block: the connection belongs to the calling thread."""
-        return self._read(work)
-
     def close(self) -> None:
         self._inbox.put(None)
         self._writer.join()
@@ -115,7 +114,7 @@ class Database:
         raw.execute("PRAGMA busy_timeout = 10000")
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
-        raw.execute("PRAGMA cache_size = -16384")  # 16 MiB a connection: memory stays bounded
+        raw.execute(f"PRAGMA cache_size = -{READER_CACHE if read_only else WRITER_CACHE}")
         raw.execute("PRAGMA temp_store = MEMORY")
         if read_only:
             raw.execute("PRAGMA query_only = ON")

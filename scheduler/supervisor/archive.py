@@ -2,31 +2,32 @@
 
 Each list is copied page by page from the records into a blob, so an archive of millions
 needs no more memory than one of ten. `job.json` is written first and again at the end, when
-it can say that the archive is complete. Every step can be repeated: a service that dies in
-the middle writes the archive again. If the user has removed the job's directory meanwhile,
-nobody wants the archive, and it is not made.
+it can say that the archive is complete; `usage.json` says what the tasks took. Every step can
+be repeated: a service that dies in the middle writes the archive again. If the user has
+removed the job's directory meanwhile, nobody wants the archive, and it is not made.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 from scheduler.model import naming
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.objects.entries import NewObject
-from scheduler.records.database import Connection, Database, execute, select
+from scheduler.records.database import Connection, Database, Row, execute
 from scheduler.supervisor.errors import archive_line
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.status import status
+from scheduler.supervisor.usage import usage_document
 
 PAGE = 1000
 HEADERS = {"access-control-allow-origin": "*"}
@@ -43,50 +44,53 @@ LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
 async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> None:
     """Write `job.json` and the lists, remove `live`, and record that it is done."""
     await db.write(execute("archive_started", job=live.id, now=clock()))
-    loop = asyncio.get_running_loop()
-    objects = [await _job_json(db, blobs, live)]
+    objects = [
+        await _document(db, blobs, live, "job.json", status),
+        await _document(db, blobs, live, "usage.json", usage_document),
+    ]
     for name, content_type, statement, line in LISTS:
-        objects.append(
-            await loop.run_in_executor(None, _write_list, db, blobs, live, name, content_type, statement, line)
-        )
+        pages = _pages(db, live, statement, line)
+        objects.append(await _store(blobs, live, name, content_type, pages))
     await _place(db, blobs, clock(), objects)
     await db.write(partial(_finish, live=live, now=clock()))
-    await _place(db, blobs, clock(), [await _job_json(db, blobs, live)])
+    await _place(db, blobs, clock(), [await _document(db, blobs, live, "job.json", status)])
 
 
-async def _job_json(db: Database, blobs: BlobStore, live: LiveJob) -> NewObject:
+async def _document(
+    db: Database, blobs: BlobStore, live: LiveJob, name: str, make: Callable[[Connection, Row], dict[str, Any]]
+) -> NewObject:
     def read(c: Connection) -> bytes:
         row = c.one("job_by_id", job=live.id)
         assert row is not None
-        return json.dumps(status(c, row)).encode()
+        return json.dumps(make(c, row)).encode()
 
-    return _store(blobs, live, "job.json", "application/json", iter([await db.read(read)]))
+    async def whole() -> AsyncIterator[bytes]:
+        yield await db.read(read)
+
+    return await _store(blobs, live, name, "application/json", whole())
 
 
-def _write_list(
-    db: Database,
-    blobs: BlobStore,
-    live: LiveJob,
-    name: str,
-    content_type: str,
-    statement: str,
-    line: Callable[[str], str],
+async def _pages(db: Database, live: LiveJob, statement: str, line: Callable[[str], str]) -> AsyncIterator[bytes]:
+    """A list of a job as lines, a page at a time; made in a reader's thread."""
+
+    def read(c: Connection) -> tuple[int, bytes] | None:
+        rows = c.all(statement, job=live.id, after=after, limit=PAGE)
+        return (rows[-1]["seq"], "".join(f"{line(row['name'])}\n" for row in rows).encode()) if rows else None
+
+    after = 0
+    while page := await db.read(read):
+        after, lines = page
+        yield lines
+
+
+async def _store(
+    blobs: BlobStore, live: LiveJob, name: str, content_type: str, chunks: AsyncIterator[bytes]
 ) -> NewObject:
-    def chunks() -> Iterator[bytes]:
-        after = 0
-        while rows := db.read_now(select(statement, job=live.id, after=after, limit=PAGE)):
-            after = rows[-1]["seq"]
-            yield "".join(f"{line(row['name'])}\n" for row in rows).encode()
-
-    return _store(blobs, live, name, content_type, chunks())
-
-
-def _store(blobs: BlobStore, live: LiveJob, name: str, content_type: str, chunks: Iterator[bytes]) -> NewObject:
     """Write a fresh blob; it is named later, when all of the archive is durable."""
     fd = blobs.create()
     try:
         size, digest = 0, hashlib.md5(usedforsecurity=False)
-        for chunk in chunks:
+        async for chunk in chunks:
             with open(fd, "wb", closefd=False) as file:
                 file.write(chunk)
             size += len(chunk)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,14 @@ from scheduler.engine import job as engine
 from scheduler.engine.route import no_such_reducer, reducer_for
 from scheduler.engine.task import InputArrived, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
 from scheduler.supervisor import errors
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.resolve import Problem
+from scheduler.supervisor.usage import summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class JobBook:
         self._outputs: list[str] = []
         self._errors: list[tuple[str, str | None]] = []
         self._retries = 0
+        self._usages: defaultdict[int, list[Usage]] = defaultdict(list)
         self._reducers: dict[int, list[_Reducer]] = {}
 
     # What happened.
@@ -96,9 +99,11 @@ class JobBook:
     def retried(self) -> None:
         self._retries += 1
 
-    def finished(self, pool: int, count: int = 1) -> None:
-        """Tasks of a pool reached a final state."""
-        self._counts["finished"][pool] += count
+    def finished(self, pool: int, usage: Usage | None) -> None:
+        """A task of a pool reached a final state; `usage` is what it took, if anybody measured that."""
+        self._counts["finished"][pool] += 1
+        if usage is not None:
+            self._usages[pool].append(usage)
 
     def _issue(self, phase: int, item: Item) -> None:
         pool = self.live.pools[phase]
@@ -153,6 +158,8 @@ class JobBook:
         for name, counter in self._counts.items():
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
+        for pool, usages in self._usages.items():
+            self.c.run("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
         while self._advance():
             pass

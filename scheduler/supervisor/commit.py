@@ -86,7 +86,7 @@ class _Batch:
         if result.error:
             self._fail(book, row, result, report)
         if result.task.state in FINAL:
-            book.finished(row["pool"])
+            book.finished(row["pool"], report.usage if report else None)
             self._consumed(row)
 
     def close(self) -> Changes:

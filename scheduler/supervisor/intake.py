@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.model import naming
 from scheduler.model.errors import invalid_job_state
 from scheduler.model.job import JobSpec
 from scheduler.objects import namespace
+from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes
@@ -19,8 +20,8 @@ from scheduler.supervisor.live import LiveJob, load_job
 IDLE_INPUT_MS = 3_600_000
 
 
-def create_job(c: Connection, owner: str, spec: JobSpec, now: int) -> LiveJob:
-    """Record a job, its phases, its reduce tasks, and make its directories."""
+def create_job(c: Connection, owner: str, spec: JobSpec, now: int, headers: Mapping[str, str] = NO_HEADERS) -> LiveJob:
+    """Record a job, its phases, its reduce tasks, and make its directories, which keep `headers`."""
     job_uuid = str(uuid.uuid4())
     job = c.insert(
         "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=json.dumps(spec.document), now=now
@@ -31,7 +32,7 @@ def create_job(c: Connection, owner: str, spec: JobSpec, now: int) -> LiveJob:
         c.many("insert_reduce_task", tasks)
     directory = naming.job_directory(owner, job_uuid)
     for made in (directory, f"{directory}/live", f"{directory}/stor"):
-        namespace.put_directory(c, made, {}, now)
+        namespace.put_directory(c, made, headers, now)
     row = c.one("job_by_id", job=job)
     assert row is not None
     return load_job(c, row)

@@ -8,6 +8,8 @@ from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Adoption, BlobRef, OutputCheck
 from scheduler.objects import headers, namespace
+from scheduler.objects.admission import admit
+from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import NO_HEADERS, NewObject
 from scheduler.records.database import Connection
 
@@ -22,14 +24,7 @@ def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> Non
     parent = names.split(path)[0]
     if check.parents:
         namespace.make_directories(c, parent, now)
-    above = namespace.lookup(c, parent)
-    if above is None:
-        raise errors.directory_does_not_exist(parent)
-    if not above.is_directory:
-        raise errors.parent_not_directory(parent)
-    entry = namespace.lookup(c, path)
-    if entry is not None and entry.is_directory:
-        raise errors.operation_not_allowed_on_directory(path, "PUT")
+    admit(c, path, check.headers, Conditions.of(check.headers))
 
 
 def adopt(c: Connection, owner: str, adoption: Adoption, now: int) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
+from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor import archive, intake, lease, retention
 from scheduler.supervisor.cancel import cancel_job
@@ -53,7 +54,8 @@ class Supervisor:
                 self.jobs.ready[pool] = count
             self._spawn(retention.reap_job(self._db, self._blobs, live))
             self._work_on(live)
-        self._spawn(self._housekeeping())
+        self._spawn(self._every_while(self._look_around))
+        self._spawn(self._every_while(self._forget_expired))
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
@@ -69,9 +71,10 @@ class Supervisor:
 
     # What users ask, by way of the gateway.
 
-    async def create_job(self, owner: str, spec: JobSpec) -> str:
-        """Record a job and make its directories; its UUID."""
-        live = await self._db.write(partial(intake.create_job, owner=owner, spec=spec, now=self._clock()))
+    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        """Record a job and make its directories, which keep `headers`; its UUID."""
+        create = partial(intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers)
+        live = await self._db.write(create)
         self.jobs.add(live)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
         self.desk.wake()
@@ -160,16 +163,22 @@ class Supervisor:
         self.desk.wake()
         log.info("job archived", extra={"job": live.uuid})
 
-    async def _housekeeping(self) -> None:
+    async def _every_while(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             try:
-                await self.desk.lose_silent()
-                now = self._clock()
-                self._apply(await self._db.write(partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=now)))
-                await retention.purge_expired(self._db, now)
+                await work()
             except Exception:
                 log.exception("housekeeping failed and is tried again")
+
+    async def _look_around(self) -> None:
+        await self.desk.lose_silent()
+        work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=self._clock())
+        self._apply(await self._db.write(work))
+
+    async def _forget_expired(self) -> None:
+        """Apart from the rest, because a job of a million tasks takes a while."""
+        await retention.purge_expired(self._db, self._clock())
 
     # Tasks of the event loop that nobody awaits, kept so that they live and are ended.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def md5(data: bytes) -> dict[str, str]:
 
 
 @contextmanager
-def manta() -> Iterator[Manta]:
+def manta(tls: ssl.SSLContext | None = None) -> Iterator[Manta]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -88,7 +89,9 @@ def manta() -> Iterator[Manta]:
             """A client that hangs up is part of the tests."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    service = Manta(f"http://127.0.0.1:{server.server_port}")
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    service = Manta(f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -78,7 +78,7 @@ def test_the_archive_has_the_same_lists_as_objects(user: User, ended: Ended) -> 
         if name != "err":
             assert reply.text == "".join(f"{line}\n" for line in user.lines(ended.job, name))
     names = [json.loads(line)["name"] for line in user.session.call("GET", directory).text.splitlines()]
-    assert names == ["err.txt", "fail.txt", "in.txt", "job.json", "out.txt", "stor"]
+    assert names == ["err.txt", "fail.txt", "in.txt", "job.json", "out.txt", "stor", "usage.json"]
 
 
 def test_archived_errors_have_their_own_keys(user: User, ended: Ended) -> None:

@@ -211,7 +211,7 @@ async def test_a_job_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(gate
 # A job that is not there, or not one's own.
 
 LIVE = [
-    ("GET", "status"), ("GET", "in"), ("GET", "out"), ("GET", "fail"), ("GET", "err"),
+    *(("GET", what) for what in ("status", "usage", "tasks", "in", "out", "fail", "err")),
     ("POST", "in"), ("POST", "in/end"), ("POST", "cancel"),
 ]  # fmt: skip
 
@@ -268,10 +268,10 @@ async def test_a_question_that_no_job_answers(gateway, what):
 @pytest.mark.parametrize(
     ("method", "what"),
     [
-        *(("DELETE", what) for what in ("status", "in", "out", "fail", "err", "in/end", "cancel")),
+        *(("DELETE", what) for what in ("status", "usage", "tasks", "in", "out", "fail", "err", "in/end", "cancel")),
         *(("PUT", what) for what in ("status", "in", "out", "fail", "err", "in/end", "cancel")),
         *(("PATCH", what) for what in ("status", "in")),
-        *(("POST", what) for what in ("status", "out", "fail", "err")),
+        *(("POST", what) for what in ("status", "usage", "tasks", "out", "fail", "err")),
         *(("GET", what) for what in ("in/end", "cancel")),
     ],
 )
@@ -298,7 +298,7 @@ async def test_a_method_that_is_not_for_it(gateway, method, what):
     ],
 )
 async def test_a_page_that_cannot_be(gateway, query, value, name):
-    for what in ("in", "out", "fail", "err"):
+    for what in ("in", "out", "fail", "err", "tasks"):
         reply = await gateway.get(f"/jill/jobs/{gateway.job}/live/{what}?{query}")
         assert error(reply) == (400, "InvalidParameter", f'"{value}" is invalid for "{name}"')
 
@@ -317,6 +317,7 @@ async def test_a_page_that_cannot_be(gateway, query, value, name):
         ("name=%C3%A4", "ä", "name"),
         ("state=live&limit=1001", "1001", "limit"),
         ("state=live&limit=0", "0", "limit"),
+        (f"state=live&marker={NOBODYS}", NOBODYS, "marker"),
     ],
 )
 async def test_a_search_that_cannot_be(gateway, query, value, name):

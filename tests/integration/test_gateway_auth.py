@@ -1,18 +1,22 @@
 """Who asks, and may he: signed requests, presigned URLs, tokens, and nobody."""
 
+import asyncio
 import base64
 import time
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.gateway import auth
-from scheduler.gateway.replies import json_reply
+from scheduler.gateway.app import Runner, admits_our_version, build_app
 from scheduler.gateway.tokens import LIFETIME_SECONDS, Tokens
+from scheduler.http.replies import json_reply
 from scheduler.model import httpsig
 from scheduler.records import accounts
-from tests.support.gateway import KEYS, Signer, error, public_line, running
+from tests.support.gateway import DIRECTORY, KEYS, Signer, error, link_to, public_line, running
 
 DAY = 24 * 3600
 
@@ -74,12 +78,12 @@ async def test_the_clock_may_be_wrong_by_less_than_five_minutes(gateway):
         assert (await gateway.get("/jill/stor", by=Signer("jill", KEYS["rsa"], ahead=ahead))).status_code == 200
 
 
-async def test_a_removed_key_opens_nothing_once_it_is_forgotten(gateway, monkeypatch):
+async def test_a_removed_key_opens_nothing_any_more(gateway):
+    url = presign(gateway.jill, "/jill/stor")
     assert (await gateway.get("/jill/stor")).status_code == 200
     await gateway.context.db.write(lambda c: accounts.remove_key(c, "jill", gateway.jill.fingerprint))
-    later = time.monotonic() + auth.REMEMBER_SECONDS + 1
-    monkeypatch.setattr("scheduler.gateway.auth.time.monotonic", lambda: later)
     assert error(await gateway.get("/jill/stor"))[1] == "KeyDoesNotExist"
+    assert error(await presigned(gateway, "GET", url))[1] == "KeyDoesNotExist"
 
 
 async def test_a_new_key_opens_at_once(gateway):
@@ -146,7 +150,7 @@ async def presigned(gateway, method: str, url: str):
 
 async def test_a_presigned_url_opens_what_was_signed(gateway):
     await gateway.put("/jill/stor/a%20b", b"secret")
-    got = await presigned(gateway, "GET", presign(gateway.jill, "/jill/stor/a%20b", role="r1", other="x y"))
+    got = await presigned(gateway, "GET", presign(gateway.jill, "/jill/stor/a%20b", other="x y"))
     assert got.content == b"secret"
     both = presign(gateway.jill, "/jill/stor/a%20b", "GET,PUT")
     assert (await presigned(gateway, "PUT", both)).status_code == 204
@@ -167,11 +171,51 @@ async def test_a_presigned_url_opens_nothing_else(gateway):
         ("PUT", url, "InvalidSignature", "The signature we calculated does not match the one you sent"),
         ("GET", url.replace("/stor/a?", "/stor/b?"), "InvalidSignature", None),
         ("GET", url + "&role=admin", "InvalidSignature", None),
+        ("GET", url + "&limit=1", "InvalidSignature", None),
+        ("PUT", presign(gateway.jill, "/jill/stor/a", "GET,PUT") + "&metadata=true", "InvalidSignature", None),
+        ("GET", url.replace("expires=1", "expires=2"), "InvalidSignature", None),
+        ("GET", url + "&expires=9999999999", "InvalidSignature", None),
+        ("GET", url.replace("/stor/a?", "/stor/%61?"), "InvalidSignature", None),
+        ("GET", url.replace("/stor/a?", "//stor/a?"), "InvalidSignature", None),
+        ("GET", url.replace("jill%2Fkeys", "bob%2Fkeys"), "KeyDoesNotExist", None),
+        ("GET", url.replace("%2Fjill%2Fkeys", "keys"), "InvalidKeyId", None),
+        ("OPTIONS", presign(gateway.jill, "/jill/stor/a", "GET,PUT"), code, "OPTIONS was not a signed method"),
+        ("GET", presign(gateway.jill, "/jill/stor/a", "HEAD,PUT"), code, "GET was not a signed method"),
     ]
     for method, target, expected, message in cases:
         status, found, text = error(await presigned(gateway, method, target))
         assert (status, found) == (403, expected), target
         assert message in (None, text)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_a_presigned_url_may_be_for_any_method(gateway, method):
+    await gateway.put("/jill/stor/a", b"secret")
+    reply = await presigned(gateway, method, presign(gateway.jill, "/jill/stor/a", method))
+    assert reply.status_code in (200, 204)
+
+
+@pytest.mark.parametrize("name", ["a%2Bb", "a+b", "%F0%9F%90%9F", "a%26b%3Dc", "a'b(c)!*", "x%0Ay", "100%25"])
+async def test_a_presigned_url_of_any_name_opens_it_as_it_was_encoded(gateway, name):
+    await gateway.put(f"/jill/stor/{name}", b"secret")
+    got = await presigned(gateway, "GET", presign(gateway.jill, f"/jill/stor/{name}"))
+    assert (got.status_code, got.content) == (200, b"secret")
+
+
+async def test_a_presigned_url_covers_what_else_the_query_asks_for(gateway):
+    for name in "abc":
+        await gateway.put(f"/jill/stor/{name}", b"")
+    listing = await presigned(gateway, "GET", presign(gateway.jill, "/jill/stor", limit="1", marker="b"))
+    assert '"name":"b"' in listing.text and listing.text.count("\n") == 1
+    changed = await presigned(gateway, "PUT", presign(gateway.jill, "/jill/stor/a", "PUT", metadata="true"))
+    assert error(changed) == (400, "InvalidUpdate", 'overwrite of "content-length" forbidden')
+
+
+async def test_a_presigned_url_holds_for_the_host_that_was_signed(gateway):
+    await gateway.put("/jill/stor/a", b"secret")
+    url = presign(gateway.jill, "/jill/stor/a")
+    reply = await gateway.request("GET", url, by=None, Host="other:8081", X_Forwarded_Host="example:8081")
+    assert error(reply)[1] == "InvalidSignature"
 
 
 async def test_a_presigned_url_does_not_make_its_signer_the_owner(gateway):
@@ -189,6 +233,7 @@ async def test_a_token_stands_for_who_asked_for_it(gateway):
     assert (await gateway.get("/jill/stor", by=None, Authorization=f"Token {token}")).status_code == 200
     assert (await gateway.get("/bob/stor", by=None, Authorization=f"Token {token}")).status_code == 403
     assert error(await gateway.request("POST", "/jill/tokens", by=None))[1] == "AuthorizationFailed"
+    assert error(await gateway.request("POST", "/jill/tokens", by=gateway.bob))[1] == "AuthorizationFailed"
     assert error(await gateway.get("/jill/tokens"))[:2] == (405, "MethodNotAllowedError")
 
 
@@ -199,6 +244,7 @@ async def test_a_token_that_is_forged_or_old_opens_nothing(gateway):
     assert (await gateway.get("/jill/stor", by=None, Authorization=f"Token {good}")).status_code == 200
     bad = [
         tokens.issue("jill", now - (LIFETIME_SECONDS + 60) * 1000),
+        tokens.issue("jill", now, "a job that is not there"),
         Tokens(b"another secret").issue("jill", now),
         good[:-8] + "AAAAAAA=",
         "x",
@@ -215,6 +261,118 @@ def test_a_token_carries_its_job():
     tokens = Tokens(b"secret")
     assert tokens.verify(tokens.issue("jill", 1000, "a-job"), 2000) == ("jill", "a-job")
     assert tokens.verify(tokens.issue("jill", 1000), 2000) == ("jill", None)
+
+
+async def test_a_jobs_token_is_as_good_as_its_job(gateway):
+    """However long the job runs; and with it no token can be had that would go on."""
+    live = SimpleNamespace(done=False)
+    gateway.context.supervisor = SimpleNamespace(jobs=SimpleNamespace(by_uuid={"a-job": live}.get))
+    week = 7 * DAY * 1000
+    token = "Token " + Tokens(b"secret").issue("jill", gateway.context.clock() - 4 * week, "a-job")
+    assert (await gateway.get("/jill/stor", by=None, Authorization=token)).status_code == 200
+    assert error(await gateway.get("/bob/stor", by=None, Authorization=token))[1] == "AuthorizationFailed"
+    more = await gateway.request("POST", "/jill/tokens", by=None, Authorization=token)
+    assert error(more) == (403, "AuthorizationFailed", "jill is not allowed to access /jill/tokens")
+    live.done = True
+    reply = await gateway.get("/jill/stor", by=None, Authorization=token)
+    assert error(reply)[:2] == (403, "InvalidAuthenticationToken")
+
+
+# Roles.
+
+
+ROLE, TAG = "InvalidRole", "InvalidRoleTag"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "expected"),
+    [
+        ("GET", {"role": "admin"}, (409, ROLE, 'Role "admin" is invalid.')),
+        ("GET", {"role": ", b,a"}, (409, ROLE, 'Role "b" is invalid.')),
+        ("GET", {"role": "*"}, (409, ROLE, 'Role "*" is invalid.')),
+        ("GET", {"role": ""}, None),
+        ("GET", {"role": ", ,"}, None),
+        ("GET", {"role-tag": "a"}, None),
+        ("DELETE", {"role": "a"}, (409, ROLE, 'Role "a" is invalid.')),
+        ("POST", {"role": "a"}, (409, ROLE, 'Role "a" is invalid.')),
+        ("PUT", {"role-tag": "a,b"}, (409, TAG, 'Role tag "a" is invalid.')),
+        ("PUT", {"role-tag": "*"}, (409, TAG, 'Role tag "*" is invalid.')),
+        ("PUT", {"role-tag": ""}, None),
+        ("PUT", {"role-tag": "a", **DIRECTORY}, (409, TAG, 'Role tag "a" is invalid.')),
+        ("PUT", {"role-tag": "a", **link_to("/jill/stor/a")}, (409, TAG, 'Role tag "a" is invalid.')),
+    ],
+)
+async def test_a_role_that_nobody_has_is_refused_and_none_is_fine(gateway, method, headers, expected):
+    await gateway.put("/jill/stor/a", b"x")
+    before = await gateway.records()
+    reply = await gateway.request(method, "/jill/stor/a", b"y" if method == "PUT" else None, **headers)
+    assert reply.status_code in (200, 204) if expected is None else error(reply) == expected
+    assert expected is None or await gateway.records() == before
+
+
+async def test_role_tags_in_new_metadata_are_refused(gateway):
+    await gateway.put("/jill/stor/a", b"x")
+    reply = await gateway.put("/jill/stor/a?metadata=true", no_body(), role_tag="a")
+    assert error(reply) == (409, TAG, 'Role tag "a" is invalid.')
+
+
+async def no_body():
+    return
+    yield b""
+
+
+async def test_roles_of_a_presigned_url_come_before_the_headers(gateway):
+    await gateway.put("/jill/stor/a", b"x")
+    for more, sent, expected in (
+        ({"role": "r1"}, {}, 'Role "r1" is invalid.'),
+        ({"role": "r1"}, {"role": "r2"}, 'Role "r1" is invalid.'),
+        ({"role": ""}, {"role": "r2"}, None),
+        ({}, {"role": "r2"}, 'Role "r2" is invalid.'),
+        ({"role-tag": "t1"}, {"role-tag": "t2"}, 'Role tag "t1" is invalid.'),
+    ):
+        url = presign(gateway.jill, "/jill/stor/a", "PUT", **more)
+        reply = await gateway.request("PUT", url, b"x", by=None, Host="example:8081", **sent)
+        assert reply.status_code == 204 if expected is None else error(reply)[2] == expected
+
+
+async def test_a_stranger_with_a_role_learns_of_the_role_only(gateway):
+    reply = await gateway.get("/jill/stor/a", by=gateway.bob, role="a")
+    assert error(reply) == (409, ROLE, 'Role "a" is invalid.')
+
+
+# Versions of the API.
+
+
+@pytest.mark.parametrize(
+    "wanted", ["*", "1", "1.x", "1.0.0", "~1.0", "~1", "^1.0.0", ">=1.0.0", ">=0.9 <2", "0 || 1", ""]
+)
+async def test_a_client_that_takes_version_1_is_served(gateway, wanted):
+    assert (await gateway.get("/jill/stor", accept_version=wanted)).status_code == 200
+
+
+@pytest.mark.parametrize("wanted", ["2", "~2.0", ">1", "<1.0.0", "1.1.0", "one", "1" * 5000])
+async def test_a_client_that_takes_other_versions_only_is_refused(gateway, wanted):
+    reply = await gateway.get("/jill/stor?limit=1", accept_version=wanted)
+    assert error(reply) == (400, "InvalidVersion", f"{wanted} is not supported by GET /jill/stor")
+    assert not admits_our_version(wanted)
+
+
+# Connections.
+
+
+async def test_a_connection_without_a_request_is_closed(gateway):
+    runner = Runner(build_app(gateway.context), idle_seconds=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    ping = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    try:
+        for sent, answered in ((b"", 0), (ping, 1), (ping + b"GET /pi", 1)):
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            writer.write(sent)
+            assert (await reader.read()).count(b" 200 OK") == answered
+            writer.close()
+    finally:
+        await runner.cleanup()
 
 
 # Routing to others.

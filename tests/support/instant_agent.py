@@ -49,7 +49,7 @@ def failed(spec: PoolSpec, task: TaskLease) -> AttemptReport:
 
 
 class InstantAgent:
-    """`fed` records which blobs each reduce task was given, in order."""
+    """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in."""
 
     def __init__(self, supervisor: Supervisor, answer: Answer = ok, node: str = "here", slots: int = 4) -> None:
         self.supervisor = supervisor
@@ -57,6 +57,8 @@ class InstantAgent:
         self.leases: list[TaskLease] = []
         self.fed: dict[int, list[str]] = {}
         self.cancelled: list[int] = []
+        self.reported: list[AttemptReport] = []
+        self.id = 0
         self._node, self._slots = node, slots
         self._specs: dict[int, PoolSpec] = {}
         self._instances: dict[int, int] = {}
@@ -67,11 +69,12 @@ class InstantAgent:
     async def run(self) -> None:
         """Until cancelled."""
         request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=1 << 20, provider="none")
-        agent = await self.supervisor.desk.register(request)
+        self.id = agent = await self.supervisor.desk.register(request)
         while True:
             reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
             reports = self._take(reply)
             if reports:
+                self.reported += reports
                 await self.supervisor.desk.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
 
     def state(self) -> AgentState:

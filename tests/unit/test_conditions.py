@@ -1,7 +1,7 @@
 import pytest
 
-from scheduler.gateway.conditions import Conditions, matches
 from scheduler.model.errors import WireError
+from scheduler.objects.conditions import Conditions, matches
 from scheduler.objects.entries import Entry
 
 ETAG = "0a4f4c40-7c1e-4a1b-9f2e-1b2c3d4e5f60"

@@ -1,8 +1,10 @@
 import asyncio
+import sqlite3
 import threading
 
 import pytest
 
+from scheduler.model.wire import Usage
 from scheduler.records import queries
 from scheduler.records.database import Connection, Database
 
@@ -90,3 +92,22 @@ def test_statements_have_names_of_their_own():
         ("one", "SELECT 1;"),
         ("two", "SELECT\n2;"),
     ]
+
+
+def test_a_database_of_an_older_version_is_brought_forward_with_all_that_is_in_it(tmp_path):
+    path = tmp_path / "db"
+    old = sqlite3.connect(path)
+    first, *later = queries.migrations()
+    old.executescript(f"{first[1]}\nPRAGMA user_version = 1;")
+    old.execute("INSERT INTO phases (id, job, number, reducers, issued, finished) VALUES (7, 1, 0, 0, 3, 2)")
+    for state, wall, peak in (("committed", 3, 10), ("failed", 4, 20), ("leased", None, None)):
+        usage = None if wall is None else Usage(wall_us=wall, user_us=2, sys_us=1, max_rss_kb=peak).model_dump_json()
+        old.execute("INSERT INTO tasks (uuid, pool, state, usage) VALUES ('t', 7, ?, ?)", (state, usage))
+    old.commit()
+    old.close()
+    Database(path).close()
+    new = sqlite3.connect(path)
+    assert new.execute("PRAGMA user_version").fetchone() == (1 + len(later),)
+    sums = "finished, metered, wall_us, cpu_us, max_rss_kb, bytes_in, bytes_out"
+    assert new.execute(f"SELECT {sums} FROM phases").fetchone() == (2, 2, 7, 6, 20, 0, 0)
+    new.close()

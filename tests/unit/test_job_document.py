@@ -30,36 +30,46 @@ REFUSED = [
     ({"phases": 7}, 'property "phases": number value found, but a array is required'),
     ({"phases": {}}, 'property "phases": object value found, but a array is required'),
     ({"phases": "x"}, 'property "phases": string value found, but a array is required'),
+    ({"phases": True}, 'property "phases": boolean value found, but a array is required'),
+    ({"phases": None}, 'property "phases": object value found, but a array is required'),
     ({"phases": []}, 'property "phases": there must be a minimum of 1 in the array'),
     ({"phases": [None]}, 'property "phases[0]": must not be null'),
     ({"phases": ["wc"]}, 'property "phases[0]": string value found, but a object is required'),
+    ({"phases": [7]}, 'property "phases[0]": number value found, but a object is required'),
+    ({"phases": [[MAP]]}, 'property "phases[0]": array value found, but a object is required'),
     ({"phases": [MAP, {}]}, 'property "phases[1].exec": is missing and it is required'),
     ({"phases": [{"exec": 3}]}, 'property "phases[0].exec": number value found, but a string is required'),
+    ({"phases": [{"exec": None}]}, 'property "phases[0].exec": object value found, but a string is required'),
+    ({"phases": [{"exec": ["wc"]}]}, 'property "phases[0].exec": object value found, but a string is required'),
     ({"phases": [{"exec": ""}]}, 'property "phases[0].exec": must be at least 1 characters long'),
     (phase(exec="a\0b"), 'property "phases[0].exec": must not contain a NUL character'),
     (phase(junk=1), 'property "phases[0].junk": unsupported property'),
     ({"phases": [MAP], "junk": 1}, 'property "junk": unsupported property'),
     ({"phases": [MAP], "options": {}}, 'property "options": unsupported property'),
-    (
-        phase(type="sort"),
-        'property "phases[0].type": does not have a value in the enumeration storage-map, map, reduce',
-    ),
+    *((phase(type=value), f'property "phases[0].type": {TYPE}') for value in ("sort", "Map", "", 1, None, ["map"])),
     (phase(count=129), 'property "phases[0].count": must have a maximum value of 128'),
     (phase(count=0), 'property "phases[0].count": must have a minimum value of 1'),
     (phase(count=1.5), 'property "phases[0].count": number value found, but a integer is required'),
     (phase(count=math.inf), 'property "phases[0].count": number value found, but a integer is required'),
     (phase(count="two"), 'property "phases[0].count": string value found, but a integer is required'),
     (phase(count=True), 'property "phases[0].count": boolean value found, but a integer is required'),
-    (phase(memory=1000), f'property "phases[0].memory": {MEMORY}'),
-    (phase(memory=True), f'property "phases[0].memory": {MEMORY}'),
-    (phase(disk=3), f'property "phases[0].disk": {DISK}'),
+    (phase(count=None), 'property "phases[0].count": object value found, but a integer is required'),
+    (phase(count=[1]), 'property "phases[0].count": object value found, but a integer is required'),
+    *((phase(memory=value), f'property "phases[0].memory": {MEMORY}') for value in (1000, 64, "1024", True, None)),
+    *((phase(disk=value), f'property "phases[0].disk": {DISK}') for value in (3, 2048, "8", True, None)),
     (phase(image="newest"), 'property "phases[0].image": invalid semver range: "newest"'),
     (phase(image=">=99"), 'property "phases[0].image": unsupported version: ">=99"'),
     (phase(assets=[1]), 'property "phases[0].assets[0]": number value found, but a string is required'),
     (phase(assets="x"), 'property "phases[0].assets": string value found, but a array is required'),
     (phase(init=1), 'property "phases[0].init": number value found, but a string is required'),
+    (phase(assets=[1, "x", None]), 'property "phases[0].assets[0]": number value found, but a string is required'),
+    (phase(assets=["x", None]), 'property "phases[0].assets[1]": object value found, but a string is required'),
+    (phase(init=None), 'property "phases[0].init": object value found, but a string is required'),
+    (phase(image=16), 'property "phases[0].image": number value found, but a string is required'),
+    (phase(image="16.2"), 'property "phases[0].image": unsupported version: "16.2"'),
     (phase(uarg=1), 'property "phases[0].uarg": number value found, but a object is required'),
     ({"phases": [MAP], "name": 7}, 'property "name": number value found, but a string is required'),
+    ({"phases": [MAP], "name": None}, 'property "name": object value found, but a string is required'),
     ({"phases": [MAP], "transient": "no"}, 'property "transient": string value found, but a boolean is required'),
 ]
 
@@ -93,10 +103,29 @@ def test_the_document_comes_back_as_submitted_with_type_present():
 @pytest.mark.parametrize(
     ("text", "image"),
     [
-        ("*", "16.1.0"), ("", "16.1.0"), ("13.1.*", "13.1.0"), ("~13.3.4", "13.3.6"), ("^13.1", "13.3.6"),
-        ("13.1.0 || 13.3.5", "13.3.5"), ("<16", "13.3.6"), (">=13.3.4 <13.3.6", "13.3.5"), ("13 - 13.2", "13.1.0"),
-        (">= 13.3.5", "16.1.0"), ("=13.3.4", "13.3.4"), ("13.x", "13.3.6"), (">13.3", "16.1.0"),
+        ("*", "16.1.0"), ("", "16.1.0"), ("x", "16.1.0"), ("13.1.*", "13.1.0"), ("13.x", "13.3.6"), ("13", "13.3.6"),
+        ("~13.3.4", "13.3.6"), ("~> 13.3.4", "13.3.6"), ("^13.1", "13.3.6"), ("^ 13.1.0", "13.3.6"),
+        ("=13.3.4", "13.3.4"), ("v13.3.4", "13.3.4"), ("13.3.4+5", "13.3.4"), ("<16", "13.3.6"), (">13.3", "16.1.0"),
+        (">= 13.3.5", "16.1.0"), ("<=13.1", "13.1.0"), (">=13.3.4 <13.3.6", "13.3.5"), ("13 - 13.2", "13.1.0"),
+        ("13.1.0 - 13.3.5", "13.3.5"), ("13.1.0 || 13.3.5", "13.3.5"), ("99||13.1.0", "13.1.0"),
+        ("<16.1.0-rc.1", "13.3.6"), (">13.3.6-rc.1", "16.1.0"), ("~13.3.4-rc.1", "13.3.6"),
     ],
 )  # fmt: skip
 def test_an_image_range_picks_the_newest_that_fits(text, image):
     assert parse_job(phase(image=text)).phases[0].image == image
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("newest", "13.1.0.0", "13,1", "13..1", "013", "13.1.", ".1", ">", "-", "13 -", "13 - 14 15", "13|14"),
+        *("13.1-rc", "13.1.0-", "13.1.0-01", "13.1.0+", "1\u0663", "9007199254740992", "1" * 5000),
+    ],
+)
+def test_what_is_no_range_of_images_is_refused_with_the_published_message(text):
+    assert refusal(phase(image=text)) == f'property "phases[0].image": invalid semver range: "{text}"'
+
+
+@pytest.mark.parametrize("text", ["99", ">16.1.0", "<13.1.0", ">13.3.6 <16", "13.3.4-rc.1", ">*", "<*", "16 - 13"])
+def test_a_range_that_no_image_is_in_is_refused_with_the_published_message(text):
+    assert refusal(phase(image=text)) == f'property "phases[0].image": unsupported version: "{text}"'

@@ -18,7 +18,7 @@ SELECT * FROM phases WHERE job = :job ORDER BY number
 SELECT coalesce(sum(issued), 0) AS tasks, coalesce(sum(finished), 0) AS tasks_done FROM phases WHERE job = :job
 
 -- live_jobs: jobs that a starting supervisor must take up: running, or done and not archived.
-SELECT * FROM jobs WHERE archive_done IS NULL ORDER BY id
+SELECT * FROM jobs INDEXED BY jobs_live WHERE archive_done IS NULL ORDER BY id
 
 -- insert_input: one line of job input.
 INSERT INTO inputs (job, seq, name) VALUES (:job, :seq, :name)
@@ -30,7 +30,8 @@ UPDATE jobs SET inputs = inputs + :added, last_input = :now WHERE id = :job
 UPDATE jobs SET input_done = 1 WHERE id = :job
 
 -- end_idle_inputs: end the input of jobs that got none for too long.
-UPDATE jobs SET input_done = 1 WHERE state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
+UPDATE jobs SET input_done = 1
+WHERE archive_done IS NULL AND state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
 
 -- inputs_page: the next inputs to dispatch.
 SELECT seq, name FROM inputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
@@ -43,6 +44,11 @@ UPDATE phases SET issued = issued + :count WHERE id = :pool
 
 -- count_finished: tasks were finished.
 UPDATE phases SET finished = finished + :count WHERE id = :pool
+
+-- count_usage: what :tasks finished tasks took.
+UPDATE phases SET metered = metered + :tasks, wall_us = wall_us + :wall_us, cpu_us = cpu_us + :cpu_us,
+    max_rss_kb = max(max_rss_kb, :max_rss_kb), bytes_in = bytes_in + :bytes_in, bytes_out = bytes_out + :bytes_out
+WHERE id = :pool
 
 -- count_results: errors, outputs and retries happened; :outputs and :errors are also the last seq given out.
 UPDATE jobs SET errors = errors + :errors, outputs = outputs + :outputs, retries = retries + :retries WHERE id = :job
@@ -81,9 +87,9 @@ WHERE job = :job AND seq > :after AND origin IS NOT NULL ORDER BY seq LIMIT :lim
 -- latest_failures: the seq before the :limit latest failures, or nothing if there are fewer.
 SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET :limit
 
--- jobs_of_owner: live list, in order of creation.
+-- jobs_of_owner: live list, in order of creation, after one of them.
 SELECT uuid, created FROM jobs
-WHERE owner = :owner AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
+WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
 ORDER BY id LIMIT :limit
 
 -- archive_started: the archive is being written.

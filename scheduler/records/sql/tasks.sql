@@ -10,13 +10,13 @@ INSERT INTO task_inputs (task, seq, name, origin, blob, size, own)
 VALUES (:task, :seq, :name, :origin, :blob, :size, :own)
 
 -- reduce_tasks: the reduce tasks of a phase, by reducer.
-SELECT id, reducer, state, arrived FROM tasks WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
+SELECT id, reducer, state, arrived FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
 
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
 UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
 
 -- wake_reducers: end of input is known: waiting reducers may run.
-UPDATE tasks SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
+UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- task_for_report: what a report is judged against.
 SELECT id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
@@ -27,7 +27,7 @@ UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usag
 
 -- lease_tasks: hand ready tasks of a pool to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
-WHERE id IN (SELECT id FROM tasks WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit)
+WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit)
 RETURNING id, uuid, attempt, input, origin, blob, size, md5, reducer
 
 -- feed_page: inputs of a reduce task after a seq.
@@ -35,26 +35,34 @@ SELECT seq, blob, size FROM task_inputs WHERE task = :task AND seq > :after ORDE
 
 -- leased_by_agent: what an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size
-FROM tasks WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
+FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
 -- release_all_leases: the service was stopped; whatever was leased is ready again.
-UPDATE tasks SET state = 'ready', agent = NULL WHERE state = 'leased'
+UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE state = 'leased'
+
+-- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
+WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, t.reducer, t.state, t.attempt, t.retries, t.usage
+FROM phases p CROSS JOIN tasks t ON t.pool = p.id
+WHERE p.job = :job AND p.number >= ifnull((SELECT number FROM last), 0)
+  AND t.id > iif(p.number = (SELECT number FROM last), :after, 0)
+ORDER BY p.number, t.id LIMIT :limit
 
 -- count_ready: how many tasks of a pool wait for an agent.
-SELECT count(*) AS n FROM tasks WHERE pool = :pool AND state = 'ready'
+SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready'
 
 -- leased_of_pool: attempts of a pool that agents hold.
-SELECT id, uuid, attempt, agent, input, origin, reducer FROM tasks
+SELECT id, uuid, attempt, agent, input, origin, reducer FROM tasks INDEXED BY tasks_leased
 WHERE pool = :pool AND state = 'leased' ORDER BY id LIMIT :limit
 
 -- cancel_ready: nothing of this pool starts any more.
-UPDATE tasks SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
+UPDATE tasks INDEXED BY tasks_ready SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
 
 -- cancel_leased: nothing of this pool counts any more.
-UPDATE tasks SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
+UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
 
 -- cancel_waiting: no reducer of this pool starts any more.
-UPDATE tasks SET state = 'cancelled' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
+UPDATE tasks INDEXED BY tasks_reducer SET state = 'cancelled' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- consumed_task_inputs: intermediates that a finished reducer has consumed.
 SELECT seq, blob, size, own FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
@@ -69,7 +77,7 @@ WHERE p.job = :job AND t.reducer IS NOT NULL AND t.state IN ('committed', 'faile
 LIMIT :limit
 
 -- cancelled_with_blobs: map tasks of a pool that were cancelled and still own an intermediate.
-SELECT id, blob, size FROM tasks WHERE pool = :pool AND state = 'cancelled' AND own = 1 LIMIT :limit
+SELECT id, blob, size FROM tasks INDEXED BY tasks_own WHERE pool = :pool AND state = 'cancelled' AND own = 1 LIMIT :limit
 
 -- disown: the intermediate of a task is gone.
 UPDATE tasks SET own = 0 WHERE id = :task

@@ -6,16 +6,26 @@ import base64
 import hashlib
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from scheduler.gateway.context import Context, progress
+from scheduler.http.progress import progress
 from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
 
 # Programs built on the stock client take any other value for a Manta without jobs.
 SERVER = "Manta"
+
+
+class Speaker(Protocol):
+    """Who replies, and by which clock (milliseconds since the epoch)."""
+
+    @property
+    def server_name(self) -> str: ...
+    @property
+    def clock(self) -> Callable[[], int]: ...
 
 
 def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -32,12 +42,12 @@ def error_reply(error: WireError) -> web.Response:
     return json_reply({"code": error.code, "message": error.message}, error.status, error.headers)
 
 
-def add_common_headers(context: Context, request: web.BaseRequest, reply: web.StreamResponse) -> None:
+def add_common_headers(speaker: Speaker, request: web.BaseRequest, reply: web.StreamResponse) -> None:
     """Headers of every reply; must come before the reply is prepared."""
     at = progress(request)
     headers = reply.headers
-    headers["Date"] = rfc1123(context.clock())
+    headers["Date"] = rfc1123(speaker.clock())
     headers["Server"] = SERVER
     headers["x-request-id"] = at.id
     headers["x-response-time"] = str(int((time.monotonic() - at.started) * 1000))
-    headers["x-server-name"] = context.server_name
+    headers["x-server-name"] = speaker.server_name

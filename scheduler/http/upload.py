@@ -26,7 +26,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from scheduler.gateway.body import next_chunk
+from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
 from scheduler.objects.blobs import BlobStore, new_id
@@ -206,6 +206,13 @@ class Upload:
     def _no_space(self) -> WireError:
         size = self._announced.length if self._announced.length is not None else self.size
         return errors.not_enough_space(-(-size // MEGABYTE))
+
+    def detach(self) -> int:
+        """The file of what has been received, without a name; the caller's from here on. Raises OSError."""
+        if self._fd < 0:
+            self._open()
+        fd, self._fd = self._fd, -1
+        return fd
 
     async def publish(self) -> None:
         """Give the blob its name and return when it is on disk. An empty body has no blob."""

@@ -17,6 +17,8 @@ from scheduler.model.dates import iso, parse_rfc1123
 from scheduler.model.errors import WireError, concurrent_request, precondition_failed
 from scheduler.objects.entries import Entry
 
+NAMES = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -29,12 +31,7 @@ class Conditions:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Conditions:
-        return cls(
-            headers.get("If-Match"),
-            headers.get("If-None-Match"),
-            headers.get("If-Modified-Since"),
-            headers.get("If-Unmodified-Since"),
-        )
+        return cls(*map(headers.get, NAMES))
 
     def check_read(self, entry: Entry) -> bool:
         """Whether the object is to be sent: False if the reader has it already. Raises WireError."""

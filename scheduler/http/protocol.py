@@ -16,8 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from scheduler.gateway.context import Context
-from scheduler.gateway.replies import add_common_headers, error_reply
+from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError, bad_request, headers_too_large, internal_error
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ class Connection(web.RequestHandler):
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._context = manager.context
+        self._speaker = manager.speaker
         self._newest_body: StreamReader = EMPTY_PAYLOAD
 
     def handle_error(
@@ -42,7 +41,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a reply has begun already")
         reply = error_reply(self._explain(status, exc, message))
-        add_common_headers(self._context, request, reply)
+        add_common_headers(self._speaker, request, reply)
         reply.force_close()
         return reply
 
@@ -76,9 +75,9 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes a `Connection` per client."""
 
-    def __init__(self, context: Context, plain: web.Server) -> None:
+    def __init__(self, speaker: Speaker, plain: web.Server) -> None:
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)
-        self.context = context
+        self.speaker = speaker
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)

@@ -11,7 +11,7 @@ import asyncio
 
 from aiohttp import web
 
-from scheduler.gateway.context import Call, progress
+from scheduler.http.progress import progress
 from scheduler.model.errors import request_too_large, upload_abandoned, upload_timeout
 
 INACTIVITY_SECONDS = 45.0
@@ -42,13 +42,13 @@ async def next_chunk(request: web.BaseRequest) -> bytes:
         raise upload_abandoned() from None
 
 
-async def read_body(call: Call, limit: int) -> bytes:
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole of a small body. Raises WireError if it has more than `limit` bytes."""
-    if (call.request.content_length or 0) > limit:
+    if (request.content_length or 0) > limit:
         raise request_too_large()
-    await invite(call.request)
+    await invite(request)
     body = bytearray()
-    while chunk := await next_chunk(call.request):
+    while chunk := await next_chunk(request):
         body += chunk
         if len(body) > limit:
             raise request_too_large()

@@ -1,0 +1,77 @@
+"""Many connections at once, and bodies of any size: httpx.
+
+This is for transfers, and for commands that ask many things at the same time. To import httpx takes
+longer than all else that a small command does, so that happens when the first of these comes (see
+`connection`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.client.connection import CONNECT_SECONDS, DELAYS, REPEATABLE, SILENCE_SECONDS
+from cli.client.problem import Problem, broken, silent, unreachable
+
+if TYPE_CHECKING:
+    import ssl
+
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command-line program, 35 ms of imports
+import httpx  # noqa: E402
+
+KEPT = 64  # idle connections
+Body = bytes | Iterable[bytes]
+
+
+class Pool:
+    """Connections to the service at `url`, for any number of threads."""
+
+    def __init__(self, url: str, trust: ssl.SSLContext | None) -> None:
+        self._url = url
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(
+                verify=trust or False,  # False: plain HTTP, nothing to verify
+                retries=len(DELAYS),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEPT),
+            ),
+            timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    @contextmanager
+    def exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: Body | None
+    ) -> Iterator[httpx.Response]:
+        """Send one request; the reply whatever its status, its body unread. Raises `Problem`."""
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        try:
+            # The target is the one that was signed: httpx must not put it into a form of its own.
+            request = self._http.build_request(
+                method, self._url, headers=encoded, content=body, extensions={"target": target.encode()}
+            )
+            response = self._send(request)
+            try:
+                yield response
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise self._problem(error) from error
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request, stream=True)
+        except httpx.RemoteProtocolError:
+            if request.method not in REPEATABLE:
+                raise
+            return self._http.send(request, stream=True)
+
+    def _problem(self, error: httpx.HTTPError) -> Problem:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return unreachable(self._url, str(error))
+        if isinstance(error, httpx.TimeoutException):
+            return silent(self._url, SILENCE_SECONDS)
+        return broken(self._url, str(error) or type(error).__name__)

@@ -1,0 +1,50 @@
+"""From what a handler did to what goes out, and when the connection ends with it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from scheduler.http.body import expects_continue
+from scheduler.http.progress import progress
+from scheduler.http.protocol import Connection
+from scheduler.http.replies import Speaker, add_common_headers, error_reply
+from scheduler.model.errors import WireError
+
+SILENT = 408  # a client that has sent nothing for too long will not send the rest either
+
+
+def refusal(request: web.BaseRequest, error: WireError) -> web.StreamResponse:
+    """The reply to a request that is refused. Raises ConnectionError if it is too late for one."""
+    if progress(request).begun:
+        # Half a reply is out already: only a broken connection can say that it is not whole.
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionError(str(error))
+    reply = error_reply(error)
+    if error.headers.get("Connection") == "close":
+        reply.force_close()
+    if error.status == SILENT:
+        hang_up(request, reply)
+    return reply
+
+
+def begin(speaker: Speaker, request: web.BaseRequest, reply: web.StreamResponse) -> None:
+    """To be called for each reply just before its headers go out."""
+    progress(request).begun = True
+    add_common_headers(speaker, request, reply)
+    if expects_continue(request):
+        hang_up(request, reply)
+    if request.headers.get("User-Agent", "").startswith("curl"):
+        close_after(reply)
+
+
+def hang_up(request: web.BaseRequest, reply: web.StreamResponse) -> None:
+    """Close after the reply, without waiting for a body that will not come."""
+    close_after(reply)
+    if isinstance(request.protocol, Connection):
+        request.protocol.hang_up_soon()
+
+
+def close_after(reply: web.StreamResponse) -> None:
+    reply.force_close()
+    reply.headers["Connection"] = "close"

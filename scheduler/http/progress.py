@@ -1,0 +1,35 @@
+"""How far a request has come."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(slots=True)
+class Progress:
+    """`started` is `time.monotonic()`; `invited` once the client was told to go on; `begun` once the reply's headers
+    are out."""
+
+    id: str
+    started: float
+    route: str = "none"
+    invited: bool = False
+    begun: bool = False
+
+
+PROGRESS = web.RequestKey("progress", Progress)
+MAX_REQUEST_ID = 200
+
+
+def progress(request: web.BaseRequest) -> Progress:
+    """The progress of a request, from the first time that anybody asks."""
+    if PROGRESS not in request:
+        # The client's own id for the request, if it sent a usable one.
+        sent = request.headers.get("x-request-id", "")
+        usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable()
+        request[PROGRESS] = Progress(sent if usable else str(uuid.uuid4()), time.monotonic())
+    return request[PROGRESS]

@@ -1,0 +1,61 @@
+"""No statement's cost grows with what is over: every one finds its rows by an index."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scheduler.records import queries
+from tests.support.records import connect
+
+# Statements that read a whole table, or a whole index, and may: once at a start, or small by nature.
+WHOLE = {
+    "oldest_account",  # at the first start
+    "live_jobs",  # at a start; the index has live jobs only
+    "release_all_leases",  # at a start; the index has leased tasks only
+    "leased_by_agent",  # when an agent is lost; the index has leased tasks only
+    "blobs_of_entries",  # the sweep at a start reads every reference
+    "blobs_of_tasks",
+    "blobs_of_task_inputs",
+}
+# Sorts, beside those: at most what one agent holds, or a directory by time.
+SORTED = {"leased_of_pool", "list_by_mtime", "list_by_mtime_descending"}
+# Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
+INDEX_OF = {
+    "lease_tasks": "tasks_ready",
+    "count_ready": "tasks_ready",
+    "cancel_ready": "tasks_ready",
+    "leased_of_pool": "tasks_leased",
+    "cancel_leased": "tasks_leased",
+    "reduce_tasks": "tasks_reducer",
+    "wake_reducers": "tasks_reducer",
+    "cancel_waiting": "tasks_reducer",
+    "cancelled_with_blobs": "tasks_own",
+}
+
+
+def plan(name: str) -> str:
+    statement = queries.load()[name].rstrip(";")
+    parameters = dict.fromkeys(re.findall(r":([a-z0-9_]+)", statement))
+    rows = connect().raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    return "\n".join(row["detail"] for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted(set(queries.load()) - WHOLE))
+def test_a_statement_finds_its_rows_by_an_index_and_in_order(name):
+    scanned = re.findall(r"^SCAN (?!wanted|last)\S+.*$", plan(name), re.MULTILINE)
+    assert not scanned, scanned
+    assert name in SORTED or "TEMP B-TREE" not in plan(name)
+
+
+@pytest.mark.parametrize("name", INDEX_OF)
+def test_open_tasks_are_found_without_looking_at_those_that_are_over(name):
+    assert f"INDEX {INDEX_OF[name]} (" in plan(name)
+
+
+def test_every_exception_is_needed():
+    for name in WHOLE:
+        assert "SCAN" in plan(name), name
+    for name in SORTED:
+        assert "TEMP B-TREE" in plan(name), name
