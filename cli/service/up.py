@@ -35,8 +35,9 @@ def state_dir_option() -> click.Option:
 @click.option("--login", metavar="NAME", help="Name of the first account. [default: the current user]")
 @click.option("--key", metavar="FILE.pub", type=click.Path(path_type=Path),
               help="SSH public key of the first account. [default: a new key pair of its own]")  # fmt: skip
-@click.option("--provider", type=click.Choice(["process"]), default="process", show_default=True,
-              help="Where instances come from.")  # fmt: skip
+@click.option("--provider", type=click.Choice(["process", "containerd", "auto"]), default="process", show_default=True,
+              help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
+@click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
 def command(
     state_dir: Path | None,
@@ -45,6 +46,7 @@ def command(
     login: str | None,
     key: Path | None,
     provider: str,
+    containerd: str | None,
     slots: int | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
@@ -71,6 +73,7 @@ def command(
         login=login,
         key=key,
         provider=provider,
+        containerd=containerd,
         slots=slots,
     )
     try:

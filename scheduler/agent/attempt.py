@@ -72,6 +72,7 @@ class Attempt:
     init: bool = False  # the pool's init script, on behalf of `lease`
     input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
     input_changed: bool = False
+    disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     began: float = 0.0  # event loop time at which it became its instance's current task
@@ -250,6 +251,7 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
             stop=attempt.stop,
             memory_killed=memory_killed,
             input_changed=attempt.input_changed,
+            disk_full=attempt.disk_full,
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
         )

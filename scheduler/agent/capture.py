@@ -18,8 +18,6 @@ import base64
 import fcntl
 import hashlib
 import os
-import stat
-from pathlib import Path
 
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import EMPTY_MD5, MODE, BlobStore, new_id
@@ -121,20 +119,3 @@ def copy_file(source: int, target: int, limit: int) -> int:
     while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
         done += moved
     return done
-
-
-def disk_used(root: Path) -> int:
-    """Bytes of disk below a directory that tasks write into, links not followed; what vanishes is skipped."""
-    total = 0
-    pending = [os.fspath(root)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    if stat.S_ISDIR(status.st_mode):
-                        pending.append(entry.path)
-        except OSError:
-            continue
-    return total

@@ -25,7 +25,7 @@ from collections.abc import Coroutine
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, copy_assets
 from scheduler.agent.attempt import Attempt, Reporter, verdict_of
-from scheduler.agent.capture import Scratch, disk_used
+from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
@@ -216,6 +216,7 @@ class Pool:
             used = worker.instance.memory_used()
             if used is not None and used > self._limits.memory_bytes:
                 worker.stop(running, Stop.MEMORY)
+            running.disk_full = running.disk_full or worker.instance.disk_full()
             if now >= max(worker.next_count, running.began + COUNT_AFTER):
                 worker.next_count = math.inf
                 self._spawn(self._count_disk(worker, running))
@@ -224,7 +225,7 @@ class Pool:
         """Add up what an instance and its task have on disk; a task that has too much ends."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        used = await asyncio.to_thread(disk_used, worker.instance.work)
+        used = await asyncio.to_thread(worker.instance.disk_used)
         if running.number in worker.handed and used + running.written() > self._limits.disk_bytes:
             worker.stop(running, Stop.DISK)
         worker.next_count = loop.time() + max(COUNT_EVERY, COUNT_SHARE * (loop.time() - began))

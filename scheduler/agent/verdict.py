@@ -52,6 +52,7 @@ class Ending:
     setup_failed: bool = False  # it never started
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
+    disk_full: bool = False  # the instance's disk was, while it ran or when it ended
     input_changed: bool = False  # where it runs as our user, it could
     unusual_place: bool = False  # the input file's name had to be shortened
     init: bool = False  # the pool's init script, not a task
@@ -91,6 +92,7 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
     (lambda end: end.memory_killed and end.died_by(signal.SIGKILL), lambda _: OUT_OF_MEMORY),
     (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
+    (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),
     (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),
     (lambda end: end.exit_code != 0, lambda end: f"user command exited with code {end.exit_code}"),
 )

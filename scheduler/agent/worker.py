@@ -280,6 +280,8 @@ class Worker:
             self._keep_core(attempt, done.core)
         kills = self.instance.memory_kills()
         killed, self._memory_kills = kills > self._memory_kills, kills
+        if done.status:
+            attempt.disk_full = attempt.disk_full or self.instance.disk_full()
         if attempt.input_before is not None:
             self._look_at_input(attempt, attempt.input_before)
         self._finish(attempt)

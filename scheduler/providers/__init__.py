@@ -9,7 +9,8 @@ follow:
 
 - A cap is *enforced* by the provider where the kernel helps it, and the agent only asks
   afterwards what happened: `memory_kills`. Where the kernel does not help, the provider
-  says how much is used, and the agent does the killing: `memory_used`.
+  says how much is used, and the agent does the killing: `memory_used`. Disk is the same, with
+  one difference: what tasks print goes into files of the agent's, and it alone can count those.
 - A path means different things inside and outside. `View` holds the inside names; what the
   agent does, it does below `work`.
 - Not every kernel lets us isolate. Where it does not, tasks run as our own user, see what it
@@ -93,6 +94,12 @@ class Instance(Protocol):
     def memory_used(self) -> int | None:
         """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
 
+    def disk_used(self) -> int:
+        """Bytes of disk in what tasks left in the instance, inputs and outputs not counted. May take long."""
+
+    def disk_full(self) -> bool:
+        """Has the instance no disk left? False where the cap is the agent's to enforce."""
+
     async def destroy(self) -> None:
         """Kill everything in the instance and remove its directory. Never raises."""
 
@@ -108,3 +115,6 @@ class Provider(Protocol):
     async def prepare(self) -> None:
         """Before the first `create`: remove what an agent that was killed left behind on this node, and log, once,
         what this machine does not allow. Raises InstanceError if no instance could be made here."""
+
+    async def close(self) -> None:
+        """After the last instance: leave no trace outside the state directory."""

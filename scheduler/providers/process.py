@@ -36,6 +36,7 @@ from datapath import LIBEXEC, libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.providers import InstanceError, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
+from scheduler.providers.disk import bytes_below
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.waiting import readable
 
@@ -93,6 +94,12 @@ class ProcessInstance:
     def memory_used(self) -> int | None:
         return None if self.group else resident_bytes(self.processes())
 
+    def disk_used(self) -> int:
+        return bytes_below(self.work)
+
+    def disk_full(self) -> bool:
+        return False
+
     async def destroy(self) -> None:
         self.channel.close()
         self.listener.close()
@@ -147,8 +154,7 @@ class ProcessProvider:
         if ours is not None:
             self._note.write_text(str(ours))
 
-    def close(self) -> None:
-        """After the last instance: leave no trace outside the state directory."""
+    async def close(self) -> None:
         if self.groups is not None:
             self.groups.close()
             self._note.unlink(missing_ok=True)

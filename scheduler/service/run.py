@@ -46,6 +46,7 @@ class ServiceOptions:
     login: str | None = None
     key: Path | None = None
     provider: str = "process"
+    containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
 
 
@@ -69,7 +70,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         url = await stack.enter_async_context(_listen(context, options.host, options.port))
         slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-        agent = AgentOptions(url, state.path, options.provider, slots)
+        agent = AgentOptions(url, state.path, options.provider, slots, options.containerd)
         stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
         stack.push_async_callback(_end, asyncio.create_task(_sweep(context)))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)

@@ -293,7 +293,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             await endpoints.close()
-            provider.close()
+            await provider.close()
             await runner.cleanup()
     assert os.listdir(state_dir / "instances") == []
     blobs.close()

@@ -44,6 +44,8 @@ def exited(code: int) -> int:
         (Ending(signal.SIGXFSZ), DISK),
         (Ending(signal.SIGXFSZ | 0x80, core=True), DISK),
         (Ending(exited(153)), DISK),
+        (Ending(exited(1), disk_full=True), DISK),
+        (Ending(signal.SIGKILL, disk_full=True, memory_killed=True), MEMORY),
         (Ending(signal.SIGKILL, core=True, core_signal=signal.SIGXFSZ), DISK),
         (Ending(exited(2), unusual_place=True), "user command exited with code 2" + PLACE),
         (
