@@ -15,6 +15,7 @@ back. Two things follow:
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import hashlib
 import os
@@ -116,6 +117,13 @@ def move(source: int, target: int) -> None:
 def copy_file(source: int, target: int, limit: int) -> int:
     """Copy at most `limit` bytes from the beginning of `source`; returns how many."""
     done = 0
-    while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
-        done += moved
+    try:
+        while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
+            done += moved
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        os.lseek(target, done, os.SEEK_SET)  # from one file system to another
+        while done < limit and (moved := os.sendfile(target, source, done, min(CHUNK, limit - done))):
+            done += moved
     return done

@@ -43,9 +43,11 @@ async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
 async def containers(state_dir: Path, address: str | None) -> Provider:
     """Raises InstanceError."""
     try:
-        from scheduler.providers.containerd.provider import ContainerdProvider  # noqa: PLC0415 - grpcio is an extra
+        from scheduler.providers.containerd.provider import ContainerdProvider
     except ModuleNotFoundError as error:
-        raise InstanceError(f"containers need the Python package of {error.name} (pip install 'remora[cluster]')") from None
+        raise InstanceError(
+            f"containers need the Python package of {error.name} (pip install 'remora[cluster]')"
+        ) from None
     provider = ContainerdProvider(state_dir, address)
     try:
         await provider.prepare()

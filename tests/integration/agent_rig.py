@@ -27,8 +27,10 @@ from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
+from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.integration.lackey_instance import Mode, refusal
+from tests.support.containers import CONTAINERD, PROVIDER, needs_containers
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
@@ -41,10 +43,11 @@ KNOCK = (
 )
 REFUSED = refusal(Mode("namespaces"))
 # Every way in which an instance may be isolated here: what a task may rely on holds in all of them.
-ISOLATIONS = [
+PROCESSES = [
     pytest.param("namespaces", marks=pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses: {REFUSED}")),
     "subreaper",
 ]
+ISOLATIONS = [pytest.param(CONTAINERD, marks=needs_containers)] if PROVIDER == CONTAINERD else PROCESSES
 
 
 @dataclass
@@ -150,7 +153,7 @@ class Rig:
         self.supervisor = supervisor
         self.blobs = blobs
         self.url = url
-        self.isolated = isolation == "namespaces" or (isolation == "auto" and not REFUSED)
+        self.isolated = isolation in ("namespaces", CONTAINERD) or (isolation == "auto" and not REFUSED)
         self._pools = itertools.count(1)
         self._tasks = itertools.count(1)
 
@@ -274,7 +277,8 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    provider = ProcessProvider(state_dir, isolation, groups)
+    chosen = isolation if isolation != "auto" else PROVIDER
+    provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
         endpoints = Endpoints(Forwarder(url, session, blobs))

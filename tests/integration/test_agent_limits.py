@@ -13,7 +13,7 @@ import pytest_asyncio
 from scheduler.agent import pool
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
-from tests.integration.agent_rig import ISOLATIONS, KNOCK, Rig, lackey_of, rig
+from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
 
@@ -53,7 +53,7 @@ async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
     assert agent.output(report) == str(60 << 20).encode()
 
 
-@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("isolation", PROCESSES)
 async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str) -> None:
     async with rig(tmp_path / "state", isolation, groups=False) as agent:
         report = await agent.run(f"{HOG} & wait", memory_mb=128)

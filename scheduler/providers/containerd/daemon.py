@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import signal
 from pathlib import Path
 
-from scheduler.providers import InstanceError
+from scheduler.providers.containerd.machine import PATH
 
 END_SECONDS = 5.0
 PAUSE = 0.2
-PROGRAMS = {"containerd": "containerd", "containerd-shim-runc-v2": "containerd", "runc": "runc"}
 OTHER_PLUGINS = [
     "io.containerd.grpc.v1.cri",
     "io.containerd.snapshotter.v1.aufs",
@@ -35,11 +33,6 @@ OTHER_PLUGINS = [
 log = logging.getLogger("remora.agent")
 
 
-def missing_packages() -> list[str]:
-    """Packages whose programs are not here, in no particular order."""
-    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
-
-
 class Daemon:
     """A containerd with its state below `directory`, and its sockets below `run`, which exists and has a short name."""
 
@@ -51,9 +44,7 @@ class Daemon:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it, and again whenever it dies. Raises InstanceError if it does not come up."""
-        if missing := missing_packages():
-            raise InstanceError(f"containerd cannot be started: please install {' '.join(missing)}")
+        """Start it, and again whenever it dies. Raises OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._directory / "config.toml").write_text(self._config())
         await self._spawn()
@@ -84,7 +75,7 @@ class Daemon:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=os.environ | {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+                env=os.environ | {"PATH": PATH},
             )
 
     def _config(self) -> str:

@@ -19,6 +19,7 @@ import subprocess
 from pathlib import Path
 
 from scheduler.providers.containerd import mounts
+from scheduler.providers.containerd.machine import PATH
 
 GIB = 1 << 30
 INODES_PER_GIB = 32768
@@ -60,7 +61,7 @@ def make_file_system(image: Path, inodes: int, owner: int) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env=os.environ | {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C"},
+        env=os.environ | {"PATH": PATH, "LC_ALL": "C"},
     )
     if done.returncode:
         raise OSError(f"mkfs.ext4: {done.stderr.strip()}")
@@ -99,9 +100,3 @@ class loop_device(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads
     def _close(self) -> None:
         os.close(self._device)
         self._device = -1
-
-
-def free_bytes(path: Path) -> int:
-    """What is left for files on the file system of `path`."""
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize

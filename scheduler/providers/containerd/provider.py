@@ -32,6 +32,7 @@ from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_ever
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.daemon import Daemon
+from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.containerd.spec import LACKEY_SOCKET, Container, runtime_spec
 from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE_BYTES, USERS, remove_tree
 from scheduler.providers.processes import descendants
@@ -116,8 +117,8 @@ class ContainerdProvider:
         self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
 
     async def prepare(self) -> None:
-        if os.geteuid() != 0:
-            raise InstanceError("containers need root (run as root, or use --provider process)")
+        if refusal := why_no_containers(own_daemon=self._daemon is not None):
+            raise InstanceError(refusal)
         for path in (self._root, self._run):
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
         if self._daemon is not None:
