@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cli.client.session import Session
 
 FAILED = 1
+FRAMING = ("content-length", "transfer-encoding", "connection", "host")
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -215,6 +216,18 @@ def operands(texts: Sequence[str], home: str) -> list[str]:
     return full
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal; anything but a yes is a no."""
+    sys.stderr.write(f"{printable(question)} [y/N]?: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def check_interactive(interactive: bool) -> None:
+    if interactive and not sys.stdin.isatty():
+        raise Problem("stdin must be a tty when interactive specified")
+
+
 def header_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`-H 'name: value'`, repeatable; the function gets a dict `headers`."""
     decorate = click.option(
@@ -230,7 +243,10 @@ def parse_headers(context: click.Context, _parameter: click.Parameter, values: S
         name, colon, value = text.partition(":")
         if not colon or not name.strip():
             raise click.UsageError('header must be in the form of "[header]: value"', context)
-        headers[name.strip().lower()] = value.strip()
+        name = name.strip().lower()
+        if name in FRAMING:
+            raise click.UsageError(f"header {name} is not for you to choose: it says how the body is sent", context)
+        headers[name] = value.strip()
     return headers
 
 

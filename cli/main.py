@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from importlib import import_module
 
 # program: where its click command is
@@ -12,10 +13,15 @@ PROGRAMS = {
     "mput": "cli.commands.mput",
     "mget": "cli.commands.mget",
     "mrm": "cli.commands.mrm",
+    "mrmdir": "cli.commands.mrmdir",
     "mmkdir": "cli.commands.mmkdir",
     "mln": "cli.commands.mln",
     "minfo": "cli.commands.minfo",
     "mfind": "cli.commands.mfind",
+    "mmd5": "cli.commands.mmd5",
+    "msign": "cli.commands.msign",
+    "mchattr": "cli.commands.mchattr",
+    "mchmod": "cli.commands.mchmod",
     "mjob": "cli.jobs",
 }
 
@@ -30,41 +36,18 @@ def run(program: str) -> None:
     run_program(program, command)
 
 
-def remora() -> None:
-    run("remora")
-
-
-def mls() -> None:
-    run("mls")
-
-
-def mput() -> None:
-    run("mput")
-
-
-def mget() -> None:
-    run("mget")
-
-
-def mrm() -> None:
-    run("mrm")
-
-
-def mmkdir() -> None:
-    run("mmkdir")
-
-
-def mln() -> None:
-    run("mln")
-
-
-def minfo() -> None:
-    run("minfo")
-
-
-def mfind() -> None:
-    run("mfind")
-
-
-def mjob() -> None:
-    run("mjob")
+remora = partial(run, "remora")
+mls = partial(run, "mls")
+mput = partial(run, "mput")
+mget = partial(run, "mget")
+mrm = partial(run, "mrm")
+mrmdir = partial(run, "mrmdir")
+mmkdir = partial(run, "mmkdir")
+mln = partial(run, "mln")
+minfo = partial(run, "minfo")
+mfind = partial(run, "mfind")
+mmd5 = partial(run, "mmd5")
+msign = partial(run, "msign")
+mchattr = partial(run, "mchattr")
+mchmod = partial(run, "mchmod")
+mjob = partial(run, "mjob")

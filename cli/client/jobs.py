@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from cli.client import objects
 from cli.client.problem import Problem, Refused
 from cli.client.session import Session, json_of
 from cli.client.transfer import encoded_md5
+
+if TYPE_CHECKING:
+    from cli.client.connection import Reply
 
 Status = dict[str, Any]
 LIST_PAGE = 1000
@@ -76,18 +79,26 @@ class Jobs:
 
     def status_or_archive(self, job: str) -> Status:
         """As `status`; of a job whose live record is gone, what its `job.json` says."""
+        return self._live_or_archived(job, "status", "job.json")
+
+    def usage(self, job: str) -> dict[str, Any]:
+        """What the job's tasks took: `{"id", "phases": [{"phase", "tasks", "wall_us", …}, …]}`. Raises `Refused`."""
+        return self._live_or_archived(job, "usage", "usage.json")
+
+    def _live_or_archived(self, job: str, live: str, archived: str) -> dict[str, Any]:
         try:
-            return self.status(job)
+            reply = self.session.call("GET", self.live(job, live))
         except Refused as error:
             if error.status != 404:
                 raise
-        record: Status = json_of(self.session.call("GET", f"{self.directory(job)}/job.json"))
+            reply = self.session.call("GET", f"{self.directory(job)}/{archived}")
+        record: dict[str, Any] = json_of(reply)
         return record
 
     def wait(self, job: str, seen: Callable[[Status], None] = lambda _: None) -> Status:
         """Wait until the job is done; its last status. `seen` is shown every status on the way."""
         started = time.monotonic()
-        last = self.status(job)
+        last = self.status_or_archive(job)
         delay = FIRST_DELAY
         while True:
             seen(last)
@@ -114,18 +125,16 @@ class Jobs:
 
     def records(self, job: str, kind: str, page: int = LIST_PAGE) -> Iterator[bytes]:
         """The lines of a list: kind `in`, `out`, `fail` (names) or `err` (JSON), fetched `page` at a time."""
-        query = {"limit": str(page)}
-        while True:
-            try:
-                reply = self.session.call("GET", self.live(job, kind), query=query)
-            except Refused as error:
-                if error.status != 404 or "marker" in query:
-                    raise
-                break
-            yield from lines_of([reply.content])
-            if NEXT_MARKER not in reply.headers:
-                return
-            query["marker"] = reply.headers[NEXT_MARKER]
+        begun = False
+        try:
+            for reply in self._pages(self.live(job, kind), {"limit": str(page)}):
+                begun = True
+                yield from lines_of([reply.content])
+        except Refused as error:
+            if error.status != 404 or begun:
+                raise
+        if begun:
+            return
         with self.session.stream("GET", f"{self.directory(job)}/{ARCHIVES[kind]}") as archived:
             yield from lines_of(archived.iter_raw())
 
@@ -134,7 +143,18 @@ class Jobs:
         if not state and not name:
             return objects.entries(self.session, f"/{self.account}/jobs", kind="d")
         query = {key: value for key, value in (("state", state), ("name", name)) if value}
-        return objects.page(self.session, f"/{self.account}/jobs", query)
+        pages = self._pages(f"/{self.account}/jobs", {**query, "limit": str(LIST_PAGE)})
+        return (json_of(reply, line) for reply in pages for line in lines_of([reply.content]))
+
+    def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Reply]:
+        """The replies that make up a list, as long as each says where the next begins. Raises `Refused`."""
+        query = dict(query)
+        while True:
+            reply = self.session.call("GET", path, query=query)
+            yield reply
+            if NEXT_MARKER not in reply.headers:
+                return
+            query["marker"] = reply.headers[NEXT_MARKER]
 
     def first_error(self, job: str) -> dict[str, Any] | None:
         """The first error record, or None."""

@@ -6,15 +6,16 @@ profile names for this very key id, the ssh agent (which may hold what no file d
 file of `~/.ssh` whose key matches.
 
 What comes back is a `Signer`: the fingerprint and algorithm that the wire wants, and a
-function from bytes to signature.
+function from bytes to signature. Which hashes a key can be `using` depends on who signs: a
+file does them all, an agent has its own.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -32,11 +33,22 @@ MAX_KEY_FILE = 64 * 1024  # no key is longer: other files of ~/.ssh are not read
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key to sign with: MD5 fingerprint (colons), HTTP signature algorithm, and the act."""
+    """A key to sign with: MD5 fingerprint (colons), HTTP signature algorithm, what else it can do, and the act."""
 
     fingerprint: str
     algorithm: str
-    sign: Callable[[bytes], bytes]
+    others: Collection[str]
+    act: Callable[[bytes, str], bytes]
+
+    def sign(self, text: bytes) -> bytes:
+        return self.act(text, self.algorithm)
+
+    def using(self, algorithm: str) -> Signer:
+        """This key with another algorithm. Raises `Problem` if it cannot sign so."""
+        if algorithm not in (self.algorithm, *self.others):
+            default = self.algorithm.upper()
+            raise Problem(f"The algorithm {algorithm.upper()} could not be used with this key (try {default})")
+        return replace(self, algorithm=algorithm)
 
 
 class EncryptedKeyError(Exception):
@@ -73,7 +85,8 @@ def from_agent(agent: str, key_id: str) -> Signer | None:
     for blob in blobs:
         key = public_of_blob(blob)
         if key and means(key_id, key):
-            return Signer(key.md5, key.algorithm, agent_signature(agent, blob, key.algorithm))
+            others = sshagent.RSA_FLAGS if key.algorithm.startswith("rsa") else ()
+            return Signer(key.md5, key.algorithm, others, agent_signature(agent, blob))
     return None
 
 
@@ -86,12 +99,12 @@ def public_of_blob(blob: bytes) -> PublicKey | None:
         return None
 
 
-def agent_signature(agent: str, blob: bytes, algorithm: str) -> Callable[[bytes], bytes]:
+def agent_signature(agent: str, blob: bytes) -> Callable[[bytes, str], bytes]:
     """Signing by the agent. It gives ECDSA signatures as two SSH integers; the wire wants DER."""
 
-    def sign(text: bytes) -> bytes:
+    def sign(text: bytes, algorithm: str) -> bytes:
         try:
-            raw = sshagent.sign(agent, blob, text)
+            raw = sshagent.sign(agent, blob, text, algorithm)
             if not algorithm.startswith("ecdsa"):
                 return raw
             r, s = (int.from_bytes(part, "big") for part in sshagent.strings(raw))
@@ -140,9 +153,24 @@ def from_file(path: Path, key_id: str) -> Signer | None:
         raise Problem(f"{path} is protected by a passphrase: add it to the ssh agent (ssh-add {path})") from None
     except (OSError, ValueError):
         return None
-    if not means(key_id, public):
-        return None
-    return Signer(public.md5, public.algorithm, lambda text: httpsig.sign(key, text))
+    return signer_of(key, public) if means(key_id, public) else None
+
+
+def of_file(name: str) -> Signer:
+    """The signer of a private key file, whatever its fingerprint. Raises `Problem`, `OSError`."""
+    try:
+        key = read_private(Path(name))
+        return signer_of(key, PublicKey.parse(public_line(key)))
+    except EncryptedKeyError:
+        raise Problem(f"{name} is protected by a passphrase: add it to the ssh agent, and give --keyId") from None
+    except ValueError as error:
+        raise Problem(f"{name} is no private key: {error}") from None
+
+
+def signer_of(key: object, public: PublicKey) -> Signer:
+    kind = public.algorithm.partition("-")[0]
+    others = [name for name in httpsig.ALGORITHMS if name.startswith(kind)]
+    return Signer(public.md5, public.algorithm, others, lambda text, algorithm: httpsig.sign(key, text, algorithm))
 
 
 def read_private(path: Path) -> serialization.SSHPrivateKeyTypes:

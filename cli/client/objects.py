@@ -118,6 +118,14 @@ def link(session: Session, source: str, path: str, headers: Mapping[str, str] | 
     session.call("PUT", path, headers=more, body=b"")
 
 
+def set_metadata(session: Session, path: str, headers: Mapping[str, str]) -> None:
+    """Replace the metadata of the object or directory at `path` by `headers`. Raises `Refused`.
+
+    No length is sent: that would be metadata too.
+    """
+    session.call("PUT", path, query={"metadata": "true"}, headers=headers)
+
+
 def remove(session: Session, path: str) -> None:
     """Remove one object or empty directory. Raises `Refused`."""
     session.call("DELETE", path)

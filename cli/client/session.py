@@ -173,12 +173,8 @@ class Session:
         from scheduler.model import httpsig
 
         text = httpsig.signing_text(SIGNED, method, target, lambda name: [headers[name]])
-        return httpsig.authorization(self.key_id(), self.signer.algorithm, SIGNED, self.signer.sign(text))
-
-    def key_id(self) -> str:
-        """What the wire calls the key that signs: `/jill/keys/c1:3a:…`."""
-        user = self.settings.account + (f"/{self.settings.subuser}" if self.settings.subuser else "")
-        return f"/{user}/keys/{self.signer.fingerprint}"
+        key_name = self.settings.key_name(self.signer.fingerprint)
+        return httpsig.authorization(key_name, self.signer.algorithm, SIGNED, self.signer.sign(text))
 
     def _trace(self, method: str, target: str, headers: Mapping[str, str], status: int, started: float) -> None:
         """A JSON line on stderr for each request (`--verbose`)."""

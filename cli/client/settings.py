@@ -45,6 +45,11 @@ class Settings:
     no_auth: bool = False
     verbose: bool = False
 
+    def key_name(self, fingerprint: str) -> str:
+        """What the wire calls a key of this account or sub-user: `/jill/keys/c1:3a:…`."""
+        user = self.account + (f"/{self.subuser}" if self.subuser else "")
+        return f"/{user}/keys/{fingerprint}"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

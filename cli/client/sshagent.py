@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 
 REQUEST_IDENTITIES, IDENTITIES_ANSWER, SIGN_REQUEST, SIGN_RESPONSE = 11, 12, 13, 14
-SIGN_RSA_SHA256 = 2
+RSA_FLAGS = {"rsa-sha1": 0, "rsa-sha256": 2, "rsa-sha512": 4}
 PATIENCE = 60.0  # seconds: an agent may ask its owner to confirm
 MAX_ANSWER = 256 * 1024
 
@@ -57,9 +57,12 @@ def identities(path: str) -> list[bytes]:
     return list(strings(answer[4:]))[::2]  # each is followed by its comment
 
 
-def sign(path: str, blob: bytes, data: bytes) -> bytes:
-    """The raw signature of `data` by the key `blob` (RSA: PKCS#1 with SHA-256; ECDSA: two SSH integers)."""
-    body = string(blob) + string(data) + struct.pack(">I", SIGN_RSA_SHA256)
+def sign(path: str, blob: bytes, data: bytes, algorithm: str) -> bytes:
+    """The raw signature of `data` by the key `blob` (RSA: PKCS#1; ECDSA: two SSH integers).
+
+    The algorithm is one of `RSA_FLAGS` for an RSA key; other keys have only one.
+    """
+    body = string(blob) + string(data) + struct.pack(">I", RSA_FLAGS.get(algorithm, 0))
     (signature,) = strings(ask(path, SIGN_REQUEST, body, SIGN_RESPONSE))
     _algorithm, raw = strings(signature)
     return raw

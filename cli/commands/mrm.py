@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
 
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, operands, session
+from cli.frame import Command, agreed, check_interactive, operands, session
 
 
 @click.command("mrm", cls=Command)
@@ -31,24 +30,16 @@ def command(where: Sequence[str], recursive: bool, interactive: bool, parallel: 
     """
     from cli.client import objects
 
-    if interactive and not sys.stdin.isatty():
-        raise Problem("stdin must be a tty when interactive specified")
+    check_interactive(interactive)
     with session() as client:
         for path in operands(where, client.settings.home):
             directory = objects.info(client, path).is_directory
             if directory and not recursive:
                 raise Problem(f"{path} is not an object")
             what = "recursively remove directory" if directory else "remove object"
-            if interactive and not agreed(f"{what} `{path}` [y/N]?: "):
+            if interactive and not agreed(f"{what} `{path}`"):
                 continue
             if directory:
                 objects.remove_tree(client, path, parallel)
             else:
                 objects.remove(client, path)
-
-
-def agreed(question: str) -> bool:
-    """Ask on the terminal; anything but a yes is a no."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from cli.frame import Lazy
 
-MODULES = {"up": "up", "env": "env", "demo": "demo", "version": "version", "completion": "completion"}
+MODULES = {
+    "up": "up",
+    "env": "env",
+    "user": "user",
+    "key": "key",
+    "demo": "demo",
+    "version": "version",
+    "completion": "completion",
+}
 
 command = Lazy(
     "remora",
@@ -15,6 +23,7 @@ command = Lazy(
     \b
     remora demo                 see it work: a word count, in a minute
     remora up                   a whole service on this machine, in the foreground
+    remora user add LOGIN       somebody else may use it, too
 
     With a service up, these talk to it: mls mput mget mrm mmkdir mln minfo mfind (objects) and mjob (jobs).
     """,

@@ -83,7 +83,7 @@ async def work_on(options: argparse.Namespace) -> None:
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(options.url, options.secret_file, session)
-        endpoints = Endpoints(Forwarder(options.url, session, blobs))
+        endpoints = Endpoints(Forwarder(options.url, session, blobs), options.node)
         try:
             while True:
                 await Agent(request, blobs, provider, client, endpoints, Log()).run()

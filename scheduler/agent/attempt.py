@@ -53,6 +53,7 @@ class Emitted:
     named: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     blob: str = field(default_factory=new_id)
+    md5: str | None = None  # base64, where it is known already and the task never had the file
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +76,8 @@ class Attempt:
     disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
+    received: int = 0  # bytes from the service, through the endpoint
+    sent: int = 0  # bytes to the service, through endpoint and tools, that are no output of the attempt
     began: float = 0.0  # event loop time at which it became its instance's current task
 
     def files(self) -> list[int]:
@@ -209,10 +212,15 @@ class Reporter:
         return self.spec.last or output.named or verdict.outcome is Outcome.FAILED
 
     def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
-        blob = None if output.fd is None else self._blob(output.fd, self._hashes(output, verdict), output.blob)
+        blob = None if output.fd is None else self._emitted(output, output.fd, verdict)
         return OutputRecord(
             name=output.name, blob=blob, reducer=output.reducer, named=output.named, headers=output.headers
         )
+
+    def _emitted(self, output: Emitted, fd: int, verdict: Verdict) -> BlobRef:
+        if output.md5 is None:
+            return self._blob(fd, self._hashes(output, verdict), output.blob)
+        return capture.publish(self.blobs, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
 
     def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
         with_md5 = self.spec.last or verdict.outcome is Outcome.FAILED

@@ -63,16 +63,17 @@ class Scratch:
             os.close(self._spare.pop())
 
 
-def publish(blobs: BlobStore, fd: int, size: int, with_md5: bool, blob: str | None = None) -> BlobRef:
+def publish(
+    blobs: BlobStore, fd: int, size: int, with_md5: bool, blob: str | None = None, md5: str | None = None
+) -> BlobRef:
     """Make the file behind `fd` a blob (of a fresh id, or `blob`), not yet durable. Raises OSError.
 
-    Reads the whole file for its MD5: call it in a thread if the file is large.
+    Reads the whole file for its MD5, unless that is given: call it in a thread if the file is large.
     """
     blob = blob or new_id()
-    md5 = None
     if size == 0:
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
-    if with_md5:
+    if with_md5 and md5 is None:
         md5 = md5_of(fd, size)
     os.fchmod(fd, MODE)
     blobs.publish(fd, blob)

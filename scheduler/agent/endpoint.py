@@ -5,7 +5,8 @@ process of that instance, is passed on to the gateway with the job's token. Bodi
 both ways and are never held whole. Three requests are more than that (headers in any case):
 
 - `PUT` with `X-Manta-Stream: stdout` makes an output of the task. It becomes visible when the
-  task is committed and not before, so it goes into a blob here and not to the gateway.
+  task is committed and not before, so it goes into a blob here and not to the gateway. A link
+  has no bytes: it is made at once, and its name is the output.
 - `PUT` with `X-Manta-Reference` makes an output of a name. Nothing is sent anywhere.
 - `GET` of the task's own input, when it is an intermediate that the namespace does not know.
 
@@ -17,25 +18,31 @@ all the ports: a port costs a listening socket.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
+import time
 import weakref
 
 from aiohttp import web
 
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.emission import emit_body, refer
-from scheduler.agent.forward import Forwarder, error_reply
-from scheduler.agent.host import Host
+from scheduler.agent.forward import Forwarder
+from scheduler.agent.host import Host, no_task
 from scheduler.agent.peers import Address, is_inside
-from scheduler.model import names
+from scheduler.http import answering
+from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
+from scheduler.http.upload import Announced
+from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
+from scheduler.objects import headers
 
+log = logging.getLogger("remora.agent")
 LOOPBACK = "127.0.0.1"
 MAX_PENDING = 25
-MAX_HEADER = 16 * 1024
-DIRECTORY_TYPE = re.compile(r"type\s*=\s*directory")
+FAILED = 400  # statuses from here on
 LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
 
 
@@ -56,13 +63,24 @@ class Endpoint:
 
 
 class Endpoints:
-    """One HTTP server for the ports of all instances."""
+    """One HTTP server for the ports of all instances. As a `Speaker` it replies in the name of its node."""
 
-    def __init__(self, forwarder: Forwarder) -> None:
+    def __init__(self, forwarder: Forwarder, node: str) -> None:
+        self.server_name = node
         self._forward = forwarder
         self._ports: dict[int, Endpoint] = {}
-        self._server = web.Server(self._handle, max_line_size=MAX_HEADER, max_field_size=MAX_HEADER, access_log=None)
+        plain = web.Server(
+            self._handle,
+            access_log=None,
+            read_bufsize=READ_BUFFER,
+            auto_decompress=False,
+            keepalive_timeout=IDLE_SECONDS,
+        )
+        self._server = Server(self, plain)
         self._known: weakref.WeakKeyDictionary[asyncio.BaseTransport, Endpoint] = weakref.WeakKeyDictionary()
+
+    def clock(self) -> int:
+        return time.time_ns() // 1_000_000
 
     async def open(self, host: Host) -> Endpoint:
         """A fresh port for an instance. Raises OSError."""
@@ -82,9 +100,17 @@ class Endpoints:
         try:
             endpoint = self._identify(request)
             async with endpoint.pending:
-                return await self._answer(endpoint.host, request)
+                reply = await self._answer(endpoint.host, request)
         except WireError as error:
-            return error_reply(request, error)
+            reply = answering.refusal(request, error)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("request of a task failed", extra={"path": request.raw_path})
+            reply = answering.refusal(request, errors.internal_error())
+        if not reply.prepared:
+            answering.begin(self, request, reply)
+        return reply
 
     def _identify(self, request: web.BaseRequest) -> Endpoint:
         """Whose port it is, if it is one of the instance's own who asks. Raises WireError."""
@@ -101,18 +127,28 @@ class Endpoints:
         return endpoint
 
     async def _answer(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
-        attempt = host.current()
-        if attempt is None and not host.initializing:
+        running = host.running()
+        if running is None:
             raise no_task()
-        if request.method == "PUT" and not is_directory(request):
-            if request.headers.get("X-Manta-Reference"):
-                return refer(the_asking(host, request), request, reducer_of(request))
-            if request.headers.get("X-Manta-Stream", "").lower() == "stdout":
-                asking = the_asking(host, request)
-                asking.uncaptured = True
-                return await emit_body(host, asking, request, reducer_of(request))
-        own = attempt.lease if attempt is not None and own_input(attempt, request) else None
-        return await self._forward(request, host.spec.token, own.blob if own else None)
+        own = running.lease.blob if not running.init and own_input(running, request) else None
+        kind = headers.requested_kind(request.headers)
+        if request.method != "PUT" or kind == "directory":
+            return await self._forward(request, host.spec.token, running, own)
+        if request.headers.get("X-Manta-Reference"):
+            return refer(the_asking(host, request), request, reducer_of(request))
+        if request.headers.get("X-Manta-Stream", "").lower() != "stdout":
+            if not kind and request.query.get("metadata") != "true":
+                Announced.of(request)  # refused here, since what has no length could not be passed on as it is
+            return await self._forward(request, host.spec.token, running, own)
+        asking = the_asking(host, request)
+        asking.uncaptured = True
+        reducer = reducer_of(request)
+        if kind != "link":
+            return await emit_body(host, asking, request, reducer)
+        reply = await self._forward(request, host.spec.token, asking, None)
+        if reply.status < FAILED and host.current() is asking:
+            refer(asking, request, reducer)
+        return reply
 
 
 def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
@@ -148,10 +184,6 @@ def reducer_of(request: web.BaseRequest) -> int | None:
     return int(match[1])
 
 
-def is_directory(request: web.BaseRequest) -> bool:
-    return bool(DIRECTORY_TYPE.search(request.headers.get("Content-Type", "").lower()))
-
-
 def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address]:
     """`(ours, theirs)`. Raises WireError if the connection is gone already."""
     ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
@@ -162,7 +194,3 @@ def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address]:
 
 def forbidden() -> WireError:
     return WireError(403, "AuthorizationFailed", "this endpoint is for the tasks of one instance only")
-
-
-def no_task() -> WireError:
-    return WireError(409, "ConflictError", "invalid zone state")

@@ -7,7 +7,6 @@ to go on when the gateway wants the body, and not before: the gateway may refuse
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -15,6 +14,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from scheduler.agent.attempt import Attempt
+from scheduler.agent.host import unavailable
+from scheduler.http import answering
+from scheduler.http.body import expects_continue, invite, next_chunk
 from scheduler.model.errors import WireError
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore
@@ -23,8 +26,28 @@ OF_CONNECTION = frozenset(["connection", "keep-alive", "te", "trailer", "transfe
 OURS = frozenset(["authorization", "content-length", "expect", "host", "proxy-authorization"])
 FOR_US = frozenset(["x-manta-stream", "x-manta-reducer", "x-manta-reference"])
 NOT_FORWARDED = OF_CONNECTION | OURS | FOR_US
-IDLE_SECONDS = 60.0
+# Longer than the gateway is ever silent: it answers a poll for news of a job after a minute.
+SILENCE_SECONDS = 120.0
 NO_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
+
+
+class Body:
+    """A request's body on its way to the gateway; `problem` says why the task did not send all of it."""
+
+    def __init__(self, request: web.BaseRequest, attempt: Attempt) -> None:
+        self.problem: WireError | None = None
+        self._request = request
+        self._attempt = attempt
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await invite(self._request)
+        try:
+            while chunk := await next_chunk(self._request):
+                self._attempt.sent += len(chunk)
+                yield chunk
+        except WireError as problem:
+            self.problem = problem
+            raise
 
 
 class Forwarder:
@@ -35,28 +58,32 @@ class Forwarder:
         self._session = session
         self._blobs = blobs
 
-    async def __call__(self, request: web.BaseRequest, token: str, own: BlobRef | None) -> web.StreamResponse:
+    async def __call__(
+        self, request: web.BaseRequest, token: str, attempt: Attempt, own: BlobRef | None
+    ) -> web.StreamResponse:
         """The gateway's answer; `own` is the blob to serve when the gateway does not know the object.
 
-        Raises WireError if the gateway cannot be asked.
+        `attempt` is charged. Raises WireError if the gateway cannot be asked.
         """
+        body = Body(request, attempt)
         try:
             async with self._session.request(
                 request.method,
                 URL(self._url + request.raw_path, encoded=True),
                 headers=forwarded_headers(request, token),
-                data=body_of(request) if has_body(request) else None,
+                data=body if has_body(request) else None,
                 expect100=expects_continue(request),
                 allow_redirects=False,
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
             ) as reply:
                 if reply.status == 404 and own is not None:
+                    attempt.received += own.size if request.method == "GET" else 0
                     return self._serve(own)
-                return await pass_back(request, reply)
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise WireError(503, "ServiceUnavailable", "the service does not answer, try again") from error
+                return await pass_back(request, reply, attempt)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise body.problem or unavailable() from error
 
     def _serve(self, blob: BlobRef) -> web.StreamResponse:
         headers = {"Content-Type": "application/octet-stream", "Etag": blob.id}
@@ -68,24 +95,8 @@ class Forwarder:
 
 
 def has_body(request: web.BaseRequest) -> bool:
-    return request.can_read_body or (request.method not in NO_BODY and request.content_length is not None)
-
-
-def expects_continue(request: web.BaseRequest) -> bool:
-    return request.headers.get("Expect", "").lower() == "100-continue"
-
-
-async def body_of(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    """The body, piece by piece, after telling a client that waits to go on."""
-    await invite(request)
-    async for chunk in request.content.iter_any():
-        yield chunk
-
-
-async def invite(request: web.BaseRequest) -> None:
-    if expects_continue(request):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # what counts as output from here on is the reply
+    """Without one, aiohttp would announce that it has no bytes, which for new metadata is an error."""
+    return request.can_read_body or request.method not in NO_BODY
 
 
 def forwarded_headers(request: web.BaseRequest, token: str) -> CIMultiDict[str]:
@@ -96,21 +107,15 @@ def forwarded_headers(request: web.BaseRequest, token: str) -> CIMultiDict[str]:
     return headers
 
 
-async def pass_back(request: web.BaseRequest, reply: aiohttp.ClientResponse) -> web.StreamResponse:
+async def pass_back(request: web.BaseRequest, reply: aiohttp.ClientResponse, attempt: Attempt) -> web.StreamResponse:
     answer = web.StreamResponse(status=reply.status, reason=reply.reason)
     for name, value in reply.headers.items():
         if name.lower() not in OF_CONNECTION:
             answer.headers.add(name, value)
+    answering.go_out(request, answer)
     await answer.prepare(request)
     async for chunk in reply.content.iter_any():
+        attempt.received += len(chunk)
         await answer.write(chunk)
     await answer.write_eof()
-    return answer
-
-
-def error_reply(request: web.BaseRequest, error: WireError) -> web.Response:
-    body = json.dumps({"code": error.code, "message": error.message}, ensure_ascii=False)
-    answer = web.Response(status=error.status, body=body.encode(), content_type="application/json")
-    if expects_continue(request):
-        answer.force_close()  # the body that it holds back may come now, or may not
     return answer

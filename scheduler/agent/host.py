@@ -11,6 +11,7 @@ from typing import Protocol
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.client import Client
 from scheduler.agent.log import Log
+from scheduler.model.errors import WireError
 from scheduler.model.wire import PoolSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Instance
@@ -34,9 +35,16 @@ class Host(Protocol):
     def alive(self) -> bool:
         """False once the lackey is gone."""
 
-    @property
-    def initializing(self) -> bool:
-        """Does the init script run? It may read, and emits nothing."""
+    def running(self) -> Attempt | None:
+        """What runs now, a task or the init script: whoever asks anything from inside is part of it."""
 
     def current(self) -> Attempt | None:
-        """The task that runs now: whoever asks anything from inside asks for it."""
+        """The task that runs now. An init script is none: it may read, and emits nothing."""
+
+
+def unavailable() -> WireError:
+    return WireError(503, "ServiceUnavailable", "the service does not answer, try again")
+
+
+def no_task() -> WireError:
+    return WireError(409, "ConflictError", "invalid zone state")

@@ -237,15 +237,15 @@ class Worker:
         if self.state is not State.DEAD:
             self._loop.add_reader(self.instance.channel.fileno(), self.read)
 
-    def current(self) -> Attempt | None:
-        """The task that runs now: whoever asks anything from inside asks for it."""
+    def running(self) -> Attempt | None:
+        """What runs now: whoever asks anything from inside is part of it."""
         self.read()
-        running = next(iter(self.handed.values()), None)
-        return None if running is None or running.init else running
+        return next(iter(self.handed.values()), None)
 
-    @property
-    def initializing(self) -> bool:
-        return any(attempt.init for attempt in self.handed.values())
+    def current(self) -> Attempt | None:
+        """The task that runs now; an init script is none."""
+        running = self.running()
+        return None if running is None or running.init else running
 
     @property
     def alive(self) -> bool:

@@ -31,7 +31,7 @@ from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering
 from scheduler.http.progress import progress
-from scheduler.http.protocol import Server
+from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
 JOB_FILTERS = frozenset({"state", "status", "name"})
-READ_BUFFER = 256 * 1024
-IDLE_SECONDS = 120.0  # that a connection may be without a request
 API_VERSION = "1.0.0"
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -77,7 +77,7 @@ async def put(call: Call) -> web.StreamResponse:
     roles.refuse_tags(call)
     if call.query.get("metadata") == "true":
         return await put_metadata(call)
-    return await PUTS.get(requested_kind(call.request.headers), write_object)(call)
+    return await PUTS.get(kept_headers.requested_kind(call.request.headers), write_object)(call)
 
 
 async def put_directory(call: Call) -> web.StreamResponse:
@@ -132,15 +132,6 @@ def done(entry: Entry) -> web.Response:
     if entry.is_directory:
         return web.Response(status=204)
     return web.Response(status=204, headers={"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime)})
-
-
-def requested_kind(headers: Mapping[str, str]) -> str:
-    """The `type` parameter of an `application/json` media type, in lower case, or an empty string."""
-    main, *parameters = [part.strip().lower() for part in headers.get("Content-Type", "").split(";")]
-    if main != "application/json":
-        return ""
-    found = [text.removeprefix("type=").strip('"') for text in parameters if text.startswith("type=")]
-    return found[0] if found else ""
 
 
 def link_source(call: Call) -> str:

@@ -30,8 +30,13 @@ def refusal(request: web.BaseRequest, error: WireError) -> web.StreamResponse:
 
 def begin(speaker: Speaker, request: web.BaseRequest, reply: web.StreamResponse) -> None:
     """To be called for each reply just before its headers go out."""
-    progress(request).begun = True
     add_common_headers(speaker, request, reply)
+    go_out(request, reply)
+
+
+def go_out(request: web.BaseRequest, reply: web.StreamResponse) -> None:
+    """As `begin`, for a reply whose headers are complete: somebody else made it."""
+    progress(request).begun = True
     if expects_continue(request):
         hang_up(request, reply)
     if request.headers.get("User-Agent", "").startswith("curl"):

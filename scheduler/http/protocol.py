@@ -22,6 +22,11 @@ from scheduler.model.errors import WireError, bad_request, headers_too_large, in
 log = logging.getLogger(__name__)
 
 
+# Bytes read ahead; how long a connection may be without a request.
+READ_BUFFER = 256 * 1024
+IDLE_SECONDS = 120.0
+
+
 class Connection(web.RequestHandler):
     """One client's connection."""
 

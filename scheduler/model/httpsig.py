@@ -82,6 +82,12 @@ class PublicKey:
         comment = fields[2] if len(fields) > 2 else ""
         return PublicKey(checked(key), md5_fingerprint(blob), sha256_fingerprint(blob), default_algorithm(key), comment)
 
+    def has_fingerprint(self, text: str) -> bool:
+        """Whether `text` is its MD5 (with or without colons or `MD5:`) or `SHA256:…`, as people write them."""
+        if text.upper().startswith("SHA256:"):
+            return text[7:].rstrip("=") == self.sha256[7:]
+        return text.upper().removeprefix("MD5:").replace(":", "").lower() == self.md5.replace(":", "")
+
     def verify(self, algorithm: str, signature: bytes, text: bytes) -> bool:
         """Whether `signature` is this key's over `text`; False for an algorithm of another kind of key."""
         kind, _, digest = algorithm.lower().partition("-")

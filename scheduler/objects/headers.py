@@ -80,6 +80,15 @@ def content_type(headers: Mapping[str, str]) -> str:
     return DEFAULT_TYPE if CONTROL.search(value) else value or DEFAULT_TYPE
 
 
+def requested_kind(headers: Mapping[str, str]) -> str:
+    """The `type` parameter of an `application/json` media type, in lower case, or an empty string."""
+    main, *parameters = [part.strip().lower() for part in headers.get("content-type", "").split(";")]
+    if main != "application/json":
+        return ""
+    found = [text.removeprefix("type=").strip('"') for text in parameters if text.startswith("type=")]
+    return found[0] if found else ""
+
+
 def copies(headers: Mapping[str, str]) -> int:
     """The durability level asked for. Raises WireError."""
     value = headers.get("durability-level") or headers.get("x-durability-level")

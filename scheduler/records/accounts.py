@@ -1,21 +1,22 @@
 """Accounts and their keys.
 
 An account is a login, and its keys are all that proves a request to be its own. Its
-top-level directories exist from the start, so nobody ever has to make them.
+top-level directories exist from the start, so nobody ever has to make them. Accounts are
+never removed: what they own would be nobody's, and whoever got the login next would get it.
 """
 
 from __future__ import annotations
 
 from scheduler.model.httpsig import PublicKey
 from scheduler.model.names import LOGIN, TOP_LEVEL
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, Row
 
 # First path segments that are not logins.
 RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
 
 
 class AccountError(Exception):
-    """What is wrong with an account or a key, as a sentence for who tries to add it."""
+    """What is wrong with an account or a key, as a sentence for who tries to change it."""
 
 
 def create(c: Connection, login: str, now: int) -> None:
@@ -36,14 +37,24 @@ def exists(c: Connection, login: str) -> bool:
     return c.one("find_account", login=login) is not None
 
 
+def list_accounts(c: Connection) -> list[Row]:
+    """`login`, `created` (ms) and the number of `keys` of every account."""
+    return c.all("list_accounts")
+
+
+def require(c: Connection, login: str) -> None:
+    """Raises AccountError if there is no such account."""
+    if not exists(c, login):
+        raise AccountError(f'there is no account "{login}"')
+
+
 def add_key(c: Connection, login: str, line: str) -> PublicKey:
     """Register the key of an OpenSSH one-line public key. Raises AccountError."""
     try:
         key = PublicKey.parse(line)
     except ValueError as error:
         raise AccountError(str(error)) from None
-    if not exists(c, login):
-        raise AccountError(f'there is no account "{login}"')
+    require(c, login)
     c.run("put_key", login=login, fingerprint=key.md5, public=line.strip())
     return key
 
@@ -55,10 +66,15 @@ def find_key(c: Connection, login: str, fingerprint: str) -> str | None:
 
 
 def list_keys(c: Connection, login: str) -> dict[str, str]:
-    """One-line public keys by MD5 fingerprint."""
+    """One-line public keys by MD5 fingerprint. Raises AccountError."""
+    require(c, login)
     return {row["fingerprint"]: row["public"] for row in c.all("list_keys", login=login)}
 
 
-def remove_key(c: Connection, login: str, fingerprint: str) -> bool:
-    """Forget a key; whether there was one."""
-    return c.run("delete_key", login=login, fingerprint=fingerprint) > 0
+def remove_key(c: Connection, login: str, fingerprint: str) -> None:
+    """Forget the key with this fingerprint, MD5 or SHA256 as people write them. Raises AccountError."""
+    for md5, line in list_keys(c, login).items():
+        if PublicKey.parse(line).has_fingerprint(fingerprint):
+            c.run("delete_key", login=login, fingerprint=md5)
+            return
+    raise AccountError(f'{login} has no key "{fingerprint}"')

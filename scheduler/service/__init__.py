@@ -17,5 +17,6 @@ The first process owns the second by a pipe: when it dies, whatever the reason, 
 reads the end of that pipe and ends with all its instances. If the agent dies, it is started
 again; the attempts that it held are tried again.
 
-`state` is light, for whoever only asks where a service is; `run` brings in everything.
+`state` is light, for whoever only asks where a service is; `administration` brings in the
+records, for whoever adds accounts and keys; `run` brings in everything.
 """

@@ -2,6 +2,8 @@
 
 By default the user who starts it, with an Ed25519 key pair made for the purpose, so that
 the command line works with nothing set and nobody else on the machine can do anything.
+That key is registered once, when the account or the pair is made: if it is removed, it
+stays so.
 """
 
 from __future__ import annotations
@@ -42,13 +44,17 @@ async def ensure(db: Database, state: StateDir, login: str | None, key: Path | N
     """Make or find the account that the service speaks for. Raises StateError."""
     oldest = await db.read(_oldest_login)
     name = (oldest or default_login()) if login is None else login
+    to_add = key is not None or not pair_in(state.path / "keys").exists()
     key_file = private_half(key) if key else own_key(state.path / "keys")
     line = read_public(key or Path(f"{key_file}.pub"))
 
     def work(c: Connection) -> str:
-        if not accounts.exists(c, name):
+        new = not accounts.exists(c, name)
+        if new:
             accounts.create(c, name, now)
-        return accounts.add_key(c, name, line).md5
+        if new or to_add:
+            accounts.add_key(c, name, line)
+        return PublicKey.parse(line).md5
 
     try:
         key_id = await db.write(work)
@@ -69,21 +75,33 @@ def private_half(public: Path) -> Path | None:
 
 
 def read_public(path: Path) -> str:
+    """The line of a public key file. Raises StateError."""
     try:
-        line = path.read_text().strip()
-        PublicKey.parse(line)
+        return checked_line(path.read_bytes(), str(path))
     except OSError as error:
         raise StateError(f"cannot read the public key {path}: {error.strerror}") from None
+
+
+def checked_line(data: bytes, where: str) -> str:
+    """The line of a public key that was read from `where`. Raises StateError."""
+    try:
+        line = data.decode().strip()
+        PublicKey.parse(line)
     except UnicodeDecodeError:
-        raise StateError(f"cannot read the public key {path}: it is not text") from None
+        raise StateError(f"cannot read the public key {where}: it is not text") from None
     except ValueError as error:
-        raise StateError(f"{path} is {error}") from None
+        raise StateError(f"{where} is {error}") from None
     return line
 
 
+def pair_in(directory: Path) -> Path:
+    """The private key file of the pair that belongs to a state directory."""
+    return directory / "id_ed25519"
+
+
 def own_key(directory: Path) -> Path:
-    """The private key file of the pair that belongs to this state directory, made on first use."""
-    path = directory / "id_ed25519"
+    """The private key file of the state directory's own pair, made on first use."""
+    path = pair_in(directory)
     if path.exists():
         return path
     directory.mkdir(mode=0o700, exist_ok=True)

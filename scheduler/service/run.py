@@ -27,7 +27,7 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import Database
 from scheduler.service import first_account
 from scheduler.service.agent_process import AgentOptions, keep_running
-from scheduler.service.state import ServiceInfo, StateDir, StateError
+from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
 from scheduler.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("remora.service")
@@ -95,7 +95,7 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
     secret = state.secret("token.secret").encode()
     agent_secret = state.secret("agent.secret")
     tokens = Tokens(secret)
-    db = Database(state.path / "remora.db")
+    db = Database(state.path / DATABASE)
     blobs = BlobStore(state.path / "blobs")
     supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
     context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+DATABASE = "remora.db"
+
 
 class StateError(Exception):
     """The state directory cannot be used; a sentence that says why."""

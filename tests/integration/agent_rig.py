@@ -281,7 +281,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(url, session, blobs))
+        endpoints = Endpoints(Forwarder(url, session, blobs), "here")
         client = Client(url, state_dir / "agent.secret", session)
         request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
 

@@ -88,6 +88,7 @@ class Service:
         env: Mapping[str, str] | None = None,
         stdin: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
+        cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a command."""
         program = f"from cli.main import {words[0]}; {words[0]}()"
@@ -95,16 +96,18 @@ class Service:
         return subprocess.Popen(
             [sys.executable, "-c", program, *words[1:]],
             env={**environ, **(env or {})},
-            cwd=self.home,
+            cwd=cwd or self.home,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
             preexec_fn=may_be_interrupted,
         )
 
-    def run(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
+    def run(
+        self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: str | None = None
+    ) -> Result:
         """Run a command to its end."""
-        process = self.start(*words, env=env)
+        process = self.start(*words, env=env, cwd=cwd)
         out, err = process.communicate(stdin, timeout=60)
         return Result(process.returncode, out.decode(), err.decode())
 

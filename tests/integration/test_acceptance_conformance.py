@@ -7,8 +7,6 @@ import re
 
 import pytest
 
-from cli.client.problem import Refused
-from tests.support.gate import Gate
 from tests.support.machine import needs_namespaces
 from tests.support.user import User, reduce
 
@@ -34,37 +32,10 @@ def three(user: User) -> list[str]:
     return [user.put(f"obj{number}", f"{number}\n".encode()) for number in (1, 2, 3)]
 
 
-def test_a_duplicate_input_is_an_input_of_its_own(user: User, three: list[str]) -> None:
-    ended = user.run("wc -l", inputs=[*three, three[0]])
-    assert (ended.stats["tasks"], ended.stats["outputs"]) == (4, 4)
-    assert user.texts(ended) == ["1\n"] * 4
-    assert len(set(ended.outputs)) == 4
-
-
-def test_a_map_without_input_has_no_output(user: User) -> None:
-    ended = user.run("wc")
-    assert (ended.stats, ended.outputs) == (
-        {"errors": 0, "outputs": 0, "retries": 0, "tasks": 0, "tasksDone": 0},
-        [],
-    )
-
-
 @pytest.mark.parametrize("before", [(), ("cat",), (reduce("cat"), "cat")])
 def test_a_reducer_without_input_runs_once(user: User, before: tuple[object, ...]) -> None:
     ended = user.run(*before, reduce("wc -c"))
     assert user.texts(ended) == ["0\n"]
-
-
-def test_a_map_that_prints_nothing_has_one_empty_output(user: User, three: list[str]) -> None:
-    ended = user.run("true", inputs=three[:1])
-    assert user.texts(ended) == [""]
-
-
-def test_a_map_of_a_map_is_named_after_the_job_input(user: User, three: list[str]) -> None:
-    ended = user.run("cat", "wc -l", inputs=three)
-    bases = [re.fullmatch(rf"{ended.stor}(/.*)\.1\.{UUID}", name) for name in ended.outputs]
-    assert sorted(match[1] for match in bases if match) == three
-    assert user.texts(ended) == ["1\n"] * 3
 
 
 def test_a_reducers_output_is_named_after_its_phase(user: User, three: list[str]) -> None:
@@ -81,20 +52,10 @@ def test_what_lies_between_phases_is_gone_when_the_job_is_done(user: User, three
     assert len(listed.splitlines()) == 3
 
 
-def test_mpipe_replaces_stdout(user: User, three: list[str]) -> None:
-    ended = user.run("echo foo; echo bar | mpipe", inputs=three[:1])
-    assert user.texts(ended) == ["bar\n"]
-
-
 def test_mpipe_says_where_it_put_what(user: User, three: list[str]) -> None:
     ended = user.run("name=$(echo bar | mpipe) && echo $name | mpipe ~~/stor/told", inputs=three[:1])
     assert re.fullmatch(rf"{ended.stor}{three[0]}\.0\.{UUID}\n", user.get("told").decode())
     assert user.get("told").decode().strip() in ended.outputs
-
-
-def test_mcat_puts_the_object_itself_into_the_list(user: User, three: list[str]) -> None:
-    ended = user.run('mcat "$MANTA_INPUT_OBJECT" "$MANTA_INPUT_OBJECT"', inputs=three[:1])
-    assert ended.outputs == [three[0], three[0]]
 
 
 def test_objects_that_a_script_named_are_never_removed(user: User, three: list[str]) -> None:
@@ -114,12 +75,6 @@ def test_msplit_sends_lines_by_the_md5_of_their_key(user: User) -> None:
     assert user.texts(ended) == sorted(parts)
 
 
-def test_a_reducer_that_gets_no_line_runs_all_the_same(user: User) -> None:
-    text = user.put("one line", b"foo\n")
-    ended = user.run("msplit -n 3", reduce('echo "$MANTA_REDUCER $(wc -l)"', count=3), inputs=[text])
-    assert user.texts(ended) == ["0 0\n", "1 1\n", "2 0\n"]
-
-
 def test_without_a_choice_every_object_reaches_one_reducer_whole(user: User) -> None:
     inputs = [user.put(f"part{number}", f"{number}\n".encode() * 5) for number in range(12)]
     ended = user.run("cat", reduce("uniq -c | awk '{print $1}'", count=3), inputs=inputs)
@@ -130,14 +85,6 @@ def test_a_reducer_that_stops_reading_has_succeeded(user: User) -> None:
     large = user.put("large", b"line\n" * 400_000)
     ended = user.run(reduce("head -n 1"), inputs=[large, large])
     assert (user.texts(ended), ended.errors) == (["line\n"], [])
-
-
-def test_a_reducer_beyond_the_count_is_an_error_of_the_next_phase(user: User, three: list[str]) -> None:
-    ended = user.run("mpipe -r 2 ~~/stor/beyond", reduce("wc -c", count=2), inputs=three[:1])
-    assert ended.error["code"] == "InvalidArgumentError"
-    assert ended.error["message"] == 'reducer "2" specified, but only 2 reducers exist'
-    assert ended.error["phase"] == "1"
-    assert (user.get("beyond"), user.texts(ended)) == (b"1\n", ["0\n", "0\n"])
 
 
 def test_a_reducer_for_a_map_means_nothing(user: User, three: list[str]) -> None:
@@ -174,19 +121,6 @@ def test_a_tool_that_fails_fails_its_task_and_says_why(
 def test_mpipe_makes_directories_with_p(user: User, three: list[str]) -> None:
     ended = user.run("mpipe -p ~~/stor/new/directory/x", inputs=three[:1])
     assert (ended.outputs, user.get("new/directory/x")) == ([user.path("new/directory/x")], b"1\n")
-
-
-def test_init_that_fails_fails_every_task(user: User, three: list[str]) -> None:
-    ended = user.run({"exec": "cat", "init": "echo broken >&2; exit 5"}, inputs=three)
-    assert [error["code"] for error in ended.errors] == ["TaskInitError"] * 3
-    first, *others = sorted(ended.errors, key=lambda error: not error["message"].startswith("user command"))
-    assert first["message"] == "user command exited with code 5"
-    assert user.get(first["stderr"]) == b"broken\n"
-    assert {error["message"] for error in others} <= {
-        "user command exited with code 5",
-        "task aborted because a previous task failed to initialize (see other errors for details)",
-    }
-    assert (sorted(ended.failures), ended.outputs) == (three, [])
 
 
 @pytest.mark.parametrize(
@@ -237,14 +171,6 @@ def test_a_name_of_any_characters_is_an_input_and_an_output(user: User, name: st
     assert re.fullmatch(rf"{ended.stor}{re.escape(path)}\.0\.{UUID}", ended.outputs[0])
 
 
-def test_a_name_with_a_line_break_can_be_emitted_and_is_the_next_phases_input(user: User, three: list[str]) -> None:
-    path = user.put("line\nbreak", b"content\n")
-    ended = user.run(
-        "mcat $'~~/stor/line\\nbreak'", 'cat "$MANTA_INPUT_FILE"; echo "$MANTA_INPUT_OBJECT"', inputs=three[:1]
-    )
-    assert (user.session.call("GET", ended.outputs[0]).text, ended.errors) == (f"content\n{path}\n", [])
-
-
 def test_input_names_are_normalised_and_never_decoded(user: User, three: list[str]) -> None:
     user.put("%41", b"percent\n")
     ended = user.run("cat", inputs=[f"/{user.login}//stor/./x/../obj1", user.path("%41")])
@@ -256,45 +182,3 @@ def test_line_ends_of_all_kinds_end_an_input(user: User, three: list[str]) -> No
     body = f"{three[0]}\r\n\r\n\n{three[1]}\r{three[2]}\n{three[0]}".encode()
     user.session.call("POST", f"/{user.login}/jobs/{job}/live/in", query={"end": "true"}, body=body)
     assert user.texts(user.ended(job)) == ["1\n", "1\n", "2\n", "3\n"]
-
-
-def test_input_ends_twice_and_takes_nothing_after(user: User, three: list[str]) -> None:
-    with Gate() as gate:
-        job = user.create(f"{gate.wait()} && cat")
-        user.add(job, three[0])
-        gate.arrivals(1)
-        user.jobs.end_input(job)
-        user.jobs.end_input(job)
-        with pytest.raises(Refused, match=f"job {job} is in state 'inputDone'") as refused:
-            user.add(job, three[1])
-        assert refused.value.status == 409
-    assert user.texts(user.ended(job)) == ["1\n"]
-
-
-def test_a_cancelled_job_is_done_with_an_error_for_each_task_that_ran(user: User, three: list[str]) -> None:
-    with Gate() as gate:
-        job = user.create(gate.wait("$MANTA_INPUT_OBJECT"), reduce("cat"))
-        user.add(job, *three[:2])
-        user.jobs.end_input(job)
-        user.jobs.end_input(job)
-        assert gate.arrivals(2) == three[:2]
-        user.jobs.cancel(job)
-        assert (gate.left(), gate.left()) == (0, 0)
-    for late in (lambda: user.add(job, three[1]), lambda: user.jobs.end_input(job), lambda: user.jobs.cancel(job)):
-        with pytest.raises(Refused, match=f"job {job} is in state 'cancelled'") as refused:
-            late()
-        assert refused.value.status == 409
-    ended = user.ended(job)
-    assert (ended.status["cancelled"], ended.status["inputDone"], ended.outputs) == (True, True, [])
-    assert [(error["code"], error["message"]) for error in ended.errors] == 2 * [
-        ("JobCancelledError", "job was cancelled")
-    ]
-    assert sorted(error["input"] for error in ended.errors) == three[:2]
-
-
-def test_a_job_that_is_done_takes_nothing(user: User, three: list[str]) -> None:
-    job = user.run("true", inputs=three[:1]).job
-    for late in (lambda: user.add(job, three[1]), lambda: user.jobs.end_input(job), lambda: user.jobs.cancel(job)):
-        with pytest.raises(Refused, match=f"job {job} is in state 'done'") as refused:
-            late()
-        assert refused.value.status == 409

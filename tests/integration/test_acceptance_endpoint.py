@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -170,3 +171,101 @@ def test_many_requests_of_one_task_are_all_answered(user: User, item: str) -> No
         cat got-* | sort | uniq -c | tr -s ' '
     """
     assert user.texts(user.run(script, inputs=[item])) == [" 60 item\n"]
+
+
+# curl's options of a PUT to `item` (or the name given first), and what both doors say to it.
+REFUSED_PUTS = [
+    ("item", "-T - -H 'If-Match: other'", "PreconditionFailed"),
+    ("item", "-T - -H 'If-None-Match: *'", "PreconditionFailed"),
+    ("item", "-T - -H 'If-Unmodified-Since: Tue, 01 Jan 2013 00:00:00 GMT'", "PreconditionFailed"),
+    ("item", "-T - -H 'max-content-length: 1'", "MaxContentLengthExceeded"),
+    ("item", "-T - -H 'max-content-length: many'", "InvalidMaxContentLength"),
+    ("item", "-T - -H 'durability-level: 7'", "InvalidDurabilityLevel"),
+    ("item", "-T - -H 'x-durability-level: 0'", "InvalidDurabilityLevel"),
+    ("item", "-T - -H 'Content-MD5: no'", "BadRequestError"),
+    ("item", "-T - -H 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg=='", "ContentMD5Mismatch"),
+    ("item", "-T - -H 'Content-Disposition: ;;'", "BadRequestError"),
+    ("item", "-T - -H 'Role-Tag: ops'", "InvalidRoleTag"),
+    ("item", "-X PUT", "ContentLengthRequired"),
+    ("item/below", "-T -", "ParentNotDirectory"),
+    ("missing/x", "-T -", "DirectoryDoesNotExist"),
+    ("..", "--path-as-is -X PUT -d x", "InvalidResource"),
+    ("", "-X PUT -d x", "OperationNotAllowedOnRootDirectory"),
+    ("directory", "-T item", "InvalidUpdate"),
+    ("directory", "-T - -H 'Transfer-Encoding: chunked'", "OperationNotAllowedOnDirectory"),
+]
+
+
+def test_a_stream_is_refused_as_any_other_put_is(user: User, item: str) -> None:
+    user.session.call("PUT", user.path("directory"), headers={"content-type": "application/json; type=directory"})
+    lines = [
+        f"echo more than one byte | ask '{name}' {options} -H '{header}: stdout'"
+        for name, options, _ in REFUSED_PUTS
+        for header in ("X-None", "X-Manta-Stream")
+    ]
+    said, ended = answers(user, item, "echo item > item\n" + "\n".join(lines))
+    assert len(said) == 2 * len(REFUSED_PUTS)
+    plain, streamed = ([refusal(line) for line in said[start::2]] for start in (0, 1))
+    assert streamed == plain
+    assert [code for _, code, _ in plain] == [code for _, _, code in REFUSED_PUTS]
+    assert ended.outputs == []
+    assert user.get(item) == b"item\n"
+
+
+def test_a_stream_that_meets_its_conditions_is_stored_with_its_durability(user: User, item: str) -> None:
+    user.put("old", b"x")
+    etag = user.session.call("HEAD", user.path("old")).headers["etag"]
+    said, ended = answers(
+        user, item, f"ask old -T - -H 'X-Manta-Stream: stdout' -H 'If-Match: {etag}' -H 'durability-level: 4' <<< new"
+    )
+    assert (said, ended.outputs) == (["204 "], [user.path("old")])
+    reply = user.session.call("GET", user.path("old"))
+    assert (reply.content, reply.headers["durability-level"]) == (b"new\n", "4")
+
+
+def test_both_doors_put_the_same_headers_on_the_same_replies(user: User, item: str) -> None:
+    script = """
+        for header in X-None X-Manta-Stream; do
+            for options in '-T -' '-T - -H max-content-length:1' '-H content-md5:no -T -'; do
+                curl -sS -o /dev/null -D - $options -H "$header: stdout" ${MANTA_URL}$MANTA_USER/stor/made <<< made |
+                    grep -o '^[A-Za-z0-9-]*:' | tr A-Z a-z | sort | tr -d '\\n' >> said; echo >> said
+            done
+        done; cat said | mtee ~~/stor/headers > /dev/null
+    """
+    user.run(script, inputs=[item])
+    said = user.get("headers").decode().splitlines()
+    assert said[:3] == said[3:]
+    always = {"date", "server", "x-request-id", "x-response-time", "x-server-name", "connection"}
+    assert set(said[3].rstrip(":").split(":")) == always | {"etag", "last-modified", "computed-md5"}
+    assert set(said[4].rstrip(":").split(":")) == always | {"content-length", "content-type", "content-md5"}
+
+
+def test_a_link_that_is_streamed_is_made_and_its_name_is_the_output(user: User, item: str) -> None:
+    link = f"-X PUT -H 'content-type: application/json; type=link' -H 'Location: {item}' -H 'X-Manta-Stream: stdout'"
+    said, ended = answers(user, item, f"ask linked {link}; ask none/linked {link}")
+    assert said[0] == "204 "
+    assert refusal(said[1])[1] == "DirectoryDoesNotExist"
+    assert ended.outputs == [user.path("linked")]
+    assert user.get("linked") == b"item\n"
+
+
+def test_a_task_gets_no_token_that_would_outlive_it(user: User, item: str) -> None:
+    reply = user.texts(user.run("curl -sS -X POST $MANTA_URL$MANTA_USER/tokens", inputs=[item]))[0]
+    assert json.loads(reply)["code"] == "AuthorizationFailed"
+
+
+def test_metadata_is_changed_by_a_put_without_a_body(user: User, item: str) -> None:
+    user.put("marked")
+    script = "curl -sS -X PUT -H 'm-color: red' \"${MANTA_URL}$MANTA_USER/stor/marked?metadata=true\""
+    assert user.texts(user.run(script, inputs=[item])) == [""]
+    assert user.session.call("HEAD", user.path("marked")).headers["m-color"] == "red"
+
+
+def test_a_compressed_body_passes_as_it_is(user: User, item: str) -> None:
+    script = """
+        printf 'pressed' | gzip -n > z
+        curl -fsS -T z -H 'Content-Encoding: gzip' ${MANTA_URL}$MANTA_USER/stor/z
+        curl -fsS -T z -H 'Content-Encoding: gzip' -H 'X-Manta-Stream: stdout' ${MANTA_URL}$MANTA_USER/stor/zz
+    """
+    assert user.run(script, inputs=[item]).outputs == [user.path("zz")]
+    assert gzip.decompress(user.get("z")) == gzip.decompress(user.get("zz")) == b"pressed"

@@ -88,7 +88,8 @@ async def test_a_reference_is_an_output_that_nobody_looked_for(agent: Rig) -> No
         ("-H 'X-Manta-Reducer: many'", "/jill/stor", "409 InvalidArgument invalid reducer"),
         ("-H 'X-Manta-Reducer: 128'", "/jill/stor", "409 InvalidArgument invalid reducer"),
         ("", "/jill/stor/none", "404 DirectoryDoesNotExist /jill/stor/none does not exist"),
-        ("-H 'Content-MD5: AAAA'", "/jill/stor", "400 ContentMD5Mismatch"),
+        ("-H 'Content-MD5: AAAA'", "/jill/stor", "400 BadRequestError Content-MD5 invalid"),
+        ("-H 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg=='", "/jill/stor", "400 ContentMD5Mismatch"),
     ],
 )
 async def test_an_emission_that_is_refused_says_why_and_emits_nothing(
@@ -138,4 +139,4 @@ async def test_the_init_script_may_read_but_not_emit(agent: Rig) -> None:
         " curl -sS -T - -H 'X-Manta-Stream: stdout' ${MANTA_URL}jill/stor/o > b; true"
     )
     report = await agent.run("cat a b", init=init)
-    assert agent.output(report) == b'contents{"code": "ConflictError", "message": "invalid zone state"}'
+    assert agent.output(report) == b'contents{"code":"ConflictError","message":"invalid zone state"}'

@@ -37,9 +37,38 @@ def test_keys_come_and_go(c):
     assert accounts.find_key(c, "bob", key.md5) is None
     accounts.add_key(c, "jill", line)
     assert accounts.list_keys(c, "jill") == {key.md5: line}
-    assert accounts.remove_key(c, "jill", key.md5)
-    assert not accounts.remove_key(c, "jill", key.md5)
+    accounts.remove_key(c, "jill", key.md5)
     assert accounts.find_key(c, "jill", key.md5) is None
+
+
+def md5_bare(key):
+    return key.md5.replace(":", "").upper()
+
+
+@pytest.mark.parametrize("form", [lambda k: k.md5, lambda k: f"MD5:{k.md5}", md5_bare, lambda k: k.sha256,
+                                  lambda k: k.sha256 + "="])  # fmt: skip
+def test_a_key_is_removed_by_any_form_of_its_fingerprint_and_no_other(c, form):
+    key = accounts.add_key(c, "jill", public_line(KEYS["rsa"]))
+    other = accounts.add_key(c, "jill", public_line(KEYS["ecdsa"]))
+    accounts.remove_key(c, "jill", form(key))
+    assert list(accounts.list_keys(c, "jill")) == [other.md5]
+    with pytest.raises(AccountError, match="jill has no key"):
+        accounts.remove_key(c, "jill", form(key))
+
+
+@pytest.mark.parametrize("form", ["", "SHA256:", "MD5:", "sha256", ":", "%"])
+def test_what_is_no_fingerprint_removes_nothing(c, form):
+    accounts.add_key(c, "jill", public_line(KEYS["rsa"]))
+    with pytest.raises(AccountError, match=f'jill has no key "{form}"'):
+        accounts.remove_key(c, "jill", form)
+    assert len(accounts.list_keys(c, "jill")) == 1
+
+
+def test_accounts_are_listed_with_the_number_of_their_keys(c):
+    accounts.create(c, "bob", 7)
+    for kind in ("rsa", "ecdsa"):
+        accounts.add_key(c, "jill", public_line(KEYS[kind]))
+    assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0), ("jill", 0, 2)]
 
 
 def test_a_key_needs_an_account_and_must_be_one(c):
@@ -47,3 +76,6 @@ def test_a_key_needs_an_account_and_must_be_one(c):
         accounts.add_key(c, "bob", public_line(KEYS["rsa"]))
     with pytest.raises(AccountError, match="not an SSH public key"):
         accounts.add_key(c, "jill", "hello")
+    for ask in (accounts.list_keys, lambda c, login: accounts.remove_key(c, login, "x")):
+        with pytest.raises(AccountError, match='no account "bob"'):
+            ask(c, "bob")

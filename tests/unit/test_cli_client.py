@@ -180,6 +180,20 @@ def test_the_ssh_agent_signs_with_every_kind_of_key(agent: str, tmp_path: Path) 
         assert public.verify(signer.algorithm, signer.sign(b"text"), b"text"), public.algorithm
 
 
+def test_an_rsa_key_signs_with_every_hash_that_its_keeper_can(agent: str, tmp_path: Path) -> None:
+    public = public_of(KEYS["rsa"])
+    write(tmp_path / "key", KEYS["rsa"], PrivateFormat.OpenSSH)
+    held = keys.find(public.md5, agent=agent, ssh_dir=tmp_path / "none")
+    for signer, algorithms in (
+        (keys.of_file(str(tmp_path / "key")), ("rsa-sha1", "rsa-sha256", "rsa-sha384", "rsa-sha512")),
+        (held, ("rsa-sha256", "rsa-sha512")),  # agents of today refuse SHA-1, and never knew SHA-384
+    ):
+        for algorithm in algorithms:
+            assert public.verify(algorithm, signer.using(algorithm).sign(b"text"), b"text"), algorithm
+    with pytest.raises(Problem, match=r"RSA-SHA384 could not be used with this key \(try RSA-SHA256\)"):
+        held.using("rsa-sha384")
+
+
 def test_an_agent_that_talks_nonsense_is_passed_over(tmp_path: Path) -> None:
     path = str(tmp_path / "agent")
     with socket.socket(socket.AF_UNIX) as listener:

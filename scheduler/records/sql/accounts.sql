@@ -4,8 +4,9 @@ INSERT INTO accounts (login, created) VALUES (:login, :created);
 -- find_account: whether a login exists.
 SELECT login, created FROM accounts WHERE login = :login;
 
--- list_accounts: a page of logins after :after.
-SELECT login, created FROM accounts WHERE login > :after ORDER BY login LIMIT :limit;
+-- list_accounts: all accounts, and how many keys each has.
+SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login) AS keys
+FROM accounts ORDER BY login;
 
 -- put_key: register a public key, or replace the text of one that is there.
 INSERT INTO keys (login, fingerprint, public) VALUES (:login, :fingerprint, :public)

@@ -1,0 +1,34 @@
+"""mrmdir: remove empty directories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from cli.client.problem import Problem
+from cli.completion import remote_path
+from cli.frame import Command, agreed, check_interactive, operands, session
+
+
+@click.command("mrmdir", cls=Command)
+@click.option("-I", "--interactive", is_flag=True, help="Ask before each removal. Needs a terminal.")
+@click.argument("where", metavar="path...", nargs=-1, shell_complete=remote_path)
+def command(where: Sequence[str], interactive: bool) -> None:
+    """Remove directories that are empty. (mrm -r removes those that are not.)
+
+    \b
+    Example:
+      mrmdir ~~/stor/logs/2025 ~~/stor/logs
+
+    Exit status: 0, or 1 at the first path that is no directory, is not empty, or does not exist.
+    """
+    from cli.client import objects
+
+    check_interactive(interactive)
+    with session() as client:
+        for path in operands(where, client.settings.home):
+            if not objects.info(client, path).is_directory:
+                raise Problem(f"{path} is not a directory")
+            if not interactive or agreed(f"remove directory `{path}`"):
+                objects.remove(client, path)

@@ -1,0 +1,66 @@
+"""What the commands about accounts and keys share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from cli.client.problem import Problem
+from cli.client.settings import state_directory
+from cli.service.up import state_dir_option
+
+if TYPE_CHECKING:
+    from scheduler.records.database import Connection
+
+T = TypeVar("T")
+STDIN = Path("-")
+
+
+def json_option() -> click.Option:
+    return click.Option(["--json", "as_json"], is_flag=True, help="One JSON object per line.")
+
+
+def with_state_dir(command: click.Command, *more: click.Parameter) -> click.Command:
+    """`command` with the option that says where the service keeps its state, and `more` before it."""
+    command.params[:0] = [*more, state_dir_option()]
+    return command
+
+
+def change(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
+    """Run `work` on the records in a transaction; it holds at once. Raises `Problem`."""
+    from scheduler.service import administration
+
+    with said_plainly():
+        return administration.change(state_dir or state_directory(os.environ), work)
+
+
+def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
+    """Run `work` on the records, which changes nothing. Raises `Problem`."""
+    from scheduler.service import administration
+
+    with said_plainly():
+        return administration.look(state_dir or state_directory(os.environ), work)
+
+
+def public_key(path: Path) -> str:
+    """The one line of a public key file, `-` for stdin. Raises `Problem`."""
+    from scheduler.service.first_account import checked_line, read_public
+
+    with said_plainly():
+        return checked_line(sys.stdin.buffer.read(), "stdin") if path == STDIN else read_public(path)
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    from scheduler.service.state import StateError
+
+    try:
+        yield
+    except StateError as error:
+        raise Problem(str(error)) from None

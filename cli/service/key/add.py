@@ -1,0 +1,30 @@
+"""remora key add: let an account use a key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.frame import Plain
+from cli.service.administering import change, public_key, with_state_dir
+
+
+@click.command("add", cls=Plain)
+@click.argument("login")
+@click.argument("file", metavar="FILE.pub|-", type=click.Path(path_type=Path))
+def command(login: str, file: Path, state_dir: Path | None) -> None:
+    """Let the account LOGIN use an SSH public key (RSA, ECDSA or Ed25519), and print its fingerprint.
+
+    \b
+    Examples:
+      remora key add jill ~/.ssh/id_ed25519.pub
+      ssh-add -L | head -1 | remora key add jill -
+    """
+    from scheduler.records import accounts
+
+    line = public_key(file)
+    print(change(state_dir, lambda c: accounts.add_key(c, login, line)).md5)
+
+
+with_state_dir(command)

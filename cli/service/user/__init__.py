@@ -1,0 +1,22 @@
+"""remora user: the accounts of a service."""
+
+from __future__ import annotations
+
+from cli.frame import Lazy
+
+command = Lazy(
+    "user",
+    commands_in="cli.service.user",
+    modules={"add": "add", "ls": "ls"},
+    help="""Accounts of the service whose state you can read. It may run meanwhile; what you change holds at once.
+
+    What lies below /LOGIN is that account's alone, but for /LOGIN/public, which everybody may read.
+
+    \b
+    Examples:
+      remora user add jill --key jill.pub
+      remora user ls
+
+    Exit status: 0, or 1 if something is wrong.
+    """,
+)

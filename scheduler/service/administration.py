@@ -1,0 +1,50 @@
+"""Accounts and keys, changed from outside of the service that they are for.
+
+The database is the state, and a running service looks at it for every request. So a change
+is a transaction and nothing else: it needs no service to run, and tells none that does.
+Who may make it is for the file system to say: the state directory is its owner's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from scheduler.records.accounts import AccountError
+from scheduler.records.database import Connection, Database
+from scheduler.service.state import DATABASE, StateError
+
+T = TypeVar("T")
+
+
+def change(state_dir: Path, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction; its changes hold from now on. Raises StateError."""
+    with _records(state_dir) as records:
+        return asyncio.run(records.write(work))
+
+
+def look(state_dir: Path, work: Callable[[Connection], T]) -> T:
+    """Run `work`, which changes nothing. Raises StateError."""
+    with _records(state_dir) as records:
+        return asyncio.run(records.read(work))
+
+
+@contextmanager
+def _records(state_dir: Path) -> Iterator[Database]:
+    path = state_dir / DATABASE
+    try:
+        if not path.exists():
+            raise StateError(f"no service has its state in {state_dir}: `remora up --state-dir {state_dir}` makes one")
+        records = Database(path)
+        try:
+            yield records
+        finally:
+            records.close()
+    except (AccountError, sqlite3.Error) as error:
+        raise StateError(str(error) if isinstance(error, AccountError) else f"cannot use {path}: {error}") from None
+    except PermissionError as error:
+        raise StateError(f"cannot use {path}: {error.strerror}") from None

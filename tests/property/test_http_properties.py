@@ -1,0 +1,96 @@
+"""Whatever a client sends, and whatever a task sends: a good answer, and no harm.
+
+The same properties as `tests/stress/http_fuzz.py` drives for as long as one likes; here each has a
+few examples, the same ones every time, and those that once found something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import hostile, world
+from tests.support.hostile import Request
+from tests.support.objects import client
+from tests.support.service import Service
+from tests.support.world import World
+
+
+def few(examples: int) -> Callable[..., Any]:
+    return settings(
+        max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    running = world.start(tmp_path_factory.mktemp("service") / "state")
+    try:
+        yield running
+    finally:
+        status = running.stop()
+    assert status == 0
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def at(service: Service) -> Iterator[World]:
+    with client(service) as session, World(service, session) as at:
+        yield at
+
+
+@few(150)
+@given(hostile.REQUESTS)
+def test_every_request_of_an_owner_has_a_good_reply(at: World, drawn: Request) -> None:
+    at.request(drawn)
+
+
+@few(100)
+@given(hostile.RAW)
+def test_bytes_that_are_no_request_are_refused_or_dropped(at: World, drawn: bytes) -> None:
+    at.raw(drawn)
+
+
+@few(60)
+@given(hostile.REQUESTS)
+def test_nobody_reads_or_changes_what_is_private(at: World, drawn: Request) -> None:
+    at.stranger(drawn)
+
+
+@few(80)
+@given(hostile.FORGERIES)
+def test_a_signature_of_which_a_part_was_replaced_proves_nothing(at: World, drawn: hostile.Forgery) -> None:
+    at.forged(drawn)
+
+
+@pytest.mark.parametrize("authorization", hostile.AUTHORIZATIONS)
+def test_what_is_no_signature_proves_nothing(at: World, authorization: str) -> None:
+    at.unknown(authorization)
+
+
+@few(80)
+@given(hostile.JOB_BODIES)
+def test_a_job_document_is_refused_or_taken_as_it_is(at: World, drawn: bytes) -> None:
+    at.document(drawn)
+
+
+@few(80)
+@given(st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"]), hostile.LIVE, hostile.INPUT_BODIES)
+def test_every_question_about_a_job_has_a_good_reply(at: World, method: str, what: str, body: bytes) -> None:
+    at.live(method, what, body)
+
+
+@few(60)
+@given(hostile.IN_A_TASK)
+def test_every_request_of_a_task_has_a_good_reply(at: World, drawn: Request) -> None:
+    at.inside(drawn)
+
+
+@few(100)
+@given(hostile.CONVERSATIONS)
+def test_every_packet_of_a_task_is_answered_or_hung_up_on(at: World, drawn: tuple[hostile.Packet, ...]) -> None:
+    at.packets(drawn)
