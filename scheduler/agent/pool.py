@@ -29,7 +29,7 @@ from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
-from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, Stop, Verdict
+from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import (
@@ -42,7 +42,7 @@ from scheduler.model.wire import (
     PoolState,
     TaskLease,
 )
-from scheduler.providers import Instance, InstanceError, InstanceSpec
+from scheduler.providers import Instance, InstanceError, InstanceSpec, NoImageError
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -73,13 +73,14 @@ class Pool:
         self.workers: list[Worker] = []
         self.target = 0
         self.closed = False
-        self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE)
+        self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image)
         self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
         self._failures = 0
-        self._doom: str | None = spec.init_error  # why no task can start here, as its error will say
+        # Why no task can start here, as its error will say.
+        self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
     # -- what the supervisor says ------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class Pool:
     def refuse(self) -> None:
         """Where nothing can start, end what waits."""
         while self._doom is not None and self.queue:
-            self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, self._doom)
+            self._report_failure(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
@@ -246,8 +247,14 @@ class Pool:
             await self._destroy(instance, number)
             if self.queue:
                 self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
-                self._doom = self._doom or INIT_FAILED_BEFORE
+                self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             await self._start_failed(str(error))
+        except NoImageError as error:
+            self.log.warning("no image here is what a phase wants", why=str(error))
+            self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
+            await self._destroy(instance, number)
+            self._starting -= 1
+            self.advance()
         except (InstanceError, OSError) as error:
             await self._destroy(instance, number)
             await self._start_failed(str(error))
@@ -337,7 +344,7 @@ class Pool:
         if verdict.outcome is Outcome.FAILED and self.queue:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True
-            self._doom = self._doom or INIT_FAILED_BEFORE
+            self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             self._conclude(self._reporter, attempt, done, verdict)
             return
         self._reporter.release(attempt)

@@ -25,6 +25,7 @@ DUMPED_CORE = "user command or child process dumped core"
 INTERNAL = "internal error"
 FETCH_FAILED = "error fetching inputs"
 LOAD_FAILED = "failed to load object"
+NO_IMAGE = "failed to dispatch task: requested image is not available"
 INIT_FAILED_BEFORE = "task aborted because a previous task failed to initialize (see other errors for details)"
 MEMORY_WARNING = " (WARNING: ran out of memory during execution)"
 PLACE_WARNING = (

@@ -70,6 +70,7 @@ class PoolSpec(Wire):
     init_error: str | None = None  # set when instances can never start (an asset is missing): fail tasks with it
     memory_mb: int
     disk_gb: int
+    image: str = "*"  # a range of versions
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # credential of the job, for what its tasks ask of the gateway

@@ -39,12 +39,17 @@ class InstanceError(Exception):
     """An instance could not be made; the text says what was refused and by whom."""
 
 
+class NoImageError(InstanceError):
+    """There is no image here such as is wanted: no task that wants it can run on this node."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """The tier of an instance: what it may use, in bytes."""
+    """The tier of an instance: what it may use, in bytes, and the versions that its image may have."""
 
     memory_bytes: int
     disk_bytes: int
+    image: str = "*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ from pathlib import Path
 
 from datapath import LIBEXEC, libexec, passing
 from datapath.passing import Channel, Kind, Ready
-from scheduler.providers import InstanceError, InstanceSpec, View
+from scheduler.model import semver
+from scheduler.model.tiers import IMAGES
+from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
@@ -167,6 +169,8 @@ class ProcessProvider:
                 await end_orphans(self._lackeys)
 
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
+        if semver.newest(IMAGES, spec.image) is None:  # the machine is whatever was published
+            raise NoImageError(f"processes have no image in {spec.image!r}")
         return await self._make(str(number), number, spec)
 
     async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:

@@ -24,6 +24,7 @@ from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
+from scheduler.providers.images import ImageStore
 from scheduler.records.database import Database
 from scheduler.service import first_account
 from scheduler.service.agent_process import AgentOptions, keep_running
@@ -100,6 +101,7 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
     supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
     context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)
     context.job_routes, context.agent_routes = jobs.handle, agents.handle
+    context.images = ImageStore(state.path / "images").offered
     _count(context, supervisor)
     await supervisor.start()
     try:

@@ -115,6 +115,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, issue_token: IssueToken) 
         init_error=problem,
         memory_mb=phase.memory_mb,
         disk_gb=phase.disk_gb,
+        image=phase.image,
         last=number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid),

@@ -52,7 +52,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         id=row["id"],
         uuid=row["uuid"],
         owner=row["owner"],
-        spec=parse_job(json.loads(row["document"])),
+        spec=parse_job(json.loads(row["document"]), images=None),
         pools=[phase["id"] for phase in phases],
         inputs=row["inputs"],
         dispatched=row["dispatched"],

@@ -35,7 +35,7 @@ def summed(usages: Sequence[Usage]) -> dict[str, int]:
 
 def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
     """Per phase of a row of `jobs`: its number and type, MiB and GiB of an instance, tasks counted, and their sums."""
-    phases = parse_job(json.loads(row["document"])).phases
+    phases = parse_job(json.loads(row["document"]), images=None).phases
     return [
         {
             "phase": sums["number"],

@@ -63,7 +63,7 @@ CREATE_TASK = Call(
 )
 START_TASK = Call("tasks.v1.Tasks", "Start", TASK, {"pid": (1, "int")})
 GET_TASK = Call("tasks.v1.Tasks", "Get", TASK, {"process": (1, PROCESS)})
-KILL_TASK = Call("tasks.v1.Tasks", "Kill", TASK | {"signal": (3, "int"), "all": (4, "int")}, EMPTY)
+KILL_TASK = Call("tasks.v1.Tasks", "Kill", {**TASK, "signal": (3, "int"), "all": (4, "int")}, EMPTY)
 WAIT_TASK = Call("tasks.v1.Tasks", "Wait", TASK, {"exit_status": (1, "int")})
 DELETE_TASK = Call("tasks.v1.Tasks", "Delete", TASK, {"id": (1, "str"), "pid": (2, "int"), "exit_status": (3, "int")})
 

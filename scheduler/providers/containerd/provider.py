@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 import logging
 import os
@@ -22,18 +21,19 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datapath import LIBEXEC, passing
 from datapath.passing import Channel, Kind
-from scheduler.providers import InstanceError, InstanceSpec, View
+from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_everywhere
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.machine import why_no_containers
-from scheduler.providers.containerd.spec import LACKEY_SOCKET, Container, runtime_spec
+from scheduler.providers.containerd.spec import LACKEY_SOCKET, Container, Mount, runtime_spec
+from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE_BYTES, USERS, remove_tree
 from scheduler.providers.processes import descendants
 from scheduler.providers.waiting import readable
@@ -42,11 +42,35 @@ READY_SECONDS = 20.0
 OWNER = "remora.owner"
 RUN = Path("/run/remora")
 AGENT_SOCKET = "agent.sock"
-LACKEY_LOG = "lackey.log"
 MOST_FILES = 65536
 # Less than this left, and a task that fails has most likely failed for want of it.
 FULL_BYTES = 1 << 20
 log = logging.getLogger("remora.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an instance is before there is anything of it."""
+
+    number: int
+    spec: InstanceSpec
+    name: str  # of the container
+    work: Path
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # its image
+
+    @property
+    def first_user(self) -> int:
+        return FIRST_USER + self.number * USERS
+
+    @property
+    def control(self) -> Path:
+        """The directory of its sockets."""
+        return self.work / "control"
+
+    @property
+    def words(self) -> Path:
+        """What its lackey has to complain of."""
+        return self.work / "lackey.log"
 
 
 @dataclass(slots=True)
@@ -55,14 +79,19 @@ class ContainerInstance:
 
     channel: Channel
     listener: socket.socket
-    work: Path
-    spec: InstanceSpec
+    draft: Draft
     provider: ContainerdProvider
-    name: str
     pid: int  # the lackey's
     pidfd: int
-    first_user: int | None
     group: MemoryGroup
+
+    @property
+    def work(self) -> Path:
+        return self.draft.work
+
+    @property
+    def spec(self) -> InstanceSpec:
+        return self.draft.spec
 
     @property
     def view(self) -> View:
@@ -73,7 +102,7 @@ class ContainerInstance:
         return True
 
     def owns_user(self, uid: int) -> bool | None:
-        return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
+        return self.draft.first_user <= uid < self.draft.first_user + USERS
 
     def processes(self) -> Iterator[int]:
         return descendants(self.pid)
@@ -99,7 +128,7 @@ class ContainerInstance:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
         os.close(self.pidfd)
         self.group.close()
-        await self.provider.remove(self.name, self.work)
+        await self.provider.remove(self.draft)
 
 
 class ContainerdProvider:
@@ -112,6 +141,7 @@ class ContainerdProvider:
         self._root = self._state_dir / "instances"
         self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self._group = f"/remora/{self._owner}"
+        self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
         self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
@@ -151,76 +181,85 @@ class ContainerdProvider:
         await sweep_everywhere(self._group)
 
     async def create(self, number: int, spec: InstanceSpec) -> ContainerInstance:
-        work, name = self._root / str(number), f"remora-{self._owner}-{number}"
+        if number >= MAX_INSTANCES:
+            raise InstanceError(f"this machine has users for {MAX_INSTANCES} instances only")
+        draft = Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number))
         try:
-            return await self._create(number, spec, work, name)
-        except (OSError, ValueError) as error:
-            await self.remove(name, work)
-            raise InstanceError(f"cannot make an instance in {work}: {error}") from error
+            return await self._make(draft)
+        except ImageError as error:
+            raise NoImageError(str(error)) from error
+        except (OSError, ValueError, InstanceError) as error:
+            await self.remove(draft)
+            raise InstanceError(f"cannot make an instance in {draft.work}: {error}") from error
         except BaseException:
-            await asyncio.shield(self.remove(name, work))
+            await asyncio.shield(self.remove(draft))
             raise
 
-    async def _create(self, number: int, spec: InstanceSpec, work: Path, name: str) -> ContainerInstance:
-        if number >= MAX_INSTANCES:
-            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
-        first_user = FIRST_USER + number * USERS
+    async def _make(self, draft: Draft) -> ContainerInstance:
+        _, chosen = self._images.resolve(draft.spec.image)
+        image = None if chosen is None else draft.held.enter_context(self._images.using(chosen))
         for part in ("", "input", "control", "control/bin"):
-            (work / part).mkdir(mode=0o755)
-        (work / "assets").symlink_to("root/assets")
-        plan = rootfs.Plan(work, None, spec.disk_bytes, first_user, USERS)
-        root = await asyncio.to_thread(rootfs.build, plan)
-        container = Container(
-            root=root,
-            control=work / "control",
-            inputs=work / "input",
-            tools=LIBEXEC,
-            group=f"{self._group}/{number}",
-            first_user=first_user,
-            users=USERS,
-            memory_bytes=spec.memory_bytes,
-            disk_bytes=spec.disk_bytes,
-            open_files=min(MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            shared=rootfs.machine_mounts([self._state_dir]),
-        )
-        return await self._start(container, spec, work, name)
-
-    async def _start(self, container: Container, spec: InstanceSpec, work: Path, name: str) -> ContainerInstance:
-        first_user = container.first_user
+            (draft.work / part).mkdir(mode=0o755)
+        (draft.work / "assets").symlink_to("root/assets")
+        plan = rootfs.Plan(draft.work, image, draft.spec.disk_bytes, draft.first_user, USERS)
+        await asyncio.to_thread(rootfs.build, plan)
         with contextlib.ExitStack() as undo:
-            listener = undo.enter_context(passing.listen(container.control / AGENT_SOCKET))
-            lackey = undo.enter_context(passing.listen(container.control / LACKEY_SOCKET))
-            with rootfs.within_reach(container.root, self._run / f"root-{work.name}") as reached:
-                seen = dataclasses.replace(container, root=reached)
-                words = work / LACKEY_LOG
-                words.touch(mode=0o600)
-                create = (name, {OWNER: self._owner}, runtime_spec(seen), first_user or 0, words)
-                pid = await asyncio.to_thread(self._client.create, *create)
+            listener = undo.enter_context(passing.listen(draft.control / AGENT_SOCKET))
+            lackey = undo.enter_context(passing.listen(draft.control / LACKEY_SOCKET))
+            shared = rootfs.machine_mounts([self._state_dir]) if image is None else rootfs.network_files()
+            pid = await asyncio.to_thread(self._create_container, draft, shared)
             pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             group = memory_group_of(pid)
             undo.callback(group.close)
-            await asyncio.to_thread(self._client.start, name)
-            try:
-                async with asyncio.timeout(READY_SECONDS):
-                    channel = await answer(lackey, pid, pidfd)
-            except (ValueError, TimeoutError) as error:
-                said = (work / LACKEY_LOG).read_text(errors="replace").strip()
-                raise ValueError(f"the lackey is not ready: {error or 'it takes too long'}; {said}") from error
+            await asyncio.to_thread(self._client.start, draft.name)
+            channel = await first_call(lackey, pid, pidfd, draft.words)
             lackey.close()
             undo.pop_all()
-        return ContainerInstance(channel, listener, work, spec, self, name, pid, pidfd, first_user, group)
+        return ContainerInstance(channel, listener, draft, self, pid, pidfd, group)
 
-    async def remove(self, name: str, work: Path) -> None:
+    def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
+        """A container that has not begun to run; the id of its process 1."""
+        with rootfs.within_reach(draft.work / "root", self._run / f"root-{draft.number}") as root:
+            container = Container(
+                root=root,
+                control=draft.control,
+                inputs=draft.work / "input",
+                tools=LIBEXEC,
+                group=f"{self._group}/{draft.number}",
+                first_user=draft.first_user,
+                users=USERS,
+                memory_bytes=draft.spec.memory_bytes,
+                disk_bytes=draft.spec.disk_bytes,
+                open_files=min(MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+                shared=shared,
+            )
+            draft.words.touch(mode=0o600)
+            labels = {OWNER: self._owner}
+            return self._client.create(draft.name, labels, runtime_spec(container), draft.first_user, draft.words)
+
+    async def remove(self, draft: Draft) -> None:
         """End a container and remove all that was made for it; what cannot be is logged."""
         try:
-            await asyncio.to_thread(self._client.remove, name)
-            for path in await asyncio.to_thread(mounts.mounted_below, work):
+            await asyncio.to_thread(self._client.remove, draft.name)
+            for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
                 await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
-            log.error("an instance could not be removed", extra={"instance": name, "why": str(error)})
+            log.error("an instance could not be removed", extra={"instance": draft.name, "why": str(error)})
             return
-        await remove_tree(work)
+        finally:
+            draft.held.close()
+        await remove_tree(draft.work)
+
+
+async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path) -> Channel:
+    """Wait for process `pid`, a lackey, to call. Raises ValueError with what it said instead, or OSError."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            return await answer(listener, pid, pidfd)
+    except (ValueError, TimeoutError) as error:
+        said = words.read_text(errors="replace").strip()
+        raise ValueError(f"the lackey is not ready: {error or 'it takes too long'}; {said}") from error
 
 
 async def answer(listener: socket.socket, pid: int, pidfd: int) -> Channel:

@@ -39,7 +39,7 @@ class Plan:
     work: Path
     image: Path | None  # None: the machine itself
     disk_bytes: int
-    first_user: int | None
+    first_user: int
     users: int
 
 
@@ -48,7 +48,7 @@ def build(plan: Plan) -> Path:
     disk, lower, root = (plan.work / name for name in ("disk", "lower", "root"))
     for path in (disk, lower, root):
         path.mkdir(mode=0o700)
-    owner = plan.first_user or 0
+    owner = plan.first_user
     with ExitStack() as stack:
         mount_disk(plan.work / "disk.image", disk, plan.disk_bytes, owner)
         stack.callback(mounts.unmount, disk)
@@ -92,9 +92,6 @@ def make(path: Path, mode: int, owner: int) -> None:
 
 def show_image(plan: Plan, lower: Path) -> None:
     assert plan.image is not None
-    if plan.first_user is None:
-        mounts.attach(plan.image, lower, mounts.ATTR_SEALED)
-        return
     with user_namespace(plan.first_user, plan.users) as namespace:
         mounts.attach(plan.image, lower, mounts.ATTR_SEALED, namespace)
 
@@ -116,3 +113,9 @@ def machine_mounts(hidden: list[Path]) -> tuple[Mount, ...]:
         *(bind(place, place, ["rro", *READ_ONLY]) for place in shared),
         *({"destination": str(path), "type": "tmpfs", "source": "tmpfs", "options": empty} for path in covered),
     )
+
+
+def network_files() -> tuple[Mount, ...]:
+    """How names are resolved is the machine's to say: its network is the container's."""
+    files = ("/etc/resolv.conf", "/etc/hosts")
+    return tuple(bind(os.path.realpath(file), file) for file in files if os.path.exists(file))

@@ -39,7 +39,7 @@ class Container:
     inputs: Path  # seen as /manta
     tools: Path  # seen as /.remora/bin; the lackey is in it
     group: str  # path of its control group
-    first_user: int | None  # its users 0 … `users`-1 are ours from here; None: they are ours
+    first_user: int  # its users 0 … `users`-1 are ours from here
     users: int
     memory_bytes: int
     disk_bytes: int
@@ -111,12 +111,9 @@ def task_mounts(container: Container) -> list[Mount]:
 
 
 def namespaces(container: Container) -> dict[str, Any]:
-    kinds = ["pid", "mount", "ipc", "uts", "cgroup"]
-    if container.first_user is None:
-        return {"namespaces": [{"type": kind} for kind in kinds]}
     mapping = [{"containerID": 0, "hostID": container.first_user, "size": container.users}]
     return {
-        "namespaces": [{"type": kind} for kind in (*kinds, "user")],
+        "namespaces": [{"type": kind} for kind in ("user", "pid", "mount", "ipc", "uts", "cgroup")],
         "uidMappings": mapping,
         "gidMappings": mapping,
     }
