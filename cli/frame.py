@@ -15,6 +15,7 @@ Three endings:
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from cli.client.session import Session
 
 FAILED = 1
+EXIT_STATUS = "\n\nExit status: 0, or 1 if something went wrong."  # of commands that say no more about it
+EXIT_CODES = "Wrong usage is 1, too. A reader who has seen enough of stdout is no error. After Ctrl-C it is 130."
 FRAMING = ("content-length", "transfer-encoding", "connection", "host")
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -74,6 +77,8 @@ class Shaped(click.Command):
         settings.setdefault("max_content_width", 100)
         super().__init__(*args, **kwargs)
         self.params += [version_option(), completion_option()]
+        if self.help and "Exit status: " not in self.help and not isinstance(self, click.Group):
+            self.help = inspect.cleandoc(self.help) + EXIT_STATUS
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """`usage: mls [OPTIONS] path...`, as the documentation of Manta writes it."""

@@ -2,3 +2,4 @@
 
 VERSION = "0.1.0"
 SUMMARY = "Remora: compute jobs that ride on stored objects"
+RELEASED = "2026-11-20"

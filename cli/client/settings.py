@@ -17,6 +17,20 @@ from typing import Any
 from cli.client.problem import Problem
 
 PROFILE = "client.json"
+# What the environment may say, for the manual; options win over it.
+VARIABLES = {
+    "MANTA_URL": "Address of the service.",
+    "MANTA_USER": "Account; what ~~ stands for, even with --account.",
+    "MANTA_SUBUSER": "Sub-user of the account.",
+    "MANTA_ROLE": "Roles to take on, a comma list.",
+    "MANTA_KEY_ID": "Fingerprint of the key to sign with: MD5, MD5:... or SHA256:...",
+    "MANTA_TLS_INSECURE": "Trust any certificate, if 1, true, yes or on.",
+    "MANTA_NO_AUTH": "Sign nothing, if true: so it is within a task, where neither account nor key is needed.",
+    "SSH_AUTH_SOCK": "Socket of the ssh agent, which is asked for the key before the files of ~/.ssh.",
+    "SSL_CERT_FILE": "Certificates of the authorities to trust instead of the system's.",
+    "REMORA_STATE_DIR": "State directory of a service on this machine, whose profile says what nothing else does. "
+    "Default: remora in $XDG_STATE_HOME, or ~/.local/state/remora.",
+}
 TRUE_WORDS = ("1", "true", "yes", "on")
 
 

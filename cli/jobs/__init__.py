@@ -1,8 +1,9 @@
 """mjob: the jobs' command, a program of sub-commands.
 
-`create` turns words into a job (`specification`), pours stdin into it (`inputs`), waits
-(`watching`) and shows what came out (`outputs`); the other sub-commands are one of these
-steps each.
+`create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
+(`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
+earlier job and goes the same way (`flow`). The other sub-commands are one of these steps
+each, or say what a job was and what it took.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ MODULES = {
     "errors": "errors",
     "failures": "failures",
     "list": "list",
+    "cat": "cat",
+    "rerun": "rerun",
+    "cost": "cost",
+    "share": "share",
     "delete": "delete",
 }
 

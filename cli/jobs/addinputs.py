@@ -27,11 +27,12 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, qu
       mfind ~~/stor/january | mjob addinputs --open $job
       mfind ~~/stor/february | mjob addinputs $job
     """
-    from cli.jobs.inputs_from import pour
+    from cli.jobs.inputs_from import pour, typed
 
     wanted = ids(job)
     with jobs() as mine:
-        pour(mine, wanted, sys.stdin.fileno(), size=batch, parallel=parallel, quiet=quiet)
+        named = typed(sys.stdin.fileno(), batch, mine.session.settings.home)
+        pour(mine, wanted, named, parallel=parallel, quiet=quiet)
         if not keep_open:
             for one in wanted:
                 mine.end_input(one)

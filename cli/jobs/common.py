@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cli.client.problem import Problem
-from cli.frame import FAILED, session
+from cli.client.problem import Problem, Refused
+from cli.frame import session
 
 if TYPE_CHECKING:
-    from cli.client.jobs import Jobs
+    from cli.client.jobs import Jobs, Status
 
 T = TypeVar("T")
 
@@ -33,6 +33,25 @@ def ids(texts: Sequence[str]) -> list[str]:
     if not texts:
         raise click.UsageError("At least one JobId must be specified", click.get_current_context())
     return [job_id(text) for text in texts]
+
+
+def only(texts: Sequence[str]) -> str:
+    """The id of the one job among operands. Raises a usage error if there is none or more, as `ids` for no job."""
+    if len(texts) != 1:
+        raise click.UsageError("Exactly one JobId must be specified", click.get_current_context())
+    return ids(texts)[0]
+
+
+def check_done(mine: Jobs, job: str) -> Status:
+    """The status of a job that is done. Raises `Problem` if it is not, or if there is no such job."""
+    try:
+        status = mine.status_or_archive(job)
+    except Refused as error:
+        raise Problem(f"there is no job {job}") if error.status == 404 else error from None
+    if status["state"] != "done":
+        state = status["state"]
+        raise Problem(f"job {job} is {state}: wait for it (mjob watch {job}) or end it (mjob cancel {job}) first")
+    return status
 
 
 def parallel_option(default: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -73,6 +92,3 @@ def complete_job(context: click.Context, _parameter: click.Parameter, incomplete
             return [entry["name"] for entry in mine.listing() if entry["name"].startswith(incomplete)]
     except Problem:
         return []
-
-
-__all__ = ["FAILED", "for_each", "ids", "ignored_parallel_option", "job_argument", "jobs", "parallel_option"]

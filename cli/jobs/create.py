@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.client.problem import Problem
-from cli.frame import INTERRUPTED, Command, note
+from cli.frame import Command, note
 from cli.jobs.common import jobs
+from cli.jobs.flow import Flow, add_all, flow_options, run, taken
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
 
 if TYPE_CHECKING:
@@ -33,19 +30,6 @@ class Create(Command):
         return super().parse_args(ctx, args)
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """What happens after the job has been created."""
-
-    batch: int
-    parallel: int
-    cat_outputs: bool
-    watch: bool
-    keep_open: bool
-    close: bool
-    quiet: bool
-
-
 def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
     return click.option(*names, multiple=True, **more)
 
@@ -59,21 +43,16 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @phase_option("--disk", "disk", metavar="GB", type=int, help="Disk of an instance: 2, 4, ... 1024.")
 @phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
 @phase_option("--count", "count", metavar="N", type=int, help="Reducers of a reduce phase. [default: 1]")
-@click.option("-f", "--file", "file", metavar="FILE", type=click.Path(), help="The job's JSON, used as it is.")
+@click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
+              help="The job as JSON, used as it is, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
-@click.option("-b", "--batch", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
-              help="Inputs per request.")  # fmt: skip
-@click.option("-p", "--parallel", type=click.IntRange(min=1), default=25, show_default=True, metavar="N",
-              help="Requests at once.")  # fmt: skip
-@click.option("-o", "--cat-outputs", is_flag=True, help="Wait, then print all outputs.")
-@click.option("-w", "--watch", is_flag=True, help="Wait until the job is done.")
+@flow_options
 @click.option("--open", "keep_open", is_flag=True, help="Leave the input open: see mjob addinputs, mjob close.")
 @click.option("--close", "close", is_flag=True, help="End the input at once if stdin is a terminal.")
-@click.option("-q", "--quiet", is_flag=True, help='No "added ..." lines.')
-@click.option("--dry-run", is_flag=True, help="Print the job's JSON; create nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the job, print its JSON and what would run; create nothing.")
 @click.argument("expression", metavar="[map [^ map] [^^ reduce]]", nargs=-1)
 def command(
-    expression: Sequence[str], file: str | None, name: str, dry_run: bool, keep_open: bool, **options: Any
+    expression: Sequence[str], file: str | None, name: str, keep_open: bool, close: bool, dry_run: bool, **options: Any
 ) -> None:
     """Create a job. Objects named on stdin, one a line, become its inputs; the job's id is printed.
 
@@ -92,7 +71,8 @@ def command(
       mfind ~~/stor | mjob create -o 'grep -h king' ^^ sort
       mjob create --open -m wc                   inputs come later (mjob addinputs)
       mjob create -s ~~/stor/prog -m /assets/$MANTA_USER/stor/prog --count 4 -r sort < names
-      mjob create --dry-run -m wc -r cat         show the JSON
+      mjob create --dry-run -m wc -r cat         check it, and show what would run
+      mfind ~~/stor/logs | mjob create -f nightly.yaml
 
     \b
     Standard input:
@@ -102,23 +82,16 @@ def command(
     Exit status: 0; 1 if the job could not be created or, with -o or -w, had errors: then the first error is shown
     with the end of its stderr, and with -o no output is printed. 130 if you stop watching; the job goes on.
     """
-    flow = Flow(keep_open=keep_open, **{key: options.pop(key) for key in FLOW_OPTIONS})
+    flow = taken(options)
     words = in_order(options)
     with jobs() as mine:
         body = body_of(mine, expression, file, name, words)
         if dry_run:
-            print(json.dumps(json.loads(body), indent=4, ensure_ascii=False))
+            from cli.jobs import plan
+
+            plan.show(body, quiet=flow.quiet)
             return
-        job = mine.create(body)
-        if not flow.cat_outputs:
-            print(job, flush=True)
-        with telling_of(job):
-            feed(mine, job, flow)
-        if flow.cat_outputs or flow.watch:
-            see_through(mine, job, show_outputs=flow.cat_outputs)
-
-
-FLOW_OPTIONS = ("batch", "parallel", "cat_outputs", "watch", "close", "quiet")
+        run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close))
 
 
 def in_order(values: dict[str, Sequence[Any]]) -> list[tuple[str, Any]]:
@@ -132,7 +105,9 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     context = click.get_current_context()
     home = mine.session.settings.home
     if file:
-        return read_manifest(file)
+        from cli.jobs import manifest
+
+        return manifest.read(file)
     by_options = any(word in ("map", "reduce") for word, _ in words)
     if by_options and expression:
         raise click.UsageError(
@@ -147,54 +122,17 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     return encoded(document(name, phases))
 
 
-def read_manifest(file: str) -> bytes:
-    with open(file, "rb") as manifest:
-        text = manifest.read()
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise Problem(f"{file} is not JSON: {error}") from None
-    return text
-
-
-def feed(mine: Jobs, job: str, flow: Flow) -> None:
+def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool) -> None:
     """Inputs from stdin, and the end of input, as stdin and options say."""
     if sys.stdin is not None and sys.stdin.isatty():
-        if flow.close:
+        if close:
             mine.end_input(job)
-        elif not flow.keep_open:
+        elif not keep_open:
             note("mjob: warning: input stream left open")
         return
     if sys.stdin is not None:
-        from cli.jobs.inputs_from import pour
+        from cli.jobs.inputs_from import typed
 
-        pour(mine, [job], sys.stdin.fileno(), size=flow.batch, parallel=flow.parallel, quiet=flow.quiet)
-    if flow.close or not flow.keep_open:
+        add_all(mine, job, typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home), flow)
+    if close or not keep_open:
         mine.end_input(job)
-
-
-@contextmanager
-def telling_of(job: str) -> Iterator[None]:
-    """A job whose inputs could not all be added is still there: say so."""
-    try:
-        yield
-    except Problem as problem:
-        raise Problem(f"{problem.message}\njob {job} is left with its input open: mjob cancel {job}") from None
-    except KeyboardInterrupt:
-        note(f"\njob {job} is left with its input open: mjob cancel {job}")
-        sys.exit(INTERRUPTED)
-
-
-def see_through(mine: Jobs, job: str, *, show_outputs: bool) -> None:
-    """Wait for the job; print its outputs if wanted. Raises `Problem` if it had errors."""
-    from cli.jobs.outputs import cat
-    from cli.jobs.watching import Watcher, error_message, tell_first_error
-
-    watcher = Watcher(mine, job)
-    status = watcher.run()
-    if status["stats"].get("errors"):
-        if not watcher.told:
-            tell_first_error(mine, job)
-        raise Problem(error_message(job, status))
-    if show_outputs:
-        cat(mine, job)

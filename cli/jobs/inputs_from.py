@@ -1,4 +1,4 @@
-"""Pour stdin into jobs: names, one a line, in batches.
+"""Pour inputs into jobs: names in batches, from a job's list or, one a line, from stdin.
 
 A batch is sent when it is full, or when stdin has nothing more just now: `mfind` may take its
 time, and what it has found so far can be worked on meanwhile. Several batches are under way at
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,8 @@ READ = 64 * 1024
 LULL_SECONDS = 0.2  # a stdin that has been silent for so long gets what it said sent
 
 
-def pour(mine: Jobs, targets: list[str], source: int, *, size: int, parallel: int, quiet: bool) -> None:
-    """Add every line of the descriptor `source` to all jobs in `targets`. Raises `Problem`."""
-    home = mine.session.settings.home
+def pour(mine: Jobs, targets: list[str], batches: Iterable[list[bytes]], *, parallel: int, quiet: bool) -> None:
+    """Add every batch of names to all jobs in `targets`. Raises `Problem`."""
 
     def send(job: str, batch: list[bytes]) -> None:
         mine.add_inputs(job, batch)
@@ -35,16 +34,21 @@ def pour(mine: Jobs, targets: list[str], source: int, *, size: int, parallel: in
 
     with ThreadPoolExecutor(parallel) as pool:
         under_way: set[Future[None]] = set()
-        for batch in batches(source, size):
-            names = [expanded(line, home) for line in batch]
+        for batch in batches:
             for job in targets:
-                under_way.add(pool.submit(send, job, names))
+                under_way.add(pool.submit(send, job, batch))
             while len(under_way) >= parallel:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
         for future in under_way:
             future.result()
+
+
+def typed(source: int, size: int, home: str) -> Iterator[list[bytes]]:
+    """What a descriptor says, as names, in batches of `size`; `~~` is expanded to `home`."""
+    for batch in batches(source, size):
+        yield [expanded(line, home) for line in batch]
 
 
 def expanded(line: bytes, home: str) -> bytes:

@@ -100,5 +100,9 @@ def document(name: str, phases: list[Phase]) -> dict[str, Any]:
 
 
 def encoded(body: dict[str, Any]) -> bytes:
-    """The JSON text that is sent."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """The JSON text that is sent. Raises `Problem` for bytes that are no text, which JSON cannot say."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        around = error.object[max(0, error.start - 20) : error.end]
+        raise Problem(f"a job is text in UTF-8, which this is not: {around}") from None

@@ -14,6 +14,7 @@ MODULES = {
     "demo": "demo",
     "version": "version",
     "completion": "completion",
+    "man": "man",
 }
 
 command = Lazy(

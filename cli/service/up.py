@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
 
 PORT = 8081
+INSTANCES = {"process": "run in processes of this machine", "containerd": "run in containers"}
 
 
 def state_dir_option() -> click.Option:
@@ -61,7 +62,9 @@ def command(
       remora up --state-dir /tmp/try --port 0
       remora up --login jill --key ~/.ssh/id_ed25519.pub
 
-    Logs are JSON lines on stderr. Exit status: 0 after Ctrl-C, 1 if the service could not start.
+    Logs are JSON lines on stderr.
+
+    Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.state import StateError
@@ -92,6 +95,7 @@ def announce(info: ServiceInfo) -> None:
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
     print(f"remora is up at {info.url} for {info.login}")
     print(f"  state   {info.state_dir}")
+    print(f"  tasks   {INSTANCES.get(info.instances, 'wait: no instance can be made yet, see the log')}")
     print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))
     print("  try     echo ~~/stor/FILE | mjob create -o wc")
     print("  end     Ctrl-C")

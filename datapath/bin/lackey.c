@@ -32,6 +32,7 @@ static const char usage[] =
     "                       and `var-tmp` are made, and hold what tasks write elsewhere\n"
     "  --hide=DIR           cover a directory of the host by an empty one (repeatable)\n"
     "  --tools=DIR          directory to be seen as /.remora/bin\n"
+    "  --show=NAME=PATH     file or directory to be seen as /.remora/NAME (repeatable)\n"
     "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
     "  --uid=BASE           as root, with namespaces: users 0 ... 65535 of the instance are\n"
     "                       BASE ... outside\n"
@@ -107,6 +108,22 @@ static void hide(struct rootfs_plan *plan, const char *path)
     plan->hide[plan->hidden++] = directory("hide", path);
 }
 
+/* NAME=PATH. */
+static void show(struct rootfs_plan *plan, const char *value)
+{
+    char *name = strdup(value), *sign = name ? strchr(name, '=') : NULL;
+
+    if (plan->shown == ROOTFS_MAX_SHOW)
+        die(2, "too many --show options at ", value);
+    if (!sign || sign == name || sign[1] != '/' || name[0] == '/')
+        die(2, "--show wants NAME=PATH with an absolute path, not ", value);
+    *sign = '\0';
+    const char *source = realpath(sign + 1, NULL);
+    if (!source)
+        die(2, "--show names nothing that is there: ", sign + 1);
+    plan->show[plan->shown++] = (struct rootfs_show){.name = name, .source = source};
+}
+
 static void set_option(struct options *options, int option, const char *value)
 {
     struct rootfs_plan *rootfs = &options->plan.rootfs;
@@ -126,6 +143,9 @@ static void set_option(struct options *options, int option, const char *value)
         break;
     case 't':
         rootfs->tools = directory("tools", value);
+        break;
+    case 'S':
+        show(rootfs, value);
         break;
     case 'a':
         rootfs->agent_socket = strdup(value);
@@ -154,6 +174,7 @@ static void parse(struct options *options, int argc, char **argv)
                                           {"work", required_argument, NULL, 'w'},
                                           {"hide", required_argument, NULL, 'h'},
                                           {"tools", required_argument, NULL, 't'},
+                                          {"show", required_argument, NULL, 'S'},
                                           {"agent-socket", required_argument, NULL, 'a'},
                                           {"uid", required_argument, NULL, 'u'},
                                           {"isolation", required_argument, NULL, 'i'},

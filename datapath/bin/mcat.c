@@ -16,7 +16,9 @@ static struct tool tool = {
              "  PATH         an object; `~~` stands for the job owner's directory\n"
              "  -r REDUCER   send the outputs to this reducer of the next phase, from 0\n"
              "  -p PORT      ignored, for scripts that were written for another service\n"
-             "  --help       this text\n",
+             "  --help       this text\n"
+             "\n"
+             "Exit status: 0; 1 if a path is not an output now; 2 for wrong usage.\n",
 };
 
 static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};

@@ -24,7 +24,9 @@ static struct tool tool = {
              "  -r REDUCER       send the output to this reducer of the next phase, from 0\n"
              "  -H NAME: VALUE   set a header of the object, such as `content-type: text/plain`\n"
              "  -f FILE          save FILE instead of standard input\n"
-             "  --help           this text\n",
+             "  --help           this text\n"
+             "\n"
+             "Exit status: 0; 1 if the object was not saved; 2 for wrong usage.\n",
 };
 
 static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};

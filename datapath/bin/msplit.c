@@ -29,7 +29,10 @@ static struct tool tool = {
              "                   Use the same one wherever lines must meet\n"
              "  --help           this text\n"
              "\n"
-             "Example: awk '{print $2 \"\\t\" $1}' | msplit -n 4\n",
+             "Example: awk '{print $2 \"\\t\" $1}' | msplit -n 4\n"
+             "\n"
+             "Exit status: 0; 1 if a line has no key that will do, or an output was not saved;\n"
+             "2 for wrong usage.\n",
 };
 
 enum { OPTION_HASH = 256 };

@@ -19,7 +19,9 @@ static struct tool tool = {
              "                   `~~` stands for the job owner's directory\n"
              "  -c COPIES        copies to keep (default 2)\n"
              "  -H NAME: VALUE   set a header of the object, such as `content-type: text/plain`\n"
-             "  --help           this text\n",
+             "  --help           this text\n"
+             "\n"
+             "Exit status: 0; 1 if the object was not saved; 2 for wrong usage.\n",
 };
 
 static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};

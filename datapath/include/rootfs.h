@@ -13,6 +13,7 @@
  *   /dev                          null zero full random urandom tty, pts, shm (64 MiB), fd links
  *   /proc                         the host's, to be covered by the instance's own
  *   /.remora/bin, agent.sock      the tools, read-only, and the agent's socket
+ *   /.remora/NAME                 whatever else of the host is to be shown, read-only
  *
  * Files and odd entries of the host's `/` are left out, and so is a directory that
  * the kernel will not let us mount. Hidden directories are covered by empty ones.
@@ -33,7 +34,13 @@
 
 #include "reason.h"
 
-enum { ROOTFS_MAX_HIDE = 16 };
+enum { ROOTFS_MAX_HIDE = 16, ROOTFS_MAX_SHOW = 32 };
+
+/* A file or directory of the host, absolute and no link, to be seen read-only at /.remora/NAME. */
+struct rootfs_show {
+    const char *name;
+    const char *source;
+};
 
 struct rootfs_plan {
     const char *work;                  /* absolute; must not hold a `root` from an earlier instance */
@@ -41,6 +48,8 @@ struct rootfs_plan {
     const char *agent_socket;          /* or NULL */
     const char *hide[ROOTFS_MAX_HIDE]; /* directories to be covered: absolute, no links in them */
     size_t hidden;
+    struct rootfs_show show[ROOTFS_MAX_SHOW];
+    size_t shown;
 };
 
 /*

@@ -1,7 +1,7 @@
 #include "format.h"
 
 #include <math.h>
-#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "number.h"
@@ -140,24 +140,43 @@ static size_t put_whole(const struct format *format, double value, char *out)
     return used + n;
 }
 
-/*
- * %f rounds a number that lies in the middle away from zero, as JavaScript does: 0.125
- * is 0.13. Such a number has exactly one bit more behind the point than digits are asked
- * for, because 10 has one factor of 2.
- */
-static double out_of_middle(double value, int precision)
+/* Digits behind the point that the conversion leaves: fewer than none if it rounds tens or more. */
+static int decimals(const struct format *format, double value, int precision)
 {
-    return fmod(ldexp(value, precision + 1), 2) == 1 ? nextafter(value, HUGE_VAL) : value;
+    char text[32];
+    int exponent;
+
+    if (format->letter == 'f')
+        return precision;
+    snprintf(text, sizeof text, "%.17e", value);
+    exponent = atoi(strchr(text, 'e') + 1);
+    return (format->letter == 'g' ? (precision > 0 ? precision : 1) - 1 : precision) - exponent;
+}
+
+/*
+ * A number that lies in the middle is rounded away from zero, as JavaScript does: by %.2f
+ * 0.125 is 0.13. Such a number has exactly one bit more behind the point than there are
+ * digits, because 10 has one factor of 2.
+ */
+static double out_of_middle(double value, int digits)
+{
+    int middle;
+
+    if (digits >= 0)
+        middle = fmod(ldexp(value, digits + 1), 2) == 1;
+    else
+        middle = fmod(2 * value, 2 * pow(10, -digits)) == pow(10, -digits);
+    return middle ? nextafter(value, HUGE_VAL) : value;
 }
 
 static size_t put_fraction(const struct format *format, double value, char *out)
 {
     int precision = format->precision < 0 ? 6 : format->precision;
+    char letter = format->upper ? (char)(format->letter & ~0x20) : format->letter;
     char pattern[8];
 
-    if (format->letter == 'f')
-        value = out_of_middle(value, precision);
-    sprintf(pattern, "%%%s.*%c", format->alternative ? "#" : "", format->upper ? format->letter & ~0x20 : format->letter);
+    sprintf(pattern, "%%%s.*%c", format->alternative ? "#" : "", letter);
+    value = out_of_middle(value, decimals(format, value, precision));
     return (size_t)snprintf(out, ROOM, pattern, precision, value);
 }
 

@@ -172,6 +172,21 @@ static int collect_devices(struct rootfs *fs)
     return 0;
 }
 
+static int collect_shown(struct rootfs *fs)
+{
+    for (size_t i = 0; i < fs->plan->shown; i++) {
+        const struct rootfs_show *show = &fs->plan->show[i];
+        char target[MAX_NAME];
+        if (snprintf(target, sizeof target, ".remora/%s", show->name) >= MAX_NAME) {
+            errno = ENAMETOOLONG;
+            return reason_errno(fs->why, "showing %s", show->name);
+        }
+        if (collect(fs, show->source, target, READ_ONLY | NO_SUID | NO_DEV) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* First half, with the host's names and WORK as working directory. */
 static int collect_all(struct rootfs *fs)
 {
@@ -195,6 +210,8 @@ static int collect_all(struct rootfs *fs)
         return -1;
     if (plan->agent_socket && collect(fs, plan->agent_socket, ".remora/agent.sock", NO_SUID | NO_DEV) < 0)
         return -1;
+    if (collect_shown(fs) < 0)
+        return -1;
     if (collect_devices(fs) < 0)
         return -1;
     fs->root = clone_tree("root", NO_SUID | NO_DEV);
@@ -211,21 +228,44 @@ static int enter(struct rootfs *fs)
     return 0;
 }
 
+/* Something to attach a tree to, with the directories above it. */
+static int make_place(struct rootfs *fs, const struct tree *tree)
+{
+    char path[MAX_NAME];
+    struct stat status;
+
+    strcpy(path, tree->target);
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int made = make_directory(fs, path, 0755);
+        *slash = '/';
+        if (made < 0)
+            return -1;
+    }
+    if (fstat(tree->fd, &status) < 0)
+        return reason_errno(fs->why, "looking at what becomes /%s", path);
+    return S_ISDIR(status.st_mode) ? make_directory(fs, path, 0755) : make_file(fs, path);
+}
+
 static int make_directories(struct rootfs *fs)
 {
     static const struct {
         const char *path;
         mode_t mode;
     } wanted[] = {{"tmp", 01777}, {"root", 0700}, {"home", 0755},  {"run", 0755},     {"mnt", 0755},        {"media", 0755},
-                  {"proc", 0755}, {"dev", 0755},  {"manta", 0755}, {"assets", 0755}, {".remora", 0755},    {".remora/bin", 0755}};
+                  {"proc", 0755}, {"dev", 0755},  {"manta", 0755}, {"assets", 0755}, {".remora", 0755}};
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (make_directory(fs, wanted[i].path, wanted[i].mode) < 0)
             return -1;
-    for (size_t i = 0; i < fs->count; i++)
-        if (!strchr(fs->trees[i].target, '/') && make_directory(fs, fs->trees[i].target, 0755) < 0)
+    for (size_t i = 0; i < fs->count; i++) {
+        const struct tree *tree = &fs->trees[i];
+        if (!strchr(tree->target, '/') && make_directory(fs, tree->target, 0755) < 0)
             return -1;
-    return make_file(fs, ".remora/agent.sock");
+        if (strncmp(tree->target, ".remora/", 8) == 0 && make_place(fs, tree) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int make_device_directory(struct rootfs *fs)

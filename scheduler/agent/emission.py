@@ -14,9 +14,10 @@ from aiohttp import web
 from scheduler.agent.attempt import Attempt, Emitted
 from scheduler.agent.client import UnavailableError
 from scheduler.agent.host import Host, no_task, unavailable
+from scheduler.http import roles
 from scheduler.http.body import invite
 from scheduler.http.upload import Announced, Upload
-from scheduler.model import errors, names
+from scheduler.model import names
 from scheduler.model.dates import rfc1123
 from scheduler.model.wire import OutputCheck
 from scheduler.objects import headers as kept_headers
@@ -35,7 +36,8 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
 async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
     """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted."""
     path = names.from_request(request.raw_path.partition("?")[0])
-    refuse_roles(request)
+    roles.refuse_roles(request.headers.get("Role", ""))
+    roles.refuse_tags(request.headers.get("Role-Tag", ""))
     announced, kept = Announced.of(request), accepted_headers(request, path)
     try:
         await host.client.check(OutputCheck(job=host.spec.job, name=path, headers=telling(request.headers)))
@@ -50,13 +52,6 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
         attempt.emitted.append(Emitted(path, upload.detach(), reducer, named=True, headers=kept, blob=blob, md5=md5))
     now = rfc1123(time.time_ns() // 1_000_000)
     return web.Response(status=204, headers={"Etag": blob, "Last-Modified": now, "Computed-MD5": md5})
-
-
-def refuse_roles(request: web.BaseRequest) -> None:
-    """Raises WireError if a role is taken on or given: there are none."""
-    for header, error in (("Role", errors.invalid_role), ("Role-Tag", errors.invalid_role_tag)):
-        for role in filter(None, map(str.strip, request.headers.get(header, "").split(","))):
-            raise error(role)
 
 
 def accepted_headers(request: web.BaseRequest, path: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ the code that does things (supervisor, agent) has no opinions of its own.
 - `task`: a table of state × event for one task. At most one attempt is ever committed.
 - `job`: from a job's counters, which phases' input has ended and whether the job is done.
 - `route`: which reducer an object goes to.
+- `fit`: whether any node can ever run a phase.
 - `share`: how many instances each pool should have on a node.
 
 Example: a task is leased as attempt 2. A report of attempt 1 arrives late (its agent had

@@ -54,8 +54,8 @@ def reserve(slots: int) -> int:
 def share(pools: Sequence[Pool], capacity: Capacity) -> dict[int, int]:
     """Instances per pool id; pools that should have none are in it with 0.
 
-    The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb` unless a
-    single instance alone exceeds it: a tier larger than the node still runs, alone.
+    The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb`. A pool
+    whose tier is larger than that has none here (`fit` says what becomes of it).
     """
     ledger = _Ledger(capacity, {pool.id: 0 for pool in pools})
     claimants = [pool for pool in pools if pool.demand > 0]
@@ -78,14 +78,12 @@ class _Ledger:
         self.memory = capacity.memory_mb
 
     def give(self, pool: Pool, wanted: int) -> None:
-        alone = not any(self.given.values())
         for _ in range(min(wanted, self.slots)):
-            if pool.memory_mb > self.memory and not alone:
+            if pool.memory_mb > self.memory:
                 return
             self.given[pool.id] += 1
             self.slots -= 1
             self.memory -= pool.memory_mb
-            alone = False
 
 
 def _turn(pool: Pool) -> tuple[int, float, int]:

@@ -2,8 +2,8 @@
 
     waiting ──first input, or end of input──▶ ready ──leased──▶ leased ──┬─▶ committed
        (reduce tasks only)                      ▲                        ├─▶ failed
-                                                └────── lost ────────────┤
-    any of the first three ──cancelled──▶ cancelled                      ┘
+                                                └────── lost ────────────┘
+    any of these three ──cancelled──▶ cancelled      ready ──unplaceable──▶ failed
 
 Every pair has an entry, so every pair was thought about. Three rules are hidden in it:
 a report counts only for the attempt that is leased; what the user's script did is never
@@ -72,11 +72,18 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Unplaceable:
+    """No node has, or will have, room for an instance that could run the task."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """The job was cancelled."""
 
 
-Event = InputArrived | Leased | Reported | Lost | Cancelled
+Event = InputArrived | Leased | Reported | Lost | Unplaceable | Cancelled
 
 
 class Effect(StrEnum):
@@ -157,6 +164,11 @@ def _lost(task: Task, event: Event) -> Step:
     )
 
 
+def _refuse(task: Task, event: Event) -> Step:
+    assert isinstance(event, Unplaceable)
+    return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.TASK_INIT, event.message))
+
+
 def _cancel(task: Task, event: Event) -> Step:
     return Step(replace(task, state=TaskState.CANCELLED))
 
@@ -170,19 +182,22 @@ TRANSITIONS: Mapping[tuple[TaskState, type[Event]], Handler] = {
     (TaskState.WAITING, Leased): _unchanged,
     (TaskState.WAITING, Reported): _discard,
     (TaskState.WAITING, Lost): _unchanged,
+    (TaskState.WAITING, Unplaceable): _unchanged,
     (TaskState.WAITING, Cancelled): _cancel,
     (TaskState.READY, InputArrived): _unchanged,
     (TaskState.READY, Leased): _lease,
     (TaskState.READY, Reported): _discard,
     (TaskState.READY, Lost): _unchanged,
+    (TaskState.READY, Unplaceable): _refuse,
     (TaskState.READY, Cancelled): _cancel,
     (TaskState.LEASED, InputArrived): _unchanged,
     (TaskState.LEASED, Leased): _unchanged,
     (TaskState.LEASED, Reported): _report,
     (TaskState.LEASED, Lost): _lost,
+    (TaskState.LEASED, Unplaceable): _unchanged,
     (TaskState.LEASED, Cancelled): _cancel_running,
     (TaskState.COMMITTED, Reported): _late,
     (TaskState.FAILED, Reported): _late,
     (TaskState.CANCELLED, Reported): _discard,
-    **{(state, event): _unchanged for state in FINAL for event in (InputArrived, Leased, Lost, Cancelled)},
+    **{(state, event): _unchanged for state in FINAL for event in (InputArrived, Leased, Lost, Unplaceable, Cancelled)},
 }

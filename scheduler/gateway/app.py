@@ -26,10 +26,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import auth, health, roles, storage
+from scheduler.gateway import auth, health, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
-from scheduler.http import answering
+from scheduler.http import answering, roles
 from scheduler.http.progress import progress
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.replies import json_reply
@@ -132,7 +132,7 @@ class Gateway:
             return await storage.preflight(call)
         if not await self.authenticator.account_exists(names.owner(path)):
             raise errors.account_does_not_exist(names.owner(path))
-        roles.refuse_roles(call)
+        roles.refuse_roles(auth.said(call, "role"))
         auth.permit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:

@@ -159,6 +159,12 @@ def is_presigned(request: web.BaseRequest) -> bool:
     return any(name in httpsig.PRESIGNED_REQUIRED for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
+def said(call: Call, name: str) -> str:
+    """A header that a presigned URL may have as a parameter of the same name, which then comes first."""
+    presigned = "Authorization" not in call.request.headers and "signature" in call.query
+    return call.query[name] if presigned and name in call.query else call.request.headers.get(name, "")
+
+
 def permit(call: Call) -> None:
     """Raises WireError unless the caller may do what he asks."""
     if call.caller.login == names.owner(call.path):

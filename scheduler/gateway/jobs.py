@@ -11,7 +11,6 @@ What lists is in `job_lists`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,7 +22,7 @@ from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
 from scheduler.http.body import invite, next_chunk, read_body
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names
-from scheduler.model.job import parse_job
+from scheduler.model.job import decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
 from scheduler.objects import headers as kept_headers
 from scheduler.records.database import Connection, Row, select
@@ -67,31 +66,12 @@ async def find_job(call: Call, login: str, uuid: str) -> Row:
 async def create(call: Call) -> web.StreamResponse:
     """`POST /:login/jobs`."""
     body = await read_body(call.request, MAX_JOB_BYTES)
-    document = parse_json(body) if call.request.content_type == "application/json" else {}
+    document = decode_job(body) if call.request.content_type == "application/json" else {}
     spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
     headers = kept_headers.stored(call.request.headers, directory=True)
     uuid = await call.context.supervisor.create_job(login, spec, headers)
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
-
-
-def parse_json(body: bytes) -> object:
-    """A JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON.
-
-    What we could not send back is refused, too: numbers beyond all measure, halves of surrogate pairs.
-    """
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a JSON number")
-
-    try:
-        value: object = json.loads(body.decode(), parse_constant=refuse)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        return value
-    except RecursionError:
-        raise errors.invalid_content("nested too deeply") from None
-    except ValueError as error:
-        raise errors.invalid_content(str(error)) from None
 
 
 async def show_status(call: Call, row: Row) -> web.StreamResponse:

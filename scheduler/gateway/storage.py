@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from scheduler.gateway import headers as entry_headers
-from scheduler.gateway import roles
+from scheduler.gateway.auth import said
 from scheduler.gateway.context import Call, Handler
 from scheduler.gateway.storage_listing import list_directory, list_login
 from scheduler.gateway.storage_objects import discard, read_object, write_object
+from scheduler.http import roles
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
@@ -74,7 +75,7 @@ async def get(call: Call) -> web.StreamResponse:
 async def put(call: Call) -> web.StreamResponse:
     if names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root("PUT", call.path)
-    roles.refuse_tags(call)
+    roles.refuse_tags(said(call, "role-tag"))
     if call.query.get("metadata") == "true":
         return await put_metadata(call)
     return await PUTS.get(kept_headers.requested_kind(call.request.headers), write_object)(call)

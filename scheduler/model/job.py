@@ -9,13 +9,14 @@ engine works with are in `phases`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.model import semver
-from scheduler.model.errors import WireError, invalid_job
+from scheduler.model.errors import WireError, invalid_content, invalid_job
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, IMAGES, MAX_REDUCERS, MEMORY_MB
 
 # Short enough for int() to take, longer than any count.
@@ -48,6 +49,25 @@ class JobSpec:
     phases: tuple[PhaseSpec, ...]
     transient: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
+
+
+def decode_job(body: bytes) -> Any:
+    """A JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON.
+
+    What we could not send back is refused, too: numbers beyond all measure, halves of surrogate pairs.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a JSON number")
+
+    try:
+        value = json.loads(body.decode(), parse_constant=refuse)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return value
+    except RecursionError:
+        raise invalid_content("nested too deeply") from None
+    except ValueError as error:
+        raise invalid_content(str(error)) from None
 
 
 def parse_job(body: Any, images: Collection[str] | None = IMAGES) -> JobSpec:

@@ -219,6 +219,7 @@ class AttemptReport(Wire):
     stderr: SavedFile | None = None
     core: SavedFile | None = None
     usage: Usage = Usage()
+    instance: str | None = None  # that it ran in, as its node calls it
 
 
 class ReportRequest(Wire):

@@ -111,14 +111,20 @@ def put_object(c: Connection, new: NewObject, now: int, guard: Guard = anything,
     return Change(object_entry(new, now), placed.discard)
 
 
-def put_objects(c: Connection, objects: Sequence[NewObject], now: int, make_parents: bool = True) -> Placed:
-    """Name many objects in one go; of several with the same path the last stays."""
+def put_objects(
+    c: Connection, objects: Sequence[NewObject], now: int, make_parents: bool = True, by_service: bool = False
+) -> Placed:
+    """Name many objects in one go; of several with the same path the last stays.
+
+    What the service names by itself is not counted against the limit of a directory: a job has as many outputs as
+    it has, and nobody could name them otherwise.
+    """
     placed = Placed()
     newest = {new.path: new for new in objects}
     if len(newest) < len(objects):
         stale = {new.etag for new in objects if new.size} - {new.etag for new in newest.values()}
         placed.discard.extend(stale)
-    parents = Parents(c, newest, now if make_parents else None)
+    parents = Parents(c, newest, now if make_parents else None, limited=not by_service)
     old_entries = resolve_many(c, newest)
     rows = []
     replaced = []
@@ -216,9 +222,10 @@ def full_or_no_directory(entry: Entry, adding: bool) -> WireError | None:
 class Parents:
     """The directories of one batch: looked up together, made before anything is put, counted together."""
 
-    def __init__(self, c: Connection, paths: Iterable[str], make_at: int | None = None) -> None:
+    def __init__(self, c: Connection, paths: Iterable[str], make_at: int | None = None, limited: bool = True) -> None:
         """`make_at` is the time to make missing directories with; None leaves them missing."""
         self._c = c
+        self._limited = limited
         self._added: Counter[str] = Counter()
         self._broken: dict[str, WireError] = {}
         directories = {names.split(path)[0] for path in paths}
@@ -239,7 +246,9 @@ class Parents:
 
     def refusal(self, directory: str, adding: bool) -> WireError | None:
         """Why an entry cannot be put into `directory`; else count it if it is `adding` a name."""
-        problem = self._broken.get(directory) or full_or_no_directory(self._entries[directory], adding)
+        problem = self._broken.get(directory) or full_or_no_directory(
+            self._entries[directory], adding and self._limited
+        )
         if problem is None and adding:
             self._added[directory] += 1
         return problem

@@ -32,7 +32,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datapath import LIBEXEC, libexec, passing
+from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
@@ -40,6 +40,7 @@ from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
+from scheduler.providers.programs import Programs
 from scheduler.providers.waiting import readable
 
 USERS = 65536
@@ -71,6 +72,7 @@ class ProcessInstance:
     ready: Ready
     first_user: int | None
     group: MemoryGroup | None
+    tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
 
     @property
@@ -78,7 +80,7 @@ class ProcessInstance:
         if self.ready.namespaces:
             return INSIDE
         work = str(self.work)
-        return View(work, f"{work}/input", str(LIBEXEC), f"{work}/agent.sock")
+        return View(work, f"{work}/input", str(self.tools), f"{work}/agent.sock")
 
     @property
     def isolated(self) -> bool:
@@ -122,18 +124,21 @@ class ProcessProvider:
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._tools = self._state_dir / "tools"
         self._isolation = isolation
         self._adopt = adopt
         self._lackeys: set[int] = set()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
+        self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
     async def prepare(self) -> None:
         await self._sweep()
         if self._isolation == "auto":
             await self._choose_isolation()
+        self._programs = await asyncio.to_thread(Programs, self._tools, self._isolation == "namespaces")
         self._adopt = self._adopt and self._isolation == "subreaper"
         if self._adopt:
             adopt_orphans()
@@ -224,6 +229,7 @@ class ProcessProvider:
             ready,
             first_user if ready.namespaces else None,
             group,
+            self._tools,
             self._ended,
         )
 
@@ -234,13 +240,15 @@ class ProcessProvider:
             f"--socket={sock}",
             f"--work={work}",
             f"--hide={self._state_dir}",
-            f"--tools={LIBEXEC}",
             f"--agent-socket={work / 'agent.sock'}",
             f"--isolation={self._isolation}",
             f"--disk-bytes={spec.disk_bytes}",
         ]
         if first_user is not None:
             options.append(f"--uid={first_user}")
+        if self._programs is not None:
+            options.append(f"--tools={self._programs.tools}")
+            options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]
         return await asyncio.create_subprocess_exec(
             libexec("lackey"), *options, pass_fds=(sock,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
         )

@@ -24,6 +24,7 @@ from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
+from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
 from scheduler.records.database import Database
 from scheduler.service import first_account
@@ -54,6 +55,8 @@ class ServiceOptions:
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
     """Run a service in the foreground until SIGINT or SIGTERM; the exit status. Raises StateError."""
     json_log.setup()
+    if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
+        raise StateError(why)
     state = StateDir(options.state_dir.absolute())
     try:
         asyncio.run(_serve(options, state, on_ready))
@@ -75,9 +78,12 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
         stack.push_async_callback(_end, asyncio.create_task(_sweep(context)))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
-        info = ServiceInfo(url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file)
+        instances = " ".join(context.supervisor.desk.providers())
+        info = ServiceInfo(
+            url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances
+        )
         state.announce(info)
-        log.info("service is up", extra={"url": url, "slots": slots, "provider": options.provider})
+        log.info("service is up", extra={"url": url, "slots": slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()

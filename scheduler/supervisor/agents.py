@@ -11,10 +11,20 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, RegisterRequest
+from scheduler.engine.fit import Tiers
+from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, PoolGrant, RegisterRequest
 
 # An agent that was not heard of for so long is dead, in seconds: longer than a poll hangs.
 LEASE_SECONDS = 45.0
+
+
+@dataclass(slots=True)
+class Reducer:
+    """A reduce task that an agent was given: its pool, the newest attempt, whether that was sent its end of input."""
+
+    pool: int
+    attempt: int
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -24,8 +34,9 @@ class AgentSession:
     id: int
     node: str
     slots: int
-    memory_mb: int
+    offer: Tiers  # all that its instances may have of memory together, and the largest disk
     heard: float  # monotonic seconds
+    provider: str = "process"
     number: int = 0  # of the newest poll reply
     polls: int = 0  # asked so far
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
@@ -33,14 +44,15 @@ class AgentSession:
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
-    ended: set[tuple[int, int]] = field(default_factory=set)  # (task, attempt) of reducers that were sent their end
+    reducers: dict[int, Reducer] = field(default_factory=dict)  # by task: those that were leased to it
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     unseen: PollReply | None = None  # the newest reply, until the agent shows that it has it
 
     @classmethod
     def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
-        return cls(agent, request.node, max(1, request.slots), request.memory_mb, now)
+        offer = Tiers(request.memory_mb, request.disk_gb)
+        return cls(agent, request.node, max(1, request.slots), offer, now, request.provider)
 
     def hear(self, state: AgentState, now: float) -> None:
         """Take over a state, unless a reply is still on its way to whoever sent it."""
@@ -56,20 +68,29 @@ class AgentSession:
 
     def feeds(self) -> list[FeedState]:
         """Reducers that want more, as far as was told, counting what was sent since."""
-        return [feed for feed in self.state.feeds if feed.room > 0 and (feed.task, feed.attempt) not in self.ended]
+        return [feed for feed in self.state.feeds if feed.room > 0 and self._feeding(feed)]
 
-    def grant(self, pool: int, instances: int, attempts: int, now: float) -> None:
+    def _feeding(self, feed: FeedState) -> bool:
+        reducer = self.reducers.get(feed.task)
+        return reducer is not None and reducer.attempt == feed.attempt and not reducer.ended
+
+    def grant(self, granted: PoolGrant, now: float) -> None:
         """A pool was given instances and attempts."""
-        self.held[pool] += attempts
-        if self.told.get(pool) != instances:
+        pool = granted.pool
+        self.held[pool] += len(granted.tasks)
+        for task in granted.tasks:
+            if task.reducer is not None:
+                self.reducers[task.task] = Reducer(pool, task.attempt)
+        if self.told.get(pool) != granted.instances:
             self.since[pool] = now
-        self.told[pool] = instances
+        self.told[pool] = granted.instances
 
     def sent(self, reply: PollReply) -> None:
         """A reply is on its way: until a state shows that it arrived, there is no room."""
         self.number = reply.number
         self.unseen = reply
-        self.ended.update((page.task, page.attempt) for page in reply.feeds if page.end)
+        for page in reply.feeds:
+            self.reducers[page.task].ended = page.end
         self.state = AgentState(
             seen=reply.number,
             pools=[pool.model_copy(update={"room": 0}) for pool in self.state.pools],
@@ -80,3 +101,4 @@ class AgentSession:
         """A pool is over."""
         for known in (self.told, self.since, self.held):
             known.pop(pool, None)
+        self.reducers = {task: reducer for task, reducer in self.reducers.items() if reducer.pool != pool}

@@ -55,7 +55,10 @@ class _Reducer:
 
 
 class JobBook:
-    """See the module. `now` is in ms; `draw` gives random numbers in [0, 1)."""
+    """See the module. `now` is in ms; `draw` gives random numbers in [0, 1).
+
+    The job's record is read once, when the book is opened: `row`. Only the book moves its counters while it is open.
+    """
 
     def __init__(self, c: Connection, live: LiveJob, changes: Changes, now: int, draw: Any = random.random) -> None:
         self.c = c
@@ -66,7 +69,8 @@ class JobBook:
         row = c.one("job_by_id", job=live.id)
         assert row is not None, f"job {live.uuid} is live but has no record"
         self.row = row
-        self.running = row["state"] == "running" and not row["cancelled"]
+        self._dispatched: int = row["dispatched"]
+        self._done: bool = row["state"] == "done"
         self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
         self._tasks: list[dict[str, Any]] = []
         self._task_inputs: list[dict[str, Any]] = []
@@ -76,7 +80,16 @@ class JobBook:
         self._usages: defaultdict[int, list[Usage]] = defaultdict(list)
         self._reducers: dict[int, list[_Reducer]] = {}
 
+    @property
+    def running(self) -> bool:
+        return self.row["state"] == "running" and not self.row["cancelled"]
+
     # What happened.
+
+    def dispatched(self, count: int) -> None:
+        """Inputs of the job were dealt with."""
+        self.c.run("count_dispatched", job=self.live.id, count=count)
+        self._dispatched += count
 
     def forward(self, phase: int, item: Item) -> None:
         """An object reaches a phase (or, beyond the last one, the user)."""
@@ -180,12 +193,10 @@ class JobBook:
     def _write_results(self) -> None:
         if not (self._outputs or self._errors or self._retries):
             return
-        row = self.c.one("job_by_id", job=self.live.id)
-        assert row is not None
         job = self.live.id
-        outputs = enumerate(self._outputs, row["outputs"] + 1)
+        outputs = enumerate(self._outputs, self.row["outputs"] + 1)
         self.c.many("insert_output", [{"job": job, "seq": seq, "name": name} for seq, name in outputs])
-        failed = enumerate(self._errors, row["errors"] + 1)
+        failed = enumerate(self._errors, self.row["errors"] + 1)
         self.c.many(
             "insert_error",
             [{"job": job, "seq": seq, "record": record, "origin": origin} for seq, (record, origin) in failed],
@@ -196,18 +207,16 @@ class JobBook:
 
     def _advance(self) -> bool:
         """Do what follows from the counters; whether anything did that may have more follow."""
-        row = self.c.one("job_by_id", job=self.live.id)
-        assert row is not None
-        if row["state"] == "done":
+        if self._done:
             return False
         phases = self.c.all("phases_of_job", job=self.live.id)
         decisions = engine.advance(
             engine.Job(
-                bool(row["input_done"]),
-                row["inputs"],
-                row["dispatched"],
+                bool(self.row["input_done"]),
+                self.row["inputs"],
+                self._dispatched,
                 [engine.Phase(p["reducers"], p["issued"], p["finished"], bool(p["input_ended"])) for p in phases],
-                bool(row["cancelled"]),
+                bool(self.row["cancelled"]),
             )
         )
         for decision in decisions:
@@ -222,4 +231,5 @@ class JobBook:
             self.changes.ended_pools.add(pool)
         else:
             self.c.run("finish_job", job=self.live.id, now=self.now)
+            self._done = True
             self.changes.done_jobs.add(self.live.id)

@@ -23,7 +23,8 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
             result = step(Task(TaskState.LEASED, row["attempt"]), Cancelled())
             assert result.error is not None
             code, message = result.error
-            record = errors.record(phase, code, message, row["input"], row["origin"], taskId=row["uuid"])
+            extra = {"taskId": row["uuid"], "server": row["node"]}
+            record = errors.record(phase, code, message, row["input"], row["origin"], **extra)
             book.error(record, row["origin"])
             changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
         changes.ready[pool] -= c.run("cancel_ready", pool=pool)

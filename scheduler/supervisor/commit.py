@@ -3,15 +3,21 @@
 Each report is judged by `engine.task.step` against the task's row. Attempts are numbered by
 leases, so only the agent that holds the lease can name the number that counts, and a batch
 may be handed in twice.
+
+Objects get their names first, all of a batch together, because that can go wrong: meanwhile
+somebody made a directory of that name. Then the attempt has failed, by an error that says so,
+and is judged as any other that failed. So whatever is in the list of outputs is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scheduler.engine.task import FINAL, Effect, Event, Lost, Reported, Step, Task, TaskState, step
-from scheduler.model.wire import AttemptReport, OutputRecord, SavedFile, Usage
+from scheduler.engine.task import FINAL, Effect, Event, Lost, Reported, Step, Task, TaskState, Unplaceable, step
+from scheduler.model import names
+from scheduler.model.errors import JobErrorCode, authorization_failed
+from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row
@@ -25,113 +31,188 @@ from scheduler.supervisor.resolve import resolve
 FindJob = Callable[[int], LiveJob | None]
 
 
-def commit_reports(c: Connection, find_job: FindJob, reports: Sequence[AttemptReport], now: int) -> Changes:
-    """Commit, fail or retry the reported attempts. `find_job` gives the live job of a pool."""
-    batch = _Batch(c, find_job, now)
+def commit_reports(
+    c: Connection, find_job: FindJob, reports: Sequence[AttemptReport], now: int, node: str | None = None
+) -> Changes:
+    """Commit, fail or retry the reported attempts of a node. `find_job` gives the live job of a pool."""
+    batch = _Batch(c, find_job, now, node)
     for report in reports:
         row = c.one("task_for_report", task=report.task)
         if row is None:
             batch.discard_report(report)
             continue
-        batch.apply(row, Reported(report.attempt, report.outcome, report.code, report.message), report)
+        batch.judge(row, Reported(report.attempt, report.outcome, report.code, report.message), report)
     return batch.close()
 
 
-def lose_attempts(c: Connection, find_job: FindJob, rows: Sequence[Row], now: int) -> Changes:
+def lose_attempts(c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None) -> Changes:
     """The agent that held these tasks is gone: retry them, or fail those that were retried enough."""
-    batch = _Batch(c, find_job, now)
+    batch = _Batch(c, find_job, now, node)
     for row in rows:
-        batch.apply(row, Lost(), None)
+        batch.judge(row, Lost())
+    return batch.close()
+
+
+def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: int, now: int) -> Changes:
+    """No node will ever have room for tasks of this pool: fail `limit` of those that are ready."""
+    batch = _Batch(c, lambda _: live, now)
+    for row in c.all("ready_of_pool", pool=pool, limit=limit):
+        batch.judge(row, Unplaceable(message))
     return batch.close()
 
 
 @dataclass(slots=True)
-class _Reference:
-    """An output by name, to be looked up with all others of the batch."""
+class _Judged:
+    """A task that changes, what changes, and the report that did it."""
 
-    book: JobBook
-    phase: int
-    output: OutputRecord
-    origin: str | None
+    live: LiveJob
+    row: Row
+    before: Task
+    result: Step
+    report: AttemptReport | None
+
+    @property
+    def phase(self) -> int:
+        return self.live.phase_of(self.row["pool"])
+
+    @property
+    def last(self) -> bool:
+        """Whether outputs of the task are outputs of the job."""
+        return self.phase + 1 == len(self.live.pools)
+
+    def objects(self) -> Iterator[NewObject]:
+        """What of the attempt becomes objects."""
+        if self.report is None:
+            return
+        failed = Effect.SAVE in self.result.effects
+        if failed or Effect.COMMIT in self.result.effects:
+            for output in self.report.outputs:
+                if output.blob is not None and (failed or self.last or output.named):
+                    yield new_object(output.name, output.blob, output.headers)
+        if failed:
+            for saved in (self.report.stderr, self.report.core):
+                if saved is not None:
+                    yield new_object(saved.name, saved.blob)
 
 
 class _Batch:
-    """Reports of one transaction, across jobs."""
+    """Reports of one transaction, across jobs. `node`: where the attempts were."""
 
-    def __init__(self, c: Connection, find_job: FindJob, now: int) -> None:
+    def __init__(self, c: Connection, find_job: FindJob, now: int, node: str | None = None) -> None:
         self.c = c
         self.now = now
+        self.node = node
         self.changes = Changes()
         self._find_job = find_job
+        self._judged: dict[int, _Judged] = {}  # by task
         self._books: dict[int, JobBook] = {}
-        self._objects: list[NewObject] = []
         self._rows: list[dict[str, object]] = []
+        self._unnamed: dict[str, str] = {}  # why objects could not be named, by path
 
-    def apply(self, row: Row, event: Event, report: AttemptReport | None) -> None:
+    def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
+        """Say what an event does to a task; `close` does it."""
         live = self._find_job(row["pool"])
         before = Task(TaskState(row["state"]), row["attempt"], row["retries"])
-        result = step(before, event)
-        if result.task == before or live is None:
+        earlier = self._judged.get(row["id"])
+        result = step(earlier.result.task if earlier else before, event)
+        if earlier or result.task == before or live is None:
             if report and Effect.DISCARD in result.effects:
                 self.discard_report(report)
             return
-        self._write_task(row, result, report.usage if report else None)
-        book = self._book(live)
-        if report and Effect.COMMIT in result.effects:
-            self._forward(book, row, report)
-        if report and Effect.DISCARD in result.effects:
-            self.discard_report(report)
-        if Effect.RETRIED in result.effects:
-            book.retried()
-        if result.error:
-            self._fail(book, row, result, report)
-        if result.task.state in FINAL:
-            book.finished(row["pool"], report.usage if report else None)
-            self._consumed(row)
+        self._judged[row["id"]] = _Judged(live, row, before, result, report)
 
     def close(self) -> Changes:
+        self._name(self._judged.values())
+        if self._unnamed:
+            self._name(filter(self._rejudge, self._judged.values()))
+        for judged in self._judged.values():
+            self._carry_out(judged)
         self.c.many("update_task", self._rows)
-        placed = namespace.put_objects(self.c, self._objects, self.now)
-        self.changes.discard += placed.discard
-        self.changes.discard += [new.etag for new, _ in placed.refused if new.size]
         for book in self._books.values():
             book.close()
         return self.changes
+
+    # Names.
+
+    def _name(self, all_judged: Iterable[_Judged]) -> None:
+        """Give objects their names, and remember which could not have theirs."""
+        objects = []
+        for judged in all_judged:
+            for new in judged.objects():
+                if names.owner(new.path) != judged.live.owner:
+                    self._refuse(new, authorization_failed(judged.live.owner, new.path).message)
+                elif new.path not in self._unnamed:
+                    objects.append(new)
+        placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
+        self.changes.discard += placed.discard
+        for new, problem in placed.refused:
+            self._refuse(new, problem.message)
+
+    def _refuse(self, new: NewObject, why: str) -> None:
+        self._unnamed[new.path] = why
+        if new.size:
+            self.changes.discard.append(new.etag)
+
+    def _rejudge(self, judged: _Judged) -> bool:
+        """An attempt that succeeded but for the name of an output has failed; whether that is so."""
+        lost = [new.path for new in judged.objects() if new.path in self._unnamed]
+        if not lost or Effect.COMMIT not in judged.result.effects:
+            return False
+        message = f'cannot save output "{lost[0]}": {self._unnamed[lost[0]]}'
+        event = Reported(judged.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
+        judged.result = step(judged.before, event)
+        return True
+
+    # What follows.
+
+    def _carry_out(self, judged: _Judged) -> None:
+        row, report, effects = judged.row, judged.report, judged.result.effects
+        book = self._book(judged.live)
+        self._write_task(judged)
+        if report and Effect.COMMIT in effects:
+            self._forward(book, judged, report)
+        if report and Effect.DISCARD in effects:
+            self.discard_report(report)
+        if Effect.RETRIED in effects:
+            book.retried()
+        if judged.result.error:
+            self._fail(book, judged)
+        if judged.result.task.state in FINAL:
+            book.finished(row["pool"], report.usage if report else None)
+            self._consumed(row)
 
     def _book(self, live: LiveJob) -> JobBook:
         if live.id not in self._books:
             self._books[live.id] = JobBook(self.c, live, self.changes, self.now)
         return self._books[live.id]
 
-    def _write_task(self, row: Row, result: Step, usage: Usage | None) -> None:
-        state = result.task.state
-        self.changes.left[row["pool"]] += 1
-        self.changes.outcomes[state] += 1
-        if state is TaskState.READY:
-            self.changes.ready[row["pool"]] += 1
+    def _write_task(self, judged: _Judged) -> None:
+        row, task, report = judged.row, judged.result.task, judged.report
+        again = task.state is TaskState.READY
+        held = judged.before.state is TaskState.LEASED
+        self.changes.left[row["pool"]] += held
+        self.changes.ready[row["pool"]] += again - (not held)
+        self.changes.outcomes[task.state] += 1
         self._rows.append(
             {
                 "task": row["id"],
-                "state": state,
-                "retries": result.task.retries,
-                "usage": usage.model_dump_json() if usage else None,
-                "own": row["own"] if state is TaskState.READY else 0,
+                "state": task.state,
+                "retries": task.retries,
+                "usage": report.usage.model_dump_json() if report and not again else None,
+                "own": row["own"] if again else 0,
             }
         )
 
-    def _forward(self, book: JobBook, row: Row, report: AttemptReport) -> None:
-        phase = book.live.phase_of(row["pool"])
-        last = phase + 1 == len(book.live.pools)
+    def _forward(self, book: JobBook, judged: _Judged, report: AttemptReport) -> None:
+        following, origin = judged.phase + 1, judged.row["origin"]
         for output in report.outputs:
-            if output.blob is None:
-                self._forward_reference(book, phase + 1, output, row["origin"])
-                continue
-            if last or output.named:
-                self._save(output.name, output)
-            own = not (last or output.named)
             blob = output.blob
-            item = Item(output.name, row["origin"], blob.id, blob.size, blob.md5, own, output.reducer)
-            book.forward(phase + 1, item)
+            if blob is None:
+                self._forward_reference(book, following, output, origin)
+                continue
+            own = not (judged.last or output.named)
+            item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer)
+            book.forward(following, item)
 
     def _forward_reference(self, book: JobBook, phase: int, output: OutputRecord, origin: str | None) -> None:
         """An object emitted by name is looked up for the phase that it reaches, with that phase's errors."""
@@ -144,30 +225,27 @@ class _Batch:
         else:
             book.forward(phase, Item.of_entry(answer.path, origin, answer, output.reducer))
 
-    def _fail(self, book: JobBook, row: Row, result: Step, report: AttemptReport | None) -> None:
-        assert result.error is not None
-        stderr = core = None
-        if report and Effect.SAVE in result.effects:
-            for output in report.outputs:
-                if output.blob is not None:
-                    self._save(output.name, output)
-            stderr, core = (self._save_file(saved) for saved in (report.stderr, report.core))
-        code, message = result.error
-        phase = book.live.phase_of(row["pool"])
+    def _fail(self, book: JobBook, judged: _Judged) -> None:
+        assert judged.result.error is not None
+        code, message = judged.result.error
+        row, report = judged.row, judged.report
+        saved = report if report and Effect.SAVE in judged.result.effects else None
         record = errors.record(
-            phase, code, message, row["input"], row["origin"], stderr=stderr, core=core, taskId=row["uuid"]
+            judged.phase,
+            code,
+            message,
+            row["input"],
+            row["origin"],
+            taskId=row["uuid"],
+            server=self.node,
+            machine=report.instance if report else None,
+            stderr=self._saved_name(saved.stderr) if saved else None,
+            core=self._saved_name(saved.core) if saved else None,
         )
         book.error(record, row["origin"])
 
-    def _save(self, path: str, output: OutputRecord) -> None:
-        assert output.blob is not None
-        self._objects.append(new_object(path, output.blob, output.headers))
-
-    def _save_file(self, saved: SavedFile | None) -> str | None:
-        if saved is None:
-            return None
-        self._objects.append(new_object(saved.name, saved.blob))
-        return saved.name
+    def _saved_name(self, saved: SavedFile | None) -> str | None:
+        return None if saved is None or saved.name in self._unnamed else saved.name
 
     def _consumed(self, row: Row) -> None:
         """A finished task needs its intermediates no longer."""

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from scheduler.engine.fit import Tiers, misfit
+from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     POLL_SECONDS,
     AttemptId,
-    FeedPage,
-    FeedState,
     PollReply,
     PollRequest,
     RegisterRequest,
@@ -60,7 +60,12 @@ class AgentDesk:
         self._issue_token = issue_token
         self._apply = apply
         self._sessions: dict[int, AgentSession] = {}
+        self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stopping = False
+
+    def providers(self) -> list[str]:
+        """Where the instances of the agents that are here come from."""
+        return sorted({session.provider for session in self._sessions.values()})
 
     # What agents ask.
 
@@ -71,6 +76,8 @@ class AgentDesk:
         now = self._clock()
         agent = await self._db.write(lambda c: c.insert("insert_agent", node=request.node, now=now))
         self._sessions[agent] = AgentSession.of(agent, request, time.monotonic())
+        self._offers[request.node] = self._sessions[agent].offer
+        self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # what fitted nowhere may fit now
         self.arrived.set()
         log.info("agent registered", extra={"agent": agent, "node": request.node, "slots": request.slots})
         return agent
@@ -102,11 +109,21 @@ class AgentDesk:
         """Commit a batch of attempts; durable when this returns. Raises UnknownAgentError."""
         session = self._session(request.agent)
         changes = await self._db.write(
-            partial(commit_reports, find_job=self._jobs.by_pool, reports=request.attempts, now=self._clock())
+            partial(
+                commit_reports,
+                find_job=self._jobs.by_pool,
+                reports=request.attempts,
+                now=self._clock(),
+                node=session.node,
+            )
         )
         session.held.subtract(changes.left)
         self._apply(changes)
         session.hear(request.state, time.monotonic())
+
+    def misfit(self, phase: PhaseSpec) -> str | None:
+        """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
+        return misfit(Tiers.of(phase), self._offers.values())
 
     # What happens to them.
 
@@ -142,7 +159,7 @@ class AgentDesk:
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
-            return lose_attempts(c, self._jobs.by_pool, rows, self._clock()), bool(rows)
+            return lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node), bool(rows)
 
         async with session.planning:  # what is being leased to it now is lost too
             more = True
@@ -162,16 +179,16 @@ class AgentDesk:
         """The next reply for an agent, or None if there is nothing to say."""
         now = time.monotonic()
         found = lease.wants(session, self._jobs, lease.targets(session, self._jobs, now))
-        feeds = session.feeds()
+        feeds = [(feed, self._input_ended(session.reducers[feed.task].pool)) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
         grant = partial(lease.grant, session=session, found=found, issue_token=self._issue_token)
         grants = await self._db.write(grant) if found else []
-        pages = await self._db.read(partial(self._feed_pages, feeds)) if feeds else []
+        pages = await self._db.read(partial(lease.feed_pages, feeds=feeds)) if feeds else []
         if not (grants or pages or session.revoked or release):
             return None
         for want, given in zip(found, grants, strict=True):
             self._jobs.ready[want.pool] -= len(given.tasks)
-            session.grant(want.pool, want.instances, len(given.tasks), now)
+            session.grant(given, now)
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
@@ -179,12 +196,7 @@ class AgentDesk:
         session.sent(reply)
         return reply
 
-    def _feed_pages(self, feeds: list[FeedState], c: Connection) -> list[FeedPage]:
-        ended = {pool for live in self._jobs for pool in live.input_ended}
-        pages = [lease.feed_page(c, feed, self._pool_of(c, feed.task) in ended) for feed in feeds]
-        return [page for page in pages if page]
-
-    @staticmethod
-    def _pool_of(c: Connection, task: int) -> int | None:
-        row = c.one("task_for_report", task=task)
-        return None if row is None else row["pool"]
+    def _input_ended(self, pool: int) -> bool:
+        """Whether what is recorded of a pool's input is all of it."""
+        live = self._jobs.by_pool(pool)
+        return live is not None and pool in live.input_ended

@@ -26,6 +26,6 @@ def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]
             book.problem(0, line, line, answer)
         else:
             book.forward(0, Item.of_entry(answer.path, answer.path, answer))
-    c.run("count_dispatched", job=live.id, count=len(lines))
+    book.dispatched(len(lines))
     book.close()
     return changes, len(lines)

@@ -9,13 +9,16 @@ wait until their input has ended. So no set of jobs can lock itself up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.engine import share
+from scheduler.engine.fit import Tiers
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, FeedState, PoolGrant, PoolSpec, TaskLease
+from scheduler.objects import namespace
+from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.live import LiveJob, LiveJobs
@@ -46,13 +49,14 @@ def targets(session: AgentSession, jobs: LiveJobs, now: float) -> dict[int, int]
     blocking: list[share.Pool] = []
     for live in jobs:
         for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-            demand = 0 if live.done else jobs.ready[pool] + session.held[pool]
+            fits = Tiers.of(phase).within(session.offer)
+            demand = jobs.ready[pool] + session.held[pool] if fits and not live.done else 0
             instances = session.told.get(pool, 0)
             if demand or instances:
                 since = session.since.get(pool, 0.0)
                 claim = share.Pool(pool, demand, instances, phase.memory_mb, since, now - since > QUANTUM)
                 (blocking if phase.reduce and pool not in live.input_ended else steady).append(claim)
-    capacity = share.Capacity(session.slots, session.memory_mb)
+    capacity = share.Capacity(session.slots, session.offer.memory_mb)
     return share.share(steady, capacity) | share.share(blocking, capacity)
 
 
@@ -80,14 +84,19 @@ def grant(c: Connection, session: AgentSession, found: list[Want], issue_token: 
     grants = []
     for want in found:
         rows = c.all("lease_tasks", pool=want.pool, agent=session.id, limit=want.limit) if want.limit else []
+        rows.sort(key=lambda row: int(row["id"]))
         spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
-        tasks = [task_lease(want.live, want.pool, row) for row in sorted(rows, key=lambda row: int(row["id"]))]
+        current = namespace.resolve_many(c, [row["input"] for row in rows if row["input"] and not row["own"]])
+        tasks = [task_lease(want.live, row, current.get(row["input"])) for row in rows]
         grants.append(PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks))
     return grants
 
 
-def task_lease(live: LiveJob, pool: int, row: Row) -> TaskLease:
+def task_lease(live: LiveJob, row: Row, current: Entry | None) -> TaskLease:
+    """The lease of a task. Its input may have got other bytes since it was looked up: `current` has those of now."""
     blob = None if row["blob"] is None else BlobRef(id=row["blob"], size=row["size"], md5=row["md5"] or None)
+    if current is not None and not current.is_directory:
+        blob = blob_of(current)
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],
@@ -132,9 +141,19 @@ def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list
             status = 403 if answer[0] == JobErrorCode.AUTHORIZATION else 404
             reason = f'error retrieving asset "{name}" (status code {status})'
             return [], f"failed to dispatch task: first of 1 error: {reason}"
-        assert answer.etag is not None and answer.size is not None
-        assets.append(Asset(name=answer.path, blob=BlobRef(id=answer.etag, size=answer.size)))
+        assets.append(Asset(name=answer.path, blob=blob_of(answer)))
     return assets, None
+
+
+def blob_of(entry: Entry) -> BlobRef:
+    """The bytes of an object."""
+    assert entry.etag is not None and entry.size is not None
+    return BlobRef(id=entry.etag, size=entry.size, md5=entry.md5 or None)
+
+
+def feed_pages(c: Connection, feeds: Iterable[tuple[FeedState, bool]]) -> list[FeedPage]:
+    """What there is for running reducers, each with whether its input has ended."""
+    return [page for feed, ended in feeds if (page := feed_page(c, feed, ended))]
 
 
 def feed_page(c: Connection, feed: FeedState, ended: bool) -> FeedPage | None:

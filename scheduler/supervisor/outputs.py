@@ -10,7 +10,7 @@ from scheduler.model.wire import Adoption, BlobRef, OutputCheck
 from scheduler.objects import headers, namespace
 from scheduler.objects.admission import admit
 from scheduler.objects.conditions import Conditions
-from scheduler.objects.entries import NO_HEADERS, NewObject
+from scheduler.objects.entries import DEFAULT_COPIES, NO_HEADERS, NewObject
 from scheduler.records.database import Connection
 
 
@@ -40,7 +40,11 @@ def new_object(path: str, blob: BlobRef, given: Mapping[str, str] = NO_HEADERS) 
         kept = headers.stored(given, public)
     except WireError:
         kept = headers.stored({name: given[name] for name in given if name != "content-disposition"}, public)
-    return NewObject(path, blob.id, blob.size, blob.md5 or "", headers.content_type(given), headers=kept)
+    try:
+        copies = headers.copies(given)
+    except WireError:
+        copies = DEFAULT_COPIES
+    return NewObject(path, blob.id, blob.size, blob.md5 or "", headers.content_type(given), copies, kept)
 
 
 def writable(owner: str, name: str) -> str:

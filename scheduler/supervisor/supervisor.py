@@ -15,6 +15,7 @@ from scheduler.records.database import Connection, Database
 from scheduler.supervisor import archive, intake, lease, retention
 from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.changes import Changes
+from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
 from scheduler.supervisor.live import LiveJob, LiveJobs, load_job
@@ -24,6 +25,8 @@ log = logging.getLogger("remora.supervisor")
 
 # Inputs are dispatched no further ahead than this many ready tasks of the first phase.
 AHEAD = 4096
+# Tasks that fit nowhere, failed in one transaction.
+REFUSE_PAGE = 500
 # Seconds between looks at the clock: idle inputs, silent agents, expired records.
 HOUSEKEEPING_SECONDS = 5.0
 # Seconds between tries of work that failed.
@@ -128,8 +131,21 @@ class Supervisor:
             return
         if live.done:
             live.working = self._spawn(self._until_done(self._archive, live))
+        elif self._misfits(live):
+            live.working = self._spawn(self._until_done(self._refuse, live))
         elif live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
             live.working = self._spawn(self._until_done(self._dispatch, live))
+
+    def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
+        """Pools that have ready tasks which no node can ever run, and why."""
+        ready = [(n, pool) for n, pool in enumerate(live.pools) if self.jobs.ready[pool] > 0]
+        return [(pool, why) for n, pool in ready if (why := self.desk.misfit(live.spec.phases[n]))]
+
+    async def _refuse(self, live: LiveJob) -> None:
+        """Fail what no node can ever run; a page of each pool, and again while there is more."""
+        for pool, why in self._misfits(live):
+            work = partial(refuse_ready, live=live, pool=pool, message=why, limit=REFUSE_PAGE, now=self._clock())
+            self._apply(await self._db.write(work))
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
         """Do what a job needs, however often a full disk or the like gets in the way."""

@@ -96,6 +96,11 @@ class Said:
     err: str
 
 
+def lines(text: str) -> list[str]:
+    """Lines whose order means nothing."""
+    return sorted(text.splitlines())
+
+
 @dataclass(frozen=True)
 class Both:
     """The two clients in one environment."""

@@ -19,7 +19,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from datapath import LIBEXEC
 from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
@@ -242,7 +241,7 @@ class Rig:
         if self.isolated:
             return path
         work = str(self.state_dir / "instances" / "0")
-        places = {"/manta": f"{work}/input", "/.remora/bin": str(LIBEXEC), "/root": work}
+        places = {"/manta": f"{work}/input", "/.remora/bin": str(self.state_dir / "tools"), "/root": work}
         top = next(place for place in places if path.startswith(place))
         return places[top] + path.removeprefix(top)
 

@@ -211,49 +211,11 @@ def test_a_task_runs_as_root_in_the_root_directory_with_three_descriptors(user: 
 # What is told when it goes wrong.
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ("exit 255", "user command exited with code 255"),
-        ("no-such-command", "user command exited with code 127"),
-        ("(", "user command exited with code 2"),
-        ("kill -TERM $$", "user command terminated by SIGTERM"),
-        ("kill -KILL $$", "user command terminated by SIGKILL"),
-        ("kill -HUP $$", "user command terminated by SIGHUP"),
-        ("bash -c 'kill -TERM $$'; exit 9", "user command exited with code 9"),
-        ("kill -34 $$", "user command terminated by SIGRTMIN"),
-    ],
-)
-def test_a_failed_tasks_record_is_complete(user: User, item: str, command: str, message: str) -> None:
-    ended = user.run(f"echo printed; echo why >&2\n{command}", reduce("cat"), inputs=[item])
-    error = ended.error
-    task = error["stderr"].rpartition(".")[2]
-    assert error == {
-        "phase": "0",
-        "what": f'phase 0: input "{item}"',
-        "code": "UserTaskError",
-        "message": message,
-        "stderr": f"{ended.stor}{item}.0.err.{task}",
-        "input": item,
-        "p0input": item,
-    }
-    assert list(error) == ["phase", "what", "code", "message", "stderr", "input", "p0input"]
-    assert user.get(error["stderr"]).startswith(b"why\n")
-    assert (ended.failures, ended.stats["errors"], ended.stats["retries"]) == ([item], 1, 0)
-    assert user.get(f"{ended.stor}{item}.0.{task}") == b"printed\n"  # saved ...
-    assert user.texts(ended) == [""]  # ... and not forwarded
-
-
-def test_errors_of_later_phases_name_the_job_input_and_those_of_reducers_none(user: User, item: str) -> None:
-    ended = user.run("cat", "false", reduce("exit 4"), inputs=[item])
-    of_map, of_reducer = sorted(ended.errors, key=lambda error: error["phase"])
-    assert of_map["what"] == f'phase 1: input "{of_map["input"]}" (from job input "{item}")'
-    assert re.fullmatch(rf"{ended.stor}{item}\.0\.[0-9a-f-]{{36}}", of_map["input"])
-    assert of_map["p0input"] == item
-    assert of_reducer["what"] == "phase 2: reduce"
-    assert re.fullmatch(rf"{ended.stor}/reduce\.2\.err\.[0-9a-f-]{{36}}", of_reducer["stderr"])
-    assert "input" not in of_reducer and "p0input" not in of_reducer
-    assert ended.failures == [item]
+def test_what_a_failed_task_printed_is_saved_and_not_forwarded(user: User, item: str) -> None:
+    ended = user.run("echo printed; exit 1", reduce("cat"), inputs=[item])
+    task = ended.error["stderr"].rpartition(".")[2]
+    assert user.get(f"{ended.stor}{item}.0.{task}") == b"printed\n"
+    assert user.texts(ended) == [""]
 
 
 @needs_core_files
@@ -274,33 +236,6 @@ def test_a_core_dump_of_any_process_ends_the_task_and_can_be_read(user: User, it
     assert core[:5] == b"\x7fELF\x02" and core[16] == 4  # ET_CORE
     assert list(error) == ["phase", "what", "code", "message", "stderr", "core", "input", "p0input"]
     assert processes_with("1000.4242") == []
-
-
-@pytest.mark.parametrize(
-    ("command", "tier", "message"),
-    [
-        (
-            "head -c 400M /dev/zero | tail | wc -c; exit ${PIPESTATUS[1]}",
-            {"memory": 128},
-            "user task ran out of memory",
-        ),
-        ("truncate -s 3G x", {"disk": 2}, "user task ran out of local disk space"),
-        ("exec truncate -s 3G $HOME/x", {"disk": 2}, "user task ran out of local disk space"),
-    ],
-)
-def test_a_task_that_hits_its_cap_is_told_so(
-    user: User, item: str, command: str, tier: dict[str, int], message: str
-) -> None:
-    error = user.run({"exec": command, **tier}, inputs=[item]).error
-    assert (error["code"], error["message"]) == ("UserTaskError", message)
-
-
-def test_a_task_that_hides_that_it_hit_its_cap_is_told_all_the_same(user: User, item: str) -> None:
-    ended = user.run({"exec": "head -c 400M /dev/zero | tail; exit 3", "memory": 128}, inputs=[item])
-    assert ended.error["message"] in (
-        "user command exited with code 3 (WARNING: ran out of memory during execution)",  # the kernel killed `tail`
-        "user task ran out of memory",  # without cgroups the whole task is killed
-    )
 
 
 def test_tasks_within_their_caps_succeed_after_one_that_was_not(user: User, item: str) -> None:

@@ -10,10 +10,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from cli_plain_manta import Reply, manta
 from cli_service import Service, start_remora
+
+from cli.client.jobs import Jobs
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -111,6 +114,85 @@ def test_inputs_in_many_batches_all_arrive_and_all_outputs_come_out(service: Ser
     assert result.err.count("added 10 inputs to ") == 1
 
 
+def test_cat_prints_all_outputs_or_one_of_them(service: Service, inputs: bytes) -> None:
+    job = service.ok("mjob", "create", "-q", "-m", "cat", stdin=inputs).strip()
+    service.ok("mjob", "watch", job)
+    texts = [service.ok("mget", name) for name in service.ok("mjob", "outputs", job).splitlines()]
+    assert sorted(texts) == ["x y\n", "y\n", "z\nx\n"]
+    assert service.ok("mjob", "cat", job) == "".join(texts)
+    assert service.ok("mjob", "cat", job, "2") == texts[1]
+    assert service.ok("mjob", "cat", f"/{service.login}/jobs/{job}", "-1") == texts[2]
+    for number in ("4", "-4"):
+        said = f"mjob cat: error: job {job} has 3 outputs: there is no output {number}\n"
+        assert service.run("mjob", "cat", job, number).err == said
+    assert service.run("mjob", "cat", job, "-x").err.startswith('mjob cat: error: "-x" is no number of an output')
+
+
+def test_a_job_is_run_again_with_all_inputs_or_those_that_failed(service: Service, inputs: bytes) -> None:
+    missing = b"\n~~/stor/in/gone\n~~/stor/in/gone\n"
+    old = service.ok(
+        "mjob", "create", "-q", "-n", "again", "-m", "grep x", "-r", "sort", stdin=inputs + missing
+    ).strip()
+    early = service.run("mjob", "rerun", service.ok("mjob", "create", "--open", "-m", "wc").strip())
+    assert early.code == 1
+    assert " is running: wait for it (mjob watch " in early.err
+    assert json.loads(service.ok("mjob", "watch", old))["stats"]["errors"] == 3  # b has no x; two times gone
+    service.put("~~/stor/in/gone", b"x at last\n")
+    some = service.run("mjob", "rerun", "--failed", old)
+    new = some.out.strip()
+    assert some.err == f"added 2 inputs to {new}\n"
+    status = json.loads(service.ok("mjob", "watch", new))
+    assert (status["name"], status["stats"]["errors"]) == ("again", 1)
+    assert [phase["exec"] for phase in status["phases"]] == ["grep x", "sort"]
+    assert service.ok("mjob", "cat", new) == "x at last\n"
+    everything = service.run("mjob", "rerun", "-q", "-w", old)
+    assert everything.code == 1  # the input without x again
+    assert service.ok("mjob", "cat", everything.out.strip()) == "x\nx at last\nx at last\nx y\n"
+    service.session.call("DELETE", f"/{service.login}/stor/in/gone")
+    clean = service.ok("mjob", "create", "-q", "-m", "cat", stdin=inputs).strip()
+    service.ok("mjob", "watch", clean)
+    nothing = service.run("mjob", "rerun", "--failed", clean)
+    said = f"mjob rerun: error: job {clean} has no failed inputs: nothing to run again\n"
+    assert (nothing.code, nothing.out, nothing.err) == (1, "", said)
+
+
+def test_cost_says_what_each_phase_took(service: Service, inputs: bytes) -> None:
+    job = service.ok("mjob", "create", "-q", "--memory", "256", "-m", "cat", "-r", "wc -l", stdin=inputs).strip()
+    service.ok("mjob", "watch", job)
+    head, *lines = [line.split() for line in service.ok("mjob", "cost", job).splitlines()]
+    assert head == ["phase", "type", "memory", "tasks", "wall", "cpu", "peak", "in", "out", "GB·s"]
+    assert [line[:5] for line in lines[:2]] == [["0", "map", "256", "MB", "3"], ["1", "reduce", "1024", "MB", "1"]]
+    assert (lines[0][-3:-1], lines[1][-3:-1], lines[2][:2]) == (["10", "10"], ["10", "2"], ["all", "4"])
+    said = json.loads(service.ok("mjob", "cost", "--json", "--price", "2", job))
+    took = said["total"]["gb_seconds"]
+    assert took == pytest.approx(sum(p["wall_us"] * p["memory"] / 1024e6 for p in said["phases"]), abs=1e-5)
+    assert said["total"]["dollars"] == pytest.approx(2 * took)
+    assert service.ok("mjob", "cost", "-q", "-n", "x", "-p", "3", job) == f"{took:.3f}\n"
+    assert service.ok("mjob", "cost", "-q", "--price", "2", job).startswith("$0.")
+    nothing = service.run("mjob", "cost", "00000000-0000-0000-0000-000000000000")
+    assert nothing.code == 1
+    assert " is not known: it has no record and no usage.json" in nothing.err
+
+
+def test_a_job_is_shared_as_a_page_that_anybody_can_read(service: Service, inputs: bytes, tmp_path: Path) -> None:
+    job = service.ok("mjob", "create", "-q", "-n", "to share", "-m", "cat", stdin=inputs).strip()
+    service.ok("mjob", "watch", job)
+    Jobs(service.session).wait_archived(job)
+    (tmp_path / "README").write_text("about <it>")
+    page = service.ok("mjob", "share", "--stdout", "-r", str(tmp_path / "README"), job)
+    assert "<h1>to share</h1>\n<pre>about &lt;it&gt;</pre>" in page
+    assert page.count(f"<h3>/{service.login}/stor/in/") == 3
+    url = service.ok("mjob", "share", job).strip()
+    assert url.endswith(f"/{service.login}/public/jobshares/{job}/index.html")
+    with urlopen(url) as reply:  # by nobody in particular
+        assert reply.headers["content-type"] == "text/html; charset=utf-8"
+        assert b"<h1>to share</h1>" in reply.read()
+    cancelled = service.ok("mjob", "create", "-m", "wc", "--open").strip()
+    assert " is running: " in service.run("mjob", "share", cancelled).err
+    service.ok("mjob", "cancel", cancelled)
+    assert " was cancelled: there is nothing whole to share" in service.run("mjob", "share", cancelled).err
+
+
 def test_a_running_job_is_not_deleted_and_a_finished_one_is(service: Service) -> None:
     job = service.ok("mjob", "create", "--open", "-m", "wc").strip()
     refused = service.run("mjob", "delete", job)
@@ -146,6 +228,28 @@ def test_dry_run_prints_the_job_and_makes_none(service: Service) -> None:
         + "\n"
     )
     assert service.ok("mjob", "list") == before
+
+
+def test_dry_run_goes_by_the_rules_of_the_service_and_says_what_would_run(service: Service, inputs: bytes) -> None:
+    words = ("create", "--dry-run", "-n", "plan", "--memory", "256", "-m", "wc")
+    shown = service.run("mjob", *words, stdin=inputs)
+    assert shown.code == 0
+    assert shown.err.splitlines() == [
+        'would create a job "plan" of 1 phase',
+        "  0  map      256 MB     8 GB  image 16.1.0  wc",
+        "with 3 inputs from stdin",
+    ]
+    assert service.run("mjob", *words, "-q").err == ""
+    refused = service.run("mjob", "create", "--dry-run", "--count", "129", "-r", "wc")
+    real = service.run("mjob", "create", "--count", "129", "-r", "wc")
+    assert (refused.code, refused.out, refused.err) == (real.code, real.out, real.err)
+    assert refused.err == 'mjob create: error: property "phases[0].count": must have a maximum value of 128\n'
+
+
+def test_a_job_kept_as_yaml_runs(service: Service, inputs: bytes, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("# lines\nphases:\n  - exec: cat\n  - {type: reduce, exec: wc -l}\n")
+    made = service.run("mjob", "create", "-q", "-o", "-f", str(tmp_path / "job.yaml"), stdin=inputs)
+    assert (made.code, made.out) == (0, "4\n")
 
 
 def test_a_manifest_is_used_as_it_is(service: Service, inputs: bytes, tmp_path: Path) -> None:
@@ -187,6 +291,10 @@ def test_commands_that_need_a_job_say_so(service: Service) -> None:
         assert result.code == 1
         said = f"mjob {name}: error: At least one JobId must be specified\nusage: mjob {name} [OPTIONS] job...\n"
         assert result.err.startswith(said)
+    for name in ("share", "cost", "rerun", "cat"):
+        assert service.run("mjob", name).err.startswith(f"mjob {name}: error: Exactly one JobId must be specified\n")
+    two = service.run("mjob", "rerun", "a", "b")
+    assert two.err.startswith("mjob rerun: error: Exactly one JobId must be specified\n")
 
 
 def test_an_unknown_command_and_none_are_errors(service: Service) -> None:

@@ -157,6 +157,9 @@ CASES = {
         ({"exec": "cat", "assets": ["/jill/stor/missing"]},), ("obj1",), fails("TaskInitError", RETRIEVAL)
     ),
     "inputs that cannot be": Case(("wc",), BAD_INPUTS, not_there),
+    "mget and mjob inside of a task, without keys": Case(
+        ("mget -q $MANTA_INPUT_OBJECT; mjob inputs $MANTA_JOB_ID",), ("obj1",), gives("1\n/jill/stor/obj1\n")
+    ),
     "mpipe into a directory that does not exist": Case(("mpipe ~~/stor/no/such/x",), ("obj1",), TOOL_FAILED),
     "mpipe to reducer 128": Case(("mpipe -r128",), ("obj1",), TOOL_FAILED),
     "odd names": Case(("xargs -0 mcat", SHOW_INPUT), ("paths",), by_odd_names),

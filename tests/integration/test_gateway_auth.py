@@ -1,10 +1,8 @@
 """Who asks, and may he: signed requests, presigned URLs, tokens, and nobody."""
 
 import asyncio
-import base64
 import time
 from types import SimpleNamespace
-from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -16,7 +14,7 @@ from scheduler.gateway.tokens import LIFETIME_SECONDS, Tokens
 from scheduler.http.replies import json_reply
 from scheduler.model import httpsig
 from scheduler.records import accounts
-from tests.support.gateway import DIRECTORY, KEYS, Signer, error, link_to, public_line, running
+from tests.support.gateway import DIRECTORY, KEYS, Signer, error, link_to, presign, public_line, running
 
 DAY = 24 * 3600
 
@@ -128,20 +126,6 @@ async def test_a_public_prefix_does_not_open_what_lies_beside_it(gateway):
 
 
 # Presigned URLs.
-
-
-def presign(signer: Signer, path: str, methods: str = "GET", expires: int | None = None, **more: str) -> str:
-    query = {
-        "algorithm": httpsig.default_algorithm(signer.key).upper(),
-        "expires": str(int(time.time()) + 60 if expires is None else expires),
-        "keyId": signer.key_id,
-        **({"method": methods} if "," in methods else {}),
-        **more,
-    }
-    host = "example:8081"
-    text = httpsig.presigned_text(methods, host, path, query.items())
-    query["signature"] = base64.b64encode(httpsig.sign(signer.key, text)).decode()
-    return path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
 
 
 async def presigned(gateway, method: str, url: str):

@@ -228,6 +228,29 @@ def test_tools_are_where_tasks_look_for_them_and_cannot_be_replaced(mode: Mode, 
     assert tool.exists()
 
 
+def test_what_is_shown_appears_under_its_name_and_is_read_only(mode: Mode, reachable: Path) -> None:
+    (reachable / "file").write_text("a file\n")
+    (reachable / "directory").mkdir()
+    (reachable / "directory" / "entry").write_text("an entry\n")
+    (reachable / "link").symlink_to("file")
+    for path in (reachable, *reachable.rglob("*")):
+        os.chown(path, mode.owner, -1, follow_symlinks=False)
+    shown = {"some/where/file": "file", "some/directory": "directory", "linked": "link"}
+    instance = Instance(mode, tuple(f"--show={name}={reachable / path}" for name, path in shown.items()))
+    outcome = instance.run(
+        "cd /.remora; cat some/where/file some/directory/entry linked; echo x >> linked; echo x > some/directory/new"
+    )
+    instance.close()
+    assert outcome.stdout == "a file\nan entry\na file\n"
+    assert outcome.stderr.count("Read-only file system") == 2
+    assert (reachable / "file").read_text() == "a file\n"
+
+
+def test_a_name_that_is_too_long_to_be_shown_is_said(mode: Mode, reachable: Path) -> None:
+    with pytest.raises(AssertionError, match=r"showing x+: File name too long"):
+        Instance(mode, (f"--show={'x' * 60}={reachable}",))
+
+
 def test_a_work_directory_is_not_used_twice(mode: Mode) -> None:
     instance = Instance(mode)
     try:

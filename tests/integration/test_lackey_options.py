@@ -24,6 +24,10 @@ BAD = [
     (["--work=/nowhere"], "--work is not the absolute path of a directory: /nowhere"),
     (["--hide=/etc/passwd"], "--hide is not the absolute path of a directory: /etc/passwd"),
     (["--hide=/tmp"] * 17, "too many --hide options at /tmp"),
+    (["--show=name"], "--show wants NAME=PATH with an absolute path, not name"),
+    (["--show=/etc=/etc"], "--show wants NAME=PATH with an absolute path, not /etc=/etc"),
+    (["--show=name=/nowhere"], "--show names nothing that is there: /nowhere"),
+    (["--show=name=/tmp"] * 33, "too many --show options at name=/tmp"),
     (["--isolation=vm"], "--isolation is one of auto, namespaces, subreaper, not vm"),
     (["--uid=0"], "--uid wants a number from 1 to 4294901759, not 0"),
     (["--uid=4294967295"], "--uid wants a number from 1 to 4294901759, not 4294967295"),
@@ -43,7 +47,7 @@ def test_a_bad_option_is_named_in_one_sentence(arguments: list[str], sentence: s
 
 def test_help_describes_every_option() -> None:
     done = subprocess.run([LACKEY, "--help"], capture_output=True, text=True, check=True)
-    for option in ("socket", "work", "hide", "tools", "agent-socket", "uid", "isolation", "disk-bytes", "help"):
+    for option in ("socket", "work", "hide", "tools", "show", "agent-socket", "uid", "isolation", "disk-bytes", "help"):
         assert f"--{option}" in done.stdout
 
 

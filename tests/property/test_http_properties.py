@@ -85,7 +85,7 @@ def test_every_question_about_a_job_has_a_good_reply(at: World, method: str, wha
 
 
 @few(60)
-@given(hostile.IN_A_TASK)
+@given(hostile.REQUESTS)
 def test_every_request_of_a_task_has_a_good_reply(at: World, drawn: Request) -> None:
     at.inside(drawn)
 

@@ -46,7 +46,7 @@ PROPERTIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[World, Any], objec
     "forged": (hostile.FORGERIES, World.forged),
     "document": (hostile.JOB_BODIES, World.document),
     "live": (st.tuples(METHODS, hostile.LIVE, hostile.INPUT_BODIES), lambda at, drawn: at.live(*drawn)),
-    "inside": (hostile.IN_A_TASK, World.inside),
+    "inside": (hostile.REQUESTS, World.inside),
     "packets": (hostile.CONVERSATIONS, World.packets),
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from aiohttp import web
@@ -67,6 +69,22 @@ class Signer:
         algorithm = self.algorithm or httpsig.default_algorithm(self.key)
         signature = httpsig.sign(self.key, text, algorithm)
         return {"Date": date, "Authorization": httpsig.authorization(self.key_id, algorithm, listed, signature)}
+
+
+def presign(
+    signer: Signer, path: str, methods: str = "GET", expires: int | None = None, host: str = "example:8081", **more: str
+) -> str:
+    """A path whose query proves that `signer` allows `methods` (a comma list), for a minute or until `expires`."""
+    query = {
+        "algorithm": httpsig.default_algorithm(signer.key).upper(),
+        "expires": str(int(time.time()) + 60 if expires is None else expires),
+        "keyId": signer.key_id,
+        **({"method": methods} if "," in methods else {}),
+        **more,
+    }
+    text = httpsig.presigned_text(methods, host, path, query.items())
+    query["signature"] = base64.b64encode(httpsig.sign(signer.key, text)).decode()
+    return path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
 
 
 @dataclass

@@ -166,7 +166,6 @@ def requests(targets: st.SearchStrategy[str]) -> st.SearchStrategy[Request]:
 
 
 REQUESTS = requests(TARGETS)
-IN_A_TASK = REQUESTS.filter(lambda drawn: drawn.method not in ("get", "X-Y"))
 
 # Jobs.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from scheduler.model.job import parse_job
-from scheduler.model.wire import ReportRequest
+from scheduler.model.wire import BlobRef, ReportRequest
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
@@ -67,6 +70,36 @@ class House:
                 live = self.live(uuid)
                 await live.changed.wait()
 
+    async def dispatched(self, uuid: str) -> None:
+        """Wait until all inputs of a live job, so far, have become tasks."""
+        await self.until(lambda row: row["dispatched"] == row["inputs"], uuid)
+
+    def blob(self, data: bytes) -> BlobRef:
+        """A fresh blob, as an agent makes one."""
+        fd = self.blobs.create()
+        try:
+            os.write(fd, data)
+            digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+            blob = BlobRef(id=new_id(), size=len(data), md5=digest)
+            self.blobs.publish(fd, blob.id)
+        finally:
+            os.close(fd)
+        return blob
+
+    async def named_blobs(self) -> set[str]:
+        return await self.db.read(lambda c: {row["blob"] for row in c.each("blobs_of_entries")})
+
+    async def no_blob_left(self) -> None:
+        """Wait until every blob has a name: what has none goes after the transaction that took it."""
+        async with asyncio.timeout(30):
+            while {path.name for path in (self.path / "blobs").glob("*/*")} - await self.named_blobs():
+                await asyncio.sleep(0.01)
+
+    async def failures(self, uuid: str) -> list[str]:
+        job = (await self.row(uuid))["id"]
+        rows = await self.db.read(select("list_failures", job=job, after=0, limit=100_000))
+        return [row["name"] for row in rows]
+
     async def until(self, holds: Callable[[Row], bool], uuid: str) -> None:
         """Wait until something is true of the record of a live job."""
         async with asyncio.timeout(60):
@@ -95,6 +128,9 @@ class House:
     async def agent(self, **options) -> AsyncIterator[InstantAgent]:
         agent = InstantAgent(self.supervisor, **options)
         running = asyncio.ensure_future(agent.run())
+        registered = asyncio.ensure_future(agent.registered.wait())
+        await asyncio.wait([running, registered], return_when=asyncio.FIRST_COMPLETED)
+        registered.cancel()
         try:
             yield agent
         finally:

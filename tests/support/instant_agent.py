@@ -49,9 +49,20 @@ def failed(spec: PoolSpec, task: TaskLease) -> AttemptReport:
 
 
 class InstantAgent:
-    """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in."""
+    """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in.
 
-    def __init__(self, supervisor: Supervisor, answer: Answer = ok, node: str = "here", slots: int = 4) -> None:
+    `times`: how often each report is in its batch.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        answer: Answer = ok,
+        node: str = "here",
+        slots: int = 4,
+        memory_mb: int = 1 << 20,
+        times: int = 1,
+    ) -> None:
         self.supervisor = supervisor
         self.answer = answer
         self.leases: list[TaskLease] = []
@@ -59,7 +70,8 @@ class InstantAgent:
         self.cancelled: list[int] = []
         self.reported: list[AttemptReport] = []
         self.id = 0
-        self._node, self._slots = node, slots
+        self.registered = asyncio.Event()
+        self._node, self._slots, self._memory_mb, self._times = node, slots, memory_mb, times
         self._specs: dict[int, PoolSpec] = {}
         self._instances: dict[int, int] = {}
         self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
@@ -68,11 +80,12 @@ class InstantAgent:
 
     async def run(self) -> None:
         """Until cancelled."""
-        request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=1 << 20, provider="none")
+        request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=self._memory_mb, provider="none")
         self.id = agent = await self.supervisor.desk.register(request)
+        self.registered.set()
         while True:
             reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
-            reports = self._take(reply)
+            reports = self._take(reply) * self._times
             if reports:
                 self.reported += reports
                 await self.supervisor.desk.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))

@@ -189,11 +189,11 @@ class Stream:
         return bool(data)
 
 
-def check(reply: Reply, *, head: bool = False, named: bool = True) -> None:
-    """Is it a reply as the documentation promises them all to be? `named`: it says who answers."""
+def check(reply: Reply, *, head: bool = False) -> None:
+    """Is it a reply as the documentation promises them all to be?"""
     if reply.status < 200:
         raise MalformedError(f"an answer of {reply.status}")
-    if named and reply.headers.get("server") != "Manta":
+    if reply.headers.get("server") != "Manta":
         raise MalformedError(f"from somebody else: {reply}")
     if reply.status < 400:
         return

@@ -153,7 +153,7 @@ class World:
         )
         came = self._within().http(closing.encode({}))
         reply = Stream.of(came).reply(head=drawn.method == "HEAD")
-        check(reply, head=drawn.method == "HEAD", named=False)
+        check(reply, head=drawn.method == "HEAD")
         self._note(reply)
 
     def packets(self, drawn: tuple[Packet, ...]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cli.client.problem import Problem
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
 
 
@@ -103,6 +104,17 @@ def test_the_body_is_compact_utf8() -> None:
     assert encoded(document("", [{"exec": "grep ü", "type": "map"}])) == (
         '{"name":"","phases":[{"exec":"grep ü","type":"map"}]}'.encode()
     )
+
+
+def test_bytes_that_are_no_text_are_no_job() -> None:
+    with pytest.raises(Problem, match="a job is text in UTF-8, which this is not"):
+        encoded(document("", [{"exec": b"grep \xff".decode("utf-8", "surrogateescape")}]))
+
+
+@pytest.mark.parametrize("path", ["a", "stor/a", "~/stor/a", ""])
+def test_an_asset_is_a_full_path(path: str) -> None:
+    with pytest.raises(Problem, match="is not a valid Manta path"):
+        from_options([("asset", path), ("map", "wc")], "jill")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.support.records import connect
 # Statements that read a whole table, or a whole index, and may: once at a start, or small by nature.
 WHOLE = {
     "oldest_account",  # at the first start
+    "list_accounts",  # for `remora user`; accounts are few
     "live_jobs",  # at a start; the index has live jobs only
     "release_all_leases",  # at a start; the index has leased tasks only
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only

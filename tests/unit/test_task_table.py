@@ -16,11 +16,12 @@ from scheduler.engine.task import (
     Reported,
     Task,
     TaskState,
+    Unplaceable,
     step,
 )
 from scheduler.model.wire import Outcome
 
-EVENTS = (InputArrived, Leased, Reported, Lost, Cancelled)
+EVENTS = (InputArrived, Leased, Reported, Lost, Unplaceable, Cancelled)
 LEASED = Task(TaskState.LEASED, attempt=2, retries=0)
 
 

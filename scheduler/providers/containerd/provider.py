@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datapath import LIBEXEC, passing
+from datapath import libexec, passing
 from datapath.passing import Channel, Kind
 from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_everywhere
@@ -32,10 +32,11 @@ from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.machine import why_no_containers
-from scheduler.providers.containerd.spec import LACKEY_SOCKET, Container, Mount, runtime_spec
+from scheduler.providers.containerd.spec import LACKEY, LACKEY_SOCKET, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE_BYTES, USERS, remove_tree
 from scheduler.providers.processes import descendants
+from scheduler.providers.programs import Programs
 from scheduler.providers.waiting import readable
 
 READY_SECONDS = 20.0
@@ -141,6 +142,7 @@ class ContainerdProvider:
         self._root = self._state_dir / "instances"
         self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self._group = f"/remora/{self._owner}"
+        self._shown: dict[str, Path] = {}
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
@@ -155,6 +157,8 @@ class ContainerdProvider:
             await self._daemon.start()
         version = await asyncio.to_thread(self._client.version)
         await self._sweep()
+        programs = await asyncio.to_thread(Programs, self._state_dir / "tools", True)
+        self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
         probe = await self.create(MAX_INSTANCES - 1, InstanceSpec(PROBE_BYTES, PROBE_BYTES))
         await probe.destroy()
         log.info("instances are containers", extra={"containerd": version, "address": self._client.address})
@@ -198,8 +202,10 @@ class ContainerdProvider:
     async def _make(self, draft: Draft) -> ContainerInstance:
         _, chosen = self._images.resolve(draft.spec.image)
         image = None if chosen is None else draft.held.enter_context(self._images.using(chosen))
-        for part in ("", "input", "control", "control/bin"):
+        for part in ("", "input", "control"):
             (draft.work / part).mkdir(mode=0o755)
+        for name, path in self._shown.items():
+            make_place(draft.control / name, path)
         (draft.work / "assets").symlink_to("root/assets")
         plan = rootfs.Plan(draft.work, image, draft.spec.disk_bytes, draft.first_user, USERS)
         await asyncio.to_thread(rootfs.build, plan)
@@ -225,7 +231,7 @@ class ContainerdProvider:
                 root=root,
                 control=draft.control,
                 inputs=draft.work / "input",
-                tools=LIBEXEC,
+                shown=self._shown,
                 group=f"{self._group}/{draft.number}",
                 first_user=draft.first_user,
                 users=USERS,
@@ -250,6 +256,15 @@ class ContainerdProvider:
         finally:
             draft.held.close()
         await remove_tree(draft.work)
+
+
+def make_place(place: Path, source: Path) -> None:
+    """What `source` can be mounted on."""
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if source.is_dir():
+        place.mkdir(mode=0o755)
+    else:
+        place.touch(mode=0o444)
 
 
 async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path) -> Channel:

@@ -8,7 +8,7 @@ in three kinds: what every Linux program expects (`/proc`, `/dev`), what every t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ MAX_PROCESSES = 2048
 SHM_BYTES = 64 << 20
 READ_ONLY = ["ro", "nosuid", "nodev"]
 CONTROL = "/.remora"
+LACKEY = "lackey"
 LACKEY_SOCKET = "lackey.sock"
 
 MASKED = """/proc/acpi /proc/asound /proc/interrupts /proc/kallsyms /proc/kcore /proc/keys /proc/key-users
@@ -37,7 +38,7 @@ class Container:
     root: Path  # its root file system, mounted
     control: Path  # seen as /.remora: the agent's sockets
     inputs: Path  # seen as /manta
-    tools: Path  # seen as /.remora/bin; the lackey is in it
+    shown: Mapping[str, Path]  # seen below /.remora by these names
     group: str  # path of its control group
     first_user: int  # its users 0 … `users`-1 are ours from here
     users: int
@@ -86,7 +87,7 @@ def runtime_spec(container: Container) -> dict[str, Any]:
 
 def process(container: Container) -> dict[str, Any]:
     lackey = [
-        f"{CONTROL}/bin/lackey",
+        f"{CONTROL}/{LACKEY}",
         f"--connect={CONTROL}/{LACKEY_SOCKET}",
         f"--disk-bytes={container.disk_bytes}",
     ]
@@ -106,7 +107,7 @@ def task_mounts(container: Container) -> list[Mount]:
     return [
         bind(container.inputs, "/manta"),
         bind(container.control, CONTROL),
-        bind(container.tools, f"{CONTROL}/bin"),
+        *(bind(path, f"{CONTROL}/{name}") for name, path in container.shown.items()),
     ]
 
 

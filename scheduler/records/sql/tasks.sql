@@ -28,7 +28,7 @@ UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usag
 -- lease_tasks: hand ready tasks of a pool to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit)
-RETURNING id, uuid, attempt, input, origin, blob, size, md5, reducer
+RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer
 
 -- feed_page: inputs of a reduce task after a seq.
 SELECT seq, blob, size FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
@@ -52,8 +52,13 @@ ORDER BY p.number, t.id LIMIT :limit
 SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready'
 
 -- leased_of_pool: attempts of a pool that agents hold.
-SELECT id, uuid, attempt, agent, input, origin, reducer FROM tasks INDEXED BY tasks_leased
-WHERE pool = :pool AND state = 'leased' ORDER BY id LIMIT :limit
+SELECT tasks.id, uuid, attempt, agent, input, origin, reducer, agents.node
+FROM tasks INDEXED BY tasks_leased LEFT JOIN agents ON agents.id = tasks.agent
+WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
+
+-- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
+SELECT id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
+FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit
 
 -- cancel_ready: nothing of this pool starts any more.
 UPDATE tasks INDEXED BY tasks_ready SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'

@@ -1,0 +1,83 @@
+"""mjob rerun: a job once more, with all of its inputs or those that failed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import chain
+from typing import Any
+
+import click
+
+from cli.client.problem import Problem
+from cli.frame import Command
+from cli.jobs import flow as flows
+from cli.jobs.common import check_done, job_argument, jobs, only
+
+
+@click.command("rerun", cls=Command)
+@click.option("--failed", is_flag=True, help="Only the inputs for which the job had errors, each once.")
+@flows.flow_options
+@job_argument
+def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
+    """Create a job with the name, the phases and the inputs of a job that is done; print its id.
+
+    The inputs are names: each object is read as it is now. With --failed the new job gets the inputs that mjob
+    failures lists, each once; errors of reducers come from no single input and are not among them.
+
+    \b
+    Examples:
+      mjob rerun 8bd3c96e-…
+      mjob rerun --failed -o 8bd3c96e-… >> results
+
+    Exit status: as of mjob create; 1 also if --failed finds no input.
+    """
+    flow = flows.taken(options)
+    old = only(job)
+    with jobs() as mine:
+        status = check_done(mine, old)
+        inputs = distinct(mine.records(old, "fail")) if failed else mine.records(old, "in")
+        if failed:
+            inputs = at_least_one(inputs, f"job {old} has no failed inputs: nothing to run again")
+
+        def feed(new: str) -> None:
+            flows.add_all(mine, new, batches(inputs, flow.batch), flow)
+            mine.end_input(new)
+
+        flows.run(mine, body_of(status), flow, feed)
+
+
+def body_of(status: dict[str, Any]) -> bytes:
+    """The JSON text of a job like the one with this status."""
+    from cli.jobs.specification import encoded
+
+    return encoded({key: status[key] for key in ("name", "phases", "transient") if status.get(key)})
+
+
+def distinct(names: Iterable[bytes]) -> Iterator[bytes]:
+    """Each name once, where it comes first. Those seen are kept in a temporary file: they may be millions."""
+    with closing(sqlite3.connect("")) as seen:
+        seen.execute("CREATE TABLE seen (name BLOB PRIMARY KEY) WITHOUT ROWID")
+        for name in names:
+            if seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (name,)).rowcount:
+                yield name
+
+
+def at_least_one(names: Iterator[bytes], otherwise: str) -> Iterator[bytes]:
+    """The same names. Raises `Problem` now if there are none."""
+    first = next(names, None)
+    if first is None:
+        raise Problem(otherwise)
+    return chain([first], names)
+
+
+def batches(names: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for name in names:
+        batch.append(name)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,177 @@
+"""Keys that a piece of JavaScript makes of lines: the other half of `msplit -e`.
+
+`msplit` is a static program that finds lines, routes them by key and writes them. A user
+may say what the key of a line is in JavaScript, and a JavaScript engine is not a thing to
+put into such a program. So there is a helper, `mkey`, which msplit starts when it is
+needed: batches of lines come in, and as many keys go out (`include/script.h` says how).
+The engine is QuickJS. It knows nothing of files or processes, starts in a millisecond, and
+runs in the task's instance with the task's rights like everything the user wrote.
+
+Crossing between Python and JavaScript costs more than most scripts, so a batch crosses as
+one text with its lines joined, which is unambiguous as no line has a line end in it, and
+its keys come back as one JSON text.
+
+As on Manta, the script is the body of `function (line)`, and of an expression a body is
+made. `this` is the line's JSON value with `--json`, else `{line: line}`. It must give a
+string; with `--index`, where the key is the reducer's number itself, a number will do.
+
+Example: `msplit -n 4 -j -e "this.id.substring(0, 9)"` runs
+`mkey --json -- "this.id.substring(0, 9)"`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import quickjs
+
+FAILED = 0xFFFFFFFF
+WORD = struct.Struct("=I")
+
+DRIVER = """
+(function () {
+  'use strict';
+  const stringify = JSON.stringify, parse = JSON.parse;
+  let key, allowed, isJson;
+
+  class Failure {
+    constructor(message) {
+      this.message = message;
+    }
+  }
+
+  function fail(message) {
+    throw new Failure(message);
+  }
+
+  function thisOf(line) {
+    if (!isJson)
+      return {line};
+    if (line === '')
+      return null;
+    try {
+      return parse(line);
+    } catch (error) {
+      return fail('error: input is not json: ' + line);
+    }
+  }
+
+  function keyOf(line) {
+    const value = thisOf(line);
+    let made;
+    try {
+      made = key.call(value, line);
+    } catch (error) {
+      return fail(error + ' in line: ' + line);
+    }
+    if (!allowed.includes(typeof made))
+      return fail(String(made) + ' must be one of types [' + allowed.join(', ') + '], but was type ' + typeof made);
+    return String(made);
+  }
+
+  this.begin = function (body, json, index) {
+    key = new Function('line', body);
+    isJson = json;
+    allowed = index ? ['string', 'number'] : ['string'];
+  };
+
+  this.keysOf = function (batch) {
+    try {
+      return stringify(batch.split('\\n').map(keyOf));
+    } catch (error) {
+      return stringify(error instanceof Failure ? error : new Failure('the key cannot be made a string'));
+    }
+  };
+}).call(globalThis);
+"""
+
+
+class ScriptError(Exception):
+    """What is wrong with the script, or with what it made of a line: one sentence."""
+
+
+class Script:
+    """A script that was taken. Raises ScriptError if it is no JavaScript."""
+
+    def __init__(self, text: str, *, is_json: bool = False, is_index: bool = False) -> None:
+        context = quickjs.Context()
+        context.eval(DRIVER)
+        self._keys_of: Callable[[str], str] = context.get("keysOf")
+        try:
+            context.get("begin")(body_of(text), is_json, is_index)
+        except quickjs.JSException as error:
+            raise ScriptError(f"cannot run the script: {str(error).partition(chr(10))[0]}") from None
+
+    def keys(self, lines: Sequence[bytes]) -> list[bytes]:
+        """The keys of lines, which have no line end. Raises ScriptError."""
+        if not lines:
+            return []
+        try:
+            made = json.loads(self._keys_of(b"\n".join(lines).decode("utf-8", "replace")))
+        except quickjs.JSException as error:
+            raise ScriptError(f"the script failed: {str(error).partition(chr(10))[0]}") from None
+        if isinstance(made, dict):
+            raise ScriptError(str(made["message"]))
+        return [encode(key) for key in made]
+
+
+def body_of(text: str) -> str:
+    """The body of a function: the text, or for an expression one that returns it."""
+    return text if "return" in text else f"return ({text.removesuffix(';')})"
+
+
+def encode(text: str) -> bytes:
+    """UTF-8, in which half of a surrogate pair becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def read_batch(source: BinaryIO) -> list[bytes]:
+    """The next batch of lines. Raises EOFError when there is none, or not all of it."""
+    (count,) = WORD.unpack(read(source, WORD.size))
+    lengths = struct.unpack(f"={count}I", read(source, count * WORD.size))
+    return [read(source, length) for length in lengths]
+
+
+def read(source: BinaryIO, size: int) -> bytes:
+    data = source.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def write_keys(sink: BinaryIO, keys: Sequence[bytes]) -> None:
+    sink.write(struct.pack(f"={1 + len(keys)}I", len(keys), *map(len, keys)) + b"".join(keys))
+    sink.flush()
+
+
+def serve(script: Script, source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer batches until msplit has no more. Raises ScriptError."""
+    write_keys(sink, [])
+    try:
+        while True:
+            write_keys(sink, script.keys(read_batch(source)))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def main() -> None:
+    """`mkey [--json] [--index] -- SCRIPT`."""
+    flags, script = sys.argv[1:-1], sys.argv[-1]
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        serve(Script(script, is_json="--json" in flags, is_index="--index" in flags), source, sink)
+    except ScriptError as why:
+        sentence = encode(str(why))
+        sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
+    try:
+        sink.flush()
+    except BrokenPipeError:
+        os._exit(1)  # what is left in the buffer has nowhere to go, and would be complained about
