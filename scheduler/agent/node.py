@@ -7,7 +7,6 @@ instances, and what becomes of a finished attempt.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,23 +17,7 @@ from scheduler.agent.log import Log
 from scheduler.model.wire import AttemptReport
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
-
-
-class Numbers:
-    """The smallest free numbers, from 0."""
-
-    def __init__(self) -> None:
-        self._free: list[int] = []
-        self._next = 0
-
-    def take(self) -> int:
-        if self._free:
-            return heapq.heappop(self._free)
-        self._next += 1
-        return self._next - 1
-
-    def give_back(self, number: int) -> None:
-        heapq.heappush(self._free, number)
+from scheduler.providers.numbers import Numbers
 
 
 @dataclass(slots=True)

@@ -73,7 +73,9 @@ class Pool:
         self.workers: list[Worker] = []
         self.target = 0
         self.closed = False
-        self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image)
+        self._limits = InstanceSpec(
+            spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}"
+        )
         self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
@@ -240,7 +242,8 @@ class Pool:
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
             instance = await asyncio.shield(creating)  # half an instance could not be removed
-            await asyncio.to_thread(copy_assets, self.spec.assets, self.node.blobs, instance.work / "assets")
+            if not instance.initialized:
+                await asyncio.to_thread(copy_assets, self.spec.assets, self.node.blobs, instance.work / "assets")
             worker = Worker(self, instance, number)
             await worker.open()
         except AssetError as error:

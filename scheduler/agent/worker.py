@@ -79,7 +79,7 @@ class Worker:
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use
-        self._memory_kills = 0
+        self._memory_kills = instance.memory_kills()
         self._away = False  # not listening for a moment
         self._loop = asyncio.get_running_loop()
         self._tools = Tools(self)
@@ -94,7 +94,8 @@ class Worker:
         await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
         if spec.init is not None:
             await self._say(Kind.SCRIPT, Slot.INIT, spec.init.encode())
-        else:
+        if spec.init is None or self.instance.initialized:
+            self.instance.set_initialized()
             self.state = State.READY
         self._loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
@@ -252,6 +253,7 @@ class Worker:
         return self.state is not State.DEAD
 
     def initialized(self) -> None:
+        self.instance.set_initialized()
         if self.state is State.INIT:  # it may have been told to leave meanwhile
             self.state = State.READY
 

@@ -45,11 +45,12 @@ class NoImageError(InstanceError):
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """The tier of an instance: what it may use, in bytes, and the versions that its image may have."""
+    """What an instance is made for: its tier in bytes, the versions that its image may have, and the one pool."""
 
     memory_bytes: int
     disk_bytes: int
     image: str = "*"
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ class Instance(Protocol):
     def isolated(self) -> bool:
         """Is what is read-only for tasks really so? If not, their input may have been changed when they end."""
 
+    @property
+    def initialized(self) -> bool:
+        """Was it prepared for its pool already, by an agent that was killed? Else its assets and `init` are to come."""
+
+    def set_initialized(self) -> None:
+        """It is prepared now. Raises OSError."""
+
     def owns_user(self, uid: int) -> bool | None:
         """Is `uid` (as this machine counts) a user of this instance alone? None: it shares its user."""
 
@@ -110,7 +118,10 @@ class Instance(Protocol):
 
 
 class Provider(Protocol):
-    """A source of instances. `number` is small, and free: no living instance of this agent has it."""
+    """A source of instances. `number` is small, and free: no living instance of this agent has it.
+
+    One whose instances outlive the agent that was killed has numbers of its own, and gives out first what was left.
+    """
 
     name: str
 

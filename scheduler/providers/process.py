@@ -86,6 +86,13 @@ class ProcessInstance:
     def isolated(self) -> bool:
         return self.ready.namespaces
 
+    @property
+    def initialized(self) -> bool:
+        return False
+
+    def set_initialized(self) -> None:
+        """Nobody will ask: it dies with us."""
+
     def owns_user(self, uid: int) -> bool | None:
         return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
 

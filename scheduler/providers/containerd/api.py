@@ -69,4 +69,3 @@ DELETE_TASK = Call("tasks.v1.Tasks", "Delete", TASK, {"id": (1, "str"), "pid": (
 
 # Values of PROCESS["status"].
 RUNNING = 2
-STOPPED = 3

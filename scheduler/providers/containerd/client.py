@@ -110,6 +110,15 @@ class Client:
     def start(self, name: str) -> None:
         self.call(api.START_TASK, container_id=name)
 
+    def running(self, name: str) -> int | None:
+        """The id of the container's first process, if it runs. Raises ContainerdError."""
+        with missing_is_fine():
+            process = self.call(api.GET_TASK, container_id=name)["process"]
+            if process and process["status"] == api.RUNNING:
+                pid: int = process["pid"]
+                return pid
+        return None
+
     def remove(self, name: str) -> None:
         """Kill and forget a container, whatever of it there is. Raises ContainerdError if it stays."""
         with missing_is_fine():

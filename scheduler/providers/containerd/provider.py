@@ -13,15 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import resource
+import secrets
 import shutil
 import signal
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datapath import libexec, passing
@@ -30,17 +32,23 @@ from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_everywhere
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.containerd.spec import LACKEY, LACKEY_SOCKET, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
-from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE_BYTES, USERS, remove_tree
+from scheduler.providers.numbers import Numbers
+from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE, PROBE_BYTES, USERS, remove_tree
 from scheduler.providers.processes import descendants
 from scheduler.providers.programs import Programs
 from scheduler.providers.waiting import readable
 
 READY_SECONDS = 20.0
-OWNER = "remora.owner"
+# Labels of our containers.
+OWNER, NUMBER, SPEC, IMAGE = "remora.owner", "remora.number", "remora.spec", "remora.image"
+INITIALIZED = "initialized"
+# Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
+PATIENCE_SECONDS = 60.0
 RUN = Path("/run/remora")
 AGENT_SOCKET = "agent.sock"
 MOST_FILES = 65536
@@ -57,11 +65,17 @@ class Draft:
     spec: InstanceSpec
     name: str  # of the container
     work: Path
-    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # its image
+    image: str | None  # None: the machine
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the image
 
     @property
     def first_user(self) -> int:
         return FIRST_USER + self.number * USERS
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """All that the next agent must know of it."""
+        return {NUMBER: str(self.number), SPEC: json.dumps(asdict(self.spec)), IMAGE: self.image or ""}
 
     @property
     def control(self) -> Path:
@@ -72,6 +86,14 @@ class Draft:
     def words(self) -> Path:
         """What its lackey has to complain of."""
         return self.work / "lackey.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """An instance whose agent was killed. Its lackey, process `pid`, waits for the next one."""
+
+    draft: Draft
+    pid: int
 
 
 @dataclass(slots=True)
@@ -101,6 +123,13 @@ class ContainerInstance:
     @property
     def isolated(self) -> bool:
         return True
+
+    @property
+    def initialized(self) -> bool:
+        return (self.work / INITIALIZED).exists()
+
+    def set_initialized(self) -> None:
+        (self.work / INITIALIZED).touch()
 
     def owns_user(self, uid: int) -> bool | None:
         return self.draft.first_user <= uid < self.draft.first_user + USERS
@@ -142,7 +171,11 @@ class ContainerdProvider:
         self._root = self._state_dir / "instances"
         self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self._group = f"/remora/{self._owner}"
+        self._numbers = Numbers()
+        self._survivors: list[Survivor] = []
+        self._expiry: asyncio.Task[None] | None = None
         self._shown: dict[str, Path] = {}
+        self._tools = self._state_dir / "tools"
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
@@ -156,16 +189,22 @@ class ContainerdProvider:
         if self._daemon is not None:
             await self._daemon.start()
         version = await asyncio.to_thread(self._client.version)
-        await self._sweep()
-        programs = await asyncio.to_thread(Programs, self._state_dir / "tools", True)
+        await self._take_stock()
+        # Each agent makes its own: survivors have those of the one that made them.
+        programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
-        probe = await self.create(MAX_INSTANCES - 1, InstanceSpec(PROBE_BYTES, PROBE_BYTES))
-        await probe.destroy()
-        log.info("instances are containers", extra={"containerd": version, "address": self._client.address})
+        await (await self.create(0, InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
+        self._expiry = asyncio.create_task(self._expire())
+        told = {"containerd": version, "address": self._client.address, "survivors": len(self._survivors)}
+        log.info("instances are containers", extra=told)
 
     async def close(self) -> None:
-        """After the last instance: leave no trace outside the state directory."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.gather(self._expiry, return_exceptions=True)
+        await self._end_survivors()
         await sweep_everywhere(self._group)
+        await remove_tree(self._tools)
         self._client.close()
         if self._daemon is not None:
             await self._daemon.close()
@@ -173,54 +212,113 @@ class ContainerdProvider:
         with contextlib.suppress(OSError):
             RUN.rmdir()
 
-    async def _sweep(self) -> None:
-        """Remove what a killed agent left."""
-        left = await asyncio.to_thread(self._client.containers, OWNER, self._owner)
-        for container in left:
-            await asyncio.to_thread(self._client.remove, container["id"])
+    # -- what a killed agent left --------------------------------------------------------------
+
+    async def _take_stock(self) -> None:
+        """Keep the instances that live, and remove what there is of others."""
+        for container in await asyncio.to_thread(self._client.containers, OWNER, self._owner):
+            survivor = await asyncio.to_thread(self._survivor, container)
+            if survivor is not None:
+                self._survivors.append(survivor)
+            else:
+                await asyncio.to_thread(self._client.remove, container["id"])
+        works = {survivor.draft.work for survivor in self._survivors}
         for path in (*mounts.mounted_below(self._root), *mounts.mounted_below(self._run)):
-            mounts.unmount(path)
-        for stale in self._root.iterdir():
+            if works.isdisjoint(path.parents):
+                mounts.unmount(path)
+        for stale in set(self._root.iterdir()) - works:
             await remove_tree(stale)
-        await sweep_everywhere(self._group)
+        if not works:
+            await remove_tree(self._tools)
+            await sweep_everywhere(self._group)
+        self._numbers = Numbers([survivor.draft.number for survivor in self._survivors])
+
+    def _survivor(self, container: Message) -> Survivor | None:
+        """A container that runs, if its labels say what it is and all of it is there."""
+        try:
+            labels, held = container["labels"], contextlib.ExitStack()
+            draft = self._draft(
+                int(labels[NUMBER]), InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, held
+            )
+            pid = self._client.running(draft.name)
+            if pid is None or draft.work / "root" not in mounts.mounted_below(self._root):
+                return None
+            if draft.image is not None:
+                held.enter_context(self._images.using(draft.image))
+        except (KeyError, TypeError, ValueError, InstanceError, ImageError) as error:
+            log.warning("a container that was left is of no use", extra={"id": container["id"], "why": str(error)})
+            return None
+        return Survivor(draft, pid)
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+        await self._end_survivors()
+
+    async def _end_survivors(self) -> None:
+        while self._survivors:
+            await self.remove(self._survivors.pop().draft)
+
+    # -- making instances ----------------------------------------------------------------------
 
     async def create(self, number: int, spec: InstanceSpec) -> ContainerInstance:
-        if number >= MAX_INSTANCES:
-            raise InstanceError(f"this machine has users for {MAX_INSTANCES} instances only")
-        draft = Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number))
+        if (instance := await self._adopt(spec)) is not None:
+            return instance
         try:
-            return await self._make(draft)
+            _, image = self._images.resolve(spec.image)
         except ImageError as error:
             raise NoImageError(str(error)) from error
-        except (OSError, ValueError, InstanceError) as error:
+        draft = self._draft(self._numbers.take(), spec, image, contextlib.ExitStack())
+        try:
+            return await self._make(draft)
+        except (OSError, ValueError, ImageError, InstanceError) as error:
             await self.remove(draft)
             raise InstanceError(f"cannot make an instance in {draft.work}: {error}") from error
         except BaseException:
             await asyncio.shield(self.remove(draft))
             raise
 
+    def _draft(self, number: int, spec: InstanceSpec, image: str | None, held: contextlib.ExitStack) -> Draft:
+        return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, held)
+
+    async def _adopt(self, spec: InstanceSpec) -> ContainerInstance | None:
+        """An instance that a killed agent had made for the same pool, if its lackey still answers."""
+        for survivor in [each for each in self._survivors if each.draft.spec == spec]:
+            self._survivors.remove(survivor)
+            try:
+                for path in (survivor.draft.work / "input").iterdir():
+                    await remove_tree(path)
+                return await self._meet(survivor.draft, survivor.pid)
+            except (OSError, ValueError, InstanceError) as error:
+                log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
+                await self.remove(survivor.draft)
+        return None
+
     async def _make(self, draft: Draft) -> ContainerInstance:
-        _, chosen = self._images.resolve(draft.spec.image)
-        image = None if chosen is None else draft.held.enter_context(self._images.using(chosen))
+        if draft.number >= MAX_INSTANCES:
+            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
+        root = None if draft.image is None else draft.held.enter_context(self._images.using(draft.image))
         for part in ("", "input", "control"):
             (draft.work / part).mkdir(mode=0o755)
         for name, path in self._shown.items():
             make_place(draft.control / name, path)
         (draft.work / "assets").symlink_to("root/assets")
-        plan = rootfs.Plan(draft.work, image, draft.spec.disk_bytes, draft.first_user, USERS)
+        plan = rootfs.Plan(draft.work, root, draft.spec.disk_bytes, draft.first_user, USERS)
         await asyncio.to_thread(rootfs.build, plan)
+        shared = rootfs.machine_mounts([self._state_dir]) if root is None else rootfs.network_files()
+        pid = await asyncio.to_thread(self._create_container, draft, shared)
+        await asyncio.to_thread(self._client.start, draft.name)
+        return await self._meet(draft, pid)
+
+    async def _meet(self, draft: Draft, pid: int) -> ContainerInstance:
+        """Open the sockets that a running lackey looks for, and wait for it. Raises OSError or ValueError."""
         with contextlib.ExitStack() as undo:
-            listener = undo.enter_context(passing.listen(draft.control / AGENT_SOCKET))
-            lackey = undo.enter_context(passing.listen(draft.control / LACKEY_SOCKET))
-            shared = rootfs.machine_mounts([self._state_dir]) if image is None else rootfs.network_files()
-            pid = await asyncio.to_thread(self._create_container, draft, shared)
             pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             group = memory_group_of(pid)
             undo.callback(group.close)
-            await asyncio.to_thread(self._client.start, draft.name)
-            channel = await first_call(lackey, pid, pidfd, draft.words)
-            lackey.close()
+            listener = undo.enter_context(listen(draft.control / AGENT_SOCKET))
+            with listen(draft.control / LACKEY_SOCKET) as lackey:
+                channel = await first_call(lackey, pid, pidfd, draft.words)
             undo.pop_all()
         return ContainerInstance(channel, listener, draft, self, pid, pidfd, group)
 
@@ -241,7 +339,7 @@ class ContainerdProvider:
                 shared=shared,
             )
             draft.words.touch(mode=0o600)
-            labels = {OWNER: self._owner}
+            labels = {OWNER: self._owner, **draft.labels}
             return self._client.create(draft.name, labels, runtime_spec(container), draft.first_user, draft.words)
 
     async def remove(self, draft: Draft) -> None:
@@ -251,11 +349,22 @@ class ContainerdProvider:
             for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
                 await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
+            # Its number is never used again by this agent.
             log.error("an instance could not be removed", extra={"instance": draft.name, "why": str(error)})
             return
         finally:
             draft.held.close()
         await remove_tree(draft.work)
+        self._numbers.give_back(draft.number)
+
+
+def listen(path: Path) -> socket.socket:
+    """Listen at a socket that appears whole, whatever had its name before. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    listener = passing.listen(fresh)
+    fresh.rename(path)
+    return listener
 
 
 def make_place(place: Path, source: Path) -> None:
