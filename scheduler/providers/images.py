@@ -104,7 +104,7 @@ class ImageStore:
     def add(self, version: str, source: str, fill: Callable[[Path], None]) -> Image:
         """Make an image with `fill`, which is given an empty directory, and call it `version`. Raises ImageError."""
         check_version(version)
-        image = Image(secrets.token_hex(6), source, datetime.now(UTC).isoformat(timespec="seconds"))
+        image = Image(secrets.token_hex(6), source, datetime.now(UTC).isoformat())
         place = self._store / image.id
         (place / "root").mkdir(parents=True, mode=0o755)
         try:
