@@ -29,7 +29,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.integration.lackey_instance import Mode, refusal
-from tests.support.containers import CONTAINERD, PROVIDER, needs_containers
+from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
@@ -249,9 +249,9 @@ class Rig:
         return sorted(path.name for path in (self.state_dir / "instances").iterdir())
 
 
-def lackey_of(parent: int) -> int:
-    """The only lackey among our children."""
-    found = []
+def lackey_of(parent: int, state_dir: Path) -> int:
+    """The only lackey among the children of an agent, or in a container of its."""
+    found = lackeys(state_dir)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:

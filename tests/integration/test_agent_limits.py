@@ -82,7 +82,7 @@ async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_
     victim, waiting = agent.map_task(b"1"), agent.map_task(b"0")
     agent.grant(spec, victim, waiting)
     await agent.until(lambda supervisor: bool(supervisor.requests))
-    os.kill(lackey_of(os.getpid()), signal.SIGKILL)
+    os.kill(lackey_of(os.getpid(), agent.state_dir), signal.SIGKILL)
     lost, fine = await agent.reports_of(victim, waiting)
     assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
     assert fine.outcome is Outcome.OK

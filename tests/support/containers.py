@@ -6,15 +6,67 @@ instances from containerd. Without it, only those do that are about containers.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from scheduler.providers.containerd.machine import why_no_containers
+from scheduler.service.state import read_info
+from tests.support.service import PROVIDER, processes_with
 
-__all__ = ["CONTAINERD", "PROVIDER", "needs_containers"]
+__all__ = ["PROVIDER"]
 
 CONTAINERD = "containerd"
-PROVIDER = os.environ.get("REMORA_TEST_PROVIDER", "process")
 REFUSED = why_no_containers()
 needs_containers = pytest.mark.skipif(bool(REFUSED), reason=f"NO CONTAINERS ARE TESTED: {REFUSED}")
+
+
+def owner_of(state_dir: Path) -> str:
+    """What the containers, control groups and sockets of a service bear in their names."""
+    return hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:16]
+
+
+def lackeys(state_dir: Path) -> list[int]:
+    """The first processes of the containers of a service."""
+    found = []
+    for path in Path("/sys/fs/cgroup").glob(f"**/remora/{owner_of(state_dir)}/*/cgroup.procs"):
+        for pid in path.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "lackey\n":
+                    found.append(int(pid))
+    return sorted(set(found))
+
+
+def shims(state_dir: Path) -> list[int]:
+    return processes_with(f"-id remora-{owner_of(state_dir)}-")
+
+
+def daemons(state_dir: Path) -> list[int]:
+    return processes_with(f"containerd --config {state_dir.resolve()}/")
+
+
+def agents(state_dir: Path) -> list[int]:
+    return processes_with(f"scheduler.agent --url {read_info(state_dir).url}")
+
+
+VICTIMS: dict[str, Callable[[Path], list[int]]] = {
+    "agent": agents,
+    "containerd": daemons,
+    "shim": shims,
+    "lackey": lackeys,
+}
+
+
+def assert_no_container_left(state_dir: Path) -> None:
+    """After the service has ended, besides what `assert_nothing_left` looks for."""
+    owner = owner_of(state_dir)
+    assert not processes_with(owner), "processes are left"
+    assert not Path(f"/run/remora/{owner}").exists()
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if owner in line]
+    assert not mounts, f"mounts are left: {mounts}"
+    backed = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
+    assert not [file for file in backed if str(state_dir) in file], f"loop devices are left: {backed}"
