@@ -255,8 +255,8 @@ class ContainerdProvider:
         await self._end_survivors()
 
     async def _end_survivors(self) -> None:
-        while self._survivors:
-            await self.remove(self._survivors.pop().draft)
+        ending, self._survivors = self._survivors, []
+        await asyncio.gather(*(self.remove(survivor.draft) for survivor in ending))
 
     # -- making instances ----------------------------------------------------------------------
 
