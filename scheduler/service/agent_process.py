@@ -17,7 +17,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 # An agent that ran so long (seconds) is not one that dies at once.
 STEADY_SECONDS = 30.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from scheduler.providers.containerd.codec import Message, decode, encode
 OLDEST = (1, 6)
 CALL_SECONDS = 30.0
 PROBE_SECONDS = 5.0
+# An end that takes longer is none.
+REMOVE_SECONDS = 20.0
+REMOVE_PAUSE = 0.1
 MAX_MESSAGE = 16 << 20
 NAMESPACE = "remora"
 SIGKILL = 9
@@ -120,11 +124,24 @@ class Client:
         return None
 
     def remove(self, name: str) -> None:
-        """Kill and forget a container, whatever of it there is. Raises ContainerdError if it stays."""
+        """Kill and forget a container, whatever of it there is. Raises ContainerdError if it stays.
+
+        One whose shim was killed is refused until containerd has noticed, and cleaned up behind it.
+        """
+        deadline = time.monotonic() + REMOVE_SECONDS
+        while True:
+            try:
+                return self._remove(name)
+            except ContainerdError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(REMOVE_PAUSE)
+
+    def _remove(self, name: str) -> None:
         with missing_is_fine():
             self.call(api.KILL_TASK, container_id=name, signal=SIGKILL, all=True)
         with missing_is_fine():
-            self.call(api.WAIT_TASK, container_id=name)
+            self.call(api.WAIT_TASK, seconds=REMOVE_SECONDS, container_id=name)
         with missing_is_fine():
             self.call(api.DELETE_TASK, container_id=name)
         with missing_is_fine():

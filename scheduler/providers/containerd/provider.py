@@ -173,6 +173,7 @@ class ContainerdProvider:
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
         self._survivors: list[Survivor] = []
+        self._stuck: list[Draft] = []
         self._expiry: asyncio.Task[None] | None = None
         self._shown: dict[str, Path] = {}
         self._tools = self._state_dir / "tools"
@@ -203,6 +204,8 @@ class ContainerdProvider:
             self._expiry.cancel()
             await asyncio.gather(self._expiry, return_exceptions=True)
         await self._end_survivors()
+        stuck, self._stuck = self._stuck, []
+        await asyncio.gather(*(self.remove(draft) for draft in stuck))
         await sweep_everywhere(self._group)
         await remove_tree(self._tools)
         self._client.close()
@@ -349,8 +352,10 @@ class ContainerdProvider:
             for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
                 await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
-            # Its number is never used again by this agent.
-            log.error("an instance could not be removed", extra={"instance": draft.name, "why": str(error)})
+            # Its number is not used again by this agent, so what is left of it is in nobody's way.
+            self._stuck.append(draft)
+            told = {"instance": draft.name, "why": str(error), "stuck": len(self._stuck)}
+            log.error("an instance could not be removed", extra=told)
             return
         finally:
             draft.held.close()
