@@ -11,8 +11,11 @@ requests (`client`), answers become lines. Each part can be read without the oth
   exit codes. Results go to stdout, everything else to stderr, and a reader that has seen
   enough (`mls | head`) is no error.
 
+- `manual.py` and `roff.py` make the manual pages of what `--help` says.
+
 Start-up is felt, so nothing is imported before it is needed: `main.py` imports the one
-command that was called, and HTTP, cryptography and TLS wait for the first request.
+command that was called; cryptography waits for a key file, TLS for an https address, and
+httpx for a transfer or for many requests at once.
 
 Example: `mls ~~/stor` is `main.mls`, then `commands/mls.py`, then `client.Session` signs
 a HEAD and a GET for `/jill/stor`, and each line of the reply becomes a line of output.

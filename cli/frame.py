@@ -16,6 +16,7 @@ Three endings:
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import signal
 import sys
@@ -215,7 +216,7 @@ def operands(texts: Sequence[str], home: str) -> list[str]:
     for text in texts:
         if not paths.is_full(text):
             note(f'{click.get_current_context().command_path}: "{text}" left out: a path begins with / or ~~/')
-    full = [paths.expand(text, home) for text in texts if paths.is_full(text)]
+    full = [paths.valid(text, home) for text in texts if paths.is_full(text)]
     if not full:
         raise click.UsageError("path required", click.get_current_context())
     return full
@@ -277,11 +278,13 @@ def usage_error(error: click.ClickException) -> None:
     formatter = context.make_formatter()
     context.command.format_usage(context, formatter)
     context.command.format_options(context, formatter)
-    note(formatter.getvalue().replace("Options:", "options:", 1).rstrip("\n"))
+    note(formatter.getvalue().replace("\nOptions:", "options:", 1).rstrip("\n"))
 
 
 def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names are UTF-8, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         code = command.main(prog_name=program, standalone_mode=False)
     except click.exceptions.Exit as end:

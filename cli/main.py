@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from functools import partial
 from importlib import import_module
 
@@ -28,9 +29,12 @@ PROGRAMS = {
 
 def run(program: str) -> None:
     gc.disable()  # what is imported stays: to look for garbage in it takes longer than the imports of some modules
-    from cli.frame import run_program
+    try:
+        from cli.frame import run_program
 
-    command = import_module(PROGRAMS[program]).command
+        command = import_module(PROGRAMS[program]).command
+    except KeyboardInterrupt:
+        sys.exit(130)
     gc.freeze()
     gc.enable()
     run_program(program, command)

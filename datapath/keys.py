@@ -173,5 +173,5 @@ def main() -> None:
         sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
     try:
         sink.flush()
-    except BrokenPipeError:
-        os._exit(1)  # what is left in the buffer has nowhere to go, and would be complained about
+    finally:
+        os._exit(0)  # nothing is worth the wait for the engine to be taken down

@@ -69,7 +69,7 @@ def split(
     stream or a specification that cannot be split, OSError when reading or writing fails.
     """
     numbers, text = ffi.new("uint32_t[]", list(fields)), ffi.new("char[]", delimiter)
-    spec = ffi.new("struct split_spec *", (by, len(dsts), numbers, len(fields), text, len(delimiter), buffer))
+    spec = ffi.new("struct split_spec *", (by, len(dsts), numbers, len(fields), text, len(delimiter), buffer, ffi.NULL))
     report = ffi.new("struct split_report *")
     result = lib.split_run(spec, src, list(dsts), report)
     message = ffi.string(report.message).decode("utf-8", "replace")

@@ -57,7 +57,7 @@ class EncryptedKeyError(Exception):
 
 def find(key_id: str, key_file: str = "", *, agent: str | None = None, ssh_dir: Path | None = None) -> Signer:
     """The signer for `key_id`. `agent` is a socket path, by default `SSH_AUTH_SOCK`. Raises `Problem`."""
-    ssh_dir = ssh_dir or Path.home() / ".ssh"
+    ssh_dir = ssh_dir or Path(os.path.expanduser("~/.ssh"))
     agent = os.environ.get("SSH_AUTH_SOCK", "") if agent is None else agent
     signer = (
         (from_file(Path(key_file), key_id) if key_file else None)
@@ -116,14 +116,19 @@ def agent_signature(agent: str, blob: bytes) -> Callable[[bytes, str], bytes]:
 
 
 def from_directory(directory: Path, key_id: str) -> Signer | None:
-    """The signer of the first file whose key matches. Raises `Problem` if the match is encrypted."""
+    """The signer of the first file whose key matches. Raises `Problem` if the match is encrypted, or may be."""
+    unknown: list[Problem] = []
     for path in candidates(directory, key_id):
         try:
             if signer := from_file(path, key_id):
                 return signer
-        except Problem:
+        except Problem as problem:
             if public_matches(path, key_id):
                 raise
+            if not public_file(path).exists():
+                unknown.append(problem)
+    if unknown:
+        raise Problem(f"no private key for {key_id} can be read: {'; '.join(map(str, unknown))}")
     return None
 
 
@@ -136,10 +141,14 @@ def candidates(directory: Path, key_id: str) -> Iterator[Path]:
     yield from sorted(files, key=lambda path: not public_matches(path, key_id))
 
 
+def public_file(private: Path) -> Path:
+    return private.with_name(private.name + ".pub")
+
+
 def public_matches(private: Path, key_id: str) -> bool:
     """Whether the `.pub` file beside a private key is of this key."""
     try:
-        return means(key_id, PublicKey.parse(private.with_name(private.name + ".pub").read_text()))
+        return means(key_id, PublicKey.parse(public_file(private).read_text()))
     except (OSError, ValueError):
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from cli.client.problem import Problem
 from scheduler.model import names
 
 JOB_STOR_DEPTH = 4  # /login/jobs/ID/stor
@@ -19,6 +20,14 @@ def expand(text: str, home: str) -> str:
     if not text.startswith("/"):
         return text
     return "/" + posixpath.normpath(text).lstrip("/")
+
+
+def valid(text: str, home: str) -> str:
+    """As `expand`, of what names a path of the service. Raises `Problem` for `/`, which is nobody's."""
+    path = expand(text, home)
+    if path == "/":
+        raise Problem(f"{text} is not a valid Manta path", "InvalidPathError")
+    return path
 
 
 def is_full(text: str) -> bool:

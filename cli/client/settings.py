@@ -82,7 +82,7 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     """Where a service on this machine keeps its state: `REMORA_STATE_DIR`, or `remora` below the XDG state home."""
     if environ.get("REMORA_STATE_DIR"):
         return Path(environ["REMORA_STATE_DIR"])
-    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    base = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(base) / "remora"
 
 
@@ -102,10 +102,10 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
     """Decide the settings. Raises `Problem` naming the first argument that is nowhere to be found."""
     environ = os.environ if environ is None else environ
     given_url = options.url or environ.get("MANTA_URL") or ""
-    profile = read_profile(environ)
+    no_auth = environ.get("MANTA_NO_AUTH") == "true"
+    profile = Profile() if given_url and no_auth else read_profile(environ)  # a task has all that it needs
     if given_url and given_url.rstrip("/") != profile.url.rstrip("/"):
         profile = Profile()
-    no_auth = environ.get("MANTA_NO_AUTH") == "true"
     account = options.account or environ.get("MANTA_USER") or profile.user
     key_id = options.key_id or environ.get("MANTA_KEY_ID") or profile.key_id
     url = given_url or profile.url

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import text
+from cli.client.problem import Refused
 from cli.completion import remote_path
 from cli.frame import FAILED, Command, note, operands, session
 from scheduler.model import names
@@ -44,7 +45,7 @@ def command(where: Sequence[str], as_json: bool, limit: int | None, **filters: A
       mfind --maxdepth 1 -t d ~~/stor               directories right below
       mfind -s 1000000 -j ~~/public                 large objects, as JSON
 
-    Exit status: 0, or 1 if a path does not exist; the other paths are still walked.
+    Exit status: 0, or 1 if a path does not exist or may not be listed; the other paths are still walked.
     """
     wanted = matcher(**filters)
     missing: list[str] = []
@@ -87,16 +88,18 @@ def matcher(
 
 
 def below(client: Session, path: str, parallel: int, maxdepth: int | None, missing: list[str]) -> Iterator[Found]:
-    """What is below `path`, or the object that it is. A path that does not exist is said and goes into `missing`."""
+    """What is below `path`, or the object that it is. A path that may not be seen is said and goes into `missing`."""
     from cli.client import objects
     from cli.client.tree import Found, Walk
     from cli.commands.mls import object_entry
 
-    found = objects.info_or_none(client, path)
-    if found is None:
-        note(f"mfind: in {path}: NotFoundError")
+    try:
+        found = objects.info(client, path)
+    except Refused as error:
+        note(f"mfind: in {path}: {'NotFoundError' if error.status == 404 else error}")
         missing.append(path)
-    elif not found.is_directory:
+        return
+    if not found.is_directory:
         yield Found(path, names.split(path)[0], 0, object_entry(found))
     else:
         with closing(Walk(client, path, parallel, maxdepth)) as walk:

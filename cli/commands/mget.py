@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -28,8 +31,8 @@ def command(
 ) -> None:
     """Write objects to stdout, one after another, or to a file.
 
-    Length and MD5 are checked. A transfer that breaks off is resumed where it stopped, as long as the object has not
-    changed meanwhile. A directory gives its listing, as JSON lines.
+    FILE appears whole or not at all. Length and MD5 are checked. A transfer that breaks off is resumed where it
+    stopped, as long as the object has not changed meanwhile. A directory gives its listing, as JSON lines.
 
     \b
     Examples:
@@ -58,25 +61,55 @@ def command(
 
 
 class Target:
-    """A file to be written, made when there is something for it: what is not found must not empty it."""
+    """A file that appears whole or not at all: it is written under another name beside, and renamed at the end.
+
+    What is a link or no regular file (`/dev/stdout`, a pipe) is written as it is, and so is a file in a directory that
+    lets nothing new be made. Nothing is touched before there is something to write: what is not found empties nothing.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._part = ""
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Target:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.write(b"")
-        if self._file:
-            self._file.close()
+        try:
+            if kind is None:
+                self.write(b"")
+            if self._file:
+                self._file.close()
+            if self._part and kind is None:
+                os.replace(self._part, self._name)
+                self._part = ""
+        finally:
+            if self._part:
+                os.unlink(self._part)
 
     def write(self, data: bytes) -> None:
-        if self._file is None:
-            self._file = open(self._name, "wb")  # noqa: SIM115 (closed by __exit__)
+        self._file = self._file or self._open()
         self._file.write(data)
+
+    def _open(self) -> BinaryIO:
+        there = os.path.lexists(self._name)
+        if not there or (os.path.isfile(self._name) and not os.path.islink(self._name)):
+            with suppress(PermissionError):
+                return self._open_beside(keep_mode=there)
+        return open(self._name, "wb")
+
+    def _open_beside(self, *, keep_mode: bool) -> BinaryIO:
+        part = os.path.join(os.path.dirname(self._name), f".mget-{os.getpid()}.part")
+        try:
+            file = open(part, "xb")  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            error.filename = self._name
+            raise
+        self._part = part
+        if keep_mode:
+            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(self._name).st_mode))
+        return file
 
 
 def fetch(

@@ -29,5 +29,6 @@ def command(where: Sequence[str], role_tags: Sequence[str]) -> None:
     with session() as client:
         named = operands(where, client.settings.home)
         if len(named) != 2:
-            raise click.UsageError("source and dest are needed, both full paths", click.get_current_context())
+            reason = "source and dest only" if named[2:] else "dest required"
+            raise click.UsageError(reason, click.get_current_context())
         objects.link(client, named[0], named[1], tagged({}, role_tags))

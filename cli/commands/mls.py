@@ -48,7 +48,7 @@ def command(where: Sequence[str], **options: Any) -> None:
     with session() as client:
         home = client.settings.home
         for one in where or ("~~/stor",):
-            path = paths.expand(one if paths.is_full(one) else f"/{home}/stor/{one}", home)
+            path = paths.valid(one if paths.is_full(one) else f"/{home}/stor/{one}", home)
             for line in listing(client, path, **options):
                 print(line)
 
@@ -66,8 +66,8 @@ def listing(
     now = int(time.time() * 1000)
     for entry in entries:
         if as_json or fulljson:
-            more = {"headers": found.headers} if fulljson and not directory else {}
-            yield text.compact({**entry, "parent": parent, **more})
+            record = entry if directory else described(found, with_headers=fulljson)
+            yield text.compact({**record, "parent": parent})
         elif long:
             yield long_line(entry, names.owner(path), now, human=human)
         else:
@@ -93,6 +93,29 @@ def in_order(
     return dropwhile(lambda e: e["mtime"] < marker if reverse else e["mtime"] > marker, entries)
 
 
+def described(found: Info, *, with_headers: bool) -> dict[str, Any]:
+    """An object as JSON: what Manta's client makes of a HEAD, which is not what a listing says."""
+    import mimetypes
+
+    content_type = found.headers.get("content-type", "")
+    record = {
+        "name": names.split(found.path)[1],
+        "extension": (mimetypes.guess_extension(content_type.partition(";")[0]) or "")[1:] or None,
+        "type": content_type or None,
+        "etag": found.headers.get("etag"),
+        "md5": found.headers.get("content-md5"),
+        "size": size_of(found),
+        "headers": found.headers if with_headers else None,
+        "durability": found.headers.get("durability-level"),
+        "mtime": found.headers.get("last-modified"),
+    }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def size_of(found: Info) -> int:
+    return int(found.headers.get("content-length", 0))
+
+
 def object_entry(found: Info) -> dict[str, Any]:
     """What HEAD says of an object, in the words of a listing."""
     name = names.split(found.path)[1]
@@ -104,7 +127,7 @@ def object_entry(found: Info) -> dict[str, Any]:
         "contentType": found.headers.get("content-type"),
         "etag": found.headers.get("etag"),
         "md5": found.headers.get("content-md5"),
-        "size": int(found.headers.get("content-length", 0)),
+        "size": size_of(found),
         "durability": int(found.headers.get("durability-level", 0)) or None,
         "mtime": dates.iso(modified) if modified is not None else None,
     }

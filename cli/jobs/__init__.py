@@ -1,4 +1,4 @@
-"""mjob: the jobs' command, a program of sub-commands.
+"""mjob: run Unix commands on stored objects, as map and reduce phases.
 
 `create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
 (`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
@@ -41,7 +41,8 @@ command = Lazy(
     Examples:
       mfind ~~/stor/logs | mjob create -o -m 'grep -c ERROR' -r "awk '{n+=\\$1} END {print n}'"
       mjob list -s running
-      mjob watch 8bd3c96e-… && mjob outputs 8bd3c96e-…
+      mjob watch 8bd3c96e-… && mjob cat 8bd3c96e-…
+      mjob rerun --failed 8bd3c96e-…
 
     See mjob COMMAND --help, and begin with mjob create --help.
     """,

@@ -85,6 +85,11 @@ def job_argument(function: Callable[..., T]) -> Callable[..., T]:
     return click.argument("job", metavar="job...", nargs=-1, shell_complete=complete_job)(function)
 
 
+def one_job_argument(function: Callable[..., T]) -> Callable[..., T]:
+    """As `job_argument`, for commands that take one: `only` says so if there are more."""
+    return click.argument("job", nargs=-1, metavar="job", shell_complete=complete_job)(function)
+
+
 def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Ids of jobs that begin as the word does. No service, no candidates."""
     try:

@@ -11,7 +11,7 @@ import click
 from cli import text
 from cli.client.problem import Problem, Refused
 from cli.frame import Command, note
-from cli.jobs.common import job_argument, jobs, only
+from cli.jobs.common import jobs, one_job_argument, only
 
 Row = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,7 +36,7 @@ def accepted(function: Function) -> Function:
 @click.option("-q", "--quiet", is_flag=True, help="Only the total: GB·s, or dollars with --price.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object.")
 @accepted
-@job_argument
+@one_job_argument
 def command(job: tuple[str, ...], price: float | None, quiet: bool, as_json: bool) -> None:
     """Print what the tasks of a job took: a line for each phase, and the sum.
 

@@ -17,7 +17,8 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
     """Print the names of the inputs for which jobs had errors, one per line, all of them.
 
     \b
-    Example:
-      mjob failures 8bd3c96e-… | mjob create -m "..."    try these again
+    Examples:
+      mjob failures 8bd3c96e-… | sort | uniq -c
+      mjob failures 8bd3c96e-… | mjob create -m "..."    something else with these; mjob rerun --failed: the same
     """
     print_names(job, "fail", as_json=as_json)

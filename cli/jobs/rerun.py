@@ -13,13 +13,13 @@ import click
 from cli.client.problem import Problem
 from cli.frame import Command
 from cli.jobs import flow as flows
-from cli.jobs.common import check_done, job_argument, jobs, only
+from cli.jobs.common import check_done, jobs, one_job_argument, only
 
 
 @click.command("rerun", cls=Command)
 @click.option("--failed", is_flag=True, help="Only the inputs for which the job had errors, each once.")
 @flows.flow_options
-@job_argument
+@one_job_argument
 def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
     """Create a job with the name, the phases and the inputs of a job that is done; print its id.
 

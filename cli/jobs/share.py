@@ -8,7 +8,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import Command
-from cli.jobs.common import check_done, job_argument, jobs, only
+from cli.jobs.common import check_done, jobs, one_job_argument, only
 from scheduler.model import names
 
 TYPE = {"content-type": "text/html; charset=utf-8"}
@@ -17,7 +17,7 @@ TYPE = {"content-type": "text/html; charset=utf-8"}
 @click.command("share", cls=Command)
 @click.option("-s", "--stdout", "to_stdout", is_flag=True, help="Print the page instead of storing it.")
 @click.option("-r", "--readme", metavar="FILE", type=click.Path(), help="Text to begin the page with.")
-@job_argument
+@one_job_argument
 def command(job: tuple[str, ...], to_stdout: bool, readme: str | None) -> None:
     """Make an HTML page about a finished job, store it below ~~/public, and print its address.
 

@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +47,6 @@ static struct tool tool = {
              "\n"
              "Exit status: 0; 1 if a line was left out or something failed; 2 for wrong usage.\n",
 };
-
-static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 struct formats {
     struct format *of; /* one for each operation, as far as given */
@@ -140,7 +137,7 @@ static void list_operations(void)
 }
 
 /* Take one option; returns whether it says what to do with a column. */
-static int take_option(struct plan *plan, int found, char **argv)
+static int take_option(struct plan *plan, int found)
 {
     const char *list;
     size_t column;
@@ -174,10 +171,6 @@ static int take_option(struct plan *plan, int found, char **argv)
     case 'l':
         list_operations();
         break;
-    case 'h':
-        tool_help(&tool);
-    default:
-        tool_bad_option(&tool, found, argv);
     }
     return 0;
 }
@@ -193,8 +186,8 @@ static void parse(int argc, char **argv, struct plan *plan)
     int any = 0;
     int found;
 
-    while ((found = getopt_long(argc, argv, ":c:t:T:f:d:o:i:lh", LONG, NULL)) != -1)
-        any |= take_option(plan, found, argv);
+    while ((found = tool_option(&tool, argc, argv, "c:t:T:f:d:o:i:l", NULL)) != -1)
+        any |= take_option(plan, found);
     if (!any && optind == argc)
         tool_misused(&tool, "no operations specified");
     if (argc - optind > 1)
@@ -297,7 +290,6 @@ int main(int argc, char **argv)
     int source = STDIN_FILENO;
     int status;
 
-    opterr = 0;
     parse(argc, argv, &plan);
     if (plan.file && (source = open(plan.file, O_RDONLY | O_CLOEXEC)) < 0)
         tool_fail(&tool, "cannot open \"%s\": %s", plan.file, strerror(errno));

@@ -1,7 +1,6 @@
 /*
  * mcat - objects that exist become outputs of the task, by name.
  */
-#include <getopt.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -21,24 +20,18 @@ static struct tool tool = {
              "Exit status: 0; 1 if a path is not an output now; 2 for wrong usage.\n",
 };
 
-static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-
 static int32_t parse(int argc, char **argv)
 {
     int32_t reducer = -1;
     int found;
 
-    while ((found = getopt_long(argc, argv, ":p:r:h", LONG, NULL)) != -1) {
+    while ((found = tool_option(&tool, argc, argv, "p:r:", NULL)) != -1) {
         switch (found) {
         case 'p':
             break;
         case 'r':
             reducer = tool_reducer(&tool, optarg);
             break;
-        case 'h':
-            tool_help(&tool);
-        default:
-            tool_bad_option(&tool, found, argv);
         }
     }
     if (optind == argc)
@@ -50,7 +43,6 @@ int main(int argc, char **argv)
 {
     static struct tool_request request = {.open = {.kind = PASS_REFERENCE}};
 
-    opterr = 0;
     request.open.reducer = parse(argc, argv);
     /* All paths are looked at before the first becomes an output. */
     for (int i = optind; i < argc; i++)

@@ -1,12 +1,10 @@
 /*
  * mpipe - standard input becomes an output of the task.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -29,13 +27,11 @@ static struct tool tool = {
              "Exit status: 0; 1 if the object was not saved; 2 for wrong usage.\n",
 };
 
-static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-
 static void parse(int argc, char **argv, struct tool_request *request, const char **file)
 {
     int found;
 
-    while ((found = getopt_long(argc, argv, ":f:pr:H:h", LONG, NULL)) != -1) {
+    while ((found = tool_option(&tool, argc, argv, "f:pr:H:", NULL)) != -1) {
         switch (found) {
         case 'f':
             *file = optarg;
@@ -49,10 +45,6 @@ static void parse(int argc, char **argv, struct tool_request *request, const cha
         case 'H':
             tool_add_header(&tool, request, optarg);
             break;
-        case 'h':
-            tool_help(&tool);
-        default:
-            tool_bad_option(&tool, found, argv);
         }
     }
     if (argc - optind > 1)
@@ -63,6 +55,16 @@ static void parse(int argc, char **argv, struct tool_request *request, const cha
         tool_misused(&tool, "manta configuration not found in environment");
 }
 
+static int open_file(const char *name)
+{
+    struct stat status;
+    int file = open(name, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0 || fstat(file, &status) < 0 || S_ISDIR(status.st_mode))
+        tool_misused(&tool, "file %s does not exist or is not readable.", name);
+    return file;
+}
+
 int main(int argc, char **argv)
 {
     static struct tool_request request = {.open = {.kind = PASS_PIPE, .reducer = -1}};
@@ -71,10 +73,9 @@ int main(int argc, char **argv)
     uint64_t moved;
     int blob;
 
-    opterr = 0;
     parse(argc, argv, &request, &file);
-    if (file && (source = open(file, O_RDONLY | O_CLOEXEC)) < 0)
-        tool_fail(&tool, "cannot open \"%s\": %s", file, strerror(errno));
+    if (file)
+        source = open_file(file);
     tool_open(&tool, &request, &blob, 1);
     tool_spooled(&tool, spool_move(source, blob, &moved));
     puts(tool_commit(&tool));

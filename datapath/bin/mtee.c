@@ -1,7 +1,6 @@
 /*
  * mtee - standard input goes to standard output, and into an object.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -24,34 +23,28 @@ static struct tool tool = {
              "Exit status: 0; 1 if the object was not saved; 2 for wrong usage.\n",
 };
 
-static const struct option LONG[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-
 static void parse(int argc, char **argv, struct tool_request *request)
 {
     char copies[64];
     int32_t wanted = 2;
     int found;
 
-    while ((found = getopt_long(argc, argv, ":c:H:h", LONG, NULL)) != -1) {
+    while ((found = tool_option(&tool, argc, argv, "c:H:", NULL)) != -1) {
         switch (found) {
         case 'c':
-            wanted = tool_whole(&tool, optarg, "invalid number of copies");
+            wanted = tool_whole(&tool, optarg, "invalid durability (-c)");
             break;
         case 'H':
             tool_add_header(&tool, request, optarg);
             break;
-        case 'h':
-            tool_help(&tool);
-        default:
-            tool_bad_option(&tool, found, argv);
         }
     }
     if (optind == argc)
-        tool_misused(&tool, "path required");
+        tool_misused(&tool, "A manta object key must be specified.");
     if (argc - optind > 1)
         tool_misused(&tool, "more than one path");
     if (wanted < 1)
-        tool_misused(&tool, "invalid number of copies");
+        tool_misused(&tool, "invalid durability (-c)");
     tool_set_path(&tool, request, argv[optind]);
     snprintf(copies, sizeof copies, "x-durability-level: %d", wanted);
     tool_add_header(&tool, request, copies);
@@ -63,7 +56,6 @@ int main(int argc, char **argv)
     uint64_t moved;
     int blob;
 
-    opterr = 0;
     parse(argc, argv, &request);
     tool_open(&tool, &request, &blob, 1);
     tool_spooled(&tool, spool_tee(STDIN_FILENO, blob, STDOUT_FILENO, &moved));

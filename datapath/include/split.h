@@ -30,6 +30,8 @@ enum split_by {
     SPLIT_INDEX /* the key is the reducer's number, in decimal */
 };
 
+struct keyer;
+
 struct split_spec {
     enum split_by by;
     uint32_t reducers;      /* 1 ... 128 */
@@ -38,6 +40,7 @@ struct split_spec {
     const char *delimiter;
     size_t delimiter_len;   /* not 0; no LF and no CR in it */
     size_t buffer;          /* bytes of the input buffer; 0: a size that is fast */
+    struct keyer *keyer;    /* makes the keys (keyer.h), and there are no fields; NULL: the fields do */
 };
 
 enum split_result {
@@ -45,7 +48,7 @@ enum split_result {
     SPLIT_SPEC,  /* the specification is not one */
     SPLIT_READ,  /* reading the source failed */
     SPLIT_WRITE, /* writing the part of `reducer` failed */
-    SPLIT_KEY,   /* SPLIT_INDEX: a key names no reducer */
+    SPLIT_KEY,   /* SPLIT_INDEX: a key names no reducer; or the keyer has failed */
     SPLIT_MEMORY /* a line is too long to hold until its key is known */
 };
 

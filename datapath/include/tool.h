@@ -1,5 +1,6 @@
 /*
- * tool - what mpipe, mcat, mtee and msplit have in common: the client half of pass.h.
+ * tool - what mpipe, mcat, mtee, msplit and maggr have in common, and for all but the last
+ * the client half of pass.h.
  *
  * A tool runs inside a task and owns nothing there. It asks the agent for a descriptor,
  * pours bytes into it, and says that they are complete; if it ends before that, the agent
@@ -14,6 +15,7 @@
 #ifndef REMORA_TOOL_H
 #define REMORA_TOOL_H
 
+#include <getopt.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,11 +44,14 @@ _Noreturn void tool_fail(const struct tool *tool, const char *format, ...) __att
 /* tool_misused - print the message and the usage, and exit with TOOL_MISUSED. */
 _Noreturn void tool_misused(const struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* tool_help - print the usage on stdout and exit with 0. */
-_Noreturn void tool_help(const struct tool *tool);
-
-/* tool_bad_option - misuse, for what getopt_long returned '?' or ':' about in `argv`. */
-_Noreturn void tool_bad_option(const struct tool *tool, int found, char **argv);
+/*
+ * tool_option - the next option of the command line, as getopt_long finds it; -1 after the last.
+ *
+ * `letters` are as for getopt, and `words` as for getopt_long, or NULL if there are none.
+ * Every tool has --help, which prints the usage and ends, and -h for it. What is not an
+ * option, or lacks its operand, is misuse.
+ */
+int tool_option(const struct tool *tool, int argc, char **argv, const char *letters, const struct option *words);
 
 /* tool_whole - `text` as a whole number, cut to what an int32_t holds; exits as misuse with `wrong` otherwise. */
 int32_t tool_whole(const struct tool *tool, const char *text, const char *wrong);
@@ -70,6 +75,8 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
  *
  * Returns when the agent has granted `count` descriptors, put into `fds`; for a reference
  * `count` is 0 and the answer is complete. Exits with the agent's sentence if it refuses.
+ * An agent that is too busy to take the question, or goes away before it answers, is asked
+ * again a few times.
  */
 void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t count);
 

@@ -3,18 +3,7 @@
 #include <string.h>
 
 #include "md5_rounds.h"
-
-/* Little-endian words, on any machine. */
-static inline uint32_t word_at(const unsigned char *at)
-{
-    uint32_t word;
-
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap32(word);
-#endif
-    return word;
-}
+#include "words.h"
 
 /* The padded block of a key of one block, its words `stride` apart; the words are 0 before. */
 static inline void put_block(uint32_t *words, size_t stride, const unsigned char *data, size_t len)
@@ -23,7 +12,7 @@ static inline void put_block(uint32_t *words, size_t stride, const unsigned char
     uint32_t last = 0x80u << 8 * (len % 4);
 
     for (size_t w = 0; w < whole; w++)
-        words[w * stride] = word_at(data + 4 * w);
+        words[w * stride] = read32(data + 4 * w);
     for (size_t i = 4 * whole; i < len; i++)
         last |= (uint32_t)data[i] << 8 * (i % 4);
     words[whole * stride] = last;
@@ -71,7 +60,7 @@ static void block_at(uint32_t state[4], const unsigned char *data)
     uint32_t words[16];
 
     for (size_t w = 0; w < 16; w++)
-        words[w] = word_at(data + 4 * w);
+        words[w] = read32(data + 4 * w);
     block(state, words);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fields.h"
+#include "keyer.h"
 #include "lines.h"
 #include "marks.h"
 #include "move.h"
@@ -81,7 +82,12 @@ static int bad_key(struct split *split, const struct hash_key *key, const struct
 /* Fill to[] for the keys of the batch. */
 static int route(struct split *split)
 {
-    size_t routed = route_keys(&split->route, split->keys, split->batch, split->hashes, split->to);
+    struct keyer *keyer = split->spec->keyer;
+    size_t routed;
+
+    if (keyer && keyer->keys(keyer, split->lines, split->batch, split->keys) < 0)
+        return fail(split, SPLIT_KEY, keyer->why);
+    routed = route_keys(&split->route, split->keys, split->batch, split->hashes, split->to);
 
     return routed == split->batch ? 0 : bad_key(split, &split->keys[routed], &split->lines[routed]);
 }
@@ -131,7 +137,9 @@ static inline int add_key(struct split *split)
 
 static inline int add_line(struct split *split, const char *text, const uint64_t *marks, size_t start, size_t end)
 {
-    if (marks && fields_first(&split->fields)) {
+    if (split->spec->keyer) {
+        /* It is asked for the keys of the whole batch. */
+    } else if (marks && fields_first(&split->fields)) {
         size_t len = marks_next(marks, start, end) - start;
 
         split->keys[split->batch] = (struct hash_key){(const unsigned char *)text + start, len};
@@ -228,7 +236,7 @@ static int take_beginning(struct split *split, size_t *taken)
 {
     char *larger;
 
-    if (fields_find(&split->fields, split->input, NULL, 0, split->have)) {
+    if (!split->spec->keyer && fields_find(&split->fields, split->input, NULL, 0, split->have)) {
         if (add_key(split) < 0)
             return -1;
         split->lines[0] = (struct span){split->input, split->have};
@@ -344,7 +352,8 @@ static int check(struct split *split)
 
     if (spec->reducers == 0 || spec->reducers > SPLIT_REDUCERS)
         return fail(split, SPLIT_SPEC, "the number of reducers is not 1 to 128");
-    if (fields_init(&split->fields, spec->fields, spec->nfields, spec->delimiter, spec->delimiter_len) < 0)
+    if (!spec->keyer &&
+        fields_init(&split->fields, spec->fields, spec->nfields, spec->delimiter, spec->delimiter_len) < 0)
         return fail(split, SPLIT_SPEC, "the fields are not 1 to 256 numbers from 1, or the delimiter is empty or has a line end");
     return 0;
 }

@@ -7,9 +7,17 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char DEFAULT_SOCKET[] = "/.remora/agent.sock";
+
+enum {
+    OPTIONS = 64,    /* bytes of all letters */
+    TRIES = 4,       /* to ask the agent, ... */
+    PAUSE_MS = 100,  /* ... after this the second time, ... */
+    PAUSE_GROWS = 4  /* ... and so much later each further time */
+};
 
 static void say(const struct tool *tool, const char *format, va_list arguments)
 {
@@ -37,19 +45,27 @@ void tool_misused(const struct tool *tool, const char *format, ...)
     exit(TOOL_MISUSED);
 }
 
-void tool_help(const struct tool *tool)
+int tool_option(const struct tool *tool, int argc, char **argv, const char *letters, const struct option *words)
 {
-    fputs(tool->usage, stdout);
-    exit(0);
-}
+    static const struct option help[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    char all[OPTIONS];
+    int found;
 
-void tool_bad_option(const struct tool *tool, int found, char **argv)
-{
+    opterr = 0;
+    /* The colon has getopt tell a missing value from an unknown option. */
+    snprintf(all, sizeof all, ":%sh", letters);
+    found = getopt_long(argc, argv, all, words ? words : help, NULL);
+    if (found == 'h') {
+        fputs(tool->usage, stdout);
+        exit(0);
+    }
     if (found == ':')
         tool_misused(tool, "option needs a value: %s", argv[optind - 1]);
-    if (optopt)
+    if (found == '?' && optopt)
         tool_misused(tool, "unknown option: -%c", optopt);
-    tool_misused(tool, "unknown option: %s", argv[optind - 1]);
+    if (found == '?')
+        tool_misused(tool, "unknown option: %s", argv[optind - 1]);
+    return found;
 }
 
 int32_t tool_whole(const struct tool *tool, const char *text, const char *wrong)
@@ -124,7 +140,7 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
     int len;
 
     if (!colon || colon == operand)
-        tool_misused(tool, "header must be in the form of \"[header]: value\"");
+        tool_misused(tool, "headers must be in the format [header]: [value].");
     if (strpbrk(operand, "\r\n"))
         tool_misused(tool, "header has a line break in it");
     len = snprintf(request->headers + used, room, "%.*s: %s\n", (int)(colon - operand), operand,
@@ -133,7 +149,8 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
         tool_misused(tool, "headers are longer than %d bytes", TOOL_HEADERS_MAX - 1);
 }
 
-static void dial(struct tool *tool)
+/* Connect to the agent. Returns 0, or -1 with errno if it is there but takes nobody now. */
+static int dial(struct tool *tool)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = getenv("REMORA_SOCKET");
@@ -144,9 +161,11 @@ static void dial(struct tool *tool)
         tool_fail(tool, "cannot reach the agent: the path of its socket is too long: %s", path);
     strcpy(address.sun_path, path);
     tool->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (tool->sock < 0 || connect(tool->sock, (struct sockaddr *)&address, sizeof address) < 0)
-        tool_fail(tool, "cannot reach the agent at %s: %s (this command works inside of tasks only)", path,
-                  strerror(errno));
+    if (tool->sock >= 0 && connect(tool->sock, (struct sockaddr *)&address, sizeof address) == 0)
+        return 0;
+    if (tool->sock >= 0 && (errno == ECONNREFUSED || errno == EAGAIN || errno == EINTR))
+        return -1;
+    tool_fail(tool, "cannot reach the agent at %s: %s (this command works inside of tasks only)", path, strerror(errno));
 }
 
 static void send_packet(struct tool *tool, enum pass_type type, const void *payload, size_t len)
@@ -158,18 +177,20 @@ static void send_packet(struct tool *tool, enum pass_type type, const void *payl
         tool_fail(tool, "cannot ask the agent: %s", strerror(errno));
 }
 
-/* Receive an answer of `type` with `count` descriptors; anything else ends the tool. */
-static void receive(struct tool *tool, enum pass_type type, int *fds, size_t count)
+/*
+ * Receive an answer of `type` with `count` descriptors; anything else ends the tool.
+ * Returns 0, or -1 with errno if the agent went away without an answer.
+ */
+static int receive(struct tool *tool, enum pass_type type, int *fds, size_t count)
 {
     int received[PASS_MAX_FDS];
     size_t n = PASS_MAX_FDS;
-    ssize_t len;
+    ssize_t len = pass_recv(tool->sock, &tool->answer, tool->payload, sizeof tool->payload - 1, received, &n);
 
-    do
-        len = pass_recv(tool->sock, &tool->answer, tool->payload, sizeof tool->payload - 1, received, &n);
-    while (len < 0 && errno == EINTR);
+    if (len < 0 && errno == ENOTCONN)
+        return -1;
     if (len < 0)
-        tool_fail(tool, "the agent closed the connection before it answered");
+        tool_fail(tool, "cannot hear the agent: %s", strerror(errno));
     tool->payload[len] = '\0';
     if (tool->answer.type == PASS_REFUSED) {
         fprintf(stderr, "%s: %s\n", tool->name, tool->payload);
@@ -179,6 +200,22 @@ static void receive(struct tool *tool, enum pass_type type, int *fds, size_t cou
         tool_fail(tool, "the agent answered something else than was asked (is it of another version?)");
     for (size_t i = 0; i < n; i++)
         fds[i] = received[i];
+    return 0;
+}
+
+/* Before the next of several tries, with the reason why the last one failed in errno. */
+static void pause_before(struct tool *tool, int try)
+{
+    const char *why = errno == ENOTCONN ? "it closed the connection before it answered" : strerror(errno);
+    long ms = PAUSE_MS;
+
+    if (try > TRIES)
+        tool_fail(tool, "the agent does not answer: %s", why);
+    if (tool->sock >= 0)
+        close(tool->sock);
+    for (int i = 2; i < try; i++)
+        ms *= PAUSE_GROWS;
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
 void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t count)
@@ -192,15 +229,21 @@ void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t
     memcpy(payload, &request->open, sizeof request->open);
     memcpy(payload + sizeof request->open, request->name, name_len);
     memcpy(payload + sizeof request->open + name_len, request->headers, headers_len);
-    dial(tool);
-    send_packet(tool, PASS_OPEN, payload, sizeof request->open + name_len + headers_len);
-    receive(tool, count > 0 ? PASS_GRANT : PASS_OK, fds, count);
+    /* Nothing was read of the input yet, and the agent has recorded nothing: asking again is asking once. */
+    for (int try = 1;; pause_before(tool, ++try)) {
+        if (dial(tool) < 0)
+            continue;
+        send_packet(tool, PASS_OPEN, payload, sizeof request->open + name_len + headers_len);
+        if (receive(tool, count > 0 ? PASS_GRANT : PASS_OK, fds, count) == 0)
+            return;
+    }
 }
 
 const char *tool_commit(struct tool *tool)
 {
     send_packet(tool, PASS_COMMIT, NULL, 0);
-    receive(tool, PASS_OK, NULL, 0);
+    if (receive(tool, PASS_OK, NULL, 0) < 0)
+        tool_fail(tool, "the agent closed the connection before it answered");
     return tool->payload;
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "words.h"
+
 /*
  * The specification has one recipe for each class of lengths: 0, 1-3, 4-8, 9-16, 17-128,
  * 129-240, and above. All combine the input with a fixed secret, so that input of zeros
@@ -34,28 +36,6 @@ static const unsigned char SECRET[SECRET_LEN] = {
     0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
     0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e,
 };
-
-static inline uint32_t read32(const unsigned char *at)
-{
-    uint32_t word;
-
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap32(word);
-#endif
-    return word;
-}
-
-static inline uint64_t read64(const unsigned char *at)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
 
 static inline uint64_t secret(size_t at)
 {

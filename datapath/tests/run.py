@@ -88,7 +88,7 @@ def fuzz(source: Path, seconds: int) -> bool:
     kept, found = CORPUS / source.stem, FUZZED / "found" / source.stem
     kept.mkdir(parents=True, exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
-    common = [program, f"-max_len={MAX_LEN}", f"-artifact_prefix={FUZZED}/{source.stem}-"]
+    common: list[str | Path] = [program, f"-max_len={MAX_LEN}", f"-artifact_prefix={FUZZED}/{source.stem}-"]
     print(f"{source.stem}: {seconds} s", flush=True)
     search = [*common, f"-max_total_time={seconds}", "-timeout=10", "-verbosity=1", "-print_final_stats=1", found, kept]
     failed = subprocess.run(search, check=False).returncode != 0

@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from scheduler import log as json_log
+from scheduler.agent import capacity
 from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
@@ -44,15 +45,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--slots", type=int, default=os.cpu_count() or 1, help="instances that compute (default: cores)"
     )
     parser.add_argument(
-        "--memory-mb", type=int, default=physical_mb(), help="for all instances (default: the machine's)"
+        "--memory-mb", type=int, default=capacity.memory_mb(), help="for all instances (default: the machine's)"
     )
     parser.add_argument("--node", required=True, help="name of this node")
     parser.add_argument("--parent-fd", type=int, help="end when this descriptor is closed at its other end")
     return parser.parse_args(arguments)
-
-
-def physical_mb() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -79,7 +76,11 @@ async def work_on(options: argparse.Namespace) -> None:
     provider = await open_provider(options.state_dir, chosen)
     blobs = BlobStore(options.state_dir / "blobs")
     request = RegisterRequest(
-        node=options.node, slots=options.slots, memory_mb=options.memory_mb, provider=provider.name
+        node=options.node,
+        slots=options.slots,
+        memory_mb=options.memory_mb,
+        disk_gb=capacity.disk_gb(options.state_dir),
+        provider=provider.name,
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(options.url, options.secret_file, session)

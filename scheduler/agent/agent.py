@@ -19,11 +19,12 @@ import asyncio
 import contextlib
 from collections import deque
 
+from scheduler.agent.attempt import plain_report
 from scheduler.agent.client import Client, UnknownAgentError, patiently
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
-from scheduler.agent.pool import LOST, Pool, plain_report
+from scheduler.agent.pool import LOST, Pool
 from scheduler.model.errors import WireError
 from scheduler.model.wire import (
     AgentState,

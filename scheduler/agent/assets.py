@@ -1,9 +1,15 @@
-"""Assets: objects that are copied into an instance before anything runs in it."""
+"""Assets: objects that are copied into an instance before anything runs in it.
+
+The blob is the node's one copy, whatever the number of its instances. A pool holds it open from
+the first of them on, so an object that is deleted meanwhile is still there for the next instance.
+Tasks may do what they like with assets, as with files of their own: so each instance has a copy,
+which costs a file system that can share blocks nothing.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.agent.capture import copy_file
@@ -18,29 +24,56 @@ class AssetError(Exception):
     """An asset is gone; the text is the message of the job error."""
 
 
-def copy_assets(assets: Iterable[Asset], blobs: BlobStore, root: Path) -> None:
-    """Copy each asset to its own name below `root`, executable by all. Raises AssetError.
+class Assets:
+    """Those of one pool."""
 
-    The directory is still empty: no task has been here.
-    """
-    for asset in assets:
-        try:
-            copy_asset(asset, blobs, os.fspath(root) + place_of(asset.name).path)
-        except (OSError, ValueError):
-            reason = f'error retrieving asset "{asset.name}" (status code 404)'
-            raise AssetError(f"failed to dispatch task: first of 1 error: {reason}") from None
+    def __init__(self, assets: Sequence[Asset], blobs: BlobStore) -> None:
+        self._assets = assets
+        self._blobs = blobs
+        self._held: dict[str, int] = {}  # blobs that are open
 
-
-def copy_asset(asset: Asset, blobs: BlobStore, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    writer = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, ASSET_MODE)
-    try:
-        os.fchmod(writer, ASSET_MODE)
-        if asset.blob.size:
-            reader = blobs.open(asset.blob.id)
+    def hold(self) -> None:
+        """Open them, if they are not. Raises AssetError."""
+        for asset in self._assets:
             try:
-                copy_file(reader, writer, asset.blob.size)
+                if asset.blob.size and asset.blob.id not in self._held:
+                    self._held[asset.blob.id] = self._blobs.open(asset.blob.id)
+            except FileNotFoundError:
+                reason = f'error retrieving asset "{asset.name}" (status code 404)'
+                raise AssetError(f"failed to dispatch task: first of 1 error: {reason}") from None
+
+    def copy(self, root: Path) -> None:
+        """Copy each to its own name below `root`, for its owner to do anything with. In any thread. Raises OSError.
+
+        The directory is still empty: no task has been here.
+        """
+        owner = root.stat().st_uid
+        for asset in self._assets:
+            target = str(root) + place_of(asset.name).path
+            make_directories(root, os.path.dirname(target), owner)
+            writer = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, ASSET_MODE)
+            try:
+                give(writer, owner)
+                if asset.blob.size:
+                    copy_file(self._held[asset.blob.id], writer, asset.blob.size)
             finally:
-                os.close(reader)
-    finally:
-        os.close(writer)
+                os.close(writer)
+
+    def close(self) -> None:
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+
+def make_directories(root: Path, path: str, owner: int) -> None:
+    """`path` and what is missing between it and `root`, for `owner`."""
+    if path == str(root) or os.path.isdir(path):
+        return
+    make_directories(root, os.path.dirname(path), owner)
+    os.mkdir(path)
+    give(path, owner)
+
+
+def give(file: int | str, owner: int) -> None:
+    os.chmod(file, ASSET_MODE)
+    if owner != os.geteuid():
+        os.chown(file, owner, owner)

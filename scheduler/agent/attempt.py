@@ -70,6 +70,7 @@ class Attempt:
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
     uncaptured: bool = False  # a tool emitted something: stdout is dropped
     stop: Stop | None = None
+    instance: str | None = None  # what its instance is called in reports
     init: bool = False  # the pool's init script, on behalf of `lease`
     input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
     input_changed: bool = False
@@ -78,6 +79,8 @@ class Attempt:
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     received: int = 0  # bytes from the service, through the endpoint
     sent: int = 0  # bytes to the service, through endpoint and tools, that are no output of the attempt
+    peak_kb: int = 0  # memory of all its processes together, as far as somebody saw
+    before: Usage | None = None  # what the init script took, if this task is the one that it ran for
     began: float = 0.0  # event loop time at which it became its instance's current task
 
     def files(self) -> list[int]:
@@ -174,6 +177,7 @@ class Reporter:
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
         failed = verdict.outcome is Outcome.FAILED
+        usage = self.usage(attempt, done)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
         stderr = core = None
@@ -184,9 +188,9 @@ class Reporter:
         if failed:
             stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
             core = self._core(attempt, done, names)
-        usage = usage_of(attempt, done, sum(output.blob.size for output in outputs if output.blob))
         self.release(attempt, keep_stdout=bool(outputs) and not attempt.uncaptured, keep_stderr=failed)
         return AttemptReport(
+            instance=attempt.instance,
             task=attempt.lease.task,
             attempt=attempt.lease.attempt,
             outcome=verdict.outcome,
@@ -197,6 +201,9 @@ class Reporter:
             core=core,
             usage=usage,
         )
+
+    def usage(self, attempt: Attempt, done: Done) -> Usage:
+        return usage_of(attempt, done, sum(os.fstat(fd).st_size for fd in attempt.files()))
 
     def release(self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False) -> None:
         """Let go of an attempt's files; those that became blobs (`keep`) are never written again."""
@@ -266,13 +273,28 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
     )
 
 
-def usage_of(attempt: Attempt, done: Done, bytes_out: int) -> Usage:
+def plain_report(lease: TaskLease, verdict: Verdict) -> AttemptReport:
+    """The report of an attempt that left nothing."""
+    return AttemptReport(
+        task=lease.task, attempt=lease.attempt, outcome=verdict.outcome, code=verdict.code, message=verdict.message
+    )
+
+
+def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:
+    """What an attempt took. `written`: bytes in all files that it was given to write."""
     bytes_in = attempt.feed.moved if attempt.feed else attempt.lease.blob.size if attempt.lease.blob else 0
-    return Usage(
+    used = Usage(
         wall_us=(done.ended_ns - done.started_ns) // 1000,
         user_us=done.user_us,
         sys_us=done.sys_us,
-        max_rss_kb=done.max_rss_kb,
-        bytes_in=bytes_in,
-        bytes_out=bytes_out,
+        max_rss_kb=max(done.max_rss_kb, attempt.peak_kb),
+        bytes_in=attempt.received + (0 if attempt.init else bytes_in),
+        bytes_out=attempt.sent + written,
     )
+    return used if attempt.before is None else both(attempt.before, used)
+
+
+def both(first: Usage, second: Usage) -> Usage:
+    """What one thing after the other took: all is added up, but memory is not used twice."""
+    sums = {name: getattr(first, name) + getattr(second, name) for name in Usage.model_fields}
+    return Usage.model_construct(**sums | {"max_rss_kb": max(first.max_rss_kb, second.max_rss_kb)})

@@ -24,6 +24,9 @@ PREFIX = "/_agent/v1/"
 REQUEST_SECONDS = 60.0
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
+# A task does not wait for ever: so many tries, and so many seconds between them.
+TRIES = 3
+PAUSE = 0.5
 UNKNOWN = (401, 409)
 
 
@@ -112,3 +115,15 @@ async def patiently(action: Callable[[], Awaitable[T]], note: Callable[[str], No
                 note(str(error))
         await asyncio.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)
+
+
+async def several(action: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a request for a task a few times while the gateway does not answer. Raises UnavailableError."""
+    for left in reversed(range(TRIES)):
+        try:
+            await action()
+            return
+        except UnavailableError:
+            if not left:
+                raise
+        await asyncio.sleep(PAUSE)

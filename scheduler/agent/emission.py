@@ -12,7 +12,7 @@ import time
 from aiohttp import web
 
 from scheduler.agent.attempt import Attempt, Emitted
-from scheduler.agent.client import UnavailableError
+from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host, no_task, unavailable
 from scheduler.http import roles
 from scheduler.http.body import invite
@@ -39,8 +39,9 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
     roles.refuse_roles(request.headers.get("Role", ""))
     roles.refuse_tags(request.headers.get("Role-Tag", ""))
     announced, kept = Announced.of(request), accepted_headers(request, path)
+    check = OutputCheck(job=host.spec.job, name=path, headers=telling(request.headers))
     try:
-        await host.client.check(OutputCheck(job=host.spec.job, name=path, headers=telling(request.headers)))
+        await several(lambda: host.client.check(check))
     except UnavailableError:
         raise unavailable() from None
     with Upload(host.blobs, announced) as upload:

@@ -23,8 +23,8 @@ from collections import deque
 from collections.abc import Coroutine
 
 from datapath.passing import Done, DoneFlag
-from scheduler.agent.assets import AssetError, copy_assets
-from scheduler.agent.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.assets import AssetError, Assets
+from scheduler.agent.attempt import Attempt, Reporter, plain_report, verdict_of
 from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
@@ -77,6 +77,7 @@ class Pool:
             spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}"
         )
         self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
+        self._assets = Assets(spec.assets, node.blobs)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
@@ -138,6 +139,7 @@ class Pool:
         while unfinished := self._background | self._endings:
             await asyncio.wait(unfinished)
         self.scratch.close()
+        self._assets.close()
 
     # -- keeping things true -----------------------------------------------------------------
 
@@ -217,8 +219,10 @@ class Pool:
             if worker.is_long(now):
                 worker.recall()
             used = worker.instance.memory_used()
-            if used is not None and used > self._limits.memory_bytes:
-                worker.stop(running, Stop.MEMORY)
+            if used is not None:
+                running.peak_kb = max(running.peak_kb, used >> 10)
+                if used > self._limits.memory_bytes:
+                    worker.stop(running, Stop.MEMORY)
             running.disk_full = running.disk_full or worker.instance.disk_full()
             if now >= max(worker.next_count, running.began + COUNT_AFTER):
                 worker.next_count = math.inf
@@ -242,8 +246,9 @@ class Pool:
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
             instance = await asyncio.shield(creating)  # half an instance could not be removed
+            self._assets.hold()
             if not instance.initialized:
-                await asyncio.to_thread(copy_assets, self.spec.assets, self.node.blobs, instance.work / "assets")
+                await asyncio.to_thread(self._assets.copy, instance.work / "assets")
             worker = Worker(self, instance, number)
             await worker.open()
         except AssetError as error:
@@ -328,6 +333,7 @@ class Pool:
             reporter.release(attempt)
             self.queue.appendleft(attempt.lease)
         else:
+            attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
             self._conclude(reporter, attempt, done, verdict_of(attempt, done, memory_killed))
 
@@ -340,7 +346,7 @@ class Pool:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
         verdict = verdict_of(attempt, done, memory_killed)
         if verdict.outcome is Outcome.OK:
-            worker.initialized()
+            worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
             return
         worker.state = State.LEAVING
@@ -398,10 +404,3 @@ class Pool:
     def _complain(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             self.log.error("unexpected error", why=repr(error))
-
-
-def plain_report(lease: TaskLease, verdict: Verdict) -> AttemptReport:
-    """The report of an attempt that left nothing."""
-    return AttemptReport(
-        task=lease.task, attempt=lease.attempt, outcome=verdict.outcome, code=verdict.code, message=verdict.message
-    )

@@ -23,13 +23,12 @@ import os
 import re
 import select
 import uuid
-from collections.abc import Awaitable, Callable
 
 from datapath import passing
 from datapath.passing import Channel, Kind, Message, Open, OpenFlag, OpenKind
 from scheduler.agent import capture
 from scheduler.agent.attempt import Attempt, Emitted, Names
-from scheduler.agent.client import UnavailableError
+from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host
 from scheduler.model import names
 from scheduler.model.errors import WireError
@@ -39,8 +38,6 @@ from scheduler.objects.blobs import MODE
 from scheduler.providers.waiting import readable
 
 MAX_PENDING = 25
-TRIES = 3
-PAUSE = 0.5  # seconds between them
 FAILED = 1  # exit status of a tool that was refused
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -173,6 +170,7 @@ class Request:
         try:
             await asyncio.to_thread(capture.seal, blobs, fd)
             blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
+            attempt.sent += blob.size
         finally:
             os.close(fd)
         await blobs.durable()
@@ -252,18 +250,6 @@ def is_connected(channel: Channel) -> bool:
     poll = select.poll()
     poll.register(channel.fileno(), 0)
     return not poll.poll(0)  # only HUP and ERR are told when nothing is asked for
-
-
-async def several(action: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a request to the gateway a few times while it does not answer."""
-    for left in reversed(range(TRIES)):
-        try:
-            await action()
-            return
-        except UnavailableError:
-            if not left:
-                raise
-        await asyncio.sleep(PAUSE)
 
 
 def normal(name: str) -> str:

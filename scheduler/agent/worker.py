@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import uuid
 from enum import Enum, auto
 from typing import Protocol
 
@@ -29,7 +30,7 @@ from scheduler.agent.placement import Inputs, Stamp, place_of, stamp
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.tools import Tools
 from scheduler.agent.verdict import Stop
-from scheduler.model.wire import PoolSpec, TaskLease
+from scheduler.model.wire import PoolSpec, TaskLease, Usage
 from scheduler.objects.blobs import MODE
 from scheduler.providers import Instance
 from scheduler.providers.waiting import writable
@@ -74,12 +75,14 @@ class Worker:
         self.client = pool.node.client
         self.instance = instance
         self.number = number
+        self.name = str(uuid.uuid4())  # numbers are used again
         self.state = State.FRESH
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use
         self._memory_kills = instance.memory_kills()
+        self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
         self._loop = asyncio.get_running_loop()
         self._tools = Tools(self)
@@ -152,7 +155,7 @@ class Worker:
         except OSError:
             self.pool.scratch.give_back(stdout)
             raise
-        return Attempt(next(self.pool.node.attempts), lease, stdout, stderr)
+        return Attempt(next(self.pool.node.attempts), lease, stdout, stderr, instance=self.name)
 
     def _stdin(self, attempt: Attempt) -> int:
         lease = attempt.lease
@@ -252,7 +255,8 @@ class Worker:
     def alive(self) -> bool:
         return self.state is not State.DEAD
 
-    def initialized(self) -> None:
+    def initialized(self, usage: Usage) -> None:
+        self.init_usage = usage
         self.instance.set_initialized()
         if self.state is State.INIT:  # it may have been told to leave meanwhile
             self.state = State.READY
@@ -282,6 +286,7 @@ class Worker:
             self._keep_core(attempt, done.core)
         kills = self.instance.memory_kills()
         killed, self._memory_kills = kills > self._memory_kills, kills
+        attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
         if done.status:
             attempt.disk_full = attempt.disk_full or self.instance.disk_full()
         if attempt.input_before is not None:

@@ -9,7 +9,8 @@ A list may be longer than anybody's memory, so whoever wants all of it asks for 
 gave. Without either the four old lists show the latest 100 entries, as they always did, and
 the list of jobs its first 1000.
 
-Markers are of no use to anybody else: a list's are counted in its job, jobs' are their ids.
+Markers are no secret, and open nothing: whatever number is sent, a page holds only what its job has, and a list of
+jobs continues only after a job of the same account.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from aiohttp import web
 
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
-from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.errors import live_line
+from scheduler.records.database import Connection, Row
+from scheduler.supervisor.errors import compact, live_line
 from scheduler.supervisor.status import iso
 
 # Entries of a live list for clients that do not page.
@@ -98,20 +99,25 @@ async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
     if "limit" in call.query or "marker" in call.query:
         return await show_page(call, row, statement, content_type, line)
 
-    def read(c: Connection) -> list[Row]:
-        return c.all(statement, job=row["id"], after=_before_latest(c, what, row), limit=LATEST)
+    def read(c: Connection) -> list[str]:
+        rows = c.all(statement, job=row["id"], after=_before_latest(c, what, row), limit=LATEST)
+        return [line(found) for found in rows]
 
-    return lines_reply([line(found) for found in await call.context.db.read(read)], content_type)
+    return lines_reply(await call.context.db.read(read), content_type)
 
 
 async def show_page(
     call: Call, row: Row, statement: str, content_type: str, line: Callable[[Row], str], key: str = "seq"
 ) -> web.StreamResponse:
     """A page of a list of a job, after the marker, which is a value of the column `key`."""
-    limit = page_limit(call, LATEST)
-    rows = await call.context.db.read(select(statement, job=row["id"], after=page_marker(call), limit=limit))
-    following = {NEXT: str(rows[-1][key])} if len(rows) == limit else {}
-    return lines_reply([line(found) for found in rows], content_type, following)
+    after, limit = page_marker(call), page_limit(call, LATEST)
+
+    def read(c: Connection) -> tuple[list[str], dict[str, str]]:  # lines are made here: a page would hold up the loop
+        rows = c.all(statement, job=row["id"], after=after, limit=limit)
+        return [line(found) for found in rows], {NEXT: str(rows[-1][key])} if len(rows) == limit else {}
+
+    lines, following = await call.context.db.read(read)
+    return lines_reply(lines, content_type, following)
 
 
 async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
@@ -162,10 +168,6 @@ def page_marker(call: Call) -> int:
     if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
         raise errors.invalid_parameter(text, "marker")
     return int(text)
-
-
-def compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def lines_reply(lines: list[str], content_type: str | None, headers: dict[str, str] | None = None) -> web.Response:

@@ -70,11 +70,8 @@ def decode_job(body: bytes) -> Any:
         raise invalid_content(str(error)) from None
 
 
-def parse_job(body: Any, images: Collection[str] | None = IMAGES) -> JobSpec:
-    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem.
-
-    `images` are the versions to be had. None: do not ask, since a job stays one when an image goes.
-    """
+def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
+    """Check a decoded JSON body; `images` are the versions to be had. Raises `WireError` InvalidJob with the first problem."""
     if body is None:
         raise invalid_job("job must not be null")
     if not isinstance(body, dict):
@@ -87,14 +84,19 @@ def parse_job(body: Any, images: Collection[str] | None = IMAGES) -> JobSpec:
         if key not in ("phases", "name", "transient"):
             raise problem(key, "unsupported property")
     for index, phase in enumerate(phases):
-        if images is not None and semver.newest(images, wanted := phase.get("image", "*")) is None:
+        if semver.newest(images, wanted := phase.get("image", "*")) is None:
             raise problem(f"phases[{index}].image", f'unsupported version: "{wanted}"')
     document = {
         "name": body.get("name", ""),
         "transient": body.get("transient", False),
         "phases": [_as_shown(phase) for phase in phases],
     }
-    specs = tuple(_phase_spec(phase) for phase in phases)
+    return stored_job(document)
+
+
+def stored_job(document: Mapping[str, Any]) -> JobSpec:
+    """The job of a `document` that was checked when it came: rules made since then are not for it."""
+    specs = tuple(_phase_spec(phase) for phase in document["phases"])
     return JobSpec(document["name"], specs, document["transient"], document)
 
 

@@ -71,7 +71,8 @@ def depth(path: str) -> int:
 
 def is_root(path: str) -> bool:
     """True for `/login` and `/login/<top>`: directories that always exist and are never put or deleted."""
-    return depth(path) < 2 or (depth(path) == 2 and top(path) in TOP_LEVEL)
+    segments = depth(path)
+    return segments < 2 or (segments == 2 and top(path) in TOP_LEVEL)
 
 
 def ancestors(path: str) -> list[str]:

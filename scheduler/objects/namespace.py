@@ -78,6 +78,12 @@ def resolve_many(c: Connection, paths: Iterable[str]) -> dict[str, Entry]:
     return {wanted[row["at"]]: from_row(row) for row in rows}
 
 
+def replaced(c: Connection, known: Sequence[tuple[str, str]]) -> dict[str, Entry]:
+    """Of objects known by (path, etag), the entries of those that are other objects by now, by path."""
+    rows = c.all("find_replaced", wanted=json.dumps([(*names.split(path), etag) for path, etag in known]))
+    return {known[row["at"]][0]: from_row(row) for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Which entries of a directory: from `marker` on, inclusive, in order of `sort` (`name` or `mtime`).

@@ -104,6 +104,10 @@ class Instance(Protocol):
     def memory_kills(self) -> int:
         """How many processes the memory cap has killed since the instance began; 0 if nobody counts."""
 
+    def memory_peak_kb(self, least: int) -> int:
+        """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
+        the largest of their processes had) if nobody counts."""
+
     def memory_used(self) -> int | None:
         """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
 

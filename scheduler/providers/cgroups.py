@@ -22,11 +22,13 @@ REMOVE_TRIES = 50
 
 
 class MemoryGroup:
-    """The group of one instance. `kills` is asked after every task, so its file stays open."""
+    """The group of one instance. `kills` and `peak_kb` are asked after every task, so their files stay open."""
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
         self._events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
+        self._peak = open_peak(path / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+        self._base = 0  # bytes in use when the peak was last forgotten
 
     def add(self, pid: int) -> None:
         (self.path / "cgroup.procs").write_text(str(pid))
@@ -36,12 +38,51 @@ class MemoryGroup:
         _, found, rest = os.pread(self._events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
+    def peak_kb(self, least: int) -> int:
+        """KiB in use at most since this was last asked, but no less than `least`.
+
+        The kernel counts file cache too, which is nobody's need: as much as there is of it now is left out.
+        """
+        if self._peak is None:
+            return least
+        peak = self._read_peak()
+        os.pwrite(self._peak, b"0", 0)  # forget it: the highest so far is what is in use now
+        base, self._base = self._base, self._read_peak()
+        if peak - base <= least << 10:  # nearly always: to read the statistics takes longer than all the rest
+            return least
+        return max(least, peak - self._file_cache() >> 10)
+
+    def _read_peak(self) -> int:
+        assert self._peak is not None
+        return int(os.pread(self._peak, 32, 0))
+
+    def _file_cache(self) -> int:
+        """Bytes of file cache, those in memory file systems left out."""
+        stat = dict(line.split() for line in (self.path / "memory.stat").read_text().splitlines())
+        return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
+
     def close(self) -> None:
         os.close(self._events)
+        if self._peak is not None:
+            os.close(self._peak)
 
     async def remove(self) -> None:
         self.close()
         await remove_group(self.path)
+
+
+def open_peak(path: Path) -> int | None:
+    """The file that tells and forgets the peak, or None where the kernel does not do both."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        os.pwrite(fd, b"0", 0)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
 
 
 async def remove_group(path: Path) -> None:
@@ -144,6 +185,23 @@ def places() -> Iterator[tuple[Path, int]]:
         elif version == 2:
             yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
             yield Path(point), 2
+
+
+def own_limit() -> int | None:
+    """Bytes: the smallest memory limit of our own group and those above it that we can see; None if there is none."""
+    found: list[int] = []
+    own = groups_of(os.getpid())
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
+            name, group = "memory.limit_in_bytes", point + own.get("memory", "/")
+        elif version == 2:
+            name, group = "memory.max", point + own.get("", "/")
+        else:
+            continue
+        for place in (Path(group), *Path(group).parents):
+            with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
+                found.append(int((place / name).read_text()))
+    return min(found, default=None)
 
 
 def hierarchies() -> Iterator[tuple[str, int, list[str]]]:

@@ -72,7 +72,7 @@ class Programs:
             log.warning("tasks have no mls, mput, mjob: they are not installed", extra={"why": str(missing)})
 
     def _add_commands(self, isolated: bool) -> None:
-        commands = {entry.name: entry.value for entry in metadata.distribution(DISTRIBUTION).entry_points}
+        commands = {entry.name: entry.value for entry in installed().entry_points}
         packages = package_places()
         if isolated:
             self.shown = python_places() | packages
@@ -84,6 +84,18 @@ class Programs:
                 launcher = self.tools / name
                 launcher.write_text(launcher_of(name, target, self.shown, packages))
                 launcher.chmod(0o755)
+
+
+def installed() -> metadata.Distribution:
+    """Ourselves as installed. Raises PackageNotFoundError.
+
+    A build leaves a `remora.egg-info` in the tree, which is found first from there and may be of any age; it has no
+    list of files.
+    """
+    for found in metadata.distributions(name=DISTRIBUTION):
+        if found.read_text("RECORD") is not None:
+            return found
+    raise metadata.PackageNotFoundError(DISTRIBUTION)
 
 
 def launcher_of(name: str, target: str, shown: dict[str, Path], packages: dict[str, Path]) -> str:
@@ -121,7 +133,7 @@ def package_places() -> dict[str, Path]:
 
 def site_places() -> Iterator[Path]:
     """Where the distributions are that ours requires."""
-    for requirement in metadata.requires(DISTRIBUTION) or ():
+    for requirement in installed().requires or ():
         name, _, condition = requirement.partition(";")
         if "extra" not in condition and (match := REQUIREMENT.match(name)):
             yield Path(str(metadata.distribution(match[0]).locate_file(""))).resolve()

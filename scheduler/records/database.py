@@ -75,7 +75,10 @@ def execute(statement: str, /, **parameters: Any) -> Work[int]:
 
 
 class Database:
-    """Owner of the SQLite file. `close` waits for what was handed in."""
+    """Owner of the SQLite file. `close` waits for what was handed in.
+
+    Opening it brings an older schema forward. Raises sqlite3.Error if that cannot be, or the schema is newer than ours.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,10 +127,14 @@ class Database:
         self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
         connection = self._connect()
         applied = connection.raw.execute("PRAGMA user_version").fetchone()[0]
-        for number, script in queries.migrations():
-            if number > applied:
+        known = queries.migrations()
+        try:
+            if applied > known[-1][0]:
+                raise sqlite3.DatabaseError("it was written by a newer version of Remora: use that one")
+            for number, script in known[applied:]:
                 connection.raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-        connection.raw.close()
+        finally:
+            connection.raw.close()
 
     def _read(self, work: Work[T]) -> T:
         connection: Connection | None = getattr(self._local, "connection", None)

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
     secret = state.secret("token.secret").encode()
     agent_secret = state.secret("agent.secret")
     tokens = Tokens(secret)
-    db = Database(state.path / DATABASE)
+    try:
+        db = Database(state.path / DATABASE)
+    except sqlite3.Error as error:
+        raise StateError(f"cannot use {state.path / DATABASE}: {error}") from None
     blobs = BlobStore(state.path / "blobs")
     supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
     context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from scheduler.supervisor.usage import usage_document
 
 PAGE = 1000
 HEADERS = {"access-control-allow-origin": "*"}
+Maker = Callable[[], Awaitable[NewObject]]
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
 # File, its content type, the statement that pages through the list, how a row becomes a line.
 LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
@@ -44,16 +45,37 @@ LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
 async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> None:
     """Write `job.json` and the lists, remove `live`, and record that it is done."""
     await db.write(execute("archive_started", job=live.id, now=clock()))
-    objects = [
-        await _document(db, blobs, live, "job.json", status),
-        await _document(db, blobs, live, "usage.json", usage_document),
-    ]
-    for name, content_type, statement, line in LISTS:
-        pages = _pages(db, live, statement, line)
-        objects.append(await _store(blobs, live, name, content_type, pages))
-    await _place(db, blobs, clock(), objects)
+    job_json = partial(_document, db, blobs, live, "job.json", status)
+    lists = [partial(_list, db, blobs, live, *described) for described in LISTS]
+    await _put(db, blobs, clock, [job_json, partial(_document, db, blobs, live, "usage.json", usage_document), *lists])
     await db.write(partial(_finish, live=live, now=clock()))
-    await _place(db, blobs, clock(), [await _document(db, blobs, live, "job.json", status)])
+    await _put(db, blobs, clock, [job_json])
+
+
+async def _put(db: Database, blobs: BlobStore, clock: Callable[[], int], makers: Iterable[Maker]) -> None:
+    """Make objects and give them their names. If that fails nothing of them is left: a full disk is not filled up."""
+    objects: list[NewObject] = []
+    try:
+        for make in makers:
+            objects.append(await make())
+        await blobs.durable()
+        placed = await db.write(partial(namespace.put_objects, objects=objects, now=clock(), make_parents=False))
+    except Exception:  # not a cancellation: the names may be there by then
+        blobs.discard([new.etag for new in objects if new.size])
+        raise
+    blobs.discard([*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
+
+
+async def _list(
+    db: Database,
+    blobs: BlobStore,
+    live: LiveJob,
+    name: str,
+    content_type: str,
+    statement: str,
+    line: Callable[[str], str],
+) -> NewObject:
+    return await _store(blobs, live, name, content_type, _pages(db, live, statement, line))
 
 
 async def _document(
@@ -103,12 +125,6 @@ async def _store(
     path = f"{naming.job_directory(live.owner, live.uuid)}/{name}"
     md5 = base64.b64encode(digest.digest()).decode()
     return NewObject(path, blob, size, md5, content_type, headers=HEADERS)
-
-
-async def _place(db: Database, blobs: BlobStore, now: int, objects: list[NewObject]) -> None:
-    await blobs.durable()
-    placed = await db.write(partial(namespace.put_objects, objects=objects, now=now, make_parents=False))
-    blobs.discard([*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
 
 
 def _finish(c: Connection, live: LiveJob, now: int) -> None:

@@ -11,6 +11,7 @@ and is judged as any other that failed. So whatever is in the list of outputs is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,12 +37,11 @@ def commit_reports(
 ) -> Changes:
     """Commit, fail or retry the reported attempts of a node. `find_job` gives the live job of a pool."""
     batch = _Batch(c, find_job, now, node)
+    known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
+    rows = {row["id"]: row for row in known}
     for report in reports:
-        row = c.one("task_for_report", task=report.task)
-        if row is None:
-            batch.discard_report(report)
-            continue
-        batch.judge(row, Reported(report.attempt, report.outcome, report.code, report.message), report)
+        if row := rows.get(report.task):  # else forgotten long ago; the sweep knows whether its blobs have names
+            batch.judge(row, Reported(report.attempt, report.outcome, report.code, report.message), report)
     return batch.close()
 
 
@@ -70,10 +70,7 @@ class _Judged:
     before: Task
     result: Step
     report: AttemptReport | None
-
-    @property
-    def phase(self) -> int:
-        return self.live.phase_of(self.row["pool"])
+    phase: int
 
     @property
     def last(self) -> bool:
@@ -119,7 +116,7 @@ class _Batch:
             if report and Effect.DISCARD in result.effects:
                 self.discard_report(report)
             return
-        self._judged[row["id"]] = _Judged(live, row, before, result, report)
+        self._judged[row["id"]] = _Judged(live, row, before, result, report, live.phase_of(row["pool"]))
 
     def close(self) -> Changes:
         self._name(self._judged.values())

@@ -16,6 +16,8 @@ ARCHIVE_KEYS = (
     *("what", "code", "message", "stderr", "core"),
 )
 
+compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 def record(phase: int, code: str, message: str, task_input: str | None, origin: str | None, **extra: str | None) -> str:
     """The stored form. `extra` may hold `stderr`, `core`, `taskId`, `server`, `machine`."""
@@ -50,4 +52,4 @@ def archive_line(stored: str) -> str:
 
 def _line(stored: str, keys: tuple[str, ...]) -> str:
     full: dict[str, Any] = json.loads(stored)
-    return json.dumps({key: full[key] for key in keys if key in full}, separators=(",", ":"), ensure_ascii=False)
+    return compact({key: full[key] for key in keys if key in full})

@@ -86,17 +86,16 @@ def grant(c: Connection, session: AgentSession, found: list[Want], issue_token: 
         rows = c.all("lease_tasks", pool=want.pool, agent=session.id, limit=want.limit) if want.limit else []
         rows.sort(key=lambda row: int(row["id"]))
         spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
-        current = namespace.resolve_many(c, [row["input"] for row in rows if row["input"] and not row["own"]])
-        tasks = [task_lease(want.live, row, current.get(row["input"])) for row in rows]
+        known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
+        replaced = namespace.replaced(c, known) if known else {}
+        tasks = [task_lease(want.live, row, replaced.get(row["input"])) for row in rows]
         grants.append(PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks))
     return grants
 
 
-def task_lease(live: LiveJob, row: Row, current: Entry | None) -> TaskLease:
-    """The lease of a task. Its input may have got other bytes since it was looked up: `current` has those of now."""
-    blob = None if row["blob"] is None else BlobRef(id=row["blob"], size=row["size"], md5=row["md5"] or None)
-    if current is not None and not current.is_directory:
-        blob = blob_of(current)
+def task_lease(live: LiveJob, row: Row, replaced: Entry | None) -> TaskLease:
+    """The lease of a task. `replaced`: its input, if that has got other bytes since it was looked up."""
+    blob = None if row["blob"] is None else blob_now(row, replaced, row["md5"])
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],
@@ -145,6 +144,11 @@ def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list
     return assets, None
 
 
+def blob_now(row: Row, replaced: Entry | None, md5: str | None = None) -> BlobRef:
+    """The bytes of an input: as they were when it was looked up, unless the object is another by now."""
+    return blob_of(replaced) if replaced is not None else BlobRef(id=row["blob"], size=row["size"], md5=md5 or None)
+
+
 def blob_of(entry: Entry) -> BlobRef:
     """The bytes of an object."""
     assert entry.etag is not None and entry.size is not None
@@ -162,5 +166,7 @@ def feed_page(c: Connection, feed: FeedState, ended: bool) -> FeedPage | None:
     end = ended and len(rows) < feed.room
     if not rows and not end:
         return None
-    sources = [FeedSource(seq=row["seq"], blob=BlobRef(id=row["blob"], size=row["size"])) for row in rows]
+    known = [(row["name"], row["blob"]) for row in rows if not row["own"]]
+    replaced = namespace.replaced(c, known) if known else {}
+    sources = [FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]))) for row in rows]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from scheduler.model.job import JobSpec, parse_job
+from scheduler.model.job import JobSpec, stored_job
 from scheduler.records.database import Connection, Row
 
 
@@ -52,7 +52,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         id=row["id"],
         uuid=row["uuid"],
         owner=row["owner"],
-        spec=parse_job(json.loads(row["document"]), images=None),
+        spec=stored_job(json.loads(row["document"])),
         pools=[phase["id"] for phase in phases],
         inputs=row["inputs"],
         dispatched=row["dispatched"],

@@ -25,10 +25,9 @@ def resolve(c: Connection, owner: str, given: Iterable[str]) -> dict[str, Entry 
 
 
 def _judge(owner: str, given: str, path: str, entry: Entry | None) -> Entry | Problem:
-    if not _well_formed(path) and not (path.startswith("/") and given.count("/") > 1):
-        return JobErrorCode.RESOURCE_NOT_FOUND, f'malformed object name: "{given}"'
     if entry is None or names.is_root(path):
-        return JobErrorCode.RESOURCE_NOT_FOUND, f'no such object: "{given}"'
+        named = _well_formed(path) or (path.startswith("/") and given.count("/") > 1)
+        return JobErrorCode.RESOURCE_NOT_FOUND, f'{"no such object" if named else "malformed object name"}: "{given}"'
     if not may_read(owner, path):
         return JobErrorCode.AUTHORIZATION, f'permission denied: "{given}"'
     if entry.is_directory:

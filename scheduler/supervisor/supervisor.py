@@ -57,8 +57,8 @@ class Supervisor:
                 self.jobs.ready[pool] = count
             self._spawn(retention.reap_job(self._db, self._blobs, live))
             self._work_on(live)
-        self._spawn(self._every_while(self._look_around))
-        self._spawn(self._every_while(self._forget_expired))
+        self._spawn(self._every_while(self.look_around))
+        self._spawn(self._every_while(self.forget_expired))
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
@@ -187,13 +187,14 @@ class Supervisor:
             except Exception:
                 log.exception("housekeeping failed and is tried again")
 
-    async def _look_around(self) -> None:
+    async def look_around(self) -> None:
+        """End inputs that nobody adds to, give up agents that nobody hears of."""
         await self.desk.lose_silent()
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=self._clock())
         self._apply(await self._db.write(work))
 
-    async def _forget_expired(self) -> None:
-        """Apart from the rest, because a job of a million tasks takes a while."""
+    async def forget_expired(self) -> None:
+        """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
         await retention.purge_expired(self._db, self._clock())
 
     # Tasks of the event loop that nobody awaits, kept so that they live and are ended.

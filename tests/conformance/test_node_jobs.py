@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -82,6 +83,83 @@ def test_an_asset_is_set_up_by_init_and_used_by_every_task(both: Both, inputs: s
     words = ("-s", "~~/stor/tool", "--init", "cp /assets/jill/stor/tool /tmp/t", "-m", "/tmp/t lines")
     theirs, ours = both.each("mjob", "create", "-q", "-o", *words, stdin=inputs)
     assert theirs == ours == Said(0, "lines 2\n" * 3, "")
+
+
+EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
+    "routing by fields": (
+        ["-m", r"printf 'a,b,c,d,e\nx,y,c,z,e\n1,2,3,4,5\n' | msplit -d , -f 5,3 -n 4",
+         "--count", "4", "-r", "sort -u"],
+        ["1,2,3,4,5", "a,b,c,d,e", "x,y,c,z,e"],
+    ),
+    "a copy on the way": (
+        ["-m", "mtee ~~/stor/tee.${MANTA_INPUT_OBJECT##*/} | wc -l", "-m", "cat; mget -q ~~/stor/tee.2"],
+        lines("2\ncommon w2\nline l2\n" * 3),
+    ),
+    "outputs with names": (
+        ["-m", "wc -l | mpipe -p ~~/stor/named/$MANTA_JOB_ID${MANTA_INPUT_OBJECT}-lines",
+         "-m", "echo ${MANTA_INPUT_OBJECT##*/} $(cat)"],
+        ["1-lines 2", "2-lines 2", "3-lines 2"],
+    ),
+    "several outputs of a task": (
+        ["-m", "head -1 | mpipe; tail -1 $MANTA_INPUT_FILE | mpipe", "-r", "sort"],
+        ["common w1", "common w2", "common w3", "line l1", "line l2", "line l3"],
+    ),
+    "a reducer replaced by cat": (["-m", "wc -l", "-r", "cat"], ["2"] * 3),
+    "objects by HTTP": (
+        ["-m", "curl -fsS -T - -H 'x-manta-stream: stdout' -H 'x-manta-reducer: 1' "
+               "$MANTA_URL$MANTA_USER/stor/http-$MANTA_JOB_ID-${MANTA_INPUT_OBJECT##*/}",
+         "--count", "2", "-r", "echo $MANTA_REDUCER $(wc -l)"],
+        ["0 0", "1 6"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_example_of_the_manual_gives_what_it_promises(both: Both, inputs: str, kind: str) -> None:
+    words, expected = EXAMPLES[kind]
+    said = both.node("mjob", "create", "-q", "-o", *words, stdin=inputs)
+    assert (said.code, lines(said.out), said.err) == (0, expected, "")
+
+
+@needs_namespaces
+def test_a_program_in_a_tarball_is_unpacked_by_init_in_every_instance(both: Both, inputs: str, tmp_path: Path) -> None:
+    """The manual's large example: asset, init, tiers, image and two reducers, in a file."""
+    (tmp_path / "program/bin").mkdir(parents=True)
+    program = tmp_path / "program/bin/count"
+    program.write_text("#!/bin/sh\necho $(wc -l)\n")
+    program.chmod(0o755)
+    subprocess.run(["tar", "-czf", "program.tgz", "program"], cwd=tmp_path, check=True)
+    both.ok("mput", "-f", str(tmp_path / "program.tgz"), "~~/stor/program.tgz")
+    counting = {"type": "reduce", "exec": "/var/tmp/program/bin/count", "count": 2, "image": ">=13.1.0",
+                "assets": ["/jill/stor/program.tgz"], "init": "cd /var/tmp && tar xzf /assets/jill/stor/program.tgz",
+                "memory": 2048, "disk": 16}  # fmt: skip
+    phases = [{"exec": "grep -w common"}, counting]
+    (tmp_path / "job.json").write_text(json.dumps({"phases": phases}))
+    said = both.node("mjob", "create", "-q", "-o", "-f", str(tmp_path / "job.json"), stdin=inputs)
+    assert (said.code, sum(map(int, said.out.split())), len(said.out.split())) == (0, 3, 2), said
+
+
+@needs_namespaces
+def test_a_script_is_an_asset_of_the_phase_that_runs_it(both: Both, inputs: str) -> None:
+    both.ok("mput", "~~/stor/myscript", stdin="#!/bin/sh\nsort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }'\n")
+    words = ("-m", "cut -d' ' -f1", "-s", "~~/stor/myscript", "-r", "/assets/jill/stor/myscript")
+    theirs, ours = both.each("mjob", "create", "-q", "-o", *words, stdin=inputs)
+    assert theirs == ours and theirs.out in ("common\n", "line\n")
+
+
+def test_what_mfind_finds_is_the_input_of_a_job(both: Both, inputs: str) -> None:
+    found = both.node("mfind", "-t", "o", "-n", "[12]$", "~~/stor/in").out
+    assert lines(both.node("mjob", "create", "-q", "-o", "-m", "head -1", stdin=found).out) == [
+        "common w1",
+        "common w2",
+    ]
+
+
+def test_what_a_job_left_behind_is_removed_as_any_directory(both: Both, user: User, inputs: str) -> None:
+    job = both.ok("mjob", "create", "-q", "-m", "grep w1", stdin=inputs).strip()
+    user.wait(job, lambda status: "timeArchiveDone" in status)
+    both.ok("mrm", "-r", f"~~/jobs/{job}")
+    assert job not in both.ok("mls", "~~/jobs")
 
 
 def test_a_job_of_a_file_is_used_as_it_is(both: Both, inputs: str, tmp_path: Path) -> None:

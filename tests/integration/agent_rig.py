@@ -65,6 +65,9 @@ class FakeSupervisor:
     registrations: int = 0
     forgotten: bool = False
     unavailable: int = 0  # so many reports are answered with 503
+    speechless: int = 0  # so many checks and adoptions are answered with 503
+    held: asyncio.Event | None = None  # what tasks ask of the gateway waits for this
+    pending: int = 0  # so many requests of tasks are in work
     report_requests: int = 0
     poll_seconds: float = wire.POLL_SECONDS
 
@@ -113,6 +116,9 @@ class FakeSupervisor:
 
     async def check(self, request: web.Request) -> web.Response:
         body = wire.OutputCheck.model_validate_json(await request.read())
+        if self.speechless:
+            self.speechless -= 1
+            return refuse(503, "ServiceUnavailable", "not now")
         self.checked.append(body)
         parent = body.name.rpartition("/")[0]
         if parent in self.missing and not body.parents:
@@ -120,14 +126,24 @@ class FakeSupervisor:
         return web.Response(status=204)
 
     async def adopt(self, request: web.Request) -> web.Response:
-        self.adopted.append(wire.Adoption.model_validate_json(await request.read()))
+        body = wire.Adoption.model_validate_json(await request.read())
+        if self.speechless:
+            self.speechless -= 1
+            return refuse(503, "ServiceUnavailable", "not now")
+        async with self.reported:
+            self.adopted.append(body)
+            self.reported.notify_all()
         return web.Response(status=204)
 
     async def storage(self, request: web.Request) -> web.Response:
         body = await request.read()
         async with self.reported:
             self.requests.append((request.method, request.raw_path, dict(request.headers), body))
+            self.pending += 1
             self.reported.notify_all()
+        if self.held is not None:
+            await self.held.wait()
+        self.pending -= 1
         if request.method == "PUT":
             self.objects[request.path] = body
             return web.Response(status=204)

@@ -184,6 +184,9 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("the inputs of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/in"), DENIED),
     ("the outputs of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/out?limit=1"), DENIED),
     ("the errors of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/err"), DENIED),
+    ("what her job's tasks took", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/usage"), DENIED),
+    ("the tasks of her job", lambda w: w.ask("GET", f"/jill/jobs/{w.live}/live/tasks?limit=1"), DENIED),
+    ("the tasks of her job as his", lambda w: w.ask("GET", f"/bob/jobs/{w.live}/live/tasks?limit=1"), NO_JOB),
     ("an input for her job", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/in", body=b"/bob/stor/a\n"), DENIED),
     ("the end of her job's input", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/in/end"), DENIED),
     ("the end of her job", lambda w: w.ask("POST", f"/jill/jobs/{w.live}/live/cancel"), DENIED),
@@ -275,6 +278,24 @@ INSIDE: list[tuple[str, str, Answer]] = [
     ("the front door", "{url}/jill/stor/secret", DENIED),
 ]
 
+# The same with the commands that a task has, which need no key there.
+COMMANDS = [
+    "mget /jill/stor/secret",
+    "mget -a jill /jill/stor/secret",
+    "mget -H 'range: bytes=0-3' /jill/stor/secret",
+    "mls /jill/stor",
+    "mls /jill/jobs/{done}",
+    "mfind /jill/stor",
+    "mput -f /etc/passwd /jill/stor/secret",
+    "mput -p -f /etc/passwd /jill/stor/d/x",
+    "mmkdir /jill/stor/d",
+    "mrm /jill/stor/secret",
+    "mrm -r /jill/stor",
+    "mln /jill/stor/secret /bob/stor/l",
+    "mln /bob/stor/a /jill/stor/l",
+    "mjob get -a jill {live}",
+]
+
 
 def each(table: list[Any]) -> Any:
     return pytest.mark.parametrize(("attempt", "expected"), [pytest.param(*row[1:], id=row[0]) for row in table])
@@ -307,6 +328,22 @@ def test_an_output_by_reference_is_a_name_and_opens_nothing(world: World) -> Non
     assert world.ask("GET", ended.outputs[0]) == DENIED
 
 
+def said_in_a_task(world: World, script: str) -> str:
+    """What a script prints in a task of bob's; a stream that it tries, even in vain, takes the place of stdout."""
+    saved = f"{{\n{script}}} > said; mtee /bob/stor/said < said > /dev/null"
+    assert world.run(saved, inputs=["/bob/stor/a"]).errors == []
+    return world.bob.get("said").decode()
+
+
+@needs_curl
+@pytest.mark.parametrize("path", ["jill/stor/secret", "/jill//stor/s%65cret"])
+def test_an_output_by_reference_is_denied_to_the_next_phase(world: World, path: str) -> None:
+    refer = f"curl -sSf -X PUT -H 'x-manta-reference: true' ${{MANTA_URL}}{path}"
+    ended = world.run(refer, "cat", inputs=["/bob/stor/a"])
+    assert (ended.error["code"], ended.error["message"]) == ("AuthorizationError", f'permission denied: "{SECRET}"')
+    assert (ended.error["phase"], ended.outputs) == ("1", [])
+
+
 @pytest.fixture(scope="module")
 def answered(world: World) -> list[Answer]:
     """What a task of bob's was answered, in the order of `INSIDE`."""
@@ -314,10 +351,7 @@ def answered(world: World) -> list[Answer]:
     facts = {"spent": spent, "live": world.live, "door": world.door, "url": world.service.url}
     asked = [words.format(**facts) for _, words, _ in INSIDE]
     ask = "".join(f"curl -sS -o body -w '%{{http_code}} ' {words}; cat body; echo\n" for words in asked)
-    # A stream, even one that is refused, takes the place of stdout.
-    script = f"U=${{MANTA_URL%/}}; {{\n{ask}}} > said; mtee /bob/stor/said < said > /dev/null"
-    assert world.run(script, inputs=["/bob/stor/a"]).errors == []
-    lines = [line.partition(" ") for line in world.bob.get("said").decode().splitlines()]
+    lines = [line.partition(" ") for line in said_in_a_task(world, f"U=${{MANTA_URL%/}}\n{ask}").splitlines()]
     return [(int(status), json.loads(body)["code"]) for status, _, body in lines]
 
 
@@ -326,3 +360,16 @@ def answered(world: World) -> list[Answer]:
 def test_from_inside_of_a_task_he_is_refused(answered: list[Answer], number: int) -> None:
     assert len(answered) == len(INSIDE)
     assert answered[number] == INSIDE[number][2]
+
+
+@pytest.fixture(scope="module")
+def ended(world: World) -> list[str]:
+    """How each of `COMMANDS` ended in a task of bob's: its exit status and all that it said."""
+    script = "".join(f"{words} &> err < /dev/null; echo $? $(cat err)\n" for words in COMMANDS)
+    return said_in_a_task(world, script.format(live=world.live, done=world.done.job)).splitlines()
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
+def test_by_a_command_in_a_task_he_is_refused(ended: list[str], number: int) -> None:
+    assert ended[number].startswith("1 ")
+    assert "bob is not allowed to access /jill/" in ended[number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import shutil
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from scheduler.agent import client
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 
@@ -140,3 +142,36 @@ async def test_the_init_script_may_read_but_not_emit(agent: Rig) -> None:
     )
     report = await agent.run("cat a b", init=init)
     assert agent.output(report) == b'contents{"code":"ConflictError","message":"invalid zone state"}'
+
+
+async def test_at_most_25_requests_are_in_work_and_the_others_wait(agent: Rig) -> None:
+    script = """
+        for n in $(seq 40); do
+            exec {connection}<> /dev/tcp/127.0.0.1/$(tr -dc 0-9 <<< ${MANTA_URL##*:})
+            printf 'GET /jill/stor/none HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&$connection
+            all="$all $connection"
+        done
+        mtee ~~/stor/asked < /dev/null
+        for connection in $all; do head -1 <&$connection; done
+    """
+    agent.supervisor.held = asyncio.Event()
+    task = agent.map_task(b"")
+    agent.grant(agent.spec(script), task)
+    await agent.until(lambda supervisor: bool(supervisor.adopted) and supervisor.pending >= 25)
+    assert agent.supervisor.pending == len(agent.supervisor.requests) == 25
+    agent.supervisor.held.set()
+    report = await agent.report_of(task)
+    assert agent.output(report) == b"HTTP/1.1 404 Not Found\r\n" * 40
+
+
+async def test_an_emission_survives_a_service_that_is_away_for_a_moment(
+    agent: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAUSE", 0.01)
+    agent.supervisor.speechless = 2
+    report = await agent.run(f"echo x | {CURL} -T - -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}jill/stor/o")
+    assert [output.name for output in report.outputs] == ["/jill/stor/o"]
+    agent.supervisor.speechless = 3
+    report = await agent.run("echo x | curl -sS -T - -H 'X-Manta-Stream: stdout' ${MANTA_URL}jill/stor/o >&2; exit 1")
+    assert b'"code":"ServiceUnavailable"' in agent.read(report.stderr.blob)
+    assert report.outputs == []

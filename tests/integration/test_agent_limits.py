@@ -86,3 +86,20 @@ async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_
     lost, fine = await agent.reports_of(victim, waiting)
     assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
     assert fine.outcome is Outcome.OK
+
+
+@pytest.mark.usefixtures("with_groups")
+async def test_memory_is_counted_over_all_processes_and_each_task_for_itself(agent: Rig) -> None:
+    eat = '$| = 1; $x = "a" x (40 << 20);'
+    both = f"mkfifo f; perl -e '{eat} print 1; open F, \"f\"; <F>' | perl -e '{eat} read STDIN, $y, 1; open F, \">f\"'"
+    first, second = agent.map_task(b"large"), agent.map_task(b"small")
+    agent.grant(agent.spec(f'read kind; [ "$kind" = small ] || {{ {both}; }}'), first, second)
+    large, small = [report.usage.max_rss_kb for report in await agent.reports_of(first, second)]
+    assert 80 << 10 <= large < 200 << 10
+    assert small < 40 << 10
+
+
+@pytest.mark.usefixtures("with_groups")
+async def test_file_cache_is_not_counted_as_memory(agent: Rig) -> None:
+    report = await agent.run("head -c 200000000 /dev/zero > file; cat file | tail -c 1 > /dev/null")
+    assert report.usage.max_rss_kb < 100 << 10

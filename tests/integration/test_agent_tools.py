@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from scheduler.agent import client
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, JOB, Rig, rig
 
@@ -164,3 +165,15 @@ os.pwrite(fd, b"TAMPERED", 0)
     report = await agent.run(f"/usr/bin/python3 - <<'END'\n{HOSTILE}{attack}\nEND")
     assert report.outcome is Outcome.OK
     assert agent.read(agent.supervisor.adopted[0].blob) == b"as committed"
+
+
+async def test_tools_survive_a_service_that_is_away_for_a_moment(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAUSE", 0.01)
+    agent.supervisor.speechless = 2
+    assert (await agent.run("echo x | mpipe ~~/stor/a")).outputs[0].name == "/jill/stor/a"
+    agent.supervisor.speechless = 2
+    assert (await agent.run("echo x | mtee ~~/stor/b")).outcome is Outcome.OK
+    agent.supervisor.speechless = 3
+    report = await agent.run("echo x | mpipe ~~/stor/c")
+    assert report.message == "user command exited with code 1"
+    assert b"the service does not answer" in agent.read(report.stderr.blob)

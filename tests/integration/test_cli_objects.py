@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cli_service import Service, gateway, write_key
+from cli_plain_manta import Reply, manta
+from cli_service import ROOT, Service, gateway, write_key
 
 from scheduler.model.httpsig import PublicKey
 
@@ -127,6 +132,49 @@ def test_mget_of_nothing_leaves_the_file_as_it_was(service: Service, here: str, 
     assert (tmp_path / "kept").read_bytes() == b""
 
 
+def test_mget_that_fails_midway_leaves_the_old_file_and_no_half_one(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("precious")
+    with manta() as plain:
+        plain.replies["GET /jill/stor/a"] = [Reply(body=b"half a", cut=3)]
+        result = service.run("mget", "-o", str(tmp_path / "kept"), "/jill/stor/a", env=plain.environ())
+    assert result.code == 1
+    assert "received 3 bytes, expected 6" in result.err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"kept": "precious"}
+
+
+def test_mget_keeps_the_mode_of_a_file_and_writes_through_links(service: Service, here: str, tmp_path: Path) -> None:
+    service.put(f"{here}/a", b"new")
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "link").symlink_to("file")
+    service.ok("mget", "-o", str(tmp_path / "file"), f"{here}/a")
+    assert (tmp_path / "file").read_text() == "new"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    service.put(f"{here}/a", b"newer")
+    service.ok("mget", "-o", str(tmp_path / "link"), f"{here}/a")
+    assert ((tmp_path / "file").read_text(), (tmp_path / "link").is_symlink()) == ("newer", True)
+
+
+@pytest.mark.parametrize("words", [["mput"], ["mput", "-f", "fifo-is-no-file"]])
+def test_mput_that_is_interrupted_stores_nothing(service: Service, here: str, words: list[str], tmp_path: Path) -> None:
+    if words[1:]:  # a file whose end never comes: it is larger than what the service takes in before it looks up
+        with (tmp_path / "large").open("wb") as file:
+            file.truncate(1 << 40)
+        words = ["mput", "-f", str(tmp_path / "large")]
+    process = service.start(*words, "--progress", f"{here}/half")
+    assert process.stdin and process.stdout and process.stderr
+    if not words[1:]:
+        process.stdin.write(b"x" * 3_000_000)
+        process.stdin.flush()
+    process.stderr.read(1)  # the progress line: bytes move
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with suppress(BrokenPipeError):
+            pipe.close()
+    assert service.run("mls", f"{here}/half").code == 1
+
+
 def test_mget_remote_name_takes_one_object(service: Service, here: str) -> None:
     service.put(f"{here}/remote", b"1")
     service.ok("mget", "-O", f"{here}/remote")
@@ -153,8 +201,10 @@ def test_mls_of_an_object_describes_it(service: Service, here: str) -> None:
     service.put(f"{here}/a.txt", b"hello")
     assert service.ok("mls", f"{here}/a.txt") == "a.txt\n"
     record = json.loads(service.ok("mls", "-j", f"{here}/a.txt"))
-    assert (record["name"], record["extension"], record["size"]) == ("a.txt", "txt", 5)
+    assert (record["name"], record["extension"], record["size"]) == ("a.txt", "bin", 5)
+    assert (record["type"], record["parent"]) == ("application/octet-stream", here.replace("~~", "/jill"))
     assert record["md5"] == "XUFAKrxLKna5cZ2REBfFkg=="
+    assert json.loads(service.ok("mls", "--fulljson", f"{here}/a.txt"))["headers"]["etag"] == record["etag"]
 
 
 def test_mls_orders_and_filters(service: Service, here: str) -> None:
@@ -216,6 +266,19 @@ def test_mfind_goes_on_after_a_missing_path(service: Service, here: str) -> None
     result = service.run("mfind", f"{here}/none", f"{here}/a")
     assert (result.code, result.out) == (1, f"{root}/a\n")
     assert result.err == f"mfind: in {root}/none: NotFoundError\n"
+
+
+def test_mfind_goes_on_after_a_forbidden_path(service: Service, here: str) -> None:
+    service.put(f"{here}/a", b"1")
+    result = service.run("mfind", "/joe/stor", here)
+    assert (result.code, result.out) == (1, here.replace("~~", "/jill") + "/a\n")
+    assert result.err == "mfind: in /joe/stor: AccountDoesNotExistError: joe does not exist\n"
+
+
+def test_the_root_is_no_path(service: Service) -> None:
+    for program in ("mls", "mget"):
+        result = service.run(program, "/")
+        assert (result.code, result.err) == (1, f"{program}: InvalidPathError: / is not a valid Manta path\n")
 
 
 def test_mfind_refuses_a_broken_pattern(service: Service) -> None:
@@ -301,6 +364,26 @@ def test_a_key_that_nobody_holds_is_named(service: Service) -> None:
     result = service.run("mls", env={"MANTA_KEY_ID": "00:11"})
     assert result.code == 1
     assert result.err.startswith("mls: no private key for 00:11: ")
+
+
+def test_what_is_printed_is_utf8_whatever_the_locale(service: Service, here: str) -> None:
+    service.put(f"{here}/grün", b"1")
+    result = service.run("mls", here, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"})
+    assert (result.code, result.out) == (0, "grün\n")
+
+
+def test_a_full_disk_is_an_error_and_no_traceback(service: Service, here: str) -> None:
+    service.put(f"{here}/a", b"1")
+    for words in (["mls", here], ["mget", f"{here}/a"], ["mls", "--help"]):
+        script = f"from cli.main import {words[0]}; {words[0]}()"
+        with open("/dev/full", "wb") as full:
+            env = {"HOME": str(service.home), "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(
+                [sys.executable, "-c", script, *words[1:]], stdout=full, stderr=subprocess.PIPE, env=env
+            )
+        assert done.returncode == 1
+        assert done.stderr.decode().startswith(f"{words[0]}: "), done.stderr
+        assert b"No space left on device" in done.stderr
 
 
 def test_verbose_traces_requests_as_json(service: Service) -> None:

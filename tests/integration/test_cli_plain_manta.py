@@ -132,6 +132,39 @@ def test_what_is_no_longer_live_is_read_from_the_archive(service: Manta) -> None
     with service.session() as session:
         assert list(Jobs(session).records("J", "out")) == [b"/a", b"/b"]
         assert Jobs(session).status_or_archive("J")["stats"]["tasksDone"] == 7
+        assert Jobs(session).wait("J")["stats"]["tasksDone"] == 7
+
+
+def test_what_the_tasks_took_is_read_from_the_archive_when_the_job_is_no_longer_live(service: Manta) -> None:
+    service.replies["GET /jill/jobs/J/usage.json"] = [Reply(body=b'{"id": "J", "phases": []}')]
+    with service.session() as session:
+        assert Jobs(session).usage("J") == {"id": "J", "phases": []}
+        with pytest.raises(Refused):
+            Jobs(session).usage("K")
+
+
+def test_a_failure_of_the_service_is_not_taken_for_the_end_of_a_job(service: Manta) -> None:
+    service.replies["GET /jill/jobs/J/live/status"] = [Reply(503)]
+    service.replies["GET /jill/jobs/J/job.json"] = [status("done", 7)]
+    with service.session() as session, pytest.raises(Refused):
+        Jobs(session).status_or_archive("J")
+
+
+def test_a_list_that_breaks_off_is_not_begun_again_in_the_archive(service: Manta) -> None:
+    gone = Reply(404, b'{"code":"ResourceNotFound","message":"gone"}')
+    service.replies["GET /jill/jobs/J/live/out"] = [Reply(body=b"/a\n", headers={"X-Remora-Next": "1"}), gone]
+    service.replies["GET /jill/jobs/J/out.txt"] = [Reply(body=b"/a\n/b\n")]
+    with service.session() as session, pytest.raises(Refused):
+        list(Jobs(session).records("J", "out"))
+
+
+def test_the_list_of_jobs_of_a_name_is_followed_to_the_end(service: Manta) -> None:
+    service.replies["GET /jill/jobs"] = [
+        Reply(body=b'{"name":"A"}\n{"name":"B"}\n', headers={"X-Remora-Next": "B"}),
+        Reply(body=b'{"name":"C"}\n'),
+    ]
+    with service.session() as session:
+        assert [entry["name"] for entry in Jobs(session).listing(name="n")] == ["A", "B", "C"]
 
 
 def test_errors_without_a_body_are_named_by_their_status(service: Manta) -> None:

@@ -170,6 +170,19 @@ async def test_an_input_that_is_overwritten_before_its_task_runs_is_read_as_it_i
     assert [lease.blob.id for lease in agent.leases] == [fresh.etag]
 
 
+async def test_so_is_an_input_that_a_reducer_has_not_read_yet(house):
+    names = await house.objects(2)
+    job = await house.job(REDUCE)
+    await house.give(job, names)
+    await house.dispatched(job)
+    fresh = NewObject(names[1], new_id(), 0, EMPTY_MD5)
+    await house.db.write(lambda c: namespace.put_objects(c, [fresh], 2))
+    async with house.agent() as agent:
+        await house.archived(job)
+    (fed,) = agent.fed.values()
+    assert fed[1] == fresh.etag
+
+
 async def test_two_tasks_that_name_the_same_output_give_two_inputs_that_are_there(house):
     names = await house.objects(2)
     job = await house.job(MAP, MAP)

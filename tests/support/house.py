@@ -10,14 +10,16 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 from scheduler.model.job import parse_job
-from scheduler.model.wire import BlobRef, ReportRequest
+from scheduler.model.wire import AttemptReport, BlobRef, ReportRequest
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
-from scheduler.records.database import Database, Row, select
+from scheduler.records.database import Connection, Database, Row, select
+from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent
@@ -31,12 +33,26 @@ class House:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.ahead_ms = 0
+        self.jobs: dict[str, LiveJob] = {}  # all that were made here
         self.open()
+
+    def clock(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+    def wait_ms(self, ms: int) -> None:
+        """So much time passes, as far as the supervisor knows."""
+        self.ahead_ms += ms
+
+    async def look_around(self) -> None:
+        """What the supervisor does every few seconds."""
+        await self.supervisor.look_around()
+        await self.supervisor.forget_expired()
 
     def open(self) -> None:
         self.db = Database(self.path / "db")
         self.blobs = BlobStore(self.path / "blobs")
-        self.supervisor = Supervisor(self.db, self.blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format)
+        self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format)
 
     async def close(self) -> None:
         await self.supervisor.stop()
@@ -49,7 +65,9 @@ class House:
         return [each.path for each in new]
 
     async def job(self, *phases: dict[str, object]) -> str:
-        return await self.supervisor.create_job("jill", parse_job({"phases": list(phases)}))
+        uuid = await self.supervisor.create_job("jill", parse_job({"phases": list(phases)}))
+        self.jobs[uuid] = self.live(uuid)
+        return uuid
 
     def live(self, uuid: str) -> LiveJob:
         live = self.supervisor.jobs.by_uuid(uuid)
@@ -73,6 +91,48 @@ class House:
     async def dispatched(self, uuid: str) -> None:
         """Wait until all inputs of a live job, so far, have become tasks."""
         await self.until(lambda row: row["dispatched"] == row["inputs"], uuid)
+
+    async def until_read(self, uuid: str, enough: Callable[[int], bool]) -> None:
+        """Wait until the reducers of a live job have been given so many inputs in all."""
+        live = self.live(uuid)
+        reducers = [pool for pool, phase in zip(live.pools, live.spec.phases, strict=True) if phase.reduce]
+
+        def arrived(c: Connection) -> int:
+            return sum(row["arrived"] for pool in reducers for row in c.all("reduce_tasks", pool=pool))
+
+        async with asyncio.timeout(60):
+            while True:
+                changed = live.changed
+                if enough(await self.db.read(arrived)):
+                    return
+                await changed.wait()
+
+    async def cancel_unseen(self, live: LiveJob) -> None:
+        """Record that a job is cancelled, as a service that dies at that instant."""
+        await self.db.write(partial(cancel_job, live=live, now=self.clock()))
+
+    async def leased_uuids(self, reports: list[AttemptReport]) -> list[str]:
+        """UUIDs of the tasks of some reports."""
+        tasks = json.dumps([report.task for report in reports])
+        return [row["uuid"] for row in await self.db.read(select("tasks_for_reports", tasks=tasks))]
+
+    async def records_of(self, uuid: str) -> dict[str, int]:
+        """How many rows there are of a job, by table; tables without any are left out."""
+        live = self.jobs[uuid]
+        of_job = f"= {live.id}"
+        of_pools = f"IN ({', '.join(map(str, live.pools))})"
+        tables = {"jobs": f"id {of_job}", "tasks": f"pool {of_pools}"}
+        tables |= dict.fromkeys(("phases", "inputs", "outputs", "errors"), f"job {of_job}")
+        tables["task_inputs"] = f"task IN (SELECT id FROM tasks WHERE pool {of_pools})"
+
+        def count(c: Connection) -> dict[str, int]:
+            counts = {
+                table: c.raw.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+                for table, where in tables.items()
+            }
+            return {table: rows for table, rows in counts.items() if rows}
+
+        return await self.db.read(count)
 
     def blob(self, data: bytes) -> BlobRef:
         """A fresh blob, as an agent makes one."""

@@ -29,7 +29,8 @@ from scheduler.model.wire import (
 from scheduler.supervisor.supervisor import Supervisor
 
 EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
-Answer = Callable[[PoolSpec, TaskLease], AttemptReport]
+# What a task reports; None: nothing, as if it went on for ever.
+Answer = Callable[[PoolSpec, TaskLease], AttemptReport | None]
 
 
 def ok(spec: PoolSpec, task: TaskLease, outputs: int = 1) -> AttemptReport:
@@ -51,7 +52,7 @@ def failed(spec: PoolSpec, task: TaskLease) -> AttemptReport:
 class InstantAgent:
     """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in.
 
-    `times`: how often each report is in its batch.
+    `times`: how often each report is in its batch. `hasty`: reducers end without reading.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class InstantAgent:
         slots: int = 4,
         memory_mb: int = 1 << 20,
         times: int = 1,
+        hasty: bool = False,
     ) -> None:
         self.supervisor = supervisor
         self.answer = answer
@@ -71,7 +73,8 @@ class InstantAgent:
         self.reported: list[AttemptReport] = []
         self.id = 0
         self.registered = asyncio.Event()
-        self._node, self._slots, self._memory_mb, self._times = node, slots, memory_mb, times
+        self._node, self._slots, self._memory_mb = node, slots, memory_mb
+        self._times, self._hasty = times, hasty
         self._specs: dict[int, PoolSpec] = {}
         self._instances: dict[int, int] = {}
         self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
@@ -85,7 +88,7 @@ class InstantAgent:
         self.registered.set()
         while True:
             reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
-            reports = self._take(reply) * self._times
+            reports = [report for report in self._take(reply) if report] * self._times
             if reports:
                 self.reported += reports
                 await self.supervisor.desk.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
@@ -101,9 +104,9 @@ class InstantAgent:
     def _running(self, pool: int) -> int:
         return sum(1 for spec, _ in self._reducing.values() if spec.pool == pool)
 
-    def _take(self, reply: PollReply) -> list[AttemptReport]:
+    def _take(self, reply: PollReply) -> list[AttemptReport | None]:
         self._seen = reply.number
-        reports = []
+        reports: list[AttemptReport | None] = []
         for grant in reply.pools:
             if grant.spec:
                 self._specs[grant.pool] = grant.spec
@@ -111,7 +114,7 @@ class InstantAgent:
             spec = self._specs[grant.pool]
             for task in grant.tasks:
                 self.leases.append(task)
-                if spec.reduce:
+                if spec.reduce and not self._hasty:
                     self._reducing[task.task, task.attempt] = spec, task
                     self._after[task.task, task.attempt] = 0
                 else:

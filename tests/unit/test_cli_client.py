@@ -93,6 +93,12 @@ def test_no_auth_needs_a_url_only() -> None:
         load(Options(), {"MANTA_URL": "http://x", "MANTA_NO_AUTH": "1", "REMORA_STATE_DIR": "/none"})
 
 
+def test_a_task_reads_no_profile(tmp_path: Path) -> None:
+    (tmp_path / "client.json").write_text("{")
+    task = {"MANTA_URL": "http://x", "MANTA_USER": "jill", "MANTA_NO_AUTH": "true", "REMORA_STATE_DIR": str(tmp_path)}
+    assert load(Options(), task).home == "jill"
+
+
 def test_a_url_must_be_one(state: dict[str, str]) -> None:
     with pytest.raises(Problem, match='"ftp://x" must begin with http'):
         load(Options(url="ftp://x", account="a", key_id="b"), state)
@@ -151,6 +157,19 @@ def test_an_encrypted_key_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "id_rsa.pub").write_bytes(line)
     with pytest.raises(Problem, match=r"id_rsa is protected by a passphrase: add it to the ssh agent"):
         keys.find(public_of(key).md5, agent="", ssh_dir=tmp_path)
+
+
+def test_an_encrypted_key_that_may_be_the_one_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "id_any", KEYS["ed25519"], PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    wanted = public_of(KEYS["ed25519"]).md5
+    with pytest.raises(Problem, match=rf"no private key for {wanted} can be read: .*id_any is protected by a pass"):
+        keys.find(wanted, agent="", ssh_dir=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa256", "ecdsa384", "ecdsa521"])
+def test_a_key_of_old_pem_form_is_found(kind: str, tmp_path: Path) -> None:
+    write(tmp_path / "old", KEYS[kind], PrivateFormat.TraditionalOpenSSL)
+    assert keys.find(public_of(KEYS[kind]).sha256, agent="", ssh_dir=tmp_path).algorithm.startswith(kind[:3])
 
 
 @pytest.fixture

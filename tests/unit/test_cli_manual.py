@@ -7,6 +7,7 @@ import pty
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_on_a_terminal_a_page_is_shown(tmp_path: Path) -> None:
     here, there = pty.openpty()
     env = {**os.environ, "MANPAGER": "cat", "TERM": "dumb"}
     script = "from cli.main import remora; remora()"
-    process = subprocess.Popen(["python", "-c", script, "man", "mls"], stdout=there, env=env)
+    process = subprocess.Popen([sys.executable, "-c", script, "man", "mls"], stdout=there, env=env)
     os.close(there)
     shown = b""
     try:

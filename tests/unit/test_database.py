@@ -111,3 +111,18 @@ def test_a_database_of_an_older_version_is_brought_forward_with_all_that_is_in_i
     sums = "finished, metered, wall_us, cpu_us, max_rss_kb, bytes_in, bytes_out"
     assert new.execute(f"SELECT {sums} FROM phases").fetchone() == (2, 2, 7, 6, 20, 0, 0)
     new.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
+    path = tmp_path / "db"
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 1000")
+    newer.close()
+    with pytest.raises(sqlite3.DatabaseError, match="written by a newer version of Remora"):
+        Database(path)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_migrations_are_numbered_without_gaps():
+    numbers = [number for number, _ in queries.migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))

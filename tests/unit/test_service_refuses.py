@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from scheduler import log
 from scheduler.service.run import ServiceOptions, serve
-from scheduler.service.state import StateError
+from scheduler.service.state import DATABASE, StateError
 
 NO_LOGIN = "cannot be a login: a letter, then letters, digits and any of _ - . @ %"
 NO_KEY = "not an SSH public key: one line like `ssh-ed25519 AAAA… comment` is needed"
@@ -47,3 +49,22 @@ def test_what_is_wrong_is_said(
     with pytest.raises(StateError, match=re.escape(sentence.format(place=place))) as refused:
         serve(ServiceOptions(**{"state_dir": place / "state", "port": 0, **given}), pytest.fail)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"not a database" * 100, "file is not a database"), (None, "it was written by a newer version of Remora")],
+)
+def test_a_database_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, why: str
+) -> None:
+    monkeypatch.setattr(log, "setup", lambda: None)
+    state = tmp_path / "state"
+    state.mkdir()
+    if content is None:
+        with contextlib.closing(sqlite3.connect(state / DATABASE)) as newer:
+            newer.execute("PRAGMA user_version = 1000")
+    else:
+        (state / DATABASE).write_bytes(content)
+    with pytest.raises(StateError, match=f"^cannot use {re.escape(str(state / DATABASE))}: {why}"):
+        serve(ServiceOptions(state_dir=state, port=0), pytest.fail)

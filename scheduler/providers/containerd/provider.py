@@ -140,6 +140,9 @@ class ContainerInstance:
     def memory_kills(self) -> int:
         return self.group.kills()
 
+    def memory_peak_kb(self, least: int) -> int:
+        return self.group.peak_kb(least)
+
     def memory_used(self) -> int | None:
         return None
 

@@ -6,6 +6,12 @@ SELECT wanted.key AS at, entries.*
 FROM json_each(:wanted) AS wanted
 CROSS JOIN entries ON entries.dir = wanted.value ->> 0 AND entries.name = wanted.value ->> 1;
 
+-- find_replaced: of a JSON list of [dir, name, etag] the entries that are other objects by now, each with its place `at`.
+SELECT wanted.key AS at, entries.*
+FROM json_each(:wanted) AS wanted
+CROSS JOIN entries ON entries.dir = wanted.value ->> 0 AND entries.name = wanted.value ->> 1
+WHERE entries.etag <> wanted.value ->> 2;
+
 -- put_entry: write an entry, whatever was there; the number of children stays.
 INSERT INTO entries (dir, name, kind, etag, size, md5, type, copies, headers, shared, children, mtime)
 VALUES (:dir, :name, :kind, :etag, :size, :md5, :type, :copies, :headers, :shared, 0, :mtime)

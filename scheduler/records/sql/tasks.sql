@@ -18,9 +18,9 @@ UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'rea
 -- wake_reducers: end of input is known: waiting reducers may run.
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
--- task_for_report: what a report is judged against.
-SELECT id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
-FROM tasks WHERE id = :task
+-- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
+SELECT tasks.id AS id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
+FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = wanted.value
 
 -- update_task: what a report changed; own is cleared because the blob was consumed.
 UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usage, own = :own WHERE id = :task
@@ -31,7 +31,7 @@ WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND 
 RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, blob, size FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, own FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: what an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size

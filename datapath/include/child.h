@@ -1,0 +1,19 @@
+/*
+ * child - other programs, with a descriptor of ours on each side.
+ */
+#ifndef REMORA_CHILD_H
+#define REMORA_CHILD_H
+
+#include <sys/types.h>
+
+/*
+ * child_start - start argv[0], found by PATH unless it has a slash, with `in` and `out`
+ * as its standard input and output. Other descriptors go along unless they are
+ * close-on-exec. Returns 0 and the process in *pid, or an errno.
+ */
+int child_start(char *const argv[], int in, int out, pid_t *pid);
+
+/* child_wait - wait for its end. Returns its exit status, or 128 + the signal that ended it. */
+int child_wait(pid_t pid);
+
+#endif

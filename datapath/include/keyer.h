@@ -1,0 +1,27 @@
+/*
+ * keyer - who makes keys of lines, where a key is not just some fields of the text.
+ *
+ * A split asks for the keys of many lines at once, because some who make keys live in
+ * another process.
+ */
+#ifndef REMORA_KEYER_H
+#define REMORA_KEYER_H
+
+#include <stddef.h>
+
+#include "hash_key.h"
+#include "span.h"
+
+enum { KEYER_WHY = 512 };
+
+struct keyer {
+    /*
+     * keys - set keys[0] ... keys[n - 1] for `n` lines.
+     *
+     * The keys are valid until the next call. Returns 0, or -1 with the reason in `why`.
+     */
+    int (*keys)(struct keyer *keyer, const struct span *lines, size_t n, struct hash_key *keys);
+    char why[KEYER_WHY]; /* a sentence, cut where it is too long */
+};
+
+#endif

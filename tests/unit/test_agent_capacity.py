@@ -1,0 +1,36 @@
+"""Which tiers a node says that it has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scheduler.agent import capacity
+from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
+
+PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def test_memory_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "own_limit", lambda: None)
+    assert capacity.memory_mb() == max(PAGES, DEFAULT_MEMORY_MB)
+
+
+@pytest.mark.parametrize(("limit_mb", "expected"), [(1500, 1500), (1 << 40, PAGES), (100, DEFAULT_MEMORY_MB)])
+def test_memory_is_no_more_than_our_own_group_may_use_and_the_default_at_least(
+    monkeypatch: pytest.MonkeyPatch, limit_mb: int, expected: int
+) -> None:
+    monkeypatch.setattr(capacity, "own_limit", lambda: limit_mb << 20)
+    assert capacity.memory_mb() == expected
+
+
+@pytest.mark.parametrize(("total_gb", "expected"), [(252, 252), (5, DEFAULT_DISK_GB), (4000, 4000)])
+def test_disk_is_the_whole_file_system_whatever_is_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, total_gb: int, expected: int
+) -> None:
+    status = os.statvfs(tmp_path)
+    fields = [4096, 4096, total_gb << 18, 1 << 18, 1 << 18, *status[5:]]
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+    assert capacity.disk_gb(tmp_path) == expected
