@@ -71,7 +71,7 @@ def decode_job(body: bytes) -> Any:
 
 
 def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
-    """Check a decoded JSON body; `images` are versions that there are. Raises `WireError` InvalidJob: the first problem."""
+    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem. `images` are all versions."""
     if body is None:
         raise invalid_job("job must not be null")
     if not isinstance(body, dict):

@@ -36,6 +36,10 @@ BOTH = ("process", CONTAINERD)
 FIND = r"find / -xdev \( -path /usr -o -path /proc -o -path /sys \) -prune -o"
 
 
+# The lines of the table are as long as an attack is.
+# ruff: noqa: E501
+
+
 @dataclass(frozen=True)
 class Attack:
     script: str

@@ -19,73 +19,31 @@ import os
 import resource
 import secrets
 import shutil
-import signal
-import socket
-import struct
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from datapath import libexec, passing
-from datapath.passing import Channel, Kind
-from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
-from scheduler.providers.cgroups import MemoryGroup, memory_group_of, sweep_everywhere
+from datapath import libexec
+from scheduler.providers import InstanceError, InstanceSpec, NoImageError
+from scheduler.providers.cgroups import sweep_everywhere
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
+from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
 from scheduler.providers.containerd.machine import why_no_containers
-from scheduler.providers.containerd.spec import LACKEY, LACKEY_SOCKET, Container, Mount, runtime_spec
+from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.process import FIRST_USER, INSIDE, MAX_INSTANCES, PROBE, PROBE_BYTES, USERS, remove_tree
-from scheduler.providers.processes import descendants
+from scheduler.providers.process import MAX_INSTANCES, PROBE, PROBE_BYTES, USERS, remove_tree
 from scheduler.providers.programs import Programs
-from scheduler.providers.waiting import readable
 
-READY_SECONDS = 20.0
-# Labels of our containers.
-OWNER, NUMBER, SPEC, IMAGE = "remora.owner", "remora.number", "remora.spec", "remora.image"
-INITIALIZED = "initialized"
+# A label, of the service that a container belongs to.
+OWNER = "remora.owner"
 # Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
 PATIENCE_SECONDS = 60.0
 RUN = Path("/run/remora")
-AGENT_SOCKET = "agent.sock"
 MOST_FILES = 65536
-# Less than this left, and a task that fails has most likely failed for want of it.
-FULL_BYTES = 1 << 20
 log = logging.getLogger("remora.agent")
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What an instance is before there is anything of it."""
-
-    number: int
-    spec: InstanceSpec
-    name: str  # of the container
-    work: Path
-    image: str | None  # None: the machine
-    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the image
-
-    @property
-    def first_user(self) -> int:
-        return FIRST_USER + self.number * USERS
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """All that the next agent must know of it."""
-        return {NUMBER: str(self.number), SPEC: json.dumps(asdict(self.spec)), IMAGE: self.image or ""}
-
-    @property
-    def control(self) -> Path:
-        """The directory of its sockets."""
-        return self.work / "control"
-
-    @property
-    def words(self) -> Path:
-        """What its lackey has to complain of."""
-        return self.work / "lackey.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,74 +52,6 @@ class Survivor:
 
     draft: Draft
     pid: int
-
-
-@dataclass(slots=True)
-class ContainerInstance:
-    """A lackey in a container. See `scheduler.providers.Instance`."""
-
-    channel: Channel
-    listener: socket.socket
-    draft: Draft
-    provider: ContainerdProvider
-    pid: int  # the lackey's
-    pidfd: int
-    group: MemoryGroup
-
-    @property
-    def work(self) -> Path:
-        return self.draft.work
-
-    @property
-    def spec(self) -> InstanceSpec:
-        return self.draft.spec
-
-    @property
-    def view(self) -> View:
-        return INSIDE
-
-    @property
-    def isolated(self) -> bool:
-        return True
-
-    @property
-    def initialized(self) -> bool:
-        return (self.work / INITIALIZED).exists()
-
-    def set_initialized(self) -> None:
-        (self.work / INITIALIZED).touch()
-
-    def owns_user(self, uid: int) -> bool | None:
-        return self.draft.first_user <= uid < self.draft.first_user + USERS
-
-    def processes(self) -> Iterator[int]:
-        return descendants(self.pid)
-
-    def memory_kills(self) -> int:
-        return self.group.kills()
-
-    def memory_peak_kb(self, least: int) -> int:
-        return self.group.peak_kb(least)
-
-    def memory_used(self) -> int | None:
-        return None
-
-    def disk_used(self) -> int:
-        status = os.statvfs(self.work / "root")
-        return (status.f_blocks - status.f_bfree) * status.f_frsize
-
-    def disk_full(self) -> bool:
-        status = os.statvfs(self.work / "root")
-        return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
-
-    async def destroy(self) -> None:
-        self.channel.close()
-        self.listener.close()
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
-        os.close(self.pidfd)
-        self.group.close()
-        await self.provider.remove(self.draft)
 
 
 class ContainerdProvider:
@@ -247,7 +137,9 @@ class ContainerdProvider:
                 int(labels[NUMBER]), InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, held
             )
             pid = self._client.running(draft.name)
-            if pid is None or draft.work / "root" not in mounts.mounted_below(self._root):
+            # One that is not initialized is no good: tasks may have been there, and assets would follow their links.
+            whole = draft.initialized.exists() and draft.work / "root" in mounts.mounted_below(self._root)
+            if pid is None or not whole:
                 return None
             if draft.image is not None:
                 held.enter_context(self._images.using(draft.image))
@@ -293,7 +185,7 @@ class ContainerdProvider:
             try:
                 for path in (survivor.draft.work / "input").iterdir():
                     await remove_tree(path)
-                return await self._meet(survivor.draft, survivor.pid)
+                return await meet(survivor.draft, survivor.pid, self.remove)
             except (OSError, ValueError, InstanceError) as error:
                 log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
                 await self.remove(survivor.draft)
@@ -313,20 +205,7 @@ class ContainerdProvider:
         shared = rootfs.machine_mounts([self._state_dir]) if root is None else rootfs.network_files()
         pid = await asyncio.to_thread(self._create_container, draft, shared)
         await asyncio.to_thread(self._client.start, draft.name)
-        return await self._meet(draft, pid)
-
-    async def _meet(self, draft: Draft, pid: int) -> ContainerInstance:
-        """Open the sockets that a running lackey looks for, and wait for it. Raises OSError or ValueError."""
-        with contextlib.ExitStack() as undo:
-            pidfd = os.pidfd_open(pid)
-            undo.callback(os.close, pidfd)
-            group = memory_group_of(pid)
-            undo.callback(group.close)
-            listener = undo.enter_context(listen(draft.control / AGENT_SOCKET))
-            with listen(draft.control / LACKEY_SOCKET) as lackey:
-                channel = await first_call(lackey, pid, pidfd, draft.words)
-            undo.pop_all()
-        return ContainerInstance(channel, listener, draft, self, pid, pidfd, group)
+        return await meet(draft, pid, self.remove)
 
     def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
         """A container that has not begun to run; the id of its process 1."""
@@ -366,15 +245,6 @@ class ContainerdProvider:
         self._numbers.give_back(draft.number)
 
 
-def listen(path: Path) -> socket.socket:
-    """Listen at a socket that appears whole, whatever had its name before. Raises OSError."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    listener = passing.listen(fresh)
-    fresh.rename(path)
-    return listener
-
-
 def make_place(place: Path, source: Path) -> None:
     """What `source` can be mounted on."""
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -382,36 +252,3 @@ def make_place(place: Path, source: Path) -> None:
         place.mkdir(mode=0o755)
     else:
         place.touch(mode=0o444)
-
-
-async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path) -> Channel:
-    """Wait for process `pid`, a lackey, to call. Raises ValueError with what it said instead, or OSError."""
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            return await answer(listener, pid, pidfd)
-    except (ValueError, TimeoutError) as error:
-        said = words.read_text(errors="replace").strip()
-        raise ValueError(f"the lackey is not ready: {error or 'it takes too long'}; {said}") from error
-
-
-async def answer(listener: socket.socket, pid: int, pidfd: int) -> Channel:
-    """Wait for process `pid`, a lackey, to call and say that it is ready. Raises ValueError or OSError."""
-    await readable(listener.fileno(), pidfd)
-    try:
-        connection, _ = listener.accept()
-    except BlockingIOError:
-        raise ValueError("it has ended") from None
-    connection.setblocking(False)
-    caller = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    channel = Channel(connection.detach())
-    try:
-        if caller != pid:
-            raise ValueError(f"process {caller} called in place of {pid}")
-        await readable(channel.fileno())
-        message = channel.receive()
-        if message is None or message.kind != Kind.READY:
-            raise ValueError("it did not say so")
-    except BaseException:
-        channel.close()
-        raise
-    return channel
