@@ -84,6 +84,7 @@ def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -
             f"done in {time.monotonic() - started:.1f} s",
             flush=True,
         )
+    stress.finish(stress.submit(MAP_ONLY))  # with an agent that is there to clear up
     return killed
 
 
