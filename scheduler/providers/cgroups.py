@@ -148,6 +148,20 @@ def memory_group_of(pid: int) -> MemoryGroup:
     raise FileNotFoundError("no control group caps memory here")
 
 
+def weigh(path: str, processes: int) -> None:
+    """Let the group `path`, and the one above it, get as much of the processors as so many processes outside of it.
+
+    A group counts as one process, however many are in it: where the machine is busy, its tasks would all but starve.
+    """
+    for point, version, controllers in hierarchies():
+        name, weight = (
+            ("cpu.weight", min(100 * processes, 10_000)) if version == 2 else ("cpu.shares", 1024 * processes)
+        )
+        if version == 2 or "cpu" in controllers:
+            for group in (Path(point + path).parent, Path(point + path)):
+                _try_write(group / name, str(weight))
+
+
 async def sweep_everywhere(path: str) -> None:
     """Remove the groups below `path` of every hierarchy, and those on the way if they are empty then."""
     for point, _, _ in hierarchies():
@@ -222,5 +236,5 @@ def groups_of(pid: int) -> dict[str, str]:
 
 
 def _try_write(path: Path, text: str) -> None:
-    with contextlib.suppress(OSError):  # no swap accounting on this kernel
+    with contextlib.suppress(OSError):  # the kernel, or this hierarchy, has no such file
         path.write_text(text)

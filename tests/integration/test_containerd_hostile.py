@@ -74,7 +74,7 @@ ATTACKS = {
     "1,000 daemons": Attack("for i in $(seq 1000); do setsid sleep 1000 & done", memory=1024),
     # Disk.
     "10 GB of stdout": Attack("head -c 10G /dev/zero", (DISK,)),
-    "stderr": Attack("cat /dev/zero >&2", (DISK,)),
+    "stderr": Attack(f"while {allocate(2, 0)}; do :; done; exit 1", (DISK,)),
     "files": Attack("while fallocate -l 100M /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
     "empty files": Attack("while : > /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
     "stdout with a hole": Attack("truncate -s 10G /dev/stdout", (DISK,)),
@@ -100,7 +100,7 @@ ATTACKS = {
         "exec 3<> /dev/tcp/127.0.0.1/@PORT@; printf 'GET /bob/stor/private HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&3;"
         " read -r _ status _ <&3; [ $status = 403 ] || echo BREACH $status"
     ),
-    "another's processes": Attack(tries("ps -e | grep neighbour", "grep -l neighbour /proc/[0-9]*/cmdline", "kill -9 @PIDS@")),
+    "another's processes": Attack(tries("ps -ef | grep '[n]eighbour'", "grep -l '[n]eighbour' /proc/[0-9]*/cmdline", "kill -9 @PIDS@")),
     # The kernel.
     "mount": Attack(
         tries("mount -t tmpfs none /mnt", "mount --bind / /mnt", "mount -t proc proc /mnt", "mount -o remount,rw /usr", "umount /usr",
@@ -142,7 +142,7 @@ ATTACKS = {
     ),
     "a pipe for the agent": Attack("mkfifo /core /tmp/core /core.1; mkdir /.core.1; cd /tmp; (kill -SEGV $BASHPID); exit 3",
                                    ("user command exited with code 3", CORE)),
-    "kill -9 -1": Attack("kill -9 -1", (KILLED,)),
+    "kill -9 -1": Attack("(kill -9 -1); sleep 1000", (KILLED,)),
     "process 1": Attack(tries("! kill -STOP 1", "! kill -KILL 1", "! kill -TERM 1", "! kill -CHLD 1")),
     "process 1's limits": Attack(
         "perl -e 'syscall(302, 1, 7, pack(q(QQ), 1, 1), 0)'; echo 1000 > /proc/1/oom_score_adj; renice 19 1 > /dev/null; true", tasks=3

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from datapath import libexec
 from scheduler.providers import InstanceError, InstanceSpec, NoImageError
-from scheduler.providers.cgroups import sweep_everywhere
+from scheduler.providers.cgroups import sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
@@ -42,6 +42,8 @@ OWNER = "remora.owner"
 # Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
 PATIENCE_SECONDS = 60.0
 RUN = Path("/run/remora")
+# What all instances together weigh against whatever else the machine does.
+PROCESSES_PER_CORE = 8
 MOST_FILES = 65536
 log = logging.getLogger("remora.agent")
 
@@ -88,6 +90,7 @@ class ContainerdProvider:
         programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
         await (await self.create(0, InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
+        weigh(self._group, PROCESSES_PER_CORE * (os.cpu_count() or 1))
         self._expiry = asyncio.create_task(self._expire())
         told = {"containerd": version, "address": self._client.address, "survivors": len(self._survivors)}
         log.info("instances are containers", extra=told)
