@@ -51,7 +51,8 @@ class Scratch:
             return
         try:
             os.lseek(fd, 0, os.SEEK_SET)
-            if os.fstat(fd).st_size:
+            status = os.fstat(fd)
+            if status.st_size or status.st_blocks:
                 os.ftruncate(fd, 0)
         except OSError:  # it was sealed, or the disk refuses
             os.close(fd)
@@ -94,6 +95,7 @@ def seal(blobs: BlobStore, fd: int) -> None:
     Whoever had the file's descriptor may still have it. The kernel grants a read lease only on a file
     that nobody has open for writing; if it refuses, we take a copy.
     """
+    trim(fd)
     reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     move(reader, fd)
     try:
@@ -107,6 +109,13 @@ def seal(blobs: BlobStore, fd: int) -> None:
             os.close(copy)
             raise
         move(copy, fd)
+
+
+def trim(fd: int) -> None:
+    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else ever would."""
+    status = os.fstat(fd)
+    if status.st_blocks * 512 > status.st_size + status.st_blksize:
+        os.ftruncate(fd, status.st_size)
 
 
 def move(source: int, target: int) -> None:

@@ -23,6 +23,7 @@ import re
 import socket
 import time
 import weakref
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -42,23 +43,46 @@ from scheduler.objects import headers
 log = logging.getLogger("remora.agent")
 LOOPBACK = "127.0.0.1"
 MAX_PENDING = 25
+# At once and for each instance; with all of them a task could take every descriptor that we may have.
+MAX_CONNECTIONS = 250
 FAILED = 400  # statuses from here on
 LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
+
+
+class Refusal(asyncio.Protocol):
+    """What a connection too many gets."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.abort()  # type: ignore[attr-defined]
 
 
 class Endpoint:
     """The port of one instance."""
 
-    def __init__(self, owner: Endpoints, host: Host, server: asyncio.Server, port: int) -> None:
+    def __init__(self, owner: Endpoints, host: Host, port: int) -> None:
         self.host = host
         self.port = port
         self.url = f"http://{LOOPBACK}:{port}/"
         self.pending = asyncio.Semaphore(MAX_PENDING)
         self._owner = owner
-        self._server = server
+        self._server: asyncio.Server | None = None
+        self._connections: weakref.WeakSet[web.RequestHandler] = weakref.WeakSet()
+
+    async def listen(self, listener: socket.socket, make: Callable[[], web.RequestHandler]) -> None:
+        """Serve what connects, each by a handler of its own. Raises OSError."""
+
+        def accept() -> asyncio.Protocol:
+            if sum(each.transport is not None for each in self._connections) >= MAX_CONNECTIONS:
+                return Refusal()
+            handler = make()
+            self._connections.add(handler)
+            return handler
+
+        self._server = await asyncio.get_running_loop().create_server(accept, sock=listener)
 
     def close(self) -> None:
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         self._owner.forget(self)
 
 
@@ -86,8 +110,8 @@ class Endpoints:
         """A fresh port for an instance. Raises OSError."""
         listener = socket.create_server((LOOPBACK, 0), backlog=MAX_PENDING)
         port: int = listener.getsockname()[1]
-        server = await asyncio.get_running_loop().create_server(self._server, sock=listener)
-        endpoint = self._ports[port] = Endpoint(self, host, server, port)
+        endpoint = self._ports[port] = Endpoint(self, host, port)
+        await endpoint.listen(listener, self._server)
         return endpoint
 
     def forget(self, endpoint: Endpoint) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.providers import InstanceError, Provider
+from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.process import ProcessProvider
 
 NAMES = ("process", "containerd", "auto")
@@ -42,12 +43,10 @@ async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
 
 async def containers(state_dir: Path, address: str | None) -> Provider:
     """Raises InstanceError."""
-    try:
-        from scheduler.providers.containerd.provider import ContainerdProvider
-    except ModuleNotFoundError as error:
-        raise InstanceError(
-            f"containers need the Python package of {error.name} (pip install 'remora[cluster]')"
-        ) from None
+    if why := why_no_containers(own_daemon=address is None):
+        raise InstanceError(why)
+    from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that not all have
+
     provider = ContainerdProvider(state_dir, address)
     try:
         await provider.prepare()

@@ -58,6 +58,12 @@ def tries(*commands: str) -> str:
     )
 
 
+def allocate(descriptor: int, mode: int, size: str = "100 << 20") -> str:
+    """fallocate(2) at the end of an open file."""
+    end = "(stat FILE)[7]"
+    return f"perl -e 'open(FILE, \">&={descriptor}\"); exit(syscall(285, {descriptor}, {mode}, {end}, {size}) < 0)'"
+
+
 def hold(mebibytes: int) -> str:
     return f"perl -e '$n = {mebibytes} << 20; $x = \"a\" x $n'"
 
@@ -78,10 +84,11 @@ ATTACKS = {
     "files": Attack("while fallocate -l 100M /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
     "empty files": Attack("while : > /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
     "stdout with a hole": Attack("truncate -s 10G /dev/stdout", (DISK,)),
-    "blocks that no size tells of": Attack(tries("fallocate -n -l 20G /proc/$$/fd/1", "fallocate -z -n -l 20G /proc/$$/fd/1"),
-    providers=(CONTAINERD,)),
+    "blocks that no size tells of": Attack(
+        "exec 8>&1\n" + tries(allocate(8, 0x01, "20 << 30"), allocate(8, 0x11, "20 << 30")), providers=(CONTAINERD,)
+    ),
     "a core of 1 GB": Attack(
-        "cd /tmp; ulimit -c unlimited; perl -e '$n = 1 << 30; $x = \"a\" x $n; kill SEGV => $$'", (CORE,), memory=4096, disk=8
+        "cd /tmp; ulimit -c unlimited; perl -e 'vec($x, 1 << 30, 8) = 1; kill SEGV => $$'", (CORE,), memory=4096, disk=8
     ),
     # What others have.
     "its own input": Attack(
@@ -132,7 +139,7 @@ ATTACKS = {
     "setuid programs": Attack(
         "cp /usr/bin/grep /tmp/grep; chmod 6755 /tmp/grep\n"
         + tries('[ "$(/tmp/grep Cap /proc/self/status)" != "$(grep Cap /proc/self/status)" ]', "[ $(/tmp/grep -c 'NoNewPrivs:.1' /proc/self/status) = 0 ]",
-                "su -c true nobody", "mount")
+                "su -c true nobody", "mount /tmp")
     ),
     # Its own keepers.
     "links for the agent": Attack(

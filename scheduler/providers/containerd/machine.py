@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAMS = {
@@ -27,6 +28,8 @@ def why_no_containers(own_daemon: bool = True) -> str | None:
     """One sentence on what is missing, or None. Without `own_daemon` somebody else runs containerd."""
     if os.geteuid() != 0:
         return "containers need root (run as root, or use --provider process)"
+    if find_spec("grpc") is None:
+        return "containers need the Python package grpcio (try `pip install 'remora[cluster]'`)"
     missing = [name for name in missing_packages() if own_daemon or name not in ("containerd", "runc")]
     if missing:
         return f"containers need programs that are not installed: try `apt-get install {' '.join(missing)}`"

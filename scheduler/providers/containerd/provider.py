@@ -30,7 +30,6 @@ from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
-from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.numbers import Numbers
@@ -78,8 +77,6 @@ class ContainerdProvider:
         self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
 
     async def prepare(self) -> None:
-        if refusal := why_no_containers(own_daemon=self._daemon is not None):
-            raise InstanceError(refusal)
         for path in (self._root, self._run):
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
         if self._daemon is not None:

@@ -6,7 +6,8 @@ the kernel's rarely trodden ground, where its holes have mostly been found, and 
 fresh namespaces, where a task would have capabilities again.
 
 The refusal is EPERM as for anybody without the right, but `clone3` does not exist: its flags
-are in memory, where no filter can look, and every C library then falls back to `clone`.
+are in memory, where no filter can look, and every C library then falls back to `clone`. Nor can
+a file have blocks beyond its end: programs know file systems that cannot do that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-EPERM, ENOSYS = 1, 38
+EPERM, ENOSYS, EOPNOTSUPP = 1, 38, 95
 
 DENIED = """
 acct add_key bpf clock_adjtime clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen fspick
@@ -28,6 +29,10 @@ uselib userfaultfd ustat vhangup vm86 vm86old
 
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 NAMESPACE_FLAGS = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+
+# Modes of fallocate that take blocks beyond the end of a file: no limit on its size counts them, and what tasks
+# print is on a disk that is not theirs alone. KEEP_SIZE, and ZERO_RANGE with it.
+HIDDEN_BLOCKS = (0x01, 0x11)
 
 # Families of sockets: AF_UNIX 1, AF_INET 2, AF_INET6 10 and AF_NETLINK 16 (which resolvers ask) are allowed.
 DENIED_FAMILIES = (*range(3, 10), *range(11, 16))
@@ -52,8 +57,9 @@ def profile(machine: str = platform.machine()) -> dict[str, Any]:
 def rules() -> list[Rule]:
     masked = [refuse(["clone"], masked_argument(0, flag)) for flag in NAMESPACE_FLAGS]
     families = [refuse(["socket", "socketpair"], argument(0, family, "SCMP_CMP_EQ")) for family in DENIED_FAMILIES]
+    hidden = [refuse(["fallocate"], argument(1, mode, "SCMP_CMP_EQ"), error=EOPNOTSUPP) for mode in HIDDEN_BLOCKS]
     beyond = refuse(["socket", "socketpair"], argument(0, LAST_FAMILY, "SCMP_CMP_GT"))
-    return [refuse(DENIED), refuse(["clone3"], error=ENOSYS), *masked, *families, beyond]
+    return [refuse(DENIED), refuse(["clone3"], error=ENOSYS), *masked, *hidden, *families, beyond]
 
 
 def refuse(names: list[str], *arguments: dict[str, Any], error: int = EPERM) -> Rule:
