@@ -22,7 +22,7 @@ from scheduler.records.database import Connection
 from scheduler.supervisor import intake
 from scheduler.supervisor.commit import commit_reports
 from scheduler.supervisor.dispatch import PAGE, dispatch_page
-from scheduler.supervisor.lease import pool_spec, task_lease
+from scheduler.supervisor.lease import lease_tasks, pool_spec
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.status import status
 from tests.support.instant_agent import ok
@@ -112,8 +112,7 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
     spec = pool_spec(c, live, pool, "{}/{}".format)
 
     def work() -> int:
-        rows = c.all("lease_tasks", pool=pool, agent=agent, limit=BATCH)
-        reports = [ok(spec, task_lease(live, pool, row)) for row in rows]
+        reports = [ok(spec, task) for task in lease_tasks(c, live, pool, agent, BATCH)]
         commit_reports(c, lambda _: live, reports, 1)
         return len(reports)
 

@@ -21,6 +21,7 @@ Example: `msplit -n 4 -j -e "this.id.substring(0, 9)"` runs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -31,6 +32,7 @@ from typing import BinaryIO
 import quickjs
 
 FAILED = 0xFFFFFFFF
+SENTENCE = 500  # bytes of what is wrong; msplit has room for a few more
 WORD = struct.Struct("=I")
 
 DRIVER = """
@@ -107,12 +109,10 @@ class Script:
         except quickjs.JSException as error:
             raise ScriptError(f"cannot run the script: {str(error).partition(chr(10))[0]}") from None
 
-    def keys(self, lines: Sequence[bytes]) -> list[bytes]:
-        """The keys of lines, which have no line end. Raises ScriptError."""
-        if not lines:
-            return []
+    def keys(self, lines: bytes) -> list[bytes]:
+        """The keys of lines with LF between them. Raises ScriptError."""
         try:
-            made = json.loads(self._keys_of(b"\n".join(lines).decode("utf-8", "replace")))
+            made = json.loads(self._keys_of(lines.decode("utf-8", "replace")))
         except quickjs.JSException as error:
             raise ScriptError(f"the script failed: {str(error).partition(chr(10))[0]}") from None
         if isinstance(made, dict):
@@ -133,11 +133,10 @@ def encode(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def read_batch(source: BinaryIO) -> list[bytes]:
+def read_batch(source: BinaryIO) -> bytes:
     """The next batch of lines. Raises EOFError when there is none, or not all of it."""
-    (count,) = WORD.unpack(read(source, WORD.size))
-    lengths = struct.unpack(f"={count}I", read(source, count * WORD.size))
-    return [read(source, length) for length in lengths]
+    (length,) = WORD.unpack(read(source, WORD.size))
+    return read(source, length)
 
 
 def read(source: BinaryIO, size: int) -> bytes:
@@ -169,9 +168,8 @@ def main() -> None:
     try:
         serve(Script(script, is_json="--json" in flags, is_index="--index" in flags), source, sink)
     except ScriptError as why:
-        sentence = encode(str(why))
-        sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
-    try:
-        sink.flush()
-    finally:
-        os._exit(0)  # nothing is worth the wait for the engine to be taken down
+        sentence = encode(str(why))[:SENTENCE]
+        with contextlib.suppress(BrokenPipeError):
+            sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
+            sink.flush()
+    os._exit(0)  # nothing is worth the wait for the engine to be taken down

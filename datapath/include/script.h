@@ -4,9 +4,9 @@
  * There is no JavaScript engine in C that would fit here, so a helper, `mkey`, runs the
  * script: batches of lines go to it through one pipe and their keys come back through
  * another, one batch at a time, so that neither side ever waits for the other's pipe to
- * be read. Integers are native, as both ends are on one machine.
+ * be read. Integers have 32 bits and are native, as both ends are on one machine.
  *
- *     to mkey      count, the length of each line, the lines; all lengths 32 bits
+ *     to mkey      how many bytes follow, and the lines with LF between them, as none has one in it
  *     from mkey    count, the length of each key, the keys; or SCRIPT_FAILED, a length, a sentence
  *
  * Before the first batch mkey sends a count of 0, or says what is wrong with the script.

@@ -92,26 +92,25 @@ static int take_keys(struct script *script, size_t n, struct hash_key *keys)
 
 static int send_lines(struct script *script, const struct span *lines, size_t n)
 {
-    size_t total = (n + 1) * sizeof(uint32_t);
-    uint32_t word = (uint32_t)n;
+    size_t total = n - 1;
+    uint32_t word;
     char *at;
 
-    for (size_t i = 0; i < n; i++) {
-        if (lines[i].len >= SCRIPT_FAILED)
-            return fail(script, "cannot run the script", "a line is longer than 4 GiB");
+    for (size_t i = 0; i < n; i++)
         total += lines[i].len;
-    }
-    if (make_room(script, total) < 0)
+    if (total >= SCRIPT_FAILED)
+        return fail(script, "cannot run the script", "a line is longer than 4 GiB");
+    if (make_room(script, sizeof word + total + 1) < 0)
         return -1;
+    word = (uint32_t)total;
     memcpy(script->frame, &word, sizeof word);
-    at = script->frame + (n + 1) * sizeof word;
+    at = script->frame + sizeof word;
     for (size_t i = 0; i < n; i++) {
-        word = (uint32_t)lines[i].len;
-        memcpy(script->frame + (i + 1) * sizeof word, &word, sizeof word);
         memcpy(at, lines[i].at, lines[i].len);
         at += lines[i].len;
+        *at++ = '\n';
     }
-    if (move_write(script->to, script->frame, total, -1) == 0)
+    if (move_write(script->to, script->frame, sizeof word + total, -1) == 0)
         return 0;
     return fail(script, "cannot run the script", errno == EPIPE ? "mkey has ended" : strerror(errno));
 }

@@ -3,7 +3,7 @@
 What the parser refuses (a line that is too long, a header that is none) never reaches a
 handler, and a body that ends early reaches it as an exception. Both must still be
 answered in the one form of all errors, and with the one set of headers. aiohttp has a
-class per connection that does this in its own way; here are the three places where ours
+class per connection that does this in its own way; here are the places where ours
 differs.
 """
 
@@ -13,8 +13,10 @@ import logging
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import _ErrInfo
 
 from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError, bad_request, headers_too_large, internal_error
@@ -54,14 +56,24 @@ class Connection(web.RequestHandler):
         if isinstance(exc, LineTooLong):
             return headers_too_large()
         if status < 500:
-            return bad_request(f"not a valid HTTP request: {(message or 'it cannot be parsed').splitlines()[0]}")
+            why = (message or "it cannot be parsed").splitlines()[0].rstrip(":")
+            return bad_request(f"not a valid HTTP request: {why}")
         log.error("request failed outside of its handler", exc_info=exc)
         return internal_error()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._refuse_other_versions()
         if self._messages:
             self._newest_body = self._messages[-1][1]
+
+    def _refuse_other_versions(self) -> None:
+        """The parser takes any number, and the reply would repeat it; only these two we speak."""
+        for place, (message, _) in enumerate(self._messages):
+            if isinstance(message, RawRequestMessage) and message.version not in (HttpVersion10, HttpVersion11):
+                version = f"HTTP/{message.version.major}.{message.version.minor}"
+                refusal = BadHttpMessage(f"{version} is not spoken here, HTTP/1.1 is")
+                self._messages[place] = _ErrInfo(400, refusal, refusal.message), EMPTY_PAYLOAD
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """A client that says it sends no more in the middle of a body still reads: tell it."""

@@ -83,14 +83,19 @@ def grant(c: Connection, session: AgentSession, found: list[Want], issue_token: 
     """Lease attempts for each want, in one transaction."""
     grants = []
     for want in found:
-        rows = c.all("lease_tasks", pool=want.pool, agent=session.id, limit=want.limit) if want.limit else []
-        rows.sort(key=lambda row: int(row["id"]))
+        tasks = lease_tasks(c, want.live, want.pool, session.id, want.limit) if want.limit else []
         spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
-        known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
-        replaced = namespace.replaced(c, known) if known else {}
-        tasks = [task_lease(want.live, row, replaced.get(row["input"])) for row in rows]
         grants.append(PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks))
     return grants
+
+
+def lease_tasks(c: Connection, live: LiveJob, pool: int, agent: int, limit: int) -> list[TaskLease]:
+    """Lease up to `limit` ready tasks of a pool to an agent, the oldest first."""
+    rows = c.all("lease_tasks", pool=pool, agent=agent, limit=limit)
+    rows.sort(key=lambda row: int(row["id"]))
+    known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
+    replaced = namespace.replaced(c, known) if known else {}
+    return [task_lease(live, row, replaced.get(row["input"])) for row in rows]
 
 
 def task_lease(live: LiveJob, row: Row, replaced: Entry | None) -> TaskLease:

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Both, Said, lines
 
 from scheduler.records.database import Database
 from scheduler.supervisor.retention import LINGER_MS, purge_expired
+from tests.conformance.clients import Both, Said, lines
 from tests.support.gate import Gate
 from tests.support.machine import needs_namespaces
 from tests.support.objects import put_many

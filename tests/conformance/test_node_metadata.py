@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import Both
+
+from tests.conformance.clients import Both
 
 FOREVER = "4000000000"  # when signed addresses expire: the same for both, or they could not be equal
 

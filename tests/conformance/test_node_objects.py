@@ -18,9 +18,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Both, lines
 
 from scheduler.model.httpsig import PublicKey
+from tests.conformance.clients import Both, lines
 from tests.support.gateway import KEYS, public_line
 from tests.support.objects import put_many
 from tests.support.user import User
@@ -136,12 +136,6 @@ def test_mchattr_replaces_what_was_stored_about_an_object(both: Both) -> None:
     assert ("m-new: 2\n" in shown, "m-old" in shown, both.ok("mget", "~~/stor/attributes")) == (True, False, "kept\n")
 
 
-def test_mchmod_names_the_role_that_is_unknown(both: Both, tree: str) -> None:
-    for change in ("+read", "=read"):
-        said = both.run("mchmod", "--", change, f"{tree}/notes")
-        assert (said.code, said.err) == (1, 'mchmod: InvalidRoleTagError: Role tag "read" is invalid.\n')
-
-
 def test_mrm_and_mrmdir_remove(both: Both) -> None:
     both.ok("mput", "-p", "~~/stor/doomed/a/b", stdin="x")
     full = both.run("mrmdir", "~~/stor/doomed")
@@ -243,13 +237,6 @@ def test_a_signed_address_opens_one_object_for_a_while(both: Both, http: httpx.C
     assert [http.get(one).status_code for one in altered] == [403] * len(altered)
     assert http.delete(address).status_code == 403
     assert http.put(address, content=b"x").status_code == 403
-
-
-def test_both_sign_the_same_addresses(both: Both, tree: str) -> None:
-    for words in (["-e", "9999999999"], ["-e", "9999999999", "-m", "PUT", "-m", "GET"]):
-        assert (
-            f"{tree}/notes?algorithm=RSA-SHA256&expires=9999999999&" in both.run("msign", *words, f"{tree}/notes").out
-        )
 
 
 def test_a_signed_address_for_writing_takes_an_object(both: Both, http: httpx.Client) -> None:

@@ -34,6 +34,7 @@ from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_contai
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
 SECONDS = 30.0
+BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
 KNOCK = (
     "port=${MANTA_URL##*:}; exec 9<> /dev/tcp/127.0.0.1/${port%/}; "
@@ -135,7 +136,7 @@ class FakeSupervisor:
             self.reported.notify_all()
         return web.Response(status=204)
 
-    async def storage(self, request: web.Request) -> web.Response:
+    async def storage(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         async with self.reported:
             self.requests.append((request.method, request.raw_path, dict(request.headers), body))
@@ -144,12 +145,24 @@ class FakeSupervisor:
         if self.held is not None:
             await self.held.wait()
         self.pending -= 1
+        if request.path == BROKEN:
+            return await break_off(request)
         if request.method == "PUT":
             self.objects[request.path] = body
             return web.Response(status=204)
         if request.path not in self.objects:
             return refuse(404, "ResourceNotFound", f"{request.path} was not found")
         return web.Response(body=self.objects[request.path])
+
+
+async def break_off(request: web.Request) -> web.StreamResponse:
+    """A reply that ends in its middle."""
+    reply = web.StreamResponse(headers={"Content-Length": "100"})
+    await reply.prepare(request)
+    await reply.write(b"a tenth of")
+    assert request.transport is not None
+    request.transport.close()
+    return reply
 
 
 def answer(message: wire.Wire) -> web.Response:

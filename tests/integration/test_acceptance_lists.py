@@ -91,8 +91,9 @@ def test_archived_errors_of_tasks_name_the_task(user: User, inputs: list[str]) -
     failed = user.run("exit 3", inputs=[inputs[1]])
     user.wait(failed.job, lambda status: "timeArchiveDone" in status)
     archived = json.loads(user.get(f"/{user.login}/jobs/{failed.job}/err.txt"))
-    keys = [key for key in archived if key != "machine"]
-    assert keys == ["taskId", "phaseNum", "server", "input", "p0input", "what", "code", "message", "stderr"]
+    assert list(archived) == [
+        "taskId", "phaseNum", "server", "machine", "input", "p0input", "what", "code", "message", "stderr",
+    ]  # fmt: skip
     assert re.fullmatch(UUID, archived["taskId"])
     assert archived["stderr"].endswith(".0.err." + archived["taskId"])
 

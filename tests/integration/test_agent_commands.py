@@ -12,6 +12,7 @@ import pytest_asyncio
 from scheduler.model.wire import Outcome
 from scheduler.providers.programs import NOT_TOOLS, OURS, libraries
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.machine import needs_namespaces
 
 COMMANDS = sorted(entry.name for entry in metadata.distribution("remora").entry_points if entry.name not in NOT_TOOLS)
 
@@ -53,9 +54,8 @@ async def test_nothing_in_the_environment_of_the_task_gets_at_them(agent: Rig) -
     assert await said(agent, f"{script}; mget -q ~~/stor/a") == ["contents"]
 
 
-async def test_a_task_cannot_change_them_and_sees_only_them(agent: Rig) -> None:
-    if not agent.isolated:
-        pytest.skip("without namespaces the tasks are the service's own user")
+@needs_namespaces
+async def test_a_task_cannot_change_them_and_sees_only_them(tmp_path: Path) -> None:
     script = """
         cd /.remora
         for file in bin/mls bin/mpipe packages/own/cli/main.py python/bin/python3 python/lib/*/os.py; do
@@ -63,7 +63,9 @@ async def test_a_task_cannot_change_them_and_sees_only_them(agent: Rig) -> None:
         done
         ls packages/own /home /root
     """
-    assert await said(agent, script) == ["kept"] * 5 + ["/home:", "", "/root:", "", "packages/own:", *sorted(OURS)]
+    async with rig(tmp_path / "state", "namespaces") as agent:
+        seen = await said(agent, script)
+    assert seen == ["kept"] * 5 + ["/home:", "", "/root:", "", "packages/own:", *sorted(OURS)]
 
 
 def test_what_the_loader_mapped_is_found_and_extensions_of_python_are_not() -> None:

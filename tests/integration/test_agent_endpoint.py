@@ -74,6 +74,14 @@ async def test_the_answer_to_an_emission_has_the_etag_that_the_object_will_have(
     assert "Computed-MD5: " + base64.b64encode(hashlib.md5(b"abc").digest()).decode() in seen
 
 
+async def test_half_a_reply_is_not_passed_off_as_a_whole_one(agent: Rig) -> None:
+    report = await agent.run('curl -sS ${MANTA_URL}jill/stor/broken || echo " $?"; curl -sS ${MANTA_URL}jill/stor/none')
+    partial = b"18"  # of curl: transfer closed with bytes remaining
+    said, _, after = agent.output(report).partition(b"\n")
+    assert said.split()[-1] in (partial, b"56")
+    assert b"ResourceNotFound" in after
+
+
 async def test_a_reference_is_an_output_that_nobody_looked_for(agent: Rig) -> None:
     script = (
         f"{CURL} -X PUT -H 'X-Manta-Reference: true' -H 'X-Manta-Stream: stdout' ${{MANTA_URL}}mark/public/far%20away"

@@ -148,7 +148,9 @@ CASES = {
         ("msplit -n 3", reduce('echo "$MANTA_REDUCER $(wc -l)"', count=3)),
         ("one line",), gives("0 0\n", "1 1\n", "2 0\n"),
     ),
-    "a reducer beyond the count": Case(("mpipe -r 5 ~~/stor/beyond", reduce("wc -c", count=2)), ("obj1",), beyond_count),
+    "a reducer beyond the count": Case(
+        ("mpipe -r 5 ~~/stor/beyond", reduce("wc -c", count=2)), ("obj1",), beyond_count
+    ),
     "a child that is left behind": Case(("sleep 86400 & echo done",), ("obj1",), gives("done\n")),
     "false, three times": Case(("false",), THREE, fails("UserTaskError", "user command exited with code 1", 3)),
     "a core dump": Case(("kill -SEGV $$",), ("obj1",), dumped),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import hostile, world
@@ -45,12 +45,16 @@ def at(service: Service) -> Iterator[World]:
 
 @few(150)
 @given(hostile.REQUESTS)
+@example(Request("X-Y", "/jill/stor/f"))
+@example(Request("GET", "/jill/stor/f", (("content-type", b"a/b"), ("content-type", b"a/b"))))
 def test_every_request_of_an_owner_has_a_good_reply(at: World, drawn: Request) -> None:
     at.request(drawn)
 
 
-@few(100)
+@few(60)
 @given(hostile.RAW)
+@example(b"GET /ping HTTP/0.9\r\nHost: x\r\n\r\n")
+@example(b"GET /ping HTTP/2.0\r\nHost: x\r\n\r\n")
 def test_bytes_that_are_no_request_are_refused_or_dropped(at: World, drawn: bytes) -> None:
     at.raw(drawn)
 
@@ -86,11 +90,15 @@ def test_every_question_about_a_job_has_a_good_reply(at: World, method: str, wha
 
 @few(60)
 @given(hostile.REQUESTS)
+@example(Request("get", "/jill/stor/f"))
+@example(Request("GET", "/jill/stor/f", (("content-type", b"a/b"), ("content-type", b"a/b"))))
+@example(Request("GET", "/jill/stor/f", (("cache", b"x" * 20_000),)))
 def test_every_request_of_a_task_has_a_good_reply(at: World, drawn: Request) -> None:
     at.inside(drawn)
 
 
 @few(100)
 @given(hostile.CONVERSATIONS)
+@example((hostile.Packet((32, 0, 0), (1, 0, 2**32 - 1, 0), name=b"\n"),))
 def test_every_packet_of_a_task_is_answered_or_hung_up_on(at: World, drawn: tuple[hostile.Packet, ...]) -> None:
     at.packets(drawn)

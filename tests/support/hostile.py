@@ -227,29 +227,35 @@ INPUT_BODIES = st.builds(lambda lines, end: end.join(lines), INPUT_LINES, st.sam
 
 # HTTP that is broken.
 
-RAW_PIECES = (
+RAW_LINES = (
     b"GET /jill/stor/f/object HTTP/1.1\r\n", b"PUT /jill/stor/f/new HTTP/1.1\r\n", b"POST /jill/jobs HTTP/1.1\r\n",
-    b"GET / HTTP/1.0\r\n", b"GET /ping HTTP/0.9\r\n", b"GET /ping HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"GET /ping\r\n",
-    b"CONNECT x:1 HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n", b"GET http://x/ping HTTP/1.1\r\n", b"\r\n", b"\n", b"\r",
-    b"\0", b"\xff",
-    b"Host: x\r\n", b"Host: x\r\nHost: y\r\n", b"Content-Length: 5\r\n", b"Content-Length: +5\r\n",
-    b"Content-Length: 0x5\r\n",
-    b"Content-Length: 99999999999999999999999\r\n", b"Content-Length: -1\r\n", b"Content-Length: 5, 5\r\n",
-    b"Content-Length : 5\r\n",
-    b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked, identity\r\n", b"Transfer-Encoding: gzip\r\n",
-    b"Transfer-Encoding:\x0bchunked\r\n", b"Expect: 100-continue\r\n",
-    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
-    b" folded\r\n", b"X\r\n", b": x\r\n", b"A B: x\r\n", b"X: \0\r\n", b"X: a\rb\r\n", b"X: " + b"y" * 9000 + b"\r\n",
-    b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b"0\r\n\r\n", b"0\r\nTrailer: x\r\n\r\n", b"ffffffffffffffffff\r\n",
-    b"-1\r\n", b"zz\r\n",
-    b"5\r\nhelloX", b"hello", b"\r\n\r\n", b"\x16\x03\x01\x02\x00",
+    b"GET / HTTP/1.0\r\n", b"GET /ping HTTP/0.9\r\n", b"GET /ping HTTP/2.0\r\n", b"GET /ping\r\n",
+    b"GET  /ping HTTP/1.1\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT x:1 HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n",
+    b"GET http://x/ping HTTP/1.1\r\n", b"GET /\xff HTTP/1.1\r\n", b"GET /ping HTTP/1.1\n",
+    b"\r\nGET /ping HTTP/1.1\r\n",
 )  # fmt: skip
-RAW = (
-    st.lists(st.sampled_from(RAW_PIECES) | st.binary(max_size=12), max_size=8)
-    .map(b"".join)
-    .filter(lambda data: b"HEAD" not in data)
+RAW_HEADERS = (
+    b"Host: x\r\n", b"Host: x\r\nHost: y\r\n", b"Content-Length: 5\r\n", b"Content-Length: +5\r\n",
+    b"Content-Length: 0x5\r\n", b"Content-Length: 99999999999999999999999\r\n", b"Content-Length: -1\r\n",
+    b"Content-Length: 5, 5\r\n", b"Content-Length : 5\r\n", b"Content-Length: 0\r\n", b"Connection: close\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked, identity\r\n", b"Transfer-Encoding: gzip\r\n",
+    b"Transfer-Encoding:\x0bchunked\r\n", b"Expect: 100-continue\r\n", b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b" folded\r\n", b"X\r\n", b": x\r\n", b"A B: x\r\n", b"X: \0\r\n", b"X: a\rb\r\n", b"X: " + b"y" * 9000 + b"\r\n",
+    b"X: y\n",
+)  # fmt: skip
+RAW_BODIES = (
+    b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b"0\r\n\r\n", b"0\r\nTrailer: x\r\n\r\n", b"ffffffffffffffffff\r\n",
+    b"-1\r\n", b"zz\r\n", b"5\r\nhelloX", b"hello", b"\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\r\n", b"\n", b"\r", b"\0",
+)  # fmt: skip
+RAW_PIECES = st.sampled_from(RAW_LINES + RAW_HEADERS + RAW_BODIES) | st.binary(max_size=12)
+RAW_REQUESTS = st.builds(
+    lambda line, headers, body: b"".join([line, *headers, b"\r\n", *body]),
+    st.sampled_from(RAW_LINES),
+    st.lists(st.sampled_from(RAW_HEADERS), max_size=3),
+    st.lists(RAW_PIECES, max_size=2),
 )
+RAW = RAW_REQUESTS | st.lists(RAW_PIECES, max_size=8).map(b"".join).filter(lambda data: b"HEAD" not in data)
 
 # Who asks.
 

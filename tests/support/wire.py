@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 from dataclasses import dataclass
 
 PATIENCE = 20.0
+HASTE = 0.05
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3}) [\x20-\x7e]*\Z")
 HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 # Errors above 499 that the documentation knows.
@@ -65,10 +67,14 @@ class Door:
         return reply
 
     def throw(self, data: bytes) -> list[Reply]:
-        """Send bytes, say that there are no more, and read replies (to no HEAD) until the other side closes."""
+        """Send bytes, say that there are no more, and read replies (to no HEAD) until the other side closes.
+
+        What is said at once to what is a request is heard before we say so: who says it too early gets no reply.
+        """
         stream = Stream.to(self._port)
         try:
             stream.send(data)
+            stream.listen(HASTE)
             stream.end()
             replies = []
             while not stream.over():
@@ -116,6 +122,10 @@ class Stream:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             return  # it has closed already
+
+    def listen(self, seconds: float) -> None:
+        """Wait so long for the first word."""
+        select.select([self._socket], [], [], seconds)
 
     def close(self) -> None:
         self._socket.close()

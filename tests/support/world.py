@@ -70,7 +70,10 @@ class World:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing is left running that this has begun."""
         self.leave(broken=error is not None)
+        if self._job:
+            self.user.jobs.cancel(self._job)
         self._door.close()
 
     def restore(self) -> None:

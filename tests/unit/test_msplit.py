@@ -219,11 +219,28 @@ def test_without_the_helper_a_script_is_refused(agent: FakeAgent) -> None:
     assert agent.asked == []
 
 
-def test_a_helper_that_ends_ends_the_split(agent: FakeAgent, tmp_path: Path) -> None:
-    (tmp_path / "mkey").write_text("#!/bin/sh\nexit 3\n")
+@pytest.mark.parametrize(
+    ("helper", "why"),
+    [
+        ("exit 3", "mkey has ended"),
+        (r"printf '\0\0\0\0'", "mkey has ended"),
+        (r"printf '\0\0\0\0\1\0\0\0\377\377\0\0abc'; head -c 5 >/dev/null", "mkey has ended"),
+        (r"printf '\5\0\0\0'", "mkey has sent something else than keys (is it of another version?)"),
+    ],
+)
+def test_a_helper_that_is_not_one_ends_the_split(agent: FakeAgent, tmp_path: Path, helper: str, why: str) -> None:
+    (tmp_path / "mkey").write_text(f"#!/bin/sh\n{helper}\n")
     (tmp_path / "mkey").chmod(0o755)
-    done = run(agent, "msplit", "-n1", "-e", "line", stdin=b"a\n", PATH=f"{tmp_path}:/bin")
-    fails(done, 1, "msplit: cannot run the script: mkey has ended")
+    done = run(agent, "msplit", "-n1", "-e", "line", stdin=b"a\n", PATH=f"{tmp_path}:/usr/bin:/bin")
+    fails(done, 1, f"msplit: cannot run the script: {why}")
+    assert not any(asked.committed for asked in agent.asked)
+
+
+def test_a_long_sentence_about_a_script_is_cut(agent: FakeAgent) -> None:
+    done = split(agent, "-n1", "-e", "line.no.thing", stdin=b"x" * 100_000)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"msplit: TypeError: cannot read property 'thing' of undefined in line: xxx")
+    assert len(done.stderr) < 1000
 
 
 def test_parts_can_be_compressed(agent: FakeAgent) -> None:
