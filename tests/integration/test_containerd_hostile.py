@@ -157,8 +157,8 @@ ATTACKS = {
     "process 1, by memory": Attack(f"echo 1000 > /proc/1/oom_score_adj; {hold(1024)}", (MEMORY,)),
     "closed descriptors": Attack("exec 0<&- 1>&- 2>&-; exit 5", ("user command exited with code 5",)),
     "the agent's descriptors": Attack(
-        "exec 2> /dev/null; for i in $(seq 30); do perl -MIO::Socket -e '($p) = $ENV{MANTA_URL} =~ /:(\\d+)/;"
-        " while (push @s, IO::Socket::INET->new(PeerAddr => \"127.0.0.1:$p\") || last) { last if @s > 900 }; sleep 3' & done; wait", memory=1024
+        "exec 2> /dev/null; for i in $(seq 30); do timeout 4 perl -MIO::Socket -e '($p) = $ENV{MANTA_URL} =~ /:(\\d+)/;"
+        " while (@s < 900) { push @s, IO::Socket::INET->new(PeerAddr => \"127.0.0.1:$p\") } sleep 9' & done; wait", memory=1024
     ),
 }  # fmt: skip
 
@@ -247,7 +247,8 @@ def attack_all(service: Service, provider: str, user: User, bob: User, gate: Gat
             for name, attack in ATTACKS.items():
                 if provider in attack.providers:
                     after.seen[name] = attackers.submit(commit, attack, user, places, inputs)
-            attackers.shutdown(wait=True)
+            for name, seen in after.seen.items():
+                assert seen.exception() is None, (name, seen.exception())
         finally:
             over.set()
         living.result()
