@@ -5,7 +5,8 @@ through the links of another. So it is unpacked by a child that has made the ima
 directory (`unpack`): whatever the archive says, it says of the image.
 
 An archive is one of two. An OCI archive holds `index.json`, which leads by digests to a
-manifest and so to layers, to be unpacked one over the other. Anything else is the tree itself.
+manifest and so to layers, to be unpacked one over the other; a registry (`registry`) is read
+in the same way. Anything else is the tree itself.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from scheduler.providers.containerd.machine import PATH
 from scheduler.providers.images import ImageError
@@ -38,7 +42,7 @@ TOOLS = (
 def fill_from(source: Path, target: Path) -> None:
     """Fill `target` from a directory or an archive. Raises ImageError or OSError."""
     if (source / "oci-layout").exists():
-        unpack_oci(DirectoryLayout(source), target)
+        unpack_oci(directory_layout(source), target)
     elif source.is_dir():
         run("cp", "-a", "--reflink=auto", f"{source}/.", str(target))
     elif source.is_file():
@@ -72,77 +76,110 @@ def fill_from_archive(source: Path, target: Path) -> None:
     if tarfile.is_tarfile(source):  # or compressed in a way that the standard library does not know
         with tarfile.open(source) as archive:
             if "index.json" in archive.getnames():
-                unpack_oci(ArchiveLayout(archive), target)
+                unpack_oci(archive_layout(archive), target)
                 return
     with open(source, "rb") as file:
         unpack_layer(file, target)
 
 
-class DirectoryLayout:
-    """An OCI layout in a directory."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def open(self, name: str) -> IO[bytes]:
-        return open(self._root / name, "rb")
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, or fewer at the end."""
 
 
-class ArchiveLayout:
-    """An OCI layout in an archive."""
+class Layout(Protocol):
+    """Documents and blobs by their digests, and one document that leads to the others."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
+    def index(self) -> Any: ...
 
-    def open(self, name: str) -> IO[bytes]:
-        """Raises KeyError for what is not there or is no file."""
-        file = self._archive.extractfile(name)
+    def manifest(self, digest: str) -> AbstractContextManager[Readable]: ...
+
+    def blob(self, digest: str) -> AbstractContextManager[Readable]: ...
+
+
+class FileLayout:
+    """An OCI layout of files; `open_file` raises KeyError or FileNotFoundError for what is not there."""
+
+    def __init__(self, open_file: Callable[[str], IO[bytes]]) -> None:
+        self._open = open_file
+
+    def index(self) -> Any:
+        with self._open("index.json") as file:
+            return json.loads(file.read(MAX_DOCUMENT))
+
+    def blob(self, digest: str) -> IO[bytes]:
+        return self._open(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+
+    manifest = blob
+
+
+def directory_layout(root: Path) -> FileLayout:
+    return FileLayout(lambda name: open(root / name, "rb"))
+
+
+def archive_layout(archive: tarfile.TarFile) -> FileLayout:
+    def open_file(name: str) -> IO[bytes]:
+        file = archive.extractfile(name)
         if file is None:
             raise KeyError(name)
         return file
 
-
-Layout = DirectoryLayout | ArchiveLayout
+    return FileLayout(open_file)
 
 
 def unpack_oci(layout: Layout, target: Path) -> None:
     """Raises ImageError."""
     try:
-        with layout.open("index.json") as file:
-            index = json.loads(file.read(MAX_DOCUMENT))
-        for descriptor in find_manifest(layout, index)["layers"]:
-            with layout.open(blob_path(descriptor)) as file:
+        manifest = find_manifest(layout, layout.index())
+        refuse_strange(read_document(layout.blob, manifest["config"]))
+        for descriptor in manifest["layers"]:
+            with layout.blob(digest_of(descriptor)) as file:
                 unpack_layer(file, target, descriptor["digest"])
-    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-        raise ImageError(f"this is no whole OCI archive: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
+        raise ImageError(f"this is no whole OCI image: {error!r}") from error
 
 
 def find_manifest(layout: Layout, index: Any, depth: int = 0) -> Any:
     """The manifest of the image for this machine. An index may lead to another one."""
-    mine = MACHINES.get(platform.machine(), platform.machine())
-    choices = [d for d in index["manifests"] if d.get("platform", {}).get("architecture", mine) == mine]
+    choices = [descriptor for descriptor in index["manifests"] if fits(descriptor.get("platform") or {})]
     if not choices or depth > 3:
-        raise ImageError(f"the archive has no image for {mine}")
-    document = read_document(layout, choices[0])
+        raise ImageError(f"there is no image for linux on {machine()}")
+    document = read_document(layout.manifest, choices[0])
     return find_manifest(layout, document, depth + 1) if "manifests" in document else document
 
 
-def read_document(layout: Layout, descriptor: Any) -> Any:
-    with layout.open(blob_path(descriptor)) as file:
+def fits(platform_told: Any) -> bool:
+    """What is not told may be ours."""
+    return (platform_told.get("os", "linux"), platform_told.get("architecture", machine())) == ("linux", machine())
+
+
+def refuse_strange(config: Any) -> None:
+    """Raises ImageError for an image of another kind of machine: one alone says that nowhere else."""
+    if not fits(config):
+        raise ImageError(f"the image is for {config.get('os')} on {config.get('architecture')}, not on {machine()}")
+
+
+def machine() -> str:
+    return MACHINES.get(platform.machine(), platform.machine())
+
+
+def read_document(open_part: Callable[[str], AbstractContextManager[Readable]], descriptor: Any) -> Any:
+    digest = digest_of(descriptor)
+    with open_part(digest) as file:
         data = file.read(MAX_DOCUMENT)
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != descriptor["digest"]:
-        raise ImageError(f"the archive is damaged: {descriptor['digest']} has other contents")
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        raise ImageError(f"the image is damaged: {digest} has other contents")
     return json.loads(data)
 
 
-def blob_path(descriptor: Any) -> str:
-    kind, _, digest = descriptor["digest"].partition(":")
-    if kind != "sha256" or not digest.isalnum():
-        raise ImageError(f"the archive names its parts in an unknown way: {descriptor['digest']}")
-    return f"blobs/{kind}/{digest}"
+def digest_of(descriptor: Any) -> str:
+    digest: str = descriptor["digest"]
+    if not re.fullmatch("sha256:[0-9a-f]{64}", digest):
+        raise ImageError(f"the image names its parts in an unknown way: {digest!r}")
+    return digest
 
 
-def unpack_layer(file: IO[bytes], target: Path, digest: str | None = None) -> None:
+def unpack_layer(file: Readable, target: Path, digest: str | None = None) -> None:
     """Unpack one layer over what is there. Raises ImageError."""
     seen = hashlib.sha256()
     command = [sys.executable, "-m", "scheduler.providers.unpack", str(target)]
@@ -160,4 +197,4 @@ def unpack_layer(file: IO[bytes], target: Path, digest: str | None = None) -> No
     if child.returncode:
         raise ImageError(f"an archive cannot be unpacked: {why.splitlines()[-1] if why else child.returncode}")
     if digest is not None and digest != f"sha256:{seen.hexdigest()}":
-        raise ImageError(f"the archive is damaged: {digest} has other contents")
+        raise ImageError(f"the image is damaged: {digest} has other contents")

@@ -106,6 +106,7 @@ class ImageStore:
         check_version(version)
         image = Image(secrets.token_hex(6), source, datetime.now(UTC).isoformat())
         place = self._store / image.id
+        self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # programs of strangers may be setuid
         (place / "root").mkdir(parents=True, mode=0o755)
         try:
             fill(place / "root")

@@ -33,6 +33,8 @@ def main() -> None:
     source = io.BufferedReader(io.FileIO(0, closefd=False))
     stream: IO[bytes] = source
     if source.peek(4)[:4] == ZSTD:
+        if "zstandard" not in sys.modules:
+            sys.exit("it is compressed with zstd, and the Python package zstandard is not installed")
         stream = zstandard.ZstdDecompressor().stream_reader(source)
     os.umask(0)
     os.chroot(sys.argv[1])

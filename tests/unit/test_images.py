@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
-import json
 import os
 import tarfile
 from pathlib import Path
@@ -15,6 +12,7 @@ import zstandard
 
 from scheduler.providers.image_sources import fill_from
 from scheduler.providers.images import ImageError, ImageStore
+from tests.support.images import layer, link, oci
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NO ARCHIVE IS UNPACKED: that needs root")
 
@@ -100,45 +98,6 @@ def test_what_is_neither_directory_nor_archive_is_refused(tmp_path: Path) -> Non
 # -- archives --
 
 
-def layer(*members: tuple[str, str | bytes] | tarfile.TarInfo) -> bytes:
-    """An archive of files `(name, contents)`; a name that ends in `/` is a directory."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
-                continue
-            name, contents = member
-            info = tarfile.TarInfo(name.rstrip("/"))
-            data = contents.encode() if isinstance(contents, str) else contents
-            info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
-            info.size, info.mode = len(data), 0o755
-            archive.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-def oci(path: Path, *layers: bytes, kind: str = "tar") -> Path:
-    """An OCI archive."""
-    blobs: dict[str, bytes] = {}
-
-    def put(data: bytes) -> dict[str, object]:
-        digest = hashlib.sha256(data).hexdigest()
-        blobs[f"blobs/sha256/{digest}"] = data
-        return {"digest": f"sha256:{digest}", "size": len(data), "mediaType": f"application/{kind}"}
-
-    manifest = put(json.dumps({"config": put(b"{}"), "layers": [put(data) for data in layers]}).encode())
-    index = put(json.dumps({"manifests": [manifest]}).encode())
-    files = blobs | {"oci-layout": b"{}", "index.json": json.dumps({"manifests": [index]}).encode()}
-    path.write_bytes(layer(*files.items()))
-    return path
-
-
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     (tmp_path / "target").mkdir()
@@ -208,7 +167,7 @@ def test_an_archive_reaches_nothing_outside(tmp_path: Path, target: Path, member
 def test_a_damaged_archive_is_refused(tmp_path: Path, target: Path) -> None:
     whole = oci(tmp_path / "image.tar", layer(("a", "contents"))).read_bytes()
     (tmp_path / "image.tar").write_bytes(whole.replace(b"contents", b"CONTENTS"))
-    with pytest.raises(ImageError, match="the archive is damaged"):
+    with pytest.raises(ImageError, match="the image is damaged"):
         fill_from(tmp_path / "image.tar", target)
 
 

@@ -7,7 +7,14 @@ from cli.frame import Lazy
 command = Lazy(
     "image",
     commands_in="cli.service.image",
-    modules={"build-default": "build_default", "import": "import_", "ls": "ls", "rm": "rm", "tag": "tag"},
+    modules={
+        "build-default": "build_default",
+        "import": "import_",
+        "ls": "ls",
+        "pull": "pull",
+        "rm": "rm",
+        "tag": "tag",
+    },
     help="""Images for instances that are containers (remora up --provider containerd).
 
     A job asks for a range of versions ("image": ">=16.1.0", or mjob create --image) and gets the newest that is here.
@@ -17,6 +24,7 @@ command = Lazy(
     Examples:
       remora image build-default 16.1.0
       remora image import python.tar 17.0.0
+      remora image pull python:3.13 17.1.0
       remora image ls
 
     Exit status: 0, or 1 if something is wrong.
