@@ -352,6 +352,7 @@ int main(int argc, char **argv)
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
     const char *outside[] = {options.plan.rootfs.work, NULL};
     lackey.sock = options.socket;
+    lackey.events = -1;
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,

@@ -44,10 +44,12 @@ struct lackey {
     const struct lackey_place *places; /* the first that fits counts; ends with an `inside` of NULL */
     struct task_setting setting;
     struct corewatch watch;
+    int events; /* EVENTS' file, or -1 */
     /* from here on: zero at first */
     char *scripts[PASS_SLOTS];
     char *common; /* ENV's payload */
     size_t common_len;
+    uint64_t kills; /* that `events` told of so far */
     struct lackey_run *first, **last;
     int queued;
     struct lackey_run *running;

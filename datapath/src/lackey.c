@@ -14,6 +14,9 @@
 
 #include "beneath.h"
 
+/* The files of both versions of control groups are shorter. */
+enum { EVENTS_BYTES = 512 };
+
 struct lackey_run {
     struct lackey_run *next;
     uint64_t task;
@@ -131,6 +134,31 @@ static void keep_core(const struct lackey *lackey, const char *path, struct pass
     tell_path(lackey, rename_core(directory, slash + 1, name) == 0 ? kept : path, done->core, sizeof done->core);
 }
 
+/* ---- the memory cap ---- */
+
+/* How many processes the cap has killed; what it was before if the file does not say. */
+static uint64_t count_kills(const struct lackey *lackey)
+{
+    static const char name[] = "\noom_kill ";
+    char text[EVENTS_BYTES];
+    ssize_t got = lackey->events < 0 ? -1 : pread(lackey->events, text, sizeof text - 1, 0);
+
+    if (got < 0)
+        return lackey->kills;
+    text[got] = '\0';
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + sizeof name - 1, NULL, 10) : lackey->kills;
+}
+
+/* Whether there are more than when this was last asked. */
+static int was_killed(struct lackey *lackey)
+{
+    uint64_t before = lackey->kills;
+
+    lackey->kills = count_kills(lackey);
+    return lackey->kills > before;
+}
+
 /* ---- the running task ---- */
 
 /* Look for core files of the running task; 1 if there was one. */
@@ -157,6 +185,8 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     see_cores(lackey, 1, path);
     if (lackey->usage.dumped)
         done->flags |= PASS_CORE;
+    if (was_killed(lackey))
+        done->flags |= PASS_MEMORY;
     if (path[0])
         keep_core(lackey, path, done);
     done->user_us = lackey->usage.user_us;
@@ -269,6 +299,17 @@ static int keep_environment(struct lackey *lackey, const char *payload, size_t l
     return lackey->common ? 0 : -1;
 }
 
+static int keep_events(struct lackey *lackey, const int *fds, size_t nfds)
+{
+    if (nfds != 1)
+        return protocol_error("no file of events, or several,");
+    if (lackey->events >= 0)
+        close(lackey->events);
+    lackey->events = fds[0];
+    lackey->kills = count_kills(lackey);
+    return 0;
+}
+
 static int enqueue(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
                    const int *fds, size_t nfds)
 {
@@ -311,6 +352,8 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
 {
     if (header->type == PASS_RUN)
         return enqueue(lackey, header, payload, len, fds, nfds);
+    if (header->type == PASS_EVENTS)
+        return keep_events(lackey, fds, nfds);
     if (nfds)
         return protocol_error("descriptors where none belong");
     switch (header->type) {
@@ -400,6 +443,10 @@ void lackey_forget(struct lackey *lackey)
     lackey->common_len = 0;
     free(lackey->running);
     lackey->running = NULL;
+    if (lackey->events >= 0)
+        close(lackey->events);
+    lackey->events = -1;
+    lackey->kills = 0;
     close(lackey->sock);
     lackey->sock = -1;
 }

@@ -24,6 +24,7 @@ static int serve(int sock)
     sigprocmask(SIG_BLOCK, &wanted, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     lackey.sock = sock;
+    lackey.events = -1;
     static const struct lackey_place places[] = {{"/tmp/", ""}, {NULL, NULL}};
     lackey.places = places;
     lackey.watch.fd = -1;

@@ -253,7 +253,7 @@ class Reporter:
             os.close(target)
 
 
-def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
+def verdict_of(attempt: Attempt, done: Done) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
     if done.status == 0 and not done.flags and attempt.stop is None and not attempt.input_changed:
         return OK
@@ -264,7 +264,7 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
             stop=attempt.stop,
-            memory_killed=memory_killed,
+            memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,
             disk_full=attempt.disk_full,
             unusual_place=attempt.place is not None and attempt.place.unusual,

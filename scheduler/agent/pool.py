@@ -315,17 +315,17 @@ class Pool:
             self._starting += 1
             self._spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE, False))
+            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE))
         self._remove(worker)
         self.advance()
 
     # -- ends of attempts --------------------------------------------------------------------
 
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
         reporter = self._reporter
         if attempt.init:
-            self._init_ended(worker, attempt, done, memory_killed)
+            self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
             reporter.release(attempt)
             self.node.changed()
@@ -335,16 +335,16 @@ class Pool:
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._conclude(reporter, attempt, done, verdict_of(attempt, done, memory_killed))
+            self._conclude(reporter, attempt, done, verdict_of(attempt, done))
 
     def settle(self, worker: Worker) -> None:
         """A worker has told us all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
 
-    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
-        verdict = verdict_of(attempt, done, memory_killed)
+        verdict = verdict_of(attempt, done)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)

@@ -3,8 +3,10 @@
 The order of the rows is the contract: what is the system's fault comes before what is the
 user's, a changed input before whatever else the task did, a core dump before a signal, a
 signal before an exit code. A cap that ended the task outranks the signal or exit code by
-which the task noticed; a file that outgrew the disk cap even dumps core. Where a cap was hit
-but the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
+which the task noticed; a file that outgrew the disk cap even dumps core. A process that the
+memory cap killed fails the task as a core dump does, also if the script says that all is well:
+what it printed lacks that process's share. An exit code that the script chose itself
+(`big-program || exit 3`) stands, and a suffix tells of the cap.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.core and not end.died_by(signal.SIGXFSZ), lambda _: DUMPED_CORE),
     (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),
     (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
-    (lambda end: end.memory_killed and end.died_by(signal.SIGKILL), lambda _: OUT_OF_MEMORY),
+    (lambda end: end.memory_killed and (end.status == 0 or end.died_by(signal.SIGKILL)), lambda _: OUT_OF_MEMORY),
     (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
     (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),
     (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),

@@ -60,7 +60,7 @@ class WorkerOwner(Protocol):
     node: Node
     scratch: Scratch
 
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None: ...
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
 
@@ -93,6 +93,8 @@ class Worker:
         spec, channel = self.spec, self.instance.channel
         self.endpoint = await self.pool.node.endpoints.open(self)
         environment = common_environment(spec, self.instance.view, self.endpoint.url)
+        if (events := self.instance.memory_events()) is not None:
+            await self._say(Kind.EVENTS, 0, b"", (events,))
         await self._say(Kind.ENV, 0, passing.encode_environment(environment))
         await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
         if spec.init is not None:
@@ -103,12 +105,12 @@ class Worker:
         self._loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
 
-    async def _say(self, kind: Kind, flags: int, payload: bytes) -> None:
+    async def _say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
         """Send, and wait while the channel is full: two long scripts do not fit into it together."""
         channel = self.instance.channel
         while True:
             try:
-                channel.send(kind, flags=flags, payload=payload)
+                channel.send(kind, flags=flags, payload=payload, fds=fds)
                 return
             except BlockingIOError:
                 await writable(channel.fileno())
@@ -284,15 +286,15 @@ class Worker:
             following.began = following.began or self._loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
-        kills = self.instance.memory_kills()
-        killed, self._memory_kills = kills > self._memory_kills, kills
+        if DoneFlag.MEMORY in done.flags:
+            self._memory_kills = self.instance.memory_kills()
         attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
         if done.status:
             attempt.disk_full = attempt.disk_full or self.instance.disk_full()
         if attempt.input_before is not None:
             self._look_at_input(attempt, attempt.input_before)
         self._finish(attempt)
-        self.pool.attempt_ended(self, attempt, done, killed)
+        self.pool.attempt_ended(self, attempt, done)
 
     def _keep_core(self, attempt: Attempt, path: str) -> None:
         """Open the core file, before the next task can touch it."""

@@ -104,6 +104,10 @@ class Instance(Protocol):
     def memory_kills(self) -> int:
         """How many processes the memory cap has killed since the instance began; 0 if nobody counts."""
 
+    def memory_events(self) -> int | None:
+        """A descriptor, the instance's own, of the file with these kills: for the lackey, who knows best which task
+        was hit. None if nobody counts."""
+
     def memory_peak_kb(self, least: int) -> int:
         """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
         the largest of their processes had) if nobody counts."""

@@ -22,11 +22,14 @@ REMOVE_TRIES = 50
 
 
 class MemoryGroup:
-    """The group of one instance. `kills` and `peak_kb` are asked after every task, so their files stay open."""
+    """The group of one instance. `peak_kb` is asked after every task, so its file stays open.
+
+    `events` is the file in which the kernel counts the processes that it killed for want of memory.
+    """
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
-        self._events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
+        self.events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
         self._peak = open_peak(path / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
         self._base = 0  # bytes in use when the peak was last forgotten
 
@@ -35,7 +38,7 @@ class MemoryGroup:
 
     def kills(self) -> int:
         """Processes killed for want of memory since the group was made."""
-        _, found, rest = os.pread(self._events, 4096, 0).partition(b"\noom_kill ")
+        _, found, rest = os.pread(self.events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
     def peak_kb(self, least: int) -> int:
@@ -62,7 +65,7 @@ class MemoryGroup:
         return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
 
     def close(self) -> None:
-        os.close(self._events)
+        os.close(self.events)
         if self._peak is not None:
             os.close(self._peak)
 

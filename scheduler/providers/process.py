@@ -102,6 +102,9 @@ class ProcessInstance:
     def memory_kills(self) -> int:
         return self.group.kills() if self.group else 0
 
+    def memory_events(self) -> int | None:
+        return self.group.events if self.group else None
+
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least) if self.group else least
 

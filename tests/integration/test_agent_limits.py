@@ -48,6 +48,15 @@ async def test_a_task_that_hides_the_kill_is_told_in_a_suffix_and_the_next_one_i
 
 
 @pytest.mark.usefixtures("with_groups")
+async def test_a_task_that_says_all_is_well_after_a_kill_fails_and_those_around_it_do_not(agent: Rig) -> None:
+    tasks = [agent.map_task(kind) for kind in (b"tame", b"hog", b"tame")]
+    agent.grant(agent.spec(f'read kind; [ "$kind" = tame ] || {HOG}; true', memory_mb=128), *tasks)
+    before, blamed, after = await agent.reports_of(*tasks)
+    assert (blamed.code, blamed.message) == ("UserTaskError", "user task ran out of memory")
+    assert [before.outcome, after.outcome] == [Outcome.OK, Outcome.OK]
+
+
+@pytest.mark.usefixtures("with_groups")
 async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
     report = await agent.run("perl -e '$x = \"a\" x (60 << 20); print length $x'", memory_mb=128)
     assert agent.output(report) == str(60 << 20).encode()

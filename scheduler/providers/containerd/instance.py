@@ -118,6 +118,9 @@ class ContainerInstance:
     def memory_kills(self) -> int:
         return self.group.kills()
 
+    def memory_events(self) -> int | None:
+        return self.group.events
+
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least)
 
