@@ -28,7 +28,7 @@ LACKEY_SOCKET = "lackey.sock"
 
 MASKED = """/proc/acpi /proc/asound /proc/interrupts /proc/kallsyms /proc/kcore /proc/keys /proc/key-users
 /proc/latency_stats /proc/modules /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats""".split()
-UNCHANGEABLE = "/proc/bus /proc/driver /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+UNCHANGEABLE = "/proc/bus /proc/driver /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger /sys/fs/cgroup".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ def kernel_mounts() -> list[Mount]:
         mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={SHM_BYTES}"),  # noqa: S108 - not ours
         # Not the whole of /sys, which tells of everything; this much is asked by `nproc` and the like.
         bind("/sys/devices/system/cpu", "/sys/devices/system/cpu"),
+        # Where programs that size themselves read how much memory they may have.
+        mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro"),
     ]
 
 
