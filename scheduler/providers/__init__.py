@@ -54,6 +54,15 @@ class InstanceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where the HTTP endpoint of an instance shall listen, on this machine, and how its tasks say that."""
+
+    address: str = "127.0.0.1"
+    port: int = 0  # any
+    url: str | None = None  # None: as this machine does
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Paths as the tasks of an instance see them."""
 
@@ -80,6 +89,9 @@ class Instance(Protocol):
 
     @property
     def view(self) -> View: ...
+
+    @property
+    def door(self) -> Door: ...
 
     @property
     def spec(self) -> InstanceSpec: ...

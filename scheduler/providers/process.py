@@ -36,7 +36,7 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import InstanceError, InstanceSpec, NoImageError, View
+from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
@@ -74,6 +74,10 @@ class ProcessInstance:
     group: MemoryGroup | None
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
+
+    @property
+    def door(self) -> Door:
+        return Door()
 
     @property
     def view(self) -> View:

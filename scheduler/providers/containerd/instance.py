@@ -21,7 +21,7 @@ from pathlib import Path
 
 from datapath import passing
 from datapath.passing import Channel, Kind
-from scheduler.providers import InstanceSpec, View
+from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
 from scheduler.providers.process import FIRST_USER, INSIDE, USERS
@@ -85,6 +85,7 @@ class ContainerInstance:
     pid: int  # the lackey's
     pidfd: int
     group: MemoryGroup
+    door: Door
 
     @property
     def work(self) -> Path:
@@ -145,7 +146,7 @@ class ContainerInstance:
         await self.remove(self.draft)
 
 
-async def meet(draft: Draft, pid: int, remove: Remove) -> ContainerInstance:
+async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerInstance:
     """Open the sockets that a running lackey looks for, and wait for it. Raises OSError or ValueError."""
     with contextlib.ExitStack() as undo:
         pidfd = os.pidfd_open(pid)
@@ -156,7 +157,7 @@ async def meet(draft: Draft, pid: int, remove: Remove) -> ContainerInstance:
         with listen(draft.control / LACKEY_SOCKET) as lackey:
             channel = await first_call(lackey, pid, pidfd, draft.words)
         undo.pop_all()
-    return ContainerInstance(channel, listener, draft, remove, pid, pidfd, group)
+    return ContainerInstance(channel, listener, draft, remove, pid, pidfd, group, door)
 
 
 def listen(path: Path) -> socket.socket:

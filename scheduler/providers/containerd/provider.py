@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.providers import InstanceError, InstanceSpec, NoImageError
+from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.cgroups import sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
+from scheduler.providers.containerd.loopback import give_loopback, remove_loopback
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.numbers import Numbers
@@ -69,6 +70,7 @@ class ContainerdProvider:
         self._survivors: list[Survivor] = []
         self._stuck: list[Draft] = []
         self._expiry: asyncio.Task[None] | None = None
+        self._own_loopback = True  # until the kernel says no
         self._shown: dict[str, Path] = {}
         self._tools = self._state_dir / "tools"
         self._images = ImageStore(self._state_dir / "images")
@@ -185,7 +187,8 @@ class ContainerdProvider:
             try:
                 for path in (survivor.draft.work / "input").iterdir():
                     await remove_tree(path)
-                return await meet(survivor.draft, survivor.pid, self.remove)
+                door = await asyncio.to_thread(self._open_loopback, survivor.draft, survivor.pid)
+                return await meet(survivor.draft, survivor.pid, door, self.remove)
             except (OSError, ValueError, InstanceError) as error:
                 log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
                 await self.remove(survivor.draft)
@@ -204,8 +207,9 @@ class ContainerdProvider:
         await asyncio.to_thread(rootfs.build, plan)
         shared = rootfs.machine_mounts([self._state_dir]) if root is None else rootfs.network_files()
         pid = await asyncio.to_thread(self._create_container, draft, shared)
+        door = await asyncio.to_thread(self._open_loopback, draft, pid)
         await asyncio.to_thread(self._client.start, draft.name)
-        return await meet(draft, pid, self.remove)
+        return await meet(draft, pid, door, self.remove)
 
     def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
         """A container that has not begun to run; the id of its process 1."""
@@ -215,7 +219,7 @@ class ContainerdProvider:
                 control=draft.control,
                 inputs=draft.work / "input",
                 shown=self._shown,
-                group=f"{self._group}/{draft.number}",
+                group=self._group_of(draft),
                 first_user=draft.first_user,
                 users=USERS,
                 memory_bytes=draft.spec.memory_bytes,
@@ -226,6 +230,21 @@ class ContainerdProvider:
             draft.words.touch(mode=0o600)
             labels = {OWNER: self._owner, **draft.labels}
             return self._client.create(draft.name, labels, runtime_spec(container), draft.first_user, draft.words)
+
+    def _group_of(self, draft: Draft) -> str:
+        return f"{self._group}/{draft.number}"
+
+    def _open_loopback(self, draft: Draft, pid: int) -> Door:
+        """Give it a loopback of its own, where the kernel can do that: what the probe was refused nobody gets."""
+        if self._own_loopback:
+            try:
+                return give_loopback(pid, self._group_of(draft))
+            except OSError as error:
+                if draft.spec.pool != PROBE:
+                    raise
+                log.warning("tasks reach whatever listens on this machine's loopback", extra={"why": str(error)})
+                self._own_loopback = False
+        return Door()
 
     async def remove(self, draft: Draft) -> None:
         """End a container and remove all that was made for it; what cannot be is logged."""
@@ -241,6 +260,7 @@ class ContainerdProvider:
             return
         finally:
             draft.held.close()
+        await remove_loopback(self._group_of(draft))
         await remove_tree(draft.work)
         self._numbers.give_back(draft.number)
 

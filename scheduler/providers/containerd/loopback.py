@@ -1,0 +1,188 @@
+"""A loopback of its own for every container, on a network that is the machine's.
+
+Tasks may use the internet, so they have the machine's network; but whatever listens on the
+machine's loopback, the doors of other instances too, trusts whoever comes from there. So a
+task's loopback is another one: each instance has an address, as free and as unknown to others
+as a process id, and the kernel calls it 127.0.0.1 for the instance's sockets, both ways:
+
+    a task says                       and gets
+    connect, send: 127.x.x.x, ::1     127.64.0.0/10 + the id of its process 1, the same port but for 80
+    connect, send: 0.0.0.0, ::        the same, since the kernel means loopback by it
+    bind: 127.x.x.x, ::1              the same
+    bind: 0.0.0.0 or :: to a port     the same, if it is TCP: servers of a task are for the task
+    getsockname and the like          127.0.0.1 again
+
+Five things follow:
+
+- A server that a task starts is found by that task at `localhost`, by no other, and takes no
+  port from anybody.
+- The door of an instance listens at that address. Port 80, which whoever serves the machine's
+  web may want, it has for tasks only: they say `http://localhost:80/`, and the port is another.
+- Whatever the machine offers at *all* of its addresses stays in reach, as it is for the
+  network outside.
+- Port 53 of the loopback is left alone: many machines resolve names there.
+- Only what these hooks see may be spoken: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are refused.
+
+All of that are small programs on the instance's version-2 control group; the group keeps them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from pathlib import Path
+
+from scheduler.providers import Door
+from scheduler.providers.cgroups import groups_of, hierarchies, remove_group
+from scheduler.providers.containerd import bpf
+from scheduler.providers.containerd.bpf import Program
+
+NETWORK = int(ipaddress.IPv4Address("127.64.0.0"))
+LOCALHOST = ipaddress.IPv4Address("127.0.0.1").packed
+RESOLVER = 53
+WEB, DOOR = 80, 7480  # the port that tasks say, and the one that it is
+
+# Hooks of the kernel, for IPv4 and IPv6.
+BIND, CONNECT, SEND, RECEIVE, PEER_NAME, OWN_NAME = (8, 9), (10, 11), (14, 15), (19, 20), (29, 30), (31, 32)
+SOCKET_CREATE = 2
+# Where things are in the context of a hook: of an address, and of a fresh socket.
+ADDRESS4, ADDRESS6, PORT, TYPE = 4, (8, 12, 16, 20), 24, 32
+SOCKET_FAMILY, SOCKET_PROTOCOL = 4, 12
+STREAM, INET, INET6 = 1, 2, 10
+SPOKEN = (1, 6, 17, 58)  # ICMP, TCP, UDP, ICMPv6
+MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address as IPv6 writes it
+
+
+def address_of(pid: int) -> str:
+    """What the instance with this process 1 has in place of 127.0.0.1: nobody else has it while that process lives."""
+    return str(ipaddress.IPv4Address(NETWORK + pid))
+
+
+def give_loopback(pid: int, group: str) -> Door:
+    """Put process `pid` under the version-2 group `group`, and give that a loopback. Raises OSError."""
+    address = address_of(pid)
+    own = ipaddress.IPv4Address(address).packed
+    place = version_2_group(pid, group)
+    bpf.hang(place, bpf.CGROUP_SOCK, SOCKET_CREATE, only_spoken())
+    for hooks in (CONNECT, SEND, BIND):
+        for hook, six in zip(hooks, (False, True), strict=True):
+            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=hooks is BIND))
+    for hooks in (RECEIVE, PEER_NAME, OWN_NAME):
+        for hook, six in zip(hooks, (False, True), strict=True):
+            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, inward(own, six))
+    return Door(address, DOOR, f"http://localhost:{WEB}/")
+
+
+async def remove_loopback(group: str) -> None:
+    """After the last process."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            await remove_group(Path(point + group))
+
+
+def version_2_group(pid: int, group: str) -> Path:
+    """Where a container's runtime has put it, or, if it counts by version 1, a group of ours. Raises OSError."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            place = Path(point + group)
+            if groups_of(pid).get("") != group:
+                place.mkdir(parents=True, exist_ok=True)
+                (place / "cgroup.procs").write_text(str(pid))
+            return place
+    raise FileNotFoundError("no version-2 control groups are mounted")
+
+
+def only_spoken() -> Program:
+    """Refuse sockets of the internet that speak something we do not look at."""
+    program = Program()
+    program.load(2, SOCKET_FAMILY)
+    program.jump_if(2, INET, "look")
+    program.jump_unless(2, INET6, "fine")
+    program.label("look")
+    program.load(2, SOCKET_PROTOCOL)
+    for protocol in SPOKEN:
+        program.jump_if(2, protocol, "fine")
+    program.result(0)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def outward(own: bytes, six: bool, bind: bool) -> Program:
+    """Put `own` in place of any loopback address, and of none."""
+    program = Program()
+    if six:
+        find_loopback6(program)
+    else:
+        program.load(2, ADDRESS4)
+        find_loopback4(program)
+    program.label("any")
+    if bind:
+        # Who binds to no address and no port is a client on its way out; so may be who sends datagrams.
+        program.load(2, TYPE)
+        program.jump_unless(2, STREAM, "fine")
+        program.load(2, PORT)
+        program.jump_if(2, 0, "fine")
+    program.label("loopback")
+    if not bind:
+        program.load(2, PORT)
+        program.from_network(2, 16)
+        program.jump_if(2, RESOLVER, "fine")
+        program.jump_unless(2, WEB, "address")
+        program.store(PORT, struct.pack("=I", socket.htons(DOOR)))
+        program.label("address")
+    if six:
+        program.store(ADDRESS6[2], MAPPED)
+        program.store(ADDRESS6[3], own)
+    else:
+        program.store(ADDRESS4, own)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def find_loopback4(program: Program) -> None:
+    """Jump by the address in register 2."""
+    program.from_network(2, 32)
+    program.shift_right(2, 24)
+    program.jump_if(2, 0, "any")
+    program.jump_if(2, 127, "loopback")
+    program.jump("fine")
+
+
+def find_loopback6(program: Program) -> None:
+    for place in ADDRESS6[:2]:
+        program.load(2, place)
+        program.jump_unless(2, 0, "fine")
+    program.load(3, ADDRESS6[2])
+    program.from_network(3, 32)
+    program.load(2, ADDRESS6[3])
+    program.jump_if(3, int.from_bytes(MAPPED, "big"), "mapped")
+    program.jump_unless(3, 0, "fine")
+    program.from_network(2, 32)
+    program.jump_if(2, 0, "any")
+    program.jump_if(2, 1, "loopback")
+    program.jump("fine")
+    program.label("mapped")
+    find_loopback4(program)
+
+
+def inward(own: bytes, six: bool) -> Program:
+    """Put 127.0.0.1 in place of `own`."""
+    program = Program()
+    place = ADDRESS6[3] if six else ADDRESS4
+    if six:
+        for word in ADDRESS6[:2]:
+            program.load(2, word)
+            program.jump_unless(2, 0, "fine")
+        program.load(2, ADDRESS6[2])
+        program.from_network(2, 32)
+        program.jump_unless(2, int.from_bytes(MAPPED, "big"), "fine")
+    program.load(2, place)
+    program.from_network(2, 32)
+    program.jump_unless(2, int.from_bytes(own, "big"), "fine")
+    program.store(place, LOCALHOST)
+    program.label("fine")
+    program.result(1)
+    return program
