@@ -22,6 +22,7 @@ from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
 from scheduler.model.wire import RegisterRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
@@ -85,10 +86,12 @@ async def work_on(options: argparse.Namespace) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(options.url, options.secret_file, session)
         endpoints = Endpoints(Forwarder(options.url, session, blobs), options.node)
+        slots = Slots()
         try:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log()).run()
+                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
         finally:
+            await slots.close()
             await endpoints.close()
             await provider.close()
             blobs.close()

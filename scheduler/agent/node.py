@@ -1,8 +1,8 @@
 """What everything in one agent shares, and the two places where all attempts pass.
 
 `Node` is a bundle of what was opened once: the blob store, the provider, the client. No
-decision lives here, except two that concern all pools alike: the numbers of attempts and
-instances, and what becomes of a finished attempt.
+decision lives here, except two that concern all pools alike: the numbers of attempts, and
+what becomes of a finished one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
 from scheduler.model.wire import AttemptReport
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
-from scheduler.providers.numbers import Numbers
 
 
 @dataclass(slots=True)
@@ -31,5 +31,5 @@ class Node:
     log: Log
     finished: Callable[[AttemptReport], None]  # hand a report in
     changed: Callable[[], None]  # the state is worth telling, though no attempt ended
+    slots: Slots
     attempts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    instances: Numbers = field(default_factory=Numbers)

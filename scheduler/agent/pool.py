@@ -240,8 +240,8 @@ class Pool:
     # -- instances ---------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        """Make one instance, with assets."""
-        number = self.node.instances.take()
+        """Make one instance, with assets, once there is room for it."""
+        number = await self.node.slots.take(self.node.blobs.root)
         instance: Instance | None = None
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
@@ -289,9 +289,7 @@ class Pool:
         self.advance()
 
     async def _destroy(self, instance: Instance | None, number: int) -> None:
-        if instance is not None:
-            await instance.destroy()
-        self.node.instances.give_back(number)
+        await self.node.slots.leave(instance, number)
 
     def _leave_if_idle(self, worker: Worker) -> None:
         if worker.state is State.LEAVING and not worker.handed:

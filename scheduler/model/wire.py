@@ -139,6 +139,7 @@ class AgentState(Wire):
     seen: int  # number of the last poll reply acted on; 0 at first
     pools: list[PoolState] = Field(default_factory=list)
     feeds: list[FeedState] = Field(default_factory=list)
+    disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
 
 
 class RegisterRequest(Wire):

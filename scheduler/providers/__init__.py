@@ -134,7 +134,7 @@ class Instance(Protocol):
         """Has the instance no disk left? False where the cap is the agent's to enforce."""
 
     async def destroy(self) -> None:
-        """Kill everything in the instance and remove its directory. Never raises."""
+        """Kill everything in the instance and remove its directory. Never raises; goes on trying until it is gone."""
 
 
 class Provider(Protocol):

@@ -123,13 +123,15 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
 
 
 def _count(context: Context, supervisor: Supervisor) -> None:
-    """Metrics of jobs: outcomes of tasks, live jobs, ready tasks."""
+    """Metrics of jobs: outcomes of tasks, live jobs, ready tasks; disabled slots."""
     registry = context.metrics.registry
     outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
     supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
     Gauge("remora_jobs_live", "Jobs not archived yet.", registry=registry).set_function(lambda: len(supervisor.jobs))
     ready = Gauge("remora_tasks_ready", "Tasks waiting for an instance.", registry=registry)
     ready.set_function(lambda: supervisor.jobs.ready.total())
+    disabled = Gauge("remora_instances_disabled", "Slots whose instances could not be ended.", registry=registry)
+    disabled.set_function(supervisor.desk.disabled)
 
 
 @contextlib.asynccontextmanager

@@ -56,7 +56,7 @@ def targets(session: AgentSession, jobs: LiveJobs, now: float) -> dict[int, int]
                 since = session.since.get(pool, 0.0)
                 claim = share.Pool(pool, demand, instances, phase.memory_mb, since, now - since > QUANTUM)
                 (blocking if phase.reduce and pool not in live.input_ended else steady).append(claim)
-    capacity = share.Capacity(session.slots, session.offer.memory_mb)
+    capacity = share.Capacity(max(0, session.slots - session.disabled), session.offer.memory_mb)
     return share.share(steady, capacity) | share.share(blocking, capacity)
 
 

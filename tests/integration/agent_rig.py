@@ -24,6 +24,7 @@ from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider
@@ -313,9 +314,11 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
         client = Client(url, state_dir / "agent.secret", session)
         request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
 
+        slots = Slots()
+
         async def live() -> None:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log()).run()
+                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
 
         task = asyncio.create_task(live())
         try:
@@ -324,6 +327,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await slots.close()
             await endpoints.close()
             await provider.close()
             await runner.cleanup()

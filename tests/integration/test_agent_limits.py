@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import pool
+from scheduler.agent import capacity, pool, slots
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
+from scheduler.providers.containerd.instance import ContainerInstance
+from scheduler.providers.process import ProcessInstance
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
@@ -95,6 +98,46 @@ async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_
     lost, fine = await agent.reports_of(victim, waiting)
     assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
     assert fine.outcome is Outcome.OK
+
+
+async def test_a_slot_whose_instance_does_not_end_is_disabled_until_it_does(
+    agent: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = asyncio.Event()
+    for kind in (ProcessInstance, ContainerInstance):
+
+        async def hang(self: ProcessInstance | ContainerInstance, destroy=kind.destroy) -> None:
+            await gone.wait()
+            await destroy(self)
+
+        monkeypatch.setattr(kind, "destroy", hang)
+    monkeypatch.setattr(slots, "PATIENCE", 0.05)
+    task = agent.map_task(b"")
+    spec = agent.spec("true")
+    agent.grant(spec, task)
+    await agent.report_of(task)
+    agent.release(spec)
+    await agent.until(lambda supervisor: supervisor.states[-1].disabled == 1)
+    assert (await agent.run("true")).outcome is Outcome.OK  # in another
+    gone.set()
+    await agent.until(lambda supervisor: supervisor.states[-1].disabled == 0)
+
+
+async def test_a_task_waits_while_the_node_has_no_room(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    def scarce(_: Path) -> str:
+        asked.set()
+        return "nothing is free"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capacity, "shortage", scarce)
+        task = agent.map_task(b"")
+        agent.grant(agent.spec("true"), task)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        assert agent.instances() == []
+    assert (await agent.report_of(task)).outcome is Outcome.OK
 
 
 @pytest.mark.usefixtures("with_groups")

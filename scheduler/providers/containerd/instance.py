@@ -35,7 +35,9 @@ INITIALIZED = "initialized"
 AGENT_SOCKET = "agent.sock"
 # Less than this left, and a task that fails has most likely failed for want of it.
 FULL_BYTES = 1 << 20
-Remove = Callable[["Draft"], Awaitable[None]]
+Remove = Callable[["Draft"], Awaitable[bool]]
+# Seconds before what could not be removed is tried again.
+REMOVE_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ class ContainerInstance:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
         os.close(self.pidfd)
         self.group.close()
-        await self.remove(self.draft)
+        while not await self.remove(self.draft):
+            await asyncio.sleep(REMOVE_PAUSE)
 
 
 async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerInstance:

@@ -68,7 +68,7 @@ class ContainerdProvider:
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
         self._survivors: list[Survivor] = []
-        self._stuck: list[Draft] = []
+        self._stuck: dict[int, Draft] = {}  # by number
         self._expiry: asyncio.Task[None] | None = None
         self._own_loopback = True  # until the kernel says no
         self._shown: dict[str, Path] = {}
@@ -99,8 +99,7 @@ class ContainerdProvider:
             self._expiry.cancel()
             await asyncio.gather(self._expiry, return_exceptions=True)
         await self._end_survivors()
-        stuck, self._stuck = self._stuck, []
-        await asyncio.gather(*(self.remove(draft) for draft in stuck))
+        await asyncio.gather(*(self.remove(draft) for draft in list(self._stuck.values())))
         await sweep_everywhere(self._group)
         await remove_tree(self._tools)
         self._client.close()
@@ -246,23 +245,25 @@ class ContainerdProvider:
                 self._own_loopback = False
         return Door()
 
-    async def remove(self, draft: Draft) -> None:
-        """End a container and remove all that was made for it; what cannot be is logged."""
+    async def remove(self, draft: Draft) -> bool:
+        """End a container and remove all that was made for it. False, and a word in the log, if that cannot be."""
         try:
             await asyncio.to_thread(self._client.remove, draft.name)
             for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
                 await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
-            # Its number is not used again by this agent, so what is left of it is in nobody's way.
-            self._stuck.append(draft)
+            # Its number is not used again until it is gone, so what is left of it is in nobody's way.
+            self._stuck[draft.number] = draft
             told = {"instance": draft.name, "why": str(error), "stuck": len(self._stuck)}
             log.error("an instance could not be removed", extra=told)
-            return
+            return False
         finally:
             draft.held.close()
         await remove_loopback(self._group_of(draft))
         await remove_tree(draft.work)
+        self._stuck.pop(draft.number, None)
         self._numbers.give_back(draft.number)
+        return True
 
 
 def make_place(place: Path, source: Path) -> None:
