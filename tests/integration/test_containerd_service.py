@@ -141,7 +141,9 @@ def test_an_image_with_bash_and_nothing_else_has_every_tool(service: Service, tm
             user = User(session)
             phase = {"exec": f"set -exo pipefail; {{ {EVERY_TOOL} }} > /log", "image": "^18"}
             ended = user.run(phase, inputs=[user.put("any", b"only bash")])
-            assert ended.errors == [], [user.session.call("GET", error["stderr"]).text.split("\n+ ")[-1][:600] for error in ended.errors]
+            assert ended.errors == [], [
+                user.session.call("GET", error["stderr"]).text.split("\n+ ")[-1][:600] for error in ended.errors
+            ]
             assert sorted(user.texts(ended)) == ["only bash", "piped\n"]
     finally:
         service.run("remora", "image", "rm", "18.0.0")
