@@ -2,10 +2,12 @@
 
     python tests/stress/kill_containers.py [--rounds 20] [--tasks 1000] [--seed N]
 
-Each round runs a job of many tasks and kills, after a random part of the time that an undisturbed
-run takes, all processes of one kind: the agent, containerd, the shims, or the lackeys. The service
-itself is left alone, and must finish the job with exactly the outputs of the undisturbed run. At the
-end nothing may be left: no container, process, mount, loop device, cgroup or directory.
+The parts take turns: the agent, containerd, a shim, a lackey. Each round runs a job of many tasks
+and kills one process of its part after a random part of the time that an undisturbed run takes. The
+service itself is left alone, and must finish the job with exactly the outputs of the undisturbed
+run; then nothing of the job's instances may be left: no container, snapshot, mount, loop device,
+control group, process or directory. A table at the end counts what was killed and what it cost. At
+the very end nothing of the service may be left either.
 
 Exit status 0 if every round held. The seed is printed, so that a failure can be repeated.
 """
@@ -13,14 +15,13 @@ Exit status 0 if every round held. The seed is printed, so that a failure can be
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -29,6 +30,7 @@ from tests.stress.kill_anywhere import MAP_ONLY, REDUCED, Stress
 from tests.support.containers import CONTAINERD, REFUSED, VICTIMS, assert_no_container_left
 from tests.support.leftovers import assert_nothing_left
 from tests.support.service import Service
+from tests.support.traces import assert_traces, traces
 
 
 def main() -> int:
@@ -43,18 +45,30 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         service = Service(Path(directory) / "state", ("--provider", CONTAINERD)).start()
         try:
-            killed = rounds(service, random.Random(options.seed), options)
+            table = rounds(service, random.Random(options.seed), options)
         finally:
             service.stop()
         assert_nothing_left(service.state_dir)
         assert_no_container_left(service.state_dir)
-    told = ", ".join(f"{count} {kind}" for kind, count in killed.items())
-    print(f"{options.rounds} rounds (processes killed: {told}), every job right, nothing left behind")
+    print(f"{'part':12}{'rounds':>8}{'killed':>8}{'retries':>9}{'slowest':>9}")
+    for part, row in table.items():
+        print(f"{part:12}{row.rounds:8}{row.killed:8}{row.retries:9}{row.slowest:8.1f}s")
+    print(f"{options.rounds} rounds, every job right, nothing left behind")
     return 0
 
 
-def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -> Counter[str]:
-    stress = Stress(service, options.tasks)
+@dataclass
+class Row:
+    """What was done to one part, and what it cost."""
+
+    rounds: int = 0
+    killed: int = 0  # a part may have had no process at the instant
+    retries: int = 0
+    slowest: float = 0.0  # seconds that a job took
+
+
+def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -> dict[str, Row]:
+    stress, before = Stress(service, options.tasks), traces(service.state_dir)
     shapes = [("map", MAP_ONLY, stress.check_map), ("map, map, reduce", REDUCED, stress.check_reduced)]
     undisturbed = {}
     for name, phases, check in shapes:
@@ -64,28 +78,43 @@ def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -
         undisturbed[name] = time.monotonic() - started
         check(job)
         print(f"undisturbed {name}: {undisturbed[name]:.1f} s", flush=True)
-    killed: Counter[str] = Counter()
+    table = {part: Row() for part in VICTIMS}
     for number in range(options.rounds):
-        name, phases, check = shapes[number % len(shapes)]
-        victim = draw.choice(sorted(VICTIMS))
+        part = list(VICTIMS)[number % len(VICTIMS)]
+        name, phases, check = draw.choice(shapes)
         started = time.monotonic()
         job = stress.submit(phases)
         instant = draw.random() * undisturbed[name]
         time.sleep(instant)
-        found = VICTIMS[victim](service.state_dir)
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        killed[victim] += len(found)
+        killed = kill_one(VICTIMS[part](service.state_dir), draw)
         stress.finish(job)
+        took = time.monotonic() - started
         check(job)
+        assert_traces(service.state_dir, before)
+        note(table[part], killed, stress.retries(job), took)
         print(
-            f"round {number + 1}, {name}: {len(found)} {victim} killed after {instant:.2f} s, "
-            f"done in {time.monotonic() - started:.1f} s",
+            f"round {number + 1}, {name}: {killed or 'no'} {part} killed after {instant:.2f} s, done in {took:.1f} s",
             flush=True,
         )
-    stress.finish(stress.submit(MAP_ONLY))  # with an agent that is there to clear up
-    return killed
+    return table
+
+
+def kill_one(found: list[int], draw: random.Random) -> int:
+    """SIGKILL to one of these processes; how many that were."""
+    if not found:
+        return 0
+    try:
+        os.kill(draw.choice(found), signal.SIGKILL)
+    except ProcessLookupError:
+        return 0
+    return 1
+
+
+def note(row: Row, killed: int, retries: int, took: float) -> None:
+    row.rounds += 1
+    row.killed += killed
+    row.retries += retries
+    row.slowest = max(row.slowest, took)
 
 
 if __name__ == "__main__":
