@@ -47,7 +47,7 @@ static const char usage[] =
     "\n"
     "Close the socket to end the instance. With namespaces, killing this process does it too.\n";
 
-enum { PATIENCE_MS = 60 * 1000 };
+enum { PATIENCE_MS = 60 * 1000, CORE_PATTERN = 129 /* the kernel's, and its newline */ };
 enum isolation { AUTO, NAMESPACES, SUBREAPER };
 
 struct options {
@@ -331,15 +331,31 @@ static int serve_agents(struct lackey *lackey, const char *path, const struct pa
     die(1, "cannot connect to the agent: ", strerror(errno));
 }
 
+/* Where the kernel puts core files; as it does by itself if it does not say. */
+static void read_core_pattern(char pattern[CORE_PATTERN])
+{
+    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, pattern, CORE_PATTERN - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (got > 0)
+        pattern[got - (pattern[got - 1] == '\n')] = '\0';
+    else
+        strcpy(pattern, "core");
+}
+
 int main(int argc, char **argv)
 {
     static struct options options;
     static struct lackey lackey;
     struct pass_ready ready = {0};
     struct reason why;
+    char pattern[CORE_PATTERN];
 
     parse(&options, argc, argv);
     forget_arguments(argc, argv);
+    read_core_pattern(pattern);
     keep_only(options.socket);
     clean(&options);
     if (options.connect)
@@ -360,7 +376,7 @@ int main(int argc, char **argv)
                                            .directory = ready.namespaces ? "/" : options.plan.rootfs.work};
     if (lackey.signals < 0)
         die(1, "cannot watch tasks: ", strerror(errno));
-    if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside) < 0)
+    if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside, pattern, (int)ready.namespaces) < 0)
         fprintf(stderr, "lackey: core dumps of grandchildren will go unseen: %s\n", strerror(errno));
     if (options.connect)
         return serve_agents(&lackey, options.connect, &ready);

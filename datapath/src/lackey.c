@@ -183,7 +183,8 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
     done->ended_ns = now();
     see_cores(lackey, 1, path);
-    if (lackey->usage.dumped)
+    int ended_by_itself = !(done->flags & (PASS_STOPPED | PASS_SETUP));
+    if (lackey->usage.dumped || (ended_by_itself && corewatch_tells(&lackey->watch, done->status)))
         done->flags |= PASS_CORE;
     if (was_killed(lackey))
         done->flags |= PASS_MEMORY;

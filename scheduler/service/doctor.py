@@ -81,10 +81,14 @@ def memory_caps() -> Finding:
 
 def core_files() -> Finding:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-    if pattern.startswith(("|", "/")):
-        lack = "core dumps of tasks are not kept (try `sysctl kernel.core_pattern=core`)"
-        return Finding("core files", f"core_pattern is {pattern}", lack)
-    return Finding("core files", f"core_pattern is {pattern}")
+    return Finding("core files", f"core_pattern is {pattern}", lack_of_cores(pattern))
+
+
+def lack_of_cores(pattern: str) -> str | None:
+    if not pattern.startswith(("|", "@", "/")):
+        return None
+    whose = "tasks that are processes" if pattern.startswith("/") else "tasks"
+    return f"core dumps of {whose} are not kept, nor seen if a script hides them (try `sysctl kernel.core_pattern=core`)"
 
 
 def version_of(program: str) -> Finding:
