@@ -89,6 +89,19 @@ async def test_a_task_finds_the_disk_that_it_was_promised(agent: Rig, tier: int)
     assert tier << 30 <= found < (tier << 30) * 1.02 + 32 * MEBIBYTE
 
 
+async def test_an_instance_gets_no_more_of_the_processors_for_having_many_processes(agent: Rig) -> None:
+    spin = "perl -MTime::HiRes=time -e '$end = time + 1.5; 1 while time < $end'"
+    many, one = agent.spec(f"for i in $(seq 16); do {spin} & done; wait"), agent.spec(spin)
+    tasks = []
+    for spec in (many, one):
+        tasks.append(agent.map_task(b""))
+        agent.grant(spec, tasks[-1])
+    greedy, modest = await agent.reports_of(*tasks)
+    agent.release(many)
+    agent.release(one)
+    assert modest.usage.user_us + modest.usage.sys_us > (greedy.usage.user_us + greedy.usage.sys_us) / 3
+
+
 async def test_a_fork_bomb_ends_with_its_task(agent: Rig) -> None:
     await run(agent, "b() { b | b & }; b; sleep 2; exit 0", memory_mb=256)
     assert await says(agent, "echo still here") == "still here"
