@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from cli import text
+from cli.client.settings import state_directory
 from cli.frame import Plain
-from cli.service.administering import json_option
+from cli.service.administering import json_option, with_state_dir
 
 
 @click.command("doctor", cls=Plain)
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to try. [default: one of our own]")
-def command(as_json: bool, containerd: str | None) -> None:
+def command(as_json: bool, containerd: str | None, state_dir: Path | None) -> None:
     """Examine this machine: which instances it can have, and what each lack costs.
 
     \b
@@ -27,7 +31,7 @@ def command(as_json: bool, containerd: str | None) -> None:
 
     async def tell() -> bool:
         lacks = False
-        async for finding in examine(containerd):
+        async for finding in examine(state_dir or state_directory(os.environ), containerd):
             lacks = lacks or finding.lack is not None
             if as_json:
                 print(text.compact({"subject": finding.subject, "found": finding.found, "lack": finding.lack}))
@@ -40,4 +44,4 @@ def command(as_json: bool, containerd: str | None) -> None:
     click.get_current_context().exit(1 if asyncio.run(tell()) else 0)
 
 
-command.params[:0] = [json_option()]
+with_state_dir(command, json_option())

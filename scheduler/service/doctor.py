@@ -108,9 +108,9 @@ def core_files() -> Finding:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     found, advice = f"core_pattern is {pattern}", "(try `sysctl kernel.core_pattern=core`)"
     if pattern.startswith("|"):
-        return Finding("core files", found, f"core dumps of tasks are told, and go to that program {advice}")
+        return Finding("core files", found, f"core dumps go there, and are known to us by signals only {advice}")
     if pattern.startswith("/"):
-        return Finding("core files", found, f"core dumps of tasks are told, and kept in containers only {advice}")
+        return Finding("core files", found, f"core dumps are kept in containers only {advice}")
     return Finding("core files", found)
 
 
@@ -176,7 +176,7 @@ def mapped_mounts() -> Finding:
             with user_namespace(FIRST_USER, USERS) as namespace:
                 mounts.attach(Path(work), Path(work), mounts.ATTR_SEALED, namespace)
         except OSError as error:
-            lack = f"{NO_CONTAINERS} with users of their own, hence none of images (Linux 5.19 and root are needed)"
+            lack = "containers can have no image, and are made of the machine itself (try root and Linux 5.19 or newer)"
             return Finding("mapped users", f"refused: {error.strerror or error}", lack)
         mounts.unmount(Path(work))
     return Finding("mapped users", "a mount may have other users than its file system")
