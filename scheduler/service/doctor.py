@@ -106,12 +106,16 @@ def memory_caps() -> Finding:
 
 def core_files() -> Finding:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-    found, advice = f"core_pattern is {pattern}", "(try `sysctl kernel.core_pattern=core`)"
-    if pattern.startswith("|"):
-        return Finding("core files", found, f"core dumps go there, and are known to us by signals only {advice}")
-    if pattern.startswith("/"):
-        return Finding("core files", found, f"core dumps are kept in containers only {advice}")
-    return Finding("core files", found)
+    return Finding("core files", f"core_pattern is {pattern}", lack_of_cores(pattern))
+
+
+def lack_of_cores(pattern: str) -> str | None:
+    if not pattern.startswith(("|", "@", "/")):
+        return None
+    whose = "tasks that are processes" if pattern.startswith("/") else "tasks"
+    return (
+        f"core dumps of {whose} are not kept, nor seen if a script hides them (try `sysctl kernel.core_pattern=core`)"
+    )
 
 
 def free_memory() -> Finding:

@@ -78,3 +78,18 @@ def test_the_command_tells_all_and_its_status_whether_something_lacks(tmp_path: 
     assert done.returncode == any(finding["lack"] for finding in findings)
     assert os.listdir(tmp_path) == []
     assert Path("/proc/self/mounts").read_text().count("remora-doctor") == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "whose"),
+    [
+        ("core", None),
+        ("core.%p", None),
+        ("/var/cores/core.%p", "of tasks that are processes are"),
+        ("|/bin/x %p", "of tasks are"),
+        ("@/run/x", "of tasks are"),
+    ],
+)
+def test_cores_lack_where_the_kernel_gives_them_to_somebody_else(pattern: str, whose: str | None) -> None:
+    lack = doctor.lack_of_cores(pattern)
+    assert lack is None if whose is None else whose in str(lack)
