@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +23,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-LANDLOCK_CREATE_RULESET, SCOPES = 444, 6
 LOCALS = ["127.0.0.1", "127.0.0.2", "127.255.255.254", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"]
 # All that a task may try is a function: TCP, MPTCP, data with the handshake, datagrams with and without a connection.
 TALK = """
@@ -229,11 +227,9 @@ async def test_the_network_outside_is_in_reach(agent: Rig) -> None:
         assert await says(agent, f"exec 3<> /dev/tcp/{address}/{port} && echo connected") == "connected"
 
 
-def landlock_version() -> int:
-    return ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1)
-
-
-@pytest.mark.skipif(landlock_version() < SCOPES, reason="the kernel cannot keep abstract sockets apart (Linux 6.12)")
+@pytest.mark.skipif(
+    not loopback.keeps_abstract_sockets_apart(), reason="the kernel cannot keep abstract sockets apart (Linux 6.12)"
+)
 async def test_abstract_sockets_of_the_machine_are_out_of_reach(agent: Rig) -> None:
     name = f"\0remora-test-{agent.state_dir}"
     script = f"""

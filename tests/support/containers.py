@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.providers.containerd.loopback import DOOR, address_of
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.service.state import read_info
 from tests.support.service import PROVIDER, processes_with
@@ -39,6 +40,14 @@ def lackeys(state_dir: Path) -> list[int]:
                 if Path(f"/proc/{pid}/comm").read_text() == "lackey\n":
                     found.append(int(pid))
     return sorted(set(found))
+
+
+def doors(state_dir: Path, said: list[str]) -> list[str]:
+    """Where the machine finds what tasks that run now call their MANTA_URL."""
+    if said[0] != "http://localhost:80/":
+        return said
+    busy = [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
+    return [f"http://{address_of(pid)}:{DOOR}/" for pid in busy]
 
 
 def shims(state_dir: Path) -> list[int]:

@@ -28,7 +28,9 @@ All of that are small programs on the instance's version-2 control group; the gr
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
+import os
 import socket
 import struct
 from pathlib import Path
@@ -37,11 +39,14 @@ from scheduler.providers import Door
 from scheduler.providers.cgroups import groups_of, hierarchies, remove_group
 from scheduler.providers.containerd import bpf
 from scheduler.providers.containerd.bpf import Program
+from scheduler.providers.containerd.mounts import libc
 
 NETWORK = int(ipaddress.IPv4Address("127.64.0.0"))
 LOCALHOST = ipaddress.IPv4Address("127.0.0.1").packed
 RESOLVER = 53
 WEB, DOOR = 80, 7480  # the port that tasks say, and the one that it is
+# The call that tells the version of Landlock, and the first that knows scopes.
+LANDLOCK_CREATE_RULESET, LANDLOCK_SCOPES = 444, 6
 
 # Hooks of the kernel, for IPv4 and IPv6.
 BIND, CONNECT, SEND, RECEIVE, PEER_NAME, OWN_NAME = (8, 9), (10, 11), (14, 15), (19, 20), (29, 30), (31, 32)
@@ -72,6 +77,29 @@ def give_loopback(pid: int, group: str) -> Door:
         for hook, six in zip(hooks, (False, True), strict=True):
             bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, inward(own, six))
     return Door(address, DOOR, f"http://localhost:{WEB}/")
+
+
+def why_none() -> str | None:
+    """What the kernel says against it, tried on a group that nobody is in; None: nothing."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            place = Path(point) / f"remora-probe-{os.getpid()}"
+            try:
+                place.mkdir()
+                try:
+                    bpf.hang(place, bpf.CGROUP_SOCK_ADDR, CONNECT[0], outward(LOCALHOST, six=False, bind=False))
+                finally:
+                    place.rmdir()
+            except OSError as error:
+                return str(error)
+            return None
+    return "no version-2 control groups are mounted"
+
+
+def keeps_abstract_sockets_apart() -> bool:
+    """Can the lackey keep tasks from abstract unix sockets that others of this network have? (Linux 6.12.)"""
+    version: int = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return version >= LANDLOCK_SCOPES
 
 
 async def remove_loopback(group: str) -> None:
