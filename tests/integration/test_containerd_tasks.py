@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import pool
+from scheduler.agent import pool, slots
 from scheduler.model.wire import AttemptReport, Outcome
+from scheduler.providers import InstanceError
+from scheduler.providers.containerd import instance
+from scheduler.providers.containerd.client import Client
 from tests.integration.agent_rig import Rig, rig
 from tests.support.containers import CONTAINERD, needs_containers
 
@@ -87,6 +90,23 @@ async def test_what_a_task_prints_counts_as_disk(agent: Rig, monkeypatch: pytest
 async def test_a_task_finds_the_disk_that_it_was_promised(agent: Rig, tier: int) -> None:
     found = int(await says(agent, "df --output=avail -B1 / | tail -1", disk_gb=tier))
     assert tier << 30 <= found < (tier << 30) * 1.02 + 32 * MEBIBYTE
+
+
+async def test_a_container_that_cannot_be_removed_disables_its_slot_until_it_can(
+    agent: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Client, name: str) -> None:
+        raise InstanceError(f"{name} is busy")
+
+    monkeypatch.setattr(slots, "PATIENCE", 0.05)
+    monkeypatch.setattr(instance, "REMOVE_PAUSE", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "remove", refuse)
+        await run(agent, "true")
+        await agent.until(lambda supervisor: supervisor.states[-1].disabled >= 1)
+        left = agent.instances()
+    await agent.until(lambda supervisor: supervisor.states[-1].disabled == 0)
+    assert not set(left) & set(agent.instances())
 
 
 async def test_an_instance_gets_no_more_of_the_processors_for_having_many_processes(agent: Rig) -> None:
