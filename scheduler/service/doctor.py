@@ -22,7 +22,7 @@ from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError
 from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
 from scheduler.providers.choice import containers
-from scheduler.providers.containerd import mounts
+from scheduler.providers.containerd import loopback, mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.process import FIRST_USER, USERS, first_word
@@ -68,6 +68,8 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
     yield loop_devices()
     yield file_systems()
     yield await asyncio.to_thread(mapped_mounts)
+    yield own_loopback()
+    yield abstract_sockets()
     for program in ("runc", "containerd"):
         yield version_of(program)
     yield await container(address)
@@ -184,6 +186,19 @@ def mapped_mounts() -> Finding:
             return Finding("mapped users", f"refused: {error.strerror or error}", lack)
         mounts.unmount(Path(work))
     return Finding("mapped users", "a mount may have other users than its file system")
+
+
+def own_loopback() -> Finding:
+    if why := loopback.why_none():
+        return Finding("loopback", why, "tasks in containers reach whatever listens on this machine's loopback")
+    return Finding("loopback", "containers can have one of their own")
+
+
+def abstract_sockets() -> Finding:
+    if loopback.keeps_abstract_sockets_apart():
+        return Finding("unix sockets", "abstract ones of this machine can be kept from tasks")
+    lack = "tasks can knock at abstract unix sockets of this machine (Linux 6.12 keeps them apart)"
+    return Finding("unix sockets", "this kernel's Landlock knows no scopes", lack)
 
 
 def version_of(program: str) -> Finding:
