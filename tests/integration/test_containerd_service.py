@@ -130,6 +130,7 @@ minfo ~~/stor/teed; mchattr -H 'm-color: red' ~~/stor/teed; mrm -r ~~/stor/made;
 for command in /.remora/bin/*; do "$command" --help; done
 mcat ~~/stor/from-bash
 echo piped | mpipe
+echo split | msplit -n 1 -e line
 """
 
 
@@ -144,7 +145,7 @@ def test_an_image_with_bash_and_nothing_else_has_every_tool(service: Service, tm
             assert ended.errors == [], [
                 user.session.call("GET", error["stderr"]).text.split("\n+ ")[-1][:600] for error in ended.errors
             ]
-            assert sorted(user.texts(ended)) == ["only bash", "piped\n"]
+            assert sorted(user.texts(ended)) == ["only bash", "piped\n", "split\n"]
     finally:
         service.run("remora", "image", "rm", "18.0.0")
 
