@@ -63,9 +63,9 @@ def lines(path: Path) -> list[str]:
         return []
 
 
-def assert_traces(state_dir: Path, before: Counter[str]) -> None:
+def assert_traces(state_dir: Path, before: Counter[str], seconds: float = PATIENCE) -> None:
     """Wait until there is no more of anything than before."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while more := traces(state_dir) - before:
         assert time.monotonic() < deadline, f"left behind: {dict(more)}"
         time.sleep(PAUSE)
