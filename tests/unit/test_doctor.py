@@ -16,7 +16,7 @@ from tests.support.service import command
 
 SUBJECTS = [
     *("namespaces", "memory", "core files", "free memory", "free disk", "groups", "loop devices", "file systems"),
-    *("mapped users", "runc", "containerd", "containers"),
+    *("mapped users", "loopback", "unix sockets", "runc", "containerd", "containers"),
 ]
 
 
