@@ -116,6 +116,9 @@ def machine_mounts(hidden: list[Path]) -> tuple[Mount, ...]:
 
 
 def network_files() -> tuple[Mount, ...]:
-    """How names are resolved is the machine's to say: its network is the container's."""
+    """How names are resolved is the machine's to say: its network is the container's.
+
+    The machine's own `/etc` has them too, but often as links into `/run`, which tasks have for themselves.
+    """
     files = ("/etc/resolv.conf", "/etc/hosts")
     return tuple(bind(os.path.realpath(file), file) for file in files if os.path.exists(file))
