@@ -215,6 +215,26 @@ with socket(AF_INET, SOCK_DGRAM) as server, socket(AF_INET, SOCK_DGRAM) as clien
     assert said == ["mine"] * 10 + ["ask b'answer' ('127.0.0.1', 8001)"]
 
 
+async def test_a_server_that_listens_twice_is_found_at_localhost(agent: Rig) -> None:
+    script = """
+import asyncio
+
+async def serve(reader, writer):
+    writer.write(b"mine\\n")
+    writer.close()
+
+async def main():
+    for host in (None, "localhost"):
+        async with await asyncio.start_server(serve, host, 8002):
+            reader, writer = await asyncio.open_connection("localhost", 8002)
+            print((await reader.read()).decode().strip())
+            writer.close()
+
+asyncio.run(main())
+"""
+    assert await says(agent, python(script)) == "mine\nmine"
+
+
 async def test_the_network_outside_is_in_reach(agent: Rig) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
         try:

@@ -16,10 +16,12 @@ from scheduler.providers.containerd.mounts import check, libc
 # The kernel's numbers: of the call, by machine; of its commands; of kinds of programs.
 SYSCALL = {"x86_64": 321, "aarch64": 280}
 PROG_LOAD, PROG_ATTACH = 5, 8
-CGROUP_SOCK, CGROUP_SOCK_ADDR = 9, 18
+CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT = 9, 18, 25
 
 CONTEXT = 6  # a register that keeps its value; R0 is the result
 LOAD, STORE, COPY, SET, SHIFT_RIGHT, TO_BIG_ENDIAN, RETURN = 0x61, 0x63, 0xBF, 0xB7, 0x77, 0xDC, 0x95
+LOAD_LONG, STORE_NUMBER, ADD, ABOVE, CALL = 0x79, 0x62, 0x07, 0x2D, 0x85
+STACK, SETSOCKOPT = 10, 49
 EQUAL, NOT_EQUAL, ALWAYS = 0x15, 0x55, 0x05
 
 
@@ -34,9 +36,30 @@ class Program:
     def _add(self, operation: int, to: int = 0, of: int = 0, offset: str | int = 0, value: int = 0) -> None:
         self._code.append((operation, to, of, offset, value))
 
-    def load(self, register: int, offset: int) -> None:
-        """The 32-bit word of the context at `offset`."""
-        self._add(LOAD, register, CONTEXT, offset)
+    def load(self, register: int, offset: int, of: int = CONTEXT) -> None:
+        """The 32-bit word at `offset` of the context, or of what another register points to."""
+        self._add(LOAD, register, of, offset)
+
+    def load_pointer(self, register: int, offset: int) -> None:
+        """That the context has at `offset`."""
+        self._add(LOAD_LONG, register, CONTEXT, offset)
+
+    def jump_unless_within(self, pointer: int, size: int, end: int, label: str) -> None:
+        """Make sure that `size` bytes at a pointer are before another, as the kernel demands."""
+        self._add(COPY, 1, pointer)
+        self._add(ADD, 1, value=size)
+        self._add(ABOVE, 1, end, label)
+
+    def set_option(self, socket: int, level: int, option: int, number: int) -> None:
+        """Of the socket that the context has a pointer to at `socket`."""
+        self._add(STORE_NUMBER, STACK, offset=-4, value=number)
+        self._add(LOAD_LONG, 1, CONTEXT, socket)
+        self._add(SET, 2, value=level)
+        self._add(SET, 3, value=option)
+        self._add(COPY, 4, STACK)
+        self._add(ADD, 4, value=-4)
+        self._add(SET, 5, value=4)
+        self._add(CALL, value=SETSOCKOPT)
 
     def store(self, offset: int, word: bytes) -> None:
         """Four bytes, as they shall lie in the context."""

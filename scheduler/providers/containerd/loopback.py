@@ -12,7 +12,7 @@ as a process id, and the kernel calls it 127.0.0.1 for the instance's sockets, b
     bind: 0.0.0.0 or :: to a port     the same, if it is TCP: servers of a task are for the task
     getsockname and the like          127.0.0.1 again
 
-Five things follow:
+Six things follow:
 
 - A server that a task starts is found by that task at `localhost`, by no other, and takes no
   port from anybody.
@@ -21,6 +21,9 @@ Five things follow:
 - Whatever the machine offers at *all* of its addresses stays in reach, as it is for the
   network outside.
 - Port 53 of the loopback is left alone: many machines resolve names there.
+- A socket that is for IPv6 only cannot have an IPv4 address. If it would listen at ::1 or ::, it
+  gets a port there that nobody knows: servers that listen twice are found at 127.0.0.1. To know
+  such sockets again they are marked.
 - Only what these hooks see may be spoken: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are refused.
 
 All of that are small programs on the instance's version-2 control group; the group keeps them.
@@ -50,10 +53,13 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_SCOPES = 444, 6
 
 # Hooks of the kernel, for IPv4 and IPv6.
 BIND, CONNECT, SEND, RECEIVE, PEER_NAME, OWN_NAME = (8, 9), (10, 11), (14, 15), (19, 20), (29, 30), (31, 32)
-SOCKET_CREATE = 2
+SOCKET_CREATE, SET_OPTION = 2, 22
 # Where things are in the context of a hook: of an address, and of a fresh socket.
 ADDRESS4, ADDRESS6, PORT, TYPE = 4, (8, 12, 16, 20), 24, 32
-SOCKET_FAMILY, SOCKET_PROTOCOL = 4, 12
+SOCKET_FAMILY, SOCKET_PROTOCOL, SOCKET_MARK = 4, 12, 16
+SOCKET = 64  # a pointer, in the context of an address
+OPTION_SOCKET, OPTION_VALUE, OPTION_END, OPTION_LEVEL, OPTION_NAME = 0, 8, 16, 24, 28
+MARK = 0x52454D4F
 STREAM, INET, INET6 = 1, 2, 10
 SPOKEN = (1, 6, 17, 58)  # ICMP, TCP, UDP, ICMPv6
 MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address as IPv6 writes it
@@ -70,6 +76,7 @@ def give_loopback(pid: int, group: str) -> Door:
     own = ipaddress.IPv4Address(address).packed
     place = version_2_group(pid, group)
     bpf.hang(place, bpf.CGROUP_SOCK, SOCKET_CREATE, only_spoken())
+    bpf.hang(place, bpf.CGROUP_SOCKOPT, SET_OPTION, mark_ipv6_only())
     for hooks in (CONNECT, SEND, BIND):
         for hook, six in zip(hooks, (False, True), strict=True):
             bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=hooks is BIND))
@@ -137,6 +144,24 @@ def only_spoken() -> Program:
     return program
 
 
+def mark_ipv6_only() -> Program:
+    """When a socket is made one for IPv6 only."""
+    program = Program()
+    program.load(2, OPTION_LEVEL)
+    program.jump_unless(2, socket.IPPROTO_IPV6, "fine")
+    program.load(2, OPTION_NAME)
+    program.jump_unless(2, socket.IPV6_V6ONLY, "fine")
+    program.load_pointer(7, OPTION_VALUE)
+    program.load_pointer(8, OPTION_END)
+    program.jump_unless_within(7, 4, 8, "fine")
+    program.load(2, 0, of=7)
+    program.jump_if(2, 0, "fine")
+    program.set_option(OPTION_SOCKET, socket.SOL_SOCKET, socket.SO_MARK, MARK)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
 def outward(own: bytes, six: bool, bind: bool) -> Program:
     """Put `own` in place of any loopback address, and of none."""
     program = Program()
@@ -160,6 +185,15 @@ def outward(own: bytes, six: bool, bind: bool) -> Program:
         program.jump_unless(2, WEB, "address")
         program.store(PORT, struct.pack("=I", socket.htons(DOOR)))
         program.label("address")
+    if six and bind:
+        program.load_pointer(2, SOCKET)
+        program.load(2, SOCKET_MARK, of=2)
+        program.jump_unless(2, MARK, "not only")
+        for place, word in zip(ADDRESS6, (0, 0, 0, 1), strict=True):
+            program.store(place, word.to_bytes(4, "big"))
+        program.store(PORT, bytes(4))
+        program.result(1)
+        program.label("not only")
     if six:
         program.store(ADDRESS6[2], MAPPED)
         program.store(ADDRESS6[3], own)
