@@ -10,7 +10,7 @@ do the rest. Three things follow:
   `split`, `spool`. The Python never repeats a constant or a layout: both come from the
   headers, which are the contract.
 - Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`,
-  `maggr`) meet whatever image the user chose, or none. So they are static executables
+  `maggr`, `launch`) meet whatever image the user chose, or none. So they are static executables
   made of the same sources, and need nothing but a kernel.
 - Nothing here knows of jobs, tiers or the wire. What a message *means* is decided above.
 

@@ -44,6 +44,7 @@ class Kind(IntEnum):
     ENV = lib.PASS_ENV
     RUN = lib.PASS_RUN
     STOP = lib.PASS_STOP
+    EVENTS = lib.PASS_EVENTS
     READY = lib.PASS_READY
     DONE = lib.PASS_DONE
     OPEN = lib.PASS_OPEN
@@ -64,6 +65,7 @@ class DoneFlag(IntFlag):
     CORE = lib.PASS_CORE
     STOPPED = lib.PASS_STOPPED
     SETUP = lib.PASS_SETUP
+    MEMORY = lib.PASS_MEMORY
 
 
 class OpenKind(IntEnum):

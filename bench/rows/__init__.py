@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.measure import Line
-from bench.rows import cold_start, feeding, many_objects, one_object, splitting, supervising, transfer, word_count
+from bench.rows import (
+    cold_start,
+    containers,
+    feeding,
+    many_objects,
+    one_object,
+    splitting,
+    supervising,
+    transfer,
+    word_count,
+)
 from bench.setting import Setting
 
 Row = Callable[[Setting], Iterator[Line]]
@@ -23,4 +33,5 @@ ROWS: Mapping[str, Row] = {
     "transfer": transfer.lines,
     "start": cold_start.lines,
     "words": word_count.lines,
+    "containers": containers.lines,
 }

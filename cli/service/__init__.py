@@ -9,6 +9,8 @@ MODULES = {
     "env": "env",
     "user": "user",
     "key": "key",
+    "image": "image",
+    "doctor": "doctor",
     "demo": "demo",
     "version": "version",
     "completion": "completion",

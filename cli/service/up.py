@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
 
 PORT = 8081
+INSTANCES = {"process": "run in processes of this machine", "containerd": "run in containers"}
 
 
 def state_dir_option() -> click.Option:
@@ -35,8 +36,9 @@ def state_dir_option() -> click.Option:
 @click.option("--login", metavar="NAME", help="Name of the first account. [default: the current user]")
 @click.option("--key", metavar="FILE.pub", type=click.Path(path_type=Path),
               help="SSH public key of the first account. [default: a new key pair of its own]")  # fmt: skip
-@click.option("--provider", type=click.Choice(["process"]), default="process", show_default=True,
-              help="Where instances come from.")  # fmt: skip
+@click.option("--provider", type=click.Choice(["process", "containerd", "auto"]), default="process", show_default=True,
+              help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
+@click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
 def command(
     state_dir: Path | None,
@@ -45,6 +47,7 @@ def command(
     login: str | None,
     key: Path | None,
     provider: str,
+    containerd: str | None,
     slots: int | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
@@ -73,6 +76,7 @@ def command(
         login=login,
         key=key,
         provider=provider,
+        containerd=containerd,
         slots=slots,
     )
     try:
@@ -91,6 +95,7 @@ def announce(info: ServiceInfo) -> None:
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
     print(f"remora is up at {info.url} for {info.login}")
     print(f"  state   {info.state_dir}")
+    print(f"  tasks   {INSTANCES.get(info.instances, 'wait: no instance can be made yet, see the log')}")
     print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))
     print("  try     echo ~~/stor/FILE | mjob create -o wc")
     print("  end     Ctrl-C")

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent_socket.h"
 #include "sandbox.h"
 
 static const char usage[] =
     "usage: lackey --socket=FD --work=DIR [option]...\n"
+    "       lackey --connect=PATH [--disk-bytes=N]\n"
     "\n"
     "Runs tasks, one after another, for the agent at the other end of a socket; ends with it.\n"
     "\n"
@@ -37,14 +40,19 @@ static const char usage[] =
     "                       as the caller's user, without capabilities.\n"
     "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
     "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
+    "  --connect=PATH       be process 1 of a container that stands already, and connect to the\n"
+    "                       agent at PATH; if the agent goes, end the tasks and wait a minute\n"
+    "                       for the next one, who must rename its socket to PATH\n"
     "  --help               this text\n"
     "\n"
     "Close the socket to end the instance. With namespaces, killing this process does it too.\n";
 
+enum { PATIENCE_MS = 60 * 1000, CORE_PATTERN = 129 /* the kernel's, and its newline */ };
 enum isolation { AUTO, NAMESPACES, SUBREAPER };
 
 struct options {
     int socket;
+    const char *connect; /* NULL: there is a socket */
     enum isolation isolation;
     unsigned long long disk_bytes; /* 0: no limit */
     struct sandbox_plan plan;
@@ -124,6 +132,9 @@ static void set_option(struct options *options, int option, const char *value)
     case 's':
         options->socket = (int)number("socket", value, 3, 1 << 20);
         break;
+    case 'c':
+        options->connect = strdup(value);
+        break;
     case 'w':
         rootfs->work = directory("work", value);
         break;
@@ -159,6 +170,7 @@ static void set_option(struct options *options, int option, const char *value)
 static void parse(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {{"socket", required_argument, NULL, 's'},
+                                          {"connect", required_argument, NULL, 'c'},
                                           {"work", required_argument, NULL, 'w'},
                                           {"hide", required_argument, NULL, 'h'},
                                           {"tools", required_argument, NULL, 't'},
@@ -175,7 +187,7 @@ static void parse(struct options *options, int argc, char **argv)
         set_option(options, option, optarg);
     if (optind < argc)
         die(2, "unexpected argument ", argv[optind]);
-    if (!options->socket || !options->plan.rootfs.work)
+    if (!options->connect && (!options->socket || !options->plan.rootfs.work))
         die(2, "--socket and --work are needed; see --help", "");
 }
 
@@ -186,7 +198,7 @@ static void forget_arguments(int argc, char **argv)
         memset(argv[i], 0, strlen(argv[i]));
 }
 
-/* Nothing of the agent's reaches a task: no descriptor but the socket, and that not beyond exec. */
+/* Nothing of the agent's reaches a task: no descriptor but the socket (0: there is none yet), and that not beyond exec. */
 static void keep_only(int sock)
 {
     int fd;
@@ -195,6 +207,10 @@ static void keep_only(int sock)
         ; /* 0, 1, 2 exist from here on, so no other descriptor takes their place */
     if (fd < 0)
         die(1, "cannot open /dev/null: ", strerror(errno));
+    if (!sock) {
+        close_range(3, ~0U, 0);
+        return;
+    }
     close_range(3, (unsigned)sock - 1, 0);
     close_range((unsigned)sock + 1, ~0U, 0);
     if (fcntl(sock, F_SETFD, FD_CLOEXEC) < 0)
@@ -275,36 +291,96 @@ static int signals(int namespaces)
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
+/* In memory: nobody outside can have what lies there. */
+#define IN_MEMORY {"/dev/", NULL}
+
+static const struct lackey_place *places(const struct options *options, uint32_t namespaces)
+{
+    static const struct lackey_place container[] = {IN_MEMORY, {"/", "root/"}, {NULL, NULL}};
+    static const struct lackey_place own_root[] = {
+        IN_MEMORY, {"/assets/", "assets/"}, {"/var/tmp/", "var-tmp/"}, {"/", "root/"}, {NULL, NULL}};
+    static struct lackey_place shared[2] = {{NULL, ""}, {NULL, NULL}};
+    static char work[PATH_MAX];
+
+    if (options->connect)
+        return container;
+    if (namespaces)
+        return own_root;
+    snprintf(work, sizeof work, "%s/", options->plan.rootfs.work);
+    shared[0].inside = work;
+    return shared;
+}
+
+static int say_ready(const struct lackey *lackey, const struct pass_ready *ready)
+{
+    struct pass_header header = {.type = PASS_READY};
+
+    return pass_send(lackey->sock, &header, ready, sizeof *ready, NULL, 0);
+}
+
+/* A container outlives its agent for a while: nothing runs in it then. */
+static int serve_agents(struct lackey *lackey, const char *path, const struct pass_ready *ready)
+{
+    while ((lackey->sock = agent_connect(path, PATIENCE_MS)) >= 0) {
+        if (say_ready(lackey, ready) == 0 && lackey_serve(lackey) < 0)
+            return 1;
+        lackey_forget(lackey);
+    }
+    if (errno == ETIMEDOUT)
+        return 0;
+    die(1, "cannot connect to the agent: ", strerror(errno));
+}
+
+/* Where the kernel puts core files; as it does by itself if it does not say. */
+static void read_core_pattern(char pattern[CORE_PATTERN])
+{
+    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, pattern, CORE_PATTERN - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (got > 0)
+        pattern[got - (pattern[got - 1] == '\n')] = '\0';
+    else
+        strcpy(pattern, "core");
+}
+
 int main(int argc, char **argv)
 {
     static struct options options;
     static struct lackey lackey;
     struct pass_ready ready = {0};
     struct reason why;
+    char pattern[CORE_PATTERN];
 
     parse(&options, argc, argv);
     forget_arguments(argc, argv);
+    read_core_pattern(pattern);
     keep_only(options.socket);
     clean(&options);
-    isolate(&options, &ready);
+    if (options.connect)
+        ready = (struct pass_ready){.namespaces = 1, .pid = getpid()};
+    else
+        isolate(&options, &ready);
     if (sandbox_drop((int)ready.namespaces, &why) < 0 || sandbox_harden((int)ready.namespaces, &why) < 0)
         die(1, why.text, "");
 
-    const char *work = options.plan.rootfs.work;
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
-    const char *outside[] = {work, NULL};
+    const char *outside[] = {options.plan.rootfs.work, NULL};
     lackey.sock = options.socket;
-    lackey.work = work;
+    lackey.events = -1;
+    lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
                                            .bash = find_bash(),
-                                           .directory = ready.namespaces ? "/" : work};
+                                           .directory = ready.namespaces ? "/" : options.plan.rootfs.work};
     if (lackey.signals < 0)
         die(1, "cannot watch tasks: ", strerror(errno));
-    if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside) < 0)
+    if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside, pattern, (int)ready.namespaces) < 0)
         fprintf(stderr, "lackey: core dumps of grandchildren will go unseen: %s\n", strerror(errno));
-    struct pass_header header = {.type = PASS_READY};
-    if (pass_send(lackey.sock, &header, &ready, sizeof ready, NULL, 0) < 0)
+    if (options.connect)
+        return serve_agents(&lackey, options.connect, &ready);
+    if (say_ready(&lackey, &ready) < 0)
         return 0; /* the agent has gone meanwhile */
     return lackey_serve(&lackey) == 0 ? 0 : 1;
 }

@@ -33,16 +33,23 @@ enum { LACKEY_QUEUE = 64, LACKEY_VARIABLES = 4096 };
 
 struct lackey_run; /* a queued task */
 
+/* What lies below `inside` for tasks, the agent finds below `told`, relative to the work directory; NULL: nowhere. */
+struct lackey_place {
+    const char *inside, *told;
+};
+
 struct lackey {
     int sock;    /* to the agent; blocking */
     int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks */
-    const char *work;
+    const struct lackey_place *places; /* the first that fits counts; ends with an `inside` of NULL */
     struct task_setting setting;
     struct corewatch watch;
+    int events; /* EVENTS' file, or -1 */
     /* from here on: zero at first */
     char *scripts[PASS_SLOTS];
     char *common; /* ENV's payload */
     size_t common_len;
+    uint64_t kills; /* that `events` told of so far */
     struct lackey_run *first, **last;
     int queued;
     struct lackey_run *running;
@@ -53,5 +60,8 @@ struct lackey {
 
 /* Serve until the agent is gone. Returns 0 then, or -1 if it breaks the protocol or the kernel fails us (said on stderr). */
 int lackey_serve(struct lackey *lackey);
+
+/* Let go of all that the agent said, its socket included: what comes next is for another. */
+void lackey_forget(struct lackey *lackey);
 
 #endif

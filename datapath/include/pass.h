@@ -10,6 +10,8 @@
  *   agent <-> lackey            one socket per instance, made before the lackey
  *     SCRIPT  ->  keep this script under a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
+ *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
+ *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
@@ -45,6 +47,7 @@ enum pass_type {
     PASS_ENV = 2,
     PASS_RUN = 3,
     PASS_STOP = 4,
+    PASS_EVENTS = 5,
     PASS_READY = 16,
     PASS_DONE = 17,
     PASS_OPEN = 32,
@@ -72,7 +75,8 @@ struct pass_ready {
 enum pass_done_flags {
     PASS_CORE = 1,    /* some process of the task dumped core */
     PASS_STOPPED = 2, /* ended by STOP */
-    PASS_SETUP = 4    /* the task never started: `status` is an errno */
+    PASS_SETUP = 4,   /* the task never started: `status` is an errno */
+    PASS_MEMORY = 8   /* the memory cap killed some process of the task (with EVENTS only) */
 };
 
 struct pass_done {

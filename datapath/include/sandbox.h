@@ -53,7 +53,8 @@ int sandbox_drop(int inside, struct reason *why);
  * sandbox_harden - gain nothing by exec any more (no_new_privs), and be untraceable.
  *
  * For every lackey, after it dropped capabilities. One that is not `inside` an instance also
- * loses kill(-1), which would reach all processes of its user. Returns 0 or -1 with `why`.
+ * loses kill(-1), which would reach all processes of its user; one that is loses the abstract
+ * unix sockets of others (Linux 6.12). Returns 0 or -1 with `why`.
  */
 int sandbox_harden(int inside, struct reason *why);
 

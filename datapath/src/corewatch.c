@@ -3,9 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "corefile.h"
@@ -14,9 +17,9 @@ _Static_assert((int)COREWATCH_PROGRAM >= (int)COREFILE_PROGRAM, "a program's nam
 
 enum { EVENT_BYTES = 16 * 1024 };
 
-static int named_core(const char *name)
+static int named_core(const struct corewatch *watch, const char *name)
 {
-    return strncmp(name, "core", 4) == 0 && (name[4] == '\0' || name[4] == '.');
+    return strncmp(name, watch->prefix, strlen(watch->prefix)) == 0;
 }
 
 /* Write `directory/name` to `path`; 0 if it is too long to be told. */
@@ -78,7 +81,7 @@ static void add_new(struct corewatch *watch, const char *path, struct corewatch_
             continue;
         if (entry->d_type == DT_DIR)
             add_new(watch, below, found, hit);
-        else if (named_core(entry->d_name))
+        else if (named_core(watch, entry->d_name))
             look_at(watch, below, found, hit);
     }
     closedir(directory);
@@ -99,13 +102,71 @@ static void handle(struct corewatch *watch, const struct inotify_event *event, s
         return;
     if (event->mask & IN_ISDIR && event->mask & IN_CREATE)
         add_new(watch, path, found, hit);
-    else if (event->mask & IN_CLOSE_WRITE && named_core(event->name))
+    else if (event->mask & IN_CLOSE_WRITE && named_core(watch, event->name))
         look_at(watch, path, found, hit);
 }
 
-int corewatch_open(struct corewatch *watch, const char *const *places)
+/* Make a directory and those above it, for whoever may dump. */
+static int make_directories(const char *path)
 {
+    char part[COREWATCH_PATH];
+
+    for (const char *end = strchr(path + 1, '/');; end = strchr(end + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
+        if (mkdir(part, 0755) < 0) {
+            if (errno != EEXIST)
+                return -1;
+        } else if (!end && chmod(part, 01777) < 0) {
+            return -1;
+        }
+        if (!end)
+            return 0;
+    }
+}
+
+/* The directory of a pattern that is a path. Nobody knows it beforehand if it varies with the process. */
+static int watch_directory(struct corewatch *watch, const char *pattern, size_t length)
+{
+    char directory[COREWATCH_PATH];
+
+    if (length >= sizeof directory || memchr(pattern, '%', length))
+        return -1;
+    snprintf(directory, sizeof directory, "%.*s", length ? (int)length : 1, pattern);
+    if (length && make_directories(directory) < 0)
+        return -1;
+    return add(watch, directory);
+}
+
+/* What names of core files begin with: the name in the pattern as far as it is the same for all. */
+static void set_prefix(struct corewatch *watch, const char *name)
+{
+    size_t length = strcspn(name, "%\n");
+
+    if (length >= sizeof watch->prefix)
+        length = sizeof watch->prefix - 1;
+    memcpy(watch->prefix, name, length);
+    watch->prefix[length] = '\0';
+}
+
+int corewatch_tells(const struct corewatch *watch, int status)
+{
+    static const int dumping[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS};
+    int signal = WIFSIGNALED(status) ? WTERMSIG(status) : WIFEXITED(status) ? WEXITSTATUS(status) - 128 : 0;
+
+    for (size_t i = 0; i < sizeof dumping / sizeof *dumping; i++)
+        if (watch->elsewhere && signal == dumping[i])
+            return 1;
+    return 0;
+}
+
+int corewatch_open(struct corewatch *watch, const char *const *places, const char *pattern, int own)
+{
+    const char *slash = strrchr(pattern, '/');
+    int absolute = pattern[0] == '/';
+
     watch->count = 0;
+    watch->elsewhere = pattern[0] == '|' || pattern[0] == '@';
+    set_prefix(watch, slash ? slash + 1 : pattern);
     watch->fd = -1;
     watch->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (watch->root < 0)
@@ -113,8 +174,10 @@ int corewatch_open(struct corewatch *watch, const char *const *places)
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watch->fd < 0)
         return -1;
-    for (; *places; places++)
+    for (; *places && !absolute && !watch->elsewhere; places++)
         add(watch, *places);
+    if (absolute && (!own || watch_directory(watch, pattern, (size_t)(slash - pattern)) < 0))
+        watch->elsewhere = 1;
     return 0;
 }
 

@@ -14,6 +14,9 @@
 
 #include "beneath.h"
 
+/* The files of both versions of control groups are shorter. */
+enum { EVENTS_BYTES = 512 };
+
 struct lackey_run {
     struct lackey_run *next;
     uint64_t task;
@@ -97,21 +100,15 @@ static void reopen_input(struct lackey_run *run, char *const *variables)
 /* Where the agent finds what tasks of this instance know as `path`, relative to the work directory. */
 static void tell_path(const struct lackey *lackey, const char *path, char *told, size_t size)
 {
-    static const char *const places[][2] = {{"/assets/", "assets/"}, {"/var/tmp/", "var-tmp/"}, {"/", "root/"}};
-    size_t skip = strlen(lackey->work) + 1;
-
     told[0] = '\0';
-    if (lackey->setting.reach == TASK_DESCENDANTS) {
-        snprintf(told, size, "%s", strlen(path) > skip ? path + skip : "");
+    for (const struct lackey_place *place = lackey->places; place->inside; place++) {
+        size_t length = strlen(place->inside);
+        if (strncmp(path, place->inside, length) != 0)
+            continue;
+        if (place->told)
+            snprintf(told, size, "%s%s", place->told, path + length);
         return;
     }
-    if (strncmp(path, "/dev/", 5) == 0)
-        return; /* in memory: nobody outside can have it */
-    for (size_t i = 0; i < 3; i++)
-        if (strncmp(path, places[i][0], strlen(places[i][0])) == 0) {
-            snprintf(told, size, "%s%s", places[i][1], path + strlen(places[i][0]));
-            return;
-        }
 }
 
 /* Rename a core file in its place. Who made the directories on the way is not to be trusted. */
@@ -135,6 +132,31 @@ static void keep_core(const struct lackey *lackey, const char *path, struct pass
     snprintf(name, sizeof name, ".core.%llu", (unsigned long long)lackey->running->task);
     snprintf(kept, sizeof kept, "%.*s/%s", (int)(slash - path), path, name);
     tell_path(lackey, rename_core(directory, slash + 1, name) == 0 ? kept : path, done->core, sizeof done->core);
+}
+
+/* ---- the memory cap ---- */
+
+/* How many processes the cap has killed; what it was before if the file does not say. */
+static uint64_t count_kills(const struct lackey *lackey)
+{
+    static const char name[] = "\noom_kill ";
+    char text[EVENTS_BYTES];
+    ssize_t got = lackey->events < 0 ? -1 : pread(lackey->events, text, sizeof text - 1, 0);
+
+    if (got < 0)
+        return lackey->kills;
+    text[got] = '\0';
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + sizeof name - 1, NULL, 10) : lackey->kills;
+}
+
+/* Whether there are more than when this was last asked. */
+static int was_killed(struct lackey *lackey)
+{
+    uint64_t before = lackey->kills;
+
+    lackey->kills = count_kills(lackey);
+    return lackey->kills > before;
 }
 
 /* ---- the running task ---- */
@@ -161,8 +183,11 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
     done->ended_ns = now();
     see_cores(lackey, 1, path);
-    if (lackey->usage.dumped)
+    int ended_by_itself = !(done->flags & (PASS_STOPPED | PASS_SETUP));
+    if (lackey->usage.dumped || (ended_by_itself && corewatch_tells(&lackey->watch, done->status)))
         done->flags |= PASS_CORE;
+    if (was_killed(lackey))
+        done->flags |= PASS_MEMORY;
     if (path[0])
         keep_core(lackey, path, done);
     done->user_us = lackey->usage.user_us;
@@ -275,6 +300,17 @@ static int keep_environment(struct lackey *lackey, const char *payload, size_t l
     return lackey->common ? 0 : -1;
 }
 
+static int keep_events(struct lackey *lackey, const int *fds, size_t nfds)
+{
+    if (nfds != 1)
+        return protocol_error("no file of events, or several,");
+    if (lackey->events >= 0)
+        close(lackey->events);
+    lackey->events = fds[0];
+    lackey->kills = count_kills(lackey);
+    return 0;
+}
+
 static int enqueue(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
                    const int *fds, size_t nfds)
 {
@@ -317,6 +353,8 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
 {
     if (header->type == PASS_RUN)
         return enqueue(lackey, header, payload, len, fds, nfds);
+    if (header->type == PASS_EVENTS)
+        return keep_events(lackey, fds, nfds);
     if (nfds)
         return protocol_error("descriptors where none belong");
     switch (header->type) {
@@ -388,4 +426,28 @@ int lackey_serve(struct lackey *lackey)
         return 0;
     fprintf(stderr, "lackey: ended by an error: %s\n", strerror(error));
     return -1;
+}
+
+void lackey_forget(struct lackey *lackey)
+{
+    while (lackey->first) {
+        struct lackey_run *run = take(lackey, &lackey->first);
+        close_three(run->fds);
+        free(run);
+    }
+    for (int slot = 0; slot < PASS_SLOTS; slot++) {
+        free(lackey->scripts[slot]);
+        lackey->scripts[slot] = NULL;
+    }
+    free(lackey->common);
+    lackey->common = NULL;
+    lackey->common_len = 0;
+    free(lackey->running);
+    lackey->running = NULL;
+    if (lackey->events >= 0)
+        close(lackey->events);
+    lackey->events = -1;
+    lackey->kills = 0;
+    close(lackey->sock);
+    lackey->sock = -1;
 }

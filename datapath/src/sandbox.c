@@ -217,8 +217,8 @@ int sandbox_drop(int inside, struct reason *why)
 {
     uint32_t kept = inside ? kept_inside : 0;
 
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
-        int keep = capability < 32 && kept >> capability & 1;
+    for (int capability = 0, bound; (bound = prctl(PR_CAPBSET_READ, capability)) >= 0; capability++) {
+        int keep = !bound || (capability < 32 && kept >> capability & 1);
         /* Who may not change the bound has nothing that no_new_privs would give back. */
         if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);
@@ -246,13 +246,32 @@ static void forbid_kill_all(void)
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+/* Sockets with names in the network, not in files ("abstract"): those of others are in reach wherever the network is
+ * the machine's. A scope of Landlock keeps what begins here to those that were made within. */
+static void forbid_others_sockets(void)
+{
+    enum { ABSTRACT_SOCKETS = 1 };
+    struct {
+        uint64_t files, network, scoped;
+    } rules = {.scoped = ABSTRACT_SOCKETS};
+    int scope = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+
+    /* A kernel before 6.12 does without it. */
+    if (scope < 0)
+        return;
+    syscall(SYS_landlock_restrict_self, scope, 0);
+    close(scope);
+}
+
 int sandbox_harden(int inside, struct reason *why)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return reason_errno(why, "setting no_new_privs");
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return reason_errno(why, "becoming untraceable");
-    if (!inside)
+    if (inside)
+        forbid_others_sockets();
+    else
         forbid_kill_all();
     return 0;
 }

@@ -24,7 +24,9 @@ static int serve(int sock)
     sigprocmask(SIG_BLOCK, &wanted, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     lackey.sock = sock;
-    lackey.work = "/tmp";
+    lackey.events = -1;
+    static const struct lackey_place places[] = {{"/tmp/", ""}, {NULL, NULL}};
+    lackey.places = places;
     lackey.watch.fd = -1;
     lackey.signals = signalfd(-1, &wanted, SFD_CLOEXEC);
     lackey.setting = (struct task_setting){.reach = TASK_DESCENDANTS, .bash = "/bin/bash", .directory = "/"};

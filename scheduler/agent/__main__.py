@@ -22,10 +22,11 @@ from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
 from scheduler.model.wire import RegisterRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
-from scheduler.providers.process import ProcessProvider
+from scheduler.providers.choice import NAMES, ProviderOptions, open_provider
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -33,7 +34,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--url", required=True, help="of the gateway, http://HOST:PORT")
     parser.add_argument("--secret-file", type=Path, required=True, help="holds the secret that agents share")
     parser.add_argument("--state-dir", type=Path, required=True, help="with the blobs; instances are made in it")
-    parser.add_argument("--provider", choices=["process"], default="process", help="where instances come from")
+    parser.add_argument("--provider", choices=NAMES, default="process", help="where instances come from")
+    parser.add_argument("--containerd", metavar="SOCKET", help="of the containerd to use (default: one of our own)")
     parser.add_argument(
         "--isolation",
         choices=["auto", "namespaces", "subreaper"],
@@ -71,8 +73,8 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
-    provider = ProcessProvider(options.state_dir, options.isolation, adopt=True)
-    await provider.prepare()
+    chosen = ProviderOptions(options.provider, options.isolation, options.containerd)
+    provider = await open_provider(options.state_dir, chosen)
     blobs = BlobStore(options.state_dir / "blobs")
     request = RegisterRequest(
         node=options.node,
@@ -84,12 +86,14 @@ async def work_on(options: argparse.Namespace) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(options.url, options.secret_file, session)
         endpoints = Endpoints(Forwarder(options.url, session, blobs), options.node)
+        slots = Slots()
         try:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log()).run()
+                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
         finally:
+            await slots.close()
             await endpoints.close()
-            provider.close()
+            await provider.close()
             blobs.close()
 
 

@@ -25,6 +25,7 @@ from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.pool import LOST, Pool
+from scheduler.agent.slots import Slots
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     AgentState,
@@ -56,7 +57,9 @@ class Agent:
         client: Client,
         endpoints: Endpoints,
         log: Log,
+        slots: Slots | None = None,
     ) -> None:
+        """`slots` are those of earlier registrations, some of which may still be disabled."""
         self._request = request
         self._client = client
         self._log = log
@@ -68,7 +71,9 @@ class Agent:
         self._news = asyncio.Event()  # there is something to report
         self._idle = asyncio.Event()  # nothing runs or waits
         self._busy = asyncio.Event()  # the opposite
-        self.node = Node(blobs, provider, client, endpoints, log, self._finish, self._news.set)
+        slots = slots or Slots()
+        slots.changed = self._news.set
+        self.node = Node(blobs, provider, client, endpoints, log, self._finish, self._news.set, slots)
 
     async def run(self) -> None:
         """Work until the supervisor says that it does not know us. Leaves no instance behind."""
@@ -97,7 +102,12 @@ class Agent:
     def _state(self) -> AgentState:
         pools = self._pools.values()
         feeds = [feed for pool in pools for feed in pool.feeds()]
-        return AgentState.model_construct(seen=self._seen, pools=[pool.state() for pool in pools], feeds=feeds)
+        return AgentState.model_construct(
+            seen=self._seen,
+            pools=[pool.state() for pool in pools],
+            feeds=feeds,
+            disabled=self.node.slots.disabled,
+        )
 
     def _apply(self, reply: PollReply) -> None:
         """Do what a reply says. From then on our state counts again."""

@@ -83,6 +83,7 @@ class Attempt:
     init: bool = False  # the pool's init script, on behalf of `lease`
     input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
     input_changed: bool = False
+    disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     received: int = 0  # bytes from the service, through the endpoint
@@ -301,7 +302,7 @@ class Reporter:
             os.close(target)
 
 
-def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
+def verdict_of(attempt: Attempt, done: Done) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
     if done.status == 0 and not done.flags and attempt.stop is None and not attempt.input_changed:
         return OK
@@ -312,8 +313,9 @@ def verdict_of(attempt: Attempt, done: Done, memory_killed: bool) -> Verdict:
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
             stop=attempt.stop,
-            memory_killed=memory_killed,
+            memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,
+            disk_full=attempt.disk_full,
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
         )

@@ -1,9 +1,14 @@
-"""The largest tiers that this node can offer, so that nobody waits here for more.
+"""What this node has: the largest tiers that it can offer, and whether there is room for one more instance.
 
 A tier is a cap, and most tasks stay far below it. So what counts is not what is free now, but
 what there is: a phase whose memory tier exceeds the machine's memory, or whose disk tier the
 whole file system, could be promised nothing here, ever. The default tiers are always offered;
 else a small machine could not run a job that says nothing of tiers, though its tasks need little.
+
+Memory is booked by tier, when instances are shared out. Disk and processes are not: what is promised
+of them is a hundred times what is used, and booking it would leave the machine idle. So what is free
+is looked at when an instance is to be made, and where that is scarce its tasks wait. An instance that
+has its place keeps it: should all of them fill up at once, tasks are told that the disk is full.
 
 Example: 24 GiB of memory and a file system of 252 GiB, 77 of them free, offer all tiers of
 memory, and of disk those up to 128 GB. A machine of 8 GB, of which the kernel leaves 7.7 GiB,
@@ -12,11 +17,17 @@ does not offer 8192 MB.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
-from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
+from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
 from scheduler.providers.cgroups import own_limit
+
+# Of either, less than this is free in no case: a tenth of what there is, on a small machine.
+SPARE_DISK = DISK_GB[0] << 30
+SPARE_PROCESSES = 1024
+SMALL = 10
 
 
 def memory_mb() -> int:
@@ -30,3 +41,30 @@ def disk_gb(directory: Path) -> int:
     """GiB of the file system that holds a directory, in use or not."""
     status = os.statvfs(directory)
     return max(DEFAULT_DISK_GB, status.f_frsize * status.f_blocks >> 30)
+
+
+def shortage(directory: Path) -> str | None:
+    """What the node has too little of for another instance now, as a sentence for the operator; None if nothing."""
+    status = os.statvfs(directory)
+    total, free = (status.f_frsize * blocks for blocks in (status.f_blocks, status.f_bavail))
+    if free < min(SPARE_DISK, total // SMALL):
+        return f"{free >> 20} MiB of disk are free"
+    most = process_limit()
+    free = most - processes()
+    if free < min(SPARE_PROCESSES, most // SMALL):
+        return f"{free} of {most} processes are free"
+    return None
+
+
+def process_limit() -> int:
+    """How many processes and threads this machine can have."""
+    found = []
+    for name in ("pid_max", "threads-max"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path("/proc/sys/kernel", name).read_text()))
+    return min(found)
+
+
+def processes() -> int:
+    """How many it has: the second number of "1/402"."""
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])

@@ -15,11 +15,10 @@ back. Two things follow:
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import hashlib
 import os
-import stat
-from pathlib import Path
 
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import EMPTY_MD5, MODE, BlobStore, new_id
@@ -52,7 +51,8 @@ class Scratch:
             return
         try:
             os.lseek(fd, 0, os.SEEK_SET)
-            if os.fstat(fd).st_size:
+            status = os.fstat(fd)
+            if status.st_size or status.st_blocks:
                 os.ftruncate(fd, 0)
         except OSError:  # it was sealed, or the disk refuses
             os.close(fd)
@@ -95,6 +95,7 @@ def seal(blobs: BlobStore, fd: int) -> None:
     Whoever had the file's descriptor may still have it. The kernel grants a read lease only on a file
     that nobody has open for writing; if it refuses, we take a copy.
     """
+    trim(fd)
     reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     move(reader, fd)
     try:
@@ -110,6 +111,13 @@ def seal(blobs: BlobStore, fd: int) -> None:
         move(copy, fd)
 
 
+def trim(fd: int) -> None:
+    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else ever would."""
+    status = os.fstat(fd)
+    if status.st_blocks * 512 > status.st_size + status.st_blksize:
+        os.ftruncate(fd, status.st_size)
+
+
 def move(source: int, target: int) -> None:
     """Let `target` mean the file that `source` means, and close `source`."""
     os.dup2(source, target, inheritable=False)
@@ -119,23 +127,13 @@ def move(source: int, target: int) -> None:
 def copy_file(source: int, target: int, limit: int) -> int:
     """Copy at most `limit` bytes from the beginning of `source`; returns how many."""
     done = 0
-    while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
-        done += moved
+    try:
+        while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
+            done += moved
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        os.lseek(target, done, os.SEEK_SET)  # from one file system to another
+        while done < limit and (moved := os.sendfile(target, source, done, min(CHUNK, limit - done))):
+            done += moved
     return done
-
-
-def disk_used(root: Path) -> int:
-    """Bytes of disk below a directory that tasks write into, links not followed; what vanishes is skipped."""
-    total = 0
-    pending = [os.fspath(root)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    if stat.S_ISDIR(status.st_mode):
-                        pending.append(entry.path)
-        except OSError:
-            continue
-    return total

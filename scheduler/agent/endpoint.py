@@ -1,6 +1,6 @@
 """The service as a task sees it: HTTP at `MANTA_URL`, nothing to sign.
 
-Each instance has a port of its own, on loopback; what arrives there, and comes from a
+Each instance has a port of its own, on loopback (`Instance.door`); what arrives there, and comes from a
 process of that instance, is passed on to the gateway with the job's token. Bodies stream
 both ways and are never held whole. Three requests are more than that (headers in any case):
 
@@ -18,11 +18,13 @@ all the ports: a port costs a listening socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
 import time
 import weakref
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -38,27 +40,50 @@ from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
 from scheduler.objects import headers
+from scheduler.providers import Door
 
 log = logging.getLogger("remora.agent")
-LOOPBACK = "127.0.0.1"
 MAX_PENDING = 25
+# At once and for each instance; with all of them a task could take every descriptor that we may have.
+MAX_CONNECTIONS = 250
 FAILED = 400  # statuses from here on
 LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
+
+
+class Refusal(asyncio.Protocol):
+    """What a connection too many gets."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.abort()  # type: ignore[attr-defined]
 
 
 class Endpoint:
     """The port of one instance."""
 
-    def __init__(self, owner: Endpoints, host: Host, server: asyncio.Server, port: int) -> None:
+    def __init__(self, owner: Endpoints, host: Host, address: Address, url: str) -> None:
         self.host = host
-        self.port = port
-        self.url = f"http://{LOOPBACK}:{port}/"
+        self.address = address
+        self.url = url
         self.pending = asyncio.Semaphore(MAX_PENDING)
         self._owner = owner
-        self._server = server
+        self._server: asyncio.Server | None = None
+        self._connections: weakref.WeakSet[web.RequestHandler] = weakref.WeakSet()
+
+    async def listen(self, listener: socket.socket, make: Callable[[], web.RequestHandler]) -> None:
+        """Serve what connects, each by a handler of its own. Raises OSError."""
+
+        def accept() -> asyncio.Protocol:
+            if sum(each.transport is not None for each in self._connections) >= MAX_CONNECTIONS:
+                return Refusal()
+            handler = make()
+            self._connections.add(handler)
+            return handler
+
+        self._server = await asyncio.get_running_loop().create_server(accept, sock=listener)
 
     def close(self) -> None:
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         self._owner.forget(self)
 
 
@@ -68,7 +93,7 @@ class Endpoints:
     def __init__(self, forwarder: Forwarder, node: str) -> None:
         self.server_name = node
         self._forward = forwarder
-        self._ports: dict[int, Endpoint] = {}
+        self._ports: dict[Address, Endpoint] = {}
         plain = web.Server(
             self._handle,
             access_log=None,
@@ -84,14 +109,14 @@ class Endpoints:
 
     async def open(self, host: Host) -> Endpoint:
         """A fresh port for an instance. Raises OSError."""
-        listener = socket.create_server((LOOPBACK, 0), backlog=MAX_PENDING)
-        port: int = listener.getsockname()[1]
-        server = await asyncio.get_running_loop().create_server(self._server, sock=listener)
-        endpoint = self._ports[port] = Endpoint(self, host, server, port)
+        listener, url = open_door(host.instance.door)
+        address: Address = listener.getsockname()
+        endpoint = self._ports[address] = Endpoint(self, host, address, url)
+        await endpoint.listen(listener, self._server)
         return endpoint
 
     def forget(self, endpoint: Endpoint) -> None:
-        del self._ports[endpoint.port]
+        del self._ports[endpoint.address]
 
     async def close(self) -> None:
         await self._server.shutdown()
@@ -120,7 +145,7 @@ class Endpoints:
         if (known := self._known.get(transport)) is not None:
             return known
         server, client = addresses(transport)
-        endpoint = self._ports.get(server[1])
+        endpoint = self._ports.get(server)
         if endpoint is None or not is_inside(endpoint.host.instance, client, server):
             raise forbidden()
         self._known[transport] = endpoint
@@ -149,6 +174,18 @@ class Endpoints:
         if reply.status < FAILED and host.current() is asking:
             refer(asking, request, reducer)
         return reply
+
+
+def open_door(door: Door) -> tuple[socket.socket, str]:
+    """Listen, and the URL for tasks. Raises OSError.
+
+    The port may be taken by somebody who listens at all addresses; then it is any.
+    """
+    if door.url is not None:
+        with contextlib.suppress(OSError):
+            return socket.create_server((door.address, door.port), backlog=MAX_PENDING), door.url
+    listener = socket.create_server((door.address, 0), backlog=MAX_PENDING)
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 def the_asking(host: Host, request: web.BaseRequest) -> Attempt:

@@ -25,11 +25,11 @@ from collections.abc import Coroutine
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
 from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report, verdict_of
-from scheduler.agent.capture import Scratch, disk_used
+from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
-from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, Stop, Verdict
+from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import (
@@ -42,7 +42,7 @@ from scheduler.model.wire import (
     PoolState,
     TaskLease,
 )
-from scheduler.providers import Instance, InstanceError, InstanceSpec
+from scheduler.providers import Instance, InstanceError, InstanceSpec, NoImageError
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
@@ -73,14 +73,17 @@ class Pool:
         self.workers: list[Worker] = []
         self.target = 0
         self.closed = False
-        self._limits = InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE)
+        self._limits = InstanceSpec(
+            spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}"
+        )
         self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
         self._assets = Assets(spec.assets, node.blobs)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
         self._failures = 0
-        self._doom: str | None = spec.init_error  # why no task can start here, as its error will say
+        # Why no task can start here, as its error will say.
+        self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
     # -- what the supervisor says ------------------------------------------------------------
 
@@ -151,7 +154,7 @@ class Pool:
     def refuse(self) -> None:
         """Where nothing can start, end what waits."""
         while self._doom is not None and self.queue:
-            self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, self._doom)
+            self._report_failure(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
@@ -220,6 +223,7 @@ class Pool:
                 running.peak_kb = max(running.peak_kb, used >> 10)
                 if used > self._limits.memory_bytes:
                     worker.stop(running, Stop.MEMORY)
+            running.disk_full = running.disk_full or worker.instance.disk_full()
             if now >= max(worker.next_count, running.began + COUNT_AFTER):
                 worker.next_count = math.inf
                 self._spawn(self._count_disk(worker, running))
@@ -228,7 +232,7 @@ class Pool:
         """Add up what an instance and its task have on disk; a task that has too much ends."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        used = await asyncio.to_thread(disk_used, worker.instance.work)
+        used = await asyncio.to_thread(worker.instance.disk_used)
         if running.number in worker.handed and used + running.written() > self._limits.disk_bytes:
             worker.stop(running, Stop.DISK)
         worker.next_count = loop.time() + max(COUNT_EVERY, COUNT_SHARE * (loop.time() - began))
@@ -236,22 +240,29 @@ class Pool:
     # -- instances ---------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        """Make one instance, with assets."""
-        number = self.node.instances.take()
+        """Make one instance, with assets, once there is room for it."""
+        number = await self.node.slots.take(self.node.blobs.root)
         instance: Instance | None = None
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
             instance = await asyncio.shield(creating)  # half an instance could not be removed
             self._assets.hold()
-            await asyncio.to_thread(self._assets.copy, instance.work / "assets")
+            if not instance.initialized:
+                await asyncio.to_thread(self._assets.copy, instance.work / "assets")
             worker = Worker(self, instance, number)
             await worker.open()
         except AssetError as error:
             await self._destroy(instance, number)
             if self.queue:
                 self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
-                self._doom = self._doom or INIT_FAILED_BEFORE
+                self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             await self._start_failed(str(error))
+        except NoImageError as error:
+            self.log.warning("no image here is what a phase wants", why=str(error))
+            self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
+            await self._destroy(instance, number)
+            self._starting -= 1
+            self.advance()
         except (InstanceError, OSError) as error:
             await self._destroy(instance, number)
             await self._start_failed(str(error))
@@ -278,9 +289,7 @@ class Pool:
         self.advance()
 
     async def _destroy(self, instance: Instance | None, number: int) -> None:
-        if instance is not None:
-            await instance.destroy()
-        self.node.instances.give_back(number)
+        await self.node.slots.leave(instance, number)
 
     def _leave_if_idle(self, worker: Worker) -> None:
         if worker.state is State.LEAVING and not worker.handed:
@@ -304,17 +313,17 @@ class Pool:
             self._starting += 1
             self._spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE, False))
+            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE))
         self._remove(worker)
         self.advance()
 
     # -- ends of attempts --------------------------------------------------------------------
 
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
         reporter = self._reporter
         if attempt.init:
-            self._init_ended(worker, attempt, done, memory_killed)
+            self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
             reporter.release(attempt)
             self.node.changed()
@@ -324,16 +333,16 @@ class Pool:
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._conclude(reporter, attempt, done, verdict_of(attempt, done, memory_killed))
+            self._conclude(reporter, attempt, done, verdict_of(attempt, done))
 
     def settle(self, worker: Worker) -> None:
         """A worker has told us all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
 
-    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None:
+    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
-        verdict = verdict_of(attempt, done, memory_killed)
+        verdict = verdict_of(attempt, done)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
@@ -342,7 +351,7 @@ class Pool:
         if verdict.outcome is Outcome.FAILED and self.queue:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True
-            self._doom = self._doom or INIT_FAILED_BEFORE
+            self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             self._conclude(self._reporter, attempt, done, verdict)
             return
         self._reporter.release(attempt)

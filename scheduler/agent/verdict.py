@@ -3,8 +3,10 @@
 The order of the rows is the contract: what is the system's fault comes before what is the
 user's, a changed input before whatever else the task did, a core dump before a signal, a
 signal before an exit code. A cap that ended the task outranks the signal or exit code by
-which the task noticed; a file that outgrew the disk cap even dumps core. Where a cap was hit
-but the task's end hides it (`big-program || exit 3`), the message says so in a suffix.
+which the task noticed; a file that outgrew the disk cap even dumps core. A process that the
+memory cap killed fails the task as a core dump does, also if the script says that all is well:
+what it printed lacks that process's share. An exit code that the script chose itself
+(`big-program || exit 3`) stands, and a suffix tells of the cap.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ DUMPED_CORE = "user command or child process dumped core"
 INTERNAL = "internal error"
 FETCH_FAILED = "error fetching inputs"
 LOAD_FAILED = "failed to load object"
+NO_IMAGE = "failed to dispatch task: requested image is not available"
 INIT_FAILED_BEFORE = "task aborted because a previous task failed to initialize (see other errors for details)"
 MEMORY_WARNING = " (WARNING: ran out of memory during execution)"
 PLACE_WARNING = (
@@ -52,6 +55,7 @@ class Ending:
     setup_failed: bool = False  # it never started
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
+    disk_full: bool = False  # the instance's disk was, while it ran or when it ended
     input_changed: bool = False  # where it runs as our user, it could
     unusual_place: bool = False  # the input file's name had to be shortened
     init: bool = False  # the pool's init script, not a task
@@ -89,8 +93,9 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.core and not end.died_by(signal.SIGXFSZ), lambda _: DUMPED_CORE),
     (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),
     (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
-    (lambda end: end.memory_killed and end.died_by(signal.SIGKILL), lambda _: OUT_OF_MEMORY),
+    (lambda end: end.memory_killed and (end.status == 0 or end.died_by(signal.SIGKILL)), lambda _: OUT_OF_MEMORY),
     (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
+    (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),
     (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),
     (lambda end: end.exit_code != 0, lambda end: f"user command exited with code {end.exit_code}"),
 )

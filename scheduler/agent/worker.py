@@ -60,7 +60,7 @@ class WorkerOwner(Protocol):
     node: Node
     scratch: Scratch
 
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, memory_killed: bool) -> None: ...
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
 
@@ -81,7 +81,7 @@ class Worker:
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use
-        self._memory_kills = 0
+        self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
         self._loop = asyncio.get_running_loop()
@@ -93,21 +93,24 @@ class Worker:
         spec, channel = self.spec, self.instance.channel
         self.endpoint = await self.pool.node.endpoints.open(self)
         environment = common_environment(spec, self.instance.view, self.endpoint.url)
+        if (events := self.instance.memory_events()) is not None:
+            await self._say(Kind.EVENTS, 0, b"", (events,))
         await self._say(Kind.ENV, 0, passing.encode_environment(environment))
         await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
         if spec.init is not None:
             await self._say(Kind.SCRIPT, Slot.INIT, spec.init.encode())
-        else:
+        if spec.init is None or self.instance.initialized:
+            self.instance.set_initialized()
             self.state = State.READY
         self._loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
 
-    async def _say(self, kind: Kind, flags: int, payload: bytes) -> None:
+    async def _say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
         """Send, and wait while the channel is full: two long scripts do not fit into it together."""
         channel = self.instance.channel
         while True:
             try:
-                channel.send(kind, flags=flags, payload=payload)
+                channel.send(kind, flags=flags, payload=payload, fds=fds)
                 return
             except BlockingIOError:
                 await writable(channel.fileno())
@@ -256,6 +259,7 @@ class Worker:
 
     def initialized(self, usage: Usage) -> None:
         self.init_usage = usage
+        self.instance.set_initialized()
         if self.state is State.INIT:  # it may have been told to leave meanwhile
             self.state = State.READY
 
@@ -282,13 +286,15 @@ class Worker:
             following.began = following.began or self._loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
-        kills = self.instance.memory_kills()
-        killed, self._memory_kills = kills > self._memory_kills, kills
+        if DoneFlag.MEMORY in done.flags:
+            self._memory_kills = self.instance.memory_kills()
         attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
+        if done.status:
+            attempt.disk_full = attempt.disk_full or self.instance.disk_full()
         if attempt.input_before is not None:
             self._look_at_input(attempt, attempt.input_before)
         self._finish(attempt)
-        self.pool.attempt_ended(self, attempt, done, killed)
+        self.pool.attempt_ended(self, attempt, done)
 
     def _keep_core(self, attempt: Attempt, path: str) -> None:
         """Open the core file, before the next task can touch it."""

@@ -10,13 +10,14 @@ The gateway routes by path itself and hands two subtrees to others: the jobs API
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from scheduler.gateway.metrics import Metrics
+from scheduler.model.tiers import IMAGES
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Database
 
@@ -48,6 +49,7 @@ class Context:
     supervisor: Any = None
     job_routes: Handler | None = None
     agent_routes: Handler | None = None
+    images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
 
 

@@ -66,7 +66,8 @@ async def find_job(call: Call, login: str, uuid: str) -> Row:
 async def create(call: Call) -> web.StreamResponse:
     """`POST /:login/jobs`."""
     body = await read_body(call.request, MAX_JOB_BYTES)
-    spec = parse_job(decode_job(body) if call.request.content_type == "application/json" else {})
+    document = decode_job(body) if call.request.content_type == "application/json" else {}
+    spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
     headers = kept_headers.stored(call.request.headers, directory=True)
     uuid = await call.context.supervisor.create_job(login, spec, headers)

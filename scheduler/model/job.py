@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class PhaseSpec:
     assets: tuple[str, ...] = ()
     memory_mb: int = DEFAULT_MEMORY_MB
     disk_gb: int = DEFAULT_DISK_GB
-    image: str = IMAGES[-1]
+    image: str = "*"  # a range of versions
 
     @property
     def reduce(self) -> bool:
@@ -70,8 +70,8 @@ def decode_job(body: bytes) -> Any:
         raise invalid_content(str(error)) from None
 
 
-def parse_job(body: Any) -> JobSpec:
-    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem."""
+def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
+    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem. `images` are all versions."""
     if body is None:
         raise invalid_job("job must not be null")
     if not isinstance(body, dict):
@@ -83,6 +83,9 @@ def parse_job(body: Any) -> JobSpec:
     for key in body:
         if key not in ("phases", "name", "transient"):
             raise problem(key, "unsupported property")
+    for index, phase in enumerate(phases):
+        if semver.newest(images, wanted := phase.get("image", "*")) is None:
+            raise problem(f"phases[{index}].image", f'unsupported version: "{wanted}"')
     document = {
         "name": body.get("name", ""),
         "transient": body.get("transient", False),
@@ -206,11 +209,9 @@ def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
 def _image(path: str, value: Any) -> None:
     string(path, value)
     try:
-        image = semver.newest(IMAGES, value)
+        semver.parse_range(value)
     except ValueError:
         raise problem(path, f'invalid semver range: "{value}"') from None
-    if image is None:
-        raise problem(path, f'unsupported version: "{value}"')
 
 
 PHASE_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
@@ -239,5 +240,5 @@ def _phase_spec(phase: dict[str, Any]) -> PhaseSpec:
         assets=tuple(phase.get("assets", ())),
         memory_mb=int(phase.get("memory", DEFAULT_MEMORY_MB)),
         disk_gb=int(phase.get("disk", DEFAULT_DISK_GB)),
-        image=semver.newest(IMAGES, phase.get("image", "*")) or IMAGES[-1],
+        image=phase.get("image", "*"),
     )

@@ -72,6 +72,7 @@ class PoolSpec(Wire):
     init_error: str | None = None  # set when instances can never start (an asset is missing): fail tasks with it
     memory_mb: int
     disk_gb: int
+    image: str = "*"  # a range of versions
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # credential of the job, for what its tasks ask of the gateway
@@ -140,6 +141,7 @@ class AgentState(Wire):
     seen: int  # number of the last poll reply acted on; 0 at first
     pools: list[PoolState] = Field(default_factory=list)
     feeds: list[FeedState] = Field(default_factory=list)
+    disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
 
 
 class RegisterRequest(Wire):

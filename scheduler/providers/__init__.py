@@ -9,7 +9,8 @@ follow:
 
 - A cap is *enforced* by the provider where the kernel helps it, and the agent only asks
   afterwards what happened: `memory_kills`. Where the kernel does not help, the provider
-  says how much is used, and the agent does the killing: `memory_used`.
+  says how much is used, and the agent does the killing: `memory_used`. Disk is the same, with
+  one difference: what tasks print goes into files of the agent's, and it alone can count those.
 - A path means different things inside and outside. `View` holds the inside names; what the
   agent does, it does below `work`.
 - Not every kernel lets us isolate. Where it does not, tasks run as our own user, see what it
@@ -38,12 +39,27 @@ class InstanceError(Exception):
     """An instance could not be made; the text says what was refused and by whom."""
 
 
+class NoImageError(InstanceError):
+    """There is no image here such as is wanted: no task that wants it can run on this node."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """The tier of an instance: what it may use, in bytes."""
+    """What an instance is made for: its tier in bytes, the versions that its image may have, and the one pool."""
 
     memory_bytes: int
     disk_bytes: int
+    image: str = "*"
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the HTTP endpoint of an instance shall listen, on this machine, and how its tasks say that."""
+
+    address: str = "127.0.0.1"
+    port: int = 0  # any
+    url: str | None = None  # None: as this machine does
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,21 @@ class Instance(Protocol):
     def view(self) -> View: ...
 
     @property
+    def door(self) -> Door: ...
+
+    @property
     def spec(self) -> InstanceSpec: ...
 
     @property
     def isolated(self) -> bool:
         """Is what is read-only for tasks really so? If not, their input may have been changed when they end."""
+
+    @property
+    def initialized(self) -> bool:
+        """Was it prepared for its pool already, by an agent that was killed? Else its assets and `init` are to come."""
+
+    def set_initialized(self) -> None:
+        """It is prepared now. Raises OSError."""
 
     def owns_user(self, uid: int) -> bool | None:
         """Is `uid` (as this machine counts) a user of this instance alone? None: it shares its user."""
@@ -90,6 +116,10 @@ class Instance(Protocol):
     def memory_kills(self) -> int:
         """How many processes the memory cap has killed since the instance began; 0 if nobody counts."""
 
+    def memory_events(self) -> int | None:
+        """A descriptor, the instance's own, of the file with these kills: for the lackey, who knows best which task
+        was hit. None if nobody counts."""
+
     def memory_peak_kb(self, least: int) -> int:
         """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
         the largest of their processes had) if nobody counts."""
@@ -97,12 +127,21 @@ class Instance(Protocol):
     def memory_used(self) -> int | None:
         """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
 
+    def disk_used(self) -> int:
+        """Bytes of disk in what tasks left in the instance, inputs and outputs not counted. May take long."""
+
+    def disk_full(self) -> bool:
+        """Has the instance no disk left? False where the cap is the agent's to enforce."""
+
     async def destroy(self) -> None:
-        """Kill everything in the instance and remove its directory. Never raises."""
+        """Kill everything in the instance and remove its directory. Never raises; goes on trying until it is gone."""
 
 
 class Provider(Protocol):
-    """A source of instances. `number` is small, and free: no living instance of this agent has it."""
+    """A source of instances. `number` is small, and free: no living instance of this agent has it.
+
+    One whose instances outlive the agent that was killed has numbers of its own, and gives out first what was left.
+    """
 
     name: str
 
@@ -112,3 +151,6 @@ class Provider(Protocol):
     async def prepare(self) -> None:
         """Before the first `create`: remove what an agent that was killed left behind on this node, and log, once,
         what this machine does not allow. Raises InstanceError if no instance could be made here."""
+
+    async def close(self) -> None:
+        """After the last instance: leave no trace outside the state directory."""

@@ -22,11 +22,14 @@ REMOVE_TRIES = 50
 
 
 class MemoryGroup:
-    """The group of one instance. `kills` and `peak_kb` are asked after every task, so their files stay open."""
+    """The group of one instance. `peak_kb` is asked after every task, so its file stays open.
+
+    `events` is the file in which the kernel counts the processes that it killed for want of memory.
+    """
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
-        self._events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
+        self.events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
         self._peak = open_peak(path / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
         self._base = 0  # bytes in use when the peak was last forgotten
 
@@ -35,7 +38,7 @@ class MemoryGroup:
 
     def kills(self) -> int:
         """Processes killed for want of memory since the group was made."""
-        _, found, rest = os.pread(self._events, 4096, 0).partition(b"\noom_kill ")
+        _, found, rest = os.pread(self.events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
     def peak_kb(self, least: int) -> int:
@@ -61,10 +64,13 @@ class MemoryGroup:
         stat = dict(line.split() for line in (self.path / "memory.stat").read_text().splitlines())
         return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
 
-    async def remove(self) -> None:
-        os.close(self._events)
+    def close(self) -> None:
+        os.close(self.events)
         if self._peak is not None:
             os.close(self._peak)
+
+    async def remove(self) -> None:
+        self.close()
         await remove_group(self.path)
 
 
@@ -116,9 +122,7 @@ class MemoryGroups:
 
     def close(self) -> None:
         """Remove the subtree, as far as it is empty."""
-        with contextlib.suppress(OSError):
-            self.root.rmdir()
-            self.root.parent.rmdir()
+        remove_empty(self.root)
 
 
 async def sweep_groups(root: Path, keep_root: bool) -> None:
@@ -126,7 +130,45 @@ async def sweep_groups(root: Path, keep_root: bool) -> None:
     for path in root.glob("*/"):
         await remove_group(path)
     if not keep_root:
-        MemoryGroups(root, 1).close()
+        remove_empty(root)
+
+
+def remove_empty(root: Path) -> None:
+    with contextlib.suppress(OSError):
+        root.rmdir()
+        root.parent.rmdir()
+
+
+def memory_group_of(pid: int) -> MemoryGroup:
+    """The group that caps the memory of a process that somebody else put there. Raises OSError."""
+    own = groups_of(pid)
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
+            return MemoryGroup(Path(point + own["memory"]), 1)
+    for point, version, _ in hierarchies():
+        if version == 2:
+            return MemoryGroup(Path(point + own[""]), 2)
+    raise FileNotFoundError("no control group caps memory here")
+
+
+def weigh(path: str, processes: int) -> None:
+    """Let the group `path`, and the one above it, get as much of the processors as so many processes outside of it.
+
+    A group counts as one process, however many are in it: where the machine is busy, its tasks would all but starve.
+    """
+    for point, version, controllers in hierarchies():
+        name, weight = (
+            ("cpu.weight", min(100 * processes, 10_000)) if version == 2 else ("cpu.shares", 1024 * processes)
+        )
+        if version == 2 or "cpu" in controllers:
+            for group in (Path(point + path).parent, Path(point + path)):
+                _try_write(group / name, str(weight))
+
+
+async def sweep_everywhere(path: str) -> None:
+    """Remove the groups below `path` of every hierarchy, and those on the way if they are empty then."""
+    for point, _, _ in hierarchies():
+        await sweep_groups(Path(point + path), keep_root=False)
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
@@ -152,12 +194,12 @@ def open_groups(owner: str) -> MemoryGroups | None:
 
 def places() -> Iterator[tuple[Path, int]]:
     """Where a subtree could go, best first: `(directory, cgroup version)`."""
-    own = own_groups()
-    for point, kind, options in mounts():
-        if kind == "cgroup" and "memory" in options.split(","):
+    own = groups_of(os.getpid())
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
             yield Path(point + own.get("memory", "/")), 1
             yield Path(point), 1
-        elif kind == "cgroup2":
+        elif version == 2:
             yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
             yield Path(point), 2
 
@@ -165,11 +207,12 @@ def places() -> Iterator[tuple[Path, int]]:
 def own_limit() -> int | None:
     """Bytes: the smallest memory limit of our own group and those above it that we can see; None if there is none."""
     found: list[int] = []
-    for point, kind, options in mounts():
-        if kind == "cgroup" and "memory" in options.split(","):
-            name, group = "memory.limit_in_bytes", point + own_groups().get("memory", "/")
-        elif kind == "cgroup2":
-            name, group = "memory.max", point + own_groups().get("", "/")
+    own = groups_of(os.getpid())
+    for point, version, controllers in hierarchies():
+        if version == 1 and "memory" in controllers:
+            name, group = "memory.limit_in_bytes", point + own.get("memory", "/")
+        elif version == 2:
+            name, group = "memory.max", point + own.get("", "/")
         else:
             continue
         for place in (Path(group), *Path(group).parents):
@@ -178,22 +221,23 @@ def own_limit() -> int | None:
     return min(found, default=None)
 
 
-def mounts() -> Iterator[tuple[str, str, str]]:
-    """`(mount point, type, options)` of all that is mounted."""
+def hierarchies() -> Iterator[tuple[str, int, list[str]]]:
+    """`(mount point, version, options with the controllers)` of all that are mounted here."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, kind, options = line.split(" ")[:4]
-        yield point, kind, options
+        if kind in ("cgroup", "cgroup2"):
+            yield point, 2 if kind == "cgroup2" else 1, options.split(",")
 
 
-def own_groups() -> dict[str, str]:
-    """Our own group's path by controller; the version-2 one under the empty name."""
+def groups_of(pid: int) -> dict[str, str]:
+    """A process's groups by controller; the version-2 one under the empty name. Raises OSError if it is gone."""
     result = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         result.update(dict.fromkeys(controllers.split(","), path))
     return result
 
 
 def _try_write(path: Path, text: str) -> None:
-    with contextlib.suppress(OSError):  # no swap accounting on this kernel
+    with contextlib.suppress(OSError):  # the kernel, or this hierarchy, has no such file
         path.write_text(text)

@@ -34,8 +34,11 @@ from pathlib import Path
 
 from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
-from scheduler.providers import InstanceError, InstanceSpec, View
+from scheduler.model import semver
+from scheduler.model.tiers import IMAGES
+from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
+from scheduler.providers.disk import bytes_below
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.programs import Programs
 from scheduler.providers.waiting import readable
@@ -73,6 +76,10 @@ class ProcessInstance:
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
 
     @property
+    def door(self) -> Door:
+        return Door()
+
+    @property
     def view(self) -> View:
         if self.ready.namespaces:
             return INSIDE
@@ -83,6 +90,13 @@ class ProcessInstance:
     def isolated(self) -> bool:
         return self.ready.namespaces
 
+    @property
+    def initialized(self) -> bool:
+        return False
+
+    def set_initialized(self) -> None:
+        """Nobody will ask: it dies with us."""
+
     def owns_user(self, uid: int) -> bool | None:
         return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
 
@@ -92,11 +106,20 @@ class ProcessInstance:
     def memory_kills(self) -> int:
         return self.group.kills() if self.group else 0
 
+    def memory_events(self) -> int | None:
+        return self.group.events if self.group else None
+
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least) if self.group else least
 
     def memory_used(self) -> int | None:
         return None if self.group else resident_bytes(self.processes())
+
+    def disk_used(self) -> int:
+        return bytes_below(self.work)
+
+    def disk_full(self) -> bool:
+        return False
 
     async def destroy(self) -> None:
         self.channel.close()
@@ -155,8 +178,7 @@ class ProcessProvider:
         if ours is not None:
             self._note.write_text(str(ours))
 
-    def close(self) -> None:
-        """After the last instance: leave no trace outside the state directory."""
+    async def close(self) -> None:
         if self.groups is not None:
             self.groups.close()
             self._note.unlink(missing_ok=True)
@@ -169,6 +191,8 @@ class ProcessProvider:
                 await end_orphans(self._lackeys)
 
     async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
+        if semver.newest(IMAGES, spec.image) is None:  # the machine is whatever was published
+            raise NoImageError(f"processes have no image in {spec.image!r}")
         return await self._make(str(number), number, spec)
 
     async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:

@@ -7,18 +7,19 @@ home:
 
     /.remora/python/bin/python3       the interpreter, and its standard library where it looks
     /.remora/python/lib/python3.11    for that: from its own place
-    /.remora/python/shared/…          libraries that it is linked with, outside of /usr and /lib
     /.remora/packages/…               our packages; the directories with those that they import
-    /.remora/bin/mls …                a launcher for each command, beside mpipe and the rest
+    /.remora/bin/mls …                a script for each command, beside mpipe and the rest
+    /.remora/bin/.python/…            the loader and all libraries of the interpreter, and `launch`
 
-A launcher says all that itself. Nothing of it is in the environment of a task, so a Python
-program of the task's own does not see our packages; and nothing that a task has put into its
-environment (`PYTHONPATH`, `PYTHONHOME`) gets at ours, since `-I` ignores it, and `-S` saves the
-time to look for sites. Without namespaces the same launchers name the same things at home.
+An image has bash and may have nothing else, no C library and no /bin/sh. So the first line of
+a script names `launch`, a static program, which starts the interpreter by its own loader on
+its own libraries. They are among what the kernel has mapped for us, under the names that
+programs are linked with, which are links beside them.
 
-An image that brings bash and nothing else would need two more: the loader and the C library.
-They are among what the kernel has mapped for us, as the others are (`libraries` tells), and
-a launcher may call the loader by name: `/.remora/python/shared/ld-linux… python3`.
+Nothing of that is in the environment of a task, so a Python program of the task's own does
+not see our packages; and nothing that a task has put into its environment (`PYTHONPATH`,
+`PYTHONHOME`) gets at ours, since `-I` ignores it, and `-S` saves the time to look for sites.
+Without namespaces a launcher of the shell names the same things at home.
 
 The directory of tools is made when the agent starts, below the state directory, from copies:
 the programs may lie on another file system, and an installation may be replaced as we run.
@@ -26,6 +27,7 @@ the programs may lie on another file system, and an installation may be replaced
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -37,19 +39,23 @@ from importlib import metadata
 from pathlib import Path
 
 import datapath
-from datapath import LIBEXEC
+from datapath import LIBEXEC, libexec
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
-# Not for tasks: one starts instances, the other a service.
-NOT_TOOLS = ("lackey", "remora")
+# Not for tasks to call: the first starts instances, the second our scripts, the third a service.
+LAUNCH = "launch"
+NOT_TOOLS = ("lackey", LAUNCH, "remora")
 INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
-SHARED = "python/shared"
-VISIBLE = ("/usr/", "/lib")
+LIBRARIES = ".python"  # in the directory of tools
+LOADER = "loader"
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+INSIDE_LAUNCHER = f"""#!{INSIDE}/bin/{LIBRARIES}/{LAUNCH} {INSIDE}/{PYTHON}
+{{code}}
+"""
 LAUNCHER = """#!/bin/sh
-{environment}exec {python} -I -S -X utf8 -c {code} "$@"
+exec {python} -I -S -X utf8 -c {code} "$@"
 """
 log = logging.getLogger("remora.agent")
 
@@ -75,6 +81,7 @@ class Programs:
         commands = {entry.name: entry.value for entry in installed().entry_points}
         packages = package_places()
         if isolated:
+            copy_libraries(self.tools / LIBRARIES)
             self.shown = python_places() | packages
             unread = [str(path) for path in self.shown.values() if not path.stat().st_mode & 0o004]
             if unread and os.geteuid() == 0:
@@ -106,10 +113,9 @@ def launcher_of(name: str, target: str, shown: dict[str, Path], packages: dict[s
     search = list(dict.fromkeys(os.path.dirname(p) if os.path.basename(p) in OURS else p for p in places))
     module, _, function = target.partition(":")
     code = f"import sys; sys.path[:0] = {search}; sys.argv[0] = {name!r}; from {module} import {function} as run; run()"
-    shared = any(place.startswith(SHARED) for place in shown)
-    environment = f"export LD_LIBRARY_PATH={INSIDE}/{SHARED}\n" if shared else ""
-    python = f"{INSIDE}/{PYTHON}" if inside else sys.executable
-    return LAUNCHER.format(environment=environment, python=shlex.quote(python), code=shlex.quote(code))
+    if inside:
+        return INSIDE_LAUNCHER.format(code=code)
+    return LAUNCHER.format(python=shlex.quote(sys.executable), code=shlex.quote(code))
 
 
 def python_places() -> dict[str, Path]:
@@ -118,7 +124,6 @@ def python_places() -> dict[str, Path]:
     return {
         PYTHON: Path(sys.executable).resolve(),
         f"python/{sys.platlibdir}/{standard.name}": standard,
-        **{f"{SHARED}/{path.name}": path for path in libraries() if not str(path).startswith(VISIBLE)},
     }
 
 
@@ -139,6 +144,26 @@ def site_places() -> Iterator[Path]:
             yield Path(str(metadata.distribution(match[0]).locate_file(""))).resolve()
 
 
+def copy_libraries(target: Path) -> None:
+    """All that the interpreter needs to start on a machine without libraries. Raises OSError."""
+    target.mkdir(mode=0o755)
+    shutil.copy(libexec(LAUNCH), target)
+    for library in libraries():
+        link_or_copy(library, target / library.name)
+        names = [LOADER] if library.name.startswith("ld") else other_names(library)
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                (target / name).symlink_to(library.name)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """These files are large, and replaced by renaming, if at all. Raises OSError."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy(source, target)
+
+
 def libraries() -> Iterator[Path]:
     """Shared objects that the dynamic loader has mapped for this process, extensions of Python left out."""
     extensions = (str(Path(os.__file__).parent), *map(str, site_places()), str(LIBEXEC.parent))
@@ -147,3 +172,11 @@ def libraries() -> Iterator[Path]:
     for path in sorted(found):
         if re.search(r"\.so(\.[0-9.]+)?$", path) and not path.startswith(extensions):
             yield Path(path)
+
+
+def other_names(library: Path) -> Iterator[str]:
+    """`libz.so.1` for `libz.so.1.3`: the kernel tells where a file is, not what it was looked for as."""
+    family = re.match(r"[A-Za-z_+]+", library.name)
+    for path in library.parent.glob(f"{family[0]}*.so*") if family else ():
+        if path.is_symlink() and path.name != library.name and path.resolve() == library:
+            yield path.name

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 
-async def readable(fd: int) -> None:
+async def readable(*fds: int) -> None:
+    """Wait until one of them is."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    loop.add_reader(fd, ready.set)
+    for fd in fds:
+        loop.add_reader(fd, ready.set)
     try:
         await ready.wait()
     finally:
-        loop.remove_reader(fd)
+        for fd in fds:
+            loop.remove_reader(fd)
 
 
 async def writable(fd: int) -> None:

@@ -17,7 +17,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 # An agent that ran so long (seconds) is not one that dies at once.
 STEADY_SECONDS = 30.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class AgentOptions:
     state_dir: Path
     provider: str
     slots: int
+    containerd: str | None = None
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -33,6 +34,7 @@ class AgentOptions:
             *("--secret-file", str(self.state_dir / "agent.secret"), "--state-dir", str(self.state_dir)),
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
+            *(("--containerd", self.containerd) if self.containerd else ()),
         ]
 
 

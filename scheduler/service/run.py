@@ -25,6 +25,8 @@ from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
+from scheduler.providers.containerd.machine import why_no_containers
+from scheduler.providers.images import ImageStore
 from scheduler.records.database import Database
 from scheduler.service import first_account
 from scheduler.service.agent_process import AgentOptions, keep_running
@@ -47,12 +49,15 @@ class ServiceOptions:
     login: str | None = None
     key: Path | None = None
     provider: str = "process"
+    containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
     """Run a service in the foreground until SIGINT or SIGTERM; the exit status. Raises StateError."""
     json_log.setup()
+    if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
+        raise StateError(why)
     state = StateDir(options.state_dir.absolute())
     try:
         asyncio.run(_serve(options, state, on_ready))
@@ -71,13 +76,16 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         url = await stack.enter_async_context(_listen(context, options.host, options.port))
         slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-        agent = AgentOptions(url, state.path, options.provider, slots)
+        agent = AgentOptions(url, state.path, options.provider, slots, options.containerd)
         stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
         stack.push_async_callback(_end, asyncio.create_task(_sweep(context, began)))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
-        info = ServiceInfo(url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file)
+        instances = " ".join(context.supervisor.desk.providers())
+        info = ServiceInfo(
+            url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances
+        )
         state.announce(info)
-        log.info("service is up", extra={"url": url, "slots": slots, "provider": options.provider})
+        log.info("service is up", extra={"url": url, "slots": slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()
@@ -104,6 +112,7 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
     supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
     context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)
     context.job_routes, context.agent_routes = jobs.handle, agents.handle
+    context.images = ImageStore(state.path / "images").offered
     _count(context, supervisor)
     await supervisor.start()
     try:
@@ -115,13 +124,15 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
 
 
 def _count(context: Context, supervisor: Supervisor) -> None:
-    """Metrics of jobs: outcomes of tasks, live jobs, ready tasks."""
+    """Metrics of jobs: outcomes of tasks, live jobs, ready tasks; disabled slots."""
     registry = context.metrics.registry
     outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
     supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
     Gauge("remora_jobs_live", "Jobs not archived yet.", registry=registry).set_function(lambda: len(supervisor.jobs))
     ready = Gauge("remora_tasks_ready", "Tasks waiting for an instance.", registry=registry)
     ready.set_function(lambda: supervisor.jobs.ready.total())
+    disabled = Gauge("remora_instances_disabled", "Slots whose instances could not be ended.", registry=registry)
+    disabled.set_function(supervisor.desk.disabled)
 
 
 @contextlib.asynccontextmanager

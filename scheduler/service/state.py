@@ -30,6 +30,7 @@ class ServiceInfo:
     state_dir: str
     pid: int
     key_file: str | None = None
+    instances: str = ""  # where they come from
 
 
 def read_info(state_dir: Path) -> ServiceInfo:

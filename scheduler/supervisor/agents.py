@@ -36,6 +36,8 @@ class AgentSession:
     slots: int
     offer: Tiers  # all that its instances may have of memory together, and the largest disk
     heard: float  # monotonic seconds
+    disabled: int = 0  # of the slots
+    provider: str = "process"
     number: int = 0  # of the newest poll reply
     polls: int = 0  # asked so far
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
@@ -51,11 +53,12 @@ class AgentSession:
     @classmethod
     def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
         offer = Tiers(request.memory_mb, request.disk_gb)
-        return cls(agent, request.node, max(1, request.slots), offer, now)
+        return cls(agent, request.node, max(1, request.slots), offer, now, provider=request.provider)
 
     def hear(self, state: AgentState, now: float) -> None:
         """Take over a state, unless a reply is still on its way to whoever sent it."""
         self.heard = now
+        self.disabled = state.disabled
         if state.seen == self.number:
             self.state = state
             self.unseen = None

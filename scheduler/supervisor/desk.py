@@ -63,6 +63,14 @@ class AgentDesk:
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stopping = False
 
+    def providers(self) -> list[str]:
+        """Where the instances of the agents that are here come from."""
+        return sorted({session.provider for session in self._sessions.values()})
+
+    def disabled(self) -> int:
+        """Slots whose instances could not be ended, of the agents that are here."""
+        return sum(session.disabled for session in self._sessions.values())
+
     # What agents ask.
 
     async def register(self, request: RegisterRequest) -> int:

@@ -56,7 +56,7 @@ def targets(session: AgentSession, jobs: LiveJobs, now: float) -> dict[int, int]
                 since = session.since.get(pool, 0.0)
                 claim = share.Pool(pool, demand, instances, phase.memory_mb, since, now - since > QUANTUM)
                 (blocking if phase.reduce and pool not in live.input_ended else steady).append(claim)
-    capacity = share.Capacity(session.slots, session.offer.memory_mb)
+    capacity = share.Capacity(max(0, session.slots - session.disabled), session.offer.memory_mb)
     return share.share(steady, capacity) | share.share(blocking, capacity)
 
 
@@ -128,6 +128,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, issue_token: IssueToken) 
         init_error=problem,
         memory_mb=phase.memory_mb,
         disk_gb=phase.disk_gb,
+        image=phase.image,
         last=number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid),

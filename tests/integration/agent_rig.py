@@ -24,10 +24,13 @@ from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
+from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.integration.lackey_instance import Mode, refusal
+from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test-secret"
@@ -41,10 +44,11 @@ KNOCK = (
 )
 REFUSED = refusal(Mode("namespaces"))
 # Every way in which an instance may be isolated here: what a task may rely on holds in all of them.
-ISOLATIONS = [
+PROCESSES = [
     pytest.param("namespaces", marks=pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses: {REFUSED}")),
     "subreaper",
 ]
+ISOLATIONS = [pytest.param(CONTAINERD, marks=needs_containers)] if PROVIDER == CONTAINERD else PROCESSES
 
 
 @dataclass
@@ -178,7 +182,7 @@ class Rig:
         self.supervisor = supervisor
         self.blobs = blobs
         self.url = url
-        self.isolated = isolation == "namespaces" or (isolation == "auto" and not REFUSED)
+        self.isolated = isolation in ("namespaces", CONTAINERD) or (isolation == "auto" and not REFUSED)
         self._pools = itertools.count(1)
         self._tasks = itertools.count(1)
 
@@ -275,9 +279,9 @@ class Rig:
         return sorted(path.name for path in (self.state_dir / "instances").iterdir())
 
 
-def lackey_of(parent: int) -> int:
-    """The only lackey among our children."""
-    found = []
+def lackey_of(parent: int, state_dir: Path) -> int:
+    """The only lackey among the children of an agent, or in a container of its."""
+    found = lackeys(state_dir)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -302,16 +306,19 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    provider = ProcessProvider(state_dir, isolation, groups)
+    chosen = isolation if isolation != "auto" else PROVIDER
+    provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
         endpoints = Endpoints(Forwarder(url, session, blobs), "here")
         client = Client(url, state_dir / "agent.secret", session)
         request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
 
+        slots = Slots()
+
         async def live() -> None:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log()).run()
+                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
 
         task = asyncio.create_task(live())
         try:
@@ -320,8 +327,9 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await slots.close()
             await endpoints.close()
-            provider.close()
+            await provider.close()
             await runner.cleanup()
     assert os.listdir(state_dir / "instances") == []
     blobs.close()

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.containers import doors
 from tests.support.gate import Gate
 from tests.support.machine import needs_curl, needs_namespaces
 from tests.support.objects import client
-from tests.support.service import Service, descendants
+from tests.support.service import PROVIDER, Service, descendants
 from tests.support.user import User
 
 SECRETS = ("remora.db", "agent.secret", "token.secret", "client.json", "service.json", "keys/id_ed25519", "lock")
@@ -171,7 +172,8 @@ def test_a_task_that_kills_its_lackey_harms_itself_only(user: User, item: str) -
 def test_the_service_itself_knows_no_task_without_its_door(service: Service, user: User, item: str) -> None:
     urls = (f"{user.login}/stor/item", f"{user.login}/jobs?state=live", "_agent/v1/register")
     script = "".join(f"curl -s -o /dev/null -w '%{{http_code}}\\n' {service.url}/{url};" for url in urls)
-    assert said_in_a_task(user, item, script).split() == ["403"] * 3
+    answers = said_in_a_task(user, item, script).split()
+    assert answers == ["403" if PROVIDER == "process" else "000"] * 3  # a container does not even reach it
 
 
 # Other users of the machine.
@@ -225,11 +227,11 @@ def test_a_stranger_asks_in_vain(service: Service, user: User, item: str) -> Non
 
 @needs_root
 @needs_curl
-def test_a_stranger_does_not_get_in_by_the_door_of_a_task(user: User, item: str) -> None:
+def test_a_stranger_does_not_get_in_by_the_door_of_a_task(service: Service, user: User, item: str) -> None:
     with Gate() as gate:
         job = user.create(gate.wait("$MANTA_URL"))
         user.add(job, item)
-        (door,) = gate.arrivals(1)
+        (door,) = doors(service.state_dir, gate.arrivals(1))
         done = as_stranger("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"{door}{user.login}/stor/item")
         assert done.stdout == "403"
     assert user.finish(job).errors == []

@@ -16,6 +16,7 @@ import pytest_asyncio
 from scheduler.agent import client
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.containers import doors
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what tasks use here")
 CURL = "curl -sS -o /dev/null -w '%{http_code} ' "
@@ -133,12 +134,14 @@ async def test_nobody_else_on_the_machine_may_use_it(agent: Rig) -> None:
     spec = agent.spec("curl -sS -o /dev/null ${MANTA_URL}jill/stor/a?url=${MANTA_URL}; sleep 1000")
     agent.grant(spec, task)
     await agent.until(lambda supervisor: bool(supervisor.requests))
-    url = agent.supervisor.requests[0][1].partition("url=")[2]
+    said = agent.supervisor.requests[0][1].partition("url=")[2]
+    (url,) = doors(agent.state_dir, [said])
     async with aiohttp.ClientSession() as stranger, stranger.get(url + "jill/stor/a") as reply:
         assert reply.status == 403
         assert (await reply.json())["code"] == "AuthorizationFailed"
-    other = await agent.run(f"curl -sS {url}jill/stor/a")
-    assert b"AuthorizationFailed" in agent.output(other)
+    if url == said:  # another container does not even reach it
+        other = await agent.run(f"curl -sS {url}jill/stor/a")
+        assert b"AuthorizationFailed" in agent.output(other)
     agent.cancel(task)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import pool
+from scheduler.agent import capacity, pool, slots
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
-from tests.integration.agent_rig import ISOLATIONS, KNOCK, Rig, lackey_of, rig
+from scheduler.providers.containerd.instance import ContainerInstance
+from scheduler.providers.process import ProcessInstance
+from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
 
@@ -48,12 +51,21 @@ async def test_a_task_that_hides_the_kill_is_told_in_a_suffix_and_the_next_one_i
 
 
 @pytest.mark.usefixtures("with_groups")
+async def test_a_task_that_says_all_is_well_after_a_kill_fails_and_those_around_it_do_not(agent: Rig) -> None:
+    tasks = [agent.map_task(kind) for kind in (b"tame", b"hog", b"tame")]
+    agent.grant(agent.spec(f'read kind; [ "$kind" = tame ] || {HOG}; true', memory_mb=128), *tasks)
+    before, blamed, after = await agent.reports_of(*tasks)
+    assert (blamed.code, blamed.message) == ("UserTaskError", "user task ran out of memory")
+    assert [before.outcome, after.outcome] == [Outcome.OK, Outcome.OK]
+
+
+@pytest.mark.usefixtures("with_groups")
 async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
     report = await agent.run("perl -e '$x = \"a\" x (60 << 20); print length $x'", memory_mb=128)
     assert agent.output(report) == str(60 << 20).encode()
 
 
-@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("isolation", PROCESSES)
 async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str) -> None:
     async with rig(tmp_path / "state", isolation, groups=False) as agent:
         report = await agent.run(f"{HOG} & wait", memory_mb=128)
@@ -82,10 +94,50 @@ async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_
     victim, waiting = agent.map_task(b"1"), agent.map_task(b"0")
     agent.grant(spec, victim, waiting)
     await agent.until(lambda supervisor: bool(supervisor.requests))
-    os.kill(lackey_of(os.getpid()), signal.SIGKILL)
+    os.kill(lackey_of(os.getpid(), agent.state_dir), signal.SIGKILL)
     lost, fine = await agent.reports_of(victim, waiting)
     assert (lost.outcome, lost.code) == (Outcome.LOST, "InternalError")
     assert fine.outcome is Outcome.OK
+
+
+async def test_a_slot_whose_instance_does_not_end_is_disabled_until_it_does(
+    agent: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = asyncio.Event()
+    for kind in (ProcessInstance, ContainerInstance):
+
+        async def hang(self: ProcessInstance | ContainerInstance, destroy=kind.destroy) -> None:
+            await gone.wait()
+            await destroy(self)
+
+        monkeypatch.setattr(kind, "destroy", hang)
+    monkeypatch.setattr(slots, "PATIENCE", 0.05)
+    task = agent.map_task(b"")
+    spec = agent.spec("true")
+    agent.grant(spec, task)
+    await agent.report_of(task)
+    agent.release(spec)
+    await agent.until(lambda supervisor: supervisor.states[-1].disabled == 1)
+    assert (await agent.run("true")).outcome is Outcome.OK  # in another
+    gone.set()
+    await agent.until(lambda supervisor: supervisor.states[-1].disabled == 0)
+
+
+async def test_a_task_waits_while_the_node_has_no_room(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    def scarce(_: Path) -> str:
+        asked.set()
+        return "nothing is free"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capacity, "shortage", scarce)
+        task = agent.map_task(b"")
+        agent.grant(agent.spec("true"), task)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        assert agent.instances() == []
+    assert (await agent.report_of(task)).outcome is Outcome.OK
 
 
 @pytest.mark.usefixtures("with_groups")

@@ -106,7 +106,7 @@ async def test_a_lackey_that_is_killed_leaves_no_process(outside: Rig) -> None:
     await busy(outside)
     left = sleepers()
     assert len(left) >= 2
-    os.kill(lackey_of(agent.pid), signal.SIGKILL)
+    os.kill(lackey_of(agent.pid, outside.state_dir), signal.SIGKILL)
     await gone(left)
     await outside.until(lambda supervisor: bool(supervisor.reports))
     agent.terminate()

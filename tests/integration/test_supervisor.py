@@ -205,6 +205,16 @@ async def registered(house) -> int:
     return await house.supervisor.desk.register(RegisterRequest(node="n", slots=4, memory_mb=9999, provider="none"))
 
 
+async def test_a_disabled_slot_gets_no_instance(house):
+    job = await house.job(MAP)
+    await house.give(job, await house.objects(20))
+    agent = await registered(house)
+    state = AgentState(seen=0, disabled=3)
+    reply = await house.supervisor.desk.poll(PollRequest(agent=agent, state=state))
+    assert [grant.instances for grant in reply.pools] == [1]
+    assert house.supervisor.desk.disabled() == 3
+
+
 async def test_a_reply_that_was_lost_on_the_way_is_given_again(house):
     names = await house.objects(3)
     job = await house.job(MAP)

@@ -72,6 +72,11 @@ class Stress:
             if status["stats"]["errors"]:
                 raise AssertionError(f"job {job} has errors: {Jobs(session).first_error(job)}")
 
+    def retries(self, job: str) -> int:
+        with client(self.service) as session:
+            retries: int = Jobs(session).status(job)["stats"]["retries"]
+            return retries
+
     def check_map(self, job: str) -> None:
         """One output per input, named after it, with its bytes."""
         with client(self.service) as session:

@@ -15,9 +15,15 @@ PATIENCE = 30.0
 
 class Gate:
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        # At all addresses: a container has a loopback of its own.
+        self._listener = socket.create_server(("", 0), backlog=64)
         self._listener.settimeout(PATIENCE)
         self._waiting: list[socket.socket] = []
+
+    @property
+    def port(self) -> int:
+        number: int = self._listener.getsockname()[1]
+        return number
 
     def __enter__(self) -> Gate:
         return self
@@ -28,8 +34,7 @@ class Gate:
 
     def wait(self, word: str = "") -> str:
         """The bash command that waits here; bash expands `word`. Its status is 0 once the gate is open."""
-        port = self._listener.getsockname()[1]
-        return f'{{ exec 9<>/dev/tcp/127.0.0.1/{port} && echo "{word}" >&9 && read -ru 9 && exec 9>&-; }}'
+        return f'{{ exec 9<>/dev/tcp/127.0.0.1/{self.port} && echo "{word}" >&9 && read -ru 9 && exec 9>&-; }}'
 
     def arrivals(self, count: int) -> list[str]:
         """Wait for so many tasks; their words, sorted. They go on waiting."""

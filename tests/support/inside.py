@@ -74,7 +74,7 @@ class Inside:
         self.job = ""
 
     def __enter__(self) -> Inside:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("", 0)) as listener:
             listener.settimeout(PATIENCE)
             port = listener.getsockname()[1]
             self.job = self._user.create(f"exec {PYTHON} -c '{RELAY}' {port}")

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 READY_SECONDS = 60.0
+# See tests/support/containers.py.
+PROVIDER = os.environ.get("REMORA_TEST_PROVIDER", "process")
+PROVIDED = ("--provider", PROVIDER)
 
 
 def command(name: str, *words: str) -> list[str]:
@@ -41,7 +44,7 @@ class Service:
         """Start, and return when it says that it is up. The log is kept beside the state directory."""
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                command("remora", "up", "--state-dir", str(self.state_dir), "--port", "0", *self.options),
+                command("remora", "up", "--state-dir", str(self.state_dir), "--port", "0", *PROVIDED, *self.options),
                 stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, env=self.env,
                 start_new_session=True,
             )  # fmt: skip

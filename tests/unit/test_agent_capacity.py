@@ -34,3 +34,31 @@ def test_disk_is_the_whole_file_system_whatever_is_free(
     fields = [4096, 4096, total_gb << 18, 1 << 18, 1 << 18, *status[5:]]
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
     assert capacity.disk_gb(tmp_path) == expected
+
+
+GIB = 1 << 18  # in blocks
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "most", "used", "short"),
+    [
+        (252 * GIB, 3 * GIB, 32768, 400, None),
+        (252 * GIB, GIB, 32768, 400, "1024 MiB of disk are free"),
+        (5 * GIB, GIB, 32768, 400, None),
+        (5 * GIB, GIB // 4, 32768, 400, "256 MiB of disk are free"),
+        (252 * GIB, 99 * GIB, 32768, 32000, "768 of 32768 processes are free"),
+        (252 * GIB, 99 * GIB, 4096, 3500, None),
+    ],
+)
+def test_an_instance_waits_where_disk_or_processes_are_scarce(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, total: int, free: int, most: int, used: int, short: str | None
+) -> None:
+    status = os.statvfs_result([4096, 4096, total, free, free, *os.statvfs(tmp_path)[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: status)
+    monkeypatch.setattr(capacity, "process_limit", lambda: most)
+    monkeypatch.setattr(capacity, "processes", lambda: used)
+    assert capacity.shortage(tmp_path) == short
+
+
+def test_the_machine_says_how_many_processes_it_has_and_may_have() -> None:
+    assert 1 < capacity.processes() < capacity.process_limit()

@@ -33,6 +33,8 @@ def exited(code: int) -> int:
         (Ending(exited(0), core=True), CORE),
         (Ending(signal.SIGKILL, memory_killed=True), MEMORY),
         (Ending(exited(137), memory_killed=True), MEMORY),
+        (Ending(exited(0), memory_killed=True), MEMORY),
+        (Ending(exited(0), memory_killed=True, core=True), CORE + RAN_OUT),
         (Ending(exited(137)), "user command exited with code 137"),
         (Ending(exited(3), memory_killed=True), "user command exited with code 3" + RAN_OUT),
         (Ending(signal.SIGSEGV, core=True, memory_killed=True), CORE + RAN_OUT),
@@ -44,6 +46,8 @@ def exited(code: int) -> int:
         (Ending(signal.SIGXFSZ), DISK),
         (Ending(signal.SIGXFSZ | 0x80, core=True), DISK),
         (Ending(exited(153)), DISK),
+        (Ending(exited(1), disk_full=True), DISK),
+        (Ending(signal.SIGKILL, disk_full=True, memory_killed=True), MEMORY),
         (Ending(signal.SIGKILL, core=True, core_signal=signal.SIGXFSZ), DISK),
         (Ending(exited(2), unusual_place=True), "user command exited with code 2" + PLACE),
         (
@@ -72,8 +76,8 @@ def test_what_the_system_did_comes_before_what_the_user_did_and_is_lost(end: End
     assert (verdict.outcome, verdict.code, verdict.message) == (Outcome.LOST, code, message)
 
 
-@pytest.mark.parametrize("end", [Ending(0), Ending(0, memory_killed=True), Ending(0, unusual_place=True)])
-def test_status_0_without_a_core_is_success(end: Ending) -> None:
+@pytest.mark.parametrize("end", [Ending(0), Ending(0, unusual_place=True), Ending(0, disk_full=True)])
+def test_status_0_is_success_if_no_process_dumped_core_or_was_killed(end: Ending) -> None:
     assert judge(end).outcome is Outcome.OK
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datapath import libexec
 from scheduler.providers import programs
 from scheduler.providers.programs import Programs, launcher_of
 
@@ -30,7 +31,7 @@ def test_the_directory_has_tools_and_commands_and_nothing_for_services(tmp_path:
     made = Programs(tmp_path / "tools", isolated=False)
     names = {path.name for path in made.tools.iterdir()}
     assert {"mpipe", "mcat", "mtee", "msplit", "mls", "mput", "mget", "mjob"} <= names
-    assert names.isdisjoint({"lackey", "remora"})
+    assert names.isdisjoint({"lackey", "launch", "remora"})
     assert made.shown == {}
     assert run(made.tools / "mls", "--version").startswith("mls ")
 
@@ -57,3 +58,28 @@ def test_tools_are_there_where_the_commands_are_not_installed(
     assert {path.name for path in made.tools.iterdir()} >= {"mpipe", "mcat"}
     assert made.shown == {}
     assert "not installed" in caplog.text
+
+
+def test_the_libraries_of_the_interpreter_are_enough_to_start_it(tmp_path: Path) -> None:
+    made = Programs(tmp_path / "tools", isolated=True)
+    libraries = made.tools / ".python"
+    script = tmp_path / "script"
+    script.write_text(
+        f"#!{libraries}/launch {made.shown['python/bin/python3']}\n"
+        "import ssl, sys\n"
+        "print(sys.argv[1:])\n"
+        "print(*{line.split()[-1] for line in open('/proc/self/maps') if '/libc.' in line or '/libssl.' in line})\n"
+    )
+    script.chmod(0o755)
+    words, loaded = run(script, "a b", "").splitlines()
+    assert words == "['a b', '']"
+    assert loaded
+    assert all(path.startswith(f"{libraries}/") for path in loaded.split())
+
+
+def test_who_calls_the_launcher_by_hand_is_told(tmp_path: Path) -> None:
+    done = subprocess.run([libexec("launch")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, 'launch: to be used as "#!DIR/launch PYTHON"\n')
+    (tmp_path / "launch").symlink_to(libexec("launch"))
+    done = subprocess.run([tmp_path / "launch", "python", "script"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (127, f"launch: {tmp_path}/loader: No such file or directory\n")

@@ -1,0 +1,212 @@
+"""What containers cost, beside processes: to make, to end, to keep, and for each task.
+
+A container is dear to make and must cost nothing afterwards. So its birth and its end are told
+beside those of a process, without a bar; a task in a warm one is compared with a loop that
+only forks; a job of many tasks with the same job where instances are processes; and an idle
+one is weighed: what its control group is charged for, and its shim, which containerd keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench.measure import Bar, Line, SkippedError, Turn, interleave, seconds
+from bench.peers import compiled
+from bench.setting import PLAIN, Setting, lifetime, run_job, words
+from cli.client.jobs import Jobs
+from cli.client.session import Session
+from datapath.passing import Kind, Slot, decode_done, encode_environment
+from scheduler.providers import Instance, InstanceSpec, Provider
+from scheduler.providers.cgroups import memory_group_of
+from scheduler.providers.choice import containers
+from scheduler.providers.process import ProcessProvider
+from tests.support.containers import CONTAINERD, REFUSED, shims
+from tests.support.objects import client, put_many
+from tests.support.service import Service
+
+SCRIPT = "wc"
+TIER = InstanceSpec(128 << 20, 2 << 30)
+KINDS = (CONTAINERD, "process")
+# Of a control group, in versions 1 and 2.
+CHARGED = ("memory.usage_in_bytes", "memory.current")
+Step = tuple[float, float]
+
+
+def lines(setting: Setting) -> Iterator[Line]:
+    if REFUSED:
+        raise SkippedError(REFUSED)
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        state = setting.directory("containers")
+        made = stack.enter_context(closed(runner, runner.run(containers(state, None))))
+        plain = stack.enter_context(closed(runner, ProcessProvider(setting.directory("processes"))))
+        runner.run(plain.prepare())
+        yield from births(setting, runner, made, plain)
+        yield from tasks(setting, runner, made)
+        yield from idle(setting, runner, made, state)
+    yield from jobs(setting)
+
+
+@contextmanager
+def closed(runner: asyncio.Runner, source: Provider) -> Iterator[Provider]:
+    try:
+        yield source
+    finally:
+        runner.run(source.close())
+
+
+@contextmanager
+def instances(runner: asyncio.Runner, source: Provider, count: int) -> Iterator[list[Instance]]:
+    made: list[Instance] = []
+    try:
+        for number in range(count):
+            made.append(runner.run(source.create(number, TIER)))
+        yield made
+    finally:
+        for instance in made:
+            runner.run(instance.destroy())
+
+
+# -- making and ending -------------------------------------------------------------------------
+
+
+def births(setting: Setting, runner: asyncio.Runner, *sources: Provider) -> Iterator[Line]:
+    count = setting.size(10, 2)
+    ends: list[list[float]] = [[] for _ in sources]
+
+    def turn(source: Provider, ended: list[float]) -> Turn:
+        def work() -> float:
+            born, gone = zip(*(runner.run(one_life(source)) for _ in range(count)), strict=True)
+            ended.append(median(gone))
+            return median(born)
+
+        return work
+
+    born = interleave(setting.rounds, *map(turn, sources, ends))
+    for what, (ours, theirs) in (("made", born), ("ended", ends)):
+        yield Line(f"an instance is {what}", "ms", ours, Bar(absolute=True), "a process", theirs)
+
+
+async def one_life(source: Provider) -> Step:
+    """Milliseconds to make an instance, and to end it."""
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    instance = await source.create(0, TIER)
+    made = clock()
+    await instance.destroy()
+    return 1000 * (made - started), 1000 * (clock() - made)
+
+
+# -- a task ------------------------------------------------------------------------------------
+
+
+def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterator[Line]:
+    count = setting.size(1000, 50)
+    place = setting.directory("container-tasks")
+    (place / "input").write_bytes(words(1000))
+    loop = compiled("forkloop", setting.scratch)
+    command = [loop, place, SCRIPT, *[place / "input"] * count]
+    with instances(runner, source, 1) as (instance,):
+        instance.channel.send(Kind.ENV, payload=encode_environment(PLAIN))
+        instance.channel.send(Kind.SCRIPT, flags=Slot.EXEC, payload=SCRIPT.encode())
+
+        def ours() -> float:
+            return 1000 * seconds(lambda: run_tasks(instance, place, count)) / count
+
+        def bare() -> float:
+            return 1000 * seconds(lambda: subprocess.run(command, env=PLAIN, check=True)) / count
+
+        ours()
+        warm, floor = interleave(setting.rounds, ours, bare)
+    yield Line("a task in a warm container", "ms", warm, Bar(1.5, at_most=True), "a C fork loop", floor)
+
+
+def run_tasks(instance: Instance, place: Path, count: int) -> None:
+    """One after another, each with an input and two fresh files for what it prints."""
+    for number in range(1, count + 1):
+        source = os.open(place / "input", os.O_RDONLY)
+        printed = [os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600) for _ in range(2)]
+        try:
+            instance.channel.send(Kind.RUN, task=number, flags=Slot.EXEC, fds=(source, *printed))
+            select.select([instance.channel], [], [])
+            message = instance.channel.receive()
+            if message is None or message.kind != Kind.DONE or decode_done(message.payload).status:
+                raise RuntimeError(f"a task in a container failed: {message}")
+        finally:
+            for fd in (source, *printed):
+                os.close(fd)
+
+
+# -- keeping -----------------------------------------------------------------------------------
+
+
+def idle(setting: Setting, runner: asyncio.Runner, source: Provider, state: Path) -> Iterator[Line]:
+    count = setting.size(10, 2)
+    with instances(runner, source, count) as made:
+        charged = [charged_to(instance) for instance in made]
+        weights = [one + proportional(shim) for one, shim in zip(charged, shims(state), strict=True)]
+    yield Line("an idle container", "MiB", weights, Bar(6, absolute=True, at_most=True))
+
+
+def charged_to(instance: Instance) -> float:
+    """MiB that the control group of an instance is charged for: its lackey, and what the kernel keeps for it."""
+    with closing(memory_group_of(next(iter(instance.processes())))) as group:
+        usage = next(group.path / name for name in CHARGED if (group.path / name).exists())
+        return int(usage.read_text()) / (1 << 20)
+
+
+def proportional(pid: int) -> float:
+    """MiB of a process; of what it shares with others, its part."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+# -- a job -------------------------------------------------------------------------------------
+
+
+def jobs(setting: Setting) -> Iterator[Line]:
+    count = setting.size(10_000, 200)
+    with ExitStack() as stack:
+        turns = [stack.enter_context(job_of(setting, kind, count)) for kind in KINDS]
+        for turn in turns:
+            turn()  # a service that has run a job before
+        contained, processed = interleave(setting.rounds, *turns)
+    yield Line(f"{count:,} tasks in containers", "tasks/s", contained, Bar(0.85), "in processes", processed)
+
+
+@contextmanager
+def job_of(setting: Setting, kind: str, count: int) -> Iterator[Turn]:
+    """A service with instances of a kind, and a turn: tasks a second of a job there."""
+    service = Service(setting.directory(f"service-{kind}") / "state", ("--provider", kind)).start()
+    try:
+        with client(service) as session:
+            names = put_inputs(session, count)
+            document = json.dumps({"name": kind, "phases": [{"exec": SCRIPT}]}).encode()
+
+            def turn() -> float:
+                calls = Jobs(session)
+                job, status = run_job(calls, document, names)
+                calls.wait_archived(job)
+                return count / lifetime(status)
+
+            yield turn
+    finally:
+        service.stop()
+        shutil.rmtree(service.state_dir)
+
+
+def put_inputs(session: Session, count: int) -> list[str]:
+    home = f"/{session.settings.account}/stor"
+    texts = {f"{home}/{number:05}": words(1000, seed=number % 50) for number in range(count)}
+    put_many(session, texts)
+    return list(texts)

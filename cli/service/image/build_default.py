@@ -1,0 +1,38 @@
+"""remora image build-default: Debian with the usual tools, as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.frame import Plain
+from cli.service.administering import with_state_dir
+from cli.service.image.common import images
+
+
+@click.command("build-default", cls=Plain)
+@click.argument("name", metavar="[VERSION]", required=False)
+@click.option("--suite", metavar="NAME", help="Debian release. [default: bookworm]")
+@click.option("--mirror", metavar="URL", help="Where its packages are. [default: http://deb.debian.org/debian]")
+def command(name: str | None, suite: str | None, mirror: str | None, state_dir: Path | None) -> None:
+    """Make an image of Debian's smallest system with the usual tools, and call it VERSION (the newest published one).
+
+    It takes a minute, and needs debootstrap and a Debian mirror.
+
+    \b
+    Examples:
+      remora image build-default
+      remora image build-default 17.0.0 --suite trixie
+    """
+    from scheduler.model.tiers import IMAGES
+    from scheduler.providers import image_sources
+
+    chosen, suite, mirror = name or IMAGES[-1], suite or image_sources.SUITE, mirror or image_sources.MIRROR
+    with images(state_dir) as store:
+        source = f"{suite} from {mirror}"
+        image = store.add(chosen, source, lambda target: image_sources.build_default(target, suite, mirror))
+    print(f"{chosen}\t{image.id}")
+
+
+with_state_dir(command)

@@ -1,0 +1,30 @@
+"""What the commands about images share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.client.problem import Problem
+from cli.client.settings import state_directory
+
+if TYPE_CHECKING:
+    from scheduler.providers.images import ImageStore
+
+
+@contextmanager
+def images(state_dir: Path | None, changed: bool = True) -> Iterator[ImageStore]:
+    """The images of a service. Raises `Problem`, for what is raised inside too."""
+    from scheduler.providers.images import ImageError, ImageStore
+
+    if changed and os.geteuid() != 0:
+        raise Problem("images keep the owners of their files, which takes root")
+    try:
+        yield ImageStore((state_dir or state_directory(os.environ)) / "images")
+    except ImageError as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        raise Problem(f"{error.filename or 'the images'}: {error.strerror}") from None

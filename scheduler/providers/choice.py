@@ -1,0 +1,56 @@
+"""Which provider an agent uses.
+
+`auto` is containers where they work, else processes; which of the two, and why, is in the
+log, because it decides what tasks are kept from.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from scheduler.providers import InstanceError, Provider
+from scheduler.providers.containerd.machine import why_no_containers
+from scheduler.providers.process import ProcessProvider
+
+NAMES = ("process", "containerd", "auto")
+log = logging.getLogger("remora.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOptions:
+    """What an agent was told. `address` is the socket of a containerd, or None for one of our own."""
+
+    name: str = "process"
+    isolation: str = "auto"
+    address: str | None = None
+
+
+async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
+    """The provider, prepared. Raises InstanceError if none can be had."""
+    if options.name != "process":
+        try:
+            return await containers(state_dir, options.address)
+        except InstanceError as error:
+            if options.name == "containerd":
+                raise
+            log.warning("instances are processes, not containers", extra={"why": str(error)})
+    provider = ProcessProvider(state_dir, options.isolation, adopt=True)
+    await provider.prepare()
+    return provider
+
+
+async def containers(state_dir: Path, address: str | None) -> Provider:
+    """Raises InstanceError."""
+    if why := why_no_containers(own_daemon=address is None):
+        raise InstanceError(why)
+    from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that not all have
+
+    provider = ContainerdProvider(state_dir, address)
+    try:
+        await provider.prepare()
+    except BaseException:
+        await provider.close()
+        raise
+    return provider

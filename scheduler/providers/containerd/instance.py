@@ -1,0 +1,205 @@
+"""A container with a lackey in it, from the agent's side: how the two meet, and what can be asked of it.
+
+The agent does not start the lackey, so it cannot hand it a socket. It listens instead, in a
+directory that the container has read-only, and the lackey calls. Whoever calls first is heard
+only if the kernel says that it is the container's process 1; then nobody listens any more. The
+lackey calls again when its agent is gone and the next one listens under the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from datapath import passing
+from datapath.passing import Channel, Kind
+from scheduler.providers import Door, InstanceSpec, View
+from scheduler.providers.cgroups import MemoryGroup, memory_group_of
+from scheduler.providers.containerd.spec import LACKEY_SOCKET
+from scheduler.providers.process import FIRST_USER, INSIDE, USERS
+from scheduler.providers.processes import descendants
+from scheduler.providers.waiting import readable
+
+READY_SECONDS = 20.0
+# Labels of a container.
+NUMBER, SPEC, IMAGE = "remora.number", "remora.spec", "remora.image"
+INITIALIZED = "initialized"
+AGENT_SOCKET = "agent.sock"
+# Less than this left, and a task that fails has most likely failed for want of it.
+FULL_BYTES = 1 << 20
+Remove = Callable[["Draft"], Awaitable[bool]]
+# Seconds before what could not be removed is tried again.
+REMOVE_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an instance is before there is anything of it."""
+
+    number: int
+    spec: InstanceSpec
+    name: str  # of the container
+    work: Path
+    image: str | None  # None: the machine
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the image
+
+    @property
+    def first_user(self) -> int:
+        return FIRST_USER + self.number * USERS
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """All that the next agent must know of it."""
+        return {NUMBER: str(self.number), SPEC: json.dumps(asdict(self.spec)), IMAGE: self.image or ""}
+
+    @property
+    def control(self) -> Path:
+        """The directory of its sockets."""
+        return self.work / "control"
+
+    @property
+    def words(self) -> Path:
+        """What its lackey has to complain of."""
+        return self.work / "lackey.log"
+
+    @property
+    def initialized(self) -> Path:
+        """There when it is prepared for its pool."""
+        return self.work / INITIALIZED
+
+
+@dataclass(slots=True)
+class ContainerInstance:
+    """A lackey in a container. See `scheduler.providers.Instance`."""
+
+    channel: Channel
+    listener: socket.socket
+    draft: Draft
+    remove: Remove
+    pid: int  # the lackey's
+    pidfd: int
+    group: MemoryGroup
+    door: Door
+
+    @property
+    def work(self) -> Path:
+        return self.draft.work
+
+    @property
+    def spec(self) -> InstanceSpec:
+        return self.draft.spec
+
+    @property
+    def view(self) -> View:
+        return INSIDE
+
+    @property
+    def isolated(self) -> bool:
+        return True
+
+    @property
+    def initialized(self) -> bool:
+        return self.draft.initialized.exists()
+
+    def set_initialized(self) -> None:
+        self.draft.initialized.touch()
+
+    def owns_user(self, uid: int) -> bool | None:
+        return self.draft.first_user <= uid < self.draft.first_user + USERS
+
+    def processes(self) -> Iterator[int]:
+        return descendants(self.pid)
+
+    def memory_kills(self) -> int:
+        return self.group.kills()
+
+    def memory_events(self) -> int | None:
+        return self.group.events
+
+    def memory_peak_kb(self, least: int) -> int:
+        return self.group.peak_kb(least)
+
+    def memory_used(self) -> int | None:
+        return None
+
+    def disk_used(self) -> int:
+        status = os.statvfs(self.work / "root")
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+    def disk_full(self) -> bool:
+        status = os.statvfs(self.work / "root")
+        return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
+
+    async def destroy(self) -> None:
+        self.channel.close()
+        self.listener.close()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
+        os.close(self.pidfd)
+        self.group.close()
+        while not await self.remove(self.draft):
+            await asyncio.sleep(REMOVE_PAUSE)
+
+
+async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerInstance:
+    """Open the sockets that a running lackey looks for, and wait for it. Raises OSError or ValueError."""
+    with contextlib.ExitStack() as undo:
+        pidfd = os.pidfd_open(pid)
+        undo.callback(os.close, pidfd)
+        group = memory_group_of(pid)
+        undo.callback(group.close)
+        listener = undo.enter_context(listen(draft.control / AGENT_SOCKET))
+        with listen(draft.control / LACKEY_SOCKET) as lackey:
+            channel = await first_call(lackey, pid, pidfd, draft.words)
+        undo.pop_all()
+    return ContainerInstance(channel, listener, draft, remove, pid, pidfd, group, door)
+
+
+def listen(path: Path) -> socket.socket:
+    """Listen at a socket that appears whole, whatever had its name before. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    listener = passing.listen(fresh)
+    fresh.rename(path)
+    return listener
+
+
+async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path) -> Channel:
+    """Wait for process `pid`, a lackey, to call. Raises ValueError with what it said instead, or OSError."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            return await answer(listener, pid, pidfd)
+    except (ValueError, TimeoutError) as error:
+        said = words.read_text(errors="replace").strip()
+        raise ValueError(f"the lackey is not ready: {error or 'it takes too long'}; {said}") from error
+
+
+async def answer(listener: socket.socket, pid: int, pidfd: int) -> Channel:
+    """Wait for process `pid`, a lackey, to call and say that it is ready. Raises ValueError or OSError."""
+    await readable(listener.fileno(), pidfd)
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        raise ValueError("it has ended") from None
+    connection.setblocking(False)
+    caller = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    channel = Channel(connection.detach())
+    try:
+        if caller != pid:
+            raise ValueError(f"process {caller} called in place of {pid}")
+        await readable(channel.fileno())
+        message = channel.receive()
+        if message is None or message.kind != Kind.READY:
+            raise ValueError("it did not say so")
+    except BaseException:
+        channel.close()
+        raise
+    return channel

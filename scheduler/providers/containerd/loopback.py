@@ -1,0 +1,250 @@
+"""A loopback of its own for every container, on a network that is the machine's.
+
+Tasks may use the internet, so they have the machine's network; but whatever listens on the
+machine's loopback, the doors of other instances too, trusts whoever comes from there. So a
+task's loopback is another one: each instance has an address, as free and as unknown to others
+as a process id, and the kernel calls it 127.0.0.1 for the instance's sockets, both ways:
+
+    a task says                       and gets
+    connect, send: 127.x.x.x, ::1     127.64.0.0/10 + the id of its process 1, the same port but for 80
+    connect, send: 0.0.0.0, ::        the same, since the kernel means loopback by it
+    bind: 127.x.x.x, ::1              the same
+    bind: 0.0.0.0 or :: to a port     the same, if it is TCP: servers of a task are for the task
+    getsockname and the like          127.0.0.1 again
+
+Six things follow:
+
+- A server that a task starts is found by that task at `localhost`, by no other, and takes no
+  port from anybody.
+- The door of an instance listens at that address. Port 80, which whoever serves the machine's
+  web may want, it has for tasks only: they say `http://localhost:80/`, and the port is another.
+- Whatever the machine offers at *all* of its addresses stays in reach, as it is for the
+  network outside.
+- Port 53 of the loopback is left alone: many machines resolve names there.
+- A socket that is for IPv6 only cannot have an IPv4 address. If it would listen at ::1 or ::, it
+  gets a port there that nobody knows: servers that listen twice are found at 127.0.0.1. To know
+  such sockets again they are marked.
+- Only what these hooks see may be spoken: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are refused.
+
+All of that are small programs on the instance's version-2 control group; the group keeps them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ipaddress
+import os
+import socket
+import struct
+from pathlib import Path
+
+from scheduler.providers import Door
+from scheduler.providers.cgroups import groups_of, hierarchies, remove_group
+from scheduler.providers.containerd import bpf
+from scheduler.providers.containerd.bpf import Program
+from scheduler.providers.containerd.mounts import libc
+
+NETWORK = int(ipaddress.IPv4Address("127.64.0.0"))
+LOCALHOST = ipaddress.IPv4Address("127.0.0.1").packed
+RESOLVER = 53
+WEB, DOOR = 80, 7480  # the port that tasks say, and the one that it is
+# The call that tells the version of Landlock, and the first that knows scopes.
+LANDLOCK_CREATE_RULESET, LANDLOCK_SCOPES = 444, 6
+
+# Hooks of the kernel, for IPv4 and IPv6.
+BIND, CONNECT, SEND, RECEIVE, PEER_NAME, OWN_NAME = (8, 9), (10, 11), (14, 15), (19, 20), (29, 30), (31, 32)
+SOCKET_CREATE, SET_OPTION = 2, 22
+# Where things are in the context of a hook: of an address, and of a fresh socket.
+ADDRESS4, ADDRESS6, PORT, TYPE = 4, (8, 12, 16, 20), 24, 32
+SOCKET_FAMILY, SOCKET_PROTOCOL, SOCKET_MARK = 4, 12, 16
+SOCKET = 64  # a pointer, in the context of an address
+OPTION_SOCKET, OPTION_VALUE, OPTION_END, OPTION_LEVEL, OPTION_NAME = 0, 8, 16, 24, 28
+MARK = 0x52454D4F
+STREAM, INET, INET6 = 1, 2, 10
+SPOKEN = (1, 6, 17, 58)  # ICMP, TCP, UDP, ICMPv6
+MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address as IPv6 writes it
+
+
+def address_of(pid: int) -> str:
+    """What the instance with this process 1 has in place of 127.0.0.1: nobody else has it while that process lives."""
+    return str(ipaddress.IPv4Address(NETWORK + pid))
+
+
+def give_loopback(pid: int, group: str) -> Door:
+    """Put process `pid` under the version-2 group `group`, and give that a loopback. Raises OSError."""
+    address = address_of(pid)
+    own = ipaddress.IPv4Address(address).packed
+    place = version_2_group(pid, group)
+    bpf.hang(place, bpf.CGROUP_SOCK, SOCKET_CREATE, only_spoken())
+    bpf.hang(place, bpf.CGROUP_SOCKOPT, SET_OPTION, mark_ipv6_only())
+    for hooks in (CONNECT, SEND, BIND):
+        for hook, six in zip(hooks, (False, True), strict=True):
+            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=hooks is BIND))
+    for hooks in (RECEIVE, PEER_NAME, OWN_NAME):
+        for hook, six in zip(hooks, (False, True), strict=True):
+            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, inward(own, six))
+    return Door(address, DOOR, f"http://localhost:{WEB}/")
+
+
+def why_none() -> str | None:
+    """What the kernel says against it, tried on a group that nobody is in; None: nothing."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            place = Path(point) / f"remora-probe-{os.getpid()}"
+            try:
+                place.mkdir()
+                try:
+                    bpf.hang(place, bpf.CGROUP_SOCK_ADDR, CONNECT[0], outward(LOCALHOST, six=False, bind=False))
+                finally:
+                    place.rmdir()
+            except OSError as error:
+                return str(error)
+            return None
+    return "no version-2 control groups are mounted"
+
+
+def keeps_abstract_sockets_apart() -> bool:
+    """Can the lackey keep tasks from abstract unix sockets that others of this network have? (Linux 6.12.)"""
+    version: int = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return version >= LANDLOCK_SCOPES
+
+
+async def remove_loopback(group: str) -> None:
+    """After the last process."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            await remove_group(Path(point + group))
+
+
+def version_2_group(pid: int, group: str) -> Path:
+    """Where a container's runtime has put it, or, if it counts by version 1, a group of ours. Raises OSError."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            place = Path(point + group)
+            if groups_of(pid).get("") != group:
+                place.mkdir(parents=True, exist_ok=True)
+                (place / "cgroup.procs").write_text(str(pid))
+            return place
+    raise FileNotFoundError("no version-2 control groups are mounted")
+
+
+def only_spoken() -> Program:
+    """Refuse sockets of the internet that speak something we do not look at."""
+    program = Program()
+    program.load(2, SOCKET_FAMILY)
+    program.jump_if(2, INET, "look")
+    program.jump_unless(2, INET6, "fine")
+    program.label("look")
+    program.load(2, SOCKET_PROTOCOL)
+    for protocol in SPOKEN:
+        program.jump_if(2, protocol, "fine")
+    program.result(0)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def mark_ipv6_only() -> Program:
+    """When a socket is made one for IPv6 only."""
+    program = Program()
+    program.load(2, OPTION_LEVEL)
+    program.jump_unless(2, socket.IPPROTO_IPV6, "fine")
+    program.load(2, OPTION_NAME)
+    program.jump_unless(2, socket.IPV6_V6ONLY, "fine")
+    program.load_pointer(7, OPTION_VALUE)
+    program.load_pointer(8, OPTION_END)
+    program.jump_unless_within(7, 4, 8, "fine")
+    program.load(2, 0, of=7)
+    program.jump_if(2, 0, "fine")
+    program.set_option(OPTION_SOCKET, socket.SOL_SOCKET, socket.SO_MARK, MARK)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def outward(own: bytes, six: bool, bind: bool) -> Program:
+    """Put `own` in place of any loopback address, and of none."""
+    program = Program()
+    if six:
+        find_loopback6(program)
+    else:
+        program.load(2, ADDRESS4)
+        find_loopback4(program)
+    program.label("any")
+    if bind:
+        # Who binds to no address and no port is a client on its way out; so may be who sends datagrams.
+        program.load(2, TYPE)
+        program.jump_unless(2, STREAM, "fine")
+        program.load(2, PORT)
+        program.jump_if(2, 0, "fine")
+    program.label("loopback")
+    if not bind:
+        program.load(2, PORT)
+        program.from_network(2, 16)
+        program.jump_if(2, RESOLVER, "fine")
+        program.jump_unless(2, WEB, "address")
+        program.store(PORT, struct.pack("=I", socket.htons(DOOR)))
+        program.label("address")
+    if six and bind:
+        program.load_pointer(2, SOCKET)
+        program.load(2, SOCKET_MARK, of=2)
+        program.jump_unless(2, MARK, "not only")
+        for place, word in zip(ADDRESS6, (0, 0, 0, 1), strict=True):
+            program.store(place, word.to_bytes(4, "big"))
+        program.store(PORT, bytes(4))
+        program.result(1)
+        program.label("not only")
+    if six:
+        program.store(ADDRESS6[2], MAPPED)
+        program.store(ADDRESS6[3], own)
+    else:
+        program.store(ADDRESS4, own)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def find_loopback4(program: Program) -> None:
+    """Jump by the address in register 2."""
+    program.from_network(2, 32)
+    program.shift_right(2, 24)
+    program.jump_if(2, 0, "any")
+    program.jump_if(2, 127, "loopback")
+    program.jump("fine")
+
+
+def find_loopback6(program: Program) -> None:
+    for place in ADDRESS6[:2]:
+        program.load(2, place)
+        program.jump_unless(2, 0, "fine")
+    program.load(3, ADDRESS6[2])
+    program.from_network(3, 32)
+    program.load(2, ADDRESS6[3])
+    program.jump_if(3, int.from_bytes(MAPPED, "big"), "mapped")
+    program.jump_unless(3, 0, "fine")
+    program.from_network(2, 32)
+    program.jump_if(2, 0, "any")
+    program.jump_if(2, 1, "loopback")
+    program.jump("fine")
+    program.label("mapped")
+    find_loopback4(program)
+
+
+def inward(own: bytes, six: bool) -> Program:
+    """Put 127.0.0.1 in place of `own`."""
+    program = Program()
+    place = ADDRESS6[3] if six else ADDRESS4
+    if six:
+        for word in ADDRESS6[:2]:
+            program.load(2, word)
+            program.jump_unless(2, 0, "fine")
+        program.load(2, ADDRESS6[2])
+        program.from_network(2, 32)
+        program.jump_unless(2, int.from_bytes(MAPPED, "big"), "fine")
+    program.load(2, place)
+    program.from_network(2, 32)
+    program.jump_unless(2, int.from_bytes(own, "big"), "fine")
+    program.store(place, LOCALHOST)
+    program.label("fine")
+    program.result(1)
+    return program

@@ -1,0 +1,51 @@
+"""What a machine must have for containers, found out without making one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+PROGRAMS = {
+    "containerd": "containerd",
+    "containerd-shim-runc-v2": "containerd",
+    "runc": "runc",
+    "mkfs.ext4": "e2fsprogs",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+FILE_SYSTEMS = ("ext4", "overlay")
+
+
+def missing_packages() -> list[str]:
+    """Packages of programs that are not here."""
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=PATH) is None})
+
+
+def why_no_containers(own_daemon: bool = True) -> str | None:
+    """One sentence on what is missing, or None. Without `own_daemon` somebody else runs containerd."""
+    if os.geteuid() != 0:
+        return "containers need root (run as root, or use --provider process)"
+    if find_spec("grpc") is None:
+        return "containers need the Python package grpcio (try `pip install 'remora[cluster]'`)"
+    missing = [name for name in missing_packages() if own_daemon or name not in ("containerd", "runc")]
+    if missing:
+        return f"containers need programs that are not installed: try `apt-get install {' '.join(missing)}`"
+    if not os.path.exists("/dev/loop-control"):
+        return "containers need loop devices, and there is no /dev/loop-control (try `modprobe loop`)"
+    known = Path("/proc/filesystems").read_text().split()
+    unknown = [name for name in FILE_SYSTEMS if name not in known and not loadable(name)]
+    if unknown:
+        return f"containers need the file systems that this kernel lacks: {' '.join(unknown)}"
+    return None
+
+
+def loadable(module: str) -> bool:
+    """Would the kernel load a module of this name when asked?"""
+    release = Path("/lib/modules") / os.uname().release
+    try:
+        return any(f"/{module}.ko" in line for line in (release / "modules.dep").read_text().splitlines())
+    except OSError:
+        return False

@@ -1,0 +1,276 @@
+"""Instances as containers.
+
+What makes an instance, in order: a disk of its own, on it a root file system, a directory
+with two sockets, a container whose process 1 is a lackey, and the lackey's call at the first
+of the sockets. What ends it is the same in reverse. All of it lies below `instances/3`, bears
+the name of the agent's state directory, and can be found again without any memory of ours:
+mounts by their place, containers by their label, control groups by their path. So the next
+agent can remove what a killed one left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import resource
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapath import libexec
+from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError
+from scheduler.providers.cgroups import sweep_everywhere, weigh
+from scheduler.providers.containerd import mounts, rootfs
+from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.codec import Message
+from scheduler.providers.containerd.daemon import Daemon
+from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
+from scheduler.providers.containerd.loopback import give_loopback, remove_loopback
+from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
+from scheduler.providers.images import ImageError, ImageStore
+from scheduler.providers.numbers import Numbers
+from scheduler.providers.process import MAX_INSTANCES, PROBE, PROBE_BYTES, USERS, remove_tree
+from scheduler.providers.programs import Programs
+
+# A label, of the service that a container belongs to.
+OWNER = "remora.owner"
+# Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
+PATIENCE_SECONDS = 60.0
+RUN = Path("/run/remora")
+# What all instances together weigh against whatever else the machine does.
+PROCESSES_PER_CORE = 8
+MOST_FILES = 65536
+log = logging.getLogger("remora.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """An instance whose agent was killed. Its lackey, process `pid`, waits for the next one."""
+
+    draft: Draft
+    pid: int
+
+
+class ContainerdProvider:
+    """Makes instances below `state_dir/instances` in containers of the daemon at `address`, or of one of our own."""
+
+    name = "containerd"
+
+    def __init__(self, state_dir: Path, address: str | None = None) -> None:
+        self._state_dir = state_dir.resolve()
+        self._root = self._state_dir / "instances"
+        self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        self._group = f"/remora/{self._owner}"
+        self._numbers = Numbers()
+        self._survivors: list[Survivor] = []
+        self._stuck: dict[int, Draft] = {}  # by number
+        self._expiry: asyncio.Task[None] | None = None
+        self._own_loopback = True  # until the kernel says no
+        self._shown: dict[str, Path] = {}
+        self._tools = self._state_dir / "tools"
+        self._images = ImageStore(self._state_dir / "images")
+        self._run = RUN / self._owner
+        self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
+        self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
+
+    async def prepare(self) -> None:
+        for path in (self._root, self._run):
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if self._daemon is not None:
+            await self._daemon.start()
+        version = await asyncio.to_thread(self._client.version)
+        await self._take_stock()
+        # Each agent makes its own: survivors have those of the one that made them.
+        programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
+        self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
+        await (await self.create(0, InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
+        weigh(self._group, PROCESSES_PER_CORE * (os.cpu_count() or 1))
+        self._expiry = asyncio.create_task(self._expire())
+        told = {"containerd": version, "address": self._client.address, "survivors": len(self._survivors)}
+        log.info("instances are containers", extra=told)
+
+    async def close(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.gather(self._expiry, return_exceptions=True)
+        await self._end_survivors()
+        await asyncio.gather(*(self.remove(draft) for draft in list(self._stuck.values())))
+        await sweep_everywhere(self._group)
+        await remove_tree(self._tools)
+        self._client.close()
+        if self._daemon is not None:
+            await self._daemon.close()
+        await asyncio.to_thread(shutil.rmtree, self._run, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            RUN.rmdir()
+
+    # -- what a killed agent left --------------------------------------------------------------
+
+    async def _take_stock(self) -> None:
+        """Keep the instances that live, and remove what there is of others."""
+        for container in await asyncio.to_thread(self._client.containers, OWNER, self._owner):
+            survivor = await asyncio.to_thread(self._survivor, container)
+            if survivor is not None:
+                self._survivors.append(survivor)
+            else:
+                await asyncio.to_thread(self._client.remove, container["id"])
+        works = {survivor.draft.work for survivor in self._survivors}
+        for path in (*mounts.mounted_below(self._root), *mounts.mounted_below(self._run)):
+            if works.isdisjoint(path.parents):
+                mounts.unmount(path)
+        for stale in set(self._root.iterdir()) - works:
+            await remove_tree(stale)
+        if not works:
+            await remove_tree(self._tools)
+            await sweep_everywhere(self._group)
+        self._numbers = Numbers([survivor.draft.number for survivor in self._survivors])
+
+    def _survivor(self, container: Message) -> Survivor | None:
+        """A container that runs, if its labels say what it is and all of it is there."""
+        try:
+            labels, held = container["labels"], contextlib.ExitStack()
+            draft = self._draft(
+                int(labels[NUMBER]), InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, held
+            )
+            pid = self._client.running(draft.name)
+            # One that is not initialized is no good: tasks may have been there, and assets would follow their links.
+            whole = draft.initialized.exists() and draft.work / "root" in mounts.mounted_below(self._root)
+            if pid is None or not whole:
+                return None
+            if draft.image is not None:
+                held.enter_context(self._images.using(draft.image))
+        except (KeyError, TypeError, ValueError, InstanceError, ImageError) as error:
+            log.warning("a container that was left is of no use", extra={"id": container["id"], "why": str(error)})
+            return None
+        return Survivor(draft, pid)
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS)
+        await self._end_survivors()
+
+    async def _end_survivors(self) -> None:
+        ending, self._survivors = self._survivors, []
+        await asyncio.gather(*(self.remove(survivor.draft) for survivor in ending))
+
+    # -- making instances ----------------------------------------------------------------------
+
+    async def create(self, number: int, spec: InstanceSpec) -> ContainerInstance:
+        if (instance := await self._adopt(spec)) is not None:
+            return instance
+        try:
+            _, image = self._images.resolve(spec.image)
+        except ImageError as error:
+            raise NoImageError(str(error)) from error
+        draft = self._draft(self._numbers.take(), spec, image, contextlib.ExitStack())
+        try:
+            return await self._make(draft)
+        except (OSError, ValueError, ImageError, InstanceError) as error:
+            await self.remove(draft)
+            raise InstanceError(f"cannot make an instance in {draft.work}: {error}") from error
+        except BaseException:
+            await asyncio.shield(self.remove(draft))
+            raise
+
+    def _draft(self, number: int, spec: InstanceSpec, image: str | None, held: contextlib.ExitStack) -> Draft:
+        return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, held)
+
+    async def _adopt(self, spec: InstanceSpec) -> ContainerInstance | None:
+        """An instance that a killed agent had made for the same pool, if its lackey still answers."""
+        for survivor in [each for each in self._survivors if each.draft.spec == spec]:
+            self._survivors.remove(survivor)
+            try:
+                for path in (survivor.draft.work / "input").iterdir():
+                    await remove_tree(path)
+                door = await asyncio.to_thread(self._open_loopback, survivor.draft, survivor.pid)
+                return await meet(survivor.draft, survivor.pid, door, self.remove)
+            except (OSError, ValueError, InstanceError) as error:
+                log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
+                await self.remove(survivor.draft)
+        return None
+
+    async def _make(self, draft: Draft) -> ContainerInstance:
+        if draft.number >= MAX_INSTANCES:
+            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
+        root = None if draft.image is None else draft.held.enter_context(self._images.using(draft.image))
+        for part in ("", "input", "control"):
+            (draft.work / part).mkdir(mode=0o755)
+        for name, path in self._shown.items():
+            make_place(draft.control / name, path)
+        (draft.work / "assets").symlink_to("root/assets")
+        plan = rootfs.Plan(draft.work, root, draft.spec.disk_bytes, draft.first_user, USERS)
+        await asyncio.to_thread(rootfs.build, plan)
+        machine = rootfs.machine_mounts([self._state_dir]) if root is None else ()
+        shared = (*machine, *rootfs.network_files())
+        pid = await asyncio.to_thread(self._create_container, draft, shared)
+        door = await asyncio.to_thread(self._open_loopback, draft, pid)
+        await asyncio.to_thread(self._client.start, draft.name)
+        return await meet(draft, pid, door, self.remove)
+
+    def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
+        """A container that has not begun to run; the id of its process 1."""
+        with rootfs.within_reach(draft.work / "root", self._run / f"root-{draft.number}") as root:
+            container = Container(
+                root=root,
+                control=draft.control,
+                inputs=draft.work / "input",
+                shown=self._shown,
+                group=self._group_of(draft),
+                first_user=draft.first_user,
+                users=USERS,
+                memory_bytes=draft.spec.memory_bytes,
+                disk_bytes=draft.spec.disk_bytes,
+                open_files=min(MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+                shared=shared,
+            )
+            draft.words.touch(mode=0o600)
+            labels = {OWNER: self._owner, **draft.labels}
+            return self._client.create(draft.name, labels, runtime_spec(container), draft.first_user, draft.words)
+
+    def _group_of(self, draft: Draft) -> str:
+        return f"{self._group}/{draft.number}"
+
+    def _open_loopback(self, draft: Draft, pid: int) -> Door:
+        """Give it a loopback of its own, where the kernel can do that: what the probe was refused nobody gets."""
+        if self._own_loopback:
+            try:
+                return give_loopback(pid, self._group_of(draft))
+            except OSError as error:
+                if draft.spec.pool != PROBE:
+                    raise
+                log.warning("tasks reach whatever listens on this machine's loopback", extra={"why": str(error)})
+                self._own_loopback = False
+        return Door()
+
+    async def remove(self, draft: Draft) -> bool:
+        """End a container and remove all that was made for it. False, and a word in the log, if that cannot be."""
+        try:
+            await asyncio.to_thread(self._client.remove, draft.name)
+            for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
+                await asyncio.to_thread(mounts.unmount, path)
+        except (OSError, InstanceError) as error:
+            # Its number is not used again until it is gone, so what is left of it is in nobody's way.
+            self._stuck[draft.number] = draft
+            told = {"instance": draft.name, "why": str(error), "stuck": len(self._stuck)}
+            log.error("an instance could not be removed", extra=told)
+            return False
+        finally:
+            draft.held.close()
+        await remove_loopback(self._group_of(draft))
+        await remove_tree(draft.work)
+        self._stuck.pop(draft.number, None)
+        self._numbers.give_back(draft.number)
+        return True
+
+
+def make_place(place: Path, source: Path) -> None:
+    """What `source` can be mounted on."""
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if source.is_dir():
+        place.mkdir(mode=0o755)
+    else:
+        place.touch(mode=0o444)

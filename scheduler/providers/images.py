@@ -1,0 +1,177 @@
+"""Images: the root file systems that containers can have, and the versions they go by.
+
+An image is a directory that nobody changes. It is known by an id; a job asks for a range of
+*versions*, and a version is a link to an image, so that one image may have several, and a
+version may move to another image while instances go on with the one they began with.
+
+    images/store/3f0a…/root        the tree, with its own owners and modes
+    images/store/3f0a…/image.json  where it came from, and when
+    images/versions/16.1.0         -> ../store/3f0a…
+
+Whoever uses an image holds a lock on its `image.json`, and one that has no version any more
+is removed as soon as nobody does. An image in the making has no `image.json` yet.
+
+The machine itself stands in for every published version that nobody imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scheduler.model import semver
+from scheduler.model.tiers import IMAGES
+
+# A shell is all that a task needs of us.
+SHELLS = ("bin/bash", "usr/bin/bash", "usr/local/bin/bash")
+
+
+class ImageError(Exception):
+    """A sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    id: str
+    source: str
+    created: str  # ISO 8601
+    versions: tuple[str, ...] = ()
+
+
+class ImageStore:
+    """The images below one directory, which need not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        self._store = directory / "store"
+        self._links = directory / "versions"
+
+    def versions(self) -> dict[str, str]:
+        """The image's id for each version that was imported."""
+        found = {}
+        with contextlib.suppress(FileNotFoundError):
+            for link in self._links.iterdir():
+                if link.is_symlink() and is_version(link.name) and (link / "image.json").exists():
+                    found[link.name] = Path(os.readlink(link)).name
+        return found
+
+    def offered(self) -> tuple[str, ...]:
+        """All versions that a job may ask for here."""
+        return tuple({*IMAGES, *self.versions()})
+
+    def resolve(self, wanted: str) -> tuple[str, str | None]:
+        """The newest version that a range allows, and its image's id; None: the machine. Raises ImageError."""
+        try:
+            version = semver.newest(self.offered(), wanted)
+        except ValueError:
+            version = None
+        if version is None:
+            raise ImageError(f"no image here has a version in {wanted!r}")
+        return version, self.versions().get(version)
+
+    @contextlib.contextmanager
+    def using(self, image: str) -> Iterator[Path]:
+        """The root of an image, which stays meanwhile. Raises ImageError."""
+        try:
+            lock = os.open(self._store / image / "image.json", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ImageError(f"image {image} is gone: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield self._store / image / "root"
+        except BlockingIOError:
+            raise ImageError(f"image {image} is being removed") from None
+        finally:
+            os.close(lock)
+
+    def list(self) -> list[Image]:
+        """All that are whole, the oldest first; those that have no version any more are in use."""
+        names = self.versions()
+        images = []
+        for path in self._store.glob("*/image.json"):
+            told = json.loads(path.read_text())
+            mine = sorted((v for v, image in names.items() if image == told["id"]), key=semver.parse_version)
+            images.append(Image(**{**told, "versions": tuple(mine)}))
+        return sorted(images, key=lambda image: image.created)
+
+    def add(self, version: str, source: str, fill: Callable[[Path], None]) -> Image:
+        """Make an image with `fill`, which is given an empty directory, and call it `version`. Raises ImageError."""
+        check_version(version)
+        image = Image(secrets.token_hex(6), source, datetime.now(UTC).isoformat())
+        place = self._store / image.id
+        self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # programs of strangers may be setuid
+        (place / "root").mkdir(parents=True, mode=0o755)
+        try:
+            fill(place / "root")
+            if not any(os.path.lexists(place / "root" / shell) for shell in SHELLS):
+                raise ImageError(f"{source} has no bash, and tasks are bash scripts")
+            (place / "root").chmod(0o755)
+            (place / "new.json").write_text(json.dumps(asdict(image)))
+            (place / "new.json").rename(place / "image.json")
+        except BaseException as error:
+            shutil.rmtree(place, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise ImageError(f"cannot import {source}: {error}") from error
+            raise
+        self._link(version, image.id)
+        return image
+
+    def tag(self, version: str, new: str) -> None:
+        """Let `new` mean the image that `version` means. Raises ImageError."""
+        check_version(new)
+        self._link(new, self._known(version))
+
+    def remove(self, version: str) -> bool:
+        """Forget a version, and its image with the last one; False if instances still use that. Raises ImageError."""
+        self._known(version)
+        (self._links / version).unlink()
+        return self.prune()
+
+    def prune(self) -> bool:
+        """Remove images that no version means; False if one of them is in use."""
+        named = set(self.versions().values())
+        unused = [path.parent for path in self._store.glob("*/image.json") if path.parent.name not in named]
+        removed = [remove_unless_used(place) for place in unused]
+        return all(removed)
+
+    def _known(self, version: str) -> str:
+        image = self.versions().get(version)
+        if image is None:
+            raise ImageError(f"no image has the version {version} (see `remora image ls`)")
+        return image
+
+    def _link(self, version: str, image: str) -> None:
+        self._links.mkdir(parents=True, exist_ok=True)
+        fresh = self._links / f".{version}.{secrets.token_hex(4)}"
+        fresh.symlink_to(f"../store/{image}")
+        fresh.rename(self._links / version)
+        self.prune()
+
+
+def remove_unless_used(place: Path) -> bool:
+    with open(place / "image.json") as told:
+        try:
+            fcntl.flock(told, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        (place / "image.json").unlink()
+        shutil.rmtree(place)
+    return True
+
+
+def is_version(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) == 3 and all(part.isascii() and part.isdigit() and str(int(part)) == part for part in parts)
+
+
+def check_version(text: str) -> None:
+    """Raises ImageError."""
+    if not is_version(text):
+        raise ImageError(f"{text!r} is no version: three numbers are needed, such as 16.1.0")

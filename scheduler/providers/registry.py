@@ -1,0 +1,184 @@
+"""Images from a registry, by the distribution API of OCI.
+
+A registry is an OCI layout whose files are fetched one by one: a reference leads to a
+document, and from there on everything has a digest and is checked by it. So whoever answers
+can only refuse; what he cannot do is give us something else than the reference's document
+names. That one document is taken on the word of TLS, or checked too if the reference has a
+digest. Hence plain HTTP is for a registry on this machine.
+
+Layers are unpacked as they arrive, and no copy of them is kept.
+
+Most registries want a token, even from strangers: the first refusal says where it is had.
+
+Example: `python:3.13` is `registry-1.docker.io/v2/library/python/manifests/3.13`, a list of
+manifests; the one for this machine names nine layers, at `/v2/library/python/blobs/sha256:…`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from scheduler.providers.image_sources import MAX_DOCUMENT, Readable, unpack_oci
+from scheduler.providers.images import ImageError
+
+# What a name without a host means everywhere.
+DEFAULT_HOST, DEFAULT_SERVER = "docker.io", "registry-1.docker.io"
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+REFERENCE = re.compile(
+    rf"(?:(?P<host>localhost(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:\.[A-Za-z0-9-]+|:\d+))/)?"
+    rf"(?P<name>{COMPONENT}(?:/{COMPONENT})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+DOCUMENTS = ", ".join(
+    [
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    ]
+)
+TIMEOUT = httpx.Timeout(60, connect=20)
+PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    host: str
+    name: str
+    version: str  # a tag or a digest
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Raises ImageError."""
+        match = REFERENCE.fullmatch(text)
+        if match is None:
+            raise ImageError(f"{text!r} is no reference to an image, such as registry.example:5000/team/tools:1.2")
+        host, name = match["host"] or DEFAULT_HOST, match["name"]
+        if host == DEFAULT_HOST:
+            host, name = DEFAULT_SERVER, name if "/" in name else f"library/{name}"
+        return cls(host, name, match["digest"] or match["tag"] or "latest")
+
+    @property
+    def on_this_machine(self) -> bool:
+        name = httpx.URL(f"http://{self.host}").host
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
+
+@dataclass(slots=True)
+class Body:
+    """What is left of an answer, as a file."""
+
+    chunks: Iterator[bytes]
+    held: bytearray = field(default_factory=bytearray)
+
+    def read(self, size: int) -> bytes:
+        while len(self.held) < size and (chunk := next(self.chunks, None)) is not None:
+            self.held += chunk
+        data = bytes(self.held[:size])
+        del self.held[:size]
+        return data
+
+
+class Repository:
+    """One name at one registry, as a layout. `login` is a user's name and password."""
+
+    def __init__(self, reference: Reference, client: httpx.Client, login: tuple[str, str] | None = None) -> None:
+        self._reference = reference
+        self._client = client
+        self._login = login
+        self._authorization: dict[str, str] = {}
+
+    def index(self) -> Any:
+        """What the reference says, in the form of an index."""
+        with self.manifest(self._reference.version) as body:
+            data = body.read(MAX_DOCUMENT)
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if self._reference.version.startswith("sha256:") and digest != self._reference.version:
+            raise ImageError(f"{self._reference.host} gave other contents than those of {self._reference.version}")
+        document = json.loads(data)
+        return document if "manifests" in document else {"manifests": [{"digest": digest}]}
+
+    @contextmanager
+    def manifest(self, digest: str) -> Iterator[Readable]:
+        with self._get(f"manifests/{digest}", DOCUMENTS) as body:
+            yield body
+
+    @contextmanager
+    def blob(self, digest: str) -> Iterator[Readable]:
+        with self._get(f"blobs/{digest}", "*/*") as body:
+            yield body
+
+    @contextmanager
+    def _get(self, path: str, accept: str) -> Iterator[Body]:
+        for last_try in (False, True):
+            headers = {"accept": accept, "accept-encoding": "identity", **self._authorization}
+            with self._client.stream("GET", f"/v2/{self._reference.name}/{path}", headers=headers) as answer:
+                if answer.status_code == httpx.codes.OK:
+                    yield Body(answer.iter_raw())
+                    return
+                if last_try or answer.status_code != httpx.codes.UNAUTHORIZED:
+                    raise ImageError(self._refusal(answer))
+                challenge = answer.headers.get("www-authenticate", "")
+            self._authorization = {"authorization": self._authorize(challenge)}
+
+    def _refusal(self, answer: httpx.Response) -> str:
+        what = f"{self._reference.name}:{self._reference.version}"
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return f"{self._reference.host} has no {what}"
+        return f"{self._reference.host} does not give {what}: {answer.status_code} {answer.reason_phrase}"
+
+    def _authorize(self, challenge: str) -> str:
+        """The header that a registry wants, by its refusal. Raises ImageError."""
+        kind, _, rest = challenge.partition(" ")
+        if kind.lower() == "bearer":
+            return f"Bearer {self._token(dict(PARAMETER.findall(rest)))}"
+        if kind.lower() == "basic" and self._login:
+            return basic(self._login)
+        raise ImageError(f"{self._reference.host} does not give {self._reference.name} to strangers (try --user)")
+
+    def _token(self, told: dict[str, str]) -> str:
+        """Raises ImageError."""
+        realm = told.get("realm", "")
+        if not realm.startswith("https://") and not (realm.startswith("http://") and self._reference.on_this_machine):
+            raise ImageError(f"{self._reference.host} wants a token from a place that is not safe: {realm!r}")
+        wanted = {"scope": f"repository:{self._reference.name}:pull"}
+        wanted |= {"service": told["service"]} if "service" in told else {}
+        headers = {"authorization": basic(self._login)} if self._login else {}
+        answer = self._client.get(realm, params=wanted, headers=headers)
+        if answer.status_code != httpx.codes.OK:
+            raise ImageError(f"no token for {self._reference.name}: {answer.status_code} {answer.reason_phrase}")
+        reply = answer.json()
+        return str(reply.get("token") or reply["access_token"])
+
+
+def basic(login: tuple[str, str]) -> str:
+    return f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
+
+
+def pull(text: str, target: Path, plain: bool = False, login: tuple[str, str] | None = None) -> None:
+    """Fill `target` with the image that a reference names; `plain`: over HTTP. Raises ImageError."""
+    reference = Reference.parse(text)
+    if plain and not reference.on_this_machine:
+        raise ImageError(f"{reference.host} is not this machine: an image from there takes HTTPS")
+    scheme = "http" if plain else "https"
+    # Who is on this machine is not asked for through a proxy.
+    base = f"{scheme}://{reference.host}"
+    try:
+        with httpx.Client(base_url=base, timeout=TIMEOUT, follow_redirects=True, trust_env=not plain) as client:
+            unpack_oci(Repository(reference, client, login), target)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ImageError(f"cannot pull {text}: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,231 @@
+"""What this machine allows, and what each lack costs.
+
+What can be tried is tried: a process with namespaces, the users of a mount, and a container are
+made and ended. The rest is read from the kernel and from the programs themselves. The parts of
+a container are told one by one, so that who has none learns which part is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapath import libexec, passing
+from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
+from scheduler.providers import InstanceError
+from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
+from scheduler.providers.choice import containers
+from scheduler.providers.containerd import loopback, mounts
+from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
+from scheduler.providers.containerd.users import user_namespace
+from scheduler.providers.process import FIRST_USER, USERS, first_word
+
+NO_CONTAINERS = "no containers"
+# The releases of runc that have a known way out of a container.
+LEAK = "CVE-2024-21626"
+RACES = "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881"
+RELEASED = 1 << 30  # comes after all candidates
+Version = tuple[int, int, int, int]  # the last is that of a candidate
+# (from, before, names)
+RUNC_HOLES: tuple[tuple[Version, Version, str], ...] = (
+    ((0, 0, 0, 0), (1, 1, 12, 0), LEAK),
+    ((0, 0, 0, 0), (1, 2, 8, 0), RACES),
+    ((1, 3, 0, 0), (1, 3, 3, 0), RACES),
+    ((1, 4, 0, 0), (1, 4, 0, 3), RACES),
+)
+# What a control group is for, and what is without it.
+CONTROLLERS = {
+    "memory": NO_CONTAINERS,
+    "pids": "a task may make as many processes as the machine has",
+    "cpu": "a job with more instances gets more of the processors",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`lack` is what it costs that something is not so, or None if all is well."""
+
+    subject: str
+    found: str
+    lack: str | None = None
+
+
+async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[Finding]:
+    """All findings; `address` is the socket of a containerd, if ours shall not be tried. `state_dir` need not exist."""
+    yield await namespaces()
+    yield memory_caps()
+    yield core_files()
+    yield free_memory()
+    yield free_disk(state_dir)
+    yield control_groups()
+    yield loop_devices()
+    yield file_systems()
+    yield await asyncio.to_thread(mapped_mounts)
+    yield own_loopback()
+    yield abstract_sockets()
+    for program in ("runc", "containerd"):
+        yield version_of(program)
+    yield await container(address)
+
+
+async def namespaces() -> Finding:
+    with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
+        channel, theirs = passing.pair()
+        process = await asyncio.create_subprocess_exec(
+            *(libexec("lackey"), f"--socket={theirs}"),
+            *(f"--work={work}", "--isolation=auto"),
+            pass_fds=(theirs,),
+            stdin=subprocess.DEVNULL,
+            env={},
+        )
+        try:
+            ready = await first_word(channel, process)
+        except ValueError as error:
+            return Finding("namespaces", str(error), "no instance can be made at all")
+        finally:
+            channel.close()
+            os.close(theirs)
+            await process.wait()
+    if ready.namespaces:
+        return Finding("namespaces", "tasks that are processes have a root and users of their own")
+    return Finding("namespaces", f"refused: {ready.why}", "tasks that are processes see what the service's user sees")
+
+
+def memory_caps() -> Finding:
+    groups = open_groups("doctor")
+    if groups is None:
+        return Finding("memory", "no control group can be made", "memory of processes is watched, four times a second")
+    groups.close()
+    return Finding("memory", f"control groups, version {groups.version}")
+
+
+def core_files() -> Finding:
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    return Finding("core files", f"core_pattern is {pattern}", lack_of_cores(pattern))
+
+
+def lack_of_cores(pattern: str) -> str | None:
+    if not pattern.startswith(("|", "@", "/")):
+        return None
+    whose = "tasks that are processes" if pattern.startswith("/") else "tasks"
+    return (
+        f"core dumps of {whose} are not kept, nor seen if a script hides them (try `sysctl kernel.core_pattern=core`)"
+    )
+
+
+def free_memory() -> Finding:
+    told = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert told is not None
+    free = int(told[1]) << 10
+    limit = own_limit()
+    free = free if limit is None else min(free, limit)
+    lack = f"instances of {DEFAULT_MEMORY_MB} MB, which is the default, may not fit"
+    return Finding("free memory", f"{free >> 20} MB", lack if free < DEFAULT_MEMORY_MB << 20 else None)
+
+
+def free_disk(state_dir: Path) -> Finding:
+    place = next(path for path in (state_dir.absolute(), *state_dir.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    lack = f"tasks may find less than the {DEFAULT_DISK_GB} GB that they have by default"
+    return Finding("free disk", f"{free >> 30} GB at {place}", lack if free < DEFAULT_DISK_GB << 30 else None)
+
+
+# -- the parts of a container ------------------------------------------------------------------
+
+
+def control_groups() -> Finding:
+    known = controllers()
+    missing = [name for name in CONTROLLERS if name not in known]
+    found = ", ".join(f"{name} (version {known[name]})" for name in CONTROLLERS if name in known) or "none"
+    return Finding("groups", found, "; ".join(CONTROLLERS[name] for name in missing) or None)
+
+
+def controllers() -> dict[str, int]:
+    """The version of the hierarchy that each controller is in."""
+    known = {}
+    for point, version, options in hierarchies():
+        names = options
+        if version == 2:
+            names = (Path(point) / "cgroup.controllers").read_text().split()
+        known.update(dict.fromkeys(names, version))
+    return known
+
+
+def loop_devices() -> Finding:
+    try:
+        os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        lack = f"{NO_CONTAINERS}: the cap on their disk is a disk of their own (try `modprobe loop`)"
+        return Finding("loop devices", f"/dev/loop-control: {error.strerror}", lack)
+    return Finding("loop devices", "there are some")
+
+
+def file_systems() -> Finding:
+    known = Path("/proc/filesystems").read_text().split()
+    missing = [name for name in FILE_SYSTEMS if name not in known and not loadable(name)]
+    if missing:
+        return Finding("file systems", f"the kernel lacks {' and '.join(missing)}", NO_CONTAINERS)
+    return Finding("file systems", " and ".join(FILE_SYSTEMS))
+
+
+def mapped_mounts() -> Finding:
+    """Tries what an image is shown by."""
+    with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
+        try:
+            with user_namespace(FIRST_USER, USERS) as namespace:
+                mounts.attach(Path(work), Path(work), mounts.ATTR_SEALED, namespace)
+        except OSError as error:
+            lack = "containers can have no image, and are made of the machine itself (try root and Linux 5.19 or newer)"
+            return Finding("mapped users", f"refused: {error.strerror or error}", lack)
+        mounts.unmount(Path(work))
+    return Finding("mapped users", "a mount may have other users than its file system")
+
+
+def own_loopback() -> Finding:
+    if why := loopback.why_none():
+        return Finding("loopback", why, "tasks in containers reach whatever listens on this machine's loopback")
+    return Finding("loopback", "containers can have one of their own")
+
+
+def abstract_sockets() -> Finding:
+    if loopback.keeps_abstract_sockets_apart():
+        return Finding("unix sockets", "abstract ones of this machine can be kept from tasks")
+    lack = "tasks can knock at abstract unix sockets of this machine (Linux 6.12 keeps them apart)"
+    return Finding("unix sockets", "this kernel's Landlock knows no scopes", lack)
+
+
+def version_of(program: str) -> Finding:
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, env={"PATH": PATH})
+    except FileNotFoundError:
+        return Finding(program, "not installed", f"{NO_CONTAINERS} (try `apt-get install {program}`)")
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)
+    if found is None:
+        return Finding(program, "does not say its version", "nobody knows what holes it has")
+    return Finding(program, found[0], known_holes(found) if program == "runc" else None)
+
+
+def known_holes(found: re.Match[str]) -> str | None:
+    first, second, third, candidate = found.groups()
+    version = (int(first), int(second), int(third), int(candidate or RELEASED))
+    holes = [names for first, fixed, names in RUNC_HOLES if first <= version < fixed]
+    return f"containers can be left by {', '.join(holes)}, unless your distribution has mended it" if holes else None
+
+
+async def container(address: str | None) -> Finding:
+    if why := why_no_containers(own_daemon=address is None):
+        return Finding("containers", why, "instances are processes")
+    with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
+        try:
+            provider = await containers(Path(state), address)
+        except InstanceError as error:
+            return Finding("containers", str(error), "instances are processes")
+        await provider.close()
+    return Finding("containers", "one was made, and ended")

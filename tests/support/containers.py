@@ -1,0 +1,81 @@
+"""Whether this machine can make containers, and whether the tests shall run in them.
+
+With `REMORA_TEST_PROVIDER=containerd` all tests that start an agent or a service have their
+instances from containerd. Without it, only those do that are about containers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scheduler.providers.containerd.loopback import DOOR, address_of
+from scheduler.providers.containerd.machine import why_no_containers
+from scheduler.service.state import read_info
+from tests.support.service import PROVIDER, processes_with
+
+__all__ = ["PROVIDER"]
+
+CONTAINERD = "containerd"
+REFUSED = why_no_containers()
+needs_containers = pytest.mark.skipif(bool(REFUSED), reason=f"NO CONTAINERS ARE TESTED: {REFUSED}")
+
+
+def owner_of(state_dir: Path) -> str:
+    """What the containers, control groups and sockets of a service bear in their names."""
+    return hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:16]
+
+
+def lackeys(state_dir: Path) -> list[int]:
+    """The first processes of the containers of a service."""
+    found = []
+    for path in Path("/sys/fs/cgroup").glob(f"**/remora/{owner_of(state_dir)}/*/cgroup.procs"):
+        for pid in path.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "lackey\n":
+                    found.append(int(pid))
+    return sorted(set(found))
+
+
+def doors(state_dir: Path, said: list[str]) -> list[str]:
+    """Where the machine finds what tasks that run now call their MANTA_URL."""
+    if said[0] != "http://localhost:80/":
+        return said
+    busy = [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
+    return [f"http://{address_of(pid)}:{DOOR}/" for pid in busy]
+
+
+def shims(state_dir: Path) -> list[int]:
+    return processes_with(f"-id remora-{owner_of(state_dir)}-")
+
+
+def daemons(state_dir: Path) -> list[int]:
+    return processes_with(f"containerd --config {state_dir.resolve()}/")
+
+
+def agents(state_dir: Path) -> list[int]:
+    return processes_with(f"scheduler.agent --url {read_info(state_dir).url}")
+
+
+VICTIMS: dict[str, Callable[[Path], list[int]]] = {
+    "agent": agents,
+    "containerd": daemons,
+    "shim": shims,
+    "lackey": lackeys,
+}
+
+
+def assert_no_container_left(state_dir: Path) -> None:
+    """After the service has ended, besides what `assert_nothing_left` looks for."""
+    owner = owner_of(state_dir)
+    assert not processes_with(owner), "processes are left"
+    assert not Path(f"/run/remora/{owner}").exists()
+    mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if owner in line]
+    assert not mounts, f"mounts are left: {mounts}"
+    backed = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
+    assert not [file for file in backed if str(state_dir) in file], f"loop devices are left: {backed}"

@@ -1,0 +1,71 @@
+"""What instances leave on a machine, counted while their service runs.
+
+    before = traces(service.state_dir)
+    …
+    assert_traces(service.state_dir, before)
+
+Counted is what bears the service's name: containers and whatever else its containerd keeps, the
+mounts, loop devices, control groups, processes and directories of instances. An instance goes in
+the background when its pool is done, so the second count waits until it is the first one again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.support.containers import owner_of
+from tests.support.service import processes_with
+
+PATIENCE = 30.0
+PAUSE = 0.05
+KEPT = ("containers", "tasks", "snapshots", "leases", "content", "images")  # what containerd can list
+
+
+def traces(state_dir: Path) -> Counter[str]:
+    """How many there are of each kind; a kind that is not there is not counted."""
+    owner, state = owner_of(state_dir), str(state_dir.resolve())
+    groups = set(Path("/sys/fs/cgroup").glob(f"**/remora/{owner}/*/"))
+    found: Counter[str] = Counter()
+    found["mounts"] = sum(owner in line or state in line for line in lines(Path("/proc/self/mountinfo")))
+    found["loop devices"] = sum(
+        state in line for path in Path("/sys/block").glob("loop*/loop/backing_file") for line in lines(path)
+    )
+    found["control groups"] = len(groups)
+    found["processes"] = len({line for group in groups for line in lines(group / "cgroup.procs")})
+    found["shims"] = len(processes_with(f"-id remora-{owner}-"))
+    found["directories"] = len(os.listdir(state_dir / "instances"))
+    found.update(kept_by_containerd(Path("/run/remora") / owner / "containerd.sock"))
+    return +found
+
+
+def kept_by_containerd(address: Path) -> Counter[str]:
+    """Nothing if no containerd listens there."""
+    found: Counter[str] = Counter()
+    if address.exists():
+        for kind in KEPT:
+            listed = subprocess.run(
+                ["ctr", "--address", str(address), "--namespace", "remora", kind, "ls"], capture_output=True, text=True
+            )
+            assert listed.returncode == 0, listed.stderr
+            found[kind] = max(0, len(listed.stdout.splitlines()) - 1)  # the first line is a heading
+    return found
+
+
+def lines(path: Path) -> list[str]:
+    """None of a file that is gone."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def assert_traces(state_dir: Path, before: Counter[str], seconds: float = PATIENCE) -> None:
+    """Wait until there is no more of anything than before."""
+    deadline = time.monotonic() + seconds
+    while more := traces(state_dir) - before:
+        assert time.monotonic() < deadline, f"left behind: {dict(more)}"
+        time.sleep(PAUSE)
