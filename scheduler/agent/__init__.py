@@ -12,8 +12,8 @@ needs, and the supervisor gives its tasks to the next one. From that follow the 
   agent the next few dozen, both measured in milliseconds of work (`pacing`); finished ones
   share flushes, requests and transactions.
 - *Nothing is an output before its task has succeeded.* What tools and HTTP requests write
-  collects in the attempt, without names. It gets names in `Reporter.report`, becomes durable,
-  and is then told to the supervisor, whose transaction makes it visible.
+  collects in the attempt. It gets names in `Reporter.report` (what is too much to hold open gets
+  them before, `keeping`), becomes durable, and is then told to the supervisor, whose transaction makes it visible.
 - *Whoever asks from inside an instance asks for the task that runs there now,* and is
   believed only as far as the kernel vouches for him.
 
