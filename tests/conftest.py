@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.objects import client
-from tests.support.service import Service
+from tests.support.service import Service, serving
 from tests.support.user import User
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service that the tests of one module share."""
-    running = Service(tmp_path_factory.mktemp("service") / "state").start()
-    try:
+    with serving(tmp_path_factory.mktemp("service") / "state") as running:
         yield running
-    finally:
-        status = running.stop()
-    assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
 
 
 @pytest.fixture(scope="module")

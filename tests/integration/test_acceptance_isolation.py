@@ -18,7 +18,7 @@ from tests.support.containers import doors
 from tests.support.gate import Gate
 from tests.support.machine import needs_curl, needs_namespaces
 from tests.support.objects import client
-from tests.support.service import PROVIDER, Service, descendants
+from tests.support.service import PROVIDER, Service, descendants, serving
 from tests.support.user import User
 
 SECRETS = ("remora.db", "agent.secret", "token.secret", "client.json", "service.json", "keys/id_ed25519", "lock")
@@ -30,12 +30,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be some
 def service() -> Iterator[Service]:
     with tempfile.TemporaryDirectory(dir=Path(__file__).parents[2], prefix=".isolation-") as directory:
         os.chmod(directory, 0o755)  # what protects the state is to be its own mode
-        running = Service(Path(directory) / "state").start()
-        try:
+        with serving(Path(directory) / "state") as running:
             yield running
-        finally:
-            status = running.stop()
-        assert status == 0, running.log.read_text()[-3000:]
 
 
 @pytest.fixture(scope="module")

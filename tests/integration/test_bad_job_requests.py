@@ -8,10 +8,7 @@ import uuid
 import pytest
 import pytest_asyncio
 
-from scheduler.gateway import jobs
-from scheduler.gateway.tokens import Tokens
-from scheduler.supervisor.supervisor import Supervisor
-from tests.support.gateway import error, running
+from tests.support.gateway import error, running_jobs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,20 +23,10 @@ NOBODYS = str(uuid.UUID(int=7))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory):
     """A gateway with the jobs API, on which jill and bob have a job each."""
-    async with running(tmp_path_factory.mktemp("gateway")) as started:
-        context = started.context
-        tokens = Tokens(context.secret)
-        context.supervisor = Supervisor(
-            context.db, context.blobs, context.clock, lambda login, job: tokens.issue(login, context.clock(), job)
-        )
-        context.job_routes = jobs.handle
-        await context.supervisor.start()
+    async with running_jobs(tmp_path_factory.mktemp("gateway")) as started:
         started.job = await create(started, "jill", "jill")
         started.bobs = await create(started, "bob", started.bob)
-        try:
-            yield started
-        finally:
-            await context.supervisor.stop()
+        yield started
 
 
 async def create(gateway, login, signer):

@@ -16,7 +16,7 @@ from cli.client.problem import Refused
 from tests.support.gate import Gate
 from tests.support.machine import needs_core_files
 from tests.support.neighbour import neighbour
-from tests.support.service import Service
+from tests.support.service import Service, serving
 from tests.support.user import Ended, Phase, User, reduce
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -171,12 +171,8 @@ NEEDS = {"a core dump": needs_core_files}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(tmp_path_factory.mktemp("service") / "state", ("--login", "jill")).start()
-    try:
+    with serving(tmp_path_factory.mktemp("service") / "state", "--login", "jill") as running:
         yield running
-    finally:
-        status = running.stop()
-    assert status == 0, running.log.read_text()[-3000:]
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,8 @@ import uuid
 import pytest
 import pytest_asyncio
 
-from scheduler.gateway import jobs
-from scheduler.gateway.tokens import Tokens
 from scheduler.model.wire import Usage
-from scheduler.supervisor.supervisor import Supervisor
-from tests.support.gateway import Gateway, error, running
+from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.instant_agent import InstantAgent, failed, ok
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,18 +22,8 @@ MANY = 7
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory):
     """A gateway with the jobs API and an agent whose tasks take no time."""
-    async with running(tmp_path_factory.mktemp("gateway")) as started:
-        context = started.context
-        tokens = Tokens(context.secret)
-        context.supervisor = Supervisor(
-            context.db, context.blobs, context.clock, lambda login, job: tokens.issue(login, context.clock(), job)
-        )
-        context.job_routes = jobs.handle
-        await context.supervisor.start()
-        try:
-            yield started
-        finally:
-            await context.supervisor.stop()
+    async with running_jobs(tmp_path_factory.mktemp("gateway")) as started:
+        yield started
 
 
 async def create(

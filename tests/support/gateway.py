@@ -17,13 +17,16 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from scheduler.gateway import jobs
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
+from scheduler.gateway.tokens import Tokens
 from scheduler.model import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Database
+from scheduler.supervisor.supervisor import Supervisor
 
 DIRECTORY = {"Content-Type": "application/json; type=directory"}
 # Signing keys are dear to make and prove nothing by being fresh.
@@ -168,6 +171,23 @@ async def running(directory: Path) -> AsyncIterator[Gateway]:
         await runner.cleanup()
         db.close()
         blobs.close()
+
+
+@asynccontextmanager
+async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
+    """A gateway with the jobs API and a supervisor; agents are the caller's."""
+    async with running(directory) as started:
+        context = started.context
+        tokens = Tokens(context.secret)
+        context.supervisor = Supervisor(
+            context.db, context.blobs, context.clock, lambda login, job: tokens.issue(login, context.clock(), job)
+        )
+        context.job_routes = jobs.handle
+        await context.supervisor.start()
+        try:
+            yield started
+        finally:
+            await context.supervisor.stop()
 
 
 def error(reply: httpx.Response) -> tuple[int, str, str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,17 @@ class Service:
     def text(self, name: str, *words: str, **options) -> str:
         """Standard output of a command, as text."""
         return self.run(name, *words, **options).stdout.decode()
+
+
+@contextlib.contextmanager
+def serving(state: Path, *options: str) -> Iterator[Service]:
+    """A service with these options of `remora up`, for the length of a block; it must end well."""
+    running = Service(state, options).start()
+    try:
+        yield running
+    finally:
+        status = running.stop()
+    assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
 
 
 def descendants(pid: int) -> list[int]:
