@@ -236,7 +236,7 @@ def test_dry_run_goes_by_the_rules_of_the_service_and_says_what_would_run(servic
     assert shown.code == 0
     assert shown.err.splitlines() == [
         'would create a job "plan" of 1 phase',
-        "  0  map      256 MB     8 GB  image 16.1.0  wc",
+        "  0  map      256 MB     8 GB  image *  wc",
         "with 3 inputs from stdin",
     ]
     assert service.run("mjob", *words, "-q").err == ""
