@@ -85,6 +85,7 @@ class Attempt:
     input_changed: bool = False
     disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
+    orphaned: bool = False  # its instance has gone, and what runs there may write for a moment yet
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     received: int = 0  # bytes from the service, through the endpoint
     sent: int = 0  # bytes to the service, through endpoint and tools, that are no output of the attempt
@@ -236,11 +237,14 @@ class Reporter:
     def release(
         self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False, keep_outputs: bool = False
     ) -> None:
-        """Let go of an attempt's files; those that became blobs (`keep`) are never written again."""
+        """Let go of an attempt's files; those that became blobs (`keep`) are never written again.
+
+        Nor are those of an instance that died: the kernel closes its lackey's socket before it kills the tasks.
+        """
         if not keep_outputs:
             self.blobs.discard(output.blob for output in attempt.emitted)  # those that have their names already
         for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
-            if kept and os.fstat(fd).st_size:
+            if attempt.orphaned or (kept and os.fstat(fd).st_size):
                 os.close(fd)
             else:
                 self.scratch.give_back(fd)

@@ -4,6 +4,9 @@ A task's door to the service is a TCP port, which everybody on the machine can k
 kernel knows who holds the other end: `/proc/net/tcp` has its user and its inode, as long as
 a living process has it open. An instance with users of its own is recognised by the user;
 one that shares its user, by the process that has the socket.
+
+Tables and processes are read while they change, and on a busy machine a row that was there
+all the time can be missed. So whoever is not found is looked for again before he is refused.
 """
 
 from __future__ import annotations
@@ -19,11 +22,16 @@ from scheduler.providers.processes import holds_socket
 
 ESTABLISHED = "01"
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+LOOKS = 3
 Address = tuple[str, int]
 
 
 def is_inside(instance: Instance, client: Address, server: Address) -> bool:
     """Does a living process of `instance` hold the client end of this connection?"""
+    return any(_seen_inside(instance, client, server) for _ in range(LOOKS))
+
+
+def _seen_inside(instance: Instance, client: Address, server: Address) -> bool:
     found = holder(client, server)
     if found is None:
         return False

@@ -324,6 +324,7 @@ class Worker:
         attempts = list(self.handed.values())
         self.handed.clear()
         for attempt in attempts:
+            attempt.orphaned = True
             self._finish(attempt)
         running, waiting = (attempts[0], attempts[1:]) if attempts else (None, [])
         if running is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def lackeys(state_dir: Path) -> list[int]:
     for path in Path("/sys/fs/cgroup").glob(f"**/remora/{owner_of(state_dir)}/*/cgroup.procs"):
         for pid in path.read_text().split():
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text() == "lackey\n":
-                    found.append(int(pid))
+                status = Path(f"/proc/{pid}/status").read_text()
+                if status.startswith("Name:\tlackey\n") and re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                    found.append(int(pid))  # and not a task that is about to become bash
     return sorted(set(found))
 
 

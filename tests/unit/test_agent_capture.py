@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 from scheduler.agent import capture
+from scheduler.agent.attempt import Attempt, Reporter
 from scheduler.agent.capture import Scratch
+from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.objects.blobs import BlobStore
+
+SPEC = PoolSpec(
+    pool=1, job="j", login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=True,
+    next_reducers=0, token="t",
+)  # fmt: skip
+LEASE = TaskLease(task=1, uuid="u", attempt=1, base="/jill/stor/x", input="/jill/stor/x")
 
 
 @pytest.fixture
@@ -68,4 +76,19 @@ def test_what_was_given_back_is_empty_when_it_is_taken_again(blobs: BlobStore) -
     again = scratch.take()
     assert (again, os.fstat(again).st_size, os.lseek(again, 0, os.SEEK_CUR)) == (fd, 0, 0)
     os.close(again)
+    scratch.close()
+
+
+def test_a_file_of_an_instance_that_died_is_never_used_again(blobs: BlobStore) -> None:
+    """Its tasks live a moment longer than its lackey, and what they print then is nobody's."""
+    scratch = Scratch(blobs)
+    reporter = Reporter(blobs, scratch, SPEC, 1 << 30)
+    attempt = Attempt(1, LEASE, scratch.take(), scratch.take(), orphaned=True)
+    late = os.dup(attempt.stdout)
+    reporter.release(attempt)
+    fresh = [scratch.take() for _ in range(2)]
+    os.write(late, b"late")
+    assert [os.fstat(fd).st_size for fd in fresh] == [0, 0]
+    for fd in (late, *fresh):
+        os.close(fd)
     scratch.close()

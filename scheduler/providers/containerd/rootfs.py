@@ -66,7 +66,7 @@ def build(plan: Plan) -> Path:
 @contextlib.contextmanager
 def within_reach(root: Path, place: Path) -> Iterator[Path]:
     """Show a root at a place that the users of a container may pass to: they build it, but not below our state."""
-    place.mkdir(mode=0o711)
+    place.mkdir(mode=0o711, exist_ok=True)  # an agent that was killed just then has left it
     try:
         mounts.attach(root, place)
         yield place
