@@ -25,6 +25,8 @@ from tests.support.service import Service
 from tests.support.traces import assert_traces, traces
 from tests.support.user import Ended, User
 
+pytestmark = needs_containers  # the attacks on processes go with them: a fork bomb takes its time
+
 AT_ONCE = 4
 SLOTS = AT_ONCE + 2
 OK = "ok"
@@ -213,7 +215,7 @@ def live_beside(user: User, over: threading.Event, after: Aftermath) -> None:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("process", marks=needs_namespaces), pytest.param(CONTAINERD, marks=needs_containers)],
+    params=[pytest.param("process", marks=needs_namespaces), CONTAINERD],
 )
 def provider(request: pytest.FixtureRequest) -> str:
     return request.param

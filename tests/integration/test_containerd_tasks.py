@@ -128,7 +128,8 @@ async def test_a_fork_bomb_ends_with_its_task(agent: Rig) -> None:
 
 
 async def test_a_tree_of_daemons_ends_with_its_task(agent: Rig) -> None:
-    spec = agent.spec("read n; [ $n = 1 ] && for i in $(seq 300); do setsid sleep 1000 & done; ps -e | grep -c sleep")
+    many = "for i in $(seq 300); do setsid sleep 1000 & done; until [ $(count) -ge 300 ]; do :; done"
+    spec = agent.spec(f"count() {{ ps -e | grep -c sleep; }}; read n; if [ $n = 1 ]; then {many}; fi; count")
     first, second = agent.map_task(b"1\n"), agent.map_task(b"2\n")
     agent.grant(spec, first, second)
     one, two = await agent.reports_of(first, second)
