@@ -50,7 +50,8 @@ def kept_by_containerd(address: Path) -> Counter[str]:
             listed = subprocess.run(
                 ["ctr", "--address", str(address), "--namespace", "remora", kind, "ls"], capture_output=True, text=True
             )
-            assert listed.returncode == 0, listed.stderr
+            if listed.returncode:
+                return Counter({"containerd that does not answer": 1})  # it may be on its way up
             found[kind] = max(0, len(listed.stdout.splitlines()) - 1)  # the first line is a heading
     return found
 
