@@ -32,7 +32,6 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 MAX_DOCUMENT = 4 << 20
 CHUNK = 1 << 20
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 # What scripts on objects want most, over Debian's smallest system.
 TOOLS = (
     """bc bzip2 ca-certificates curl file gawk jq less openssl perl procps python3 unzip xz-utils zip zstd""".split()
@@ -51,11 +50,11 @@ def fill_from(source: Path, target: Path) -> None:
         raise ImageError(f"{source} is neither a directory nor an archive")
 
 
-def build_default(target: Path, suite: str = SUITE, mirror: str = MIRROR) -> None:
+def build_default(target: Path, suite: str = SUITE, mirror: str | None = None) -> None:
     """Fill `target` with Debian and the usual tools. Raises ImageError."""
     if shutil.which("debootstrap", path=PATH) is None:
         raise ImageError("debootstrap is needed: try `apt-get install debootstrap`")
-    run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", suite, str(target), mirror)
+    run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", suite, str(target), *filter(None, [mirror]))
     for spare in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(target / spare, ignore_errors=True)
 

@@ -14,7 +14,7 @@ from cli.service.image.common import images
 @click.command("build-default", cls=Plain)
 @click.argument("name", metavar="[VERSION]", required=False)
 @click.option("--suite", metavar="NAME", help="Debian release. [default: bookworm]")
-@click.option("--mirror", metavar="URL", help="Where its packages are. [default: http://deb.debian.org/debian]")
+@click.option("--mirror", metavar="URL", help="Where its packages are. [default: debootstrap's own]")
 def command(name: str | None, suite: str | None, mirror: str | None, state_dir: Path | None) -> None:
     """Make an image of Debian's smallest system with the usual tools, and call it VERSION (the newest published one).
 
@@ -28,10 +28,10 @@ def command(name: str | None, suite: str | None, mirror: str | None, state_dir: 
     from scheduler.model.tiers import IMAGES
     from scheduler.providers import image_sources
 
-    chosen, suite, mirror = name or IMAGES[-1], suite or image_sources.SUITE, mirror or image_sources.MIRROR
+    chosen, release = name or IMAGES[-1], suite or image_sources.SUITE
     with images(state_dir) as store:
-        source = f"{suite} from {mirror}"
-        image = store.add(chosen, source, lambda target: image_sources.build_default(target, suite, mirror))
+        source = f"{release} from {mirror}" if mirror else release
+        image = store.add(chosen, source, lambda target: image_sources.build_default(target, release, mirror))
     print(f"{chosen}\t{image.id}")
 
 
