@@ -50,6 +50,9 @@ async def busy(outside: Rig) -> None:
     script = f"sleep {MARK} & (setsid sleep {MARK} &); {KNOCK}; sleep {MARK}"
     outside.grant(outside.spec(script), outside.map_task(b"x"))
     await outside.until(lambda supervisor: bool(supervisor.requests))
+    async with asyncio.timeout(20):
+        while len(sleepers()) < 2:  # what was forked has yet to become `sleep`
+            await asyncio.sleep(0.01)
 
 
 def sleepers() -> list[int]:
