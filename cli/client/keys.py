@@ -69,13 +69,6 @@ def find(key_id: str, key_file: str = "", *, agent: str | None = None, ssh_dir: 
     return signer
 
 
-def means(key_id: str, key: PublicKey) -> bool:
-    """Whether the fingerprint `key_id`, in any of its spellings, is of this key."""
-    if key_id.upper().startswith("SHA256:"):
-        return key_id[7:].rstrip("=") == key.sha256[7:]
-    return key_id.upper().removeprefix("MD5:").replace(":", "").lower() == key.md5.replace(":", "")
-
-
 def from_agent(agent: str, key_id: str) -> Signer | None:
     """The signer of the agent's key; None if there is no such agent or key."""
     try:
@@ -84,7 +77,7 @@ def from_agent(agent: str, key_id: str) -> Signer | None:
         return None
     for blob in blobs:
         key = public_of_blob(blob)
-        if key and means(key_id, key):
+        if key and key.has_fingerprint(key_id):
             others = sshagent.RSA_FLAGS if key.algorithm.startswith("rsa") else ()
             return Signer(key.md5, key.algorithm, others, agent_signature(agent, blob))
     return None
@@ -148,7 +141,7 @@ def public_file(private: Path) -> Path:
 def public_matches(private: Path, key_id: str) -> bool:
     """Whether the `.pub` file beside a private key is of this key."""
     try:
-        return means(key_id, PublicKey.parse(public_file(private).read_text()))
+        return PublicKey.parse(public_file(private).read_text()).has_fingerprint(key_id)
     except (OSError, ValueError):
         return False
 
@@ -162,7 +155,7 @@ def from_file(path: Path, key_id: str) -> Signer | None:
         raise Problem(f"{path} is protected by a passphrase: add it to the ssh agent (ssh-add {path})") from None
     except (OSError, ValueError):
         return None
-    return signer_of(key, public) if means(key_id, public) else None
+    return signer_of(key, public) if public.has_fingerprint(key_id) else None
 
 
 def of_file(name: str) -> Signer:

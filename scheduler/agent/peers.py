@@ -28,16 +28,20 @@ Address = tuple[str, int]
 
 def is_inside(instance: Instance, client: Address, server: Address) -> bool:
     """Does a living process of `instance` hold the client end of this connection?"""
-    return any(_seen_inside(instance, client, server) for _ in range(LOOKS))
+    for _ in range(LOOKS):
+        if (inside := _look(instance, client, server)) is not None:
+            return inside
+    return False
 
 
-def _seen_inside(instance: Instance, client: Address, server: Address) -> bool:
+def _look(instance: Instance, client: Address, server: Address) -> bool | None:
+    """None if nobody was found: he may have been missed."""
     found = holder(client, server)
     if found is None:
-        return False
+        return None
     uid, inode = found
     owned = instance.owns_user(uid)
-    return holds_socket(instance.processes(), inode) if owned is None else owned
+    return owned if owned is not None else holds_socket(instance.processes(), inode) or None
 
 
 def holder(client: Address, server: Address) -> tuple[int, int] | None:

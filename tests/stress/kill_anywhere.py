@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -41,6 +42,10 @@ REDUCED = [
 WAIT_SECONDS = 300
 
 
+# Of a job: its name, its phases, and what fails unless its outputs are right.
+Shape = tuple[str, list[dict[str, object]], Callable[[str], None]]
+
+
 class Stress:
     """One service, its objects, and the rounds on it."""
 
@@ -52,6 +57,9 @@ class Stress:
             objects.make_directory(session, directory)
             self.contents = {f"{directory}/o{n}": f"object {n}\n".encode() for n in range(tasks)}
             put_many(session, self.contents)
+
+    def shapes(self) -> list[Shape]:
+        return [("map", MAP_ONLY, self.check_map), ("map, map, reduce", REDUCED, self.check_reduced)]
 
     def submit(self, phases: list[dict[str, object]]) -> str:
         with client(self.service) as session:
@@ -121,17 +129,23 @@ def main() -> int:
     return 0
 
 
-def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -> None:
-    stress = Stress(service, options.tasks)
-    shapes = [("map", MAP_ONLY, stress.check_map), ("map, map, reduce", REDUCED, stress.check_reduced)]
+def run_undisturbed(stress: Stress) -> dict[str, float]:
+    """How many seconds a job of each shape takes when nobody is killed, by its name."""
     undisturbed = {}
-    for name, phases, check in shapes:
+    for name, phases, check in stress.shapes():
         started = time.monotonic()
         job = stress.submit(phases)
         stress.finish(job)
         undisturbed[name] = time.monotonic() - started
         check(job)
         print(f"undisturbed {name}: {undisturbed[name]:.1f} s", flush=True)
+    return undisturbed
+
+
+def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -> None:
+    stress = Stress(service, options.tasks)
+    shapes = stress.shapes()
+    undisturbed = run_undisturbed(stress)
     for number in range(options.rounds):
         name, phases, check = shapes[number % len(shapes)]
         job = stress.submit(phases)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.stress.kill_anywhere import MAP_ONLY, REDUCED, Stress
+from tests.stress.kill_anywhere import Stress, run_undisturbed
 from tests.support.containers import CONTAINERD, REFUSED, VICTIMS, assert_no_container_left
 from tests.support.leftovers import assert_nothing_left
 from tests.support.service import Service
@@ -72,15 +72,8 @@ class Row:
 
 def rounds(service: Service, draw: random.Random, options: argparse.Namespace) -> dict[str, Row]:
     stress, before = Stress(service, options.tasks), traces(service.state_dir)
-    shapes = [("map", MAP_ONLY, stress.check_map), ("map, map, reduce", REDUCED, stress.check_reduced)]
-    undisturbed = {}
-    for name, phases, check in shapes:
-        started = time.monotonic()
-        job = stress.submit(phases)
-        stress.finish(job)
-        undisturbed[name] = time.monotonic() - started
-        check(job)
-        print(f"undisturbed {name}: {undisturbed[name]:.1f} s", flush=True)
+    shapes = stress.shapes()
+    undisturbed = run_undisturbed(stress)
     table = {part: Row() for part in VICTIMS}
     for number in range(options.rounds):
         part = list(VICTIMS)[number % len(VICTIMS)]
