@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,21 @@ def owner_of(state_dir: Path) -> str:
 
 def lackeys(state_dir: Path) -> list[int]:
     """The first processes of the containers of a service."""
-    found = []
-    for path in Path("/sys/fs/cgroup").glob(f"**/remora/{owner_of(state_dir)}/*/cgroup.procs"):
-        for pid in path.read_text().split():
+    found = set()
+    for pid in members(f"/remora/{owner_of(state_dir)}/"):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            if status.startswith("Name:\tlackey\n") and re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                found.add(int(pid))  # and not a task that is about to become bash
+    return sorted(found)
+
+
+def members(group: str) -> Iterator[str]:
+    """Processes in control groups below `group`, of any controller. Groups may come and go meanwhile."""
+    for directory, _, _ in os.walk("/sys/fs/cgroup"):
+        if group in directory:
             with contextlib.suppress(OSError):
-                status = Path(f"/proc/{pid}/status").read_text()
-                if status.startswith("Name:\tlackey\n") and re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
-                    found.append(int(pid))  # and not a task that is about to become bash
-    return sorted(set(found))
+                yield from Path(directory, "cgroup.procs").read_text().split()
 
 
 def doors(state_dir: Path, said: list[str]) -> list[str]:
