@@ -1,8 +1,8 @@
 """The protocol between the supervisor and the agents of the nodes.
 
-An agent owns instances; the supervisor owns tasks. Between them go two requests,
-both started by the agent, JSON over HTTP below `/_agent/v1/`, with the agent's
-secret in `Authorization: Bearer …`:
+An agent owns instances; the supervisor owns tasks. Between them go requests,
+all started by the agent, JSON over HTTP below `/_agent/v1/`, with the node's
+credential in `Authorization: Bearer …` (`gateway.credentials`):
 
 - `register` once per agent start. The answer names the agent; whatever an earlier
   start of the same node held is given back to the queue.
@@ -10,6 +10,8 @@ secret in `Authorization: Bearer …`:
   after `POLL_SECONDS` means "ask again"). Any contact renews the agent's leases.
 - `report` hands in finished attempts, in batches. When it is answered the attempts
   are durable. Reporting twice changes nothing.
+- `beat` says that the agent lives; `sweep` asks which of its intermediates are still
+  wanted; `supervisors`, which any gateway answers too, tells whom to register with.
 
 The supervisor must know how much an agent can take *now*, also while a poll hangs.
 So both requests carry the agent's whole `AgentState`, which is small: a line per pool
@@ -31,8 +33,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scheduler.model.tiers import DISK_GB
 
-VERSION = 1
+VERSION = 2
 POLL_SECONDS = 20.0
+# An agent that nobody heard of for LEASE_SECONDS is gone, so one with nothing to say says that every BEAT_SECONDS.
+LEASE_SECONDS = 10.0
+BEAT_SECONDS = 2.0
+MAX_SWEEP = 5000
 # The longest message: a report of one attempt with some hundred thousand outputs.
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -44,11 +50,17 @@ class Wire(BaseModel):
 
 
 class BlobRef(Wire):
-    """Committed bytes by name: `id` is the etag of the object that they become; a size of 0 has no file."""
+    """Committed bytes by name: `id` is the etag of the object that they become; a size of 0 has no file.
+
+    An object is in the store that all nodes share. An intermediate is on the `node` that made it; an agent
+    of another node is told a `source` as well, an URL that gives these bytes to whoever has it.
+    """
 
     id: str
     size: int
     md5: str | None = None  # base64; known for whatever becomes an object
+    node: str | None = None  # None: in the shared store
+    source: str | None = None  # None: open it yourself
 
 
 class Asset(Wire):
@@ -121,11 +133,16 @@ class AttemptId(Wire):
 
 
 class PoolState(Wire):
-    """How a pool stands on a node: its instances, and how many more tasks it would like to be leased now."""
+    """How a pool stands on a node: its instances, and how many more tasks it would like to be leased now.
+
+    `booked`, where instances are booked elsewhere: how many of the pool may be on this node now. The agent
+    tells that also of pools that it was never granted: so it learns of them.
+    """
 
     pool: int
     instances: int
     room: int
+    booked: int | None = None
 
 
 class FeedState(Wire):
@@ -142,6 +159,7 @@ class AgentState(Wire):
     pools: list[PoolState] = Field(default_factory=list)
     feeds: list[FeedState] = Field(default_factory=list)
     disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
+    away: int = Field(default=0, ge=0)  # slots that serve other supervisors
 
 
 class RegisterRequest(Wire):
@@ -151,10 +169,45 @@ class RegisterRequest(Wire):
     memory_mb: int  # what the tiers of all instances together may reserve, and so the largest that fits
     disk_gb: int = DISK_GB[-1]  # the largest disk tier that fits
     provider: str
+    booked: bool = False  # instances are made when a booking for them arrives, not when we grant them
+    serves: str | None = None  # URL below which other agents get this node's intermediates
+    tickets: str | None = None  # the key of the tickets that it asks of them; fresh with each registration
 
 
 class RegisterReply(Wire):
     agent: int
+
+
+class Supervisor(Wire):
+    """One of those among whom the jobs are shared out; an agent registers with each."""
+
+    id: int
+    url: str
+
+
+class Supervisors(Wire):
+    """Those that live now."""
+
+    supervisors: list[Supervisor]
+
+
+class Beat(Wire):
+    """A sign of life, when there was no other for a while. Refused like a poll if the agent is not known."""
+
+    agent: int
+
+
+class SweepRequest(Wire):
+    """Intermediates that lie on this node from before: are they wanted? At most `MAX_SWEEP` ids."""
+
+    agent: int
+    blobs: list[str]
+
+
+class SweepReply(Wire):
+    """Those that nothing refers to."""
+
+    unknown: list[str]
 
 
 class PollRequest(Wire):
@@ -170,6 +223,7 @@ class PollReply(Wire):
     feeds: list[FeedPage] = Field(default_factory=list)
     cancel: list[AttemptId] = Field(default_factory=list)  # kill, report nothing
     release: list[int] = Field(default_factory=list)
+    discard: list[str] = Field(default_factory=list)  # intermediates on this node that nobody needs any more
 
 
 class OutputRecord(Wire):
@@ -223,6 +277,7 @@ class AttemptReport(Wire):
     core: SavedFile | None = None
     usage: Usage = Usage()
     instance: str | None = None  # that it ran in, as its node calls it
+    missing: list[str] = Field(default_factory=list)  # lost, because these intermediates could not be had
 
 
 class ReportRequest(Wire):
