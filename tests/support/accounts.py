@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cli.client.session import Session
 from cli.client.settings import Options, load
 from scheduler.gateway.tokens import Tokens
+from tests.support.containers import doors
 from tests.support.gate import Gate
 from tests.support.gateway import Signer, presign, public_line
 from tests.support.service import Service
@@ -38,7 +39,7 @@ class World:
     signers: dict[str, Signer]
     done: Ended  # jill's job over the secret
     live: str  # jill's job whose task runs
-    door: str  # MANTA_URL of that task
+    door: str  # where the machine finds that task's MANTA_URL
     own: str  # bob's live job
 
     @property
@@ -134,5 +135,5 @@ def made(service: Service, jill: User, bob: User, gate: Gate, signers: dict[str,
     jill.wait(done.job, lambda status: "timeArchiveDone" in status)
     live = jill.create(gate.wait("$MANTA_URL"))
     jill.add(live, SECRET)
-    (door,) = gate.arrivals(1)
+    (door,) = doors(service.state_dir, gate.arrivals(1))
     return World(service, jill, bob, signers, done, live, door, own=bob.create("true"))
