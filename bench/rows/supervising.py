@@ -20,7 +20,7 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import Database, open_database
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent, with_agent
@@ -42,7 +42,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 async def completions(directory: Path, count: int) -> float:
     """Tasks a second of one map job with `count` inputs."""
-    db, blobs = Database(directory / "db"), BlobStore(directory / "blobs")
+    db, blobs = open_database(directory / "db"), BlobStore(directory / "blobs")
     supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format)
     await db.write(lambda c: accounts.create(c, LOGIN, 0))
     await supervisor.start()

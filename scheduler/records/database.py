@@ -1,64 +1,108 @@
-"""The embedded database: one SQLite file, one writer thread, a few readers.
+"""What a database is to the rest of us, whichever engine keeps it.
 
-See the package's theory for why writes are functions that share transactions.
+See the package's theory for why writes are functions that share transactions. What all engines have in common is
+here: the writer thread and its groups, savepoints, fences, and who is told of what. An engine adds connections:
+`sqlite.py`, `postgres.py`; `open_database` chooses.
+
+Two ideas make many processes possible, and cost one nothing:
+
+- *Announcements* are a transaction's last words. `Connection.announce("job 17")` inside of a work is heard by every
+  listener of every process once that work is committed, and by nobody if it is not. They carry no facts: who hears
+  one looks. "*" says that something may have been missed: look at everything.
+- A *fence* is a work that runs before the works of its process, in their transaction. Transactions come one after
+  the other in the whole cluster, so a fence that holds, holds until the commit. If it raises, so do those works.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from scheduler.records import queries
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
-Row = sqlite3.Row
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
 MAX_GROUP = 512
 READERS = 2
-# KiB of pages that a connection keeps. The writer comes back to the same few; what readers want is in the page cache.
-WRITER_CACHE = 16384
-READER_CACHE = 2048
 
 
-class Connection:
+class DatabaseError(Exception):
+    """Why a database cannot be used, as a sentence for its operator."""
+
+
+class Fenced(Exception):  # noqa: N818 - the others took over: it is news, not an error
+    """This process no longer owns what it wanted to write for: others do. For a `fence` to raise."""
+
+
+class Row(Protocol):
+    """A row of a result: by column name or by position."""
+
+    def __getitem__(self, key: str | int, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> Sequence[str]: ...
+
+
+class Connection(ABC):
     """Named statements on one database connection. Not shared between threads."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        self.raw = raw
-        self._statements = queries.load()
+    raw: Any
 
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    @abstractmethod
     def run(self, name: str, /, **parameters: Any) -> int:
         """Execute a statement; the number of rows that it changed."""
-        return self.raw.execute(self._statements[name], parameters).rowcount
 
+    @abstractmethod
     def insert(self, name: str, /, **parameters: Any) -> int:
         """Execute an insert; the row id of the new row."""
-        row_id = self.raw.execute(self._statements[name], parameters).lastrowid
-        assert row_id is not None
-        return row_id
 
+    @abstractmethod
     def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Execute a statement once for each of `rows`; the number of rows changed in all."""
-        return self.raw.executemany(self._statements[name], rows).rowcount
 
+    @abstractmethod
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         """The first row of a query, or None."""
-        row: Row | None = self.raw.execute(self._statements[name], parameters).fetchone()
-        return row
 
+    @abstractmethod
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
         """All rows of a query: only for queries that end in a LIMIT or are small by nature."""
-        return self.raw.execute(self._statements[name], parameters).fetchall()
 
+    @abstractmethod
     def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
         """The rows of a query one at a time, however many."""
-        yield from self.raw.execute(self._statements[name], parameters)
+
+    @abstractmethod
+    def now(self) -> int:
+        """Milliseconds since the epoch, by the one clock that all processes share: the database's."""
+
+    def announce(self, subject: str) -> None:
+        """Tell every listener of every process about `subject` (short) once this work is committed."""
+        self.announced.append(subject)
+
+    @abstractmethod
+    def mark(self) -> None:
+        """What follows can be undone on its own: a savepoint."""
+
+    @abstractmethod
+    def undo(self) -> None:
+        """Back to the mark."""
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Forget the mark; what followed it shares the fate of the transaction."""
+
+    def broken(self) -> bool:
+        """The connection is gone, and with it the transaction: what an error said was not the work's doing."""
+        return False
 
 
 Work = Callable[[Connection], T]
@@ -74,17 +118,59 @@ def execute(statement: str, /, **parameters: Any) -> Work[int]:
     return lambda c: c.run(statement, **parameters)
 
 
-class Database:
-    """Owner of the SQLite file. `close` waits for what was handed in.
+class Listeners:
+    """Who wants to hear announcements, each on the event loop that it came from."""
 
-    Opening it brings an older schema forward. Raises sqlite3.Error if that cannot be, or the schema is newer than ours.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[str], None]]] = {}
+
+    def add(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        key = object()
+        with self._lock:
+            self._all[key] = asyncio.get_running_loop(), callback
+        return lambda: self._remove(key)
+
+    def tell(self, subjects: Iterable[str]) -> None:
+        """From any thread."""
+        with self._lock:
+            listeners = list(self._all.items())
+        for subject in subjects:
+            for key, (loop, callback) in listeners:
+                try:
+                    loop.call_soon_threadsafe(callback, subject)
+                except RuntimeError:  # its loop is closed
+                    self._remove(key)
+
+    def _remove(self, key: object) -> None:
+        with self._lock:
+            self._all.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A work that was handed in: who waits for it, and the fence that stood then."""
+
+    work: Work[Any]
+    future: Future[Any]
+    fence: Work[object] | None
+
+
+# What became of an item: its result, or what it raised.
+Answer = tuple[Item, Any, BaseException | None]
+
+
+class Database(ABC):
+    """Owner of a writer thread and of reader threads. `close` waits for what was handed in.
+
+    Opening brings an older schema forward. Raises DatabaseError if that cannot be, or the schema is newer than ours.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._inbox: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._migrate()
-        self._local = threading.local()
+    def __init__(self, where: str, listeners: Listeners) -> None:
+        self.where = where  # for people: without a password
+        self._listeners = listeners
+        self._fence: Work[object] | None = None
+        self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
         self._writer = threading.Thread(target=self._write_loop, name="records-write", daemon=True)
         self._writer.start()
@@ -92,106 +178,119 @@ class Database:
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; when this returns, what it did is on disk.
 
-        Raises what `work` raised, and then nothing of it has happened.
+        Raises what `work` raised, and then nothing of it has happened. `work` may be run again from its start when a
+        connection breaks: it touches nothing but its Connection, and what it returns.
         """
         return await asyncio.wrap_future(self.write_soon(work))
 
     def write_soon(self, work: Work[T]) -> Future[T]:
         """As `write`, from any thread, without waiting."""
         future: Future[T] = Future()
-        self._inbox.put((work, future))
+        self._inbox.put(Item(work, future, self._fence))
         return future
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that sees the last commit and can change nothing."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback` on this event loop with each subject announced from now on; returns how to stop that."""
+        return self._listeners.add(callback)
+
+    def fence(self, work: Work[object] | None) -> None:
+        """Works handed in from now on hold only if `work` does not raise, at the start of their transaction."""
+        self._fence = work
+
     def close(self) -> None:
         self._inbox.put(None)
         self._writer.join()
         self._readers.shutdown()
 
-    def _connect(self, read_only: bool = False) -> Connection:
-        raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
-        raw.row_factory = sqlite3.Row
-        raw.execute("PRAGMA busy_timeout = 10000")
-        raw.execute("PRAGMA journal_mode = WAL")
-        raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
-        raw.execute(f"PRAGMA cache_size = -{READER_CACHE if read_only else WRITER_CACHE}")
-        raw.execute("PRAGMA temp_store = MEMORY")
-        if read_only:
-            raw.execute("PRAGMA query_only = ON")
-        return Connection(raw)
-
-    def _migrate(self) -> None:
-        self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
-        connection = self._connect()
-        applied = connection.raw.execute("PRAGMA user_version").fetchone()[0]
-        known = queries.migrations()
-        try:
-            if applied > known[-1][0]:
-                raise sqlite3.DatabaseError("it was written by a newer version of Remora: use that one")
-            for number, script in known[applied:]:
-                connection.raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-        finally:
-            connection.raw.close()
-
+    @abstractmethod
     def _read(self, work: Work[T]) -> T:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect(read_only=True)
-        connection.raw.execute("BEGIN")  # one snapshot for all that `work` looks at
-        try:
-            return work(connection)
-        finally:
-            connection.raw.execute("ROLLBACK")
+        """Run `work` in a snapshot, in a reader's thread."""
+
+    @abstractmethod
+    def _commit(self, group: Sequence[Item]) -> list[Answer]:
+        """Run `group` in one transaction (`perform`) and commit it, in the writer's thread; tell what was announced.
+
+        Raises if nothing of it is durable.
+        """
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the writer's connection, in its thread: nothing follows."""
 
     def _write_loop(self) -> None:
-        connection = self._connect()
-        while (first := self._inbox.get()) is not None:
-            group = [first]
-            stop = False
-            while len(group) < MAX_GROUP and not self._inbox.empty():
-                item = self._inbox.get()
-                if item is None:
-                    stop = True
-                    break
-                group.append(item)
-            self._run_group(connection, group)
-            if stop:
-                break
-        connection.raw.close()
+        more = True
+        while more:
+            group, more = self._gather()
+            group = [item for item in group if item.future.set_running_or_notify_cancel()]
+            if group:
+                self._run_group(group)
+        self._disconnect()
 
-    def _run_group(self, connection: Connection, group: list[tuple[Work[Any], Future[Any]]]) -> None:
+    def _gather(self) -> tuple[list[Item], bool]:
+        """The works that wait, after waiting for the first; whether more may come."""
+        group: list[Item] = []
+        while not group or (len(group) < MAX_GROUP and not self._inbox.empty()):
+            item = self._inbox.get()
+            if item is None:
+                return group, False
+            group.append(item)
+        return group, True
+
+    def _run_group(self, group: Sequence[Item]) -> None:
         """One transaction for all; answers are given only after the commit."""
-        answers: list[tuple[Future[Any], Any]] = []
         try:
-            connection.raw.execute("BEGIN IMMEDIATE")
-            for work, future in group:
-                if future.set_running_or_notify_cancel():
-                    self._run_one(connection, work, future, answers)
-            connection.raw.execute("COMMIT")
+            answers = self._commit(group)
         except BaseException as error:
             # Disk full, I/O error: nobody's work is durable, so everybody hears of it.
-            if connection.raw.in_transaction:
-                connection.raw.execute("ROLLBACK")
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for future, result in answers:
-            future.set_result(result)
+            answers = [(item, None, error) for item in group]
+        for item, result, failure in answers:
+            if failure is None:
+                item.future.set_result(result)
+            else:
+                item.future.set_exception(failure)
 
-    @staticmethod
-    def _run_one(
-        connection: Connection, work: Work[Any], future: Future[Any], answers: list[tuple[Future[Any], Any]]
-    ) -> None:
-        connection.raw.execute("SAVEPOINT work")
-        try:
-            result = work(connection)
-        except Exception as error:
-            connection.raw.execute("ROLLBACK TO work")
-            future.set_exception(error)
+
+def perform(connection: Connection, group: Sequence[Item]) -> list[Answer]:
+    """Run a group's works, each behind its fence and in a savepoint of its own, in the transaction that is open.
+
+    Raises if the transaction is lost.
+    """
+    connection.announced.clear()
+    fences: dict[Work[object], BaseException | None] = {}
+    answers: list[Answer] = []
+    for item in group:
+        fence = item.fence
+        if fence is not None and fence not in fences:
+            fences[fence] = _attempt(connection, fence)[1]
+        if fence is not None and (failure := fences[fence]) is not None:
+            answers.append((item, None, failure))
         else:
-            answers.append((future, result))
-        connection.raw.execute("RELEASE work")
+            answers.append((item, *_attempt(connection, item.work)))
+    return answers
+
+
+def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
+    """What `work` returned, or what it raised and that it changed nothing."""
+    said = len(connection.announced)
+    connection.mark()
+    try:
+        result = work(connection)
+    except Exception as error:
+        if connection.broken():
+            raise
+        connection.undo()
+        del connection.announced[said:]
+        return None, error
+    connection.keep()
+    return result, None
+
+
+def open_database(where: str | Path) -> Database:
+    """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError."""
+    from scheduler.records.sqlite import SqliteDatabase
+
+    return SqliteDatabase(Path(where))

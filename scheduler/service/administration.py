@@ -8,14 +8,13 @@ Who may make it is for the file system to say: the state directory is its owner'
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from scheduler.records.accounts import AccountError
-from scheduler.records.database import Connection, Database
+from scheduler.records.database import Connection, Database, DatabaseError, open_database
 from scheduler.service.state import DATABASE, StateError
 
 T = TypeVar("T")
@@ -39,12 +38,12 @@ def _records(state_dir: Path) -> Iterator[Database]:
     try:
         if not path.exists():
             raise StateError(f"no service has its state in {state_dir}: `remora up --state-dir {state_dir}` makes one")
-        records = Database(path)
+        records = open_database(path)
         try:
             yield records
         finally:
             records.close()
-    except (AccountError, sqlite3.Error) as error:
-        raise StateError(str(error) if isinstance(error, AccountError) else f"cannot use {path}: {error}") from None
+    except (AccountError, DatabaseError) as error:
+        raise StateError(str(error)) from None
     except PermissionError as error:
         raise StateError(f"cannot use {path}: {error.strerror}") from None

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
-from scheduler.records.database import Database
+from scheduler.records.database import DatabaseError, open_database
 from scheduler.service import first_account
 from scheduler.service.agent_process import AgentOptions, keep_running
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
@@ -105,9 +104,9 @@ async def _open_context(state: StateDir) -> AsyncIterator[Context]:
     agent_secret = state.secret("agent.secret")
     tokens = Tokens(secret)
     try:
-        db = Database(state.path / DATABASE)
-    except sqlite3.Error as error:
-        raise StateError(f"cannot use {state.path / DATABASE}: {error}") from None
+        db = open_database(state.path / DATABASE)
+    except DatabaseError as error:
+        raise StateError(str(error)) from None
     blobs = BlobStore(state.path / "blobs")
     supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
     context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.records.database import Database
+from scheduler.records.database import open_database
 from scheduler.supervisor.retention import LINGER_MS, purge_expired
 from tests.conformance.clients import Both, Said, lines
 from tests.support.gate import Gate
@@ -326,7 +326,7 @@ def test_long_after_its_end_a_job_is_told_from_its_archive(
 
 def forget_archived_jobs(service: Service) -> None:
     """What the service itself does when the records of its jobs have been kept long enough."""
-    database = Database(service.state_dir / "remora.db")
+    database = open_database(service.state_dir / "remora.db")
     try:
         asyncio.run(purge_expired(database, time.time_ns() // 1_000_000 + LINGER_MS))
     finally:

@@ -36,7 +36,7 @@ from scheduler.gateway.tokens import Tokens
 from scheduler.model.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import open_database
 from scheduler.supervisor.supervisor import Supervisor
 
 LOGIN = "jill"
@@ -163,7 +163,7 @@ def gateway(directory: Path) -> Iterator[Service]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        db, blobs = Database(directory / "remora.db"), BlobStore(directory / "blobs")
+        db, blobs = open_database(directory / "remora.db"), BlobStore(directory / "blobs")
         await db.write(lambda c: accounts.create(c, LOGIN, clock()))
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)

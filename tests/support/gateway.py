@@ -25,7 +25,7 @@ from scheduler.model import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Database
+from scheduler.records.database import Connection, open_database
 from scheduler.supervisor.supervisor import Supervisor
 
 DIRECTORY = {"Content-Type": "application/json; type=directory"}
@@ -149,7 +149,7 @@ class Gateway:
 @asynccontextmanager
 async def running(directory: Path) -> AsyncIterator[Gateway]:
     """A gateway on a fresh state directory."""
-    db = Database(directory / "remora.db")
+    db = open_database(directory / "remora.db")
     blobs = BlobStore(directory / "blobs")
     context = Context(db, blobs, lambda: time.time_ns() // 1_000_000, b"secret", "test", "agent secret")
 

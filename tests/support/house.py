@@ -18,7 +18,7 @@ from scheduler.model.wire import AttemptReport, BlobRef, ReportRequest
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
-from scheduler.records.database import Connection, Database, Row, select
+from scheduler.records.database import Connection, Row, open_database, select
 from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
@@ -50,7 +50,7 @@ class House:
         await self.supervisor.forget_expired()
 
     def open(self) -> None:
-        self.db = Database(self.path / "db")
+        self.db = open_database(self.path / "db")
         self.blobs = BlobStore(self.path / "blobs")
         self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format)
 

@@ -6,16 +6,16 @@ import sqlite3
 
 from scheduler.records import accounts, queries
 from scheduler.records.database import Connection
+from scheduler.records.sqlite import SqliteConnection
 
 
 def connect(*logins: str) -> Connection:
     """A migrated database in memory, in a transaction, with accounts."""
     raw = sqlite3.connect(":memory:", isolation_level=None)
-    raw.row_factory = sqlite3.Row
     for _, script in queries.migrations():
         raw.executescript(script)
     raw.execute("BEGIN")
-    connection = Connection(raw)
+    connection = SqliteConnection(raw)
     for login in logins:
         accounts.create(connection, login, 0)
     return connection

@@ -1,19 +1,28 @@
 import asyncio
+import contextlib
 import sqlite3
 import threading
+import time
 
 import pytest
 
 from scheduler.model.wire import Usage
 from scheduler.records import queries
-from scheduler.records.database import Connection, Database
+from scheduler.records.database import Connection, DatabaseError, Fenced, open_database
 
 
 @pytest.fixture
 def db(tmp_path):
-    database = Database(tmp_path / "db")
+    database = open_database(tmp_path / "db")
     yield database
     database.close()
+
+
+@pytest.fixture
+def open_again(tmp_path):
+    """The same database once more, as another process has it."""
+    with contextlib.ExitStack() as opened:
+        yield lambda: opened.enter_context(contextlib.closing(open_database(tmp_path / "db")))
 
 
 def add(login: str):
@@ -71,13 +80,69 @@ async def test_a_reader_sees_one_snapshot_and_can_change_nothing(db):
 
 
 async def test_what_was_handed_in_is_written_before_close(tmp_path):
-    db = Database(tmp_path / "again")
+    db = open_database(tmp_path / "again")
     for number in range(10):
         db.write_soon(add(f"login{number}"))
     db.close()
-    again = Database(tmp_path / "again")
+    again = open_database(tmp_path / "again")
     assert len(await again.read(logins)) == 10
     again.close()
+
+
+async def test_what_was_announced_is_heard_once_it_is_committed_and_only_then(db):
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    stop = db.listen(heard.put_nowait)
+
+    def announce(*subjects: str, fail: bool = False):
+        def work(c: Connection) -> None:
+            for subject in subjects:
+                c.announce(subject)
+            if fail:
+                raise RuntimeError("no")
+
+        return work
+
+    works = [announce("a", "b", "a"), announce("lost", fail=True), announce("b", "c")]
+    await asyncio.gather(*map(db.write, works), return_exceptions=True)
+    stop()
+    await db.write(announce("later"))
+    said = [heard.get_nowait() for _ in range(heard.qsize())]
+    assert [subject for subject in "abc" if subject not in said] == []
+    assert set(said) == {"a", "b", "c"}
+
+
+async def test_all_that_have_a_database_open_hear_each_other(db, open_again):
+    other = open_again()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    other.listen(heard.put_nowait)
+    await db.write(lambda c: c.announce("job 17"))
+    async with asyncio.timeout(10):
+        assert await heard.get() == "job 17"
+
+
+async def test_a_fence_keeps_out_what_was_handed_in_behind_it(db):
+    def fallen(c: Connection) -> None:
+        add("made by the fence")(c)
+        raise Fenced("others took over")
+
+    gate = threading.Event()
+    blocked = db.write_soon(lambda c: gate.wait() and None)
+    before = db.write_soon(add("before"))
+    db.fence(fallen)
+    behind = [db.write_soon(add("behind")), db.write_soon(add("behind2"))]
+    db.fence(lambda c: logins(c))
+    after = db.write_soon(add("after"))
+    db.fence(None)
+    gate.set()
+    outcomes = await asyncio.gather(
+        *map(asyncio.wrap_future, [blocked, before, *behind, after]), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes[2:4]] == [Fenced, Fenced]
+    assert await db.read(logins) == ["after", "before"]
+
+
+async def test_the_clock_is_in_milliseconds_since_the_epoch(db):
+    assert abs(await db.read(lambda c: c.now()) - time.time() * 1000) < 60_000
 
 
 async def test_rows_come_one_at_a_time(db):
@@ -105,7 +170,7 @@ def test_a_database_of_an_older_version_is_brought_forward_with_all_that_is_in_i
         old.execute("INSERT INTO tasks (uuid, pool, state, usage) VALUES ('t', 7, ?, ?)", (state, usage))
     old.commit()
     old.close()
-    Database(path).close()
+    open_database(path).close()
     new = sqlite3.connect(path)
     assert new.execute("PRAGMA user_version").fetchone() == (1 + len(later),)
     sums = "finished, metered, wall_us, cpu_us, max_rss_kb, bytes_in, bytes_out"
@@ -118,8 +183,8 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 1000")
     newer.close()
-    with pytest.raises(sqlite3.DatabaseError, match="written by a newer version of Remora"):
-        Database(path)
+    with pytest.raises(DatabaseError, match="written by a newer version of Remora"):
+        open_database(path)
     assert sqlite3.connect(path).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 

@@ -20,6 +20,8 @@ WHOLE = {
     "blobs_of_tasks",
     "blobs_of_task_inputs",
 }
+# Tables that are read whole because they have a few rows.
+SMALL = "supervisors|nodes"
 # Sorts, beside those: at most what one agent holds, or a directory by time.
 SORTED = {"leased_of_pool", "list_by_mtime", "list_by_mtime_descending"}
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
@@ -45,9 +47,9 @@ def plan(name: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(set(queries.load()) - WHOLE))
 def test_a_statement_finds_its_rows_by_an_index_and_in_order(name):
-    scanned = re.findall(r"^SCAN (?!wanted|last)\S+.*$", plan(name), re.MULTILINE)
+    scanned = re.findall(rf"^SCAN (?!wanted|last|{SMALL})\S+.*$", plan(name), re.MULTILINE)
     assert not scanned, scanned
-    assert name in SORTED or "TEMP B-TREE" not in plan(name)
+    assert name in SORTED or re.search(f"SCAN ({SMALL})", plan(name)) or "TEMP B-TREE" not in plan(name)
 
 
 @pytest.mark.parametrize("name", INDEX_OF)

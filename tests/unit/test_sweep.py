@@ -6,14 +6,14 @@ from scheduler.objects import namespace, sweep
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import open_database
 
 LATER = 1 << 50
 
 
 @pytest.fixture
 async def store(tmp_path):
-    db, blobs = Database(tmp_path / "db"), BlobStore(tmp_path / "blobs")
+    db, blobs = open_database(tmp_path / "db"), BlobStore(tmp_path / "blobs")
     await db.write(lambda c: accounts.create(c, "jill", 0))
     yield db, blobs
     db.close()
@@ -36,7 +36,7 @@ async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
     def refer(c):
         namespace.put_object(c, NewObject("/jill/stor/a", "00 named", 1, ""), 1)
         c.raw.execute("INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '00 of a task', 1)")
-        c.raw.execute("INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '00 of a reducer', 1, 1)")
+        c.raw.execute("INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '00 of a reducer', 1, 1, NULL, NULL, NULL)")
 
     await db.write(refer)
     assert await sweep.sweep(db, blobs, LATER) == 3

@@ -1,0 +1,144 @@
+"""The embedded database: one SQLite file, one writer thread, a few readers.
+
+Announcements stay in the process: all that have the file open in it hear of each other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from scheduler.records import queries
+from scheduler.records.database import (
+    Answer,
+    Connection,
+    Database,
+    DatabaseError,
+    Item,
+    Listeners,
+    Row,
+    T,
+    Work,
+    perform,
+)
+
+# KiB of pages that a connection keeps. The writer comes back to the same few; what readers want is in the page cache.
+WRITER_CACHE = 16384
+READER_CACHE = 2048
+
+
+class SqliteConnection(Connection):
+    """See Connection."""
+
+    raw: sqlite3.Connection
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        super().__init__()
+        self.raw = raw
+        raw.row_factory = sqlite3.Row
+        self._statements = queries.load()
+
+    def run(self, name: str, /, **parameters: Any) -> int:
+        return self.raw.execute(self._statements[name], parameters).rowcount
+
+    def insert(self, name: str, /, **parameters: Any) -> int:
+        row_id = self.raw.execute(self._statements[name], parameters).lastrowid
+        assert row_id is not None
+        return row_id
+
+    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        return self.raw.executemany(self._statements[name], rows).rowcount
+
+    def one(self, name: str, /, **parameters: Any) -> Row | None:
+        row: Row | None = self.raw.execute(self._statements[name], parameters).fetchone()
+        return row
+
+    def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        return self.raw.execute(self._statements[name], parameters).fetchall()
+
+    def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
+        yield from self.raw.execute(self._statements[name], parameters)
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def mark(self) -> None:
+        self.raw.execute("SAVEPOINT work")
+
+    def undo(self) -> None:
+        self.raw.execute("ROLLBACK TO work")
+        self.raw.execute("RELEASE work")
+
+    def keep(self) -> None:
+        self.raw.execute("RELEASE work")
+
+
+class SqliteDatabase(Database):
+    """Owner of the SQLite file. See Database."""
+
+    _buses: ClassVar[WeakValueDictionary[Path, Listeners]] = WeakValueDictionary()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        try:
+            self._migrate()
+        except sqlite3.Error as error:
+            raise DatabaseError(f"cannot use {path}: {error}") from None
+        self._connection = self._connect()
+        super().__init__(str(path), self._buses.setdefault(path.resolve(), Listeners()))
+
+    def _connect(self, read_only: bool = False) -> SqliteConnection:
+        raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        raw.execute("PRAGMA busy_timeout = 10000")
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
+        raw.execute(f"PRAGMA cache_size = -{READER_CACHE if read_only else WRITER_CACHE}")
+        raw.execute("PRAGMA temp_store = MEMORY")
+        if read_only:
+            raw.execute("PRAGMA query_only = ON")
+        return SqliteConnection(raw)
+
+    def _migrate(self) -> None:
+        self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
+        connection = self._connect()
+        applied = connection.raw.execute("PRAGMA user_version").fetchone()[0]
+        known = queries.migrations()
+        try:
+            if applied > known[-1][0]:
+                raise sqlite3.DatabaseError("it was written by a newer version of Remora: use that one")
+            for number, script in known[applied:]:
+                connection.raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        finally:
+            connection.raw.close()
+
+    def _read(self, work: Work[T]) -> T:
+        connection: SqliteConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect(read_only=True)
+        connection.raw.execute("BEGIN")  # one snapshot for all that `work` looks at
+        try:
+            return work(connection)
+        finally:
+            connection.raw.execute("ROLLBACK")
+
+    def _commit(self, group: Sequence[Item]) -> list[Answer]:
+        connection = self._connection
+        try:
+            connection.raw.execute("BEGIN IMMEDIATE")
+            answers = perform(connection, group)
+            connection.raw.execute("COMMIT")
+        except BaseException as error:
+            if connection.raw.in_transaction:
+                connection.raw.execute("ROLLBACK")
+            raise DatabaseError(f"cannot write to {self.where}: {error}") from error
+        self._listeners.tell(dict.fromkeys(connection.announced))
+        return answers
+
+    def _disconnect(self) -> None:
+        self._connection.raw.close()
