@@ -9,13 +9,14 @@ Two ideas make many processes possible, and cost one nothing:
 - *Announcements* are a transaction's last words. `Connection.announce("job 17")` inside of a work is heard by every
   listener of every process once that work is committed, and by nobody if it is not. They carry no facts: who hears
   one looks. "*" says that something may have been missed: look at everything.
-- A *fence* is a work that runs before the works of its process, in their transaction. Transactions come one after
-  the other in the whole cluster, so a fence that holds, holds until the commit. If it raises, so do those works.
+- A *fence* is a work that runs before the works that stand `behind` it, in their transaction. Transactions come one
+  after the other in the whole cluster, so a fence that holds, holds until the commit. If it raises, so do those works.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import queue
 import threading
 from abc import ABC, abstractmethod
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
@@ -36,7 +37,7 @@ class DatabaseError(Exception):
 
 
 class Fenced(Exception):  # noqa: N818 - the others took over: it is news, not an error
-    """This process no longer owns what it wanted to write for: others do. For a `fence` to raise."""
+    """This process no longer owns what it wanted to write for: others do. For a fence to raise."""
 
 
 class Row(Protocol):
@@ -149,7 +150,7 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work that was handed in: who waits for it, and the fence that stood then."""
+    """A work that was handed in: who waits for it, and the fence that it stands behind."""
 
     work: Work[Any]
     future: Future[Any]
@@ -197,9 +198,12 @@ class Database(ABC):
         """Call `callback` on this event loop with each subject announced from now on; returns how to stop that."""
         return self._listeners.add(callback)
 
-    def fence(self, work: Work[object] | None) -> None:
-        """Works handed in from now on hold only if `work` does not raise, at the start of their transaction."""
-        self._fence = work
+    def behind(self, fence: Work[object]) -> Self:
+        """The same database, for one who may be overtaken: what is written through it holds only if `fence` does not
+        raise at the start of its transaction."""
+        view = copy.copy(self)
+        view._fence = fence
+        return view
 
     def close(self) -> None:
         self._inbox.put(None)

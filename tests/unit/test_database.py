@@ -120,7 +120,7 @@ async def test_all_that_have_a_database_open_hear_each_other(db, open_again):
         assert await heard.get() == "job 17"
 
 
-async def test_a_fence_keeps_out_what_was_handed_in_behind_it(db):
+async def test_a_fence_keeps_out_what_stands_behind_it(db):
     def fallen(c: Connection) -> None:
         add("made by the fence")(c)
         raise Fenced("others took over")
@@ -128,11 +128,9 @@ async def test_a_fence_keeps_out_what_was_handed_in_behind_it(db):
     gate = threading.Event()
     blocked = db.write_soon(lambda c: gate.wait() and None)
     before = db.write_soon(add("before"))
-    db.fence(fallen)
-    behind = [db.write_soon(add("behind")), db.write_soon(add("behind2"))]
-    db.fence(lambda c: logins(c))
-    after = db.write_soon(add("after"))
-    db.fence(None)
+    overtaken = db.behind(fallen)
+    behind = [overtaken.write_soon(add("behind")), overtaken.write_soon(add("behind2"))]
+    after = db.behind(lambda c: logins(c)).write_soon(add("after"))
     gate.set()
     await asyncio.gather(*map(asyncio.wrap_future, [blocked, before, after]))
     outcomes = await asyncio.gather(*map(asyncio.wrap_future, behind), return_exceptions=True)
