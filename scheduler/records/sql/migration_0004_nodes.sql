@@ -5,9 +5,17 @@ ALTER TABLE tasks ADD COLUMN made INTEGER;          -- which of the maker's outp
 ALTER TABLE task_inputs ADD COLUMN node TEXT;
 ALTER TABLE task_inputs ADD COLUMN maker INTEGER;
 ALTER TABLE task_inputs ADD COLUMN made INTEGER;
+ALTER TABLE tasks ADD COLUMN remakes INTEGER NOT NULL DEFAULT 0;    -- how often it was made again, after it had committed
+ALTER TABLE tasks ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;     -- how often an agent could not get what it had made
 CREATE INDEX tasks_maker ON tasks (maker, made) WHERE maker IS NOT NULL;
 CREATE INDEX task_inputs_maker ON task_inputs (maker, made) WHERE maker IS NOT NULL;
 CREATE INDEX tasks_ready_at ON tasks (pool, node, id) WHERE state = 'ready';
+-- own: 0 not ours, or consumed; 1 here, removed once consumed; 2 gone; 3 gone and being made again; 4 gone, but the
+-- attempt that runs may have it (see scheduler/supervisor/lineage.py).
+CREATE INDEX tasks_at ON tasks (pool, node, id) WHERE own = 1 AND node IS NOT NULL;
+CREATE INDEX tasks_gone ON tasks (pool, own, id) WHERE own > 1;
+CREATE INDEX task_inputs_at ON task_inputs (task, node, seq) WHERE own = 1 AND node IS NOT NULL;
+CREATE INDEX task_inputs_gone ON task_inputs (task, own, seq) WHERE own > 1;
 
 -- Many supervisors: each job is in the hands of one, by a lease that is renewed (times by the database's clock).
 CREATE TABLE supervisors (
