@@ -140,6 +140,6 @@ def test_share_of_two_hundred_pools(benchmark: BenchmarkFixture) -> None:
 def test_status_document_is_json(benchmark: BenchmarkFixture) -> None:
     c = connect("jill")
     job_with_inputs(c, 10)
-    row = c.one("live_jobs")
+    row = c.one("job_by_id", job=1)
     assert row is not None
     assert json.loads(benchmark(lambda: json.dumps(status(c, row))))["state"]

@@ -45,7 +45,7 @@ def share_out(unowned: Iterable[int], loads: Mapping[int, int]) -> dict[int, int
     return shares
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """The beats of one supervisor, as it knows them itself (ms by the database's clock)."""
 
@@ -56,10 +56,9 @@ class Pulse:
     def begin(cls, now: int) -> Pulse:
         return cls(now, now)
 
-    def beat(self, now: int) -> None:
-        if not 0 <= now - self.last < TTL:  # away for so long, or the clock was set
-            self.steady_since = now
-        self.last = now
+    def beat(self, now: int) -> Pulse:
+        steady = 0 <= now - self.last < TTL  # else it was away for so long, or the clock was set
+        return Pulse(now, self.steady_since if steady else now)
 
     def may_judge(self) -> bool:
         """Whether the silence of others means that they are gone."""

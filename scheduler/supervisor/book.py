@@ -20,7 +20,7 @@ from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
-from scheduler.supervisor import errors
+from scheduler.supervisor import errors, subjects
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.resolve import Problem
@@ -174,6 +174,7 @@ class JobBook:
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
+        self.c.announce(subjects.news(self.live.id))
         while self._advance():
             pass
 

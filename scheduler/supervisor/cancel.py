@@ -7,10 +7,17 @@ from scheduler.records.database import Connection
 from scheduler.supervisor import errors
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes, Revoked
+from scheduler.supervisor.intake import check_open
 from scheduler.supervisor.live import LiveJob
 
 # Attempts in flight are as many as agents have asked for: a bound, not a hope.
 MAX_IN_FLIGHT = 100_000
+
+
+def cancel_open(c: Connection, live: LiveJob, now: int) -> Changes:
+    """Cancel a job. Raises WireError InvalidJobState if it is over."""
+    check_open(c, live)
+    return cancel_job(c, live, now)
 
 
 def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:

@@ -1,10 +1,16 @@
-"""What users do to a job, each in one transaction: make it, give it inputs, end them."""
+"""What users do to a job, each in one transaction: make it, give it inputs, end them.
+
+Who writes is either the owner, who draws the consequences in the same transaction, or a gateway,
+which leaves that to the owner: `flag_end` only says that no input will follow, `advance` is what
+its owner does upon it.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from scheduler.model import naming
 from scheduler.model.errors import invalid_job_state
@@ -20,11 +26,38 @@ from scheduler.supervisor.live import LiveJob, load_job
 IDLE_INPUT_MS = 3_600_000
 
 
-def create_job(c: Connection, owner: str, spec: JobSpec, now: int, headers: Mapping[str, str] = NO_HEADERS) -> LiveJob:
-    """Record a job, its phases, its reduce tasks, and make its directories, which keep `headers`."""
+class Named(Protocol):
+    """Which job is meant: a LiveJob, or a JobRef."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def uuid(self) -> str: ...
+
+
+class JobRef(NamedTuple):
+    """A job by its record."""
+
+    id: int
+    uuid: str
+
+
+def create_job(
+    c: Connection,
+    owner: str,
+    spec: JobSpec,
+    now: int,
+    headers: Mapping[str, str] = NO_HEADERS,
+    supervisor: int | None = None,
+) -> LiveJob:
+    """Record a job, its phases, its reduce tasks, and make its directories, which keep `headers`.
+
+    It is in the hands of `supervisor`, or for whoever claims it.
+    """
     job_uuid = str(uuid.uuid4())
+    document = json.dumps(spec.document)
     job = c.insert(
-        "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=json.dumps(spec.document), now=now
+        "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=document, now=now, supervisor=supervisor
     )
     for number, phase in enumerate(spec.phases):
         pool = c.insert("insert_phase", job=job, number=number, reducers=phase.reducers)
@@ -38,50 +71,52 @@ def create_job(c: Connection, owner: str, spec: JobSpec, now: int, headers: Mapp
     return load_job(c, row)
 
 
-def add_inputs(c: Connection, live: LiveJob, lines: Sequence[str], now: int) -> int:
+def add_inputs(c: Connection, job: Named, lines: Sequence[str], now: int) -> int:
     """Record lines of input; how many the job has now. Raises WireError InvalidJobState."""
-    row = _open(c, live, input_open=True)
+    row = check_open(c, job, input_open=True)
     first: int = row["inputs"] + 1
-    c.many("insert_input", ({"job": live.id, "seq": seq, "name": line} for seq, line in enumerate(lines, first)))
-    c.run("count_inputs", job=live.id, added=len(lines), now=now)
+    c.many("insert_input", ({"job": job.id, "seq": seq, "name": line} for seq, line in enumerate(lines, first)))
+    c.run("count_inputs", job=job.id, added=len(lines), now=now)
     return first - 1 + len(lines)
 
 
 def end_input(c: Connection, live: LiveJob, now: int) -> Changes:
     """No input will follow. Raises WireError InvalidJobState if the job is over."""
-    _open(c, live)
-    c.run("end_input", job=live.id)
+    flag_end(c, live)
+    return advance(c, live, now)
+
+
+def flag_end(c: Connection, job: Named) -> None:
+    """Say that no input will follow; what follows from that is its owner's to find. Raises WireError as `end_input`."""
+    check_open(c, job)
+    c.run("end_input", job=job.id)
+
+
+def advance(c: Connection, live: LiveJob, now: int) -> Changes:
+    """Do what follows from the record of a job, if anything does."""
     changes = Changes()
     JobBook(c, live, changes, now).close()
     return changes
 
 
-def end_idle_inputs(c: Connection, find_job: Callable[[int], LiveJob | None], now: int) -> Changes:
-    """End the input of every job that got none for `IDLE_INPUT_MS`."""
+def end_idle_inputs(c: Connection, find_job: Callable[[int], LiveJob | None], supervisor: int, now: int) -> Changes:
+    """End the input of every job of a supervisor that got none for `IDLE_INPUT_MS`."""
     changes = Changes()
-    for row in c.all("end_idle_inputs", before=now - IDLE_INPUT_MS):
+    for row in c.all("end_idle_inputs", before=now - IDLE_INPUT_MS, supervisor=supervisor):
         if live := find_job(row["id"]):
             JobBook(c, live, changes, now).close()
     return changes
 
 
-def checked(work: Callable[[Connection, LiveJob, int], Changes]) -> Callable[..., Changes]:
-    """`work` after a check that the job is not over. Raises WireError InvalidJobState."""
-
-    def run(c: Connection, live: LiveJob, now: int) -> Changes:
-        _open(c, live)
-        return work(c, live, now)
-
-    return run
-
-
-def _open(c: Connection, live: LiveJob, input_open: bool = False) -> Row:
-    row = c.one("job_by_id", job=live.id)
-    assert row is not None
+def check_open(c: Connection, job: Named, input_open: bool = False) -> Row:
+    """The record of a job that can still be changed. Raises WireError InvalidJobState."""
+    row = c.one("job_by_id", job=job.id)
+    if row is None:  # purged meanwhile
+        raise invalid_job_state(job.uuid, "done")
     if row["cancelled"]:
-        raise invalid_job_state(live.uuid, "cancelled")
+        raise invalid_job_state(job.uuid, "cancelled")
     if row["state"] == "done":
-        raise invalid_job_state(live.uuid, "done")
+        raise invalid_job_state(job.uuid, "done")
     if input_open and row["input_done"]:
-        raise invalid_job_state(live.uuid, "inputDone")
+        raise invalid_job_state(job.uuid, "inputDone")
     return row

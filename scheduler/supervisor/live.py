@@ -23,6 +23,7 @@ class LiveJob:
     pools: list[int]
     inputs: int = 0  # added
     dispatched: int = 0
+    input_done: bool = False  # no input of the job will follow
     done: bool = False
     input_ended: set[int] = field(default_factory=set)  # pools whose input has ended
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,6 +57,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         pools=[phase["id"] for phase in phases],
         inputs=row["inputs"],
         dispatched=row["dispatched"],
+        input_done=bool(row["input_done"]),
         done=row["state"] == "done",
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
     )

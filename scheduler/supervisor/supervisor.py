@@ -1,24 +1,32 @@
-"""The supervisor: owner of the shadow, runner of transactions, waker of whoever waits."""
+"""The supervisor: owner of the shadow, runner of transactions, waker of whoever waits.
+
+One is one start: it has a number, and lives until it stops or others take over (`membership`).
+Then it is `lost`, nothing that it writes counts, and whoever made it makes another (`tenure`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from scheduler.engine.membership import BEAT, PATIENCE, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import Connection, Database
-from scheduler.supervisor import archive, intake, lease, retention
-from scheduler.supervisor.cancel import cancel_job
+from scheduler.records.database import Database, Fenced, Row, select
+from scheduler.supervisor import archive, intake, lease, membership, retention, subjects
+from scheduler.supervisor.cancel import cancel_open
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.live import LiveJob, LiveJobs, load_job
+from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Errand
+from scheduler.supervisor.intake import Named
+from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -27,38 +35,64 @@ log = logging.getLogger("remora.supervisor")
 AHEAD = 4096
 # Tasks that fit nowhere, failed in one transaction.
 REFUSE_PAGE = 500
-# Seconds between looks at the clock: idle inputs, silent agents, expired records.
+# Seconds between looks at the clock: idle inputs, expired records.
 HOUSEKEEPING_SECONDS = 5.0
-# Seconds between tries of work that failed.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
+# Seconds between looks for agents that nobody hears of.
+SILENCE_SECONDS = 1.0
+# Seconds that a supervisor takes at most to say that it leaves.
+LEAVE_SECONDS = 2.0
 
 
 class Supervisor:
-    """One per database. `clock` gives ms since the epoch; `issue_token(login, job)` a credential for tasks."""
+    """`clock` gives ms since the epoch; `issue_token(login, job)` a credential for tasks; agents find it at `url`.
 
-    def __init__(self, db: Database, blobs: BlobStore, clock: Callable[[], int], issue_token: lease.IssueToken) -> None:
+    `alone`: nobody else can use this database, so nobody is told that this one lives, and nobody has to be missed.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        blobs: BlobStore,
+        clock: Callable[[], int],
+        issue_token: lease.IssueToken,
+        url: str = "",
+        alone: bool = True,
+    ) -> None:
+        self.id = 0
         self.jobs = LiveJobs()
+        self.lost = asyncio.Event()  # others have taken over
+        self.leads = True  # does what is nobody's in particular
         self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
-        self._db = db
+        self._shared = db
+        # Whatever is written through this holds only while we own what we write for.
+        self._db = db.behind(lambda c: membership.check(c, self.id))
         self._blobs = blobs
         self._clock = clock
-        self.desk = AgentDesk(db, self.jobs, clock, issue_token, self._apply)
+        self._url = url
+        self._alone = alone
+        self._pulse = Pulse.begin(0)
+        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply)
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._stop_listening: Callable[[], None] = lambda: None
+        self._unowned: dict[int, int] = {}  # jobs that nobody owns, and since when we know of them (database's ms)
+        self._stale: set[int] = set()  # own jobs whose record others have changed
+        self._claiming = Errand(self._spawn, self.claim, "claim jobs")
+        self._refreshing = Errand(self._spawn, self._refresh, "look at jobs again")
 
     # Starting and stopping.
 
     async def start(self) -> None:
-        """Take up every live job from the records alone."""
-        for live, ready in await self._db.write(_take_up):
-            self.jobs.add(live)
-            for pool, count in ready.items():
-                self.jobs.ready[pool] = count
-            self._spawn(retention.reap_job(self._db, self._blobs, live))
-            self._work_on(live)
-        self._spawn(self._every_while(self.look_around))
-        self._spawn(self._every_while(self.forget_expired))
+        """Join the others, and take up what is nobody's: alone, every live job."""
+        self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
+        self._stop_listening = self._shared.listen(self._hear)
+        log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
+        await self.claim()
+        if not self._alone:
+            self._spawn(self._every(BEAT, self.beat))
+        self._spawn(self._every(SILENCE_SECONDS, self.desk.lose_silent))
+        self._spawn(self._every(HOUSEKEEPING_SECONDS, self.look_around))
+        self._spawn(self._every(HOUSEKEEPING_SECONDS, self.forget_expired))
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
@@ -68,39 +102,129 @@ class Supervisor:
             live.wake_watchers()
 
     async def stop(self) -> None:
+        """End, and give our jobs to the others at once, if the database can be told so."""
+        self._stop_listening()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if not self.id or self.lost.is_set():
+            return
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._db.write(partial(membership.leave, supervisor=self.id))
+        except Exception as error:  # they will miss our beat
+            log.warning("supervisor left without a word", extra={"supervisor": self.id, "why": str(error)})
 
-    # What users ask, by way of the gateway.
+    # Being one of several.
+
+    async def beat(self) -> None:
+        """Say that we live, and call lost who did not for too long."""
+        found = await self._db.write(partial(membership.beat, supervisor=self.id, pulse=self._pulse))
+        self._pulse = found.pulse
+        self.leads = found.first == self.id
+        for lost in found.lost:
+            log.warning("supervisor lost", extra={"supervisor": lost, "found_by": self.id})
+        if found.unowned:
+            self._claiming.ask()
+
+    async def claim(self) -> None:
+        """Take up what is our share of the jobs that nobody owns, or what was nobody's for too long."""
+        more = True
+        while more:
+            now, jobs = await self._shared.read(membership.unowned)
+            self._unowned = {job: self._unowned.get(job, now) for job in jobs}
+            if not jobs:
+                return
+            overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * PATIENCE}
+            claims = await self._db.write(
+                partial(membership.claim, supervisor=self.id, overdue=overdue, now=self._clock())
+            )
+            for claim in claims:
+                self._take_up(claim)
+            more = bool(claims)
+
+    def _take_up(self, claim: membership.Claim) -> None:
+        live = claim.live
+        log.info("job taken up", extra={"job": live.uuid, "supervisor": self.id})
+        self.jobs.add(live)
+        for pool, count in claim.ready.items():
+            self.jobs.ready[pool] = count
+        self._spawn(retention.reap_job(self._db, self._blobs, live))
+        self._apply(claim.changes)
+        self._look_again(live.id)  # others may have announced changes before we knew it
+        self._work_on(live)
+        self.desk.wake()
+
+    def _hear(self, subject: str) -> None:
+        """Somebody committed something that may concern us."""
+        kind, job = subjects.parse(subject)
+        if kind in (subjects.JOBS, subjects.EVERYTHING):
+            self._claiming.ask()
+        if kind == subjects.JOB and self.jobs.by_id(job):
+            self._look_again(job)
+        elif kind == subjects.EVERYTHING:
+            for live in self.jobs:
+                self._look_again(live.id)
+
+    def _look_again(self, job: int) -> None:
+        self._stale.add(job)
+        self._refreshing.ask()
+
+    async def _refresh(self) -> None:
+        """Bring the shadow up to what others have written of our jobs."""
+        stale = sorted(self._stale)
+        for row in await self._db.read(select("jobs_by_ids", jobs=json.dumps(stale))):
+            if live := self.jobs.by_id(row["id"]):
+                await self._catch_up(live, row)
+        self._stale.difference_update(stale)
+
+    async def _catch_up(self, live: LiveJob, row: Row) -> None:
+        live.inputs = max(live.inputs, row["inputs"])
+        if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
+            live.done = True
+            live.wake_watchers()
+            self.desk.wake()
+        elif row["input_done"] and not (live.input_done or live.done):
+            self._apply(await self._db.write(partial(intake.advance, live=live, now=self._clock())))
+            live.input_done = True
+        self._work_on(live)
+
+    # What users ask, by way of a gateway in this process.
 
     async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
         """Record a job and make its directories, which keep `headers`; its UUID."""
-        create = partial(intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers)
+        create = partial(
+            intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id
+        )
         live = await self._db.write(create)
         self.jobs.add(live)
+        if not self._alone:
+            self._look_again(live.id)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
         self.desk.wake()
         return live.uuid
 
-    async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
+    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
         """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        total = await self._db.write(partial(intake.add_inputs, live=live, lines=lines, now=self._clock()))
-        live.inputs = max(live.inputs, total)
-        self._work_on(live)
+        total = await self._db.write(partial(intake.add_inputs, job=job, lines=lines, now=self._clock()))
+        if live := self.jobs.by_id(job.id):
+            live.inputs = max(live.inputs, total)
+            self._work_on(live)
 
     async def end_input(self, live: LiveJob) -> None:
         """No input will follow. Harmless if that is so already. Raises WireError if the job is over."""
-        self._apply(await self._db.write(partial(intake.end_input, live=live, now=self._clock())))
+        changes = await self._db.write(partial(intake.end_input, live=live, now=self._clock()))
+        live.input_done = True
+        self._apply(changes)
 
     async def cancel(self, live: LiveJob) -> None:
         """Cancel a job. Raises WireError if it is over."""
-        self._apply(await self._db.write(partial(intake.checked(cancel_job), live=live, now=self._clock())))
+        self._apply(await self._db.write(partial(cancel_open, live=live, now=self._clock())))
         log.info("job cancelled", extra={"job": live.uuid})
 
-    async def wait_for_change(self, uuid: str, seconds: float) -> None:
+    async def wait_for_change(self, live: LiveJob, seconds: float) -> None:
         """Return when something about a job changes, or after `seconds`."""
-        if (live := self.jobs.by_uuid(uuid)) and not live.done and not self._stopping:
+        if not live.done and not self._stopping:
             await wait_for(live.changed, seconds)
 
     # After each transaction.
@@ -153,6 +277,8 @@ class Supervisor:
         while True:
             try:
                 await work(live)
+            except Fenced:
+                return
             except Exception:
                 log.exception("a job's work failed and is tried again", extra={"job": live.uuid, "pause": pause})
                 await asyncio.sleep(pause)
@@ -167,9 +293,14 @@ class Supervisor:
         while live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
             changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()))
             live.dispatched += count
-            if not count:
+            if not count:  # it was cancelled by way of a gateway, and that is not known here yet
+                await self._look_now(live)
                 break
             self._apply(changes)
+
+    async def _look_now(self, live: LiveJob) -> None:
+        for row in await self._db.read(select("job_by_id", job=live.id)):
+            live.done = live.done or row["state"] == "done"
 
     async def _archive(self, live: LiveJob) -> None:
         await retention.reap_job(self._db, self._blobs, live)
@@ -179,23 +310,27 @@ class Supervisor:
         self.desk.wake()
         log.info("job archived", extra={"job": live.uuid})
 
-    async def _every_while(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            await asyncio.sleep(seconds)
             try:
                 await work()
+            except Fenced:
+                self.lost.set()
+                return
             except Exception:
                 log.exception("housekeeping failed and is tried again")
 
     async def look_around(self) -> None:
-        """End inputs that nobody adds to, give up agents that nobody hears of."""
-        await self.desk.lose_silent()
-        work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, now=self._clock())
+        """End inputs that nobody adds to."""
+        work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
         self._apply(await self._db.write(work))
 
     async def forget_expired(self) -> None:
         """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
-        await retention.purge_expired(self._db, self._clock())
+        if self.leads:
+            await retention.purge_expired(self._db, self._clock())
+            await self._db.write(membership.forget)
 
     # Tasks of the event loop that nobody awaits, kept so that they live and are ended.
 
@@ -207,19 +342,8 @@ class Supervisor:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Fenced):
             log.error("background work failed", exc_info=error)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:
         asyncio.get_running_loop().run_in_executor(None, work, blobs)
-
-
-def _take_up(c: Connection) -> list[tuple[LiveJob, dict[int, int]]]:
-    """Whatever was leased when the service stopped is ready again; the shadows of all live jobs."""
-    c.run("release_all_leases")
-    found = []
-    for row in c.all("live_jobs"):
-        live = load_job(c, row)
-        ready = {pool: (c.one("count_ready", pool=pool) or {"n": 0})["n"] for pool in live.pools}
-        found.append((live, ready))
-    return found

@@ -67,14 +67,14 @@ def test_who_was_silent_judges_nobody_before_all_others_had_time_to_beat(steps):
         now += step
         if not 0 <= step < TTL:
             steady = now
-        pulse.beat(now)
+        pulse = pulse.beat(now)
         assert pulse.may_judge() == (now - steady >= TTL)
 
 
 def test_a_steady_supervisor_judges_after_one_ttl():
     pulse = Pulse.begin(0)
     for now in range(1000, TTL, 1000):
-        pulse.beat(now)
+        pulse = pulse.beat(now)
         assert not pulse.may_judge()
-    pulse.beat(TTL)
+    pulse = pulse.beat(TTL)
     assert pulse.may_judge()

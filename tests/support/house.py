@@ -46,6 +46,7 @@ class House:
 
     async def look_around(self) -> None:
         """What the supervisor does every few seconds."""
+        await self.supervisor.desk.lose_silent()
         await self.supervisor.look_around()
         await self.supervisor.forget_expired()
 

@@ -13,8 +13,6 @@ from tests.support.records import connect
 WHOLE = {
     "oldest_account",  # at the first start
     "list_accounts",  # for `remora user`; accounts are few
-    "live_jobs",  # at a start; the index has live jobs only
-    "release_all_leases",  # at a start; the index has leased tasks only
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only
     "blobs_of_entries",  # the sweep at a start reads every reference
     "blobs_of_tasks",
@@ -31,6 +29,7 @@ INDEX_OF = {
     "cancel_ready": "tasks_ready",
     "leased_of_pool": "tasks_leased",
     "cancel_leased": "tasks_leased",
+    "release_leases": "tasks_leased",
     "reduce_tasks": "tasks_reducer",
     "wake_reducers": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",

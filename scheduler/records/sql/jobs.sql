@@ -1,6 +1,6 @@
 -- insert_job: a new job, accepted at once.
-INSERT INTO jobs (uuid, owner, name, document, state, created, last_input)
-VALUES (:uuid, :owner, :name, :document, 'running', :now, :now)
+INSERT INTO jobs (uuid, owner, name, document, state, created, last_input, supervisor)
+VALUES (:uuid, :owner, :name, :document, 'running', :now, :now, :supervisor)
 
 -- insert_phase: one phase of a job; its id is the pool.
 INSERT INTO phases (job, number, reducers, issued) VALUES (:job, :number, :reducers, :reducers)
@@ -17,9 +17,6 @@ SELECT * FROM phases WHERE job = :job ORDER BY number
 -- job_totals: tasks of all phases together.
 SELECT coalesce(sum(issued), 0) AS tasks, coalesce(sum(finished), 0) AS tasks_done FROM phases WHERE job = :job
 
--- live_jobs: jobs that a starting supervisor must take up: running, or done and not archived.
-SELECT * FROM jobs INDEXED BY jobs_live WHERE archive_done IS NULL ORDER BY id
-
 -- insert_input: one line of job input.
 INSERT INTO inputs (job, seq, name) VALUES (:job, :seq, :name)
 
@@ -29,9 +26,9 @@ UPDATE jobs SET inputs = inputs + :added, last_input = :now WHERE id = :job
 -- end_input: no input will follow.
 UPDATE jobs SET input_done = 1 WHERE id = :job
 
--- end_idle_inputs: end the input of jobs that got none for too long.
+-- end_idle_inputs: end the input of a supervisor's jobs that got none for too long.
 UPDATE jobs SET input_done = 1
-WHERE archive_done IS NULL AND state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
+WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'running' AND input_done = 0 AND last_input < :before RETURNING id
 
 -- inputs_page: the next inputs to dispatch.
 SELECT seq, name FROM inputs WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit

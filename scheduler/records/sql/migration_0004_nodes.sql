@@ -25,6 +25,8 @@ CREATE TABLE supervisors (
     lost     INTEGER NOT NULL DEFAULT 0     -- 1: others have its jobs, and nothing that it writes counts
 );
 ALTER TABLE jobs ADD COLUMN supervisor INTEGER;     -- NULL: nobody's yet
+DROP INDEX jobs_live;
+CREATE INDEX jobs_supervised ON jobs (supervisor, id) WHERE archive_done IS NULL;
 ALTER TABLE agents ADD COLUMN supervisor INTEGER;   -- with whom it registered
 ALTER TABLE phases ADD COLUMN waiting TEXT;         -- why its tasks find no instance, in a sentence for its owner
 

@@ -37,9 +37,6 @@ SELECT seq, name, blob, size, own FROM task_inputs WHERE task = :task AND seq > 
 SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
--- release_all_leases: the service was stopped; whatever was leased is ready again.
-UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE state = 'leased'
-
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
 WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
 SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, t.reducer, t.state, t.attempt, t.retries, t.usage

@@ -1,0 +1,40 @@
+-- insert_supervisor: one starts.
+INSERT INTO supervisors (url, heard) VALUES (:url, :now)
+
+-- supervisor_lives: the fence of a supervisor: nothing if others have taken over.
+SELECT 1 FROM supervisors WHERE id = :supervisor AND lost = 0
+
+-- beat: it lives.
+UPDATE supervisors SET heard = :now WHERE id = :supervisor
+
+-- living_supervisors: all that are not lost, and how many jobs each has.
+SELECT id, url, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
+FROM supervisors WHERE lost = 0 ORDER BY id
+
+-- silent_supervisors: those that were not heard of for too long.
+SELECT id FROM supervisors WHERE lost = 0 AND heard < :before ORDER BY id
+
+-- other_supervisors: all that are not lost but one.
+SELECT id FROM supervisors WHERE lost = 0 AND id <> :supervisor ORDER BY id
+
+-- lose_supervisor: nothing that it writes counts any more.
+UPDATE supervisors SET lost = 1 WHERE id = :supervisor
+
+-- give_back_jobs: its jobs are nobody's.
+UPDATE jobs SET supervisor = NULL WHERE archive_done IS NULL AND supervisor = :supervisor
+
+-- forget_supervisors: those that were lost long ago.
+DELETE FROM supervisors WHERE lost = 1 AND heard < :before
+
+-- unowned_jobs: live jobs that are nobody's, oldest first.
+SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor IS NULL ORDER BY id LIMIT :limit
+
+-- own_job: a job is in the hands of a supervisor.
+UPDATE jobs SET supervisor = :supervisor WHERE id = :job
+
+-- release_leases: the agents that held tasks of this pool belonged to its last owner.
+UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE pool = :pool AND state = 'leased'
+
+-- jobs_by_ids: everything about some jobs, for a JSON list of them.
+SELECT jobs.* FROM json_each(:jobs) AS wanted CROSS JOIN jobs ON jobs.id = wanted.value
+
