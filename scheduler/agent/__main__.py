@@ -23,6 +23,7 @@ from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
 from scheduler.agent.slots import Slots
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import RegisterRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
@@ -75,7 +76,7 @@ async def serve(options: argparse.Namespace) -> None:
 async def work_on(options: argparse.Namespace) -> None:
     chosen = ProviderOptions(options.provider, options.isolation, options.containerd)
     provider = await open_provider(options.state_dir, chosen)
-    blobs = BlobStore(options.state_dir / "blobs")
+    stores = Stores.one(BlobStore(options.state_dir / "blobs"))
     request = RegisterRequest(
         node=options.node,
         slots=options.slots,
@@ -85,16 +86,16 @@ async def work_on(options: argparse.Namespace) -> None:
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(options.url, options.secret_file, session)
-        endpoints = Endpoints(Forwarder(options.url, session, blobs), options.node)
+        endpoints = Endpoints(Forwarder(options.url, session, stores), options.node)
         slots = Slots()
         try:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
+                await Agent(request, stores, provider, client, endpoints, Log(), slots).run()
         finally:
             await slots.close()
             await endpoints.close()
             await provider.close()
-            blobs.close()
+            stores.close()
 
 
 def allow_descriptors() -> None:

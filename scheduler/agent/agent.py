@@ -26,10 +26,12 @@ from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.pool import LOST, Pool
 from scheduler.agent.slots import Slots
+from scheduler.agent.stores import Stores
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     AgentState,
     AttemptReport,
+    BlobRef,
     Outcome,
     PollReply,
     PollRequest,
@@ -37,7 +39,6 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
 )
-from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
@@ -52,7 +53,7 @@ class Agent:
     def __init__(
         self,
         request: RegisterRequest,
-        blobs: BlobStore,
+        stores: Stores,
         provider: Provider,
         client: Client,
         endpoints: Endpoints,
@@ -73,7 +74,7 @@ class Agent:
         self._busy = asyncio.Event()  # the opposite
         slots = slots or Slots()
         slots.changed = self._news.set
-        self.node = Node(blobs, provider, client, endpoints, log, self._finish, self._news.set, slots)
+        self.node = Node(stores, provider, client, endpoints, log, self._finish, self._news.set, slots)
 
     async def run(self) -> None:
         """Work until the supervisor says that it does not know us. Leaves no instance behind."""
@@ -168,8 +169,8 @@ class Agent:
 
     async def _hand_in(self, batch: list[AttemptReport]) -> None:
         """Make a batch durable and report it, however long that takes."""
-        if any(blobs_of(report) for report in batch):
-            await self._flush()
+        if blobs := [blob for report in batch for blob in blobs_of(report)]:
+            await self._flush(blobs)
         await patiently(lambda: self._send(batch), self._complain)
 
     async def _send(self, batch: list[AttemptReport]) -> None:
@@ -187,14 +188,14 @@ class Agent:
                 await self._send([report])
         elif batch and batch[0].outputs:
             await self._send([failed_report(batch[0], f"cannot save outputs: {why}")])
-            self.node.blobs.discard(blob.id for blob in blobs_of(batch[0]))
+            self.node.stores.discard(blob.id for blob in blobs_of(batch[0]))
 
-    async def _flush(self) -> None:
+    async def _flush(self, blobs: list[BlobRef]) -> None:
         """Nothing is reported that is not on disk; a disk that refuses is asked again."""
         pause = 0.1
         while True:
             try:
-                await self.node.blobs.durable()
+                await self.node.stores.durable(blobs)
                 return
             except OSError as error:
                 self._log.error("the disk refuses to flush", why=str(error))

@@ -12,10 +12,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scheduler.agent.capture import copy_file
 from scheduler.agent.placement import place_of
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import Asset
-from scheduler.objects.blobs import BlobStore
+from scheduler.objects.blobs import copy_file
 
 ASSET_MODE = 0o777
 
@@ -27,9 +27,9 @@ class AssetError(Exception):
 class Assets:
     """Those of one pool."""
 
-    def __init__(self, assets: Sequence[Asset], blobs: BlobStore) -> None:
+    def __init__(self, assets: Sequence[Asset], stores: Stores) -> None:
         self._assets = assets
-        self._blobs = blobs
+        self._stores = stores
         self._held: dict[str, int] = {}  # blobs that are open
 
     def hold(self) -> None:
@@ -37,7 +37,7 @@ class Assets:
         for asset in self._assets:
             try:
                 if asset.blob.size and asset.blob.id not in self._held:
-                    self._held[asset.blob.id] = self._blobs.open(asset.blob.id)
+                    self._held[asset.blob.id] = self._stores.open(asset.blob)
             except FileNotFoundError:
                 reason = f'error retrieving asset "{asset.name}" (status code 404)'
                 raise AssetError(f"failed to dispatch task: first of 1 error: {reason}") from None

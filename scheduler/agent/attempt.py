@@ -23,6 +23,7 @@ from scheduler.agent import capture
 from scheduler.agent.corefile import core_signal
 from scheduler.agent.placement import Place, Stamp
 from scheduler.agent.reducer import ReducerInput
+from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import Ending, Stop, Verdict, judge
 from scheduler.model import naming
 from scheduler.model.wire import (
@@ -35,7 +36,7 @@ from scheduler.model.wire import (
     TaskLease,
     Usage,
 )
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import copy_file, new_id
 from scheduler.providers import View
 
 HEAVY_BYTES = 128 * 1024
@@ -193,7 +194,7 @@ def task_environment(
 class Reporter:
     """Makes the reports of one pool's attempts."""
 
-    blobs: BlobStore
+    stores: Stores
     scratch: capture.Scratch
     spec: PoolSpec
     disk_bytes: int
@@ -242,7 +243,7 @@ class Reporter:
         Nor are those of an instance that died: the kernel closes its lackey's socket before it kills the tasks.
         """
         if not keep_outputs:
-            self.blobs.discard(output.blob for output in attempt.emitted)  # those that have their names already
+            self.stores.discard(output.blob for output in attempt.emitted)  # those that have their names already
         for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
             if attempt.orphaned or (kept and os.fstat(fd).st_size):
                 os.close(fd)
@@ -250,8 +251,8 @@ class Reporter:
                 self.scratch.give_back(fd)
         attempt.close()
 
-    def _hashes(self, output: Emitted, verdict: Verdict) -> bool:
-        """Does this become an object? Only objects need an MD5."""
+    def _is_final(self, output: Emitted, verdict: Verdict) -> bool:
+        """Does this become an object? Only objects need an MD5, and a place where all nodes see them."""
         return self.spec.last or output.named or verdict.outcome is Outcome.FAILED
 
     def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
@@ -265,42 +266,45 @@ class Reporter:
 
     def _emitted(self, output: Emitted, fd: int | None, verdict: Verdict) -> BlobRef | None:
         if output.kept is not None:
-            return self._hashed(output.kept) if self._hashes(output, verdict) else output.kept
+            return self._object(output.kept) if self._is_final(output, verdict) else output.kept
         if fd is None:
             return None
         if output.md5 is None:
-            return self._blob(fd, self._hashes(output, verdict), output.blob)
-        return capture.publish(self.blobs, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
+            return self._blob(fd, self._is_final(output, verdict), output.blob)
+        return capture.publish(self.stores, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
 
-    def _hashed(self, blob: BlobRef) -> BlobRef:
-        """A blob with its MD5, which an intermediate was not expected to need."""
-        if blob.md5 is not None:
+    def _object(self, blob: BlobRef) -> BlobRef:
+        """A blob as an object has to be, which an intermediate was not expected to become."""
+        if blob.md5 is not None and blob.node is None:
             return blob
-        fd = self.blobs.open(blob.id)
+        fd = self.stores.open(blob)
         try:
-            return BlobRef(id=blob.id, size=blob.size, md5=capture.md5_of(fd, blob.size))
+            if blob.node is None:
+                return BlobRef(id=blob.id, size=blob.size, md5=capture.md5_of(fd, blob.size))
+            moved = capture.publish(self.stores, fd, blob.size, True, blob.id)
         finally:
             os.close(fd)
+        self.stores.own.discard([blob.id])
+        return moved
 
     def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
-        with_md5 = self.spec.last or verdict.outcome is Outcome.FAILED
-        blob = self._blob(attempt.stdout, with_md5)
+        blob = self._blob(attempt.stdout, self.spec.last or verdict.outcome is Outcome.FAILED)
         return OutputRecord(name=names.stdout, blob=blob)
 
-    def _blob(self, fd: int, with_md5: bool, blob: str | None = None) -> BlobRef:
+    def _blob(self, fd: int, final: bool, blob: str | None = None) -> BlobRef:
         size = os.fstat(fd).st_size
         if size:
-            capture.seal(self.blobs, fd)
+            capture.seal(self.stores.born(final), fd)
             size = os.fstat(fd).st_size  # final from here on
-        return capture.publish(self.blobs, fd, size, with_md5, blob)
+        return capture.publish(self.stores, fd, size, final, blob)
 
     def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
         """Copy the core file, which was the task's, into a blob of ours."""
         if attempt.core is None:
             return None
-        target = self.blobs.create()
+        target = self.stores.born(True).create()
         try:
-            capture.copy_file(attempt.core, target, self.disk_bytes)
+            copy_file(attempt.core, target, self.disk_bytes)
             return SavedFile(name=names.core(done.program), blob=self._blob(target, True))
         finally:
             os.close(target)

@@ -15,17 +15,16 @@ back. Two things follow:
 from __future__ import annotations
 
 import base64
-import errno
 import fcntl
 import hashlib
 import os
 
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import EMPTY_MD5, MODE, BlobStore, new_id
+from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file, new_id
 
 # While a task runs it may open its own stdout again (`> /dev/stderr`); it is not the file's owner.
 WRITABLE = 0o622
-CHUNK = 1 << 20
 MAX_SPARE = 64
 
 
@@ -65,20 +64,21 @@ class Scratch:
 
 
 def publish(
-    blobs: BlobStore, fd: int, size: int, with_md5: bool, blob: str | None = None, md5: str | None = None
+    stores: Stores, fd: int, size: int, final: bool, blob: str | None = None, md5: str | None = None
 ) -> BlobRef:
     """Make the file behind `fd` a blob (of a fresh id, or `blob`), not yet durable. Raises OSError.
 
-    Reads the whole file for its MD5, unless that is given: call it in a thread if the file is large.
+    `final`: it becomes an object, for which the whole file is read for its MD5, unless that is given, and
+    copied if it was born elsewhere: call it in a thread if the file is large.
     """
     blob = blob or new_id()
     if size == 0:
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
-    if with_md5 and md5 is None:
+    if final and md5 is None:
         md5 = md5_of(fd, size)
     os.fchmod(fd, MODE)
-    blobs.publish(fd, blob)
-    return BlobRef(id=blob, size=size, md5=md5)
+    stores.home(final).publish(fd, blob)
+    return BlobRef(id=blob, size=size, md5=md5, node=stores.node_of(final))
 
 
 def md5_of(fd: int, size: int) -> str:
@@ -122,18 +122,3 @@ def move(source: int, target: int) -> None:
     """Let `target` mean the file that `source` means, and close `source`."""
     os.dup2(source, target, inheritable=False)
     os.close(source)
-
-
-def copy_file(source: int, target: int, limit: int) -> int:
-    """Copy at most `limit` bytes from the beginning of `source`; returns how many."""
-    done = 0
-    try:
-        while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
-            done += moved
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        os.lseek(target, done, os.SEEK_SET)  # from one file system to another
-        while done < limit and (moved := os.sendfile(target, source, done, min(CHUNK, limit - done))):
-            done += moved
-    return done

@@ -49,7 +49,7 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
         await several(lambda: host.client.check(check))
     except UnavailableError:
         raise unavailable() from None
-    with Upload(host.blobs, announced) as upload:
+    with Upload(host.stores.born(True), announced) as upload:
         await invite(request)
         await upload.receive(request)
         if host.current() is not attempt:

@@ -8,6 +8,7 @@ to go on when the gateway wants the body, and not before: the gateway may refuse
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -16,11 +17,11 @@ from yarl import URL
 
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.host import unavailable
+from scheduler.agent.stores import Stores
 from scheduler.http import answering
 from scheduler.http.body import expects_continue, invite, next_chunk
 from scheduler.model.errors import WireError
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import BlobStore
 
 OF_CONNECTION = frozenset(["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"])
 OURS = frozenset(["authorization", "content-length", "expect", "host", "proxy-authorization"])
@@ -53,10 +54,10 @@ class Body:
 class Forwarder:
     """Sends requests to one gateway."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, blobs: BlobStore) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, stores: Stores) -> None:
         self._url = url.rstrip("/")
         self._session = session
-        self._blobs = blobs
+        self._stores = stores
 
     async def __call__(
         self, request: web.BaseRequest, token: str, attempt: Attempt, own: BlobRef | None
@@ -87,7 +88,10 @@ class Forwarder:
 
     def _has(self, blob: BlobRef) -> bool:
         """An ordinary object may have been deleted since the task began; its bytes go with its last name."""
-        return blob.size == 0 or self._blobs.path(blob.id).exists()
+        return blob.size == 0 or self._path(blob).exists()
+
+    def _path(self, blob: BlobRef) -> Path:
+        return self._stores.store_of(blob).path(blob.id)
 
     def _serve(self, blob: BlobRef) -> web.StreamResponse:
         headers = {"Content-Type": "application/octet-stream", "Etag": blob.id}
@@ -95,7 +99,7 @@ class Forwarder:
             headers["Content-MD5"] = blob.md5
         if blob.size == 0:
             return web.Response(headers=headers)
-        return web.FileResponse(self._blobs.path(blob.id), headers=headers)
+        return web.FileResponse(self._path(blob), headers=headers)
 
 
 def has_body(request: web.BaseRequest) -> bool:

@@ -11,9 +11,9 @@ from typing import Protocol
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.client import Client
 from scheduler.agent.log import Log
+from scheduler.agent.stores import Stores
 from scheduler.model.errors import WireError
 from scheduler.model.wire import PoolSpec
-from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Instance
 
 
@@ -25,7 +25,7 @@ class Host(Protocol):
     @property
     def spec(self) -> PoolSpec: ...
     @property
-    def blobs(self) -> BlobStore: ...
+    def stores(self) -> Stores: ...
     @property
     def client(self) -> Client: ...
     @property

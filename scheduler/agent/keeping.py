@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from scheduler.agent import capture
 from scheduler.agent.attempt import Attempt, Emitted
 from scheduler.agent.host import Host, no_task
-from scheduler.objects.blobs import BlobStore
+from scheduler.agent.stores import Stores
 
 MAX_HELD = 16
 
@@ -36,36 +36,36 @@ async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
     """
     if attempt.held + len(outputs) > MAX_HELD:
         try:
-            await in_thread(lambda: give_names(host.blobs, outputs, host.spec.last))
+            await in_thread(lambda: give_names(host.stores, outputs, host.spec.last))
             if host.current() is not attempt:
                 raise no_task()
         except BaseException:
-            drop(host.blobs, outputs)
+            drop(host.stores, outputs)
             raise
     attempt.add(*outputs)
 
 
-def give_names(blobs: BlobStore, outputs: Sequence[Emitted], with_md5: bool) -> None:
+def give_names(stores: Stores, outputs: Sequence[Emitted], last: bool) -> None:
     """Let outputs be blobs from now on, and close their files. Takes as long as hashing them."""
     for output in outputs:
         assert output.fd is not None  # a reference needs nothing of this
+        final = last or output.named
         if os.fstat(output.fd).st_size:
-            capture.seal(blobs, output.fd)
+            capture.seal(stores.born(final), output.fd)
         status = os.fstat(output.fd)
-        hashed = with_md5 or output.named
-        output.kept = capture.publish(blobs, output.fd, status.st_size, hashed, output.blob, output.md5)
+        output.kept = capture.publish(stores, output.fd, status.st_size, final, output.blob, output.md5)
         output.disk = status.st_blocks * 512
         os.close(output.fd)
         output.fd = None
 
 
-def drop(blobs: BlobStore, outputs: Sequence[Emitted]) -> None:
+def drop(stores: Stores, outputs: Sequence[Emitted]) -> None:
     """Leave nothing of outputs, however far they have come."""
     for output in outputs:
         if output.fd is not None:
             os.close(output.fd)
             output.fd = None
-    blobs.discard(output.blob for output in outputs)
+    stores.discard(output.blob for output in outputs)
 
 
 async def in_thread(work: Callable[[], None]) -> None:

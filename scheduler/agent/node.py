@@ -1,6 +1,6 @@
 """What everything in one agent shares, and the two places where all attempts pass.
 
-`Node` is a bundle of what was opened once: the blob store, the provider, the client. No
+`Node` is a bundle of what was opened once: the stores, the provider, the client. No
 decision lives here, except two that concern all pools alike: the numbers of attempts, and
 what becomes of a finished one.
 """
@@ -15,8 +15,8 @@ from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.slots import Slots
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import AttemptReport
-from scheduler.objects.blobs import BlobStore
 from scheduler.providers import Provider
 
 
@@ -24,7 +24,7 @@ from scheduler.providers import Provider
 class Node:
     """Shared by all pools of an agent."""
 
-    blobs: BlobStore
+    stores: Stores
     provider: Provider
     client: Client
     endpoints: Endpoints

@@ -67,7 +67,7 @@ class Pool:
         self.spec = spec
         self.node = node
         self.log = node.log.about(job=spec.job, phase=spec.phase)
-        self.scratch = Scratch(node.blobs)
+        self.scratch = Scratch(node.stores.born(spec.last))
         self.pace = Pace()
         self.queue: deque[TaskLease] = deque()
         self.workers: list[Worker] = []
@@ -76,8 +76,8 @@ class Pool:
         self._limits = InstanceSpec(
             spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}"
         )
-        self._reporter = Reporter(node.blobs, self.scratch, spec, self._limits.disk_bytes)
-        self._assets = Assets(spec.assets, node.blobs)
+        self._reporter = Reporter(node.stores, self.scratch, spec, self._limits.disk_bytes)
+        self._assets = Assets(spec.assets, node.stores)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
@@ -241,7 +241,7 @@ class Pool:
 
     async def _start(self) -> None:
         """Make one instance, with assets, once there is room for it."""
-        number = await self.node.slots.take(self.node.blobs.root)
+        number = await self.node.slots.take(self.node.stores.own.root)
         instance: Instance | None = None
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
@@ -374,7 +374,7 @@ class Pool:
         if not self.closed:
             self.node.finished(report)
         else:
-            self.node.blobs.discard(blob.id for blob in blobs_of(report))
+            self.node.stores.discard(blob.id for blob in blobs_of(report))
 
     def _report(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""

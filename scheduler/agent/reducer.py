@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable
 
 from datapath.feed import Event, Feed, SourceLost
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
-from scheduler.objects.blobs import BlobStore
 
 
 class ReducerInput:
@@ -23,10 +23,10 @@ class ReducerInput:
     """
 
     def __init__(
-        self, lease: TaskLease, blobs: BlobStore, pipe: int, changed: Callable[[], None], lost: Callable[[str], None]
+        self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Callable[[str], None]
     ) -> None:
         self._lease = lease
-        self._blobs = blobs
+        self._stores = stores
         self._changed = changed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
@@ -70,7 +70,7 @@ class ReducerInput:
         self._feed.close()
 
     def _open(self, blob: BlobRef, _offset: int) -> int:
-        return self._blobs.open(blob.id)
+        return self._stores.open(blob)
 
     def _on_event(self, event: Event[BlobRef]) -> None:
         """In the feed's thread."""

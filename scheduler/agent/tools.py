@@ -153,7 +153,7 @@ class Request:
     async def _pipe(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
         attempt.uncaptured = True
         name = await self._checked_name(request) if request.name else self._base(attempt) + str(uuid.uuid4())
-        (fd,) = await self._grant(attempt, 1)
+        (fd,) = await self._grant(attempt, 1, bool(request.name))
         await emit(self._host, attempt, Emitted(name, fd, request.reducer, bool(request.name), headers))
         send(self._channel, Kind.OK, name)
 
@@ -169,15 +169,15 @@ class Request:
 
     async def _tee(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
         name = await self._checked_name(request)
-        (fd,) = await self._grant(attempt, 1)
-        blobs = self._host.blobs
+        (fd,) = await self._grant(attempt, 1, True)
+        stores = self._host.stores
         try:
-            await in_thread(lambda: capture.seal(blobs, fd))
-            blob = await asyncio.to_thread(capture.publish, blobs, fd, os.fstat(fd).st_size, True)
+            await in_thread(lambda: capture.seal(stores.born(True), fd))
+            blob = await asyncio.to_thread(capture.publish, stores, fd, os.fstat(fd).st_size, True)
             attempt.sent += blob.size
         finally:
             os.close(fd)
-        await blobs.durable()
+        await stores.objects.durable()
         job = self._host.spec.job
         await several(lambda: self._host.client.adopt(Adoption(job=job, name=name, blob=blob, headers=headers)))
         send(self._channel, Kind.OK, name)
@@ -193,13 +193,14 @@ class Request:
         await several(lambda: self._host.client.check(check))
         return name
 
-    async def _grant(self, attempt: Attempt, count: int) -> list[int]:
+    async def _grant(self, attempt: Attempt, count: int, named: bool = False) -> list[int]:
         """Let the tool write `count` files, and wait until it commits; the files are the caller's then."""
         fds: list[int] = []
+        store = self._host.stores.born(named or self._host.spec.last)
         await self._room(attempt, count)
         try:
             for _ in range(count):
-                fds.append(self._host.blobs.create())
+                fds.append(store.create())
                 attempt.open_grants.add(fds[-1])
             self._offer(fds)
             message = await next_message(self._channel)

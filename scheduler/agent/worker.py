@@ -71,7 +71,7 @@ class Worker:
     def __init__(self, pool: WorkerOwner, instance: Instance, number: int) -> None:
         self.pool = pool
         self.spec = pool.spec
-        self.blobs = pool.node.blobs
+        self.stores = pool.node.stores
         self.client = pool.node.client
         self.instance = instance
         self.number = number
@@ -170,7 +170,7 @@ class Worker:
             attempt.place = place
             return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            stdin = self.blobs.open(blob.id)
+            stdin = self.stores.open(blob)
         except FileNotFoundError:
             raise InputGoneError(lease.input) from None
         try:
@@ -190,7 +190,7 @@ class Worker:
             self.log.warning("input of a reducer is gone", task=attempt.lease.uuid, why=why)
             self.stop(attempt, Stop.FETCH)
 
-        attempt.feed = ReducerInput(attempt.lease, self.blobs, writing, self.pool.node.changed, lost)
+        attempt.feed = ReducerInput(attempt.lease, self.stores, writing, self.pool.node.changed, lost)
         return reading
 
     def _send(self, attempt: Attempt, stdin: int, slot: Slot, stdout: int | None = None) -> None:
@@ -306,12 +306,12 @@ class Worker:
         blob = attempt.lease.blob
         assert blob is not None  # or there was nothing to look at before
         try:
-            attempt.input_changed = stamp(self.blobs.status(blob.id)) != before
+            attempt.input_changed = stamp(self.stores.status(blob)) != before
         except FileNotFoundError:
             return  # the object was deleted meanwhile
         if attempt.input_changed:
             self.log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
-            self.blobs.path(blob.id).chmod(MODE)
+            self.stores.store_of(blob).path(blob.id).chmod(MODE)
 
     def _finish(self, attempt: Attempt) -> None:
         self._close_input(attempt)

@@ -119,7 +119,7 @@ class Upload:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._lane.uploads -= 1
         if self._fd >= 0:
-            os.close(self._fd)
+            self._blobs.drop(self._fd)
 
     @property
     def md5(self) -> str:

@@ -5,6 +5,11 @@ back, and there is nothing to clean up. `publish` links it to its name in one of
 shards. It is durable only after a `durable()` that began later: one `syncfs` covers
 every blob published before it, however many (measured on ext4: 0.9 ms for 50 blobs,
 where 50 single fsyncs took 5 ms), so callers share it.
+
+Not every file system that nodes share has nameless files (NFS has none). There a blob is
+born under a name that nobody looks at, in a hidden directory; its writer renames it or
+removes it (`drop`), and what a dead one leaves is swept. And a file that was born on
+another file system than this directory is copied when it is published.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import os
 import uuid
@@ -22,8 +28,14 @@ from pathlib import Path
 from datapath import spool
 
 SHARDS = 256
+UNFINISHED = ".unfinished"
+CHUNK = 1 << 20
+# What a file system says that has no nameless files; EISDIR is what an old kernel makes of the question.
+NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Blobs are opened by readers only, whoever they are: the directory above decides who gets here.
 MODE = 0o444
+# What copy_file_range says of two files that it cannot serve.
+CANNOT_COPY = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 EMPTY_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
 
 
@@ -33,13 +45,19 @@ def new_id() -> str:
 
 
 class BlobStore:
-    """The blob directory. Any number of processes on the machine may share it."""
+    """The blob directory. Any number of processes may share it, of several machines where it is mounted by all.
+
+    `nameless`: as far as we know, its file system has files without a name.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         for shard in range(SHARDS):
             (root / f"{shard:02x}").mkdir(mode=0o711, parents=True, exist_ok=True)
+        (root / UNFINISHED).mkdir(mode=0o711, exist_ok=True)
         self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        self._unfinished = os.path.realpath(root / UNFINISHED)
+        self.nameless = self._has_nameless()
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="blob-sync")
         self._flush: asyncio.Task[None] | None = None
         self._next_flush: asyncio.Task[None] | None = None
@@ -52,12 +70,58 @@ class BlobStore:
         return self.root / blob[:2] / blob
 
     def create(self) -> int:
-        """A descriptor, open for reading and writing, of a fresh nameless file. Raises OSError (ENOSPC)."""
-        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
+        """A descriptor, open for reading and writing, of a fresh file without a name that counts. Raises OSError."""
+        if self.nameless:
+            return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
+        name = f"{UNFINISHED}/{new_id()}"
+        return os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
 
     def publish(self, fd: int, blob: str) -> None:
-        """Give the file behind `fd` its name. It must not be written any more."""
-        os.link(f"/proc/self/fd/{fd}", f"{blob[:2]}/{blob}", dst_dir_fd=self._root_fd, follow_symlinks=True)
+        """Give the file behind `fd` its name. It must not be written any more. Raises OSError.
+
+        A file from elsewhere is copied if it has to be, which takes as long as it is large.
+        """
+        if (name := self._unfinished_name(fd)) is not None:
+            os.fsync(fd)  # who shares this directory may not see what only our memory has
+            os.rename(name, f"{blob[:2]}/{blob}", src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+            return
+        try:
+            os.link(f"/proc/self/fd/{fd}", f"{blob[:2]}/{blob}", dst_dir_fd=self._root_fd, follow_symlinks=True)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
+                raise
+            self._publish_copy(fd, blob)
+
+    def _publish_copy(self, fd: int, blob: str) -> None:
+        copy = self.create()
+        try:
+            copy_file(fd, copy, os.fstat(fd).st_size)
+            os.fchmod(copy, MODE)
+            self.publish(copy, blob)
+        finally:
+            self.drop(copy)
+
+    def drop(self, fd: int) -> None:
+        """Close a file that `create` made; nothing stays of it unless it was published."""
+        name = self._unfinished_name(fd)
+        os.close(fd)
+        if name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._root_fd)
+
+    def _unfinished_name(self, fd: int) -> str | None:
+        """Under which a file was born that could not be nameless."""
+        if self.nameless:
+            return None
+        directory, _, name = os.readlink(f"/proc/self/fd/{fd}").rpartition("/")
+        return f"{UNFINISHED}/{name}" if directory == self._unfinished else None
+
+    def _has_nameless(self) -> bool:
+        try:
+            os.close(os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd))
+        except OSError as error:
+            return error.errno not in NO_TMPFILE
+        return True
 
     def open(self, blob: str) -> int:
         """A read-only descriptor. Raises FileNotFoundError if the blob is gone."""
@@ -81,6 +145,14 @@ class BlobStore:
                     with contextlib.suppress(FileNotFoundError):
                         if file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
                             yield file.name
+
+    def discard_unfinished(self, when: int) -> None:
+        """Remove what was born here, came to nothing, and was last touched before `when` (ms since the epoch)."""
+        with os.scandir(self._unfinished) as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    if file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
+                        os.unlink(file.path)
 
     def free_bytes(self) -> int:
         status = os.fstatvfs(self._root_fd)
@@ -107,3 +179,18 @@ class BlobStore:
 
     async def _run_flush(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._flusher, spool.syncfs, self._root_fd)
+
+
+def copy_file(source: int, target: int, limit: int) -> int:
+    """Copy at most `limit` bytes from the beginning of `source`; returns how many."""
+    done = 0
+    try:
+        while done < limit and (moved := os.copy_file_range(source, target, min(CHUNK, limit - done), done, done)):
+            done += moved
+    except OSError as error:
+        if error.errno not in CANNOT_COPY:
+            raise
+        os.lseek(target, done, os.SEEK_SET)  # from one file system to another
+        while done < limit and (moved := os.sendfile(target, source, done, min(CHUNK, limit - done))):
+            done += moved
+    return done

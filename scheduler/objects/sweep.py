@@ -44,6 +44,7 @@ def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
         for page in pages(blob for (blob,) in scratch.execute("SELECT blob FROM files")):
             blobs.discard(page)
             removed += len(page)
+    blobs.discard_unfinished(before)
     return removed
 
 

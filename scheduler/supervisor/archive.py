@@ -121,7 +121,7 @@ async def _store(
         if size:
             blobs.publish(fd, blob)
     finally:
-        os.close(fd)
+        blobs.drop(fd)
     path = f"{naming.job_directory(live.owner, live.uuid)}/{name}"
     md5 = base64.b64encode(digest.digest()).decode()
     return NewObject(path, blob, size, md5, content_type, headers=HEADERS)

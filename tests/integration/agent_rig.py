@@ -25,6 +25,7 @@ from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.log import Log
 from scheduler.agent.slots import Slots
+from scheduler.agent.stores import Stores
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider
@@ -310,7 +311,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(url, session, blobs), "here")
+        endpoints = Endpoints(Forwarder(url, session, Stores.one(blobs)), "here")
         client = Client(url, state_dir / "agent.secret", session)
         request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
 
@@ -318,7 +319,7 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
 
         async def live() -> None:
             while True:
-                await Agent(request, blobs, provider, client, endpoints, Log(), slots).run()
+                await Agent(request, Stores.one(blobs), provider, client, endpoints, Log(), slots).run()
 
         task = asyncio.create_task(live())
         try:

@@ -11,6 +11,7 @@ import pytest
 from scheduler.agent import capture
 from scheduler.agent.attempt import Attempt, Reporter
 from scheduler.agent.capture import Scratch
+from scheduler.agent.stores import Stores
 from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.objects.blobs import BlobStore
 
@@ -82,7 +83,7 @@ def test_what_was_given_back_is_empty_when_it_is_taken_again(blobs: BlobStore) -
 def test_a_file_of_an_instance_that_died_is_never_used_again(blobs: BlobStore) -> None:
     """Its tasks live a moment longer than its lackey, and what they print then is nobody's."""
     scratch = Scratch(blobs)
-    reporter = Reporter(blobs, scratch, SPEC, 1 << 30)
+    reporter = Reporter(Stores.one(blobs), scratch, SPEC, 1 << 30)
     attempt = Attempt(1, LEASE, scratch.take(), scratch.take(), orphaned=True)
     late = os.dup(attempt.stdout)
     reporter.release(attempt)
