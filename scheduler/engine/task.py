@@ -1,14 +1,23 @@
 """One task: a table of state × event.
 
-    waiting ──first input, or end of input──▶ ready ──leased──▶ leased ──┬─▶ committed
-       (reduce tasks only)                      ▲                        ├─▶ failed
-                                                └────── lost ────────────┘
+    waiting ──its input is there──▶ ready ──leased──▶ leased ──┬─▶ committed ──remake──▶ ready
+            ◀──its input is gone──  ▲                          ├─▶ failed
+                                    └────────── lost ──────────┘
     any of these three ──cancelled──▶ cancelled      ready ──unplaceable──▶ failed
+    any of these three ──its input cannot be had again──▶ failed
 
-Every pair has an entry, so every pair was thought about. Three rules are hidden in it:
-a report counts only for the attempt that is leased; what the user's script did is never
-tried again; what the system lost is, `MAX_RETRIES` times. A loss that is nobody's fault
-(the whole service was stopped) costs no retry, or three restarts would fail a good job.
+A reduce task waits for its first input; a map task has one, and waits only while that is being
+made again. Every pair has an entry, so every pair was thought about. Four rules are hidden in it:
+
+- A report counts only for the attempt that is leased.
+- What the user's script did is never tried again; what the system lost is, `MAX_RETRIES` times.
+- A loss that is nobody's fault (the service was stopped, a node died, an input is gone) costs no
+  retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS` times
+  may itself be what kills nodes, so from then on its losses count.
+- A task commits once. One that has to make again what its consumers have lost (`Remake`) stays
+  committed whatever becomes of that: what it makes only replaces what is gone (REMADE), and if it
+  cannot, its consumers are told (UNMADE). Reports of its older attempts throw nothing away, for
+  they name blobs that have been outputs since.
 """
 
 from __future__ import annotations
@@ -21,6 +30,7 @@ from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Outcome
 
 MAX_RETRIES = 2
+MAX_ATTEMPTS = 20
 
 
 class TaskState(StrEnum):
@@ -37,16 +47,17 @@ FINAL = frozenset({TaskState.COMMITTED, TaskState.FAILED, TaskState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How a task stands. `attempt` numbers leases from 1; 0 is "never leased"."""
+    """How a task stands. `attempt` numbers leases from 1; 0 is "never leased". `again`: it has committed before."""
 
     state: TaskState
     attempt: int = 0
     retries: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InputArrived:
-    """A reduce task has its first input, or knows that it will have none."""
+    """A reduce task has its first input, or knows that it will have none; a map task has its input again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +67,18 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An agent says how an attempt ended."""
+    """An agent says how an attempt ended. `counted` is False when it was lost because its input is gone."""
 
     attempt: int
     outcome: Outcome
     code: str | None = None
     message: str | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease ended without a report. `counted` is False when the whole service was stopped."""
+    """The lease ended without a report. `counted` is False when that is nobody's fault."""
 
     counted: bool = True
 
@@ -83,7 +95,24 @@ class Cancelled:
     """The job was cancelled."""
 
 
-Event = InputArrived | Leased | Reported | Lost | Unplaceable | Cancelled
+@dataclass(frozen=True, slots=True)
+class Remake:
+    """Something that the task made is gone and still needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputLost:
+    """The input of a map task is gone, and is being made again. An attempt that runs may have it still."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputGone:
+    """An input is gone, and cannot be made again."""
+
+    message: str
+
+
+Event = InputArrived | Leased | Reported | Lost | Unplaceable | Cancelled | Remake | InputLost | InputGone
 
 
 class Effect(StrEnum):
@@ -93,6 +122,9 @@ class Effect(StrEnum):
     SAVE = "save"  # save the failed attempt's stdout, stderr and core as objects
     DISCARD = "discard"  # throw away whatever the attempt left
     RETRIED = "retried"  # count a retry
+    REOPENED = "reopened"  # a task that was finished is not
+    REMADE = "remade"  # put the attempt's outputs in the place of those that are gone
+    UNMADE = "unmade"  # what is gone cannot be made again: fail those that need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +141,21 @@ Handler = Callable[[Task, Event], Step]
 
 def step(task: Task, event: Event) -> Step:
     """The one entry point: what `event` does to `task`."""
-    return TRANSITIONS[task.state, type(event)](task, event)
+    result = TRANSITIONS[task.state, type(event)](task, event)
+    return _committed_before(task, result) if task.again else result
+
+
+def _committed_before(task: Task, result: Step) -> Step:
+    """What a step means for a task that has committed before."""
+    state, effects = result.task.state, result.effects
+    if state is task.state:
+        return Step(result.task)
+    if Effect.COMMIT in effects:
+        return Step(result.task, frozenset({Effect.REMADE}))
+    if state is TaskState.FAILED:
+        committed = replace(result.task, state=TaskState.COMMITTED)
+        return Step(committed, frozenset({Effect.DISCARD, Effect.UNMADE}), result.error)
+    return result
 
 
 def _unchanged(task: Task, event: Event) -> Step:
@@ -135,7 +181,7 @@ def _report(task: Task, event: Event) -> Step:
     if event.outcome is Outcome.OK:
         return Step(replace(task, state=TaskState.COMMITTED), frozenset({Effect.COMMIT}))
     if event.outcome is Outcome.LOST:
-        lost = _lost(task, Lost())
+        lost = _lost(task, Lost(event.counted))
         return replace(lost, error=_error(event)) if lost.error else lost
     return Step(replace(task, state=TaskState.FAILED), frozenset({Effect.SAVE}), _error(event))
 
@@ -152,8 +198,8 @@ def _error(event: Reported) -> tuple[str, str]:
 
 def _lost(task: Task, event: Event) -> Step:
     assert isinstance(event, Lost)
-    if not event.counted:
-        return _ready(task, event)
+    if not event.counted and task.attempt < MAX_ATTEMPTS:
+        return Step(replace(task, state=TaskState.READY), frozenset({Effect.DISCARD}))
     if task.retries < MAX_RETRIES:
         again = replace(task, state=TaskState.READY, retries=task.retries + 1)
         return Step(again, frozenset({Effect.DISCARD, Effect.RETRIED}))
@@ -167,6 +213,19 @@ def _lost(task: Task, event: Event) -> Step:
 def _refuse(task: Task, event: Event) -> Step:
     assert isinstance(event, Unplaceable)
     return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.TASK_INIT, event.message))
+
+
+def _remake(task: Task, event: Event) -> Step:
+    return Step(replace(task, state=TaskState.READY, again=True), frozenset({Effect.REOPENED}))
+
+
+def _wait(task: Task, event: Event) -> Step:
+    return Step(replace(task, state=TaskState.WAITING))
+
+
+def _give_up(task: Task, event: Event) -> Step:
+    assert isinstance(event, InputGone)
+    return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.INTERNAL, event.message))
 
 
 def _cancel(task: Task, event: Event) -> Step:
@@ -196,8 +255,17 @@ TRANSITIONS: Mapping[tuple[TaskState, type[Event]], Handler] = {
     (TaskState.LEASED, Lost): _lost,
     (TaskState.LEASED, Unplaceable): _unchanged,
     (TaskState.LEASED, Cancelled): _cancel_running,
+    **{(state, Remake): _unchanged for state in TaskState if state is not TaskState.COMMITTED},
+    **{(state, InputLost): _unchanged for state in TaskState if state is not TaskState.READY},
+    (TaskState.READY, InputLost): _wait,
+    **{(state, InputGone): _give_up for state in TaskState if state not in FINAL},
+    (TaskState.COMMITTED, Remake): _remake,
     (TaskState.COMMITTED, Reported): _late,
     (TaskState.FAILED, Reported): _late,
     (TaskState.CANCELLED, Reported): _discard,
-    **{(state, event): _unchanged for state in FINAL for event in (InputArrived, Leased, Lost, Unplaceable, Cancelled)},
+    **{
+        (state, event): _unchanged
+        for state in FINAL
+        for event in (InputArrived, Leased, Lost, Unplaceable, Cancelled, InputGone)
+    },
 }

@@ -11,8 +11,11 @@ from scheduler.engine.task import (
     Cancelled,
     Effect,
     InputArrived,
+    InputGone,
+    InputLost,
     Leased,
     Lost,
+    Remake,
     Reported,
     Task,
     TaskState,
@@ -23,23 +26,42 @@ from scheduler.model.wire import Outcome
 events = st.one_of(
     st.just(InputArrived()),
     st.just(Leased()),
-    st.builds(Reported, st.integers(0, 5), st.sampled_from(Outcome)),
+    st.builds(Reported, st.integers(0, 5), st.sampled_from(Outcome), counted=st.booleans()),
     st.builds(Lost, st.booleans()),
     st.just(Cancelled()),
+    st.just(Remake()),
+    st.just(InputLost()),
+    st.just(InputGone("gone")),
 )
 
 
 @given(st.lists(events, max_size=60))
 def test_at_most_one_attempt_is_ever_committed(history):
-    task, commits = Task(TaskState.WAITING), 0
+    task, commits, finished = Task(TaskState.WAITING), 0, 0
     for event in history:
         before = task
         result = step(task, event)
         task = result.task
         commits += Effect.COMMIT in result.effects
-        assert before.state not in FINAL or task == before
+        finished += (task.state in FINAL) - (before.state in FINAL)
+        assert before.state not in FINAL or task == before or Effect.REOPENED in result.effects
         assert task.attempt >= before.attempt
-    assert commits == (task.state is TaskState.COMMITTED)
+        assert finished == (task.state in FINAL)  # so a count of the finished is exact
+    assert commits <= 1
+    assert commits == (task.again or task.state is TaskState.COMMITTED)
+
+
+@given(st.lists(events, max_size=60))
+def test_what_a_committed_task_has_made_is_never_thrown_away(history):
+    """Only the attempt that has just ended for nothing is."""
+    task = Task(TaskState.WAITING)
+    for event in history:
+        before = task
+        result = step(task, event)
+        task = result.task
+        if before.again and Effect.DISCARD in result.effects:
+            assert before.state is not task.state
+            assert not isinstance(event, Reported) or event.attempt == before.attempt
 
 
 pools = st.lists(

@@ -6,13 +6,17 @@ import pytest
 
 from scheduler.engine.task import (
     FINAL,
+    MAX_ATTEMPTS,
     MAX_RETRIES,
     TRANSITIONS,
     Cancelled,
     Effect,
     InputArrived,
+    InputGone,
+    InputLost,
     Leased,
     Lost,
+    Remake,
     Reported,
     Task,
     TaskState,
@@ -21,7 +25,7 @@ from scheduler.engine.task import (
 )
 from scheduler.model.wire import Outcome
 
-EVENTS = (InputArrived, Leased, Reported, Lost, Unplaceable, Cancelled)
+EVENTS = (InputArrived, Leased, Reported, Lost, Unplaceable, Cancelled, Remake, InputLost, InputGone)
 LEASED = Task(TaskState.LEASED, attempt=2, retries=0)
 
 
@@ -57,10 +61,11 @@ def test_the_same_report_again_keeps_what_it_committed(state):
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_a_final_state_is_never_left(state):
+def test_a_final_state_is_left_only_to_make_again_what_is_lost(state):
     task = Task(state, attempt=1)
-    for event in (InputArrived(), Leased(), ok(1), ok(2), Lost(), Lost(counted=False), Cancelled()):
+    for event in (InputArrived(), Leased(), ok(1), ok(2), Lost(), Lost(counted=False), Cancelled(), InputLost()):
         assert step(task, event).task == task
+    assert (step(task, Remake()).task == task) is (state is not TaskState.COMMITTED)
 
 
 def test_what_the_user_did_is_never_tried_again():
@@ -89,6 +94,50 @@ def test_an_agents_own_word_for_the_loss_is_reported_in_the_end():
 
 def test_a_stop_of_the_whole_service_costs_no_retry():
     assert step(LEASED, Lost(counted=False)).task == Task(TaskState.READY, attempt=2, retries=0)
+
+
+def test_a_task_that_is_lost_without_anybodys_fault_for_ever_fails_in_the_end():
+    task, leases = Task(TaskState.READY), 0
+    while task.state is TaskState.READY:
+        task = step(step(task, Leased()).task, Lost(counted=False)).task
+        leases += 1
+    assert (task.state, leases) == (TaskState.FAILED, MAX_ATTEMPTS + MAX_RETRIES)
+
+
+def test_a_task_whose_input_could_not_be_had_costs_no_retry():
+    result = step(LEASED, Reported(2, Outcome.LOST, counted=False))
+    assert (result.task, result.effects) == (Task(TaskState.READY, attempt=2), {Effect.DISCARD})
+
+
+def test_a_committed_task_that_is_made_again_commits_nothing_twice():
+    again = step(Task(TaskState.COMMITTED, attempt=1), Remake())
+    assert again.task == Task(TaskState.READY, attempt=1, again=True)
+    assert again.effects == {Effect.REOPENED}
+    leased = step(again.task, Leased()).task
+    assert step(leased, ok(1)).effects == frozenset()  # its blobs are outputs
+    done = step(leased, ok(2))
+    assert (done.task.state, done.effects) == (TaskState.COMMITTED, {Effect.REMADE})
+
+
+def test_a_committed_task_that_cannot_make_it_again_stays_committed():
+    leased = Task(TaskState.LEASED, attempt=2, again=True)
+    result = step(leased, Reported(2, Outcome.FAILED, "UserTaskError", "it rained"))
+    assert result.task.state is TaskState.COMMITTED
+    assert result.effects == {Effect.DISCARD, Effect.UNMADE}
+    assert result.error == ("UserTaskError", "it rained")
+
+
+def test_a_map_task_waits_for_its_input_to_be_made_again_unless_it_runs():
+    waiting = step(Task(TaskState.READY), InputLost()).task
+    assert waiting.state is TaskState.WAITING
+    assert step(waiting, InputArrived()).task.state is TaskState.READY
+    assert step(LEASED, InputLost()).task == LEASED
+
+
+def test_what_cannot_be_had_again_fails_its_task():
+    result = step(LEASED, InputGone("it is gone"))
+    assert result.task.state is TaskState.FAILED
+    assert result.error == ("InternalError", "it is gone")
 
 
 def test_cancelling_a_running_task_gives_its_error_and_a_waiting_one_none():
