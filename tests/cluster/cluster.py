@@ -1,0 +1,175 @@
+"""A development cluster: what there is, where its files are, starting and ending it.
+
+Everything lies in one directory: `cluster.json` says which machines were made; `nodes/NAME` is what the
+machine NAME sees as `local`; `objects` is the directory that all of them share. The cluster is gone when
+its machines are off and the directory is removed, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.cluster import engines
+from tests.cluster.machines import (
+    HOLD,
+    HUB,
+    NODES,
+    ClusterError,
+    Machine,
+    command,
+    kill,
+    make_bridge,
+    plug_in,
+    switch_off,
+    switch_on,
+    wait_until,
+)
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = Path("/tmp/remora-cluster")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Cluster:
+    """A cluster that is up, or on its way."""
+
+    directory: Path
+    machines: dict[str, Machine] = field(default_factory=dict)
+    nomad: bool = True
+    token: str = ""  # Nomad's, that may do everything
+
+    @property
+    def tag(self) -> str:
+        """Tells this cluster's control groups from those of others."""
+        return hashlib.sha256(str(self.directory).encode()).hexdigest()[:6]
+
+    @property
+    def local(self) -> Path:
+        """Where each machine sees its own directory."""
+        return self.directory / "local"
+
+    @property
+    def objects(self) -> Path:
+        return self.directory / "objects"
+
+    @property
+    def hub(self) -> Machine:
+        return self.machines[HUB]
+
+    @property
+    def nodes(self) -> list[Machine]:
+        return [self.machines[name] for name in NODES]
+
+    def save(self) -> None:
+        kept = {"nomad": self.nomad, "token": self.token, "machines": {}}
+        for name, machine in self.machines.items():
+            kept["machines"][name] = {**asdict(machine), "local": str(machine.local)}
+        new = self.directory / "cluster.new"
+        new.touch(0o600)
+        new.write_text(json.dumps(kept, indent=1))
+        new.rename(self.directory / "cluster.json")
+
+    def add(self, name: str) -> Machine:
+        place = self.directory / "nodes" / name
+        for path in (place, self.local, self.objects):
+            path.mkdir(parents=True, exist_ok=True)
+        machine = switch_on(name, self.tag, place, {self.local: place})
+        self.machines[name] = machine
+        self.save()
+        return machine
+
+
+def load(directory: Path) -> Cluster:
+    """The cluster of this directory. Raises `ClusterError` if there is none."""
+    try:
+        kept = json.loads((directory / "cluster.json").read_text())
+    except FileNotFoundError:
+        raise ClusterError(f"no cluster in {directory} (python -m tests.cluster up)") from None
+    machines = {name: Machine(**{**m, "local": Path(m["local"])}) for name, m in kept["machines"].items()}
+    return Cluster(directory, machines, kept["nomad"], kept["token"])
+
+
+def up(directory: Path, nomad: bool, acl: bool, say: Say) -> Cluster:
+    """Machines, network, PostgreSQL, Nomad. Raises `ClusterError`; what was made by then, `down` removes."""
+    if os.geteuid():
+        raise ClusterError("machines are made of namespaces: that needs root")
+    if (directory / "cluster.json").exists() or holders(directory):
+        raise ClusterError(f"there is a cluster in {directory} already (python -m tests.cluster down)")
+    if nomad and not engines.nomad_there():
+        raise ClusterError("no program nomad on PATH (--bare starts a cluster without it)")
+    directory.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(directory, nomad=nomad)
+    say("machines and their network")
+    make_bridge(cluster.add(HUB))
+    for name in NODES:
+        plug_in(cluster.hub, cluster.add(name))
+    say("PostgreSQL")
+    engines.make_database(cluster.hub, cluster.local)
+    if nomad:
+        say("Nomad: a server and three clients")
+        start_nomads(cluster, acl)
+    return cluster
+
+
+def start_nomads(cluster: Cluster, acl: bool) -> None:
+    engines.start_nomad(cluster.hub, cluster.local, acl)
+    if not wait_until(lambda: engines.led(cluster.hub), engines.READY_SECONDS, 0.3):
+        raise ClusterError(f"the Nomad server does not come up: see {cluster.hub.log('nomad')}")
+    for node in cluster.nodes:
+        engines.start_nomad(node, cluster.local, acl)
+    if acl:
+        cluster.token = engines.first_token(cluster.hub)
+        cluster.save()
+    if not wait_until(
+        lambda: engines.ready_nodes(cluster.hub, cluster.token) == list(NODES), engines.READY_SECONDS, 0.3
+    ):
+        raise ClusterError(f"Nomad's clients do not come up: see {cluster.machines['n1'].log('nomad')}")
+
+
+def down(directory: Path, keep: bool = False) -> None:
+    """End everything, whatever state it is in; remove the directory (`keep`: but not the logs, keys and objects)."""
+    with contextlib.suppress(ClusterError):
+        for machine in load(directory).machines.values():
+            switch_off(machine)
+    for pid in holders(directory):  # made, but not written down
+        kill(pid)
+    if not wait_until(lambda: not holders(directory), 10):
+        raise ClusterError(f"machines of {directory} do not end: processes {holders(directory)}")
+    if keep:
+        (directory / "cluster.json").unlink(missing_ok=True)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def holders(directory: Path) -> list[int]:
+    """Machines of this directory, by what their process 1 was started with."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                words = command(entry)
+                if str(HOLD) in words and f" {directory / 'local'} " in f"{words} " and "unshare" not in words:
+                    found.append(int(entry))
+    return found
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What commands need to reach the cluster, from the hub."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_", "NOMAD_"))}
+    path = f"{ROOT / '.venv' / 'bin'}:{clean.get('PATH', '')}"
+    nomad = {"NOMAD_ADDR": engines.nomad_address(), "NOMAD_TOKEN": cluster.token} if cluster.nomad else {}
+    return clean | {"PATH": path} | nomad
+
+
+def run(cluster: Cluster, argv: list[str]) -> int:
+    """Run a command on the hub, with our standard streams; its exit status."""
+    return subprocess.run(cluster.hub.inside(*argv), env=environment(cluster)).returncode
