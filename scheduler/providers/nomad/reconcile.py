@@ -1,0 +1,148 @@
+"""What to do about the difference between what Nomad has and what we want. Pure.
+
+Nomad is asked for a number, and answers with allocations. What was asked is not `count`: an
+allocation of a batch job that has ended is not replaced, unless the job was changed since
+(then Nomad forgets that it ever was). So
+
+    asked = count - allocations that ended, of the job's present version
+
+and this is compared with what is wanted. Three rules:
+
+- Too few asked: set the count to what is wanted. This makes a new version, for which nothing
+  has ended yet.
+- Too many asked: take back what was not placed yet, never what was. An instance that lives is
+  ended by its agent, and then counts as ended.
+- Nothing wanted and nothing left, or its pool over: purge. Nomad forgets the job, and its id
+  is free.
+
+Example: count 3, and the agent ended one: asked is 2. If 2 are wanted there is nothing to do;
+if 3 are, count is set to 3 again, and the one that ended is not in it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.providers.nomad.documents import GROUP, Booking, booking_of
+
+ENDED = ("complete", "failed")
+LIVE = ("pending", "running", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A job of ours as Nomad has it. `index` is the version to start a change from."""
+
+    booking: Booking
+    index: int
+    count: int
+    ended: int = 0
+    failed: int = 0  # of those that ended
+    live: int = 0
+    blocked: str | None = None  # why some were not placed
+
+    @property
+    def id(self) -> str:
+        return self.booking.id
+
+    @property
+    def asked(self) -> int:
+        return max(self.count - self.ended, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    booking: Booking
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    id: str
+    count: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    id: str
+
+
+Instruction = Register | Scale | Purge
+
+
+def reconcile(
+    wanted: Mapping[Booking, int], known: Mapping[str, Known], over: Collection[str] = ()
+) -> list[Instruction]:
+    """What makes `known` become `wanted`. Of jobs that are not ours only those in `over` are touched."""
+    ours = {booking.id: booking for booking in wanted}
+    steps: list[Instruction] = [Purge(job) for job in sorted(over) if job in known and job not in ours]
+    for booking, count in wanted.items():
+        had = known.get(booking.id)
+        if had is None:
+            steps += [Register(booking, count)] if count else []
+        elif had.booking == booking:
+            steps += _adjust(had, count)
+    return steps
+
+
+def _adjust(had: Known, count: int) -> list[Instruction]:
+    if not count and not had.live:
+        return [Purge(had.id)]
+    target = max(count, had.live)
+    return [Scale(had.id, target, had.index)] if had.asked < count or had.asked > target else []
+
+
+def understand(
+    job: Mapping[str, Any],
+    allocations: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[Mapping[str, Any]],
+    cluster: str,
+) -> Known | None:
+    """A job as Nomad tells of it; None if it is not ours, or has stopped for good."""
+    booking = booking_of(job.get("Meta"), cluster)
+    if booking is None or job.get("ID") != booking.id:
+        return None
+    version = job.get("Version", 0)
+    running = [one for one in allocations if one["DesiredStatus"] == "run"]
+    ended = [one for one in running if one["ClientStatus"] in ENDED and one.get("JobVersion", 0) == version]
+    count = next((group["Count"] for group in job.get("TaskGroups") or [] if group["Name"] == GROUP), 0)
+    return Known(
+        booking=booking,
+        index=job["JobModifyIndex"],
+        count=0 if job.get("Stop") else count,
+        ended=len(ended),
+        failed=sum(one["ClientStatus"] == "failed" for one in ended),
+        live=sum(one["ClientStatus"] in LIVE for one in running),
+        blocked=_blocked(booking, evaluations),
+    )
+
+
+def _blocked(booking: Booking, evaluations: Sequence[Mapping[str, Any]]) -> str | None:
+    for evaluation in evaluations:
+        if evaluation["Status"] == "blocked":
+            return why_not(booking, (evaluation.get("FailedTGAllocs") or {}).get(GROUP) or {})
+    return None
+
+
+def why_not(booking: Booking, metrics: Mapping[str, Any]) -> str:
+    """Why an instance found no place, as a sentence for the job's owner."""
+    where = "no node" if booking.node is None else f"node {booking.node} is not there or"
+    exhausted = " ".join(metrics.get("DimensionExhausted") or {})
+    if "memory" in exhausted:
+        return f"{_who(booking)} {booking.memory_mb} MiB of memory free"
+    if "disk" in exhausted:
+        return f"{_who(booking)} {booking.disk_gb} GB of disk free"
+    if "cpu" in exhausted or "cores" in exhausted:
+        return f"{_who(booking)} a share of its processors free"
+    if metrics.get("QuotaExhausted"):
+        return "the quota for instances is used up"
+    if not metrics.get("NodesEvaluated"):
+        return "no node is ready for instances"
+    return f"{where} takes instances" if booking.node is None else f"{where} takes no instances"
+
+
+def _who(booking: Booking) -> str:
+    return "no node has" if booking.node is None else f"node {booking.node} does not have"
