@@ -6,9 +6,10 @@ whole file system, could be promised nothing here, ever. The default tiers are a
 else a small machine could not run a job that says nothing of tiers, though its tasks need little.
 
 Memory is booked by tier, when instances are shared out. Disk and processes are not: what is promised
-of them is a hundred times what is used, and booking it would leave the machine idle. So what is free
-is looked at when an instance is to be made, and where that is scarce its tasks wait. An instance that
-has its place keeps it: should all of them fill up at once, tasks are told that the disk is full.
+of them is a hundred times what is used, and booking it would leave the machine idle. So what is free,
+on the machine and in the control group that we run in, is looked at when an instance is to be made,
+and where that is scarce its tasks wait. An instance that has its place keeps it: should all of them
+fill up at once, tasks are told that the disk is full.
 
 Example: 24 GiB of memory and a file system of 252 GiB, 77 of them free, offer all tiers of
 memory, and of disk those up to 128 GB. A machine of 8 GB, of which the kernel leaves 7.7 GiB,
@@ -22,7 +23,7 @@ import os
 from pathlib import Path
 
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
-from scheduler.providers.cgroups import own_limit
+from scheduler.providers.cgroups import own_limit, own_processes
 
 # Of either, less than this is free in no case: a tenth of what there is, on a small machine.
 SPARE_DISK = DISK_GB[0] << 30
@@ -49,10 +50,9 @@ def shortage(directory: Path) -> str | None:
     total, free = (status.f_frsize * blocks for blocks in (status.f_blocks, status.f_bavail))
     if free < min(SPARE_DISK, total // SMALL):
         return f"{free >> 20} MiB of disk are free"
-    most = process_limit()
-    free = most - processes()
-    if free < min(SPARE_PROCESSES, most // SMALL):
-        return f"{free} of {most} processes are free"
+    for present, most in ((processes(), process_limit()), *own_processes()):
+        if most - present < min(SPARE_PROCESSES, most // SMALL):
+            return f"{most - present} of {most} processes are free"
     return None
 
 

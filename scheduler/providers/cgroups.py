@@ -19,6 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REMOVE_TRIES = 50
+# By version of control groups: files, what one process weighs in them, and the most that they take.
+WEIGHTS = {
+    1: [("cpu.shares", 1024, 1 << 18), ("blkio.bfq.weight", 100, 1000), ("blkio.weight", 100, 1000)],
+    2: [("cpu.weight", 100, 10_000), ("io.weight", 100, 10_000), ("io.bfq.weight", 100, 1000)],
+}
 
 
 class MemoryGroup:
@@ -152,23 +157,27 @@ def memory_group_of(pid: int) -> MemoryGroup:
 
 
 def weigh(path: str, processes: int) -> None:
-    """Let the group `path`, and the one above it, get as much of the processors as so many processes outside of it.
+    """Let the group `path`, and the one above it, get as much of processors and disks as so many processes outside.
 
     A group counts as one process, however many are in it: where the machine is busy, its tasks would all but starve.
+    Of a disk groups get shares only where its scheduler is BFQ, or the kernel models what requests cost (version 2).
     """
-    for point, version, controllers in hierarchies():
-        name, weight = (
-            ("cpu.weight", min(100 * processes, 10_000)) if version == 2 else ("cpu.shares", 1024 * processes)
-        )
-        if version == 2 or "cpu" in controllers:
+    for point, version, _ in hierarchies():
+        for name, usual, most in WEIGHTS[version]:
             for group in (Path(point + path).parent, Path(point + path)):
-                _try_write(group / name, str(weight))
+                _try_write(group / name, str(min(usual * processes, most)))
 
 
 async def sweep_everywhere(path: str) -> None:
     """Remove the groups below `path` of every hierarchy, and those on the way if they are empty then."""
     for point, _, _ in hierarchies():
         await sweep_groups(Path(point + path), keep_root=False)
+
+
+async def remove_everywhere(path: str) -> None:
+    """Remove the group `path` of every hierarchy, after its last process."""
+    for point, _, _ in hierarchies():
+        await remove_group(Path(point + path))
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
@@ -200,25 +209,34 @@ def places() -> Iterator[tuple[Path, int]]:
             yield Path(point + own.get("memory", "/")), 1
             yield Path(point), 1
         elif version == 2:
-            yield Path(os.path.dirname(point + own.get("", "/").rstrip("/"))), 2
+            if (group := own.get("", "/")) != "/":
+                yield Path(point + group).parent, 2
             yield Path(point), 2
 
 
 def own_limit() -> int | None:
     """Bytes: the smallest memory limit of our own group and those above it that we can see; None if there is none."""
     found: list[int] = []
+    for group, version in own_groups("memory"):
+        with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
+            found.append(int((group / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text()))
+    return min(found, default=None)
+
+
+def own_processes() -> Iterator[tuple[int, int]]:
+    """`(present, most)` processes and threads of our own group and of those above it, where there is a limit."""
+    for group, _ in own_groups("pids"):
+        with contextlib.suppress(OSError, ValueError):
+            yield int((group / "pids.current").read_text()), int((group / "pids.max").read_text())
+
+
+def own_groups(controller: str) -> Iterator[tuple[Path, int]]:
+    """Our own group and whatever may be above it, with its version, where `controller` may cap us."""
     own = groups_of(os.getpid())
     for point, version, controllers in hierarchies():
-        if version == 1 and "memory" in controllers:
-            name, group = "memory.limit_in_bytes", point + own.get("memory", "/")
-        elif version == 2:
-            name, group = "memory.max", point + own.get("", "/")
-        else:
-            continue
-        for place in (Path(group), *Path(group).parents):
-            with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
-                found.append(int((place / name).read_text()))
-    return min(found, default=None)
+        if version == 2 or controller in controllers:
+            group = Path(point + own.get("" if version == 2 else controller, "/"))
+            yield from ((place, version) for place in (group, *group.parents))
 
 
 def hierarchies() -> Iterator[tuple[str, int, list[str]]]:

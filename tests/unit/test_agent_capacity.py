@@ -57,6 +57,19 @@ def test_an_instance_waits_where_disk_or_processes_are_scarce(
     monkeypatch.setattr(os, "statvfs", lambda _: status)
     monkeypatch.setattr(capacity, "process_limit", lambda: most)
     monkeypatch.setattr(capacity, "processes", lambda: used)
+    monkeypatch.setattr(capacity, "own_processes", lambda: iter(()))
+    assert capacity.shortage(tmp_path) == short
+
+
+@pytest.mark.parametrize(
+    ("present", "most", "short"),
+    [(100, 4096, None), (3900, 4096, "196 of 4096 processes are free"), (60, 64, "4 of 64 processes are free")],
+)
+def test_our_own_control_group_may_have_room_for_fewer_processes_than_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: int, most: int, short: str | None
+) -> None:
+    monkeypatch.setattr(capacity, "own_processes", lambda: iter([(present, most), (present, 1 << 20)]))
+    monkeypatch.setattr(capacity, "SPARE_DISK", 0)
     assert capacity.shortage(tmp_path) == short
 
 

@@ -19,7 +19,7 @@ ANY: Table = {"type_url": (1, "str"), "value": (2, "bytes")}
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 OPTIONS_TYPE = "containerd.runc.v1.Options"
 RUNTIME = "io.containerd.runc.v2"
-RUNC_OPTIONS: Table = {"io_uid": (4, "int"), "io_gid": (5, "int")}
+RUNC_OPTIONS: Table = {"io_uid": (4, "int"), "io_gid": (5, "int"), "root": (7, "str")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,21 @@ collector to take from us, and no lease to hold.
 
 Calls block, and are made in threads. A daemon that is starting again is waited for: its
 containers do not need it to run.
+
+What containerd and its runtime know of a container are files, and files get lost. Then they
+refuse to remove what is dead already, and would for ever. So a shim that only refuses is
+killed, which containerd takes for an end as good as any, and what the runtime kept is removed
+by us; else the next container of that name would find it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import shutil
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,9 +39,10 @@ PROBE_SECONDS = 5.0
 # An end that takes longer is none.
 REMOVE_SECONDS = 20.0
 REMOVE_PAUSE = 0.1
+# So long only, a shim may refuse.
+SHIM_SECONDS = 3.0
 MAX_MESSAGE = 16 << 20
 NAMESPACE = "remora"
-SIGKILL = 9
 
 
 class ContainerdError(InstanceError):
@@ -45,10 +54,11 @@ class ContainerdError(InstanceError):
 
 
 class Client:
-    """A connection to one daemon, in a namespace of our own. Thread-safe."""
+    """A connection to one daemon, in a namespace of our own; the runtime keeps its notes below `notes`. Thread-safe."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, notes: Path) -> None:
         self.address = address
+        self._notes = notes
         self._channel = grpc.insecure_channel(
             f"unix://{address}",
             options=[
@@ -100,7 +110,7 @@ class Client:
             "spec": {"type_url": api.SPEC_TYPE, "value": json.dumps(spec).encode()},
         }
         self.call(api.CREATE_CONTAINER, container=container)
-        options = encode(api.RUNC_OPTIONS, {"io_uid": owner, "io_gid": owner})
+        options = encode(api.RUNC_OPTIONS, {"io_uid": owner, "io_gid": owner, "root": str(self._notes)})
         made = self.call(
             api.CREATE_TASK,
             container_id=name,
@@ -128,18 +138,26 @@ class Client:
 
         One whose shim was killed is refused until containerd has noticed, and cleaned up behind it.
         """
-        deadline = time.monotonic() + REMOVE_SECONDS
-        while True:
-            try:
-                return self._remove(name)
-            except ContainerdError:
-                if time.monotonic() > deadline:
-                    raise
+        began = time.monotonic()
+        while not self._removed(name, time.monotonic() - began):
             time.sleep(REMOVE_PAUSE)
+        shutil.rmtree(self._notes / NAMESPACE / name, ignore_errors=True)
+
+    def _removed(self, name: str, tried: float) -> bool:
+        """Try once more, after so many seconds. Raises ContainerdError if that was the last time."""
+        try:
+            self._remove(name)
+        except ContainerdError as error:
+            if tried > REMOVE_SECONDS:
+                raise
+            if tried > SHIM_SECONDS and error.status is grpc.StatusCode.UNKNOWN:
+                kill_shim(name)
+            return False
+        return True
 
     def _remove(self, name: str) -> None:
         with missing_is_fine():
-            self.call(api.KILL_TASK, container_id=name, signal=SIGKILL, all=True)
+            self.call(api.KILL_TASK, container_id=name, signal=int(signal.SIGKILL), all=True)
         with missing_is_fine():
             self.call(api.WAIT_TASK, seconds=REMOVE_SECONDS, container_id=name)
         with missing_is_fine():
@@ -151,6 +169,16 @@ class Client:
         """`id` and `labels` of the containers that have a label."""
         found: list[Message] = self.call(api.LIST_CONTAINERS, filters=[f'labels."{label}"=="{value}"'])["containers"]
         return found
+
+
+def kill_shim(name: str) -> None:
+    """End the process that stands between containerd and a container, if there is one."""
+    wanted = f"\0-namespace\0{NAMESPACE}\0-id\0{name}\0".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                if wanted in (entry / "cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
 
 
 class missing_is_fine(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a word

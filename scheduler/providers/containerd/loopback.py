@@ -39,7 +39,7 @@ import struct
 from pathlib import Path
 
 from scheduler.providers import Door
-from scheduler.providers.cgroups import groups_of, hierarchies, remove_group
+from scheduler.providers.cgroups import groups_of, hierarchies
 from scheduler.providers.containerd import bpf
 from scheduler.providers.containerd.bpf import Program
 from scheduler.providers.containerd.mounts import libc
@@ -107,13 +107,6 @@ def keeps_abstract_sockets_apart() -> bool:
     """Can the lackey keep tasks from abstract unix sockets that others of this network have? (Linux 6.12.)"""
     version: int = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     return version >= LANDLOCK_SCOPES
-
-
-async def remove_loopback(group: str) -> None:
-    """After the last process."""
-    for point, version, _ in hierarchies():
-        if version == 2:
-            await remove_group(Path(point + group))
 
 
 def version_2_group(pid: int, group: str) -> Path:

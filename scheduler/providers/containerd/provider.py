@@ -24,13 +24,13 @@ from pathlib import Path
 
 from datapath import libexec
 from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError
-from scheduler.providers.cgroups import sweep_everywhere, weigh
+from scheduler.providers.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
-from scheduler.providers.containerd.loopback import give_loopback, remove_loopback
+from scheduler.providers.containerd.loopback import give_loopback
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.numbers import Numbers
@@ -76,7 +76,7 @@ class ContainerdProvider:
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
-        self._client = Client(address or self._daemon.address)  # type: ignore[union-attr]
+        self._client = Client(address or self._daemon.address, self._run / "runc")  # type: ignore[union-attr]
 
     async def prepare(self) -> None:
         for path in (self._root, self._run):
@@ -113,12 +113,17 @@ class ContainerdProvider:
 
     async def _take_stock(self) -> None:
         """Keep the instances that live, and remove what there is of others."""
+        lost: list[int] = []  # numbers that must not be used again
         for container in await asyncio.to_thread(self._client.containers, OWNER, self._owner):
             survivor = await asyncio.to_thread(self._survivor, container)
             if survivor is not None:
                 self._survivors.append(survivor)
-            else:
+                continue
+            try:
                 await asyncio.to_thread(self._client.remove, container["id"])
+            except InstanceError as error:
+                log.error("a container that was left stays", extra={"id": container["id"], "why": str(error)})
+                lost.append(int(container["id"].rpartition("-")[2]))
         works = {survivor.draft.work for survivor in self._survivors}
         for path in (*mounts.mounted_below(self._root), *mounts.mounted_below(self._run)):
             if works.isdisjoint(path.parents):
@@ -128,7 +133,7 @@ class ContainerdProvider:
         if not works:
             await remove_tree(self._tools)
             await sweep_everywhere(self._group)
-        self._numbers = Numbers([survivor.draft.number for survivor in self._survivors])
+        self._numbers = Numbers([*lost, *(survivor.draft.number for survivor in self._survivors)])
 
     def _survivor(self, container: Message) -> Survivor | None:
         """A container that runs, if its labels say what it is and all of it is there."""
@@ -249,9 +254,11 @@ class ContainerdProvider:
     async def remove(self, draft: Draft) -> bool:
         """End a container and remove all that was made for it. False, and a word in the log, if that cannot be."""
         try:
-            await asyncio.to_thread(self._client.remove, draft.name)
-            for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
-                await asyncio.to_thread(mounts.unmount, path)
+            try:
+                await asyncio.to_thread(self._client.remove, draft.name)
+            finally:  # whatever containerd still knows of it, nothing of ours is used any more
+                for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
+                    await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
             # Its number is not used again until it is gone, so what is left of it is in nobody's way.
             self._stuck[draft.number] = draft
@@ -260,7 +267,7 @@ class ContainerdProvider:
             return False
         finally:
             draft.held.close()
-        await remove_loopback(self._group_of(draft))
+        await remove_everywhere(self._group_of(draft))  # the runtime removes those it knows of
         await remove_tree(draft.work)
         self._stuck.pop(draft.number, None)
         self._numbers.give_back(draft.number)
