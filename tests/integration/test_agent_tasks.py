@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
@@ -301,7 +302,10 @@ async def test_assets_are_private_copies_of_the_instance(agent: Rig) -> None:
     script = "cd assets/jill/stor; cat tool; echo changed > tool; chmod a-x tool; rm -f tool; echo x > beside; ls"
     spec = agent.spec(f"{KNOCK}; {script}", assets=[Asset(name="/jill/stor/tool", blob=precious)])
     tasks = [agent.map_task(b""), agent.map_task(b"")]
+    agent.supervisor.held = asyncio.Event()
     agent.grant(spec, *tasks, instances=2)
+    await agent.until(lambda supervisor: supervisor.pending == 2)  # each in an instance of its own
+    agent.supervisor.held.set()
     for report in await agent.reports_of(*tasks):
         assert agent.output(report) == b"precious\nbeside\n", report
     assert agent.read(precious) == b"precious\n"
