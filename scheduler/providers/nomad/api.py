@@ -299,7 +299,7 @@ class NomadApi:
             try:
                 return call(self._client())
             except BaseNomadException as error:
-                raise _translated(what, error) from error
+                raise _translated(what, error) from None  # its text may be what is in a variable
             except (requests.RequestException, ValueError) as error:
                 raise silent(what, error) from error
 
@@ -377,8 +377,8 @@ class _NamedAdapter(HTTPAdapter):
             self._named = {"server_hostname": server_name, "assert_hostname": server_name}
         super().__init__(pool_connections=1, pool_maxsize=1)
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, **self._named)
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **(options | self._named))
 
 
 def _context(access: Access) -> ssl.SSLContext | bool:
