@@ -1,4 +1,4 @@
-"""`python -m scheduler.agent`: one agent, until SIGTERM or until its parent is gone."""
+"""`python -m scheduler.agent`, and `remora agent`: one agent, until SIGTERM or until its parent is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 
 import aiohttp
 
@@ -21,37 +20,16 @@ from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
+from scheduler.agent.gateways import Gateways
+from scheduler.agent.links import Links
 from scheduler.agent.log import Log
+from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
-from scheduler.model.wire import RegisterRequest
+from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
-from scheduler.providers.choice import NAMES, ProviderOptions, open_provider
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scheduler.agent", description="Run tasks on this node.")
-    parser.add_argument("--url", required=True, help="of the gateway, http://HOST:PORT")
-    parser.add_argument("--secret-file", type=Path, required=True, help="holds the secret that agents share")
-    parser.add_argument("--state-dir", type=Path, required=True, help="with the blobs; instances are made in it")
-    parser.add_argument("--provider", choices=NAMES, default="process", help="where instances come from")
-    parser.add_argument("--containerd", metavar="SOCKET", help="of the containerd to use (default: one of our own)")
-    parser.add_argument(
-        "--isolation",
-        choices=["auto", "namespaces", "subreaper"],
-        default="auto",
-        help="of instances; auto: namespaces where the kernel allows them (default)",
-    )
-    parser.add_argument(
-        "--slots", type=int, default=os.cpu_count() or 1, help="instances that compute (default: cores)"
-    )
-    parser.add_argument(
-        "--memory-mb", type=int, default=capacity.memory_mb(), help="for all instances (default: the machine's)"
-    )
-    parser.add_argument("--node", required=True, help="name of this node")
-    parser.add_argument("--parent-fd", type=int, help="end when this descriptor is closed at its other end")
-    return parser.parse_args(arguments)
+from scheduler.providers.choice import ProviderOptions, open_provider
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -85,17 +63,24 @@ async def work_on(options: argparse.Namespace) -> None:
         provider=provider.name,
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        client = Client(options.url, options.secret_file, session)
-        endpoints = Endpoints(Forwarder(options.url, session, stores), options.node)
+        gateways = Gateways(options.url)
+        endpoints = Endpoints(Forwarder(gateways, session, stores), options.node)
         slots = Slots()
+
+        def connect(url: str) -> Client:
+            return Client(url, options.credential, session)
+
+        async def work(supervisor: Supervisor) -> None:
+            log = Log(supervisor=supervisor.id)
+            await Agent(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
+
         try:
-            while True:
-                await Agent(request, stores, provider, client, endpoints, Log(), slots).run()
+            await Links(gateways, connect, work).run()
         finally:
             await slots.close()
             await endpoints.close()
             await provider.close()
-            stores.close()
+            await stores.close()
 
 
 def allow_descriptors() -> None:
@@ -104,8 +89,8 @@ def allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def main() -> None:
-    options = parse(sys.argv[1:])
+def run(options: argparse.Namespace) -> int:
+    """Be an agent until told to stop; the exit status."""
     json_log.setup()
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
@@ -115,8 +100,17 @@ def main() -> None:
         asyncio.run(serve(options))
     except InstanceError as error:
         logging.getLogger("remora.agent").error("no instance can be made here", extra={"why": str(error)})
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def main() -> int:
+    try:
+        return run(parse(sys.argv[1:]))
+    except OptionsError as error:
+        print(f"python -m scheduler.agent: error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The agent's two conversations with the supervisor, and the clock that ticks while tasks run.
+"""A link: the agent's two conversations with one supervisor, and the clock that ticks while tasks run.
 
 *Polling* brings work: one request is always waiting at the gateway. *Reporting* takes
 results away: what finished while the last report was on its way is the next report, so the
@@ -7,7 +7,8 @@ report is held back until `LINGER` seconds after the last, since a request costs
 several small tasks.
 
 Outputs are durable before they are reported: one flush for the whole batch. An agent that the
-supervisor does not know any more holds nothing of value: it drops all and starts as new.
+supervisor does not know any more holds nothing of value: it drops all and starts as new. The
+same is true of one that was cut off for too long (`contact`).
 
 Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at
 once, the next 25 together 20 ms later; the last ones go when nothing runs.
@@ -20,17 +21,19 @@ import contextlib
 from collections import deque
 
 from scheduler.agent.attempt import blobs_of, plain_report
-from scheduler.agent.client import Client, UnknownAgentError, patiently
+from scheduler.agent.client import Client, UnknownAgentError
+from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.pool import LOST, Pool
-from scheduler.agent.slots import Slots
+from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     AgentState,
     AttemptReport,
+    Beat,
     BlobRef,
     Outcome,
     PollReply,
@@ -45,10 +48,11 @@ MAX_BATCH = 256
 MAX_OUTPUTS = 10_000  # of a batch; a single attempt may have more
 LINGER = 0.1
 TICK = 0.25
+KINDS = (False, True)  # of a pool: is it one of reducers?
 
 
 class Agent:
-    """One registration: from `register` until the supervisor forgets us, or `run` is cancelled."""
+    """One registration with one supervisor: until it forgets us or is silent too long, or `run` is cancelled."""
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Agent:
         log: Log,
         slots: Slots | None = None,
     ) -> None:
-        """`slots` are those of earlier registrations, some of which may still be disabled."""
+        """`slots` are those of other links, and of earlier registrations: some may still be disabled."""
         self._request = request
         self._client = client
         self._log = log
@@ -72,21 +76,27 @@ class Agent:
         self._news = asyncio.Event()  # there is something to report
         self._idle = asyncio.Event()  # nothing runs or waits
         self._busy = asyncio.Event()  # the opposite
+        self._contact = Contact(self._complain)
         slots = slots or Slots()
-        slots.changed = self._news.set
         self.node = Node(stores, provider, client, endpoints, log, self._finish, self._news.set, slots)
 
     async def run(self) -> None:
-        """Work until the supervisor says that it does not know us. Leaves no instance behind."""
+        """Work until the registration is worth nothing any more. Leaves no instance behind."""
         try:
-            self._id = await patiently(lambda: self._client.register(self._request), self._complain)
+            self._id = await self._contact.ask(lambda: self._client.register(self._request))
+            self.node.slots.join(self, self._news.set)
             self._log.info("registered", agent=self._id, node=self._request.node, slots=self._request.slots)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._poll())
                 group.create_task(self._report())
                 group.create_task(self._tick())
+                group.create_task(self._contact.keep(lambda: self._client.beat(Beat(agent=self._id))))
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
+        except* SilentError:
+            self._log.warning("the supervisor is silent: others have its tasks here by now, which end")
+        except* WireError as refused:
+            self._log.error("the supervisor refuses this agent", why=str(refused.exceptions[0]))
         finally:
             await self._close()
 
@@ -94,7 +104,7 @@ class Agent:
 
     async def _poll(self) -> None:
         while True:
-            reply = await patiently(lambda: self._client.poll(self._poll_request()), self._complain)
+            reply = await self._contact.ask(lambda: self._client.poll(self._poll_request()))
             self._apply(reply)
 
     def _poll_request(self) -> PollRequest:
@@ -103,12 +113,23 @@ class Agent:
     def _state(self) -> AgentState:
         pools = self._pools.values()
         feeds = [feed for pool in pools for feed in pool.feeds()]
+        slots = self.node.slots
+        slots.use(self, self._use())
+        away = slots.away(self, self._request.slots, self._request.memory_mb)
         return AgentState.model_construct(
             seen=self._seen,
             pools=[pool.state() for pool in pools],
             feeds=feeds,
-            disabled=self.node.slots.disabled,
+            disabled=slots.disabled,
+            away=away.slots,
+            away_mb=away.memory_mb,
         )
+
+    def _use(self) -> Use:
+        """What this link has of the node. Maps and reducers have places of their own, as many of either."""
+        kinds = [[pool for pool in self._pools.values() if pool.busy and pool.spec.reduce is kind] for kind in KINDS]
+        slots = max(sum(pool.instances for pool in kind) for kind in kinds)
+        return Use(slots, max(sum(pool.instances * pool.spec.memory_mb for pool in kind) for kind in kinds))
 
     def _apply(self, reply: PollReply) -> None:
         """Do what a reply says. From then on our state counts again."""
@@ -171,7 +192,7 @@ class Agent:
         """Make a batch durable and report it, however long that takes."""
         if blobs := [blob for report in batch for blob in blobs_of(report)]:
             await self._flush(blobs)
-        await patiently(lambda: self._send(batch), self._complain)
+        await self._contact.ask(lambda: self._send(batch))
 
     async def _send(self, batch: list[AttemptReport]) -> None:
         request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
@@ -213,7 +234,7 @@ class Agent:
                 pool.tick(loop.time())
 
     def _complain(self, why: str) -> None:
-        self._log.warning("the gateway does not answer", why=why)
+        self._log.warning("the supervisor does not answer", why=why)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._closing.add(task)
@@ -222,6 +243,7 @@ class Agent:
     async def _close(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        self.node.slots.quit(self)
 
 
 def failed_report(report: AttemptReport, message: str) -> AttemptReport:

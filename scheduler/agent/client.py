@@ -1,17 +1,19 @@
 """The agent's side of the protocol of `scheduler.model.wire`, over HTTP.
 
-Answers come in three kinds. The one we wanted; a `WireError`, with which the gateway refuses
-*this request* (an output's directory does not exist); and trouble with the gateway itself,
+Answers come in three kinds. The one we wanted; a `WireError`, with which the supervisor refuses
+*this request* (an output's directory does not exist); and trouble with the supervisor itself,
 which passes: `UnavailableError`. The callers that may not fail wait that out (`patiently`). One
 refusal concerns us all: `UnknownAgentError` says that the supervisor has given our tasks to
 others, so that nothing we hold counts any more.
+
+A peer may also be there and never answer: stopped, cut off, half dead. So every request has a
+time after which it has failed; those that only say that we live have the shortest.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
@@ -20,39 +22,58 @@ from scheduler.model import wire
 from scheduler.model.errors import AGENT_REFUSED, WireError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=wire.Wire)
 PREFIX = "/_agent/v1/"
 REQUEST_SECONDS = 60.0
+CONNECT_SECONDS = 5.0
+# What needs no transaction takes no longer; a poll takes as much longer than it hangs.
+BRIEF_SECONDS = 3.0
+POLL_MARGIN = 5.0
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 # A task does not wait for ever: so many tries, and so many seconds between them.
 TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
+OF_AGENT = ("poll", "report", "beat", "sweep")
 
 
 class UnavailableError(Exception):
-    """The gateway did not answer, or could not; ask again later."""
+    """No answer, or none that could be used; ask again later."""
 
 
 class UnknownAgentError(Exception):
-    """The gateway does not know this agent (any more): register anew."""
+    """The supervisor does not know this agent (any more): register anew."""
 
 
 class Client:
-    """Requests to one gateway. `session` is shared with what the tasks ask of it."""
+    """Requests to one supervisor, or gateway; `credential` gives that of our node."""
 
-    def __init__(self, url: str, secret_file: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, credential: Callable[[], str], session: aiohttp.ClientSession) -> None:
         self.url = url.rstrip("/")
-        self.session = session
-        self._secret_file = secret_file
+        self._session = session
+        self._credential = credential
+
+    async def supervisors(self) -> list[wire.Supervisor]:
+        """Who lives now; one without an URL is the one that was asked."""
+        answer = await self._post("supervisors", "{}", BRIEF_SECONDS)
+        found = parse(wire.Supervisors, answer).supervisors
+        return [each if each.url else each.model_copy(update={"url": self.url}) for each in found]
 
     async def register(self, request: wire.RegisterRequest) -> int:
-        """The number that the gateway gives us."""
-        return wire.RegisterReply.model_validate_json(await self._post("register", request.model_dump_json())).agent
+        """The number that the supervisor gives us. Raises WireError for one that speaks another version."""
+        reply = parse(wire.RegisterReply, await self._post("register", request.model_dump_json()))
+        if reply.version != request.version:
+            message = f"the supervisor speaks version {reply.version} of the protocol, this agent {request.version}"
+            raise WireError(400, "BadRequest", message)
+        return reply.agent
 
     async def poll(self, request: wire.PollRequest) -> wire.PollReply:
-        answer = await self._post("poll", request.model_dump_json(), wire.POLL_SECONDS + REQUEST_SECONDS)
-        return wire.PollReply.model_validate_json(answer)
+        answer = await self._post("poll", request.model_dump_json(), wire.POLL_SECONDS + POLL_MARGIN)
+        return parse(wire.PollReply, answer)
+
+    async def beat(self, request: wire.Beat) -> None:
+        await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
     async def report(self, request: wire.ReportRequest) -> None:
         """When this returns, the attempts are durable. Raises WireError for more than a message may hold."""
@@ -68,13 +89,12 @@ class Client:
 
     async def _post(self, what: str, body: str, seconds: float = REQUEST_SECONDS) -> bytes:
         data = body.encode()
-        if len(data) > wire.MAX_BYTES:  # not left to the gateway: it hangs up in the middle, as if it were in trouble
+        if len(data) > wire.MAX_BYTES:  # not left to the other side, which hangs up in the middle
             raise WireError(413, "RequestEntityTooLargeError", f"{what} of {len(data)} bytes, above {wire.MAX_BYTES}")
-        secret = self._secret_file.read_text().strip()  # a new service may have written a new one
-        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        timeout = aiohttp.ClientTimeout(total=seconds)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
-            async with self.session.post(
+            headers = {"Authorization": f"Bearer {self._credential()}", "Content-Type": "application/json"}
+            async with self._session.post(
                 self.url + PREFIX + what, data=data, headers=headers, timeout=timeout
             ) as reply:
                 answer = await reply.read()
@@ -85,17 +105,25 @@ class Client:
             raise UnavailableError(f"{what}: {error or type(error).__name__}") from error
 
 
+def parse(message: type[M], answer: bytes) -> M:
+    """Raises UnavailableError for an answer that is not of this protocol: who knows who gave it."""
+    try:
+        return message.model_validate_json(answer)
+    except ValueError:
+        raise UnavailableError(f"the answer is no {message.__name__}") from None
+
+
 def refusal(what: str, status: int, body: bytes) -> Exception:
     """What an answer that is no success means."""
-    if what in ("poll", "report") and status in UNKNOWN:
+    if what in OF_AGENT and status in UNKNOWN:
         return UnknownAgentError()
     if status >= 500:
-        return UnavailableError(f"{what}: the gateway answered {status}")
+        return UnavailableError(f"{what}: the answer was {status}")
     try:
         error = ErrorBody.model_validate_json(body)
     except ValueError:
-        return UnavailableError(f"{what}: the gateway answered {status} without a reason")
-    if error.code == AGENT_REFUSED:  # it was just replaced
+        return UnavailableError(f"{what}: the answer was {status} without a reason")
+    if error.code == AGENT_REFUSED:  # a service that starts anew has another key: the credential is replaced
         return UnavailableError(f"{what}: {error.message}")
     return WireError(status, error.code, error.message)
 
@@ -108,7 +136,7 @@ class ErrorBody(wire.Wire):
 
 
 async def patiently(action: Callable[[], Awaitable[T]], note: Callable[[str], None]) -> T:
-    """Repeat `action` until the gateway answers, waiting longer each time. `note` hears of the first failure."""
+    """Repeat `action` until it is answered, waiting longer each time. `note` hears of the first failure."""
     wait = FIRST_WAIT
     while True:
         try:
@@ -121,7 +149,7 @@ async def patiently(action: Callable[[], Awaitable[T]], note: Callable[[str], No
 
 
 async def several(action: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a request for a task a few times while the gateway does not answer. Raises UnavailableError."""
+    """Repeat a request for a task a few times while nobody answers. Raises UnavailableError."""
     for left in reversed(range(TRIES)):
         try:
             await action()

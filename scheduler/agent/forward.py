@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from scheduler.agent.attempt import Attempt
+from scheduler.agent.gateways import Gateways
 from scheduler.agent.host import unavailable
 from scheduler.agent.stores import Stores
 from scheduler.http import answering
@@ -29,6 +30,7 @@ FOR_US = frozenset(["x-manta-stream", "x-manta-reducer", "x-manta-reference"])
 NOT_FORWARDED = OF_CONNECTION | OURS | FOR_US
 # Longer than the gateway is ever silent: it answers a poll for news of a job after a minute.
 SILENCE_SECONDS = 120.0
+CONNECT_SECONDS = 5.0
 NO_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 
 
@@ -37,14 +39,14 @@ class Body:
 
     def __init__(self, request: web.BaseRequest, attempt: Attempt) -> None:
         self.problem: WireError | None = None
+        self.attempt = attempt
         self._request = request
-        self._attempt = attempt
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         await invite(self._request)
         try:
             while chunk := await next_chunk(self._request):
-                self._attempt.sent += len(chunk)
+                self.attempt.sent += len(chunk)
                 yield chunk
         except WireError as problem:
             self.problem = problem
@@ -52,10 +54,10 @@ class Body:
 
 
 class Forwarder:
-    """Sends requests to one gateway."""
+    """Sends requests to a gateway; to the next one if it cannot be reached, but never the same request to two."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, stores: Stores) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, gateways: Gateways, session: aiohttp.ClientSession, stores: Stores) -> None:
+        self._gateways = gateways
         self._session = session
         self._stores = stores
 
@@ -67,24 +69,34 @@ class Forwarder:
         `attempt` is charged. Raises WireError if the gateway cannot be asked.
         """
         body = Body(request, attempt)
-        try:
-            async with self._session.request(
-                request.method,
-                URL(self._url + request.raw_path, encoded=True),
-                headers=forwarded_headers(request, token),
-                data=body if has_body(request) else None,
-                expect100=expects_continue(request),
-                allow_redirects=False,
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
-            ) as reply:
-                if reply.status == 404 and own is not None and self._has(own):
-                    attempt.received += own.size if request.method == "GET" else 0
-                    return self._serve(own)
-                return await pass_back(request, reply, attempt)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise body.problem or unavailable() from error
+        for gateway in self._gateways:
+            try:
+                return await self._pass_on(gateway, request, token, body, own)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):  # nothing was sent
+                self._gateways.failed(gateway)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise body.problem or unavailable() from error
+        raise unavailable()
+
+    async def _pass_on(
+        self, gateway: str, request: web.BaseRequest, token: str, body: Body, own: BlobRef | None
+    ) -> web.StreamResponse:
+        attempt = body.attempt
+        async with self._session.request(
+            request.method,
+            URL(gateway + request.raw_path, encoded=True),
+            headers=forwarded_headers(request, token),
+            data=body if has_body(request) else None,
+            expect100=expects_continue(request),
+            allow_redirects=False,
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
+        ) as reply:
+            if reply.status == 404 and own is not None and self._has(own):
+                attempt.received += own.size if request.method == "GET" else 0
+                return self._serve(own)
+            return await pass_back(request, reply, attempt)
 
     def _has(self, blob: BlobRef) -> bool:
         """An ordinary object may have been deleted since the task began; its bytes go with its last name."""

@@ -1,5 +1,8 @@
 """The places in which an agent's instances are, and those that are lost for now.
 
+Several supervisors may have work for the node. Each is told how much of it is *away*, for the
+others (`engine.part`), and shares out the rest.
+
 A slot is taken when the node has room for an instance (`capacity.shortage`); until then its
 tasks wait, and the log says once for what.
 
@@ -17,9 +20,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.agent import capacity
+from scheduler.engine.part import part
 from scheduler.providers import Instance
 from scheduler.providers.numbers import Numbers
 
@@ -31,13 +36,67 @@ LONGEST_PAUSE = 10.0
 log = logging.getLogger("remora.agent")
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Instances that have work, and what their tiers may have of memory."""
+
+    slots: int = 0
+    memory_mb: int = 0
+
+
+NOTHING = Use()
+
+
 class Slots:
-    """One per process of the agent. `changed` is called when the number of disabled ones has."""
+    """One per process of the agent, shared by the links to all supervisors.
+
+    A link joins with a function that is called whenever its supervisor should be told anew of what there is.
+    """
 
     def __init__(self) -> None:
-        self.changed: Callable[[], None] = lambda: None
+        self._links: dict[object, Callable[[], None]] = {}
+        self._uses: dict[object, Use] = {}
         self._numbers = Numbers()
         self._hanging: set[asyncio.Task[None]] = set()
+
+    # Among links.
+
+    def join(self, link: object, changed: Callable[[], None]) -> None:
+        self._links[link] = changed
+
+    def quit(self, link: object) -> None:
+        """Its instances are gone."""
+        self.use(link, NOTHING)
+        self._links.pop(link, None)
+
+    @property
+    def shared(self) -> bool:
+        """Is there more than one link?"""
+        return len(self._links) > 1
+
+    def use(self, link: object, use: Use) -> None:
+        """What a link uses from now on."""
+        if use != self._uses.get(link, NOTHING):
+            self._uses[link] = use
+            if use == NOTHING:
+                del self._uses[link]
+            self._tell(link)
+
+    def away(self, link: object, slots: int, memory_mb: int) -> Use:
+        """How much of so many slots and so much memory serves others than this link; never the last slot."""
+        others = [use for other, use in self._uses.items() if other is not link]
+        if not others:
+            return NOTHING
+        able = slots - self.disabled
+        may = max(part(able, (use.slots for use in others)), 1)
+        return Use(max(0, able - may), memory_mb - part(memory_mb, (use.memory_mb for use in others)))
+
+    def _tell(self, but: object = None) -> None:
+        for link, changed in list(self._links.items()):
+            if link is not but:
+                changed()
+
+    # The slots themselves.
 
     @property
     def disabled(self) -> int:
@@ -65,7 +124,7 @@ class Slots:
             ending.add_done_callback(self._ended)
             told = {"instance": number, "work": str(instance.work), "disabled": self.disabled}
             log.error("an instance does not end: its slot is disabled", extra=told)
-            self.changed()
+            self._tell()
 
     async def _end(self, instance: Instance, number: int) -> None:
         await instance.destroy()
@@ -75,7 +134,7 @@ class Slots:
         self._hanging.discard(ending)
         if not ending.cancelled():
             log.warning("an instance has ended at last: its slot is enabled", extra={"disabled": self.disabled})
-            self.changed()
+            self._tell()
 
     async def close(self) -> None:
         """Wait for nothing any more."""

@@ -1,7 +1,11 @@
 """The agents' own protocol, below `/_agent/v1/`: see `scheduler.model.wire` for what it means.
 
-Agents prove themselves with the secret of the service. A body that does not fit the protocol
-is refused whole; an agent that is not known must register again.
+Every request comes from a node, which its credential proves (`credentials`), and is served for
+that node only: a registration in its own name, polls and reports of its own agent, outputs of
+jobs whose tasks it was given. A body that does not fit the protocol is refused whole; an agent
+that is not known must register again.
+
+Where there is no supervisor, in a gateway of its own, agents only ask who the supervisors are.
 """
 
 from __future__ import annotations
@@ -12,31 +16,32 @@ from functools import partial
 from aiohttp import web
 from pydantic import ValidationError
 
-from scheduler.gateway.auth import agent_is_trusted
+from scheduler.gateway import credentials
 from scheduler.gateway.context import Call
 from scheduler.http.body import read_body
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, select
 from scheduler.supervisor import outputs
 from scheduler.supervisor.desk import UnknownAgentError
 
 PREFIX = "/_agent/v1/"
 
-Serve = Callable[[Call, bytes], Awaitable[web.StreamResponse]]
+Serve = Callable[[Call, str, bytes], Awaitable[web.StreamResponse]]
 
 
 async def handle(call: Call) -> web.StreamResponse:
     """The entry point of the subtree."""
-    if not agent_is_trusted(call.request, call.context.agent_secret):
+    node = credentials.verify(call.context.agent_secret, call.request.headers.get("Authorization", ""))
+    if node is None:
         raise errors.invalid_agent_secret()
     serve = SERVE.get(call.path.removeprefix(PREFIX)) if call.path.startswith(PREFIX) else None
-    if serve is None:
+    if serve is None or (serve is not supervisors and call.context.supervisor is None):
         raise errors.no_such_route(call.path)
     if call.method != "POST":
         raise errors.method_not_allowed(call.method)
     try:
-        return await serve(call, await read_body(call.request, wire.MAX_BYTES))
+        return await serve(call, node, await read_body(call.request, wire.MAX_BYTES))
     except ValidationError as error:
         raise errors.bad_request(f"not a message of the agents' protocol: {error.errors()[0]['msg']}") from None
     except UnknownAgentError as error:
@@ -47,39 +52,73 @@ def message(reply: wire.Wire) -> web.Response:
     return web.Response(text=reply.model_dump_json(exclude_none=True), content_type="application/json")
 
 
-async def register(call: Call, body: bytes) -> web.StreamResponse:
+# Whom to talk to.
+
+
+async def supervisors(call: Call, _node: str, _body: bytes) -> web.StreamResponse:
+    living = await call.context.db.read(select("living_supervisors"))
+    return message(wire.Supervisors(supervisors=[wire.Supervisor(id=row["id"], url=row["url"]) for row in living]))
+
+
+async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    version = wire.Versioned.model_validate_json(body).version
+    if version != wire.VERSION:
+        raise errors.bad_request(f"the agent speaks version {version} of the protocol, this service {wire.VERSION}")
     request = wire.RegisterRequest.model_validate_json(body)
-    if request.version != wire.VERSION:
-        raise errors.bad_request(f"agent speaks version {request.version}, the service {wire.VERSION}")
+    if request.node != node:
+        raise errors.other_node(node, f"node {request.node}")
     return message(wire.RegisterReply(agent=await call.context.supervisor.desk.register(request)))
 
 
-async def poll(call: Call, body: bytes) -> web.StreamResponse:
-    return message(await call.context.supervisor.desk.poll(wire.PollRequest.model_validate_json(body)))
+# What a registered agent says.
 
 
-async def report(call: Call, body: bytes) -> web.StreamResponse:
-    await call.context.supervisor.desk.report(wire.ReportRequest.model_validate_json(body))
+async def poll(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    request = wire.PollRequest.model_validate_json(body)
+    _require_own(call, node, request.agent)
+    return message(await call.context.supervisor.desk.poll(request))
+
+
+async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    request = wire.ReportRequest.model_validate_json(body)
+    _require_own(call, node, request.agent)
+    await call.context.supervisor.desk.report(request)
     return web.Response(status=204)
 
 
-async def check(call: Call, body: bytes) -> web.StreamResponse:
+async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    agent = wire.Beat.model_validate_json(body).agent
+    _require_own(call, node, agent)
+    call.context.supervisor.desk.beat(agent)
+    return web.Response(status=204)
+
+
+def _require_own(call: Call, node: str, agent: int) -> None:
+    """Raises WireError for the agent of another node, UnknownAgentError for one that is not here."""
+    if call.context.supervisor.desk.node_of(agent) != node:
+        raise errors.other_node(node, f"agent {agent}")
+
+
+# What tasks ask for, through the agent that runs them.
+
+
+async def check(call: Call, node: str, body: bytes) -> web.StreamResponse:
     asked = wire.OutputCheck.model_validate_json(body)
-    owner = await _owner(call, asked.job)
+    owner = await _owner(call, node, asked.job)
     await call.context.db.write(partial(outputs.check_output, owner=owner, check=asked, now=call.now))
     return web.Response(status=204)
 
 
-async def adopt(call: Call, body: bytes) -> web.StreamResponse:
+async def adopt(call: Call, node: str, body: bytes) -> web.StreamResponse:
     adoption = wire.Adoption.model_validate_json(body)
-    owner = await _owner(call, adoption.job)
+    owner = await _owner(call, node, adoption.job)
     work = partial(outputs.adopt, owner=owner, adoption=adoption, now=call.now)
     call.context.blobs.discard(await call.context.db.write(work))
     return web.Response(status=204)
 
 
-async def _owner(call: Call, job: str) -> str:
-    """Who owns a job that still runs: tasks of any other have no business here."""
+async def _owner(call: Call, node: str, job: str) -> str:
+    """Who owns a job that still runs, on this node too: tasks of any other have no business here."""
 
     def find(c: Connection) -> str | None:
         row = c.one("job_by_uuid", uuid=job)
@@ -88,7 +127,17 @@ async def _owner(call: Call, job: str) -> str:
     owner = await call.context.db.read(find)
     if owner is None:
         raise errors.invalid_job_state(job, "done")
+    if not call.context.supervisor.desk.runs_on(node, job):
+        raise errors.other_node(node, f"job {job}, of which it was given no task")
     return owner
 
 
-SERVE: dict[str, Serve] = {"register": register, "poll": poll, "report": report, "check": check, "adopt": adopt}
+SERVE: dict[str, Serve] = {
+    "supervisors": supervisors,
+    "register": register,
+    "poll": poll,
+    "report": report,
+    "beat": beat,
+    "check": check,
+    "adopt": adopt,
+}

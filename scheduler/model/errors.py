@@ -162,7 +162,11 @@ AGENT_REFUSED = "InvalidAgentSecret"
 
 
 def invalid_agent_secret() -> WireError:
-    return WireError(403, AGENT_REFUSED, "this secret is not that of the service's agents")
+    return WireError(403, AGENT_REFUSED, "this is not the credential of a node of this service")
+
+
+def other_node(node: str, what: str) -> WireError:
+    return WireError(403, "AuthorizationFailed", f"the credential of node {node} is not good for {what}")
 
 
 def invalid_algorithm(algorithm: str, supported: Iterable[str]) -> WireError:

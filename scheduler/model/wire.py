@@ -160,6 +160,13 @@ class AgentState(Wire):
     feeds: list[FeedState] = Field(default_factory=list)
     disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
     away: int = Field(default=0, ge=0)  # slots that serve other supervisors
+    away_mb: int = Field(default=0, ge=0)  # and memory
+
+
+class Versioned(Wire):
+    """As much of a registration as every version understands."""
+
+    version: int
 
 
 class RegisterRequest(Wire):
@@ -176,6 +183,7 @@ class RegisterRequest(Wire):
 
 class RegisterReply(Wire):
     agent: int
+    version: int = VERSION  # which the supervisor speaks
 
 
 class Supervisor(Wire):

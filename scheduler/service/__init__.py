@@ -8,7 +8,7 @@ directory that only its user can enter:
     blobs/                    objects' bytes
     instances/                work directories of running instances
     keys/                     the key pair made for the first account
-    agent.secret, token.secret
+    agent.secret, agent.credential, token.secret
     service.json              where the service that runs now is
     client.json               the profile by which the command line finds it
     lock                      held while a service runs

@@ -31,7 +31,7 @@ class AgentOptions:
     def command(self, parent_fd: int) -> list[str]:
         return [
             *(sys.executable, "-m", "scheduler.agent", "--url", self.url),
-            *("--secret-file", str(self.state_dir / "agent.secret"), "--state-dir", str(self.state_dir)),
+            *("--credential-file", str(self.state_dir / "agent.credential"), "--state-dir", str(self.state_dir)),
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
             *(("--containerd", self.containerd) if self.containerd else ()),

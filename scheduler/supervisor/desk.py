@@ -129,6 +129,22 @@ class AgentDesk:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
         return misfit(Tiers.of(phase), self._offers.values())
 
+    def beat(self, agent: int) -> None:
+        """It lives. Raises UnknownAgentError."""
+        self._session(agent).heard = time.monotonic()
+
+    def node_of(self, agent: int) -> str:
+        """On which node an agent is. Raises UnknownAgentError."""
+        return self._session(agent).node
+
+    def runs_on(self, node: str, job: str) -> bool:
+        """Was an agent of this node, which is here, given instances for a job that still runs?"""
+        live = self._jobs.by_uuid(job)
+        if live is None or live.done:
+            return False
+        here = [session for session in self._sessions.values() if session.node == node]
+        return any(pool in session.told for session in here for pool in live.pools)
+
     # What happens to them.
 
     def wake(self) -> None:

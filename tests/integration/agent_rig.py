@@ -23,6 +23,7 @@ from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
+from scheduler.agent.gateways import Gateways
 from scheduler.agent.log import Log
 from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
@@ -34,7 +35,7 @@ from tests.integration.lackey_instance import Mode, refusal
 from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
-SECRET = "test-secret"
+SECRET = "test.secret"  # the credential of node "test"
 SECONDS = 30.0
 BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
@@ -76,10 +77,16 @@ class FakeSupervisor:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
-        for name in ("register", "poll", "report", "check", "adopt"):
+        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt"):
             app.router.add_post(f"/_agent/v1/{name}", getattr(self, name))
         app.router.add_route("*", "/{path:.*}", self.storage)
         return app
+
+    async def supervisors(self, request: web.Request) -> web.Response:
+        return answer(wire.Supervisors(supervisors=[wire.Supervisor(id=1, url="")]))
+
+    async def beat(self, request: web.Request) -> web.Response:
+        return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
 
     async def register(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
@@ -299,7 +306,6 @@ def lackey_of(parent: int, state_dir: Path) -> int:
 async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> AsyncIterator[Rig]:
     """Start all of it; at the end nothing is left."""
     state_dir.mkdir(mode=0o700, exist_ok=True)
-    (state_dir / "agent.secret").write_text(SECRET)
     blobs = BlobStore(state_dir / "blobs")
     supervisor = FakeSupervisor()
     runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
@@ -311,8 +317,8 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(url, session, Stores.one(blobs)), "here")
-        client = Client(url, state_dir / "agent.secret", session)
+        endpoints = Endpoints(Forwarder(Gateways([url]), session, Stores.one(blobs)), "here")
+        client = Client(url, lambda: SECRET, session)
         request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
 
         slots = Slots()

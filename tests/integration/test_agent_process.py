@@ -25,7 +25,7 @@ async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     """A supervisor that waits for an agent."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
-    (state / "agent.secret").write_text(SECRET)
+    (state / "agent.credential").write_text(SECRET)
     supervisor = FakeSupervisor()
     runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -39,7 +39,7 @@ async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
     command += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
-    command += ["--secret-file", str(outside.state_dir / "agent.secret"), "--state-dir", str(outside.state_dir)]
+    command += ["--credential-file", str(outside.state_dir / "agent.credential"), "--state-dir", str(outside.state_dir)]
     return await asyncio.create_subprocess_exec(
         *command, *options, pass_fds=pass_fds, stderr=asyncio.subprocess.DEVNULL
     )

@@ -1,0 +1,112 @@
+"""The supervisors that an agent works for: one *link* to each that lives.
+
+Jobs are shared out among supervisors, and any job's tasks may run on any node; so every agent is
+registered with every supervisor. Who they are is in the records, and any gateway or supervisor
+tells. We ask every `LOOK_SECONDS`, and at once when a link has failed. Then
+
+- a supervisor that is new gets a link, which registers and works until it is closed;
+- one that is not there any more has lost its jobs to the others: its link is closed, which ends
+  its tasks here. They come back by another link, as new attempts;
+- when nobody can say who lives, nothing changes: a link closes by itself what it must (`contact`).
+
+A link whose registration has ended, because the supervisor has forgotten us or was silent for too
+long, begins another. Closing one may take a while, since instances have to end, and holds up nobody.
+
+Example: supervisors 4 and 5; 5 is killed. Its link finds the port closed; five seconds later the
+records say that 4 is alone, the link's instances end, and 4 has leased their tasks already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from scheduler.agent.client import Client, UnavailableError
+from scheduler.agent.gateways import Gateways
+from scheduler.model.errors import WireError
+from scheduler.model.wire import Supervisor
+
+LOOK_SECONDS = 2.0
+# Between registrations of which none lasts.
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+# A registration that lasted so long (seconds) is none that ends at once.
+STEADY_SECONDS = 10.0
+log = logging.getLogger("remora.agent")
+
+
+class Links:
+    """`connect(url)` is a way to somebody; `work(supervisor)` one registration, until that has ended."""
+
+    def __init__(
+        self,
+        gateways: Gateways,
+        connect: Callable[[str], Client],
+        work: Callable[[Supervisor], Awaitable[None]],
+    ) -> None:
+        self._gateways = gateways
+        self._connect = connect
+        self._work = work
+        self._open: dict[int, asyncio.Task[None]] = {}
+        self._closing: dict[int, asyncio.Task[None]] = {}
+        self._known: dict[int, Supervisor] = {}
+        self._look = asyncio.Event()
+        self._silence = False  # nobody could say who lives
+
+    async def run(self) -> None:
+        """Until cancelled; then all links are closed."""
+        try:
+            while True:
+                self._look.clear()
+                if (found := await self._ask()) is not None:
+                    self._follow(found)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._look.wait()
+        finally:
+            self._follow([])
+            await asyncio.gather(*self._closing.values(), return_exceptions=True)
+
+    async def _ask(self) -> list[Supervisor] | None:
+        """Who lives; None if nobody says."""
+        why = ""
+        for url in [*self._gateways, *(supervisor.url for supervisor in self._known.values())]:
+            try:
+                found = await self._connect(url).supervisors()
+            except (UnavailableError, WireError) as error:
+                why = f"{url}: {error}"
+                self._gateways.failed(url)
+            else:
+                self._silence = False
+                return found
+        if not self._silence:
+            log.warning("nobody says who the supervisors are", extra={"why": why})
+        self._silence = True
+        return None
+
+    def _follow(self, found: list[Supervisor]) -> None:
+        """Have a link to each of these and to no other."""
+        self._known = {supervisor.id: supervisor for supervisor in found}
+        for number in self._open.keys() - self._known.keys():
+            link = self._closing[number] = self._open.pop(number)
+            link.add_done_callback(lambda _, number=number: self._closing.pop(number, None))  # type: ignore[misc]
+            link.cancel()
+            log.info("supervisor left", extra={"supervisor": number})
+        for number in self._known.keys() - self._open.keys() - self._closing.keys():
+            self._open[number] = asyncio.get_running_loop().create_task(self._keep(number))
+
+    async def _keep(self, number: int) -> None:
+        """One registration after another."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            began = loop.time()
+            try:
+                await self._work(self._known[number])
+            except Exception:
+                log.exception("a link failed", extra={"supervisor": number})
+            self._look.set()
+            pause = FIRST_PAUSE if loop.time() - began > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)

@@ -1,0 +1,146 @@
+"""What an agent can be told: one table, for `python -m scheduler.agent` and for `remora agent`.
+
+Every option has a variable of its own name in the environment, `REMORA_STATE_DIR` for
+`--state-dir`; what is on the command line wins. The credential itself may be in
+`REMORA_AGENT_CREDENTIAL`, so that no file has to be made for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scheduler.agent import capacity
+from scheduler.providers.choice import NAMES
+
+CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
+URL = re.compile(r"https?://[^/\s?#]+")
+
+
+class OptionsError(Exception):
+    """An agent was told something that cannot be; a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`read` makes a value of a word, or raises ValueError; `default` says what holds otherwise, None: nothing."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    read: Callable[[str], Any] = str
+    default: Callable[[], Any] = lambda: None
+    required: bool = False
+    choices: Sequence[str] = ()
+    flag: bool = False
+    hidden: bool = False  # between the parts of a service
+
+    @property
+    def attribute(self) -> str:
+        return self.name.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return f"REMORA_{self.attribute.upper()}"
+
+
+def urls(text: str) -> list[str]:
+    """A comma list. Raises ValueError."""
+    found = [url.rstrip("/") for url in text.replace(",", " ").split()]
+    for url in found:
+        if not URL.fullmatch(url):
+            raise ValueError(f"{url!r} is not an URL like http://HOST:PORT")
+    if not found:
+        raise ValueError("no URL")
+    return found
+
+
+def positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not number:
+        raise ValueError(f"{text!r} is not a number above 0")
+    return number
+
+
+OPTIONS = (
+    Option("--url", "Gateways, a comma list: they say who the supervisors are, and serve what tasks ask for.",
+           "URL,...", urls, required=True),
+    Option("--credential-file", f"Holds the credential of this node. [default: ${CREDENTIAL} itself]", "FILE", Path),
+    Option("--state-dir", "Where instances and intermediates are; of this node alone.", "DIR", Path, required=True),
+    Option("--node", "Name of this node. [default: the host's]", "NAME", default=socket.gethostname),
+    Option("--provider", "Where instances come from; auto: containers where they work, else processes. "
+           "[default: process]", choices=NAMES, default=lambda: "process"),
+    Option("--containerd", "Socket of the containerd to use. [default: one of our own]", "SOCKET"),
+    Option("--isolation", "Of processes; auto: namespaces where the kernel allows them. [default: auto]",
+           choices=("auto", "namespaces", "subreaper"), default=lambda: "auto"),
+    Option("--slots", "Instances that compute at a time. [default: one per CPU]", "N", positive,
+           default=lambda: os.cpu_count() or 1),
+    Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),
+    Option("--parent-fd", "End when this descriptor is closed at its other end.", "FD", int, hidden=True),
+)  # fmt: skip
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
+    """What an agent was told, `credential` (a function) with it. Raises OptionsError."""
+    parser = Parser(prog="python -m scheduler.agent", description="Run tasks on this node.", allow_abbrev=False)
+    for option in OPTIONS:
+        how: dict[str, Any] = {"action": "store_const", "const": "1"} if option.flag else {"metavar": option.metavar}
+        shown = argparse.SUPPRESS if option.hidden else option.help
+        parser.add_argument(option.name, help=shown.replace("%", "%%"), dest=option.attribute, **how)
+    said = parser.parse_args(list(arguments))
+    for option in OPTIONS:
+        setattr(said, option.attribute, value_of(option, getattr(said, option.attribute), environment))
+    said.credential = credential_of(said, environment)
+    return said
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionsError(message)
+
+
+def value_of(option: Option, word: str | None, environment: Mapping[str, str]) -> Any:
+    """The value of an option: of the command line, else of the environment, else its default. Raises OptionsError."""
+    name = option.name
+    if word is None and environment.get(option.variable):
+        word, name = environment[option.variable], option.variable
+    if option.flag:
+        return word is not None
+    if word is None:
+        if option.required:
+            raise OptionsError(f"{option.name} is missing (or {option.variable} in the environment)")
+        return option.default()
+    if option.choices and word not in option.choices:
+        raise OptionsError(f"{name}: {word!r} is none of {', '.join(option.choices)}")
+    try:
+        return option.read(word)
+    except ValueError as error:
+        raise OptionsError(f"{name}: {error}") from None
+
+
+def credential_of(said: argparse.Namespace, environment: Mapping[str, str]) -> Callable[[], str]:
+    """A function that gives the credential as it is now: a service that starts anew writes a new one.
+
+    Raises OptionsError if there is none, or it is that of another node.
+    """
+    file: Path | None = said.credential_file
+    fixed = environment.get(CREDENTIAL, "").strip()
+    if file is None and not fixed:
+        raise OptionsError(f"the credential of this node is missing: give --credential-file, or {CREDENTIAL}")
+
+    def read() -> str:
+        return fixed if file is None else file.read_text().strip()
+
+    try:
+        owner = read().rpartition(".")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"--credential-file: cannot read {file}: {error}") from None
+    if owner != said.node:
+        raise OptionsError(f"the credential is of node {owner!r}, but this is node {said.node!r} (--node)")
+    return read
