@@ -115,8 +115,9 @@ class Feed(Generic[S]):
 
     `open_source(source, offset)` gives a descriptor, which the feed closes: of a file, or of a stream
     that begins at `offset`. When a copy fails it is called again for the same source, and should give
-    another copy; an exception means that there is none. `on_event` gets `RoomAgain` any number of times
-    and then one of the last events, unless `close` came first. Both run in the feed's thread.
+    another copy; an exception means that there is none. `open_ahead(source)` is asked for sources whose
+    turn has not come, so it should not wait: an exception means "not yet". `on_event` gets `RoomAgain` any
+    number of times and then one of the last events, unless `close` came first. All run in the feed's thread.
 
     A last event is told *before* the pipe is closed. So nobody sees a reducer end, happy with half of its
     input, before knowing that it was half.
@@ -128,9 +129,11 @@ class Feed(Generic[S]):
         open_source: Callable[[S, int], int],
         on_event: Callable[[Event[S]], None],
         room: int = ROOM,
+        open_ahead: Callable[[S], int] | None = None,
     ) -> None:
         self._pipe_wr = pipe_wr
         self._open_source = open_source
+        self._open_ahead = open_ahead or (lambda source: open_source(source, 0))
         self._on_event = on_event
         self._capacity = room
         self._queue: deque[tuple[S, int]] = deque()
@@ -247,7 +250,7 @@ class Feed(Generic[S]):
         fds = [self._open_source(batch[0][0], offset)]
         with contextlib.suppress(Exception):  # its turn to be the first will come, and then the reason is told
             for source, _ in batch[1:]:
-                fds.append(self._open_source(source, 0))
+                fds.append(self._open_ahead(source))
         return fds
 
     def _call(self, fds: list[int], sizes: list[int], offset: int) -> tuple[Result, int, int, OSError]:

@@ -41,4 +41,7 @@ int move_write(int dst, const void *data, size_t len, int stop);
 /* move_wait - wait until `fd` has one of `events`, or an error to tell. Returns 0, or -1 with errno ECANCELED. */
 int move_wait(int fd, short events, int stop);
 
+/* move_wait_for - the same, and ETIMEDOUT when that takes longer than `ms` (from the last signal on); -1: for ever. */
+int move_wait_for(int fd, short events, int stop, int ms);
+
 #endif

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "move.h"
@@ -57,9 +59,21 @@ static enum feed_result result_of(int error)
     }
 }
 
+/* How long a source may be silent, in ms: what a socket was told, and -1 (for ever) for whatever is none. */
+static int patience_of(int src)
+{
+    struct timeval most = {0};
+    socklen_t size = sizeof most;
+
+    if (getsockopt(src, SOL_SOCKET, SO_RCVTIMEO, &most, &size) < 0 || (most.tv_sec == 0 && most.tv_usec == 0))
+        return -1;
+    return (int)(most.tv_sec * 1000 + most.tv_usec / 1000);
+}
+
 static enum feed_result splice_all(int src, int pipe_wr, off_t *offset, uint64_t want, int stop)
 {
     int seekable = lseek(src, 0, SEEK_CUR) >= 0;
+    int patience = seekable ? -1 : patience_of(src);
     struct move move = {.src = src, .dst = pipe_wr, .stop = stop, .by = MOVE_SPLICE};
 
     move.offset = seekable ? offset : NULL;
@@ -67,7 +81,7 @@ static enum feed_result splice_all(int src, int pipe_wr, off_t *offset, uint64_t
         ssize_t n;
 
         /* A socket blocks where only its own end can wake it, so ask first. */
-        if (!seekable && move_wait(src, POLLIN, stop) < 0)
+        if (!seekable && move_wait_for(src, POLLIN, stop, patience) < 0)
             return result_of(errno);
         n = move_some(&move, want);
         if (n < 0)
@@ -98,7 +112,7 @@ static enum feed_result read_rest(struct feed *feed, char *at, size_t *used)
         ssize_t got = pread(src, at + *used, rest, feed->offset);
 
         if (got < 0 && errno == ESPIPE)
-            got = move_wait(src, POLLIN, feed->stop) < 0 ? -1 : read(src, at + *used, rest);
+            got = move_wait_for(src, POLLIN, feed->stop, patience_of(src)) < 0 ? -1 : read(src, at + *used, rest);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

@@ -10,14 +10,20 @@ enum { BUFFER = 128 * 1024 };
 
 int move_wait(int fd, short events, int stop)
 {
-    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = stop, .events = POLLIN}};
+    return move_wait_for(fd, events, stop, -1);
+}
 
-    while (poll(fds, stop < 0 ? 1 : 2, -1) < 0)
+int move_wait_for(int fd, short events, int stop, int ms)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = stop, .events = POLLIN}};
+    int ready;
+
+    while ((ready = poll(fds, stop < 0 ? 1 : 2, ms)) < 0)
         if (errno != EINTR && errno != EAGAIN)
             return -1;
-    if (fds[1].revents == 0)
+    if (ready > 0 && fds[1].revents == 0)
         return 0;
-    errno = ECANCELED;
+    errno = ready > 0 ? ECANCELED : ETIMEDOUT;
     return -1;
 }
 

@@ -84,6 +84,7 @@ class Attempt:
     init: bool = False  # the pool's init script, on behalf of `lease`
     input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
     input_changed: bool = False
+    missing: BlobRef | None = None  # an input that could not be had
     disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
     orphaned: bool = False  # its instance has gone, and what runs there may write for a moment yet
@@ -230,6 +231,7 @@ class Reporter:
             stderr=stderr,
             core=core,
             usage=usage,
+            missing=missing_of(attempt.missing),
         )
 
     def usage(self, attempt: Attempt, done: Done) -> Usage:
@@ -330,11 +332,21 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
     )
 
 
-def plain_report(lease: TaskLease, verdict: Verdict) -> AttemptReport:
-    """The report of an attempt that left nothing."""
+def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = None) -> AttemptReport:
+    """The report of an attempt that left nothing. `missing`: an input that could not be had."""
     return AttemptReport(
-        task=lease.task, attempt=lease.attempt, outcome=verdict.outcome, code=verdict.code, message=verdict.message
+        task=lease.task,
+        attempt=lease.attempt,
+        outcome=verdict.outcome,
+        code=verdict.code,
+        message=verdict.message,
+        missing=missing_of(missing),
     )
+
+
+def missing_of(blob: BlobRef | None) -> list[str]:
+    """What a report says of it: an intermediate can be made again, an object is gone."""
+    return [] if blob is None or blob.node is None else [blob.id]
 
 
 def blobs_of(report: AttemptReport) -> list[BlobRef]:

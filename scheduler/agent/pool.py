@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
@@ -29,7 +29,8 @@ from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
-from scheduler.agent.verdict import INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
+from scheduler.agent.supply import Supply
+from scheduler.agent.verdict import FETCH_FAILED, INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import (
@@ -58,6 +59,7 @@ COUNT_EVERY = 1.0
 COUNT_SHARE = 20.0
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
 class Pool:
@@ -78,6 +80,7 @@ class Pool:
         )
         self._reporter = Reporter(node.stores, self.scratch, spec, self._limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
+        self._supply = Supply(node.stores, self._arrived)
         self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
@@ -89,7 +92,15 @@ class Pool:
 
     def grant(self, instances: int, tasks: list[TaskLease]) -> None:
         self.target = instances
-        self.queue.extend(tasks)
+        self.queue.extend(lease for lease in tasks if not self._supply.bring(lease))
+        self.advance()
+
+    def _arrived(self, lease: TaskLease, error: Exception | None) -> None:
+        """The input of a task is here, or cannot be had."""
+        if error is None:
+            self.queue.append(lease)
+        else:
+            self._input_failed(lease, str(error), isinstance(error, FileNotFoundError))
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
@@ -98,6 +109,8 @@ class Pool:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
                 return True
+        if self._supply.drop(attempt):
+            return True
         for worker in self.workers:
             for running in worker.handed.values():
                 if (running.lease.task, running.lease.attempt) == (attempt.task, attempt.attempt):
@@ -115,9 +128,9 @@ class Pool:
         return False
 
     def state(self) -> PoolState:
-        held = len(self.queue) + sum(len(worker.handed) for worker in self.workers)
+        held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
         more = room(self.pace, max(self.target, 1 if self._doom else 0), held, self.spec.reduce)
-        return PoolState.model_construct(pool=self.spec.pool, instances=len(self.workers) + self._starting, room=more)
+        return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more)
 
     def feeds(self) -> list[FeedState]:
         if not self.spec.reduce:
@@ -136,6 +149,7 @@ class Pool:
             for attempt in worker.abandon():
                 self._reporter.release(attempt)
         await asyncio.gather(*(self._destroy(worker.instance, worker.number) for worker in workers))
+        await self._supply.close()
         while unfinished := self._background | self._endings:
             await asyncio.wait(unfinished)
         self.scratch.close()
@@ -147,9 +161,16 @@ class Pool:
         """After any event: the right number of instances, each with work."""
         if self.closed:
             return
+        self._supply.keep(self._leases())
         self.refuse()
         self.converge()
         self.fill()
+
+    def _leases(self) -> Iterator[TaskLease]:
+        """Tasks that wait or run."""
+        yield from self.queue
+        for worker in self.workers:
+            yield from (attempt.lease for attempt in worker.handed.values())
 
     def refuse(self) -> None:
         """Where nothing can start, end what waits."""
@@ -158,7 +179,7 @@ class Pool:
 
     def converge(self) -> None:
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
-        wanted = 0 if self._doom else max(self.target, 1 if self.queue else 0)
+        wanted = 0 if self._doom else max(self.target, 1 if self.queue or self._supply else 0)
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
             self._spawn(self._start())
@@ -188,9 +209,10 @@ class Pool:
             if not worker.handed:
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self.advance)
             return False
-        except (InputGoneError, ValueError):
+        except (InputGoneError, ValueError) as error:
             self.queue.popleft()
-            self._report_failure(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
+            near = lease.blob is None or self.node.stores.is_near(lease.blob)
+            self._input_failed(lease, str(error), gone=near)
             return True
         except (BrokenPipeError, ConnectionResetError):
             asyncio.get_running_loop().call_soon(worker.read)  # which will say that the lackey is gone
@@ -206,9 +228,14 @@ class Pool:
         return True
 
     @property
+    def instances(self) -> int:
+        """Those that are on their way, too."""
+        return len(self.workers) + self._starting
+
+    @property
     def busy(self) -> bool:
         """Does anything run or wait to run?"""
-        return bool(self.queue) or any(worker.handed for worker in self.workers)
+        return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
 
     def tick(self, now: float) -> None:
         """While tasks run: take back what waits behind a long one, and watch what the kernel does not."""
@@ -389,6 +416,14 @@ class Pool:
         """End a task that never started."""
         self.log.info("task failed", task=lease.uuid, code=code.value, why=message)
         self.node.finished(plain_report(lease, Verdict(Outcome.FAILED, code.value, message)))
+
+    def _input_failed(self, lease: TaskLease, why: str, gone: bool) -> None:
+        """An input cannot be had. One that is an object and `gone` will never be; else the task may run again."""
+        if gone and (lease.blob is None or lease.blob.node is None):
+            self._report_failure(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
+            return
+        self.log.warning("input of a task could not be had", task=lease.uuid, why=why)
+        self.node.finished(plain_report(lease, NO_INPUT, lease.blob))
 
     def _report_lost(self, lease: TaskLease) -> None:
         self.node.finished(plain_report(lease, LOST))

@@ -8,11 +8,20 @@ was the last we were given, and how many more we would like.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from datapath.feed import Event, Feed, SourceLost
+from scheduler.agent.fetch import Pursuit, stream
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
+
+# The source that is gone, unless it is something else, and why.
+Lost = Callable[[BlobRef | None, str], None]
+
+
+class LaterError(Exception):
+    """A source will be opened when its turn has come."""
 
 
 class ReducerInput:
@@ -22,9 +31,7 @@ class ReducerInput:
     gone, so that the attempt cannot succeed, and always before the reducer can see the end of its input.
     """
 
-    def __init__(
-        self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Callable[[str], None]
-    ) -> None:
+    def __init__(self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Lost) -> None:
         self._lease = lease
         self._stores = stores
         self._changed = changed
@@ -33,7 +40,9 @@ class ReducerInput:
         self._after = 0
         self._stopped = False
         self._ended = False
-        self._feed: Feed[BlobRef] = Feed(pipe, self._open, self._on_event)
+        self._closed = threading.Event()
+        self._pursuit: Pursuit | None = None  # of the source that comes from elsewhere now
+        self._feed: Feed[BlobRef] = Feed(pipe, self._open, self._on_event, open_ahead=self._open_ahead)
 
     @property
     def moved(self) -> int:
@@ -50,7 +59,7 @@ class ReducerInput:
                 if self._feed.room:
                     self._feed.append(source.blob, source.blob.size)
                 else:
-                    self._fail("the supervisor sent more sources than there was room for")
+                    self._fail(None, "the supervisor sent more sources than there was room for")
                     return
         if page.end:
             self._ended = True
@@ -67,18 +76,28 @@ class ReducerInput:
     def close(self) -> None:
         """The reducer has ended, whatever it has read."""
         self._stopped = True
+        self._closed.set()
         self._feed.close()
 
-    def _open(self, blob: BlobRef, _offset: int) -> int:
+    def _open(self, blob: BlobRef, offset: int) -> int:
+        """In the feed's thread, like all that follows."""
+        if not self._stores.is_elsewhere(blob):
+            return self._stores.open(blob)
+        if self._pursuit is None or self._pursuit.blob != blob:
+            self._pursuit = Pursuit(blob, self._stores.traffic, self._closed)
+        return stream(self._pursuit.open(offset), blob.size - offset)
+
+    def _open_ahead(self, blob: BlobRef) -> int:
+        if self._stores.is_elsewhere(blob):  # its node would have to wait with a connection for nobody knows how long
+            raise LaterError
         return self._stores.open(blob)
 
     def _on_event(self, event: Event[BlobRef]) -> None:
-        """In the feed's thread."""
         if isinstance(event, SourceLost):
-            self._loop.call_soon_threadsafe(self._fail, f"blob {event.source.id}: {event.error}")
+            self._loop.call_soon_threadsafe(self._fail, event.source, f"blob {event.source.id}: {event.error}")
         else:
             self._loop.call_soon_threadsafe(self._changed)
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, blob: BlobRef | None, why: str) -> None:
         self._stopped = True
-        self._lost(why)
+        self._lost(blob, why)

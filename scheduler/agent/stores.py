@@ -20,25 +20,41 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from pathlib import Path
 
+from scheduler.agent.cache import Cache
+from scheduler.agent.fetch import fetch
+from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import BlobStore
+from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
 
 
-@dataclass(frozen=True, slots=True)
 class Stores:
-    """The two stores of a node. `node` is its name if they are two, and None if they are one."""
+    """The two stores of a node, and copies of what is in neither. `node` is its name, and None if they are one."""
 
-    objects: BlobStore
-    own: BlobStore
-    node: str | None = None
+    def __init__(self, objects: BlobStore, own: BlobStore, node: str | None = None, cache: Path | None = None) -> None:
+        """`cache`: a directory for copies, on the file system of the instances. Needed if the stores are two."""
+        self.objects = objects
+        self.own = own
+        self.node = node
+        self.traffic = Traffic()
+        self._cache = None if cache is None else Cache(cache, self._get)
+        # May its files be linked to where instances are?
+        self._linkable = self._cache is None or is_linkable(objects, self._cache.blobs.root)
 
     @classmethod
     def one(cls, blobs: BlobStore) -> Stores:
         """Of a machine that is alone."""
         return cls(blobs, blobs)
+
+    @classmethod
+    def of_node(cls, node: str, objects: Path, state_dir: Path) -> Stores:
+        """Of one node among many. Raises OSError."""
+        return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache")
+
+    # -- what is made here -------------------------------------------------------------------
 
     def born(self, final: bool) -> BlobStore:
         """In which a file is made that will probably (not) be an object."""
@@ -51,18 +67,6 @@ class Stores:
     def node_of(self, final: bool) -> str | None:
         """What a `BlobRef` says of where that is."""
         return None if final else self.node
-
-    def store_of(self, blob: BlobRef) -> BlobStore:
-        """In which it is, if it is on this node at all."""
-        return self.objects if blob.node is None else self.own
-
-    def open(self, blob: BlobRef) -> int:
-        """A read-only descriptor. Raises FileNotFoundError if the blob is gone."""
-        return self.store_of(blob).open(blob.id)
-
-    def status(self, blob: BlobRef) -> os.stat_result:
-        """Raises FileNotFoundError if the blob is gone."""
-        return self.store_of(blob).status(blob.id)
 
     def discard(self, blobs: Iterable[str]) -> None:
         """Remove blobs of this node's making, wherever they are."""
@@ -79,7 +83,73 @@ class Stores:
         else:
             await asyncio.gather(*(self.home(final).durable() for final in finals))
 
-    def close(self) -> None:
+    # -- what is read here -------------------------------------------------------------------
+
+    def is_elsewhere(self, blob: BlobRef) -> bool:
+        """Has another node made it, and keeps it?"""
+        return blob.node is not None and blob.node != self.node
+
+    def is_near(self, blob: BlobRef) -> bool:
+        """Can its file be linked into an instance? If not it has to be held first."""
+        if blob.size == 0 or self._cache is None:
+            return True
+        return self._linkable if blob.node is None else blob.node == self.node
+
+    async def hold(self, blob: BlobRef) -> None:
+        """Let there be a copy of what is not near, until `let_go`. Raises BlobGoneError, FileNotFoundError, OSError."""
+        assert self._cache is not None
+        await self._cache.hold(blob)
+
+    def let_go(self, blob: BlobRef) -> None:
+        assert self._cache is not None
+        self._cache.let_go(blob.id)
+
+    def store_of(self, blob: BlobRef) -> BlobStore:
+        """Which has the file of a blob that is near, or held."""
+        if self._cache is not None and not self.is_near(blob):
+            return self._cache.blobs
+        return self.home(blob.node is None)
+
+    def open(self, blob: BlobRef) -> int:
+        """A read-only descriptor of a blob of this node or the object store. Raises FileNotFoundError if it is gone."""
+        return self.home(blob.node is None).open(blob.id)
+
+    def doubt(self, blob: BlobRef) -> None:
+        """Somebody has written to the file that an instance had of it."""
+        if self._cache is not None and not self.is_near(blob):
+            self._cache.forget(blob.id)
+        else:
+            self.store_of(blob).path(blob.id).chmod(MODE)
+
+    def _get(self, blob: BlobRef, fd: int, unwanted: threading.Event) -> None:
+        """Write what is not near into a file of the cache. In a thread."""
+        if blob.node is not None:
+            fetch(blob, fd, self.traffic, unwanted)
+            return
+        source = self.objects.open(blob.id)
+        try:
+            self.traffic.fetched += copy_file(source, fd, blob.size)
+        finally:
+            os.close(source)
+
+    async def close(self) -> None:
+        if self._cache is not None:
+            await self._cache.close()
         self.objects.close()
         if self.own is not self.objects:
             self.own.close()
+
+
+def is_linkable(blobs: BlobStore, directory: Path) -> bool:
+    """Can a file of a store get a second name in a directory? Only trying tells: the same disk may be mounted twice."""
+    fd, probe = blobs.create(), new_id()
+    above = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:  # without a directory, Python's link would not follow /proc/self/fd
+        os.link(f"/proc/self/fd/{fd}", probe, dst_dir_fd=above, follow_symlinks=True)
+        os.unlink(probe, dir_fd=above)
+    except OSError:
+        return False
+    finally:
+        blobs.drop(fd)
+        os.close(above)
+    return True

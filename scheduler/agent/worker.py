@@ -30,8 +30,7 @@ from scheduler.agent.placement import Inputs, Stamp, place_of, stamp
 from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.tools import Tools
 from scheduler.agent.verdict import Stop
-from scheduler.model.wire import PoolSpec, TaskLease, Usage
-from scheduler.objects.blobs import MODE
+from scheduler.model.wire import BlobRef, PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
 from scheduler.providers.waiting import writable
 
@@ -170,7 +169,7 @@ class Worker:
             attempt.place = place
             return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            stdin = self.stores.open(blob)
+            stdin = self.stores.store_of(blob).open(blob.id)
         except FileNotFoundError:
             raise InputGoneError(lease.input) from None
         try:
@@ -186,7 +185,8 @@ class Worker:
     def _reducer_stdin(self, attempt: Attempt) -> int:
         reading, writing = feed.pipe()
 
-        def lost(why: str) -> None:
+        def lost(blob: BlobRef | None, why: str) -> None:
+            attempt.missing = blob
             self.log.warning("input of a reducer is gone", task=attempt.lease.uuid, why=why)
             self.stop(attempt, Stop.FETCH)
 
@@ -306,12 +306,12 @@ class Worker:
         blob = attempt.lease.blob
         assert blob is not None  # or there was nothing to look at before
         try:
-            attempt.input_changed = stamp(self.stores.status(blob)) != before
+            attempt.input_changed = stamp(self.stores.store_of(blob).status(blob.id)) != before
         except FileNotFoundError:
             return  # the object was deleted meanwhile
         if attempt.input_changed:
             self.log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
-            self.stores.store_of(blob).path(blob.id).chmod(MODE)
+            self.stores.doubt(blob)
 
     def _finish(self, attempt: Attempt) -> None:
         self._close_input(attempt)

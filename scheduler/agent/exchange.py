@@ -1,0 +1,211 @@
+"""Giving our intermediates to the agents of other nodes: `GET /blobs/ID?ticket=TICKET`.
+
+Whoever has the blob's ticket (`model.tickets`) gets its bytes, by sendfile, all or from a byte on
+(`Range`): a reader that lost its connection goes on where it was. Whoever has not gets one answer
+to everything, so that nobody learns what is here. 404 is said to those with a ticket only, and
+means that the bytes are gone for good.
+
+It all happens in a thread with an event loop of its own: a file that is not in memory any more
+would hold up every task of this node while it is read, and this way just those who want it.
+
+A range is one of the blob's bytes, whatever encoding they travel in. zstd is for readers who ask
+for it, because their way is long (`fetch` says when): nodes next to each other send a byte faster
+than one core squeezes it (`docs/decisions/0016`). And only for what shrinks: that is tried with
+the first `SAMPLE` bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import socket
+import threading
+import weakref
+from pathlib import Path
+from typing import BinaryIO
+
+from aiohttp import web
+
+from scheduler.agent.traffic import Traffic
+from scheduler.model.tickets import PATH, opens
+from scheduler.objects.blobs import BlobStore
+
+try:
+    import zstandard
+except ImportError:  # it comes with what clusters need; without, bytes travel as they are
+    zstandard = None  # type: ignore[assignment]
+
+log = logging.getLogger("remora.agent")
+BLOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+MAX_CONNECTIONS = 1024
+REQUEST_SECONDS = 10.0  # until a connection has asked for something
+SAMPLE = 256 * 1024
+WORTHWHILE = 0.6  # of its size
+SMALL = 1 << 20  # not worth the trial
+CHUNK = 1 << 20
+LEVEL = 1
+SQUEEZERS = 2
+
+
+class Exchange:
+    """The serving side of one agent; `key` is that of its tickets."""
+
+    def __init__(self, blobs: BlobStore, key: str, traffic: Traffic) -> None:
+        self._blobs = blobs
+        self._key = key
+        self._traffic = traffic
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._running = threading.Event()
+        self._squeezing = 0
+        self._connections: weakref.WeakSet[web.RequestHandler] = weakref.WeakSet()
+        self._asked: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+
+    def start(self, host: str, port: int) -> int:
+        """Listen and serve from now on; returns the port, which is any free one for 0. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=128)
+        bound: int = listener.getsockname()[1]
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(listener)), name="exchange", daemon=True)
+        self._thread.start()
+        self._running.wait()
+        return bound
+
+    def close(self) -> None:
+        """Stop, in the middle of whatever is being sent."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+            self._thread = None
+
+    async def _serve(self, listener: socket.socket) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        server = web.Server(self._handle, access_log=None)
+
+        def accept() -> asyncio.Protocol:
+            if sum(each.transport is not None for each in self._connections) >= MAX_CONNECTIONS:
+                return Refusal()
+            handler = server()
+            self._connections.add(handler)
+            loop.call_later(REQUEST_SECONDS, self._end_if_mute, weakref.ref(handler))
+            return handler
+
+        listening = await loop.create_server(accept, sock=listener)
+        self._running.set()
+        try:
+            await self._stop.wait()
+        finally:
+            listening.close()
+            await server.shutdown(0)
+
+    def _end_if_mute(self, handler: weakref.ref[web.RequestHandler]) -> None:
+        """End the connection of somebody who occupies it and does not ask."""
+        connection = handler()
+        if connection is not None and connection.transport is not None and connection.transport not in self._asked:
+            connection.transport.abort()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.transport is not None:
+            self._asked.add(request.transport)
+        blob = request.raw_path.partition("?")[0].removeprefix(PATH)
+        known = request.method in ("GET", "HEAD") and BLOB.match(blob)
+        if not known or not opens(self._key, blob, request.query.get("ticket", "")):
+            return web.Response(status=403, text="this takes a ticket\n")
+        reply: web.StreamResponse | None = None
+        if zstandard is not None and "zstd" in request.headers.get("Accept-Encoding", "") and request.method == "GET":
+            reply = await self._squeezed(request, blob)
+        return reply or Whole(self._blobs.path(blob), self._traffic)
+
+    async def _squeezed(self, request: web.BaseRequest, blob: str) -> web.StreamResponse | None:
+        """Send the blob by zstd, if that pays; None if it is to be sent as it is."""
+        try:
+            start = request.http_range.start or 0
+            file = await asyncio.to_thread(open, self._blobs.path(blob), "rb")
+        except (ValueError, OSError):
+            return None  # whoever sends it as it is says what is wrong
+        try:
+            size = file.seek(0, 2)
+            if start < 0 or size - start <= SMALL or self._squeezing >= SQUEEZERS:
+                return None
+            self._squeezing += 1
+            try:
+                if await asyncio.to_thread(shrinks_to, file, start) < WORTHWHILE:
+                    return await self._send_squeezed(request, file, start, size)
+            finally:
+                self._squeezing -= 1
+        finally:
+            file.close()
+        return None
+
+    async def _send_squeezed(
+        self, request: web.BaseRequest, file: BinaryIO, start: int, size: int
+    ) -> web.StreamResponse:
+        headers = {"Content-Encoding": "zstd", "Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        reply = web.StreamResponse(status=206, headers=headers)
+        reply.content_type = "application/octet-stream"
+        await reply.prepare(request)
+        file.seek(start)
+        squeezer = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        left = size - start
+        while left > 0:
+            piece = await asyncio.to_thread(lambda: squeezer.compress(file.read(CHUNK)))
+            left -= CHUNK
+            if piece:
+                await reply.write(piece)
+        await reply.write(squeezer.flush())
+        self._traffic.served += size - start
+        self._traffic.squeezed += size - start
+        await reply.write_eof()
+        return reply
+
+
+class Whole(web.FileResponse):
+    """A file, or the range of it that is asked for; counted when it went out."""
+
+    def __init__(self, path: Path, traffic: Traffic) -> None:
+        super().__init__(path, headers={"Content-Type": "application/octet-stream"})
+        self._traffic = traffic
+
+    async def prepare(self, request: web.BaseRequest):  # type: ignore[no-untyped-def]
+        writer = await super().prepare(request)
+        if request.method == "GET" and self.status in (200, 206):
+            self._traffic.served += self.content_length or 0
+        return writer
+
+
+class Refusal(asyncio.Protocol):
+    """What a connection too many gets."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.abort()  # type: ignore[attr-defined]
+
+
+def shrinks_to(file: BinaryIO, start: int) -> float:
+    """The share of its size that a sample of the file takes when squeezed."""
+    file.seek(start)
+    sample = file.read(SAMPLE)
+    return len(zstandard.ZstdCompressor(level=LEVEL).compress(sample)) / max(1, len(sample))
+
+
+def ticket_key(path: Path) -> str:
+    """The key of this node's tickets, made when it is first asked for. Raises OSError.
+
+    It is kept, so that an agent which is started again serves those who were told of its blobs before.
+    """
+    try:
+        return path.read_text().strip() or new_key(path)
+    except FileNotFoundError:
+        return new_key(path)
+
+
+def new_key(path: Path) -> str:
+    key = secrets.token_hex(32)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600, exist_ok=False)
+    fresh.write_text(key + "\n")
+    fresh.rename(path)
+    return key

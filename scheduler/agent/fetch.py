@@ -1,0 +1,266 @@
+"""Getting intermediates from the agents of other nodes.
+
+A blob that is elsewhere is a socket from which its bytes come. The header of the answer is read
+by looking at it first (`MSG_PEEK`), and so to the byte: what is left in the socket is the blob,
+and can be spliced into a reducer's pipe without that we ever see it.
+
+A peer is another machine, or what somebody has put in its place: its header is believed only if
+it promises exactly the bytes that we asked for, and of what comes, no more than these is taken.
+It may fall silent (`SILENCE_SECONDS`, then its socket gives an error), be cut off, or be started
+again. So a `Pursuit` asks again from the byte that was reached, until nothing has come for
+`PATIENCE_SECONDS`. Only a peer that says that it has not got the blob is believed at once.
+
+Bytes are squeezed for a long way only (`FAR_US`): between neighbours the network is faster than
+the squeezing, and what was squeezed cannot be spliced.
+
+Example: 400 of 1000 MB are in the pipe when the other node's agent is killed. Its lease holds, it
+is started again 3 s later, and the request for `bytes=400000000-` is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Protocol, cast
+from urllib.parse import urlsplit
+
+from datapath.feed import PIPE_BYTES
+from scheduler.agent.traffic import Traffic
+from scheduler.model.wire import BlobRef
+
+try:
+    import zstandard
+except ImportError:
+    zstandard = None  # type: ignore[assignment]
+
+Unpacking = () if zstandard is None else zstandard.ZstdError
+CONNECT_SECONDS = 3.0
+SILENCE_SECONDS = 5
+PATIENCE_SECONDS = 10.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
+MAX_FRUITLESS = 3
+# A peer that is gone without a word, while we do not wait for it: probes after so long, so often, so many.
+PROBE_AFTER, PROBE_EVERY, PROBES = 4, 2, 3
+MAX_HEAD = 16 * 1024
+SMALL = 1 << 20  # not worth squeezing
+FAR_US = 1000
+RTT = struct.Struct("=68xI")  # of struct tcp_info: the smoothed time of a round trip, in microseconds
+CHUNK = 256 * 1024
+MAX_WINDOW = 8 << 20
+STATUS = re.compile(r"HTTP/1\.[01] (\d{3})(?: |\Z)")
+NOT_THERE = (403, 404, 410)
+
+
+class BlobGoneError(Exception):
+    """The peer has not got the blob, or does not know us any more: it makes no sense to ask again."""
+
+
+class PeerError(OSError):
+    """Something is wrong with the peer, and may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A socket whose next byte is the first that was asked for."""
+
+    socket: socket.socket
+    squeezed: bool
+
+
+def ask(blob: BlobRef, offset: int) -> Answer:
+    """One request for a blob from a byte on. Raises BlobGoneError, OSError."""
+    if blob.source is None or not blob.source.startswith("http://"):
+        raise BlobGoneError(f"nobody has said where on {blob.node} it is")
+    url = urlsplit(blob.source)
+    peer = socket.create_connection((url.hostname or "", url.port or 80), CONNECT_SECONDS)
+    try:
+        be_watchful(peer)
+        squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
+        lines = [
+            f"GET {url.path}?{url.query} HTTP/1.0",  # 1.0: one answer, not in chunks, and then the connection ends
+            f"Host: {url.netloc}",
+            f"Range: bytes={offset}-",
+            *(["Accept-Encoding: zstd"] if squeezable else []),
+        ]
+        peer.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return Answer(peer, judge(read_head(peer), blob.size, offset, squeezable))
+    except BaseException:
+        peer.close()
+        raise
+
+
+def be_watchful(peer: socket.socket) -> None:
+    """Let reading fail when the peer is silent or gone, though the socket blocks."""
+    peer.settimeout(None)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", SILENCE_SECONDS, 0))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SILENCE_SECONDS, 0))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+
+
+def is_far(peer: socket.socket) -> bool:
+    """Does a round trip take as long as the way to another site does?"""
+    try:
+        (micros,) = RTT.unpack_from(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, RTT.size))
+    except (OSError, struct.error):
+        return False
+    return bool(micros >= FAR_US)
+
+
+def read_head(peer: socket.socket) -> bytes:
+    """The header of the answer; not one byte of what follows is taken. Raises OSError."""
+    head = b""
+    until = time.monotonic() + SILENCE_SECONDS
+    while True:
+        seen = peer.recv(MAX_HEAD, socket.MSG_PEEK)
+        end = (head + seen).find(b"\r\n\r\n")
+        if not seen:
+            raise PeerError("the peer hung up in its header")
+        take = len(seen) if end < 0 else end + 4 - len(head)
+        head += peer.recv(take)
+        if end >= 0:
+            return head
+        if len(head) > MAX_HEAD or time.monotonic() > until:
+            raise PeerError("the peer's header does not end")
+
+
+def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
+    """Is the answer squeezed? Raises BlobGoneError, and PeerError unless it is exactly what was asked for."""
+    lines = head.decode("latin-1").split("\r\n")
+    status = STATUS.match(lines[0])
+    if status is None:
+        raise PeerError("the peer does not speak HTTP")
+    if int(status[1]) in NOT_THERE:
+        raise BlobGoneError(f"the peer answered {status[1]}")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    encoding = headers.get("content-encoding", "identity")
+    told = (status[1], headers.get("content-range"), headers.get("transfer-encoding"), encoding)
+    if told == ("206", f"bytes {offset}-{size - 1}/{size}", None, "zstd") and squeezable:
+        return True
+    wanted = ("206", f"bytes {offset}-{size - 1}/{size}", None, "identity")
+    if told != wanted or headers.get("content-length") != str(size - offset):
+        raise PeerError(f"the peer answered {status[1]}, and not with {size - offset} bytes from {offset} on")
+    return False
+
+
+class Pursuit:
+    """One blob that is elsewhere, and all tries to get it. `stopped`: nobody wants it any more."""
+
+    def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event) -> None:
+        self.blob = blob
+        self._traffic = traffic
+        self._stopped = stopped
+        self._reached = -1  # the byte from which it was asked for last
+        self._fruitless = 0  # answers from there that gave nothing
+        traffic.fetched += blob.size
+
+    def open(self, offset: int) -> Answer:
+        """Ask for the rest from `offset` on, and again while that may help. Raises BlobGoneError, OSError."""
+        if offset > self._reached:
+            self._traffic.resumed += self._reached >= 0
+            self._reached, self._fruitless = offset, 0
+        if self._fruitless > MAX_FRUITLESS:
+            raise PeerError("the peer answers, and gives nothing")
+        self._wait(self._fruitless * LONGEST_PAUSE)
+        self._fruitless += 1
+        pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return ask(self.blob, offset)
+            except OSError as error:
+                if time.monotonic() + pause > until:
+                    raise PeerError("the peer is silent") if isinstance(error, BlockingIOError) else error from None
+            self._wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise PeerError("nobody waits for it any more")
+
+
+def stream(answer: Answer, size: int) -> int:
+    """A descriptor of the `size` bytes of an answer: the socket itself, or a pipe into which they are unpacked."""
+    if not answer.squeezed:
+        return answer.socket.detach()
+    try:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+    except OSError:
+        answer.socket.close()
+        raise
+    with contextlib.suppress(OSError):  # it is more than one user may have
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def unpack() -> None:
+        """An error is an early end for whoever reads, who asks again."""
+        with answer.socket, open(writing, "wb", buffering=0), contextlib.suppress(OSError):
+            for piece in pieces(answer, size):
+                write(writing, piece)
+
+    threading.Thread(target=unpack, name="unpack", daemon=True).start()
+    return reading
+
+
+class Readable(Protocol):
+    def read(self, most: int, /) -> bytes: ...
+
+
+class Incoming:
+    """What comes from a socket, as zstandard wants to read it."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+
+    def read(self, most: int, /) -> bytes:
+        """Some bytes, or none at the end. Raises PeerError."""
+        try:
+            return self._peer.recv(most)
+        except OSError as error:
+            raise PeerError(error.errno, f"the connection broke: {error.strerror}") from None
+
+
+def pieces(answer: Answer, size: int) -> Iterator[bytes]:
+    """The bytes of an answer, `size` at most; fewer if it ends early. Raises PeerError."""
+    source: Readable = Incoming(answer.socket)
+    if answer.squeezed:  # read with a limit, for some KiB may unpack to gigabytes
+        unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+        source = unpacker.stream_reader(cast("IO[bytes]", source), read_size=CHUNK)
+    while size > 0:
+        try:
+            piece = source.read(min(CHUNK, size))
+        except Unpacking as error:
+            raise PeerError(f"what the peer sent is no zstd: {error}") from None
+        if not piece:
+            return
+        yield piece
+        size -= len(piece)
+
+
+def fetch(blob: BlobRef, fd: int, traffic: Traffic, stopped: threading.Event) -> None:
+    """Write a whole blob into a file. Raises BlobGoneError, OSError."""
+    pursuit = Pursuit(blob, traffic, stopped)
+    done = 0
+    while done < blob.size:
+        answer = pursuit.open(done)
+        with answer.socket, contextlib.suppress(PeerError):
+            for piece in pieces(answer, blob.size - done):
+                write(fd, piece)
+                done += len(piece)
+                if stopped.is_set():
+                    break
+
+
+def write(fd: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(fd, view) :]
