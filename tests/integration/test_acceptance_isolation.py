@@ -21,7 +21,10 @@ from tests.support.objects import client
 from tests.support.service import PROVIDER, Service, descendants, serving
 from tests.support.user import User
 
-SECRETS = ("remora.db", "agent.secret", "agent.credential", "token.secret", "client.json", "service.json", "keys/id_ed25519", "lock")
+SECRETS = (
+    *("remora.db", "agent.secret", "agent.credential", "token.secret"),
+    *("client.json", "service.json", "keys/id_ed25519", "lock"),
+)
 STRANGER = 65534  # `nobody`, on every Linux
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
