@@ -30,6 +30,7 @@ T = TypeVar("T")
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
 MAX_GROUP = 512
 READERS = 2
+MAX_SUBJECT = 1000
 
 
 class DatabaseError(Exception):
@@ -51,8 +52,6 @@ class Row(Protocol):
 
 class Connection(ABC):
     """Named statements on one database connection. Not shared between threads."""
-
-    raw: Any
 
     def __init__(self) -> None:
         self.announced: list[str] = []
@@ -82,11 +81,16 @@ class Connection(ABC):
         """The rows of a query one at a time, however many."""
 
     @abstractmethod
+    def plain(self, sql: str, /, **parameters: Any) -> list[Row]:
+        """All rows of a statement without a name, in the SQL of the others: for tests."""
+
+    @abstractmethod
     def now(self) -> int:
         """Milliseconds since the epoch, by the one clock that all processes share: the database's."""
 
     def announce(self, subject: str) -> None:
         """Tell every listener of every process about `subject` (short) once this work is committed."""
+        assert len(subject) <= MAX_SUBJECT
         self.announced.append(subject)
 
     @abstractmethod
@@ -210,6 +214,11 @@ class Database(ABC):
         self._writer.join()
         self._readers.shutdown()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be read or written at the moment, as a sentence; all that is asked for waits."""
+        return None
+
     @abstractmethod
     def _read(self, work: Work[T]) -> T:
         """Run `work` in a snapshot, in a reader's thread."""
@@ -295,6 +304,10 @@ def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseExcep
 
 def open_database(where: str | Path) -> Database:
     """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError."""
+    if isinstance(where, str) and where.startswith(("postgresql:", "postgres:")):
+        from scheduler.records.postgres import PostgresDatabase
+
+        return PostgresDatabase(where)
     from scheduler.records.sqlite import SqliteDatabase
 
     return SqliteDatabase(Path(where))

@@ -64,6 +64,9 @@ class SqliteConnection(Connection):
     def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
         yield from self.raw.execute(self._statements[name], parameters)
 
+    def plain(self, sql: str, /, **parameters: Any) -> list[Row]:
+        return self.raw.execute(sql, parameters).fetchall()
+
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 

@@ -42,7 +42,7 @@ async def unchanged(gateway):
 
     async def rows():
         return await gateway.context.db.read(
-            lambda c: {table: [tuple(row) for row in c.raw.execute(f"SELECT * FROM {table}")] for table in TABLES}
+            lambda c: {table: [tuple(row) for row in c.plain(f"SELECT * FROM {table}")] for table in TABLES}
         )
 
     before = await rows()

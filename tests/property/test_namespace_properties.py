@@ -68,7 +68,7 @@ class Namespace(RuleBasedStateMachine):
 
     @invariant()
     def every_directory_counts_its_entries(self):
-        rows = self.c.raw.execute("SELECT * FROM entries").fetchall()
+        rows = self.c.plain("SELECT * FROM entries")
         below = Counter(row["dir"] for row in rows)
         for row in rows:
             path = "/" + row["name"] if row["dir"] == "/" else f"{row['dir']}/{row['name']}"
@@ -78,7 +78,7 @@ class Namespace(RuleBasedStateMachine):
     def every_entry_is_below_a_directory(self):
         kinds = {
             (row["dir"] if row["dir"] != "/" else "") + "/" + row["name"]: row["kind"]
-            for row in self.c.raw.execute("SELECT * FROM entries")
+            for row in self.c.plain("SELECT * FROM entries")
         }
         for path in kinds:
             above = names.split(path)[0]
@@ -86,7 +86,7 @@ class Namespace(RuleBasedStateMachine):
 
     @invariant()
     def the_blobs_that_live_are_those_with_a_name(self):
-        named = {row["etag"] for row in self.c.raw.execute("SELECT etag FROM entries WHERE kind = 'o'")}
+        named = {row["etag"] for row in self.c.plain("SELECT etag FROM entries WHERE kind = 'o'")}
         assert named == self.blobs
 
 

@@ -23,6 +23,7 @@ from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent
+from tests.support.records import database_at
 
 MAP = {"exec": "true"}
 REDUCE = {"exec": "cat", "type": "reduce"}
@@ -51,7 +52,7 @@ class House:
         await self.supervisor.forget_expired()
 
     def open(self) -> None:
-        self.db = open_database(self.path / "db")
+        self.db = open_database(database_at(self.path / "db"))
         self.blobs = BlobStore(self.path / "blobs")
         self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format)
 
@@ -128,7 +129,7 @@ class House:
 
         def count(c: Connection) -> dict[str, int]:
             counts = {
-                table: c.raw.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+                table: c.plain(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]
                 for table, where in tables.items()
             }
             return {table: rows for table, rows in counts.items() if rows}

@@ -1,21 +1,64 @@
-"""A database connection of one's own, for tests of functions that take a `Connection`."""
+"""Databases for tests: SQLite, or PostgreSQL if REMORA_TEST_DATABASE says so.
+
+`database_at` is where a service or a test keeps its records; `connect` is a connection, for tests of functions that
+take one.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
+
+import psycopg
 
 from scheduler.records import accounts, queries
 from scheduler.records.database import Connection
+from scheduler.records.pipeline import Pipeline
+from scheduler.records.postgres import BEGIN_WRITE, PostgresConnection
 from scheduler.records.sqlite import SqliteConnection
+from tests.support import postgres
+
+ENGINE = os.environ.get("REMORA_TEST_DATABASE", "sqlite")
+assert ENGINE in ("sqlite", "postgresql"), "REMORA_TEST_DATABASE is sqlite or postgresql"
+# So many databases are kept for those who open theirs again.
+KEPT = 40
+_made: dict[Path, str] = {}
+_scratch: list[Pipeline] = []
+
+
+def database_at(path: Path) -> str | Path:
+    """Where the records that would be in a file at `path` are: what `open_database` takes."""
+    if ENGINE == "sqlite":
+        return path
+    path = path.resolve()
+    if path not in _made:
+        for old in list(_made)[:-KEPT]:
+            postgres.shared().drop(_made.pop(old))
+        _made[path] = postgres.shared().create()
+    return _made[path]
 
 
 def connect(*logins: str) -> Connection:
-    """A migrated database in memory, in a transaction, with accounts."""
+    """A database with accounts, in a transaction that is never committed. On PostgreSQL one at a time."""
+    connection = _sqlite() if ENGINE == "sqlite" else _postgres()
+    for login in logins:
+        accounts.create(connection, login, 0)
+    return connection
+
+
+def _sqlite() -> Connection:
     raw = sqlite3.connect(":memory:", isolation_level=None)
     for _, script in queries.migrations():
         raw.executescript(script)
     raw.execute("BEGIN")
-    connection = SqliteConnection(raw)
-    for login in logins:
-        accounts.create(connection, login, 0)
-    return connection
+    return SqliteConnection(raw)
+
+
+def _postgres() -> Connection:
+    if not _scratch:
+        url = database_at(Path("/scratch"))
+        _scratch.append(Pipeline(psycopg.connect(str(url), autocommit=True)))
+    (pipeline,) = _scratch
+    pipeline.exchange(("ROLLBACK", ()), (BEGIN_WRITE, ()))
+    return PostgresConnection(pipeline)

@@ -7,13 +7,14 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import open_database
+from tests.support.records import database_at
 
 LATER = 1 << 50
 
 
 @pytest.fixture
 async def store(tmp_path):
-    db, blobs = open_database(tmp_path / "db"), BlobStore(tmp_path / "blobs")
+    db, blobs = open_database(database_at(tmp_path / "db")), BlobStore(tmp_path / "blobs")
     await db.write(lambda c: accounts.create(c, "jill", 0))
     yield db, blobs
     db.close()
@@ -35,8 +36,8 @@ async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
 
     def refer(c):
         namespace.put_object(c, NewObject("/jill/stor/a", "00 named", 1, ""), 1)
-        c.raw.execute("INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '00 of a task', 1)")
-        c.raw.execute("INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '00 of a reducer', 1, 1, NULL, NULL, NULL)")
+        c.plain("INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '00 of a task', 1)")
+        c.plain("INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '00 of a reducer', 1, 1, NULL, NULL, NULL)")
 
     await db.write(refer)
     assert await sweep.sweep(db, blobs, LATER) == 3

@@ -42,26 +42,26 @@ SELECT 1 FROM entries WHERE etag = :etag AND shared = 1 LIMIT 1;
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
 FROM entries
-WHERE dir = :dir AND name >= ifnull(:marker, '') AND (:kind IS NULL OR kind = :kind)
+WHERE dir = :dir AND name >= coalesce(:marker, '') AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
 ORDER BY name LIMIT :limit;
 
 -- list_by_name_descending: entries of a directory from a name down.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
 FROM entries
-WHERE dir = :dir AND (:marker IS NULL OR name <= :marker) AND (:kind IS NULL OR kind = :kind)
+WHERE dir = :dir AND (CAST(:marker AS TEXT) IS NULL OR name <= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
 ORDER BY name DESC LIMIT :limit;
 
 -- list_by_mtime: entries of a directory from a time on, oldest first.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
 FROM entries
-WHERE dir = :dir AND (:marker IS NULL OR mtime >= :marker) AND (:kind IS NULL OR kind = :kind)
+WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime >= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
 ORDER BY mtime, name LIMIT :limit;
 
 -- list_by_mtime_descending: entries of a directory from a time back, newest first.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
 FROM entries
-WHERE dir = :dir AND (:marker IS NULL OR mtime <= :marker) AND (:kind IS NULL OR kind = :kind)
+WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime <= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
 ORDER BY mtime DESC, name DESC LIMIT :limit;

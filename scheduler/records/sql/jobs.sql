@@ -44,7 +44,7 @@ UPDATE phases SET finished = finished + :count WHERE id = :pool
 
 -- count_usage: what :tasks finished tasks took.
 UPDATE phases SET metered = metered + :tasks, wall_us = wall_us + :wall_us, cpu_us = cpu_us + :cpu_us,
-    max_rss_kb = max(max_rss_kb, :max_rss_kb), bytes_in = bytes_in + :bytes_in, bytes_out = bytes_out + :bytes_out
+    max_rss_kb = CASE WHEN max_rss_kb < :max_rss_kb THEN :max_rss_kb ELSE max_rss_kb END, bytes_in = bytes_in + :bytes_in, bytes_out = bytes_out + :bytes_out
 WHERE id = :pool
 
 -- count_results: errors, outputs and retries happened; :outputs and :errors are also the last seq given out.
@@ -86,7 +86,7 @@ SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC
 
 -- jobs_of_owner: live list, in order of creation, after one of them.
 SELECT uuid, created FROM jobs
-WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (:name IS NULL OR name = :name)
+WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (CAST(:name AS TEXT) IS NULL OR name = :name)
 ORDER BY id LIMIT :limit
 
 -- archive_started: the archive is being written.

@@ -7,7 +7,7 @@ ALTER TABLE phases ADD COLUMN bytes_in INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE phases ADD COLUMN bytes_out INTEGER NOT NULL DEFAULT 0;
 
 UPDATE phases SET (metered, wall_us, cpu_us, max_rss_kb, bytes_in, bytes_out) = (
-    SELECT count(*), ifnull(sum(usage ->> 'wall_us'), 0), ifnull(sum((usage ->> 'user_us') + (usage ->> 'sys_us')), 0),
-        ifnull(max(usage ->> 'max_rss_kb'), 0), ifnull(sum(usage ->> 'bytes_in'), 0), ifnull(sum(usage ->> 'bytes_out'), 0)
+    SELECT count(*), coalesce(sum(CAST(usage ->> 'wall_us' AS INTEGER)), 0), coalesce(sum(CAST(usage ->> 'user_us' AS INTEGER) + CAST(usage ->> 'sys_us' AS INTEGER)), 0),
+        coalesce(max(CAST(usage ->> 'max_rss_kb' AS INTEGER)), 0), coalesce(sum(CAST(usage ->> 'bytes_in' AS INTEGER)), 0), coalesce(sum(CAST(usage ->> 'bytes_out' AS INTEGER)), 0)
     FROM tasks WHERE pool = phases.id AND usage IS NOT NULL AND state IN ('committed', 'failed')
 );

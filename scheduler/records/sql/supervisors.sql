@@ -36,5 +36,5 @@ UPDATE jobs SET supervisor = :supervisor WHERE id = :job
 UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE pool = :pool AND state = 'leased'
 
 -- jobs_by_ids: everything about some jobs, for a JSON list of them.
-SELECT jobs.* FROM json_each(:jobs) AS wanted CROSS JOIN jobs ON jobs.id = wanted.value
+SELECT jobs.* FROM json_each(:jobs) AS wanted CROSS JOIN jobs ON jobs.id = CAST(wanted.value AS INTEGER)
 

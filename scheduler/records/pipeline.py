@@ -1,0 +1,240 @@
+"""Statements to a PostgreSQL server and back, as few trips as can be.
+
+A round trip costs more than most statements. So a connection is always in libpq's pipeline mode: what a caller wants
+done goes out in one packet (`exchange`), with whatever was put off until then (`later`): BEGIN, SAVEPOINT, RELEASE.
+Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest of its
+packet with it, and its error is raised.
+
+Parameters and results are text (TEXT and BIGINT are all that our tables know), None is NULL.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.pq.abc import PGresult
+
+from scheduler.records.dialect import escape, escape_json, unescape
+
+Parameter = bytes | None
+Command = tuple[str, Sequence[Parameter]]
+# SQLSTATEs, or their beginnings, that say that the session cannot go on, whoever asked for what.
+_OVER = (
+    "08",  # the connection
+    "57P",  # the server shuts down, or starts
+    "40",  # the transaction met another: not one of ours
+    "25P03",  # idle in a transaction for too long: this process was stopped, or the machine is very slow
+)
+_GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
+
+
+class Broken(Exception):  # noqa: N818 - whoever hears of it connects again
+    """The connection is gone; nothing is known of the last exchange."""
+
+
+class Row:
+    """A row of a result: see database.Row."""
+
+    __slots__ = ("_at", "_values")
+
+    def __init__(self, at: Mapping[str, int], values: Sequence[Any]) -> None:
+        self._at = at
+        self._values = values
+
+    def __getitem__(self, key: str | int, /) -> Any:
+        return self._values[key if isinstance(key, int) else self._at[key]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def keys(self) -> list[str]:
+        return list(self._at)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Row({dict(zip(self._at, self._values, strict=True))})"
+
+
+class Pipeline:
+    """One connection. Not shared between threads; closed by whoever made it."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._pg = connection.pgconn
+        self._pg.enter_pipeline_mode()
+        self._poll = select.poll()
+        self._poll.register(self._pg.socket, select.POLLIN)
+        self._both = select.poll()
+        self._both.register(self._pg.socket, select.POLLIN | select.POLLOUT)
+        self._names: dict[str, bytes] = {}
+        self._count = 0
+        self._later: list[Command] = []
+        self.broken = False
+
+    @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        return self._pg.backend_pid
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def later(self, sql: str) -> None:
+        """Do this before what comes next; it cannot fail."""
+        self._later.append((sql, ()))
+
+    def unless_done(self, sql: str) -> bool:
+        """Take back what was put off last, if it is `sql`; False: it was done, or something came after it."""
+        if self._later and self._later[-1][0] == sql:
+            self._later.pop()
+            return True
+        return False
+
+    def exchange(self, *commands: Command) -> list[PGresult]:
+        """Do what was put off, and these: a result for each of these.
+
+        Raises psycopg.Error if one fails, Broken if the connection is gone.
+        """
+        batch = [*self._later, *commands]
+        self._later.clear()
+        with self._breaking():
+            results = self._exchange(batch)
+        return results[len(results) - len(commands) :]
+
+    def types(self, sql: str) -> list[int]:
+        """The types of the parameters of a statement, as OIDs. Raises as `exchange`."""
+        with self._breaking():
+            new = self._named(sql)
+            self._pg.send_describe_prepared(self._names[sql])
+            self._pg.pipeline_sync()
+            *prepared, result = self._results(2 if new else 1)
+        self._check([*prepared, result])
+        return [result.param_type(number) for number in range(result.nparams)]
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.OperationalError, OSError) as error:
+            self.broken = True
+            raise Broken(str(error).strip()) from None
+
+    def _named(self, sql: str) -> bool:
+        """Give a statement a name, if it has none; True if it is being prepared: one more result will come."""
+        if sql in self._names:
+            return False
+        self._count += 1
+        name = self._names[sql] = b"s%d" % self._count
+        self._pg.send_prepare(name, sql.encode())
+        return True
+
+    def _exchange(self, batch: Sequence[Command]) -> list[PGresult]:
+        prepared: list[str | None] = []  # for each result that will come
+        for sql, parameters in batch:
+            if self._named(sql):
+                prepared.append(sql)
+            prepared.append(None)
+            self._pg.send_query_prepared(self._names[sql], parameters)
+        self._pg.pipeline_sync()
+        results = self._results(len(prepared))
+        for new, result in zip(prepared, results, strict=True):
+            if new is not None and result.status != pq.ExecStatus.COMMAND_OK:
+                del self._names[new]
+        self._check(results)
+        return [result for new, result in zip(prepared, results, strict=True) if new is None]
+
+    def _results(self, count: int) -> list[PGresult]:
+        """The results of the `count` commands that were sent before a sync."""
+        while self._pg.flush():
+            self._both.poll()
+            self._pg.consume_input()
+        results: list[PGresult] = []
+        while True:
+            while self._pg.is_busy():
+                self._poll.poll()
+                self._pg.consume_input()
+            result = self._pg.get_result()
+            if result is None:
+                if self._pg.status != pq.ConnStatus.OK:
+                    raise psycopg.OperationalError(self._pg.get_error_message())
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                break
+            else:
+                results.append(result)
+        if len(results) != count:
+            raise psycopg.OperationalError("the server's answers do not fit what it was asked")
+        return results
+
+    def _check(self, results: Sequence[PGresult]) -> None:
+        failed = next((result for result in results if result.status not in _GOOD), None)
+        if failed is None:
+            return
+        state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+        message = failed.get_error_message().strip()
+        stale = state == "0A000" and "cached plan" in message  # a newer version changed the tables
+        if self._pg.status != pq.ConnStatus.OK or state.startswith(_OVER) or not state or stale:
+            self.broken = True
+            raise Broken(message)
+        try:
+            kind = psycopg.errors.lookup(state)
+        except KeyError:
+            kind = psycopg.DatabaseError
+        raise kind(message)
+
+
+def encode(value: object, is_json: bool = False) -> Parameter:
+    """A parameter as it travels. Raises UnicodeEncodeError for half a surrogate pair, as SQLite does."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return (escape_json(value) if is_json else escape(value)).encode()
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, float):
+        return repr(value).encode()
+    raise TypeError(f"no column holds a {type(value).__name__}")
+
+
+def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows of parameters as one: a JSON list of objects."""
+    return escape_json(json.dumps(rows, ensure_ascii=True)).encode()
+
+
+def _text(value: bytes) -> str:
+    return unescape(value.decode())
+
+
+# By OID: bool, int8, int2, int4, numeric (a sum of int8). Everything else is text.
+_LOAD: Mapping[int, Callable[[bytes], Any]] = {
+    16: lambda value: int(value == b"t"),
+    20: int,
+    21: int,
+    23: int,
+    1700: int,
+}
+TYPES: Mapping[int, str] = {20: "BIGINT", 21: "BIGINT", 23: "BIGINT"}
+
+
+def rows(result: PGresult) -> list[Row]:
+    """The rows of a result."""
+    columns = range(result.nfields)
+    at = {(result.fname(column) or b"").decode(): column for column in columns}
+    load = [_LOAD.get(result.ftype(column), _text) for column in columns]
+    get = result.get_value
+    return [
+        Row(at, [None if (value := get(row, column)) is None else load[column](value) for column in columns])
+        for row in range(result.ntuples)
+    ]
