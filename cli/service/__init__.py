@@ -10,6 +10,7 @@ MODULES = {
     "user": "user",
     "key": "key",
     "image": "image",
+    "cluster": "cluster",
     "doctor": "doctor",
     "demo": "demo",
     "version": "version",

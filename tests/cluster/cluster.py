@@ -172,4 +172,4 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 def run(cluster: Cluster, argv: list[str]) -> int:
     """Run a command on the hub, with our standard streams; its exit status."""
-    return subprocess.run(cluster.hub.inside(*argv), env=environment(cluster)).returncode
+    return subprocess.run(cluster.hub.inside("env", "-C", os.getcwd(), *argv), env=environment(cluster)).returncode

@@ -13,6 +13,10 @@ from tests.support.records import connect
 WHOLE = {
     "oldest_account",  # at the first start
     "list_accounts",  # for `remora user`; accounts are few
+    "cluster_leases",  # for `remora cluster status`; what is leased, only
+    "cluster_jobs",  # the index has live jobs only
+    "held_at",
+    "lie_at",  # for `remora cluster drain`; intermediates that are needed, only
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only
     "blobs_of_entries",  # the sweep at a start reads every reference
     "blobs_of_tasks",
@@ -20,11 +24,11 @@ WHOLE = {
 }
 # Tables that are read whole because they have a few rows.
 SMALL = "supervisors|nodes"
-# Sorts, beside those: at most what one agent holds, or a directory by time.
-SORTED = {"leased_of_pool", "list_by_mtime", "list_by_mtime_descending"}
+# Sorts, beside those: at most what one agent holds, the names of the nodes, or a directory by time.
+SORTED = {"cluster_leases", "leased_of_pool", "nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"}
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
 INDEX_OF = {
-    "lease_tasks": "tasks_ready",
+    "lease_tasks": "tasks_ready_at",
     "count_ready": "tasks_ready",
     "cancel_ready": "tasks_ready",
     "leased_of_pool": "tasks_leased",
@@ -33,7 +37,11 @@ INDEX_OF = {
     "reduce_tasks": "tasks_reducer",
     "wake_reducers": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",
-    "cancelled_with_blobs": "tasks_own",
+    "cancel_waiting_maps": "tasks_waiting",
+    "over_with_blobs": "tasks_own",
+    "tasks_at": "tasks_at",
+    "wanted_tasks": "tasks_wanted",
+    "count_located": "tasks_ready_at",
 }
 
 

@@ -224,6 +224,10 @@ class NomadApi:
         kind = {"eligible": True} if eligible else {"ineligible": True}
         await self._plain(f"make node {node} eligible or not", lambda n: n.node.eligible_node(node, **kind))
 
+    async def ask(self, what: str, method: str, path: str, body: Json | None = None) -> Any:
+        """Whatever else there is to ask; `what` is for the sentence if it fails. Raises MissingError."""
+        return await self._http_json(what, method, path, body)
+
     # -- namespaces and variables ------------------------------------------------------------
 
     async def namespaces(self) -> list[str]:
@@ -305,7 +309,7 @@ class NomadApi:
 
         return await self._patiently(lambda: asyncio.get_running_loop().run_in_executor(self._threads, work))
 
-    async def _http_json(self, what: str, method: str, path: str, body: Json) -> Any:
+    async def _http_json(self, what: str, method: str, path: str, body: Json | None) -> Any:
         async def work() -> Any:
             try:
                 return _read(what, await self._http.request(method, path, json=body))
@@ -448,6 +452,8 @@ def _translated(what: str, error: BaseNomadException) -> NomadError:
 def _read(what: str, answer: httpx.Response) -> Any:
     if answer.status_code != httpx.codes.OK:
         raise refusal(what, answer.status_code, answer.text)
+    if not answer.content:
+        return None
     try:
         return answer.json()
     except ValueError as error:

@@ -1,0 +1,38 @@
+"""The cluster's records, for commands that look at them: where they are, Nomad's variable knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from cli.client.problem import Problem
+from cli.service.cluster import secrets
+
+if TYPE_CHECKING:
+    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.records.database import Connection
+
+T = TypeVar("T")
+
+
+async def database_url(api: NomadApi, told: str | None) -> str:
+    """Where the records are: as told, or as Nomad's variable says. Raises `Problem`."""
+    found = told or (await secrets.kept(api, "supervisor")).get("database")
+    if not found:
+        raise Problem("where are the records? Give --database, or REMORA_DATABASE: Nomad has no variable that says it")
+    return found
+
+
+async def look(url: str, work: Callable[[Connection], T]) -> T:
+    """Run `work` on the records, which changes nothing. Raises `Problem`."""
+    from scheduler.records.database import DatabaseError, open_database
+
+    try:
+        records = await asyncio.to_thread(open_database, url)
+        try:
+            return await records.read(work)
+        finally:
+            await asyncio.to_thread(records.close)
+    except DatabaseError as error:
+        raise Problem(str(error)) from None

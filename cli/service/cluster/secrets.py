@@ -1,0 +1,79 @@
+"""What nobody else may know, kept in Nomad's variables.
+
+Each job reads one variable, `nomad/jobs/<job>`, which Nomad lets its tasks read and no others'.
+So a secret that two jobs share is in two variables, and they must be the same there: whatever is
+there already is taken, what is missing is made, and two that differ are an error that names them.
+
+    database       supervisor, gateway           where the records are, with the password
+    token_secret   supervisor, gateway           signs the tokens of clients and tasks
+    agent_key      supervisor, gateway, agent    proves nodes' names; agents are only given what is made of it
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cli.client.problem import Problem
+from cli.service.cluster.jobfiles import JOBS, job_id
+
+if TYPE_CHECKING:
+    from scheduler.providers.nomad.api import NomadApi
+
+READERS = {
+    "database": ("supervisor", "gateway"),
+    "token_secret": ("supervisor", "gateway"),
+    "agent_key": ("supervisor", "gateway", "agent"),
+}
+BYTES = 32
+Kept = dict[str, dict[str, str]]  # by job, by name
+
+
+def path(job: str) -> str:
+    return f"nomad/jobs/{job_id(job)}"
+
+
+async def kept(api: NomadApi, job: str) -> dict[str, str]:
+    """The items of a job's variable; none if there is none."""
+    from scheduler.providers.nomad.api import MissingError
+
+    try:
+        return await api.variable(path(job))
+    except MissingError:
+        return {}
+
+
+async def provide(api: NomadApi, database: str | None) -> list[str]:
+    """See to it that every job has its secrets; the paths that were written. Raises `Problem`.
+
+    `database`: where the records are, if the operator said so now.
+    """
+    found = {job: await kept(api, job) for job in JOBS}
+    wanted = decide(found, {"database": database} if database else {})
+    written = []
+    for job, items in wanted.items():
+        if items != found[job]:
+            await api.put_variable(path(job), items)
+            written.append(path(job))
+    return written
+
+
+def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str]) -> Kept:
+    """What each job's variable should hold, of what is there and what the operator said. Raises `Problem`."""
+    wanted = {job: dict(items) for job, items in found.items()}
+    for name, readers in READERS.items():
+        value = told.get(name) or shared(name, found)
+        if not value and name == "database":
+            raise Problem("where are the records? Give --database postgresql://USER:PASSWORD@HOST/NAME once")
+        for reader in readers:
+            wanted[reader][name] = value = value or secrets.token_hex(BYTES)
+    return wanted
+
+
+def shared(name: str, found: Mapping[str, Mapping[str, str]]) -> str | None:
+    """A secret that is kept already, if all that keep it agree. Raises `Problem`."""
+    values = {job: found[job][name] for job in READERS[name] if found[job].get(name)}
+    if len(set(values.values())) > 1:
+        raise Problem(f"{name} differs between {' and '.join(path(job) for job in values)}: make them the same")
+    return next(iter(values.values()), None)

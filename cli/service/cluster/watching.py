@@ -1,0 +1,72 @@
+"""How far a job of ours is: what Nomad has started of it, and whether that is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scheduler.providers.nomad.api import NomadApi
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of one version of a job: how many of it there should be, how many are well, and what is wrong with the others."""
+
+    wanted: int
+    well: int
+    troubles: tuple[str, ...] = ()
+    failed: str = ""  # Nomad has given up, and says why
+
+    @property
+    def done(self) -> bool:
+        return not self.failed and self.well >= self.wanted > 0
+
+    def __str__(self) -> str:
+        told = f"{self.well} of {self.wanted} well" if self.wanted else "no node for it yet"
+        return told + "".join(f"; {trouble}" for trouble in self.troubles)
+
+
+async def progress(api: NomadApi, job_id: str) -> Progress:
+    job = await api.job(job_id)
+    allocations = await api.allocations(job_id)
+    deployment = await api.ask(f"show the deployment of {job_id}", "GET", f"/v1/job/{job_id}/deployment")
+    evaluations = await api.evaluations(job_id)
+    return judge(job, allocations, deployment, evaluations)
+
+
+def judge(job: Json, allocations: list[Json], deployment: Json | None, evaluations: list[Json]) -> Progress:
+    """What the job's newest version has come to. Older versions' allocations are about to end: they do not count."""
+    mine = [a for a in allocations if a["DesiredStatus"] == "run" and a["JobVersion"] == job["Version"]]
+    ours = deployment if deployment and deployment["JobVersion"] == job["Version"] else None
+    if job["Type"] == "system":
+        wanted = sum(group["DesiredTotal"] for group in ours["TaskGroups"].values()) if ours else len(mine)
+    else:
+        wanted = sum(group["Count"] for group in job["TaskGroups"])
+    troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in mine if not is_well(a)]
+    failed = str(ours["StatusDescription"]) if ours and ours["Status"] in ("failed", "cancelled") else ""
+    return Progress(wanted, sum(map(is_well, mine)), (*troubles, *shortages(job, evaluations)), failed)
+
+
+def is_well(allocation: Json) -> bool:
+    """It runs; and where Nomad looks at its health, it is healthy. Nomad looks during a deployment only."""
+    healthy = (allocation.get("DeploymentStatus") or {}).get("Healthy")
+    return allocation["ClientStatus"] == "running" and (healthy is True or not allocation.get("DeploymentID"))
+
+
+def trouble_of(allocation: Json) -> str:
+    """The newest thing that a task of it has to say."""
+    events = [event for state in (allocation.get("TaskStates") or {}).values() for event in state.get("Events") or []]
+    newest = max(events, key=lambda event: event["Time"], default=None)
+    return f"{newest['Type']}: {newest['DisplayMessage']}" if newest else allocation["ClientStatus"]
+
+
+def shortages(job: Json, evaluations: list[Json]) -> list[str]:
+    """Why Nomad finds no place for some of it, by the newest evaluation of this version."""
+    from cli.service.cluster.plan import lacks
+
+    recent = [e for e in evaluations if e.get("ModifyIndex", 0) >= job["JobModifyIndex"] and e.get("FailedTGAllocs")]
+    newest = max(recent, key=lambda evaluation: evaluation["ModifyIndex"], default=None)
+    return list(lacks(newest["FailedTGAllocs"])) if newest and newest["Status"] != "complete" else []

@@ -1,0 +1,116 @@
+# One on each node: it makes the instances that allocations stand for, and serves intermediates to the other agents.
+
+variable "namespace" {
+  type    = string
+  default = "default"
+}
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+variable "node_pool" {
+  type    = string
+  default = "default"
+}
+variable "bin" {
+  type        = string
+  default     = "/opt/remora/venv/bin"
+  description = "Where the programs are on every node."
+}
+variable "objects" {
+  type        = string
+  default     = "/srv/remora/objects"
+  description = "The directory of objects, that all nodes have mounted."
+}
+variable "state_dir" {
+  type        = string
+  default     = "/var/lib/remora"
+  description = "A directory of each node's own, for intermediates and instances."
+}
+variable "agent_port" {
+  type    = number
+  default = 8095
+}
+variable "provider" {
+  type    = string
+  default = "containerd"
+}
+
+job "remora-agent" {
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+  type        = "system"
+  priority    = 90
+
+  # One node at a time.
+  update {
+    max_parallel = 1
+  }
+
+  group "agent" {
+    network {
+      mode = "host"
+      port "http" {
+        static = var.agent_port
+      }
+    }
+
+    # Always again: without its agent a node does nothing.
+    restart {
+      attempts = 10
+      interval = "1m"
+      delay    = "1s"
+      mode     = "delay"
+    }
+
+    task "agent" {
+      driver       = "raw_exec"
+      user         = "root"
+      kill_timeout = "20s"
+
+      config {
+        command = "${var.bin}/remora"
+        args    = ["agent", "--nomad"]
+      }
+
+      env {
+        REMORA_NODE      = "${node.unique.name}"
+        REMORA_LISTEN    = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS   = var.objects
+        REMORA_STATE_DIR = var.state_dir
+        REMORA_PROVIDER  = var.provider
+        REMORA_URL       = "@${NOMAD_TASK_DIR}/gateways"
+      }
+
+      # The node's own credential, made of the key here: the agent never has the key.
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/remora.env"
+        env         = true
+        data        = <<-EOT
+          {{ with nomadVar "nomad/jobs/remora-agent" }}{{ $node := env "node.unique.name" }}
+          REMORA_AGENT_CREDENTIAL={{ printf "%s.%s" $node (hmacSHA256Hex $node .agent_key.Value) | toJSON }}
+          {{ end }}
+        EOT
+      }
+
+      # Read again whenever it is needed: gateways come and go, and tasks must not end for that.
+      template {
+        destination = "${NOMAD_TASK_DIR}/gateways"
+        change_mode = "noop"
+        data        = <<-EOT
+          {{ range nomadService "remora-gateway" }}http://{{ .Address }}:{{ .Port }}
+          {{ end }}
+        EOT
+      }
+
+      # Its instances are in control groups below its own, and have limits of their own: so it has none.
+      # Nomad must allow that: nomad operator scheduler set-config -memory-oversubscription=true
+      resources {
+        cpu        = 200
+        memory     = 512
+        memory_max = -1
+      }
+    }
+  }
+}

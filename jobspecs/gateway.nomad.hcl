@@ -1,0 +1,121 @@
+# The HTTP front door. It keeps nothing: put any number behind any balancer, and end any of them at any time.
+
+variable "namespace" {
+  type    = string
+  default = "default"
+}
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+variable "node_pool" {
+  type    = string
+  default = "default"
+}
+variable "bin" {
+  type        = string
+  default     = "/opt/remora/venv/bin"
+  description = "Where the programs are on every node."
+}
+variable "objects" {
+  type        = string
+  default     = "/srv/remora/objects"
+  description = "The directory of objects, that all nodes have mounted."
+}
+variable "gateways" {
+  type    = number
+  default = 2
+}
+variable "gateway_port" {
+  type    = number
+  default = 8080
+}
+
+job "remora-gateway" {
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+  type        = "service"
+  priority    = 80
+
+  group "gateway" {
+    count = var.gateways
+
+    # The port is the same everywhere, so that a node can have one of them only.
+    constraint {
+      operator = "distinct_hosts"
+      value    = "true"
+    }
+
+    network {
+      mode = "host"
+      port "http" {
+        static = var.gateway_port
+      }
+    }
+
+    update {
+      max_parallel      = 1
+      min_healthy_time  = "3s"
+      healthy_deadline  = "2m"
+      progress_deadline = "5m"
+      auto_revert       = true
+    }
+
+    restart {
+      attempts = 10
+      interval = "5m"
+      delay    = "2s"
+      mode     = "delay"
+    }
+
+    shutdown_delay = "2s"
+
+    service {
+      name     = "remora-gateway"
+      provider = "nomad"
+      port     = "http"
+
+      check {
+        type     = "http"
+        path     = "/healthz"
+        interval = "5s"
+        timeout  = "2s"
+      }
+    }
+
+    task "gateway" {
+      driver       = "raw_exec"
+      kill_timeout = "20s"
+
+      config {
+        command = "${var.bin}/remora"
+        args    = ["gateway"]
+      }
+
+      env {
+        REMORA_LISTEN  = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS = var.objects
+        # Nothing on the node's disk but what ends with the task.
+        REMORA_STATE_DIR = "${NOMAD_TASK_DIR}/state"
+      }
+
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/remora.env"
+        env         = true
+        data        = <<-EOT
+          {{ with nomadVar "nomad/jobs/remora-gateway" }}
+          REMORA_DATABASE={{ .database.Value | toJSON }}
+          REMORA_TOKEN_SECRET={{ .token_secret.Value | toJSON }}
+          REMORA_AGENT_KEY={{ .agent_key.Value | toJSON }}
+          {{ end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 500
+        memory = 512
+      }
+    }
+  }
+}

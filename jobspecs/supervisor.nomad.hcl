@@ -1,0 +1,137 @@
+# Whoever owns jobs. Two at least: what one leaves behind when it dies, another has within seconds.
+
+variable "namespace" {
+  type    = string
+  default = "default"
+}
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+variable "node_pool" {
+  type    = string
+  default = "default"
+}
+variable "bin" {
+  type        = string
+  default     = "/opt/remora/venv/bin"
+  description = "Where the programs are on every node."
+}
+variable "objects" {
+  type        = string
+  default     = "/srv/remora/objects"
+  description = "The directory of objects, that all nodes have mounted."
+}
+variable "supervisors" {
+  type    = number
+  default = 2
+
+  validation {
+    condition     = var.supervisors >= 2
+    error_message = "Of fewer than two supervisors none is left when one dies."
+  }
+}
+variable "supervisor_port" {
+  type    = number
+  default = 8090
+}
+variable "nomad_address" {
+  type        = string
+  default     = "http://127.0.0.1:4646"
+  description = "Where a process on a node reaches its Nomad agent."
+}
+
+job "remora-supervisor" {
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+  type        = "service"
+  priority    = 80
+
+  group "supervisor" {
+    count = var.supervisors
+
+    # On nodes of their own, so that one node's end is not the end of two.
+    constraint {
+      operator = "distinct_hosts"
+      value    = "true"
+    }
+
+    network {
+      mode = "host"
+      port "http" {
+        static = var.supervisor_port
+      }
+    }
+
+    # One at a time: the others take over its jobs meanwhile.
+    update {
+      max_parallel      = 1
+      min_healthy_time  = "3s"
+      healthy_deadline  = "2m"
+      progress_deadline = "5m"
+      auto_revert       = true
+    }
+
+    restart {
+      attempts = 10
+      interval = "5m"
+      delay    = "2s"
+      mode     = "delay"
+    }
+
+    shutdown_delay = "2s"
+
+    service {
+      name     = "remora-supervisor"
+      provider = "nomad"
+      port     = "http"
+
+      check {
+        type     = "http"
+        path     = "/healthz"
+        interval = "5s"
+        timeout  = "2s"
+      }
+    }
+
+    task "supervisor" {
+      driver       = "raw_exec"
+      kill_timeout = "20s"
+
+      config {
+        command = "${var.bin}/remora"
+        args    = ["supervisor", "--nomad"]
+      }
+
+      # It books instances in its own name: NOMAD_TOKEN. What it may do is in policies/supervisor.hcl.
+      identity {
+        env = true
+      }
+
+      env {
+        NOMAD_ADDR       = var.nomad_address
+        REMORA_LISTEN    = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS   = var.objects
+        REMORA_STATE_DIR = "${NOMAD_TASK_DIR}/state"
+      }
+
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/remora.env"
+        env         = true
+        data        = <<-EOT
+          {{ with nomadVar "nomad/jobs/remora-supervisor" }}
+          REMORA_DATABASE={{ .database.Value | toJSON }}
+          REMORA_TOKEN_SECRET={{ .token_secret.Value | toJSON }}
+          REMORA_AGENT_KEY={{ .agent_key.Value | toJSON }}
+          {{ end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 1000
+        memory = 1024
+      }
+    }
+  }
+}

@@ -1,0 +1,30 @@
+# What can be chosen, and what holds if it is not. Copy the lines that you change into a file of your own:
+#
+#     remora cluster deploy --var-file site.hcl
+#
+# Where Nomad runs them.
+namespace   = "default"
+datacenters = ["*"]
+node_pool   = "default"
+
+# The installed programs: the same path on every node.
+bin = "/opt/remora/venv/bin"
+
+# A directory that every node has mounted at this path: the objects.
+objects = "/srv/remora/objects"
+
+# A directory of each node's own, for intermediates and instances: fast and local.
+state_dir = "/var/lib/remora"
+
+# How many gateways and supervisors, and the ports on which they and the agents listen.
+gateways        = 2
+supervisors     = 2
+gateway_port    = 8080
+supervisor_port = 8090
+agent_port      = 8095
+
+# Where instances come from on a node: "containerd", "process", or "auto".
+provider = "containerd"
+
+# Where a process on a node reaches its Nomad agent.
+nomad_address = "http://127.0.0.1:4646"
