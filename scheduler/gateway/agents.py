@@ -21,7 +21,7 @@ from scheduler.gateway.context import Call
 from scheduler.http.body import read_body
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
-from scheduler.records.database import Connection, select
+from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import outputs
 from scheduler.supervisor.desk import UnknownAgentError
 
@@ -44,7 +44,7 @@ async def handle(call: Call) -> web.StreamResponse:
         return await serve(call, node, await read_body(call.request, wire.MAX_BYTES))
     except ValidationError as error:
         raise errors.bad_request(f"not a message of the agents' protocol: {error.errors()[0]['msg']}") from None
-    except UnknownAgentError as error:
+    except (UnknownAgentError, Fenced) as error:  # fenced: whoever it registered with is no more
         raise WireError(409, "UnknownAgent", str(error)) from None
 
 

@@ -120,6 +120,8 @@ class Gateway:
             return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
         if raw_path.startswith("/_agent/"):
             return await self._serve(request, "agent", self.context.agent_routes, raw_path, raw_query)
+        if not self.context.public:
+            raise errors.no_such_route(request.raw_path)
         check_version(request)
         caller = await self.authenticator.identify(request)
         path = names.from_request(raw_path)

@@ -13,7 +13,6 @@ from the next request on.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -51,7 +50,7 @@ class Authenticator:
         if scheme.lower() == "signature":
             return await self._signed(request, parameters)
         if scheme.lower() == "token":
-            return self._token(parameters.strip())
+            return await self._token(parameters.strip())
         raise errors.scheme_not_allowed(scheme)
 
     async def account_exists(self, login: str) -> bool:
@@ -65,19 +64,18 @@ class Authenticator:
         if at is not None and self._context.clock() - at > TOO_OLD_MS:
             raise errors.request_expired(str(value))
 
-    def _token(self, token: str) -> Caller:
+    async def _token(self, token: str) -> Caller:
         found = self.tokens.verify(token, self._context.clock())
         if found is None:
             raise errors.invalid_token()
         caller = Caller(*found)
-        if caller.job is not None and not self._runs(caller.job):
+        if caller.job is not None and not await self._runs(caller.job):
             raise errors.invalid_token()
         return caller
 
-    def _runs(self, job: str) -> bool:
-        supervisor = self._context.supervisor
-        live = supervisor.jobs.by_uuid(job) if supervisor else None
-        return live is not None and not live.done
+    async def _runs(self, job: str) -> bool:
+        service = self._context.service
+        return service is not None and await service.runs(job)
 
     async def _signed(self, request: web.BaseRequest, parameters: str) -> Caller:
         try:
@@ -172,9 +170,3 @@ def permit(call: Call) -> None:
     if call.method in READING and names.top(call.path) == "public":
         return
     raise errors.authorization_failed(str(call.caller), call.path)
-
-
-def agent_is_trusted(request: web.BaseRequest, secret: str) -> bool:
-    """Whether a request carries the agents' secret (`Authorization: Bearer …`)."""
-    sent = request.headers.get("Authorization", "")
-    return bool(secret) and hmac.compare_digest(sent.encode("utf-8", "replace"), f"Bearer {secret}".encode())

@@ -17,9 +17,11 @@ from typing import Any
 from aiohttp import web
 
 from scheduler.gateway.metrics import Metrics
+from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Database
+from scheduler.supervisor.postbox import JobService
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class Context:
     secret: bytes
     server_name: str
     agent_secret: str
-    supervisor: Any = None
+    supervisor: Any = None  # of this process, if it has one
     job_routes: Handler | None = None
     agent_routes: Handler | None = None
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
+    service: JobService | None = None  # what is asked of jobs goes there
+    public: bool = True  # users are served; else agents only
 
 
 @dataclass(slots=True)
@@ -71,6 +75,13 @@ class Call:
     @property
     def method(self) -> str:
         return self.request.method
+
+    @property
+    def service(self) -> JobService:
+        """Who does what is asked of jobs. Raises WireError where no jobs are served."""
+        if self.context.service is None:
+            raise no_such_route(self.path)
+        return self.context.service
 
     @property
     def now(self) -> int:

@@ -26,7 +26,7 @@ from scheduler.model.job import decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
 from scheduler.objects import headers as kept_headers
 from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.intake import JobRef
 from scheduler.supervisor.status import status
 from scheduler.supervisor.usage import usage_document
 
@@ -70,14 +70,14 @@ async def create(call: Call) -> web.StreamResponse:
     spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
     headers = kept_headers.stored(call.request.headers, directory=True)
-    uuid = await call.context.supervisor.create_job(login, spec, headers)
+    uuid = await call.service.create_job(login, spec, headers)
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
 
 
 async def show_status(call: Call, row: Row) -> web.StreamResponse:
     """`GET …/live/status`."""
     if row["state"] != "done" and (seconds := wait_seconds(call)):
-        await call.context.supervisor.wait_for_change(row["uuid"], seconds)
+        await call.service.wait_for_change(ref(row), seconds)
 
     def read(c: Connection) -> dict[str, object]:
         fresh = c.one("job_by_uuid", uuid=row["uuid"])
@@ -100,17 +100,17 @@ def wait_seconds(call: Call) -> float:
 
 async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
     """`POST …/live/in`: lines in, batch by batch, never the whole body."""
-    live = require_live(call, row, input_open=True)
+    job = require_open(row, input_open=True)
     await invite(call.request)
     rest = b""
     while chunk := await next_chunk(call.request):
         lines, rest = split_lines(rest + chunk)
         if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
-        await _record(call, live, lines)
-    await _record(call, live, [rest] if rest else [])
+        await _record(call, job, lines)
+    await _record(call, job, [rest] if rest else [])
     if call.query.get("end") == "true":
-        await call.context.supervisor.end_input(live)
+        await call.service.end_input(job)
     return web.Response(status=204)
 
 
@@ -121,34 +121,37 @@ def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
     return [line for line in (line.rstrip(b"\r\n") for line in lines) if line], rest
 
 
-async def _record(call: Call, live: LiveJob, lines: list[bytes]) -> None:
+async def _record(call: Call, job: JobRef, lines: list[bytes]) -> None:
     for start in range(0, len(lines), INPUT_BATCH):
         batch = [line.decode("utf-8", "replace") for line in lines[start : start + INPUT_BATCH]]
-        await call.context.supervisor.add_inputs(live, batch)
+        await call.service.add_inputs(job, batch)
 
 
 async def end_input(call: Call, row: Row) -> web.StreamResponse:
     """`POST …/live/in/end`."""
-    await call.context.supervisor.end_input(require_live(call, row))
+    await call.service.end_input(require_open(row))
     return web.Response(status=202)
 
 
 async def cancel(call: Call, row: Row) -> web.StreamResponse:
     """`POST …/live/cancel`."""
-    await call.context.supervisor.cancel(require_live(call, row))
+    await call.service.cancel(require_open(row))
     return web.Response(status=202)
 
 
-def require_live(call: Call, row: Row, input_open: bool = False) -> LiveJob:
+def require_open(row: Row, input_open: bool = False) -> JobRef:
     """The job if it can still be changed. Raises WireError InvalidJobState."""
-    live: LiveJob | None = call.context.supervisor.jobs.by_uuid(row["uuid"])
     if row["cancelled"]:
         raise errors.invalid_job_state(row["uuid"], "cancelled")
-    if live is None or row["state"] == "done":
+    if row["state"] == "done":
         raise errors.invalid_job_state(row["uuid"], "done")
     if input_open and row["input_done"]:
         raise errors.invalid_job_state(row["uuid"], "inputDone")
-    return live
+    return ref(row)
+
+
+def ref(row: Row) -> JobRef:
+    return JobRef(row["id"], row["uuid"])
 
 
 ROUTES: dict[str, dict[str, Serve]] = {

@@ -6,31 +6,20 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-from prometheus_client import Counter, Gauge
-
 from scheduler import log as json_log
-from scheduler.gateway import agents, jobs
-from scheduler.gateway.app import Runner, build_app
-from scheduler.gateway.context import Context
-from scheduler.gateway.tokens import Tokens
-from scheduler.objects.blobs import BlobStore
-from scheduler.objects.sweep import sweep
+from scheduler.gateway import credentials
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
-from scheduler.records.database import DatabaseError, open_database
-from scheduler.service import first_account
+from scheduler.service import first_account, parts
 from scheduler.service.agent_process import AgentOptions, keep_running
+from scheduler.service.parts import clock
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
-from scheduler.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("remora.service")
 
@@ -50,6 +39,7 @@ class ServiceOptions:
     provider: str = "process"
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
+    database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -66,104 +56,42 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
 
 
 async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[ServiceInfo], None]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = parts.stop_signal()
     began = clock()
+    secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(_open_context(state))
+        context = await stack.enter_async_context(
+            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets)
+        )
+        context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
-        url = await stack.enter_async_context(_listen(context, options.host, options.port))
-        slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-        agent = AgentOptions(url, state.path, options.provider, slots, options.containerd)
-        stack.push_async_callback(_end, asyncio.create_task(keep_running(agent)))
-        stack.push_async_callback(_end, asyncio.create_task(_sweep(context, began)))
+        postbox = await stack.enter_async_context(parts.receiving(context))
+        url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
+        agent = _agent(options, state, url, secrets)
+        sweeping = asyncio.create_task(parts.sweep_once(context, began))
+        await stack.enter_async_context(parts.background(asyncio.create_task(keep_running(agent)), sweeping))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(
             url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances
         )
         state.announce(info)
-        log.info("service is up", extra={"url": url, "slots": slots, "instances": instances})
+        log.info("service is up", extra={"url": url, "slots": agent.slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()
         log.info("service stops")
         context.supervisor.let_go()
+        postbox.close()
 
 
-def clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-@contextlib.asynccontextmanager
-async def _open_context(state: StateDir) -> AsyncIterator[Context]:
-    """Everything that the gateway shares, with the supervisor running."""
-    secret = state.secret("token.secret").encode()
-    agent_secret = state.secret("agent.secret")
-    tokens = Tokens(secret)
-    try:
-        db = open_database(state.path / DATABASE)
-    except DatabaseError as error:
-        raise StateError(str(error)) from None
-    blobs = BlobStore(state.path / "blobs")
-    supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
-    context = Context(db, blobs, clock, secret, socket.gethostname(), agent_secret, supervisor)
-    context.job_routes, context.agent_routes = jobs.handle, agents.handle
-    context.images = ImageStore(state.path / "images").offered
-    _count(context, supervisor)
-    await supervisor.start()
-    try:
-        yield context
-    finally:
-        await supervisor.stop()
-        db.close()
-        blobs.close()
-
-
-def _count(context: Context, supervisor: Supervisor) -> None:
-    """Metrics of jobs: outcomes of tasks, live jobs, ready tasks; disabled slots."""
-    registry = context.metrics.registry
-    outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
-    supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
-    Gauge("remora_jobs_live", "Jobs not archived yet.", registry=registry).set_function(lambda: len(supervisor.jobs))
-    ready = Gauge("remora_tasks_ready", "Tasks waiting for an instance.", registry=registry)
-    ready.set_function(lambda: supervisor.jobs.ready.total())
-    disabled = Gauge("remora_instances_disabled", "Slots whose instances could not be ended.", registry=registry)
-    disabled.set_function(supervisor.desk.disabled)
-
-
-@contextlib.asynccontextmanager
-async def _listen(context: Context, host: str, port: int) -> AsyncIterator[str]:
-    """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
-    runner = Runner(build_app(context), shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    try:
-        name, bound = runner.addresses[0][:2]
-        yield f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
-    finally:
-        await runner.cleanup()
-
-
-async def _sweep(context: Context, began: int) -> None:
-    """Remove what a crash has left in the blob directory. `began`: before anybody could reach us."""
-    try:
-        removed = await sweep(context.db, context.blobs, began)
-    except Exception:
-        log.exception("sweeping the blob directory failed")
-    else:
-        log.info("swept the blob directory", extra={"removed": removed})
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Secrets) -> AgentOptions:
+    """The agent of this machine, which gets a credential of its own."""
+    node = socket.gethostname()
+    state.write("agent.credential", credentials.issue(secrets.agent, node))
+    slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
+    return AgentOptions(url, state.path, options.provider, slots, options.containerd)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object], seconds: float) -> None:

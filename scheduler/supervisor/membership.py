@@ -99,6 +99,7 @@ def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) ->
 def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
     """A job is ours: what was leased is ready again; what others wrote in between has its consequences."""
     c.run("own_job", job=job, supervisor=supervisor)
+    c.announce(subjects.news(job))
     row = c.one("job_by_id", job=job)
     assert row is not None
     live = load_job(c, row)

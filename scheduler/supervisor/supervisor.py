@@ -25,7 +25,6 @@ from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
 from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Errand
-from scheduler.supervisor.intake import Named
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.waiting import wait_for
 
@@ -57,6 +56,7 @@ class Supervisor:
         issue_token: lease.IssueToken,
         url: str = "",
         alone: bool = True,
+        beat_seconds: float = BEAT,
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
@@ -70,6 +70,7 @@ class Supervisor:
         self._clock = clock
         self._url = url
         self._alone = alone
+        self._beat_seconds = beat_seconds
         self._pulse = Pulse.begin(0)
         self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply)
         self._background: set[asyncio.Task[None]] = set()
@@ -89,7 +90,7 @@ class Supervisor:
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()
         if not self._alone:
-            self._spawn(self._every(BEAT, self.beat))
+            self._spawn(self._every(self._beat_seconds, self.beat))
         self._spawn(self._every(SILENCE_SECONDS, self.desk.lose_silent))
         self._spawn(self._every(HOUSEKEEPING_SECONDS, self.look_around))
         self._spawn(self._every(HOUSEKEEPING_SECONDS, self.forget_expired))
@@ -204,12 +205,11 @@ class Supervisor:
         self.desk.wake()
         return live.uuid
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
+    async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
         """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        total = await self._db.write(partial(intake.add_inputs, job=job, lines=lines, now=self._clock()))
-        if live := self.jobs.by_id(job.id):
-            live.inputs = max(live.inputs, total)
-            self._work_on(live)
+        total = await self._db.write(partial(intake.add_inputs, job=live, lines=lines, now=self._clock()))
+        live.inputs = max(live.inputs, total)
+        self._work_on(live)
 
     async def end_input(self, live: LiveJob) -> None:
         """No input will follow. Harmless if that is so already. Raises WireError if the job is over."""

@@ -1,0 +1,174 @@
+"""The parts of a service, each open for the length of a block: `run` and `roles` say which go together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import Counter, Gauge
+
+from scheduler.gateway import agents, jobs
+from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.context import Context
+from scheduler.gateway.tokens import Tokens
+from scheduler.objects.blobs import BlobStore
+from scheduler.objects.sweep import sweep
+from scheduler.records.database import DatabaseError, open_database
+from scheduler.service.state import StateError
+from scheduler.supervisor.postbox import NearestOwner, Postbox
+from scheduler.supervisor.supervisor import Supervisor
+from scheduler.supervisor.tenure import Tenure
+
+log = logging.getLogger("remora.service")
+
+# Where many processes store blobs, one that has no name yet may still get it: nothing younger than this is swept (ms).
+YOUNG_MS = 86_400_000
+SWEEP_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the parts of one service share: the key of its tokens, and that of its nodes' credentials."""
+
+    token: bytes
+    agent: str
+
+
+def clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def opened(database: str | Path, objects: Path, secrets: Secrets) -> AsyncIterator[Context]:
+    """Records and objects, and nobody yet who does anything about jobs. Raises StateError."""
+    try:
+        db = open_database(database)
+    except DatabaseError as error:
+        raise StateError(str(error)) from None
+    try:
+        blobs = BlobStore(objects)
+    except OSError as error:
+        db.close()
+        raise StateError(f"cannot keep objects in {objects}: {error.strerror}") from None
+    try:
+        yield Context(db, blobs, clock, secrets.token, socket.gethostname(), secrets.agent)
+    finally:
+        db.close()
+        blobs.close()
+
+
+@contextlib.asynccontextmanager
+async def listening(context: Context, host: str, port: int) -> AsyncIterator[str]:
+    """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
+    runner = Runner(build_app(context), shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    try:
+        name, bound = runner.addresses[0][:2]
+        yield f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def receiving(context: Context) -> AsyncIterator[Postbox]:
+    """Users' jobs: to the supervisor of this process if there is one that owns them, else by post."""
+    postbox = Postbox(context.db, context.clock)
+    postbox.open()
+    context.service = NearestOwner(postbox, lambda: context.supervisor)
+    context.job_routes = jobs.handle
+    try:
+        yield postbox
+    finally:
+        postbox.close()
+
+
+@contextlib.asynccontextmanager
+async def supervising(context: Context, url: str, alone: bool) -> AsyncIterator[None]:
+    """A supervisor in this process, which agents find at `url`. `alone`: nobody else has this database."""
+    tokens = Tokens(context.secret)
+    registry = context.metrics.registry
+    outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
+
+    def issue(login: str, job: str) -> str:
+        return tokens.issue(login, context.clock(), job)
+
+    def make() -> Supervisor:
+        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone)
+
+    def install(supervisor: Supervisor) -> None:
+        supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
+        context.supervisor = supervisor
+
+    tenure = Tenure(make, install)
+    await tenure.start()
+    _measure(context)
+    context.agent_routes = agents.handle
+    try:
+        yield
+    finally:
+        await tenure.stop()
+
+
+def _measure(context: Context) -> None:
+    """What the supervisor of this process, whichever it is, has in hand."""
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "remora_jobs_live": ("Jobs not archived yet.", lambda: len(context.supervisor.jobs)),
+        "remora_tasks_ready": ("Tasks waiting for an instance.", lambda: context.supervisor.jobs.ready.total()),
+        "remora_instances_disabled": (
+            "Slots whose instances could not be ended.", lambda: context.supervisor.desk.disabled(),
+        ),
+        "remora_supervisor": ("The number of the supervisor's start.", lambda: context.supervisor.id),
+    }  # fmt: skip
+    for name, (text, value) in gauges.items():
+        Gauge(name, text, registry=context.metrics.registry).set_function(value)
+
+
+async def sweep_once(context: Context, before: int) -> None:
+    """Remove what crashes have left in the blob directory before `before` (ms since the epoch)."""
+    try:
+        removed = await sweep(context.db, context.blobs, before)
+    except Exception:
+        log.exception("sweeping the blob directory failed")
+    else:
+        log.info("swept the blob directory", extra={"removed": removed})
+
+
+async def sweep_daily(context: Context) -> None:
+    """Of many processes one sweeps, and only what nobody can be about to name."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        if context.supervisor.leads:
+            await sweep_once(context, clock() - YOUNG_MS)
+
+
+@contextlib.asynccontextmanager
+async def background(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Tasks that are ended with the block."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,172 @@
+"""What users do to jobs, where no owner is at hand: write it down, and announce it.
+
+A gateway decides nothing about jobs. It records what was asked for, in a transaction that
+ends with an announcement; the owner of the job, in whatever process, hears that and looks. If it
+has none, the next one to claim it finds what was written. So a request is answered as soon as it
+is durable, whether or not any supervisor lives.
+
+Only cancelling is done whole here, because its answer promises that nothing of the job counts
+from now on. Its owner notices, tells the agents, and archives.
+
+`JobService` is all that the gateway knows of this. `Postbox` serves jobs of whatever owner;
+where a supervisor is in the same process, `NearestOwner` goes to it directly with those that it owns, which
+spares them the way over the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from scheduler.model.job import JobSpec
+from scheduler.objects.entries import NO_HEADERS
+from scheduler.records.database import Connection, Database, Fenced, select
+from scheduler.supervisor import intake, subjects
+from scheduler.supervisor.cancel import cancel_open
+from scheduler.supervisor.intake import Named
+from scheduler.supervisor.live import LiveJob, load_job
+from scheduler.supervisor.supervisor import Supervisor
+from scheduler.supervisor.waiting import wait_for
+
+
+class JobService(Protocol):
+    """What a gateway asks for. Everything is durable when it returns; a job that is over raises WireError."""
+
+    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        """Record a job and make its directories, which keep `headers`; its UUID."""
+
+    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
+        """Record inputs. Raises WireError if the job takes none."""
+
+    async def end_input(self, job: Named) -> None:
+        """No input will follow. Harmless if that is so already."""
+
+    async def cancel(self, job: Named) -> None:
+        """No task of the job counts any more."""
+
+    async def wait_for_change(self, job: Named, seconds: float) -> None:
+        """Return when something about a job may have changed, or after `seconds`; at once if it is done."""
+
+    async def runs(self, uuid: str) -> bool:
+        """Whether there is such a job and it is not done."""
+
+
+class Postbox:
+    """A JobService by records and announcements. `open` before use, on the event loop that uses it."""
+
+    def __init__(self, db: Database, clock: Callable[[], int]) -> None:
+        self._db = db
+        self._clock = clock
+        self._waiting: defaultdict[int, list[asyncio.Event]] = defaultdict(list)
+        self._stopping = False
+        self._stop_listening: Callable[[], None] = lambda: None
+
+    def open(self) -> None:
+        self._stop_listening = self._db.listen(self._hear)
+
+    def close(self) -> None:
+        """Answer every wait now, and from now on at once."""
+        self._stopping = True
+        self._stop_listening()
+        self._hear(subjects.EVERYTHING)
+
+    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        def work(c: Connection) -> str:
+            live = intake.create_job(c, owner, spec, self._clock(), headers)
+            c.announce(subjects.JOBS)
+            return live.uuid
+
+        return await self._db.write(work)
+
+    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
+        await self._change(job, partial(intake.add_inputs, job=job, lines=lines, now=self._clock()))
+
+    async def end_input(self, job: Named) -> None:
+        await self._change(job, partial(intake.flag_end, job=job))
+
+    async def cancel(self, job: Named) -> None:
+        await self._change(job, partial(_cancel, job=job, now=self._clock()))
+
+    async def _change(self, job: Named, work: Callable[[Connection], object]) -> None:
+        def announced(c: Connection) -> None:
+            work(c)
+            c.announce(subjects.job(job.id))
+
+        await self._db.write(announced)
+
+    async def wait_for_change(self, job: Named, seconds: float) -> None:
+        changed = asyncio.Event()
+        self._waiting[job.id].append(changed)
+        try:
+            if await self.runs(job.uuid) and not self._stopping:
+                await wait_for(changed, seconds)
+        finally:
+            self._waiting[job.id].remove(changed)
+            if not self._waiting[job.id]:
+                del self._waiting[job.id]
+
+    async def runs(self, uuid: str) -> bool:
+        rows = await self._db.read(select("job_by_uuid", uuid=uuid))
+        return bool(rows) and rows[0]["state"] != "done"
+
+    def _hear(self, subject: str) -> None:
+        _, job = subjects.parse(subject)
+        concerned = list(self._waiting) if subject == subjects.EVERYTHING else [job]
+        for each in concerned:
+            for changed in self._waiting.get(each, ()):
+                changed.set()
+
+
+def _cancel(c: Connection, job: Named, now: int) -> None:
+    row = intake.check_open(c, job)
+    cancel_open(c, load_job(c, row), now)
+
+
+class NearestOwner:
+    """A JobService of a process with a supervisor: `supervisor()` is who it is now, None before the first."""
+
+    def __init__(self, postbox: Postbox, supervisor: Callable[[], Supervisor | None]) -> None:
+        self._postbox = postbox
+        self._supervisor = supervisor
+
+    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+        if supervisor := self._supervisor():
+            with contextlib.suppress(Fenced):
+                return await supervisor.create_job(owner, spec, headers)
+        return await self._postbox.create_job(owner, spec, headers)
+
+    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
+        await self._nearest(job, lambda s, live: s.add_inputs(live, lines), lambda p: p.add_inputs(job, lines))
+
+    async def end_input(self, job: Named) -> None:
+        await self._nearest(job, lambda s, live: s.end_input(live), lambda p: p.end_input(job))
+
+    async def cancel(self, job: Named) -> None:
+        await self._nearest(job, lambda s, live: s.cancel(live), lambda p: p.cancel(job))
+
+    async def wait_for_change(self, job: Named, seconds: float) -> None:
+        await self._nearest(
+            job, lambda s, live: s.wait_for_change(live, seconds), lambda p: p.wait_for_change(job, seconds)
+        )
+
+    async def runs(self, uuid: str) -> bool:
+        supervisor = self._supervisor()
+        live = supervisor.jobs.by_uuid(uuid) if supervisor else None
+        return not live.done if live else await self._postbox.runs(uuid)
+
+    async def _nearest(
+        self,
+        job: Named,
+        directly: Callable[[Supervisor, LiveJob], Awaitable[None]],
+        by_post: Callable[[Postbox], Awaitable[None]],
+    ) -> None:
+        supervisor = self._supervisor()
+        if supervisor and (live := supervisor.jobs.by_uuid(job.uuid)):
+            with contextlib.suppress(Fenced):  # others own it by now, and read what comes by post
+                await directly(supervisor, live)
+                return
+        await by_post(self._postbox)

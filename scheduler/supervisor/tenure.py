@@ -1,0 +1,64 @@
+"""The supervisor that a process has: one after the other, if others take one for lost.
+
+A process that was stopped for a while, or could not reach the database, finds that its jobs have new
+owners. It has nothing to save: it drops the old supervisor with all that it knew, and begins
+again under a new number. Agents find their registration unknown, and register anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE
+from scheduler.supervisor.supervisor import Supervisor
+
+log = logging.getLogger("remora.supervisor")
+
+
+class Tenure:
+    """`make` gives a supervisor that was not started yet; `install` is told of each one, before it is started."""
+
+    def __init__(self, make: Callable[[], Supervisor], install: Callable[[Supervisor], None]) -> None:
+        self._make = make
+        self._install = install
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Raises what a supervisor's start raises."""
+        self.current = self._next()
+        await self.current.start()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            await self.current.stop()
+
+    def _next(self) -> Supervisor:
+        supervisor = self._make()
+        self._install(supervisor)
+        return supervisor
+
+    async def _keep(self) -> None:
+        while True:
+            await self.current.lost.wait()
+            log.warning("others took this supervisor for lost: it starts anew", extra={"supervisor": self.current.id})
+            old, self.current = self.current, self._next()
+            old.let_go()
+            await old.stop()
+            await self._start()
+
+    async def _start(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self.current.start()
+            except Exception:
+                log.exception("a supervisor could not start and tries again", extra={"pause": pause})
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                return
