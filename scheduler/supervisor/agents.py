@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from scheduler.engine.fit import Tiers
+from scheduler.model.tickets import source_of
 from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, PoolGrant, RegisterRequest
 
 # An agent that was not heard of for so long is dead, in seconds: longer than a poll hangs.
 LEASE_SECONDS = 45.0
+# Intermediates that an agent has still to be told to remove.
+MAX_DISCARDS = 100_000
 
 
 @dataclass(slots=True)
 class Reducer:
-    """A reduce task that an agent was given: its pool, the newest attempt, whether that was sent its end of input."""
+    """A reduce task that an agent was given: its pool, the newest attempt, how far that was fed, and whether to the
+    end of its input."""
 
     pool: int
     attempt: int
     ended: bool = False
+    given: int = 0
 
 
 @dataclass(slots=True)
@@ -37,7 +44,12 @@ class AgentSession:
     offer: Tiers  # all that its instances may have of memory together, and the largest disk
     heard: float  # monotonic seconds
     disabled: int = 0  # of the slots
+    away: int = 0  # slots that serve other supervisors
+    away_mb: int = 0  # and memory
     provider: str = "process"
+    booked: bool = False  # instances are made when a booking arrives
+    serves: str | None = None  # where other agents get intermediates of its node
+    tickets: str | None = None  # the key of the tickets that it asks of them
     number: int = 0  # of the newest poll reply
     polls: int = 0  # asked so far
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
@@ -45,6 +57,7 @@ class AgentSession:
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
+    discards: list[str] = field(default_factory=list)  # intermediates on its node that nobody needs any more
     reducers: dict[int, Reducer] = field(default_factory=dict)  # by task: those that were leased to it
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -53,12 +66,30 @@ class AgentSession:
     @classmethod
     def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
         offer = Tiers(request.memory_mb, request.disk_gb)
-        return cls(agent, request.node, max(1, request.slots), offer, now, provider=request.provider)
+        return cls(
+            agent,
+            request.node,
+            max(1, request.slots),
+            offer,
+            now,
+            provider=request.provider,
+            booked=request.booked,
+            serves=request.serves,
+            tickets=request.tickets,
+        )
+
+    def source(self, blob: str) -> str | None:
+        """Where an agent of another node gets an intermediate that lies on this one."""
+        return source_of(self.serves, self.tickets or "", blob) if self.serves else None
+
+    def discard(self, blobs: Iterable[str]) -> None:
+        """Nobody needs these any more. More than the agent can be told soon, it finds when it starts again."""
+        self.discards += islice(blobs, max(0, MAX_DISCARDS - len(self.discards)))
 
     def hear(self, state: AgentState, now: float) -> None:
         """Take over a state, unless a reply is still on its way to whoever sent it."""
         self.heard = now
-        self.disabled = state.disabled
+        self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         if state.seen == self.number:
             self.state = state
             self.unseen = None
@@ -67,6 +98,10 @@ class AgentSession:
     def room(self, pool: int) -> int | None:
         """How many more tasks the agent wants of a pool; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
+
+    def full(self, pool: int) -> bool:
+        """Whether it said that it can take no more of a pool, after it had heard all that we have to say."""
+        return self.unseen is None and self.room(pool) == 0
 
     def feeds(self) -> list[FeedState]:
         """Reducers that want more, as far as was told, counting what was sent since."""
@@ -92,7 +127,10 @@ class AgentSession:
         self.number = reply.number
         self.unseen = reply
         for page in reply.feeds:
-            self.reducers[page.task].ended = page.end
+            reducer = self.reducers[page.task]
+            reducer.ended = page.end
+            if page.sources:
+                reducer.given = page.sources[-1].seq
         self.state = AgentState(
             seen=reply.number,
             pools=[pool.model_copy(update={"room": 0}) for pool in self.state.pools],

@@ -4,16 +4,24 @@ Two kinds of instances share a node. Tasks that always make progress (maps, and 
 whose input has ended) get the slots. A reducer whose input is still open may block for as
 long as the phases before it need, so if it sat in a slot it could hold up the very tasks it
 waits for: such reducers get as many places again, of their own, and those that find no place
-wait until their input has ended. So no set of jobs can lock itself up.
+wait until their input has ended. So no set of jobs can lock itself up. An input that has ended
+opens again while some of it is gone and being made again.
+
+Which of a pool's tasks a node is given is `engine.locality`'s to say. An intermediate that lies
+on another node comes with the address at which that node's agent serves it: so tasks of a node
+whose agent is away for a moment wait, until it is back or was given up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from scheduler.engine import share
 from scheduler.engine.fit import Tiers
+from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, FeedState, PoolGrant, PoolSpec, TaskLease
@@ -21,6 +29,7 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.agents import AgentSession
+from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.resolve import resolve
 
@@ -30,6 +39,8 @@ QUANTUM = 2.0
 FIRST_ATTEMPTS = 2
 
 IssueToken = Callable[[str, str], str]  # (login, job) -> token
+Nodes = Mapping[str, AgentSession]  # those that are here, by name
+Picks = list[tuple[str | None, int]]  # how many tasks that belong to which node
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +50,88 @@ class Want:
     live: LiveJob
     pool: int
     instances: int
-    limit: int
+    picks: Picks
     new: bool
 
 
-def targets(session: AgentSession, jobs: LiveJobs, now: float) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What came of a want: its tasks by the node that they belonged to, and of the located ones how many are where."""
+
+    grant: PoolGrant
+    taken: Counter[str]
+    local: int = 0
+    remote: int = 0
+
+
+def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> dict[int, int]:
     """Instances that each pool should have on this agent's node."""
+    if session.booked:
+        return booked_targets(session, jobs)
     steady: list[share.Pool] = []
     blocking: list[share.Pool] = []
     for live in jobs:
         for phase, pool in zip(live.spec.phases, live.pools, strict=True):
             fits = Tiers.of(phase).within(session.offer)
-            demand = jobs.ready[pool] + session.held[pool] if fits and not live.done else 0
+            demand = takeable(session, jobs, nodes, pool, now) + session.held[pool] if fits and not live.done else 0
             instances = session.told.get(pool, 0)
             if demand or instances:
                 since = session.since.get(pool, 0.0)
                 claim = share.Pool(pool, demand, instances, phase.memory_mb, since, now - since > QUANTUM)
-                (blocking if phase.reduce and pool not in live.input_ended else steady).append(claim)
-    capacity = share.Capacity(max(0, session.slots - session.disabled), session.offer.memory_mb)
-    return share.share(steady, capacity) | share.share(blocking, capacity)
+                (blocking if live.may_block(pool) else steady).append(claim)
+    return share.share(steady, capacity(session, steady)) | share.share(blocking, capacity(session, blocking))
 
 
-def wants(session: AgentSession, jobs: LiveJobs, wanted: Mapping[int, int]) -> list[Want]:
+def capacity(session: AgentSession, pools: list[share.Pool]) -> share.Capacity:
+    """What this supervisor may share out of a node.
+
+    Where others use most of the memory the largest tier still gets it, for one instance: it would wait for
+    ever if they always did.
+    """
+    slots = max(0, session.slots - session.disabled - session.away)
+    largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
+    return share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
+
+
+def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
+    """Where instances are booked elsewhere: as many as are; a pool without a booking has none any more."""
+    booked = {state.pool: state.booked or 0 for state in session.state.pools}
+    wanted = dict.fromkeys(session.told, 0) | booked
+    return {pool: count for pool, count in wanted.items() if (live := jobs.by_pool(pool)) and not live.done}
+
+
+def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
+    """How many ready tasks of a pool the agent may be given."""
+    ready = jobs.ready[pool]
+    return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
+
+
+def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
+    """Which ready tasks of a pool an agent is given, at most `limit`: how many that belong to which node."""
+    located = jobs.located.of(pool)
+    if limit <= 0:
+        return []
+    if not located:
+        return [(None, min(limit, jobs.ready[pool]))] if jobs.ready[pool] > 0 else []
+    live = jobs.by_pool(pool)
+    free = jobs.ready[pool] - sum(located.values())
+    others = {}
+    for node, ready in located.items():
+        home = nodes.get(node)
+        if node == session.node or ready <= 0:
+            continue
+        if home is not None:
+            idle = jobs.located.idle(pool, node, now)
+            others[node] = Home(ready, home.held[pool], not home.full(pool), idle)
+        elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can be anywhere
+            others[node] = Home(ready, 0, False, 0.0)
+    chosen = choose(limit, located.get(session.node, 0), free, others)
+    return [(session.node if node == "" else node, count) for node, count in chosen]
+
+
+def wants(
+    session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[int, int], now: float
+) -> list[Want]:
     """Pools that must be told of something: another number of instances, or more attempts."""
     found = []
     for pool, instances in wanted.items():
@@ -69,38 +140,54 @@ def wants(session: AgentSession, jobs: LiveJobs, wanted: Mapping[int, int]) -> l
             continue
         room = session.room(pool)
         new = pool not in session.told
-        if room is None:
+        if room is None or (new and session.booked):
             room = FIRST_ATTEMPTS * instances if new else 0
         if live.spec.phases[live.phase_of(pool)].reduce:
             room = min(room, instances - session.held[pool])  # a reducer never queues behind another
-        limit = max(0, min(room, jobs.ready[pool])) if instances else 0
-        if limit or instances != session.told.get(pool, 0):
-            found.append(Want(live, pool, instances, limit, new))
+        chosen = picks(session, jobs, nodes, pool, room, now) if instances else []
+        if chosen or instances != session.told.get(pool, 0):
+            found.append(Want(live, pool, instances, chosen, new))
     return found
 
 
-def grant(c: Connection, session: AgentSession, found: list[Want], issue_token: IssueToken) -> list[PoolGrant]:
+def grant(
+    c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken
+) -> list[Granted]:
     """Lease attempts for each want, in one transaction."""
     grants = []
     for want in found:
-        tasks = lease_tasks(c, want.live, want.pool, session.id, want.limit) if want.limit else []
+        rows = lease_rows(c, want.pool, session.id, want.picks)
+        tasks = task_leases(c, want.live, rows, session.node, nodes)
         spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
-        grants.append(PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks))
+        granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
+        taken = Counter(row["node"] for row in rows if row["node"])
+        inputs = [row["node"] for row in rows if row["node"] and row["reducer"] is None]
+        local = inputs.count(session.node)
+        grants.append(Granted(granted, taken, local, len(inputs) - local))
     return grants
 
 
-def lease_tasks(c: Connection, live: LiveJob, pool: int, agent: int, limit: int) -> list[TaskLease]:
-    """Lease up to `limit` ready tasks of a pool to an agent, the oldest first."""
-    rows = c.all("lease_tasks", pool=pool, agent=agent, limit=limit)
-    rows.sort(key=lambda row: int(row["id"]))
+def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]:
+    """Lease ready tasks of a pool to an agent, the oldest of each node first."""
+    rows = []
+    for node, count in chosen:
+        if node is None:
+            rows += c.all("lease_tasks", pool=pool, agent=agent, limit=count)
+        else:
+            rows += c.all("lease_tasks_at", pool=pool, agent=agent, node=node, limit=count)
+    return sorted(rows, key=lambda row: int(row["id"]))
+
+
+def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, nodes: Nodes) -> list[TaskLease]:
+    """Leases of rows, for an agent of `node`."""
     known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
-    return [task_lease(live, row, replaced.get(row["input"])) for row in rows]
+    return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
 
 
-def task_lease(live: LiveJob, row: Row, replaced: Entry | None) -> TaskLease:
+def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> TaskLease:
     """The lease of a task. `replaced`: its input, if that has got other bytes since it was looked up."""
-    blob = None if row["blob"] is None else blob_now(row, replaced, row["md5"])
+    blob = None if row["blob"] is None else blob_now(row, replaced, node, nodes, row["md5"])
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],
@@ -149,9 +236,15 @@ def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list
     return assets, None
 
 
-def blob_now(row: Row, replaced: Entry | None, md5: str | None = None) -> BlobRef:
-    """The bytes of an input: as they were when it was looked up, unless the object is another by now."""
-    return blob_of(replaced) if replaced is not None else BlobRef(id=row["blob"], size=row["size"], md5=md5 or None)
+def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str | None = None) -> BlobRef:
+    """The bytes of an input, for an agent of `node`: as they were when it was looked up, unless the object is
+    another by now."""
+    if replaced is not None:
+        return blob_of(replaced)
+    at = row["node"] if row["own"] else None
+    holder = nodes.get(at) if at is not None and at != node else None
+    source = holder.source(row["blob"]) if holder else None
+    return BlobRef(id=row["blob"], size=row["size"], md5=md5 or None, node=at, source=source)
 
 
 def blob_of(entry: Entry) -> BlobRef:
@@ -160,18 +253,31 @@ def blob_of(entry: Entry) -> BlobRef:
     return BlobRef(id=entry.etag, size=entry.size, md5=entry.md5 or None)
 
 
-def feed_pages(c: Connection, feeds: Iterable[tuple[FeedState, bool]]) -> list[FeedPage]:
-    """What there is for running reducers, each with whether its input has ended."""
-    return [page for feed, ended in feeds if (page := feed_page(c, feed, ended))]
+def feed_pages(c: Connection, feeds: Iterable[tuple[FeedState, bool]], node: str, nodes: Nodes) -> list[FeedPage]:
+    """What there is for running reducers of `node`, each with whether its input has ended."""
+    return [page for feed, ended in feeds if (page := feed_page(c, feed, ended, node, nodes))]
 
 
-def feed_page(c: Connection, feed: FeedState, ended: bool) -> FeedPage | None:
-    """The next inputs of a running reducer, or None if there is nothing to say."""
+def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nodes) -> FeedPage | None:
+    """The next inputs of a running reducer, or None if there is nothing to say.
+
+    They come in order: one that is being made again, or whose node is away, holds up those behind it.
+    """
     rows = c.all("feed_page", task=feed.task, after=feed.after, limit=feed.room)
-    end = ended and len(rows) < feed.room
-    if not rows and not end:
+    there = list(takewhile(lambda row: _at_hand(row, node, nodes), rows))
+    end = ended and len(rows) < feed.room and len(there) == len(rows)
+    if not there and not end:
         return None
-    known = [(row["name"], row["blob"]) for row in rows if not row["own"]]
+    known = [(row["name"], row["blob"]) for row in there if not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
-    sources = [FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]))) for row in rows]
+    sources = [
+        FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]), node, nodes)) for row in there
+    ]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)
+
+
+def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:
+    """Whether an agent of `node` can have an input. It may try what is gone, if it was told of it once already."""
+    if row["own"] in (Own.WANTED, Own.OWED):
+        return False
+    return row["own"] != Own.HERE or row["node"] in (None, node) or row["node"] in nodes
