@@ -26,6 +26,7 @@ from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
+from scheduler.agent.places import strangers
 from scheduler.agent.pool import LOST, Pool
 from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
@@ -118,7 +119,7 @@ class Agent:
         away = slots.away(self, self._request.slots, self._request.memory_mb)
         return AgentState.model_construct(
             seen=self._seen,
-            pools=[pool.state() for pool in pools],
+            pools=[pool.state() for pool in pools] + strangers(slots.arrivals, set(self._pools)),
             feeds=feeds,
             disabled=slots.disabled,
             away=away.slots,
@@ -138,7 +139,7 @@ class Agent:
             any(pool.cancel(cancelled) for pool in self._pools.values())
         for number in reply.release:
             if (pool := self._pools.pop(number, None)) is not None:
-                self._keep(asyncio.get_running_loop().create_task(pool.close()))
+                self._keep(asyncio.get_running_loop().create_task(pool.close(over=True)))
         for grant in reply.pools:
             self._grant(grant)
         for page in reply.feeds:

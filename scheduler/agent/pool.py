@@ -6,6 +6,8 @@ true, after every event, in `converge` and `fill`:
 - It has as many instances as it was told, or one while it has a task (tasks that were leased
   must run). New ones are made in the background; superfluous ones leave after their task.
 - Instances are filled evenly and in order, each as far ahead as tasks are short (`pacing`).
+- Where instances are booked there are no more than have arrived, and one whose place is taken away
+  ends with its task, or soon (`places`). What then finds no place goes back to the supervisor.
 - Where `init` failed no task ever starts: the first task gets the reason, the others a
   reference to it. The same holds for a pool whose instances can never start.
 
@@ -29,6 +31,7 @@ from scheduler.agent.capture import Scratch
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
+from scheduler.agent.places import Places
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import FETCH_FAILED, INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
@@ -51,6 +54,8 @@ MAX_FAILURES = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 RETRY_SECONDS = 0.01
+# Seconds that tasks wait for a place before others may have them.
+HOMELESS_SECONDS = 2.0
 
 # Disk in use is added up for tasks that run longer than this, in seconds, and then so often...
 COUNT_AFTER = 1.0
@@ -59,6 +64,13 @@ COUNT_EVERY = 1.0
 COUNT_SHARE = 20.0
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+
+
+def evicted(lease: TaskLease) -> AttemptReport:
+    """An attempt that found no place, or whose place was taken away."""
+    return plain_report(lease, LOST).model_copy(update={"evicted": True})
+
+
 NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
@@ -85,6 +97,8 @@ class Pool:
         self._endings: set[asyncio.Task[None]] = set()  # awaited then
         self._starting = 0
         self._failures = 0
+        self._homeless: asyncio.TimerHandle | None = None
+        self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -92,6 +106,7 @@ class Pool:
 
     def grant(self, instances: int, tasks: list[TaskLease]) -> None:
         self.target = instances
+        self.places.want(instances)
         self.queue.extend(lease for lease in tasks if not self._supply.bring(lease))
         self.advance()
 
@@ -129,8 +144,10 @@ class Pool:
 
     def state(self) -> PoolState:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
-        more = room(self.pace, max(self.target, 1 if self._doom else 0), held, self.spec.reduce)
-        return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more)
+        able = self.places.limit(self.target)
+        more = room(self.pace, max(able, 1 if self._doom else 0), held, self.spec.reduce)
+        booked = self.places.booked
+        return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more, booked=booked)
 
     def feeds(self) -> list[FeedState]:
         if not self.spec.reduce:
@@ -138,9 +155,10 @@ class Pool:
         attempts = (attempt for worker in self.workers for attempt in worker.handed.values())
         return [state for attempt in attempts if attempt.feed and (state := attempt.feed.state())]
 
-    async def close(self) -> None:
-        """Kill everything; nothing is reported."""
+    async def close(self, over: bool = False) -> None:
+        """Kill everything; nothing is reported. `over`: the pool is, everywhere."""
         self.closed = True
+        self.places.close(over)
         self.queue.clear()
         for task in self._background:
             task.cancel()
@@ -163,6 +181,7 @@ class Pool:
             return
         self._supply.keep(self._leases())
         self.refuse()
+        self.vacate()
         self.converge()
         self.fill()
 
@@ -179,7 +198,7 @@ class Pool:
 
     def converge(self) -> None:
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
-        wanted = 0 if self._doom else max(self.target, 1 if self.queue or self._supply else 0)
+        wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
             self._spawn(self._start())
@@ -187,6 +206,48 @@ class Pool:
         for worker in superfluous:
             worker.state = State.LEAVING
             self._leave_if_idle(worker)
+
+    def vacate(self) -> None:
+        """End instances whose place is taken away: those that must end now, and the others with their task."""
+        for worker in list(self.workers):
+            if self.places.gone(worker.number):
+                self._evict(worker)
+            elif self.places.leaving(worker.number) and worker.state is not State.LEAVING:
+                worker.state = State.LEAVING
+                worker.recall()
+                self._leave_if_idle(worker)
+        if self.queue and self.places.booked == 0 and self._homeless is None:
+            self._homeless = asyncio.get_running_loop().call_later(HOMELESS_SECONDS, self._send_away)
+
+    def _evict(self, worker: Worker) -> None:
+        """Kill an instance; it is nobody's fault."""
+        attempts = worker.abandon()
+        for attempt in attempts:
+            attempt.orphaned = True
+        running, waiting = (attempts[0], attempts[1:]) if attempts else (None, [])
+        for attempt in reversed(waiting):
+            self._give_back(attempt)
+        if running is not None:
+            self._reporter.release(running)
+            if not running.init and running.stop is not Stop.CANCEL:
+                self.node.finished(evicted(running.lease))
+        self._remove(worker)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        """An attempt that has not begun may do so elsewhere."""
+        self._reporter.release(attempt)
+        if attempt.stop is not Stop.CANCEL:
+            self.queue.appendleft(attempt.lease)
+
+    def _send_away(self) -> None:
+        """What waits, and has no place to wait for, goes back to the supervisor."""
+        self._homeless = None
+        while self.queue and not self.closed and self.places.booked == 0:
+            self.node.finished(evicted(self.queue.popleft()))
+
+    def _places_changed(self) -> None:
+        self.advance()
+        self.node.changed()
 
     def fill(self) -> None:
         """Hand waiting tasks to instances, the emptiest first."""
@@ -268,7 +329,16 @@ class Pool:
 
     async def _start(self) -> None:
         """Make one instance, with assets, once there is room for it."""
-        number = await self.node.slots.take(self.node.stores.own.root)
+        place = self.places.take()
+        if place is None and self.places.booked is not None:
+            self._starting -= 1  # it was taken away; the next arrival is told
+            return
+        try:
+            number = await self.node.slots.take(self.node.stores.own.root)
+        except BaseException:
+            self.places.leave(place)
+            raise
+        self.places.fill(number, place)
         instance: Instance | None = None
         creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
         try:
@@ -317,6 +387,7 @@ class Pool:
 
     async def _destroy(self, instance: Instance | None, number: int) -> None:
         await self.node.slots.leave(instance, number)
+        self.places.vacate(number)
 
     def _leave_if_idle(self, worker: Worker) -> None:
         if worker.state is State.LEAVING and not worker.handed:
@@ -332,9 +403,7 @@ class Pool:
         """A worker found its lackey gone."""
         reporter = self._reporter
         for attempt in reversed(waiting):
-            reporter.release(attempt)
-            if attempt.stop is not Stop.CANCEL:
-                self.queue.appendleft(attempt.lease)
+            self._give_back(attempt)
         if running is not None and running.init:
             reporter.release(running)
             self._starting += 1

@@ -26,6 +26,7 @@ from pathlib import Path
 from scheduler.agent import capacity
 from scheduler.engine.part import part
 from scheduler.providers import Instance
+from scheduler.providers.nomad.arrivals import Arrivals
 from scheduler.providers.numbers import Numbers
 
 # Seconds; what containerd is given to end a container, and some more.
@@ -53,11 +54,18 @@ class Slots:
     A link joins with a function that is called whenever its supervisor should be told anew of what there is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arrivals: Arrivals | None = None) -> None:
+        """`arrivals`, where instances are booked: in their places alone may instances be."""
+        self.arrivals = arrivals
         self._links: dict[object, Callable[[], None]] = {}
         self._uses: dict[object, Use] = {}
         self._numbers = Numbers()
         self._hanging: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Let launchers call. Raises InstanceError."""
+        if self.arrivals is not None:
+            await self.arrivals.open(self._tell)
 
     # Among links.
 
@@ -138,6 +146,8 @@ class Slots:
 
     async def close(self) -> None:
         """Wait for nothing any more."""
+        if self.arrivals is not None:
+            await self.arrivals.close()
         hanging = list(self._hanging)
         for ending in hanging:
             ending.cancel()

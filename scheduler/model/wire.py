@@ -286,6 +286,7 @@ class AttemptReport(Wire):
     usage: Usage = Usage()
     instance: str | None = None  # that it ran in, as its node calls it
     missing: list[str] = Field(default_factory=list)  # lost, because these intermediates could not be had
+    evicted: bool = False  # lost, because the place of its instance was wanted back: nobody's fault
 
 
 class ReportRequest(Wire):

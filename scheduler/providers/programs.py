@@ -43,9 +43,9 @@ from datapath import LIBEXEC, libexec
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
-# Not for tasks to call: the first starts instances, the second our scripts, the third a service.
+# Not for tasks to call: they start instances, our scripts, a service, and hold the place of an instance.
 LAUNCH = "launch"
-NOT_TOOLS = ("lackey", LAUNCH, "remora")
+NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher")
 INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
