@@ -30,6 +30,7 @@ from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
 from scheduler.providers.choice import ProviderOptions, open_provider
+from scheduler.providers.nomad.arrivals import Arrivals
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -61,11 +62,12 @@ async def work_on(options: argparse.Namespace) -> None:
         memory_mb=options.memory_mb,
         disk_gb=capacity.disk_gb(options.state_dir),
         provider=provider.name,
+        booked=options.nomad,
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         gateways = Gateways(options.url)
         endpoints = Endpoints(Forwarder(gateways, session, stores), options.node)
-        slots = Slots()
+        slots = Slots(arrivals_of(options))
 
         def connect(url: str) -> Client:
             return Client(url, options.credential, session)
@@ -75,12 +77,18 @@ async def work_on(options: argparse.Namespace) -> None:
             await Agent(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
 
         try:
+            await slots.open()
             await Links(gateways, connect, work).run()
         finally:
             await slots.close()
             await endpoints.close()
             await provider.close()
             await stores.close()
+
+
+def arrivals_of(options: argparse.Namespace) -> Arrivals | None:
+    """Where launchers call, if instances are booked."""
+    return Arrivals(options.launch_socket or options.state_dir / "launch.sock") if options.nomad else None
 
 
 def allow_descriptors() -> None:

@@ -82,6 +82,9 @@ OPTIONS = (
     Option("--slots", "Instances that compute at a time. [default: one per CPU]", "N", positive,
            default=lambda: os.cpu_count() or 1),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),
+    Option("--nomad", "Instances are booked through Nomad: one for each launcher that has called.", flag=True),
+    Option("--launch-socket", "Where launchers call, with --nomad. [default: launch.sock in the state directory]",
+           "PATH", Path),
     Option("--parent-fd", "End when this descriptor is closed at its other end.", "FD", int, hidden=True),
 )  # fmt: skip
 
