@@ -51,7 +51,9 @@ class Option:
 
 
 def urls(text: str) -> list[str]:
-    """A comma list. Raises ValueError."""
+    """A comma list, or `@FILE`. Raises ValueError."""
+    if text.startswith("@"):
+        return [text]
     found = [url.rstrip("/") for url in text.replace(",", " ").split()]
     for url in found:
         if not URL.fullmatch(url):
@@ -69,8 +71,8 @@ def positive(text: str) -> int:
 
 
 OPTIONS = (
-    Option("--url", "Gateways, a comma list: they say who the supervisors are, and serve what tasks ask for.",
-           "URL,...", urls, required=True),
+    Option("--url", "Gateways, a comma list, or @FILE that has them and is read again when it changes: they say "
+           "who the supervisors are, and serve what tasks ask for.", "URL,...", urls, required=True),
     Option("--credential-file", f"Holds the credential of this node. [default: ${CREDENTIAL} itself]", "FILE", Path),
     Option("--state-dir", "Where instances and intermediates are; of this node alone.", "DIR", Path, required=True),
     Option("--node", "Name of this node. [default: the host's]", "NAME", default=socket.gethostname),
