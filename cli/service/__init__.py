@@ -6,10 +6,13 @@ from cli.frame import Lazy
 
 MODULES = {
     "up": "up",
+    "agent": "agent",
     "env": "env",
     "user": "user",
     "key": "key",
     "image": "image",
+    "gateway": "gateway",
+    "supervisor": "supervisor",
     "cluster": "cluster",
     "doctor": "doctor",
     "demo": "demo",
