@@ -32,12 +32,36 @@ def with_state_dir(command: click.Command, *more: click.Parameter) -> click.Comm
     return command
 
 
+def with_records(command: click.Command, *more: click.Parameter) -> click.Command:
+    """The same, for what may as well be in the records of a cluster: see `records`."""
+    command.params[:0] = [*more, state_dir_option(), database_option()]
+    return command
+
+
+def database_option() -> click.Option:
+    def remember(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        context.meta["database"] = value
+
+    return click.Option(
+        ["--database"], metavar="URL", envvar="REMORA_DATABASE", expose_value=False, callback=remember,
+        help="Records of a cluster, postgresql://… [default: $REMORA_DATABASE, or those in the state directory]",
+    )  # fmt: skip
+
+
+def records(state_dir: Path | None) -> Path | str:
+    """Where the records are: in the state directory that was named; else by --database; else where they are usually."""
+    database: str | None = click.get_current_context().meta.get("database")
+    if state_dir is None and database and not database.startswith(("postgresql://", "postgres://")):
+        raise Problem("--database wants postgresql://USER:PASSWORD@HOST/NAME")
+    return state_dir or database or state_directory(os.environ)
+
+
 def change(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
     """Run `work` on the records in a transaction; it holds at once. Raises `Problem`."""
     from scheduler.service import administration
 
     with said_plainly():
-        return administration.change(state_dir or state_directory(os.environ), work)
+        return administration.change(records(state_dir), work)
 
 
 def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
@@ -45,7 +69,7 @@ def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
     from scheduler.service import administration
 
     with said_plainly():
-        return administration.look(state_dir or state_directory(os.environ), work)
+        return administration.look(records(state_dir), work)
 
 
 def public_key(path: Path) -> str:

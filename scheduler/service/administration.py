@@ -2,7 +2,8 @@
 
 The database is the state, and a running service looks at it for every request. So a change
 is a transaction and nothing else: it needs no service to run, and tells none that does.
-Who may make it is for the file system to say: the state directory is its owner's alone.
+Who may make it is for the file system to say: the state directory is its owner's alone. Of a cluster
+it is whoever can connect to the database.
 """
 
 from __future__ import annotations
@@ -20,24 +21,27 @@ from scheduler.service.state import DATABASE, StateError
 T = TypeVar("T")
 
 
-def change(state_dir: Path, work: Callable[[Connection], T]) -> T:
-    """Run `work` in a transaction; its changes hold from now on. Raises StateError."""
-    with _records(state_dir) as records:
+def change(where: Path | str, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction; its changes hold from now on. Raises StateError.
+
+    `where` is a state directory, or the URL of a database.
+    """
+    with _records(where) as records:
         return asyncio.run(records.write(work))
 
 
-def look(state_dir: Path, work: Callable[[Connection], T]) -> T:
+def look(where: Path | str, work: Callable[[Connection], T]) -> T:
     """Run `work`, which changes nothing. Raises StateError."""
-    with _records(state_dir) as records:
+    with _records(where) as records:
         return asyncio.run(records.read(work))
 
 
 @contextmanager
-def _records(state_dir: Path) -> Iterator[Database]:
-    path = state_dir / DATABASE
+def _records(where: Path | str) -> Iterator[Database]:
+    path = where / DATABASE if isinstance(where, Path) else where
     try:
-        if not path.exists():
-            raise StateError(f"no service has its state in {state_dir}: `remora up --state-dir {state_dir}` makes one")
+        if isinstance(path, Path) and not path.exists():
+            raise StateError(f"no service has its state in {where}: `remora up --state-dir {where}` makes one")
         records = open_database(path)
         try:
             yield records

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain
-from cli.service.administering import change, public_key, with_state_dir
+from cli.service.administering import change, public_key, with_records
 
 
 @click.command("add", cls=Plain)
@@ -27,4 +27,4 @@ def command(login: str, file: Path, state_dir: Path | None) -> None:
     print(change(state_dir, lambda c: accounts.add_key(c, login, line)).md5)
 
 
-with_state_dir(command)
+with_records(command)

@@ -8,7 +8,7 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.administering import json_option, look, with_state_dir
+from cli.service.administering import json_option, look, with_records
 
 
 @click.command("ls", cls=Plain)
@@ -32,4 +32,4 @@ def command(login: str, as_json: bool, state_dir: Path | None) -> None:
             print(text.printable("\t".join((md5, key.sha256, kind, key.comment)).rstrip()))
 
 
-with_state_dir(command, json_option())
+with_records(command, json_option())

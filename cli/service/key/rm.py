@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain, note
-from cli.service.administering import change, with_state_dir
+from cli.service.administering import change, with_records
 
 
 @click.command("rm", cls=Plain)
@@ -35,4 +35,4 @@ def command(login: str, fingerprint: str, state_dir: Path | None) -> None:
         note(f"{login} has no key any more")
 
 
-with_state_dir(command)
+with_records(command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.frame import Plain, note
-from cli.service.administering import change, public_key, with_state_dir
+from cli.service.administering import change, public_key, with_records
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection
@@ -45,4 +45,4 @@ def command(login: str, key: Path | None, state_dir: Path | None) -> None:
         note(f"{login} has no key yet: remora key add {login} FILE.pub")
 
 
-with_state_dir(command)
+with_records(command)

@@ -8,7 +8,7 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.administering import json_option, look, with_state_dir
+from cli.service.administering import json_option, look, with_records
 
 
 @click.command("ls", cls=Plain)
@@ -30,4 +30,4 @@ def command(as_json: bool, state_dir: Path | None) -> None:
             print(f"{login}\t{text.count(keys, 'key')}")
 
 
-with_state_dir(command, json_option())
+with_records(command, json_option())
