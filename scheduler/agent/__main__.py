@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from typing import TypedDict
 
 import aiohttp
 
@@ -19,6 +20,7 @@ from scheduler.agent import capacity
 from scheduler.agent.agent import Agent
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
+from scheduler.agent.exchange import Exchange, ticket_key, url_of
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.links import Links
@@ -31,6 +33,13 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
 from scheduler.providers.choice import ProviderOptions, open_provider
 from scheduler.providers.nomad.arrivals import Arrivals
+
+
+class Sharing(TypedDict, total=False):
+    """What a registration says of how others get our intermediates."""
+
+    serves: str
+    tickets: str
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -55,7 +64,8 @@ async def serve(options: argparse.Namespace) -> None:
 async def work_on(options: argparse.Namespace) -> None:
     chosen = ProviderOptions(options.provider, options.isolation, options.containerd)
     provider = await open_provider(options.state_dir, chosen)
-    stores = Stores.one(BlobStore(options.state_dir / "blobs"))
+    stores = open_stores(options)
+    exchange, sharing = open_exchange(options, stores)
     request = RegisterRequest(
         node=options.node,
         slots=options.slots,
@@ -63,6 +73,7 @@ async def work_on(options: argparse.Namespace) -> None:
         disk_gb=capacity.disk_gb(options.state_dir),
         provider=provider.name,
         booked=options.nomad,
+        **sharing,
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         gateways = Gateways(options.url)
@@ -83,7 +94,34 @@ async def work_on(options: argparse.Namespace) -> None:
             await slots.close()
             await endpoints.close()
             await provider.close()
+            if exchange is not None:
+                await asyncio.to_thread(exchange.close)
             await stores.close()
+
+
+def open_stores(options: argparse.Namespace) -> Stores:
+    """Raises OptionsError."""
+    try:
+        if options.objects is None:
+            return Stores.one(BlobStore(options.state_dir / "blobs"))
+        limit = options.cache_mb and options.cache_mb << 20
+        return Stores.of_node(options.node, options.objects, options.state_dir, limit)
+    except OSError as error:
+        raise OptionsError(f"cannot keep blobs in {error.filename}: {error.strerror}") from None
+
+
+def open_exchange(options: argparse.Namespace, stores: Stores) -> tuple[Exchange | None, Sharing]:
+    """What serves our intermediates, and what to say of it at registration. Raises OptionsError."""
+    if options.listen is None:
+        return None, {}
+    host, port = options.listen
+    try:
+        key = ticket_key(options.state_dir / "tickets.key")
+        exchange = Exchange(stores.own, key, stores.traffic)
+        port = exchange.start(host, port)
+    except OSError as error:
+        raise OptionsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return exchange, {"serves": options.advertise or url_of(host, port), "tickets": key}
 
 
 def arrivals_of(options: argparse.Namespace) -> Arrivals | None:

@@ -42,6 +42,7 @@ from scheduler.model.wire import (
     PoolGrant,
     RegisterRequest,
     ReportRequest,
+    SweepRequest,
 )
 from scheduler.providers import Provider
 
@@ -92,6 +93,7 @@ class Agent:
                 group.create_task(self._report())
                 group.create_task(self._tick())
                 group.create_task(self._contact.keep(lambda: self._client.beat(Beat(agent=self._id))))
+                group.create_task(self._sweep())
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
         except* SilentError:
@@ -140,6 +142,8 @@ class Agent:
         for number in reply.release:
             if (pool := self._pools.pop(number, None)) is not None:
                 self._keep(asyncio.get_running_loop().create_task(pool.close(over=True)))
+        if reply.discard:
+            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.own.discard, reply.discard)))
         for grant in reply.pools:
             self._grant(grant)
         for page in reply.feeds:
@@ -224,6 +228,17 @@ class Agent:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5.0)
 
+    async def _sweep(self) -> None:
+        """Remove what an earlier start of this node's agent has left and nobody wants."""
+
+        async def unknown(blobs: list[str]) -> list[str]:
+            return await self._contact.ask(lambda: self._client.sweep(SweepRequest(agent=self._id, blobs=blobs)))
+
+        if (leftovers := self.node.stores.leftovers) is not None:
+            removed = await leftovers.sweep(unknown)
+            if removed is not None:
+                self._log.info("swept the intermediates", removed=removed)
+
     # -- the clock, and the end --------------------------------------------------------------
 
     async def _tick(self) -> None:
@@ -245,6 +260,8 @@ class Agent:
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
         self.node.slots.quit(self)
+        if self.node.stores.node is not None:
+            self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
 
 
 def failed_report(report: AttemptReport, message: str) -> AttemptReport:

@@ -75,6 +75,10 @@ class Client:
     async def beat(self, request: wire.Beat) -> None:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
+    async def sweep(self, request: wire.SweepRequest) -> list[str]:
+        """Which of these intermediates nobody wants."""
+        return parse(wire.SweepReply, await self._post("sweep", request.model_dump_json())).unknown
+
     async def report(self, request: wire.ReportRequest) -> None:
         """When this returns, the attempts are durable. Raises WireError for more than a message may hold."""
         await self._post("report", request.model_dump_json(exclude_defaults=True))

@@ -17,6 +17,7 @@ the first `SAMPLE` bytes.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import re
 import secrets
@@ -188,6 +189,19 @@ def shrinks_to(file: BinaryIO, start: int) -> float:
     file.seek(start)
     sample = file.read(SAMPLE)
     return len(zstandard.ZstdCompressor(level=LEVEL).compress(sample)) / max(1, len(sample))
+
+
+def url_of(host: str, port: int) -> str:
+    """At which others reach what listens there; for all addresses, by the name of the machine."""
+    name = socket.gethostname() if is_unspecified(host) else host
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False  # a name
 
 
 def ticket_key(path: Path) -> str:

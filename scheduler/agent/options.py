@@ -63,6 +63,14 @@ def urls(text: str) -> list[str]:
     return found
 
 
+def one_url(text: str) -> str:
+    """Raises ValueError."""
+    found = urls(text)
+    if len(found) > 1:
+        raise ValueError("more than one URL")
+    return found[0]
+
+
 def positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if not number:
@@ -70,11 +78,23 @@ def positive(text: str) -> int:
     return number
 
 
+def address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, an IPv6 host in brackets. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 OPTIONS = (
     Option("--url", "Gateways, a comma list, or @FILE that has them and is read again when it changes: they say "
            "who the supervisors are, and serve what tasks ask for.", "URL,...", urls, required=True),
     Option("--credential-file", f"Holds the credential of this node. [default: ${CREDENTIAL} itself]", "FILE", Path),
     Option("--state-dir", "Where instances and intermediates are; of this node alone.", "DIR", Path, required=True),
+    Option("--objects", "Directory of the objects, which all nodes mount. [default: in --state-dir]", "DIR", Path),
+    Option("--listen", "Where other agents get the intermediates of this node.", "HOST:PORT", address),
+    Option("--advertise", "URL at which they reach that. [default: made of --listen]", "URL", one_url),
+    Option("--cache-mb", "MiB for copies of what is elsewhere. [default: a tenth of the disk]", "N", positive),
     Option("--node", "Name of this node. [default: the host's]", "NAME", default=socket.gethostname),
     Option("--provider", "Where instances come from; auto: containers where they work, else processes. "
            "[default: process]", choices=NAMES, default=lambda: "process"),
@@ -101,6 +121,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     said = parser.parse_args(list(arguments))
     for option in OPTIONS:
         setattr(said, option.attribute, value_of(option, getattr(said, option.attribute), environment))
+    if (said.objects is None) != (said.listen is None):
+        raise OptionsError("--objects and --listen go together: what is not shared is served, and the other way round")
     said.credential = credential_of(said, environment)
     return said
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from scheduler.agent.cache import Cache
 from scheduler.agent.fetch import fetch
+from scheduler.agent.leftovers import Leftovers
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
@@ -34,13 +35,22 @@ from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
 class Stores:
     """The two stores of a node, and copies of what is in neither. `node` is its name, and None if they are one."""
 
-    def __init__(self, objects: BlobStore, own: BlobStore, node: str | None = None, cache: Path | None = None) -> None:
-        """`cache`: a directory for copies, on the file system of the instances. Needed if the stores are two."""
+    def __init__(
+        self,
+        objects: BlobStore,
+        own: BlobStore,
+        node: str | None = None,
+        cache: Path | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """`cache`: a directory for copies, of `limit` bytes, on the file system of the instances."""
         self.objects = objects
         self.own = own
         self.node = node
         self.traffic = Traffic()
-        self._cache = None if cache is None else Cache(cache, self._get)
+        # On a machine that is alone the service sweeps.
+        self.leftovers = None if node is None else Leftovers(own)
+        self._cache = None if cache is None else Cache(cache, self._get, limit)
         # May its files be linked to where instances are?
         self._linkable = self._cache is None or is_linkable(objects, self._cache.blobs.root)
 
@@ -50,9 +60,9 @@ class Stores:
         return cls(blobs, blobs)
 
     @classmethod
-    def of_node(cls, node: str, objects: Path, state_dir: Path) -> Stores:
-        """Of one node among many. Raises OSError."""
-        return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache")
+    def of_node(cls, node: str, objects: Path, state_dir: Path, limit: int | None = None) -> Stores:
+        """Of one node among many; `limit`: bytes of its cache. Raises OSError."""
+        return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache", limit)
 
     # -- what is made here -------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ one name to another meanwhile is seen under one of them.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -46,6 +47,12 @@ def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
             removed += len(page)
     blobs.discard_unfinished(before)
     return removed
+
+
+def unwanted(c: Connection, blobs: list[str]) -> list[str]:
+    """Which of the intermediates that lie on some node nobody needs any more."""
+    wanted = {row["blob"] for row in c.all("wanted_at_nodes", blobs=json.dumps(blobs))}
+    return [blob for blob in blobs if blob not in wanted]
 
 
 def pages(blobs: Iterable[str]) -> Iterator[list[str]]:

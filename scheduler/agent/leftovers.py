@@ -1,0 +1,44 @@
+"""Intermediates that an earlier start of this node's agent has left.
+
+Some are still wanted: their tasks wait, and read them from here as if nothing had happened. Others
+were consumed while nobody was here to be told, or had been made by attempts that were never
+reported. Only the records know. So, once a supervisor has registered us, we ask about all files
+that are older than this start, a page at a time, and remove those that nobody knows.
+
+All supervisors read the same records: to have asked one of them is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from itertools import islice
+
+from scheduler.model.wire import MAX_SWEEP
+from scheduler.objects.blobs import BlobStore
+
+
+class Leftovers:
+    """Those in one store. `began`: ms since the epoch; what is younger is of this start."""
+
+    def __init__(self, blobs: BlobStore, began: int | None = None) -> None:
+        self._blobs = blobs
+        self._began = time.time_ns() // 1_000_000 if began is None else began
+        self._asking = asyncio.Lock()
+        self._done = False
+
+    async def sweep(self, unknown: Callable[[list[str]], Awaitable[list[str]]]) -> int | None:
+        """Remove what is `unknown`; returns how many. Once in a life: after that None. Raises what asking raises."""
+        async with self._asking:
+            if self._done:
+                return None
+            removed = 0
+            files = self._blobs.older_than(self._began)
+            while page := await asyncio.to_thread(lambda: list(islice(files, MAX_SWEEP))):
+                # What we did not ask about is nobody's to name.
+                gone = set(await unknown(page)).intersection(page)
+                await asyncio.to_thread(self._blobs.discard, gone)
+                removed += len(gone)
+            self._done = True
+            return removed
