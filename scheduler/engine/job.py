@@ -55,6 +55,19 @@ class FinishJob:
 Decision = EndInput | FinishJob
 
 
+def reopened(phases: Sequence[Phase]) -> list[int]:
+    """Reduce phases whose input has ended, while some of it is gone and being made again.
+
+    When a phase's input ends, all tasks before it are finished. If one is not, it has been reopened.
+    """
+    found, open_before = [], False
+    for number, phase in enumerate(phases):
+        if open_before and phase.reducers and phase.input_ended:
+            found.append(number)
+        open_before = open_before or phase.finished < phase.issued
+    return found
+
+
 def advance(job: Job) -> list[Decision]:
     """What follows from the counters; empty if nothing does yet. Asking again without a change is harmless."""
     if job.cancelled:

@@ -145,6 +145,12 @@ def step(task: Task, event: Event) -> Step:
     return _committed_before(task, result) if task.again else result
 
 
+def then(result: Step, event: Event) -> Step:
+    """What follows if `event` happens at once after what led to `result`."""
+    following = step(result.task, event)
+    return Step(following.task, result.effects | following.effects, following.error or result.error)
+
+
 def _committed_before(task: Task, result: Step) -> Step:
     """What a step means for a task that has committed before."""
     state, effects = result.task.state, result.effects

@@ -111,6 +111,15 @@ class AgentSession:
         reducer = self.reducers.get(feed.task)
         return reducer is not None and reducer.attempt == feed.attempt and not reducer.ended
 
+    def is_new(self, granted: PoolGrant) -> bool:
+        """Whether a grant says anything that the agent does not know, beside its tasks."""
+        return granted.spec is not None or self.told.get(granted.pool) != granted.instances
+
+    def take_discards(self, limit: int) -> list[str]:
+        """What the agent is told to remove next."""
+        taken, self.discards = self.discards[:limit], self.discards[limit:]
+        return taken
+
     def grant(self, granted: PoolGrant, now: float) -> None:
         """A pool was given instances and attempts."""
         pool = granted.pool

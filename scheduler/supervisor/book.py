@@ -19,17 +19,20 @@ from scheduler.engine.task import InputArrived, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, Row
 from scheduler.supervisor import errors, subjects
 from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.live import LiveJob, counters
 from scheduler.supervisor.resolve import Problem
 from scheduler.supervisor.usage import summed
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object on its way into a phase. `own`: an intermediate of ours, deleted once consumed."""
+    """An object on its way into a phase. `own`: an intermediate of ours, deleted once consumed.
+
+    One that lies on a `node` can be lost with it, and is made again as output number `made` of task `maker`.
+    """
 
     name: str
     origin: str | None
@@ -38,20 +41,46 @@ class Item:
     md5: str | None = None
     own: bool = False
     reducer: int | None = None
+    node: str | None = None
+    maker: int | None = None
+    made: int | None = None
 
     @classmethod
     def of_entry(cls, name: str, origin: str | None, entry: Entry, reducer: int | None = None) -> Item:
         assert entry.etag is not None and entry.size is not None
         return cls(name, origin, entry.etag, entry.size, entry.md5, False, reducer)
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """What its consumer's row says of it."""
+        return {
+            "origin": self.origin,
+            "blob": self.blob,
+            "size": self.size,
+            "own": int(self.own),
+            "node": self.node,
+            "maker": self.maker,
+            "made": self.made,
+        }
+
 
 class _Reducer:
     """A reduce task as this transaction sees it."""
 
-    def __init__(self, task: int, state: str, arrived: int) -> None:
-        self.task = task
-        self.state = TaskState(state)
-        self.before = self.arrived = arrived
+    def __init__(self, row: Row) -> None:
+        self.task: int = row["id"]
+        self.state = TaskState(row["state"])
+        self.node: str | None = row["node"]
+        self.before = self.arrived = row["arrived"]
+        self.located = False  # some of what arrived lies on a node
+
+    def settles(self) -> bool:
+        """Whether it is time to look where most of its input is: the first time, and whenever it has doubled.
+
+        So all looks together read each input twice.
+        """
+        waits = self.state in (TaskState.WAITING, TaskState.READY)
+        return self.located and waits and self.arrived.bit_length() > self.before.bit_length()
 
 
 class JobBook:
@@ -112,6 +141,10 @@ class JobBook:
     def retried(self) -> None:
         self._retries += 1
 
+    def reopened(self, pool: int) -> None:
+        """A task of a pool that was finished is not: it is made again."""
+        self._counts["finished"][pool] -= 1
+
     def finished(self, pool: int, usage: Usage | None) -> None:
         """A task of a pool reached a final state; `usage` is what it took, if anybody measured that."""
         self._counts["finished"][pool] += 1
@@ -121,19 +154,9 @@ class JobBook:
     def _issue(self, phase: int, item: Item) -> None:
         pool = self.live.pools[phase]
         self._counts["issued"][pool] += 1
-        self.changes.ready[pool] += 1
-        self._tasks.append(
-            {
-                "uuid": str(uuid.uuid4()),
-                "pool": pool,
-                "input": item.name,
-                "origin": item.origin,
-                "blob": item.blob,
-                "size": item.size,
-                "md5": item.md5,
-                "own": int(item.own),
-            }
-        )
+        self.changes.now_ready(pool, item.node)
+        identity = {"uuid": str(uuid.uuid4()), "pool": pool, "input": item.name, "md5": item.md5}
+        self._tasks.append(identity | item.columns)
 
     def _feed(self, phase: int, item: Item) -> None:
         reducers = self._reducers_of(phase)
@@ -149,17 +172,17 @@ class JobBook:
             self._drop(item)  # a failed reducer's later inputs are dropped
             return
         reducer.arrived += 1
-        row = {"task": reducer.task, "seq": reducer.arrived, "name": item.name, "origin": item.origin}
-        self._task_inputs.append(row | {"blob": item.blob, "size": item.size, "own": int(item.own)})
+        reducer.located = reducer.located or item.node is not None
+        self._task_inputs.append({"task": reducer.task, "seq": reducer.arrived, "name": item.name} | item.columns)
 
     def _drop(self, item: Item) -> None:
         if item.own and item.size:
-            self.changes.discard.append(item.blob)
+            self.changes.throw(item.node, item.blob)
 
     def _reducers_of(self, phase: int) -> list[_Reducer]:
         if phase not in self._reducers:
             rows = self.c.all("reduce_tasks", pool=self.live.pools[phase])
-            self._reducers[phase] = [_Reducer(row["id"], row["state"], row["arrived"]) for row in rows]
+            self._reducers[phase] = [_Reducer(row) for row in rows]
         return self._reducers[phase]
 
     # Writing it.
@@ -187,9 +210,22 @@ class JobBook:
                     self._arrived(self.live.pools[phase], reducer)
 
     def _arrived(self, pool: int, reducer: _Reducer) -> None:
-        if step(Task(reducer.state), InputArrived()).task.state is not reducer.state:
-            self.changes.ready[pool] += 1
+        state = step(Task(reducer.state), InputArrived()).task.state
+        if reducer.state is TaskState.READY:
+            self.changes.now_ready(pool, reducer.node, -1)
+        if reducer.settles():
+            self._place(reducer)
+        if state is TaskState.READY:
+            self.changes.now_ready(pool, reducer.node)
         self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
+
+    def _place(self, reducer: _Reducer) -> None:
+        """A reduce task that waits belongs to the node where most of its input is so far."""
+        found = self.c.all("input_by_node", task=reducer.task)
+        node = max(found, key=lambda row: (row["size"], row["node"]))["node"]
+        if node != reducer.node:
+            self.c.run("place_reducer", task=reducer.task, node=node)
+            reducer.node = node
 
     def _write_results(self) -> None:
         if not (self._outputs or self._errors or self._retries):
@@ -211,12 +247,16 @@ class JobBook:
         if self._done:
             return False
         phases = self.c.all("phases_of_job", job=self.live.id)
+        counted = counters(phases)
+        reopened = {self.live.pools[number] for number in engine.reopened(counted)}
+        if reopened or self.live.reopened:
+            self.changes.reopened[self.live.id] = reopened
         decisions = engine.advance(
             engine.Job(
                 bool(self.row["input_done"]),
                 self.row["inputs"],
                 self._dispatched,
-                [engine.Phase(p["reducers"], p["issued"], p["finished"], bool(p["input_ended"])) for p in phases],
+                counted,
                 bool(self.row["cancelled"]),
             )
         )

@@ -37,6 +37,7 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
         changes.ready[pool] -= c.run("cancel_ready", pool=pool)
         c.run("cancel_leased", pool=pool)
         c.run("cancel_waiting", pool=pool)
+        c.run("cancel_waiting_maps", pool=pool)
     c.run("cancel_phase", job=live.id)
     book.close()
     return changes

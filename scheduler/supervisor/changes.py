@@ -16,20 +16,49 @@ class Revoked(NamedTuple):
     attempt: int
 
 
+class Placed(NamedTuple):
+    """A blob in the store of a node."""
+
+    node: str
+    blob: str
+
+
 @dataclass(slots=True)
 class Changes:
     """Applied after the commit, and only then.
 
-    `discard` are blobs without a name left. `finished` are reduce tasks whose inputs may be
-    forgotten. `left` counts attempts that agents no longer hold, by pool.
+    `ready` counts tasks by pool, and `located` those among them that belong to a node, by pool and
+    node. `discard` are blobs of the shared store without a name left, `discard_at` those of nodes.
+    `finished_reducers` are reduce tasks whose inputs may be forgotten, `consumed_reducers` those
+    whose inputs may be discarded. `left` counts attempts that agents no longer hold, by pool.
+    `mend`: jobs of which something is gone that must be made again; `reopened`: by job, pools whose
+    input has ended, but some of it is being made again.
     """
 
     ready: Counter[int] = field(default_factory=Counter)
+    located: Counter[tuple[int, str]] = field(default_factory=Counter)
     left: Counter[int] = field(default_factory=Counter)
     ended_pools: set[int] = field(default_factory=set)
     changed_jobs: set[int] = field(default_factory=set)
     done_jobs: set[int] = field(default_factory=set)
     finished_reducers: list[int] = field(default_factory=list)
+    consumed_reducers: list[int] = field(default_factory=list)
     discard: list[str] = field(default_factory=list)
+    discard_at: list[Placed] = field(default_factory=list)
+    mend: set[int] = field(default_factory=set)
+    reopened: dict[int, set[int]] = field(default_factory=dict)
     revoked: list[Revoked] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)  # for metrics: committed, failed, retried …
+
+    def now_ready(self, pool: int, node: str | None, count: int = 1) -> None:
+        """So many more tasks of a pool are ready (or fewer), which belong to `node`, or to none."""
+        self.ready[pool] += count
+        if node is not None:
+            self.located[pool, node] += count
+
+    def throw(self, node: str | None, blob: str) -> None:
+        """Nobody needs an intermediate that lies on `node`, or in the shared store, any more."""
+        if node is None:
+            self.discard.append(blob)
+        else:
+            self.discard_at.append(Placed(node, blob))

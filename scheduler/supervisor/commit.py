@@ -7,6 +7,9 @@ may be handed in twice.
 Objects get their names first, all of a batch together, because that can go wrong: meanwhile
 somebody made a directory of that name. Then the attempt has failed, by an error that says so,
 and is judged as any other that failed. So whatever is in the list of outputs is there.
+
+What a task of ours leaves for the next phase may lie on its node, and be lost with it: `lineage`
+says how it is made again, and does what such a report means for those that wait for it.
 """
 
 from __future__ import annotations
@@ -15,16 +18,31 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scheduler.engine.task import FINAL, Effect, Event, Lost, Reported, Step, Task, TaskState, Unplaceable, step
+from scheduler.engine.task import (
+    FINAL,
+    Effect,
+    Event,
+    InputGone,
+    InputLost,
+    Lost,
+    Reported,
+    Step,
+    Task,
+    TaskState,
+    Unplaceable,
+    step,
+    then,
+)
 from scheduler.model import names
 from scheduler.model.errors import JobErrorCode, authorization_failed
-from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, SavedFile
+from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor import errors
+from scheduler.supervisor import errors, lineage
 from scheduler.supervisor.book import Item, JobBook
-from scheduler.supervisor.changes import Changes
+from scheduler.supervisor.changes import Changes, Revoked
+from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.outputs import new_object
 from scheduler.supervisor.resolve import resolve
@@ -33,37 +51,57 @@ FindJob = Callable[[int], LiveJob | None]
 
 
 def commit_reports(
-    c: Connection, find_job: FindJob, reports: Sequence[AttemptReport], now: int, node: str | None = None
+    c: Connection,
+    find_job: FindJob,
+    reports: Sequence[AttemptReport],
+    now: int,
+    node: str | None = None,
+    serves: bool = False,
 ) -> Changes:
-    """Commit, fail or retry the reported attempts of a node. `find_job` gives the live job of a pool."""
-    batch = _Batch(c, find_job, now, node)
+    """Commit, fail or retry the reported attempts of a node. `find_job` gives the live job of a pool.
+
+    `serves`: what the attempts left for the next phase may lie on the node, for others to fetch.
+    """
+    batch = Batch(c, find_job, now, node, serves)
     known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
     rows = {row["id"]: row for row in known}
     for report in reports:
         if row := rows.get(report.task):  # else forgotten long ago; the sweep knows whether its blobs have names
-            batch.judge(row, Reported(report.attempt, report.outcome, report.code, report.message), report)
+            batch.judge(row, reported(report, counted=not (report.missing or report.evicted)), report)
     return batch.close()
 
 
-def lose_attempts(c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None) -> Changes:
-    """The agent that held these tasks is gone: retry them, or fail those that were retried enough."""
-    batch = _Batch(c, find_job, now, node)
+def lose_attempts(
+    c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None, counted: bool = True
+) -> Changes:
+    """The agent that held these tasks is gone: retry them, or fail those that were retried enough.
+
+    `counted`: it may be their fault.
+    """
+    batch = Batch(c, find_job, now, node)
     for row in rows:
-        batch.judge(row, Lost())
+        batch.judge(row, Lost(counted))
     return batch.close()
 
 
 def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: int, now: int) -> Changes:
     """No node will ever have room for tasks of this pool: fail `limit` of those that are ready."""
-    batch = _Batch(c, lambda _: live, now)
+    batch = Batch(c, lambda _: live, now)
     for row in c.all("ready_of_pool", pool=pool, limit=limit):
         batch.judge(row, Unplaceable(message))
     return batch.close()
 
 
+def reported(report: AttemptReport, counted: bool = True) -> Reported:
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted)
+
+
 @dataclass(slots=True)
 class _Judged:
-    """A task that changes, what changes, and the report that did it."""
+    """A task that changes, what changes, and the report that did it.
+
+    `gone`: the input of a map task is; `revoked`: the attempt goes on somewhere, and is not wanted any more.
+    """
 
     live: LiveJob
     row: Row
@@ -71,6 +109,8 @@ class _Judged:
     result: Step
     report: AttemptReport | None
     phase: int
+    gone: bool = False
+    revoked: bool = False
 
     @property
     def last(self) -> bool:
@@ -92,13 +132,16 @@ class _Judged:
                     yield new_object(saved.name, saved.blob)
 
 
-class _Batch:
-    """Reports of one transaction, across jobs. `node`: where the attempts were."""
+class Batch:
+    """Reports of one transaction, across jobs. `node`: where the attempts were; `serves`: others can fetch from it."""
 
-    def __init__(self, c: Connection, find_job: FindJob, now: int, node: str | None = None) -> None:
+    def __init__(
+        self, c: Connection, find_job: FindJob, now: int, node: str | None = None, serves: bool = False
+    ) -> None:
         self.c = c
         self.now = now
         self.node = node
+        self.serves = serves
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, _Judged] = {}  # by task
@@ -109,25 +152,82 @@ class _Batch:
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
         """Say what an event does to a task; `close` does it."""
         live = self._find_job(row["pool"])
-        before = Task(TaskState(row["state"]), row["attempt"], row["retries"])
+        before = Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0)
         earlier = self._judged.get(row["id"])
         result = step(earlier.result.task if earlier else before, event)
         if earlier or result.task == before or live is None:
             if report and Effect.DISCARD in result.effects:
                 self.discard_report(report)
             return
-        self._judged[row["id"]] = _Judged(live, row, before, result, report, live.phase_of(row["pool"]))
+        judged = _Judged(live, row, before, result, report, live.phase_of(row["pool"]))
+        judged.revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
+        self._judged[row["id"]] = judged
+        if before.state is TaskState.LEASED and result.task.state is TaskState.READY:
+            self._look_for_input(judged)
 
     def close(self) -> Changes:
         self._name(self._judged.values())
         if self._unnamed:
             self._name(filter(self._rejudge, self._judged.values()))
-        for judged in self._judged.values():
-            self._carry_out(judged)
-        self.c.many("update_task", self._rows)
+        while self._judged:
+            self._carry_out_all()
         for book in self._books.values():
             book.close()
         return self.changes
+
+    def _carry_out_all(self) -> None:
+        """Do what was judged; what cannot be made again fails those that wait for it, which is judged next."""
+        judged, self._judged = list(self._judged.values()), {}
+        for each in judged:
+            self._carry_out(each)
+        self.c.many("update_task", self._rows)
+        self._rows.clear()
+        hopeless: dict[int, str] = {}
+        for each in judged:
+            if each.result.effects & {Effect.REMADE, Effect.UNMADE}:
+                hopeless |= self._refill(each)
+        if hopeless:
+            for row in self.c.all("tasks_for_reports", tasks=json.dumps(list(hopeless))):
+                self.judge(row, InputGone(hopeless[row["id"]]))
+
+    # Inputs that are gone.
+
+    def _look_for_input(self, judged: _Judged) -> None:
+        """An attempt was lost, for want of its input perhaps: if that is gone, it must be made again."""
+        row, missing = judged.row, judged.report.missing if judged.report else []
+        found = lineage.missed(self.c, row, missing) if missing else lineage.NOTHING_MISSED
+        if missing and not found.excused:
+            assert judged.report is not None
+            judged.result = step(judged.before, reported(judged.report))
+        if found.hopeless:
+            judged.result = then(judged.result, InputGone(found.hopeless))
+        if judged.result.task.state is not TaskState.READY:
+            return
+        if row["reducer"] is None:
+            judged.gone = found.wanted or row["own"] == Own.UNREAD
+            judged.result = then(judged.result, InputLost()) if judged.gone else judged.result
+        elif self.c.run("unread_inputs", task=row["id"]) or found.wanted:
+            self.changes.mend.add(judged.live.id)
+        if judged.gone:
+            self.changes.mend.add(judged.live.id)
+
+    def _refill(self, judged: _Judged) -> dict[int, str]:
+        """A task was made again, or could not be; tasks that must fail for that, and why."""
+        outputs: list[lineage.Made | None] = []
+        if judged.report and Effect.REMADE in judged.result.effects:
+            for output in judged.report.outputs:
+                made = lineage.Made(self._where(output.blob), output.blob) if output.blob else None
+                if made and output.named:
+                    self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
+                outputs.append(None if output.named else made)
+        hopeless = lineage.refill(self.c, judged.live, self.changes, judged.row["id"], outputs)
+        why = judged.result.error[1] if judged.result.error else "the second time there was no such output"
+        message = 'intermediate object "{}" was lost and could not be made again: {}'
+        return {task: message.format(name, why) for task, name in hopeless.items()}
+
+    def _where(self, blob: BlobRef) -> str | None:
+        """The node on which an intermediate lies; None if it is in the shared store, or nothing."""
+        return self.node if self.serves and blob.node is not None and blob.size else None
 
     # Names.
 
@@ -172,11 +272,12 @@ class _Batch:
             self.discard_report(report)
         if Effect.RETRIED in effects:
             book.retried()
-        if judged.result.error:
+        again = judged.before.again
+        if judged.result.error and not again:
             self._fail(book, judged)
         if judged.result.task.state in FINAL:
-            book.finished(row["pool"], report.usage if report else None)
-            self._consumed(row)
+            book.finished(row["pool"], report.usage if report and not again else None)
+            self._consumed(judged)
 
     def _book(self, live: LiveJob) -> JobBook:
         if live.id not in self._books:
@@ -185,30 +286,40 @@ class _Batch:
 
     def _write_task(self, judged: _Judged) -> None:
         row, task, report = judged.row, judged.result.task, judged.report
-        again = task.state is TaskState.READY
-        held = judged.before.state is TaskState.LEASED
-        self.changes.left[row["pool"]] += held
-        self.changes.ready[row["pool"]] += again - (not held)
-        self.changes.outcomes[task.state] += 1
-        self._rows.append(
-            {
-                "task": row["id"],
-                "state": task.state,
-                "retries": task.retries,
-                "usage": report.usage.model_dump_json() if report and not again else None,
-                "own": row["own"] if again else 0,
-            }
-        )
+        over = task.state in FINAL
+        if judged.revoked:
+            self.changes.revoked.append(Revoked(row["agent"], row["pool"], row["id"], row["attempt"]))
+        else:
+            self.changes.left[row["pool"]] += judged.before.state is TaskState.LEASED
+        if change := (task.state is TaskState.READY) - (judged.before.state is TaskState.READY):
+            self.changes.now_ready(row["pool"], row["node"], change)
+        self.changes.outcomes["remade" if Effect.REMADE in judged.result.effects else task.state] += 1
+        usage = row["usage"] if judged.before.again else report.usage.model_dump_json() if report and over else None
+        own = self._own(judged) if over else Own.WANTED if judged.gone else row["own"]
+        self._rows.append({"task": row["id"], "state": task.state, "retries": task.retries, "usage": usage, "own": own})
+
+    def _own(self, judged: _Judged) -> int:
+        """Whether a finished map task's input is kept: if it may be needed again, and nobody can make it again."""
+        row = judged.row
+        return row["own"] if row["own"] == Own.HERE and row["maker"] is None and self._may_be_made_again(judged) else 0
+
+    def _may_be_made_again(self, judged: _Judged) -> bool:
+        """Whether what the task made can be lost."""
+        made = judged.result.task.state is TaskState.COMMITTED and not judged.last
+        return made and (self.serves or judged.before.again)
 
     def _forward(self, book: JobBook, judged: _Judged, report: AttemptReport) -> None:
         following, origin = judged.phase + 1, judged.row["origin"]
-        for output in report.outputs:
+        task: int = judged.row["id"]
+        for number, output in enumerate(report.outputs):
             blob = output.blob
             if blob is None:
                 self._forward_reference(book, following, output, origin)
                 continue
             own = not (judged.last or output.named)
-            item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer)
+            node = self._where(blob) if own else None
+            maker = (None, None) if node is None else (task, number)
+            item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer, node, *maker)
             book.forward(following, item)
 
     def _forward_reference(self, book: JobBook, phase: int, output: OutputRecord, origin: str | None) -> None:
@@ -244,15 +355,21 @@ class _Batch:
     def _saved_name(self, saved: SavedFile | None) -> str | None:
         return None if saved is None or saved.name in self._unnamed else saved.name
 
-    def _consumed(self, row: Row) -> None:
+    def _consumed(self, judged: _Judged) -> None:
         """A finished task needs its intermediates no longer."""
+        row = judged.row
         if row["reducer"] is not None:
-            self.changes.finished_reducers.append(row["id"])
-        elif row["own"] and row["size"]:
-            self.changes.discard.append(row["blob"])
+            kept = self._may_be_made_again(judged)
+            (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])
+            if self.serves or judged.before.again:
+                self.c.run("forget_gone", task=row["id"])
+        elif row["own"] == Own.HERE and row["size"] and not self._own(judged):
+            self.changes.throw(row["node"], row["blob"])
 
     def discard_report(self, report: AttemptReport) -> None:
         """Throw away what an attempt that does not count has left."""
         blobs = [output.blob for output in report.outputs if output.blob]
         blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
-        self.changes.discard += [blob.id for blob in blobs if blob.size]
+        for blob in blobs:
+            if blob.size:
+                self.changes.throw(self._where(blob), blob.id)

@@ -4,6 +4,10 @@ An agent has at most one poll outstanding, so a reply is either acted on, which 
 shows (`seen`), or was lost on the way. A lost one is simply given again: what it grants is
 leased already. An agent that registers anew, or is silent for too long, is given up: first
 nobody plans for it any more, then what it held goes back into the queue.
+
+A node whose agent was given up for its silence is lost, and with it the intermediates there: they
+are made again (`lineage`). One whose agent registers anew within the lease has lost nothing. A node
+of which only the records know, because this supervisor is younger than they are, has a lease too.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import groupby
 
 from scheduler.engine.fit import Tiers, misfit
 from scheduler.model.job import PhaseSpec
@@ -24,18 +29,23 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
 )
-from scheduler.records.database import Connection, Database
-from scheduler.supervisor import lease
+from scheduler.records.database import Connection, Database, select
+from scheduler.supervisor import lease, lineage
 from scheduler.supervisor.agents import LEASE_SECONDS, AgentSession
-from scheduler.supervisor.changes import Changes, Revoked
+from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
-from scheduler.supervisor.live import LiveJobs
+from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
 
-# Attempts of a lost agent that go back in one transaction.
+# Attempts of a lost agent that go back in one transaction; intermediates of a lost node that are marked in one.
 LOSE_PAGE = 500
+# Intermediates that an agent is told to remove in one reply, and how many make a reply worth it.
+DISCARD_PAGE = 5000
+DISCARD_BATCH = 500
+# Milliseconds for which a node that was here counts for what can be run.
+REMEMBER_MS = 86_400_000
 
 
 class UnknownAgentError(Exception):
@@ -54,14 +64,31 @@ class AgentDesk:
         apply: Callable[[Changes], None],
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
+        self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
+        self.monotonic: Callable[[], float] = time.monotonic
         self._db = db
         self._jobs = jobs
         self._clock = clock
         self._issue_token = issue_token
         self._apply = apply
         self._sessions: dict[int, AgentSession] = {}
+        self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
+        self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stopping = False
+
+    async def open(self) -> None:
+        """Remember who was here."""
+        rows = await self._db.read(select("nodes_seen", after=self._clock() - REMEMBER_MS))
+        self._offers |= {row["name"]: Tiers(row["memory_mb"], row["disk_gb"]) for row in rows}
+
+    async def take_up(self, live: LiveJob) -> None:
+        """A job is ours that was another's, or an earlier start's: where is what it needs?"""
+        nodes = await self._db.read(partial(lineage.nodes_of, live=live))
+        here = self._nodes()
+        for node in nodes:
+            if node not in here:
+                self._absent.setdefault(node, self.monotonic())
 
     def providers(self) -> list[str]:
         """Where the instances of the agents that are here come from."""
@@ -75,11 +102,12 @@ class AgentDesk:
 
     async def register(self, request: RegisterRequest) -> int:
         """A fresh start of a node's agent; what an earlier start held is ready again."""
-        for session in [known for known in self._sessions.values() if known.node == request.node]:
-            await self._lose(session)
-        now = self._clock()
-        agent = await self._db.write(lambda c: c.insert("insert_agent", node=request.node, now=now))
-        self._sessions[agent] = AgentSession.of(agent, request, time.monotonic())
+        async with self._leaving:
+            for session in [known for known in self._sessions.values() if known.node == request.node]:
+                await self._lose(session)
+            agent = await self._db.write(partial(_enrol, request=request, now=self._clock()))
+            self._sessions[agent] = AgentSession.of(agent, request, self.monotonic())
+            self._absent.pop(request.node, None)
         self._offers[request.node] = self._sessions[agent].offer
         self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # what fitted nowhere may fit now
         self.arrived.set()
@@ -89,7 +117,7 @@ class AgentDesk:
     async def poll(self, request: PollRequest) -> PollReply:
         """Wait until there is something for the agent, or `POLL_SECONDS`. Raises UnknownAgentError."""
         session = self._session(request.agent)
-        session.hear(request.state, time.monotonic())
+        session.hear(request.state, self.monotonic())
         if session.unseen is not None and request.state.seen < session.number:
             return session.unseen
         session.polls += 1
@@ -106,7 +134,7 @@ class AgentDesk:
                 return reply
             left = deadline - time.monotonic()
             if left <= 0 or not await wait_for(session.wake, left):
-                break
+                return PollReply(number=request.state.seen, discard=session.take_discards(DISCARD_PAGE))
         return PollReply(number=request.state.seen)
 
     async def report(self, request: ReportRequest) -> None:
@@ -119,11 +147,12 @@ class AgentDesk:
                 reports=request.attempts,
                 now=self._clock(),
                 node=session.node,
+                serves=session.serves is not None,
             )
         )
         session.held.subtract(changes.left)
         self._apply(changes)
-        session.hear(request.state, time.monotonic())
+        session.hear(request.state, self.monotonic())
 
     def misfit(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
@@ -131,7 +160,7 @@ class AgentDesk:
 
     def beat(self, agent: int) -> None:
         """It lives. Raises UnknownAgentError."""
-        self._session(agent).heard = time.monotonic()
+        self._session(agent).heard = self.monotonic()
 
     def node_of(self, agent: int) -> str:
         """On which node an agent is. Raises UnknownAgentError."""
@@ -164,11 +193,43 @@ class AgentDesk:
                 session.revoked.append(AttemptId(task=revoked.task, attempt=revoked.attempt))
                 session.held[revoked.pool] -= 1
 
+    def discard(self, blobs: Iterable[Placed]) -> None:
+        """Nobody needs these any more. An agent that is not here finds that out when it comes."""
+        here = self._nodes()
+        for node, placed in groupby(blobs, key=lambda each: each.node):
+            if session := here.get(node):
+                session.discard(each.blob for each in placed)
+
     async def lose_silent(self) -> None:
-        """Give up agents that were not heard of for too long."""
+        """Give up agents that were not heard of for too long, and the nodes where they were."""
+        now = self.monotonic()
         for session in list(self._sessions.values()):
-            if time.monotonic() - session.heard > LEASE_SECONDS:
-                await self._lose(session)
+            if now - session.heard > LEASE_SECONDS:
+                async with self._leaving:
+                    await self._lose(session)
+                    await self._lose_node(session.node)
+        for node, since in list(self._absent.items()):
+            if now - since > LEASE_SECONDS:
+                async with self._leaving:
+                    await self._lose_node(node)
+        if self._jobs.located:
+            self.wake()  # for a task may have waited for its node long enough
+
+    async def _lose_node(self, node: str) -> None:
+        """What was on a node is gone; if no agent is there by now."""
+        self._absent.pop(node, None)
+        if node in self._nodes():
+            return
+        given = {task: fed.given for session in self._sessions.values() for task, fed in session.reducers.items()}
+        for live in self._jobs:
+            more = not live.done
+            while more:
+                lose = partial(lineage.lose_page, live=live, node=node, given=given, limit=LOSE_PAGE)
+                changes, more = await self._db.write(lose)
+                self._apply(changes)
+
+    def _nodes(self) -> dict[str, AgentSession]:
+        return {session.node: session for session in self._sessions.values()}
 
     async def _lose(self, session: AgentSession) -> None:
         """Give up an agent: what it held is tried again."""
@@ -179,7 +240,9 @@ class AgentDesk:
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
-            return lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node), bool(rows)
+            counted = session.serves is None  # where many nodes are, a task is not to blame for the end of one
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, counted)
+            return lost, bool(rows)
 
         async with session.planning:  # what is being leased to it now is lost too
             more = True
@@ -197,26 +260,52 @@ class AgentDesk:
 
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to say."""
-        now = time.monotonic()
-        found = lease.wants(session, self._jobs, lease.targets(session, self._jobs, now))
+        now, nodes = self.monotonic(), self._nodes()
+        targets = lease.targets(session, self._jobs, nodes, now)
+        found = lease.wants(session, self._jobs, nodes, targets, now)
         feeds = [(feed, self._input_ended(session.reducers[feed.task].pool)) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
-        grant = partial(lease.grant, session=session, found=found, issue_token=self._issue_token)
-        grants = await self._db.write(grant) if found else []
-        pages = await self._db.read(partial(lease.feed_pages, feeds=feeds)) if feeds else []
-        if not (grants or pages or session.revoked or release):
+        grant = partial(lease.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token)
+        granted = await self._db.write(grant) if found else []
+        grants = [given.grant for given in granted if given.grant.tasks or session.is_new(given.grant)]
+        for given in granted:
+            self._count(session, given, now)
+        feed = partial(lease.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
+        pages = await self._db.read(feed) if feeds else []
+        if not (grants or pages or session.revoked or release or len(session.discards) >= DISCARD_BATCH):
             return None
-        for want, given in zip(found, grants, strict=True):
-            self._jobs.ready[want.pool] -= len(given.tasks)
-            session.grant(given, now)
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
-        reply = PollReply(number=session.number + 1, pools=grants, feeds=pages, cancel=revoked, release=release)
+        reply = PollReply(
+            number=session.number + 1,
+            pools=grants,
+            feeds=pages,
+            cancel=revoked,
+            release=release,
+            discard=session.take_discards(DISCARD_PAGE),
+        )
         session.sent(reply)
         return reply
+
+    def _count(self, session: AgentSession, given: lease.Granted, now: float) -> None:
+        """Bring the shadow up to what was leased."""
+        pool = given.grant.pool
+        self._jobs.ready[pool] -= len(given.grant.tasks)
+        if given.taken:
+            self._jobs.located.took(pool, given.taken, session.node, now)
+        session.grant(given.grant, now)
+        for where, count in (("local", given.local), ("remote", given.remote)):
+            if count:
+                self.placed(where, count)
 
     def _input_ended(self, pool: int) -> bool:
         """Whether what is recorded of a pool's input is all of it."""
         live = self._jobs.by_pool(pool)
         return live is not None and pool in live.input_ended
+
+
+def _enrol(c: Connection, request: RegisterRequest, now: int) -> int:
+    """Record an agent, and what its node offers; its number."""
+    c.run("see_node", name=request.node, memory_mb=request.memory_mb, disk_gb=request.disk_gb, now=now)
+    return c.insert("insert_agent", node=request.node, now=now)

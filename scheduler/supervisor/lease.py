@@ -129,9 +129,7 @@ def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit:
     return [(session.node if node == "" else node, count) for node, count in chosen]
 
 
-def wants(
-    session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[int, int], now: float
-) -> list[Want]:
+def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[int, int], now: float) -> list[Want]:
     """Pools that must be told of something: another number of instances, or more attempts."""
     found = []
     for pool, instances in wanted.items():
@@ -270,9 +268,7 @@ def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nod
         return None
     known = [(row["name"], row["blob"]) for row in there if not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
-    sources = [
-        FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]), node, nodes)) for row in there
-    ]
+    sources = [FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]), node, nodes)) for row in there]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)
 
 

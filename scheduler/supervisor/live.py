@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from scheduler.engine.job import Phase, reopened
 from scheduler.model.job import JobSpec, stored_job
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.located import Located
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class LiveJob:
     input_done: bool = False  # no input of the job will follow
     done: bool = False
     input_ended: set[int] = field(default_factory=set)  # pools whose input has ended
+    reopened: set[int] = field(default_factory=set)  # of these, pools some of whose input is being made again
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatching its inputs, or archiving it
 
@@ -33,6 +36,10 @@ class LiveJob:
     def pending(self) -> bool:
         """Whether inputs wait to be dispatched."""
         return not self.done and self.dispatched < self.inputs
+
+    def may_block(self, pool: int) -> bool:
+        """Whether a reducer of this pool may wait for other tasks of the job."""
+        return self.spec.phases[self.phase_of(pool)].reduce and (pool not in self.input_ended or pool in self.reopened)
 
     def wake_watchers(self) -> None:
         self.changed.set()
@@ -60,7 +67,13 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         input_done=bool(row["input_done"]),
         done=row["state"] == "done",
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
+        reopened={phases[number]["id"] for number in reopened(counters(phases))},
     )
+
+
+def counters(phases: Sequence[Row]) -> list[Phase]:
+    """Rows of `phases` as the engine wants them."""
+    return [Phase(row["reducers"], row["issued"], row["finished"], bool(row["input_ended"])) for row in phases]
 
 
 class LiveJobs:
@@ -71,6 +84,7 @@ class LiveJobs:
         self._by_uuid: dict[str, LiveJob] = {}
         self._by_pool: dict[int, LiveJob] = {}
         self.ready: Counter[int] = Counter()
+        self.located = Located()
 
     def __iter__(self) -> Iterator[LiveJob]:
         return iter(list(self._by_id.values()))
@@ -88,6 +102,7 @@ class LiveJobs:
         for pool in job.pools:
             del self._by_pool[pool]
             self.ready.pop(pool, None)
+            self.located.forget(pool)
 
     def by_id(self, job: int) -> LiveJob | None:
         return self._by_id.get(job)

@@ -7,12 +7,13 @@ cluster, so from the instant at which another calls it lost, nothing that it sti
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from scheduler.engine.membership import TTL, Pulse, share_out
 from scheduler.records.database import Connection, Fenced
-from scheduler.supervisor import subjects
+from scheduler.supervisor import lineage, subjects
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.intake import advance
 from scheduler.supervisor.live import LiveJob, load_job
@@ -39,6 +40,7 @@ class Claim:
 
     live: LiveJob
     ready: dict[int, int]
+    located: dict[int, Counter[str]]  # of these, by the node that they belong to
     changes: Changes
 
 
@@ -106,4 +108,5 @@ def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
     for pool in live.pools:
         c.run("release_leases", pool=pool)
     ready = {pool: (c.one("count_ready", pool=pool) or {"n": 0})["n"] for pool in live.pools}
-    return Claim(live, ready, advance(c, live, now) if live.input_done and not live.done else Changes())
+    located = {pool: lineage.located(c, pool) for pool in live.pools}
+    return Claim(live, ready, located, advance(c, live, now) if live.input_done and not live.done else Changes())

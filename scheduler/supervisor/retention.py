@@ -1,16 +1,20 @@
 """What is no longer needed goes, page by page, and safely twice.
 
-Reducers' intermediates go when the reducer is finished, those of cancelled tasks when the
-job is; the records of a job a day after its archive. Blobs go before the rows that name them:
+Reducers' intermediates go when the reducer is finished, what else there is of a job when that
+is; the records of a job a day after its archive. Blobs go before the rows that name them:
 if the service dies in between, the rows are found again and the second removal finds nothing.
+
+A reducer on a node that serves others may have to make its outputs again. So its rows stay until
+the job is over, and only what can be made again too goes early; there the rows come first, because
+a blob that a node has kept for nothing is found when its agent starts again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import Connection, Database, execute, select
+from scheduler.records.database import Connection, Database, Row, execute, select
 from scheduler.supervisor.live import LiveJob
 
 PAGE = 1000
@@ -18,25 +22,41 @@ PAGE = 1000
 LINGER_MS = 86_400_000
 
 
-async def reap_reducer(db: Database, blobs: BlobStore, task: int) -> None:
+# Throws away blobs on a node, or (None) in the shared store.
+Discard = Callable[[Iterable[tuple[str | None, str]]], None]
+
+
+async def reap_reducer(db: Database, discard: Discard, task: int) -> None:
     """Remove the intermediates that a finished reduce task was fed."""
     page = select("consumed_task_inputs", task=task, limit=PAGE)
     while rows := await db.read(page):
-        blobs.discard([row["blob"] for row in rows if row["own"] and row["size"]])
+        discard((row["node"], row["blob"]) for row in rows if row["own"] == 1 and row["size"])
         upto = rows[-1]["seq"]
         await db.write(execute("forget_task_inputs", task=task, upto=upto))
 
 
-async def reap_job(db: Database, blobs: BlobStore, live: LiveJob) -> None:
-    """Remove what finished reducers and cancelled tasks of a job have left."""
+async def release_inputs(db: Database, discard: Discard, task: int) -> None:
+    """Remove what a finished reduce task was fed and what can be made again, unless it must do so itself by now."""
+    while rows := await db.write(partial(_release_page, task)):
+        discard((row["node"], row["blob"]) for row in rows)
+
+
+def _release_page(task: int, c: Connection) -> list[Row]:
+    rows = c.all("consumed_at_nodes", task=task, limit=PAGE) if c.one("is_committed", task=task) else []
+    c.many("set_input_own", [{"task": task, "seq": row["seq"], "own": 0} for row in rows])
+    return rows
+
+
+async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
+    """Remove what a job that is over has left."""
     finished = select("finished_with_inputs", job=live.id, limit=PAGE)
     while rows := await db.read(finished):
         for row in rows:
-            await reap_reducer(db, blobs, row["id"])
+            await reap_reducer(db, discard, row["id"])
     for pool in live.pools:
-        cancelled = select("cancelled_with_blobs", pool=pool, limit=PAGE)
-        while rows := await db.read(cancelled):
-            blobs.discard([row["blob"] for row in rows if row["size"]])
+        left = select("over_with_blobs", pool=pool, limit=PAGE)
+        while rows := await db.read(left):
+            discard((row["node"], row["blob"]) for row in rows if row["size"])
             await db.write(partial(_disown, [row["id"] for row in rows]))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,9 @@ from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
-from scheduler.supervisor import archive, intake, lease, membership, retention, subjects
+from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects
 from scheduler.supervisor.cancel import cancel_open
-from scheduler.supervisor.changes import Changes
+from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
@@ -79,6 +79,8 @@ class Supervisor:
         self._unowned: dict[int, int] = {}  # jobs that nobody owns, and since when we know of them (database's ms)
         self._stale: set[int] = set()  # own jobs whose record others have changed
         self._claiming = Errand(self._spawn, self.claim, "claim jobs")
+        self._debts: set[int] = set()  # own jobs of which something is gone
+        self._mending = Errand(self._spawn, self._mend, "have made again what is gone")
         self._refreshing = Errand(self._spawn, self._refresh, "look at jobs again")
 
     # Starting and stopping.
@@ -86,6 +88,7 @@ class Supervisor:
     async def start(self) -> None:
         """Join the others, and take up what is nobody's: alone, every live job."""
         self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
+        await self.desk.open()
         self._stop_listening = self._shared.listen(self._hear)
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()
@@ -150,8 +153,11 @@ class Supervisor:
         self.jobs.add(live)
         for pool, count in claim.ready.items():
             self.jobs.ready[pool] = count
-        self._spawn(retention.reap_job(self._db, self._blobs, live))
+        for pool in live.pools:
+            self.jobs.located.set(pool, claim.located[pool], self.desk.monotonic())
+        self._spawn(self.desk.take_up(live))
         self._apply(claim.changes)
+        self._mend_soon(live.id)
         self._look_again(live.id)  # others may have announced changes before we knew it
         self._work_on(live)
         self.desk.wake()
@@ -232,11 +238,18 @@ class Supervisor:
     def _apply(self, changes: Changes) -> None:
         """Bring the shadow up to what was committed, and wake whom it concerns."""
         self.jobs.ready.update(changes.ready)
+        if changes.located:
+            self.jobs.located.update(changes.located, self.desk.monotonic())
         for outcome, count in changes.outcomes.items():
             self.outcomes(outcome, count)
         for pool in changes.ended_pools:
             if live := self.jobs.by_pool(pool):
                 live.input_ended.add(pool)
+        for job, pools in changes.reopened.items():
+            if live := self.jobs.by_id(job):
+                live.reopened = pools
+        for job in changes.mend:
+            self._mend_soon(job)
         self.desk.revoke(changes.revoked)
         for job in changes.changed_jobs:
             if live := self.jobs.by_id(job):
@@ -245,9 +258,36 @@ class Supervisor:
                 self._work_on(live)
         if changes.discard:
             self._in_thread(self._blobs.discard, changes.discard)
+        self.desk.discard(changes.discard_at)
         for task in changes.finished_reducers:
-            self._spawn(retention.reap_reducer(self._db, self._blobs, task))
+            self._spawn(retention.reap_reducer(self._db, self._discard, task))
+        for task in changes.consumed_reducers:
+            self._spawn(retention.release_inputs(self._db, self._discard, task))
         self.desk.wake()
+
+    def _mend_soon(self, job: int) -> None:
+        self._debts.add(job)
+        self._mending.ask()
+
+    async def _mend(self) -> None:
+        """Have made again what is gone and needed, a page at a time."""
+        while self._debts:
+            job = min(self._debts)
+            if (live := self.jobs.by_id(job)) is None:
+                self._debts.discard(job)
+                continue
+            changes, more = await self._db.write(partial(lineage.mend_page, live=live, now=self._clock()))
+            if not more:
+                self._debts.discard(job)
+            self._apply(changes)
+
+    def _discard(self, blobs: Iterable[tuple[str | None, str]]) -> None:
+        """Throw away blobs, by the node on which they are."""
+        all_blobs = list(blobs)
+        shared = [blob for node, blob in all_blobs if node is None]
+        if shared:
+            self._in_thread(self._blobs.discard, shared)
+        self.desk.discard(Placed(node, blob) for node, blob in all_blobs if node is not None)
 
     def _work_on(self, live: LiveJob) -> None:
         """Start what a job needs now: dispatching its inputs, or archiving it. One thing at a time."""
@@ -303,7 +343,7 @@ class Supervisor:
             live.done = live.done or row["state"] == "done"
 
     async def _archive(self, live: LiveJob) -> None:
-        await retention.reap_job(self._db, self._blobs, live)
+        await retention.reap_job(self._db, self._discard, live)
         await archive.archive_job(self._db, self._blobs, self._clock, live)
         self.jobs.remove(live)
         live.wake_watchers()

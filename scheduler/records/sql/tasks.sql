@@ -1,16 +1,16 @@
 -- insert_map_task: a map task, ready at once.
-INSERT INTO tasks (uuid, pool, state, input, origin, blob, size, md5, own)
-VALUES (:uuid, :pool, 'ready', :input, :origin, :blob, :size, :md5, :own)
+INSERT INTO tasks (uuid, pool, state, input, origin, blob, size, md5, own, node, maker, made)
+VALUES (:uuid, :pool, 'ready', :input, :origin, :blob, :size, :md5, :own, :node, :maker, :made)
 
 -- insert_reduce_task: a reduce task, waiting for its first input.
 INSERT INTO tasks (uuid, pool, state, reducer) VALUES (:uuid, :pool, 'waiting', :reducer)
 
 -- insert_task_input: one input of a reduce task.
-INSERT INTO task_inputs (task, seq, name, origin, blob, size, own)
-VALUES (:task, :seq, :name, :origin, :blob, :size, :own)
+INSERT INTO task_inputs (task, seq, name, origin, blob, size, own, node, maker, made)
+VALUES (:task, :seq, :name, :origin, :blob, :size, :own, :node, :maker, :made)
 
 -- reduce_tasks: the reduce tasks of a phase, by reducer.
-SELECT id, reducer, state, arrived FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
+SELECT id, reducer, state, arrived, node FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
 
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
 UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
@@ -19,30 +19,37 @@ UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'rea
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
-SELECT tasks.id AS id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
-FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = wanted.value
+SELECT tasks.id AS id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = CAST(wanted.value AS INTEGER)
 
--- update_task: what a report changed; own is cleared because the blob was consumed.
+-- update_task: what a report changed; own is cleared if the blob was consumed.
 UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usage, own = :own WHERE id = :task
 
--- lease_tasks: hand ready tasks of a pool to an agent, oldest first.
+-- lease_tasks: hand ready tasks of a pool that belong to no node to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
-WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit)
-RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer
+WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
+             WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY id LIMIT :limit)
+RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
+
+-- lease_tasks_at: hand ready tasks of a pool that belong to a node to an agent, oldest first.
+UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
+WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
+             WHERE pool = :pool AND node = :node AND state = 'ready' ORDER BY id LIMIT :limit)
+RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, name, blob, size, own FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, own, node FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: what an agent holds.
-SELECT id, uuid, pool, state, attempt, retries, input, origin, reducer, own, blob, size
+SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
 WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
 SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, t.reducer, t.state, t.attempt, t.retries, t.usage
 FROM phases p CROSS JOIN tasks t ON t.pool = p.id
-WHERE p.job = :job AND p.number >= ifnull((SELECT number FROM last), 0)
-  AND t.id > iif(p.number = (SELECT number FROM last), :after, 0)
+WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
+  AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END
 ORDER BY p.number, t.id LIMIT :limit
 
 -- count_ready: how many tasks of a pool wait for an agent.
@@ -54,7 +61,7 @@ FROM tasks INDEXED BY tasks_leased LEFT JOIN agents ON agents.id = tasks.agent
 WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
-SELECT id, uuid, pool, state, attempt, retries, agent, input, origin, blob, size, own, reducer
+SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit
 
 -- cancel_ready: nothing of this pool starts any more.
@@ -66,8 +73,11 @@ UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE
 -- cancel_waiting: no reducer of this pool starts any more.
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'cancelled' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
+-- cancel_waiting_maps: no map task of this pool waits for its input to be made again.
+UPDATE tasks INDEXED BY tasks_waiting SET state = 'cancelled', own = 0 WHERE pool = :pool AND state = 'waiting' AND reducer IS NULL
+
 -- consumed_task_inputs: intermediates that a finished reducer has consumed.
-SELECT seq, blob, size, own FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
+SELECT seq, blob, size, own, node FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
 
 -- forget_task_inputs: they are gone.
 DELETE FROM task_inputs WHERE task = :task AND seq <= :upto
@@ -78,8 +88,8 @@ WHERE p.job = :job AND t.reducer IS NOT NULL AND t.state IN ('committed', 'faile
   AND EXISTS (SELECT 1 FROM task_inputs i WHERE i.task = t.id)
 LIMIT :limit
 
--- cancelled_with_blobs: map tasks of a pool that were cancelled and still own an intermediate.
-SELECT id, blob, size FROM tasks INDEXED BY tasks_own WHERE pool = :pool AND state = 'cancelled' AND own = 1 LIMIT :limit
+-- over_with_blobs: map tasks of a pool that is over and still own an intermediate.
+SELECT id, blob, size, node FROM tasks INDEXED BY tasks_own WHERE pool = :pool AND own = 1 LIMIT :limit
 
 -- disown: the intermediate of a task is gone.
 UPDATE tasks SET own = 0 WHERE id = :task

@@ -1,0 +1,99 @@
+-- see_node: a node is here, and offers so much.
+INSERT INTO nodes (name, memory_mb, disk_gb, seen) VALUES (:name, :memory_mb, :disk_gb, :now)
+ON CONFLICT (name) DO UPDATE SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen
+
+-- nodes_seen: what nodes offer that were here lately.
+SELECT name, memory_mb, disk_gb FROM nodes WHERE seen > :after
+
+-- tasks_at: map tasks of a pool whose input is an intermediate on a node.
+SELECT id, state FROM tasks INDEXED BY tasks_at
+WHERE pool = :pool AND node = :node AND own = 1 AND node IS NOT NULL AND reducer IS NULL ORDER BY id LIMIT :limit
+
+-- task_inputs_at: inputs of a pool's reduce tasks that are intermediates on a node.
+SELECT i.task, i.seq, t.state FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_at
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.node = :node AND i.own = 1 AND i.node IS NOT NULL
+LIMIT :limit
+
+-- nodes_of_tasks: where inputs of a pool's map tasks are.
+SELECT DISTINCT node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND own = 1 AND node IS NOT NULL
+
+-- nodes_of_task_inputs: where inputs of a pool's reduce tasks are.
+SELECT DISTINCT i.node AS node FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_at
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 1 AND i.node IS NOT NULL
+
+-- set_own: what becomes of a map task's input, and so of the task.
+UPDATE tasks SET own = :own, state = :state WHERE id = :task
+
+-- set_input_own: what becomes of an input of a reduce task.
+UPDATE task_inputs SET own = :own WHERE task = :task AND seq = :seq
+
+-- leave_ready: ready reduce tasks that belong to a node belong to none.
+UPDATE tasks INDEXED BY tasks_ready_at SET node = NULL WHERE pool = :pool AND node = :node AND state = 'ready' AND reducer IS NOT NULL
+
+-- leave_node: no other reduce task belongs to a node.
+UPDATE tasks INDEXED BY tasks_reducer SET node = NULL WHERE pool = :pool AND reducer IS NOT NULL AND node = :node
+
+-- place_reducer: a reduce task belongs to the node where most of its input is.
+UPDATE tasks SET node = :node WHERE id = :task
+
+-- input_by_node: how much input of a reduce task is where.
+SELECT node, sum(size) AS size FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL GROUP BY node
+
+-- unread_tasks: map tasks that were given back and whose input is gone.
+SELECT id, node FROM tasks INDEXED BY tasks_unread WHERE pool = :pool AND own = 4 AND state = 'ready' ORDER BY id LIMIT :limit
+
+-- unread_inputs: a reduce task is tried again: what is gone of its input is wanted.
+UPDATE task_inputs SET own = 2 WHERE task = :task AND own = 4
+
+-- unread_of_pool: the same for all that wait.
+UPDATE task_inputs SET own = 2
+WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL AND state IN ('waiting', 'ready'))
+  AND own = 4
+
+-- forget_gone: a reduce task is finished: what is gone of its input is not wanted.
+UPDATE task_inputs SET own = 0 WHERE task = :task AND own > 1
+
+-- wanted_tasks: map tasks whose input is gone, and whose maker does not know yet.
+SELECT id, state, maker FROM tasks INDEXED BY tasks_wanted WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
+
+-- wanted_inputs: inputs of a pool's reduce tasks that are gone, and whose maker does not know yet.
+SELECT i.task, i.seq, i.maker, t.state
+FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_wanted
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 2 LIMIT :limit
+
+-- want_inputs: a reduce task is made again: a page of what it has consumed is wanted.
+UPDATE task_inputs SET own = 2 WHERE task = :task AND seq IN (
+    SELECT seq FROM task_inputs WHERE task = :task AND own = 0 AND maker IS NOT NULL LIMIT :limit)
+
+-- remake_task: a committed task is made again.
+UPDATE tasks SET state = :state, own = :own, remakes = remakes + 1 WHERE id = :task
+
+-- miss_maker: what a task has made could not be had; how often by now.
+UPDATE tasks SET missed = missed + 1 WHERE id = :task RETURNING missed
+
+-- inputs_by_blob: which inputs of a reduce task some blobs are, for a JSON list of them.
+SELECT seq, own, maker, name FROM task_inputs
+WHERE task = :task AND own IN (1, 4) AND EXISTS (SELECT 1 FROM json_each(:blobs) AS wanted WHERE CAST(wanted.value AS TEXT) = blob)
+
+-- tasks_made_for: map tasks that what a task makes is made for.
+SELECT id, pool, state, own, made, input FROM tasks INDEXED BY tasks_maker WHERE maker = :task
+
+-- inputs_made_for: inputs of reduce tasks that are made by a task.
+SELECT i.task, i.seq, i.own, i.made, i.name, t.state
+FROM task_inputs i INDEXED BY task_inputs_maker CROSS JOIN tasks t WHERE i.maker = :task AND t.id = i.task
+
+-- refill_task: the input of a map task is there again.
+UPDATE tasks SET blob = :blob, size = :size, md5 = :md5, node = :node, own = 1, state = :state WHERE id = :task
+
+-- refill_input: an input of a reduce task is there again.
+UPDATE task_inputs SET blob = :blob, size = :size, node = :node, own = 1 WHERE task = :task AND seq = :seq
+
+-- consumed_at_nodes: a page of a finished reduce task's inputs that can be made again.
+SELECT seq, blob, node FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL LIMIT :limit
+
+-- is_committed: whether a task stands so.
+SELECT 1 FROM tasks WHERE id = :task AND state = 'committed'
+
+-- count_located: ready tasks of a pool by the node that they belong to.
+SELECT node, count(*) AS n FROM tasks INDEXED BY tasks_ready_at
+WHERE pool = :pool AND state = 'ready' AND node IS NOT NULL GROUP BY node
