@@ -1,16 +1,20 @@
 """How many instances to book, and where.
 
-In a cluster that books instances, fair share is computed over all nodes together, and then
-each pool's number is split by where its tasks' input lies: so many on this node, so many on
-that, the rest anywhere. What is asked for already is kept where it is within rounding, since
-to move an instance costs a new one.
+In a cluster that books instances, fair share is computed over all nodes together (`numbers`),
+and then each pool's number is split by where its tasks' input lies (`split`): so many on this
+node, so many on that, the rest anywhere. What is asked for already is kept where it is within
+rounding, since to move an instance costs a new one; and more are asked for only if the pool has
+too few in all (`temper`), since an instance elsewhere is better than none.
 
 Reducers whose input is still open are shared out apart, as on one machine: they may block for
 as long as the tasks before them need. But a booking is real memory, so all of these together
 get at most half of it, and the other half is always there for tasks that make progress.
 
-Demand falls when tasks end and rises when they commit, many times a second; what is booked
-must not. `Steady` lets it rise at once and fall after a while.
+Demand falls when tasks end and rises when they commit, many times a second; what is booked must
+not. So a number rises at once, and what it was lately (`Steady`) is kept for a while, as far as
+nobody else wants the room (`hold`).
+
+Which of a pool's instances go is said by node (`keep`).
 
 Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 6 instances,
 of which n1 gets 2, since it has not more slots, and 4 are anywhere.
@@ -18,12 +22,13 @@ of which n1 gets 2, since it has not more slots, and 4 are anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.engine import share
 
 Place = str | None  # a node, or anywhere
+Nodes = Mapping[str, share.Capacity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +38,57 @@ class Claim:
     pool: int
     memory_mb: int
     demand: Mapping[Place, int]
-    asked: Mapping[Place, int]
+    asked: Mapping[Place, int] = field(default_factory=dict)
     open: bool = False  # a reduce phase whose input has not ended
     since: float = 0.0
     settled: bool = True
 
 
-def desired(
-    claims: Sequence[Claim],
-    nodes: Mapping[str, share.Capacity],
-    full: Collection[tuple[int, str]] = (),
-) -> dict[tuple[int, Place], int]:
-    """Instances by pool and place; every place with some asked for is in it. `full`: nodes that refused a pool."""
-    slots = sum(node.slots for node in nodes.values())
-    memory = sum(node.memory_mb for node in nodes.values())
+def numbers(claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
+    """Instances by pool."""
     largest = max((node.memory_mb for node in nodes.values()), default=0)
-    numbers: dict[int, int] = {}
-    for is_open, part in ((False, memory), (True, memory // 2)):
+    found: dict[int, int] = {}
+    for is_open in (False, True):
         pools = [_pool(claim, largest) for claim in claims if claim.open == is_open]
-        numbers |= share.share(pools, share.Capacity(slots, part))
-    found: dict[tuple[int, Place], int] = {}
-    for claim in claims:
-        rooms = {name: node.slots for name, node in nodes.items() if (claim.pool, name) not in full}
-        for place, count in split(numbers[claim.pool], claim.demand, claim.asked, rooms).items():
-            found[claim.pool, place] = count
+        found |= share.share(pools, _capacity(nodes, is_open))
     return found
+
+
+def hold(given: Mapping[int, int], lately: Mapping[int, int], claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
+    """The same, and what pools had lately besides, as far as there is room."""
+    found = dict(given)
+    for is_open in (False, True):
+        capacity = _capacity(nodes, is_open)
+        ours = [claim for claim in claims if claim.open == is_open]
+        slots = capacity.slots - sum(given[claim.pool] for claim in ours)
+        memory = capacity.memory_mb - sum(given[claim.pool] * claim.memory_mb for claim in ours)
+        for claim in ours:
+            more = min(lately.get(claim.pool, 0) - given[claim.pool], slots, memory // claim.memory_mb)
+            if more > 0:
+                found[claim.pool] += more
+                slots -= more
+                memory -= more * claim.memory_mb
+    return found
+
+
+def _capacity(nodes: Nodes, is_open: bool) -> share.Capacity:
+    memory = sum(node.memory_mb for node in nodes.values())
+    return share.Capacity(sum(node.slots for node in nodes.values()), memory // 2 if is_open else memory)
 
 
 def _pool(claim: Claim, largest: int) -> share.Pool:
     demand = sum(claim.demand.values()) if claim.memory_mb <= largest else 0
-    asked = sum(claim.asked.values()) if demand else 0  # what nobody needs is not kept: others may want the room
+    asked = sum(claim.asked.values()) if demand else 0  # what is kept without demand is `hold`'s to say
     return share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled)
+
+
+def places(claim: Claim, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()) -> dict[Place, int]:
+    """Where the instances of a pool are to be; every place with some asked for is in it.
+
+    `full`: nodes that have refused a pool.
+    """
+    rooms = {name: node.slots for name, node in nodes.items() if (claim.pool, name) not in full}
+    return temper(split(number, claim.demand, claim.asked, rooms), claim.asked)
 
 
 def split(
@@ -73,7 +98,7 @@ def split(
     total = sum(demand.values())
     ideal: dict[Place, float] = {}
     for place, tasks in demand.items():
-        if place is not None and place in rooms and tasks and total:
+        if place is not None and place in rooms and tasks > 0:
             ideal[place] = min(number * tasks / total, tasks, rooms[place])
     ideal[None] = number - sum(ideal.values())
     given = {place: _near(asked.get(place, 0), share_of) for place, share_of in ideal.items()}
@@ -88,8 +113,36 @@ def split(
 
 def _near(asked: int, ideal: float) -> int:
     """What is asked, if that is the ideal but for rounding."""
-    least = int(ideal)
-    return min(max(asked, least), least + (ideal > least))
+    least = int(ideal + 1e-9)
+    return min(max(asked, least), least + (ideal > least + 1e-9))
+
+
+def temper(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dict[Place, int]:
+    """Let places grow only by what all of them together are short of."""
+    short = sum(wanted.values()) - sum(asked.values())
+    found = {}
+    for place in sorted(wanted, key=lambda place: asked.get(place, 0) - wanted[place]):
+        more = max(0, min(wanted[place] - asked.get(place, 0), short))
+        found[place] = min(wanted[place], asked.get(place, 0) + more)
+        short -= more
+    return found
+
+
+def keep(
+    number: int, booked: Mapping[str, int], pinned: Mapping[Place, int], busy: Mapping[str, int]
+) -> dict[str, int]:
+    """Of the instances that a pool has on each node, how many stay, so that `number` are left in all.
+
+    Those go first that are more than is wanted on their node, and of these where least is done.
+    """
+    kept = dict(booked)
+    for _ in range(sum(booked.values()) - number):
+        node = max(
+            (node for node in kept if kept[node]),
+            key=lambda node: (kept[node] - pinned.get(node, 0), -busy.get(node, 0), node),
+        )
+        kept[node] -= 1
+    return kept
 
 
 @dataclass(slots=True)
@@ -97,14 +150,13 @@ class Steady:
     """Numbers that rise at once, and fall when they have been lower for `seconds`."""
 
     seconds: float
-    _held: dict[Hashable, tuple[int, float]] = field(default_factory=dict)
+    _held: dict[int, tuple[int, float]] = field(default_factory=dict)
 
-    def update(self, numbers: Mapping[Hashable, int], now: float) -> dict[Hashable, int]:
-        """Those of now; keys that are missing fall to 0 and are forgotten."""
-        for key in {**self._held, **numbers}:
-            number = numbers.get(key, 0)
+    def update(self, numbers: Mapping[int, int], now: float) -> dict[int, int]:
+        """Those of now; keys that are missing are forgotten."""
+        for key, number in numbers.items():
             held, since = self._held.get(key, (0, now))
             if number >= held or now - since >= self.seconds:
                 self._held[key] = (number, now)
-        self._held = {key: value for key, value in self._held.items() if value[0]}
+        self._held = {key: self._held[key] for key in numbers}
         return {key: held for key, (held, _) in self._held.items()}

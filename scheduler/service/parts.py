@@ -24,7 +24,7 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
 from scheduler.service.state import StateError
 from scheduler.supervisor.postbox import NearestOwner, Postbox
-from scheduler.supervisor.supervisor import Supervisor
+from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.supervisor.tenure import Tenure
 
 log = logging.getLogger("remora.service")
@@ -105,8 +105,11 @@ async def receiving(context: Context) -> AsyncIterator[Postbox]:
 
 
 @contextlib.asynccontextmanager
-async def supervising(context: Context, url: str, alone: bool) -> AsyncIterator[None]:
-    """A supervisor in this process, which agents find at `url`. `alone`: nobody else has this database."""
+async def supervising(context: Context, url: str, alone: bool, book: Book | None = None) -> AsyncIterator[None]:
+    """A supervisor in this process, which agents find at `url`. `alone`: nobody else has this database.
+
+    `book` is how it books instances, if it has to.
+    """
     tokens = Tokens(context.secret)
     registry = context.metrics.registry
     outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
@@ -115,7 +118,7 @@ async def supervising(context: Context, url: str, alone: bool) -> AsyncIterator[
         return tokens.issue(login, context.clock(), job)
 
     def make() -> Supervisor:
-        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone)
+        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book)
 
     def install(supervisor: Supervisor) -> None:
         supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)

@@ -18,7 +18,7 @@ from scheduler.model.tickets import source_of
 from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, PoolGrant, RegisterRequest
 
 # An agent that was not heard of for so long is dead, in seconds: longer than a poll hangs.
-LEASE_SECONDS = 45.0
+LEASE_SECONDS = 10.0
 # Intermediates that an agent has still to be told to remove.
 MAX_DISCARDS = 100_000
 
@@ -48,6 +48,8 @@ class AgentSession:
     away_mb: int = 0  # and memory
     provider: str = "process"
     booked: bool = False  # instances are made when a booking arrives
+    draining: bool = False  # nothing new is to begin there
+    keep: dict[int, int] = field(default_factory=dict)  # of what is booked, by pool; of the others all
     serves: str | None = None  # where other agents get intermediates of its node
     tickets: str | None = None  # the key of the tickets that it asks of them
     number: int = 0  # of the newest poll reply
@@ -98,6 +100,14 @@ class AgentSession:
     def room(self, pool: int) -> int | None:
         """How many more tasks the agent wants of a pool; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
+
+    def bookings(self, pool: int) -> int:
+        """Instances of a pool that may be there, because they were booked."""
+        return next((known.booked or 0 for known in self.state.pools if known.pool == pool), 0)
+
+    def may_have(self, pool: int, booked: int) -> int:
+        """How many of the booked instances are to be there."""
+        return 0 if self.draining else min(booked, self.keep.get(pool, booked))
 
     def full(self, pool: int) -> bool:
         """Whether it said that it can take no more of a pool, after it had heard all that we have to say."""

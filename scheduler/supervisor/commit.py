@@ -93,7 +93,7 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 
 
 def reported(report: AttemptReport, counted: bool = True) -> Reported:
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted)
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted and not report.evicted)
 
 
 @dataclass(slots=True)

@@ -66,6 +66,7 @@ class AgentDesk:
         self.arrived = asyncio.Event()  # some agent has registered
         self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
         self.monotonic: Callable[[], float] = time.monotonic
+        self.woken: Callable[[], None] = lambda: None  # by whatever wakes agents: somebody plans for them, too
         self._db = db
         self._jobs = jobs
         self._clock = clock
@@ -93,6 +94,10 @@ class AgentDesk:
     def providers(self) -> list[str]:
         """Where the instances of the agents that are here come from."""
         return sorted({session.provider for session in self._sessions.values()})
+
+    def sessions(self) -> list[AgentSession]:
+        """Agents that are here."""
+        return list(self._sessions.values())
 
     def disabled(self) -> int:
         """Slots whose instances could not be ended, of the agents that are here."""
@@ -178,6 +183,7 @@ class AgentDesk:
 
     def wake(self) -> None:
         """Something changed: whoever waits looks again."""
+        self.woken()
         for session in self._sessions.values():
             session.wake.set()
 

@@ -94,8 +94,8 @@ def capacity(session: AgentSession, pools: list[share.Pool]) -> share.Capacity:
 
 
 def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
-    """Where instances are booked elsewhere: as many as are; a pool without a booking has none any more."""
-    booked = {state.pool: state.booked or 0 for state in session.state.pools}
+    """Where instances are booked elsewhere: as many as are and are needed; none where nothing is to begin."""
+    booked = {state.pool: session.may_have(state.pool, state.booked or 0) for state in session.state.pools}
     wanted = dict.fromkeys(session.told, 0) | booked
     return {pool: count for pool, count in wanted.items() if (live := jobs.by_pool(pool)) and not live.done}
 

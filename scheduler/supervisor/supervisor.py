@@ -42,9 +42,13 @@ SILENCE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 
 
+Book = Callable[[Database, LiveJobs, AgentDesk], Coroutine[Any, Any, None]]
+
+
 class Supervisor:
     """`clock` gives ms since the epoch; `issue_token(login, job)` a credential for tasks; agents find it at `url`.
 
+    `book` books instances for its jobs, for ever, where that is needed.
     `alone`: nobody else can use this database, so nobody is told that this one lives, and nobody has to be missed.
     """
 
@@ -57,6 +61,7 @@ class Supervisor:
         url: str = "",
         alone: bool = True,
         beat_seconds: float = BEAT,
+        book: Book | None = None,
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
@@ -71,6 +76,7 @@ class Supervisor:
         self._url = url
         self._alone = alone
         self._beat_seconds = beat_seconds
+        self._book = book
         self._pulse = Pulse.begin(0)
         self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply)
         self._background: set[asyncio.Task[None]] = set()
@@ -94,6 +100,8 @@ class Supervisor:
         await self.claim()
         if not self._alone:
             self._spawn(self._every(self._beat_seconds, self.beat))
+        if self._book is not None:
+            self._spawn(self._book(self._db, self.jobs, self.desk))
         self._spawn(self._every(SILENCE_SECONDS, self.desk.lose_silent))
         self._spawn(self._every(HOUSEKEEPING_SECONDS, self.look_around))
         self._spawn(self._every(HOUSEKEEPING_SECONDS, self.forget_expired))
@@ -179,11 +187,14 @@ class Supervisor:
 
     async def _refresh(self) -> None:
         """Bring the shadow up to what others have written of our jobs."""
-        stale = sorted(self._stale)
-        for row in await self._db.read(select("jobs_by_ids", jobs=json.dumps(stale))):
-            if live := self.jobs.by_id(row["id"]):
-                await self._catch_up(live, row)
-        self._stale.difference_update(stale)
+        stale, self._stale = self._stale, set()  # what is announced from now on is looked at again
+        try:
+            for row in await self._db.read(select("jobs_by_ids", jobs=json.dumps(sorted(stale)))):
+                if live := self.jobs.by_id(row["id"]):
+                    await self._catch_up(live, row)
+        except Exception:
+            self._stale |= stale
+            raise
 
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])

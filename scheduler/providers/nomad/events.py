@@ -1,0 +1,101 @@
+"""Where to look: what of Nomad has changed, as far as it told us.
+
+The event stream keeps a hundred entries, of everybody's doings; an index that has left it
+starts later without a word, and a server that was restored starts earlier. So nothing is
+learned from an event but a name: that job, or the nodes, are to be looked at. What was missed
+is found by looking at everything, whenever a stream was opened anew, or its index went back.
+
+Example: the stream breaks and is opened again: `everything`. An allocation of `remora.5f0c91aa.…`
+runs: `jobs` has its id, and who looks sees that it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.providers.nomad.api import NomadApi, NomadError
+from scheduler.providers.nomad.documents import PREFIX
+
+TOPICS = ("Job", "Allocation", "Evaluation", "Node")
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
+log = logging.getLogger("remora.supervisor")
+
+
+@dataclass(slots=True)
+class News:
+    """What is to be looked at. Whoever looks takes it (`take`)."""
+
+    everything: bool = True
+    nodes: bool = True
+    jobs: set[str] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def all(self) -> None:
+        self.everything = self.nodes = True
+        self.changed.set()
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Note what an event is about."""
+        topic = event.get("Topic")
+        if topic == "Node":
+            self.nodes = True
+            self.changed.set()
+            return
+        told = (event.get("Payload") or {}).get(topic) or {}
+        job = event.get("Key") if topic == "Job" else told.get("JobID")
+        if isinstance(job, str) and job.startswith(PREFIX):
+            self.jobs.add(job)
+            self.changed.set()
+
+    def take(self) -> News:
+        """What has gathered; nothing is left."""
+        taken = News(self.everything, self.nodes, self.jobs, self.changed)
+        self.everything, self.nodes, self.jobs = False, False, set()
+        self.changed.clear()
+        return taken
+
+
+class Watch:
+    """Keeps a stream open, and notes in `news` what it says."""
+
+    def __init__(self, api: NomadApi, news: News, pause: float = FIRST_PAUSE) -> None:
+        self.live = False  # a stream is open
+        self._api = api
+        self._news = news
+        self._first_pause = pause
+
+    async def run(self) -> None:
+        """For ever."""
+        pause = self._first_pause
+        index = 0
+        while True:
+            try:
+                async for frame in self._api.events(TOPICS, index + 1 if index else 0):
+                    if not self.live:
+                        self.live = True
+                        pause = self._first_pause
+                        self._news.all()
+                    index = self._note(frame, index)
+            except NomadError as error:
+                log.warning("the stream of Nomad's events has ended", extra={"why": str(error), "pause": pause})
+            finally:
+                self.live = False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _note(self, frame: Mapping[str, Any], index: int) -> int:
+        """The index that we are at then."""
+        now = frame.get("Index")
+        if not isinstance(now, int):
+            return index
+        if now < index:
+            log.warning("the index of Nomad's events went back: looking at everything", extra={"index": now})
+            self._news.all()
+        for event in frame.get("Events") or []:
+            self._news.add(event)
+        return now

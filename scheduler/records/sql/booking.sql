@@ -1,0 +1,5 @@
+-- owner_of_pool: whose phase a pool is, and how its job stands.
+SELECT jobs.uuid AS uuid, jobs.state AS state FROM phases JOIN jobs ON jobs.id = phases.job WHERE phases.id = :pool
+
+-- set_waiting: why tasks of a phase find no instance; NULL: they do not wait for one.
+UPDATE phases SET waiting = :waiting WHERE id = :pool AND coalesce(waiting, '') <> coalesce(:waiting, '')

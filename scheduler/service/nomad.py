@@ -1,0 +1,40 @@
+"""Bookings through Nomad, as the environment says (`providers.nomad.settings`), for the length of a block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+from scheduler.records.database import Database
+from scheduler.service.state import StateError
+from scheduler.supervisor.desk import AgentDesk
+from scheduler.supervisor.live import LiveJobs
+from scheduler.supervisor.supervisor import Book
+
+
+@contextlib.asynccontextmanager
+async def booking(key: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Book]:
+    """What a supervisor books its instances with; `key` is the cluster's. Raises StateError."""
+    try:
+        from scheduler.providers.nomad.api import Access, NomadApi, NomadError
+        from scheduler.providers.nomad.documents import Template
+        from scheduler.providers.nomad.settings import template_of
+        from scheduler.supervisor.booking import Bookings
+    except ImportError as error:
+        raise StateError(f'--nomad needs packages that are not installed ({error.name}): "remora[cluster]"') from None
+    try:
+        access = Access.from_environment(environment)
+        template = template_of(environment, access, key)
+        api = NomadApi(access)
+    except NomadError as error:
+        raise StateError(f"--nomad: {error}") from None
+
+    async def book(template: Template, db: Database, jobs: LiveJobs, desk: AgentDesk) -> None:
+        await Bookings(db, jobs, desk, api, template).run()
+
+    try:
+        yield partial(book, template)
+    finally:
+        await api.close()

@@ -1,0 +1,64 @@
+"""What the pools of this supervisor claim of the cluster, as `engine.booking` wants it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from scheduler.engine.booking import Claim, Place
+from scheduler.engine.share import Capacity
+from scheduler.providers.nomad.documents import Booking
+from scheduler.providers.nomad.reconcile import Known
+from scheduler.supervisor.agents import AgentSession
+from scheduler.supervisor.lease import QUANTUM
+from scheduler.supervisor.live import LiveJob, LiveJobs
+
+
+def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:
+    """Nodes on which instances may be booked, and what this supervisor may book there."""
+    able = (session for session in sessions if session.booked and not session.draining)
+    return {
+        session.node: Capacity(
+            max(0, session.slots - session.disabled - session.away), max(0, session.offer.memory_mb - session.away_mb)
+        )
+        for session in able
+    }
+
+
+def claims_of(
+    jobs: LiveJobs, sessions: Iterable[AgentSession], known: Iterable[Known], since: Mapping[int, float], now: float
+) -> list[Claim]:
+    """One for each pool that has something to do, or has instances. `since`: when it last got or lost one."""
+    held: dict[int, Counter[str]] = {}
+    for session in sessions:
+        for pool, tasks in session.held.items():
+            held.setdefault(pool, Counter())[session.node] += tasks
+    asked: dict[int, dict[Place, int]] = {}
+    for one in known:
+        asked.setdefault(one.booking.pool, {})[one.booking.node] = one.asked
+    found = []
+    for live in jobs:
+        for number, pool in enumerate(live.pools):
+            demand = {} if live.done else demand_of(jobs, pool, held.get(pool, Counter()))
+            if demand or asked.get(pool):
+                began = since.get(pool, 0.0)
+                memory = live.spec.phases[number].memory_mb
+                blocking = live.may_block(pool)
+                found.append(Claim(pool, memory, demand, asked.get(pool, {}), blocking, began, now - began > QUANTUM))
+    return found
+
+
+def demand_of(jobs: LiveJobs, pool: int, held: Counter[str]) -> dict[Place, int]:
+    """Tasks that are ready or running, by the node that they belong to."""
+    located = jobs.located.of(pool)
+    demand: Counter[Place] = Counter({node: count for node, count in located.items() if count > 0})
+    demand[None] += max(0, jobs.ready[pool] - demand.total())
+    for node, tasks in held.items():
+        demand[node if node in located else None] += max(0, tasks)
+    return {place: count for place, count in demand.items() if count}
+
+
+def booking_of(live: LiveJob, pool: int, place: Place) -> Booking:
+    number = live.phase_of(pool)
+    phase = live.spec.phases[number]
+    return Booking(pool, live.uuid, number, phase.memory_mb, phase.disk_gb, place)
