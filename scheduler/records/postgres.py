@@ -454,7 +454,9 @@ def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
 
 def _version(connection: psycopg.Connection[Any]) -> int:
     """The number of the last migration; 0 before all of them."""
-    if connection.execute("SELECT to_regclass('remora_schema')").fetchone() == (None,):
+    # Not to_regclass: what it did not find it remembers, for as long as we waited for the lock, too.
+    there = "SELECT 1 FROM pg_tables WHERE tablename = 'remora_schema' AND schemaname = ANY (current_schemas(false))"
+    if connection.execute(there).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM remora_schema").fetchone()
     return 0 if row is None else int(row[0])
