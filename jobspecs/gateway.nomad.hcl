@@ -96,8 +96,6 @@ job "remora-gateway" {
       env {
         REMORA_LISTEN  = "${NOMAD_ADDR_http}"
         REMORA_OBJECTS = var.objects
-        # Nothing on the node's disk but what ends with the task.
-        REMORA_STATE_DIR = "${NOMAD_TASK_DIR}/state"
       }
 
       template {

@@ -110,10 +110,9 @@ job "remora-supervisor" {
       }
 
       env {
-        NOMAD_ADDR       = var.nomad_address
-        REMORA_LISTEN    = "${NOMAD_ADDR_http}"
-        REMORA_OBJECTS   = var.objects
-        REMORA_STATE_DIR = "${NOMAD_TASK_DIR}/state"
+        NOMAD_ADDR     = var.nomad_address
+        REMORA_LISTEN  = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS = var.objects
       }
 
       template {

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.cluster import cluster as clusters
+from tests.cluster import remora
 from tests.cluster.machines import ClusterError, command, cut, is_cut, mend
 
 
@@ -57,7 +58,9 @@ def main() -> int:
     directory = options.dir.absolute()
     try:
         if options.word == "up":
-            clusters.up(directory, not options.bare, not options.no_acl, say)
+            cluster = clusters.up(directory, not options.bare, not options.no_acl, say)
+            if not options.engines:
+                remora.start(cluster, say)
         elif options.word == "down":
             clusters.down(directory, options.keep)
         else:

@@ -8,6 +8,7 @@ its machines are off and the directory is removed, whatever happened in between.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from tests.cluster.machines import (
     kill,
     make_bridge,
     plug_in,
-    switch_off,
+    remove_groups,
     switch_on,
     wait_until,
 )
@@ -46,6 +47,7 @@ class Cluster:
     machines: dict[str, Machine] = field(default_factory=dict)
     nomad: bool = True
     token: str = ""  # Nomad's, that may do everything
+    gateways: list[str] = field(default_factory=list)  # URLs
 
     @property
     def tag(self) -> str:
@@ -70,7 +72,7 @@ class Cluster:
         return [self.machines[name] for name in NODES]
 
     def save(self) -> None:
-        kept = {"nomad": self.nomad, "token": self.token, "machines": {}}
+        kept = {"nomad": self.nomad, "token": self.token, "gateways": self.gateways, "machines": {}}
         for name, machine in self.machines.items():
             kept["machines"][name] = {**asdict(machine), "local": str(machine.local)}
         new = self.directory / "cluster.new"
@@ -95,7 +97,7 @@ def load(directory: Path) -> Cluster:
     except FileNotFoundError:
         raise ClusterError(f"no cluster in {directory} (python -m tests.cluster up)") from None
     machines = {name: Machine(**{**m, "local": Path(m["local"])}) for name, m in kept["machines"].items()}
-    return Cluster(directory, machines, kept["nomad"], kept["token"])
+    return Cluster(directory, machines, kept["nomad"], kept["token"], kept["gateways"])
 
 
 def up(directory: Path, nomad: bool, acl: bool, say: Say) -> Cluster:
@@ -137,13 +139,11 @@ def start_nomads(cluster: Cluster, acl: bool) -> None:
 
 def down(directory: Path, keep: bool = False) -> None:
     """End everything, whatever state it is in; remove the directory (`keep`: but not the logs, keys and objects)."""
-    with contextlib.suppress(ClusterError):
-        for machine in load(directory).machines.values():
-            switch_off(machine)
-    for pid in holders(directory):  # made, but not written down
+    for pid in holders(directory):
         kill(pid)
     if not wait_until(lambda: not holders(directory), 10):
         raise ClusterError(f"machines of {directory} do not end: processes {holders(directory)}")
+    remove_groups(f"remora-{Cluster(directory).tag}")
     if keep:
         (directory / "cluster.json").unlink(missing_ok=True)
     else:
@@ -163,13 +163,22 @@ def holders(directory: Path) -> list[int]:
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
-    """What commands need to reach the cluster, from the hub."""
+    """What commands need to reach the cluster, from the hub. The directory has a client's profile."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_", "NOMAD_"))}
-    path = f"{ROOT / '.venv' / 'bin'}:{clean.get('PATH', '')}"
-    nomad = {"NOMAD_ADDR": engines.nomad_address(), "NOMAD_TOKEN": cluster.token} if cluster.nomad else {}
-    return clean | {"PATH": path} | nomad
+    clean |= {"PATH": f"{ROOT / '.venv' / 'bin'}:{clean.get('PATH', '')}", "REMORA_STATE_DIR": str(cluster.directory)}
+    if not cluster.nomad:
+        return clean | {"REMORA_DATABASE": engines.database_url()}
+    return clean | {"NOMAD_ADDR": engines.nomad_address(), "NOMAD_TOKEN": cluster.token}
 
 
 def run(cluster: Cluster, argv: list[str]) -> int:
-    """Run a command on the hub, with our standard streams; its exit status."""
+    """Run a command on the hub, with our standard streams and directory; its exit status."""
     return subprocess.run(cluster.hub.inside("env", "-C", os.getcwd(), *argv), env=environment(cluster)).returncode
+
+
+def enter_network(cluster: Cluster) -> None:
+    """From here on this thread, and those that it starts, are on the hub's network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/proc/{cluster.hub.holder}/ns/net") as namespace:
+        if libc.setns(namespace.fileno(), 0):
+            raise ClusterError(f"cannot enter the hub's network: {os.strerror(ctypes.get_errno())}")

@@ -196,8 +196,6 @@ def switch_off(machine: Machine) -> None:
         kill(machine.holder)
     if not wait_until(lambda: gone(machine.holder, machine.began), END_SECONDS):
         raise ClusterError(f"machine {machine.name}, process {machine.holder}, does not end")
-    for group in machine.groups:
-        remove_groups(Path(group))
 
 
 def make_groups(path: str) -> list[Path]:
@@ -214,11 +212,11 @@ def make_groups(path: str) -> list[Path]:
     return made
 
 
-def remove_groups(top: Path) -> None:
-    """A subtree of groups, leaves first; those above it too once they are empty."""
-    for below, _, _ in os.walk(top, topdown=False):
-        wait_until(lambda below=below: removed(Path(below)), 2)
-    removed(top.parent)
+def remove_groups(path: str) -> None:
+    """A subtree of groups in each hierarchy, leaves first."""
+    for point, _, _ in hierarchies():
+        for below, _, _ in os.walk(Path(point) / path, topdown=False):
+            wait_until(lambda below=below: removed(Path(below)), 2)
 
 
 def removed(group: Path) -> bool:
