@@ -32,6 +32,7 @@ NO_CONTAINERS = "no containers"
 LEAK = "CVE-2024-21626"
 RACES = "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881"
 RELEASED = 1 << 30  # comes after all candidates
+LISTENS = "0A"  # a state of /proc/net/tcp
 Version = tuple[int, int, int, int]  # the last is that of a candidate
 # (from, before, names)
 RUNC_HOLES: tuple[tuple[Version, Version, str], ...] = (
@@ -69,6 +70,7 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
     yield file_systems()
     yield await asyncio.to_thread(mapped_mounts)
     yield own_loopback()
+    yield open_ports()
     yield abstract_sockets()
     for program in ("runc", "containerd"):
         yield version_of(program)
@@ -192,6 +194,22 @@ def own_loopback() -> Finding:
     if why := loopback.why_none():
         return Finding("loopback", why, "tasks in containers reach whatever listens on this machine's loopback")
     return Finding("loopback", "containers can have one of their own")
+
+
+def open_ports() -> Finding:
+    """What a loopback of their own does not keep from tasks."""
+    tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
+    lines = [line for path in tables for line in path.read_text().splitlines()[1:]]
+    ports = ", ".join(map(str, sorted(set(filter(None, map(open_port, lines))))))
+    found = f"{ports}: tasks reach what listens there, as the network outside does" if ports else "none"
+    return Finding("open ports", found)
+
+
+def open_port(line: str) -> int | None:
+    """The port, if a line of the kernel's table of sockets tells of one that listens at every address."""
+    _, local, _, state = line.split()[:4]
+    address, _, port = local.partition(":")
+    return int(port, 16) if state == LISTENS and not address.strip("0") else None
 
 
 def abstract_sockets() -> Finding:

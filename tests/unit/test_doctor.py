@@ -16,7 +16,7 @@ from tests.support.service import command
 
 SUBJECTS = [
     *("namespaces", "memory", "core files", "free memory", "free disk", "groups", "loop devices", "file systems"),
-    *("mapped users", "loopback", "unix sockets", "runc", "containerd", "containers"),
+    *("mapped users", "loopback", "open ports", "unix sockets", "runc", "containerd", "containers"),
 ]
 
 
@@ -93,3 +93,17 @@ def test_the_command_tells_all_and_its_status_whether_something_lacks(tmp_path: 
 def test_cores_lack_where_the_kernel_gives_them_to_somebody_else(pattern: str, whose: str | None) -> None:
     lack = doctor.lack_of_cores(pattern)
     assert lack is None if whose is None else whose in str(lack)
+
+
+@pytest.mark.parametrize(
+    ("line", "port"),
+    [
+        ("   0: 00000000:0016 00000000:0000 0A 00000000:00000000", 22),
+        ("   1: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A", 8080),
+        ("   2: 0100007F:0016 00000000:0000 0A", None),
+        ("   3: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 0A", None),
+        ("   4: 00000000:0016 0200000A:C350 01", None),
+    ],
+)
+def test_a_port_is_open_where_something_listens_at_every_address(line: str, port: int | None) -> None:
+    assert doctor.open_port(line) == port
