@@ -12,6 +12,9 @@ from scheduler.http.replies import json_reply
 from scheduler.model.errors import method_not_allowed
 from scheduler.records.database import Connection
 
+# A database that is away is waited for by everybody else.
+PATIENCE_SECONDS = 2.0
+
 
 def require_reading(call: Call) -> None:
     if call.method not in ("GET", "HEAD"):
@@ -40,8 +43,11 @@ async def check_database(context: Context) -> str | None:
         c.one("find_account", login="")
 
     try:
-        await context.db.read(look)
-        await context.db.write(look)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await context.db.read(look)
+            await context.db.write(look)
+    except TimeoutError:
+        return f"the database has not answered for {PATIENCE_SECONDS:g} seconds"
     except Exception as error:
         return str(error)
     return None

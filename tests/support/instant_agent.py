@@ -101,6 +101,10 @@ class InstantAgent:
         feeds = [FeedState(task=t, attempt=a, after=self._after[t, a], room=100) for t, a in self._reducing]
         return AgentState(seen=self._seen, pools=pools, feeds=feeds)
 
+    def instances(self) -> int:
+        """In all pools."""
+        return sum(self._instances.values())
+
     def _running(self, pool: int) -> int:
         return sum(1 for spec, _ in self._reducing.values() if spec.pool == pool)
 

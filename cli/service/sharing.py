@@ -1,0 +1,72 @@
+"""What `remora gateway` and `remora supervisor` have in common: options, and how they become settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.client.problem import Problem
+
+if TYPE_CHECKING:
+    from scheduler.service.settings import RoleOptions
+
+
+def shared_options(listen: str) -> list[click.Parameter]:
+    """Each can be said in the environment, too: `REMORA_DATABASE` for `--database`."""
+    file = click.Path(path_type=Path)
+    return [
+        click.Option(["--database"], metavar="URL", envvar="REMORA_DATABASE",
+                     help="PostgreSQL database that all share, postgresql://USER@HOST/NAME. [$REMORA_DATABASE]"),
+        click.Option(["--objects"], metavar="DIR", envvar="REMORA_OBJECTS", type=file,
+                     help="Directory of objects, which all nodes mount. [$REMORA_OBJECTS]"),
+        click.Option(["--listen"], metavar="HOST:PORT", envvar="REMORA_LISTEN", default=listen, show_default=True,
+                     help="Address to listen on; port 0 picks a free one. [$REMORA_LISTEN]"),
+        click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
+                     help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
+        click.Option(["--token-secret-file"], metavar="FILE", envvar="REMORA_TOKEN_SECRET_FILE", type=file,
+                     help="Secret of the tokens, the same for all. [or the secret itself in $REMORA_TOKEN_SECRET]"),
+        click.Option(["--agent-key-file"], metavar="FILE", envvar="REMORA_AGENT_KEY_FILE", type=file,
+                     help="Key of the agents' credentials, the same for all. [or the key itself in $REMORA_AGENT_KEY]"),
+    ]  # fmt: skip
+
+
+def settings(
+    database: str | None,
+    objects: Path | None,
+    listen: str,
+    advertise: str | None,
+    token_secret_file: Path | None,
+    agent_key_file: Path | None,
+) -> RoleOptions:
+    """Raises StateError for the first that cannot be."""
+    from scheduler.service import settings as read
+    from scheduler.service.parts import Secrets
+
+    host, port = read.listen_address(listen)
+    token = read.secret("the secret of the tokens", "--token-secret-file", token_secret_file, os.environ)
+    key = read.secret("the agents' key", "--agent-key-file", agent_key_file, os.environ)
+    where, directory = read.shared_database(database), read.shared_directory(objects)
+    if advertise is not None:
+        read.advertised(advertise, host, "")
+    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise)
+
+
+def run(name: str, options: dict[str, object]) -> None:
+    """Serve in the foreground as `gateway` or `supervisor`. Raises Problem."""
+    from scheduler.service import roles
+    from scheduler.service.state import StateError
+
+    def announce(url: str) -> None:
+        print(f"remora {name} is up at {url}")
+        sys.stdout.flush()
+
+    serve = {"gateway": roles.serve_gateway, "supervisor": roles.serve_supervisor}[name]
+    try:
+        code = serve(settings(**options), announce)  # type: ignore[arg-type]
+    except StateError as error:
+        raise Problem(str(error)) from None
+    click.get_current_context().exit(code)

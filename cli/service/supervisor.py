@@ -1,0 +1,31 @@
+"""remora supervisor: an owner of jobs, as a process of its own."""
+
+from __future__ import annotations
+
+import click
+
+from cli.frame import Plain
+from cli.service.sharing import run, shared_options
+
+
+@click.command("supervisor", cls=Plain)
+def command(**options: object) -> None:
+    """Own jobs, and hand their tasks to agents, in the foreground. Ctrl-C ends it.
+
+    Run two at least: the jobs of one that dies are another's within seconds. Jobs are shared out evenly; one that
+    ends by SIGTERM gives its own to the others at once. Only agents talk to it, at the address that it advertises.
+
+    \b
+    Examples:
+      remora supervisor --database postgresql://remora@db/remora --objects /srv/remora/objects --listen 10.0.0.5:8090 \\
+          --token-secret-file /etc/remora/token --agent-key-file /etc/remora/agents
+      remora supervisor --listen :8090 --advertise http://node5:8090 …
+
+    Logs are JSON lines on stderr; /healthz and /metrics tell how it is.
+
+    Exit status: 0 after Ctrl-C or SIGTERM, 1 if it could not start.
+    """
+    run("supervisor", options)
+
+
+command.params[:0] = shared_options("127.0.0.1:8090")

@@ -1,0 +1,70 @@
+"""A gateway, or a supervisor, as a process of its own: any number of each share one database and one object store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from scheduler import log as json_log
+from scheduler.gateway import agents
+from scheduler.service import parts
+from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
+
+log = logging.getLogger("remora.service")
+
+OnReady = Callable[[str], None]
+
+
+def serve_gateway(options: RoleOptions, on_ready: OnReady) -> int:
+    """Run a gateway until SIGINT or SIGTERM; the exit status. `on_ready` is told its URL. Raises StateError."""
+    return _run(_gateway(options, on_ready))
+
+
+def serve_supervisor(options: RoleOptions, on_ready: OnReady) -> int:
+    """Run a supervisor until SIGINT or SIGTERM; the exit status. `on_ready` is told its URL. Raises StateError."""
+    if options.host in EVERYWHERE:
+        advertised(options.advertise, options.host, "")
+    return _run(_supervisor(options, on_ready))
+
+
+def _run(service: Awaitable[None]) -> int:
+    async def serve() -> None:
+        await service
+
+    json_log.setup()
+    asyncio.run(serve())
+    return 0
+
+
+async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
+    """Users' requests; agents ask here who the supervisors are, and for nothing else."""
+    stop = parts.stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        context.agent_routes = agents.handle
+        postbox = await stack.enter_async_context(parts.receiving(context))
+        url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        log.info("gateway is up", extra={"url": url})
+        on_ready(options.advertise or url)
+        await stop.wait()
+        log.info("gateway stops")
+        postbox.close()
+
+
+async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
+    """Jobs: agents' requests only, health, and metrics."""
+    stop = parts.stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        context.public = False
+        bound = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        url = advertised(options.advertise, options.host, bound)
+        await stack.enter_async_context(parts.supervising(context, url, alone=False))
+        await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_daily(context))))
+        log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})
+        on_ready(url)
+        await stop.wait()
+        log.info("supervisor stops")
+        context.supervisor.let_go()

@@ -1,0 +1,90 @@
+"""What a gateway or a supervisor is told, read from words: each mistake is a sentence that names the option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scheduler.service.parts import Secrets
+from scheduler.service.state import StateError
+
+ADDRESS = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
+EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
+SHARED = ("postgresql://", "postgres://")
+# Shorter secrets can be guessed.
+MIN_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RoleOptions:
+    """What `remora gateway` and `remora supervisor` were told. `advertise`: how others reach it, if that was said."""
+
+    database: str
+    objects: Path
+    host: str
+    port: int
+    secrets: Secrets
+    advertise: str | None = None
+
+
+def shared_database(text: str | None) -> str:
+    """The URL of a database that processes share. Raises StateError."""
+    if not text:
+        raise StateError("which database? Say --database postgresql://USER@HOST/NAME, or set REMORA_DATABASE")
+    if not text.startswith(SHARED):
+        raise StateError(
+            "--database: processes of their own share a PostgreSQL database, postgresql://USER@HOST/NAME; "
+            "what needs no more than a file is all in one: `remora up`"
+        )
+    return text
+
+
+def shared_directory(path: Path | None) -> Path:
+    """The directory of objects. It is not made: an empty one in place of a missing mount would lose what comes."""
+    if path is None:
+        raise StateError("where are the objects? Say --objects DIR, the directory that all nodes mount")
+    if not path.is_dir():
+        raise StateError(f"--objects: there is no directory {path}: is it mounted?")
+    return path.absolute()
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host (empty: every address) and port of `HOST:PORT`. Raises StateError."""
+    match = ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise StateError(f'--listen: "{text}" is not HOST:PORT, such as 10.0.0.5:8080, [::1]:8080 or :8080')
+    return match["v6"] or match["name"], int(match["port"])
+
+
+def advertised(said: str | None, host: str, url: str) -> str:
+    """Where others reach who listens on `host` at `url`. Raises StateError."""
+    if said is not None:
+        parts = urlsplit(said)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise StateError(f'--advertise: "{said}" is not a URL, such as http://10.0.0.5:8090')
+        return said.rstrip("/")
+    if host in EVERYWHERE:
+        raise StateError("it listens on every address: say with --advertise URL at which one agents reach it")
+    return url
+
+
+def secret(what: str, option: str, file: Path | None, environment: Mapping[str, str]) -> str:
+    """A secret from its file, or from the variable of its name. Raises StateError, without a word of it."""
+    variable = f"REMORA_{option.removeprefix('--').removesuffix('-file').replace('-', '_').upper()}"
+    if file is not None:
+        where = f"{option} {file}"
+        try:
+            text = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise StateError(f"cannot read {what}: {where}: {why}") from None
+    else:
+        where, text = variable, environment.get(variable, "").strip()
+        if not text:
+            raise StateError(f"{what} is missing: say {option} FILE, or set {variable}")
+    if len(text) < MIN_SECRET:
+        raise StateError(f"{what} is too short: {where} has {len(text)} characters, at least {MIN_SECRET} are needed")
+    return text
