@@ -74,6 +74,8 @@ class FakeSupervisor:
     pending: int = 0  # so many requests of tasks are in work
     report_requests: int = 0
     poll_seconds: float = wire.POLL_SECONDS
+    known: list[wire.Supervisor] = field(default_factory=lambda: [wire.Supervisor(id=1, url="")])
+    hangs: bool = False  # beats and registrations are not answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
@@ -83,9 +85,11 @@ class FakeSupervisor:
         return app
 
     async def supervisors(self, request: web.Request) -> web.Response:
-        return answer(wire.Supervisors(supervisors=[wire.Supervisor(id=1, url="")]))
+        return answer(wire.Supervisors(supervisors=self.known))
 
     async def beat(self, request: web.Request) -> web.Response:
+        while self.hangs:
+            await asyncio.sleep(0.05)
         return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
 
     async def register(self, request: web.Request) -> web.Response:
@@ -191,8 +195,12 @@ class Rig:
         self.blobs = blobs
         self.url = url
         self.isolated = isolation in ("namespaces", CONTAINERD) or (isolation == "auto" and not REFUSED)
-        self._pools = itertools.count(1)
-        self._tasks = itertools.count(1)
+        self.begin(1)
+
+    def begin(self, number: int) -> None:
+        """Number pools and tasks from here on."""
+        self._pools = itertools.count(number)
+        self._tasks = itertools.count(number)
 
     def blob(self, data: bytes, md5: str | None = None) -> wire.BlobRef:
         """Bytes in the blob store."""
