@@ -17,8 +17,6 @@ from scheduler.engine.fit import Tiers
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, PoolGrant, RegisterRequest
 
-# An agent that was not heard of for so long is dead, in seconds: longer than a poll hangs.
-LEASE_SECONDS = 10.0
 # Intermediates that an agent has still to be told to remove.
 MAX_DISCARDS = 100_000
 

@@ -22,6 +22,7 @@ from itertools import groupby
 from scheduler.engine.fit import Tiers, misfit
 from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
+    LEASE_SECONDS,
     POLL_SECONDS,
     AttemptId,
     PollReply,
@@ -31,7 +32,7 @@ from scheduler.model.wire import (
 )
 from scheduler.records.database import Connection, Database, select
 from scheduler.supervisor import lease, lineage
-from scheduler.supervisor.agents import LEASE_SECONDS, AgentSession
+from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
 from scheduler.supervisor.live import LiveJob, LiveJobs
@@ -123,8 +124,6 @@ class AgentDesk:
         """Wait until there is something for the agent, or `POLL_SECONDS`. Raises UnknownAgentError."""
         session = self._session(request.agent)
         session.hear(request.state, self.monotonic())
-        if session.unseen is not None and request.state.seen < session.number:
-            return session.unseen
         session.polls += 1
         newest = session.polls
         deadline = time.monotonic() + POLL_SECONDS
@@ -134,6 +133,8 @@ class AgentDesk:
                 self._session(session.id)  # it may have been given up meanwhile
                 if session.polls != newest:
                     break  # whoever asked has hung up and asked again
+                if session.unseen is not None and request.state.seen < session.number:
+                    return session.unseen  # what it had asked for before came too late for it
                 reply = await self._plan(session)
             if reply is not None:
                 return reply

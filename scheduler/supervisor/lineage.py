@@ -250,13 +250,13 @@ def refill(
     """Put what was made again in the place of what is gone. Tasks whose input is still gone, with the input's name."""
     used: set[int] = set()
     hopeless: dict[int, str] = {}
-    for row in c.all("tasks_made_for", maker=maker):
+    for row in c.all("tasks_made_for", task=maker):
         if made := _paid(row, outputs):
             _refill_task(c, changes, row, made)
             used.add(row["made"])
         elif _owed(row):
             hopeless[row["id"]] = row["input"]
-    for row in c.all("inputs_made_for", maker=maker):
+    for row in c.all("inputs_made_for", task=maker):
         key = {"task": row["task"], "seq": row["seq"]}
         if made := _paid(row, outputs):
             c.run("refill_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
