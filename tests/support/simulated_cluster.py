@@ -528,9 +528,7 @@ class Cluster:
             (row,) = c.all("job_by_uuid", uuid=job)
             names = [each["name"] for each in c.all("list_outputs", job=row["id"], after=0, limit=10**6)]
             entries = namespace.resolve_many(c, names)
-            errors = c.plain(
-                "SELECT record ->> 'phase' AS p, record ->> 'code' AS c, record ->> 'message' AS m FROM errors"
-            )
+            records = [json.loads(each["name"]) for each in c.all("list_errors", job=row["id"], after=0, limit=10**6)]
             named = c.plain("SELECT name, etag, size FROM entries WHERE dir = '/jill/stor/named'")
             phases = ("number", "issued", "finished", "metered", "wall_us", "bytes_in", "input_ended")
             return {
