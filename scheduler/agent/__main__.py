@@ -18,7 +18,7 @@ import aiohttp
 from scheduler import log as json_log
 from scheduler.agent import capacity
 from scheduler.agent.agent import Agent
-from scheduler.agent.client import Client
+from scheduler.agent.client import Client, connector
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.exchange import Exchange, ticket_key, url_of
 from scheduler.agent.forward import Forwarder
@@ -75,7 +75,7 @@ async def work_on(options: argparse.Namespace) -> None:
         booked=options.nomad,
         **sharing,
     )
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    async with aiohttp.ClientSession(connector=connector()) as session:
         gateways = Gateways(options.url)
         endpoints = Endpoints(Forwarder(gateways, session, stores), options.node)
         slots = Slots(arrivals_of(options))

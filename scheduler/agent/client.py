@@ -7,12 +7,14 @@ refusal concerns us all: `UnknownAgentError` says that the supervisor has given 
 others, so that nothing we hold counts any more.
 
 A peer may also be there and never answer: stopped, cut off, half dead. So every request has a
-time after which it has failed; those that only say that we live have the shortest.
+time after which it has failed; those that only say that we live have the shortest. And the kernel
+is told to give up connections on which nothing comes back (`connector`), before they are used again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -26,6 +28,10 @@ M = TypeVar("M", bound=wire.Wire)
 PREFIX = "/_agent/v1/"
 REQUEST_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
+# A dead connection is given up after so long; a cut of five seconds it has to survive.
+DEAD_SECONDS = 10.0
+# A registration may be sent again at any time: the newest counts.
+REGISTER_SECONDS = 15.0
 # What needs no transaction takes no longer; a poll takes as much longer than it hangs.
 BRIEF_SECONDS = 3.0
 POLL_MARGIN = 5.0
@@ -62,7 +68,8 @@ class Client:
 
     async def register(self, request: wire.RegisterRequest) -> int:
         """The number that the supervisor gives us. Raises WireError for one that speaks another version."""
-        reply = parse(wire.RegisterReply, await self._post("register", request.model_dump_json()))
+        answer = await self._post("register", request.model_dump_json(), REGISTER_SECONDS)
+        reply = parse(wire.RegisterReply, answer)
         if reply.version != request.version:
             message = f"the supervisor speaks version {reply.version} of the protocol, this agent {request.version}"
             raise WireError(400, "BadRequest", message)
@@ -107,6 +114,25 @@ class Client:
                 raise refusal(what, reply.status, answer)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"{what}: {error or type(error).__name__}") from error
+
+
+def connector() -> aiohttp.TCPConnector:
+    """Any number of connections, each of which notices when its peer is gone."""
+    return aiohttp.TCPConnector(limit=0, socket_factory=watchful_socket)
+
+
+def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that fails when nothing is acknowledged for `DEAD_SECONDS`, be it data or a probe."""
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if made.family in (socket.AF_INET, socket.AF_INET6):
+        for option, value in (
+            (socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000)),
+            (socket.TCP_KEEPIDLE, int(DEAD_SECONDS / 2)),
+            (socket.TCP_KEEPINTVL, 1),
+        ):
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 def parse(message: type[M], answer: bytes) -> M:

@@ -21,6 +21,7 @@ from scheduler.gateway.context import Call
 from scheduler.http.body import read_body
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
+from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import outputs
 from scheduler.supervisor.desk import UnknownAgentError
@@ -93,6 +94,14 @@ async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
     return web.Response(status=204)
 
 
+async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    request = wire.SweepRequest.model_validate_json(body)
+    _require_own(call, node, request.agent)
+    if len(request.blobs) > wire.MAX_SWEEP:
+        raise errors.bad_request(f"more than {wire.MAX_SWEEP} blobs at once")
+    return message(wire.SweepReply(unknown=await call.context.db.read(partial(unwanted, blobs=request.blobs))))
+
+
 def _require_own(call: Call, node: str, agent: int) -> None:
     """Raises WireError for the agent of another node, UnknownAgentError for one that is not here."""
     if call.context.supervisor.desk.node_of(agent) != node:
@@ -138,6 +147,7 @@ SERVE: dict[str, Serve] = {
     "poll": poll,
     "report": report,
     "beat": beat,
+    "sweep": sweep,
     "check": check,
     "adopt": adopt,
 }

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from scheduler.agent import contact
 from scheduler.agent.agent import Agent
-from scheduler.agent.client import Client
+from scheduler.agent.client import Client, connector
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
@@ -69,7 +69,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
     for rig in rigs:
         rig.supervisor.known = list(living)
     rigs[1].begin(100)
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=connector()) as session:
         gateways = Gateways([rig.url for rig in rigs])
         endpoints = Endpoints(Forwarder(gateways, session, Stores.one(blobs)), "here")
         request = wire.RegisterRequest(node="here", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
