@@ -60,7 +60,7 @@ PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 _KEYS = r"\w+ = :\w+(?: AND \w+ = :\w+)*"
 INSERT = re.compile(
     r"INSERT INTO (?P<into>\w+ \([^)]*\))\s+VALUES \((?P<values>[^()]*)\)"
-    r"(?P<rest>\s*ON CONFLICT \((?P<keys>[^)]*)\) DO (?P<act>NOTHING|UPDATE SET [^:]*))?$"
+    r"(?P<rest>\s*ON CONFLICT \((?P<keys>[^)]*)\) DO (?P<act>NOTHING|UPDATE SET\s[^:]*))?$"
 )
 UPDATE = re.compile(rf"UPDATE (?P<table>\w+) SET (?P<set>.*?)\s+WHERE (?P<where>{_KEYS})$", re.DOTALL)
 
@@ -78,9 +78,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A statement that takes the parameters of many rows from a JSON list of objects.
+    """A statement that takes the parameters of many rows at once: for each parameter, an array of its values.
 
-    SQL in which `{types}` is open; and the parameters that tell which row is meant: no two may agree in all of them,
+    SQL in which `{arrays}` is open; and the parameters that tell which row is meant: no two may agree in all of them,
     because a row is changed once only. None: it does not matter.
     """
 
@@ -107,8 +107,8 @@ def translate(text: str) -> Statement:
 
 
 def _rows(text: str, names: tuple[str, ...]) -> Rows | None:
-    columns = ", ".join(f'"{name}" AS "p_{name}"' for name in names)
-    source = f"(SELECT {columns} FROM json_to_recordset(CAST($1 AS JSON)) AS j({{types}})) AS r"
+    columns = ", ".join(f'"p_{name}"' for name in names)
+    source = f"unnest({{arrays}}) AS r({columns})"
     if match := INSERT.match(text):
         keys = tuple(re.findall(r"\w+", match["keys"])) if (match["act"] or "NOTHING") != "NOTHING" else None
         if keys and not set(keys) <= set(names):
@@ -129,8 +129,8 @@ def _braced(text: str) -> str:
 def for_rows(statement: Statement, types: Sequence[str]) -> str:
     """The statement for many rows, given the types of `statement.names`."""
     assert statement.rows is not None
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(statement.names, types, strict=True))
-    return statement.rows.sql.format(types=columns)
+    arrays = ", ".join(f"CAST(${place} AS {kind}[])" for place, kind in enumerate(types, 1))
+    return statement.rows.sql.format(arrays=arrays)
 
 
 def schema(script: str) -> str:

@@ -44,7 +44,7 @@ from scheduler.records.database import (
     Work,
     perform,
 )
-from scheduler.records.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_rows, rows
+from scheduler.records.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,8 @@ class PostgresConnection(Connection):
         if sql is None:
             types = [TYPES.get(oid, "TEXT") for oid in self.pipeline.types(statement.sql)]
             sql = self._for_rows[name] = dialect.for_rows(statement, types)
-        (result,) = self.pipeline.exchange((sql, (encode_rows(given),)))
+        columns = [encode_array([row[key] for row in given]) for key in statement.names]
+        (result,) = self.pipeline.exchange((sql, columns))
         return result.command_tuples or 0
 
 
@@ -488,7 +489,7 @@ def _sentence(where: str, error: psycopg.Error) -> str:
     """Why a connection could not be had, or the schema not be made: the server's reason, or libpq's."""
     text = error.diag.message_primary or str(error).strip()
     fatal = re.findall(r"FATAL:\s*(.+)", text)
-    failed = re.findall(r"failed: (.+)", text)
+    failed = re.findall(r".*failed: (.+)", text)
     reason = (fatal or failed or text.splitlines() or ["no reason given"])[-1]
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         reason += ": the role must own the database, or be allowed to create tables in its schema"
