@@ -1,4 +1,4 @@
-"""Records on PostgreSQL when things go wrong: a server that restarts, answers that get lost, addresses that are wrong."""
+"""Records on PostgreSQL when things go wrong: a server that restarts, answers that get lost, wrong addresses."""
 
 from __future__ import annotations
 
@@ -127,16 +127,17 @@ async def test_a_commit_whose_answer_is_lost_happens_once(db, url, monkeypatch, 
 
 async def test_a_process_that_stops_in_a_transaction_loses_its_turn_and_tries_again(url, monkeypatch):
     monkeypatch.setattr(engine, "HOLD_SECONDS", 0.2)
-    runs, gate = [], threading.Event()
+    runs, begun, gate = [], threading.Event(), threading.Event()
 
     def stop(c: Connection) -> None:
         add("slow")(c)
         runs.append(1)
-        if len(runs) == 1:
-            gate.wait(60)
+        begun.set()
+        gate.wait(60)
 
     with contextlib.closing(open_database(url)) as slow, contextlib.closing(open_database(url)) as other:
         waiting = slow.write_soon(stop)
+        await asyncio.to_thread(begun.wait)
         assert await other.write(add("quick")) == "quick"
         gate.set()
         await asyncio.wrap_future(waiting)
