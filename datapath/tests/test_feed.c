@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -172,6 +173,28 @@ static void a_silent_socket_can_be_left(void)
     close(stop);
 }
 
+static void a_socket_says_itself_how_long_it_may_be_silent(void)
+{
+    int sockets[2];
+    static const uint64_t sizes[] = {10, 10000};
+    static const struct timeval patience = {.tv_usec = 20000};
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+    CHECK(setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+    open_pipe(65536);
+    for (size_t i = 0; i < 2; i++) {
+        size_t index = 0;
+        off_t offset = 0;
+
+        CHECK(write(sockets[1], "some", 4) == 4);
+        CHECK(feed_many(sockets, &sizes[i], 1, ends[1], -1, &index, &offset) == FEED_ERROR && errno == ETIMEDOUT);
+        CHECK(index == 0 && offset == 4);
+    }
+    close_pipe();
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
 static void *read_all(void *into)
 {
     size_t used = 0;
@@ -212,6 +235,7 @@ int main(void)
     a_reader_that_has_gone_is_closed_and_no_signal();
     a_full_pipe_can_be_left();
     a_silent_socket_can_be_left();
+    a_socket_says_itself_how_long_it_may_be_silent();
     a_full_pipe_is_waited_for();
     return 0;
 }

@@ -23,9 +23,8 @@ import re
 import secrets
 import socket
 import threading
-import weakref
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from aiohttp import web
 
@@ -48,6 +47,7 @@ SMALL = 1 << 20  # not worth the trial
 CHUNK = 1 << 20
 LEVEL = 1
 SQUEEZERS = 2
+QUIET: dict[str, Any] = {"access_log": None}
 
 
 class Exchange:
@@ -62,8 +62,6 @@ class Exchange:
         self._stop = asyncio.Event()
         self._running = threading.Event()
         self._squeezing = 0
-        self._connections: weakref.WeakSet[web.RequestHandler] = weakref.WeakSet()
-        self._asked: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
 
     def start(self, host: str, port: int) -> int:
         """Listen and serve from now on; returns the port, which is any free one for 0. Raises OSError."""
@@ -84,15 +82,14 @@ class Exchange:
 
     async def _serve(self, listener: socket.socket) -> None:
         loop = self._loop = asyncio.get_running_loop()
-        server = web.Server(self._handle, access_log=None)
+        server = web.Server(self._handle)
 
         def accept() -> asyncio.Protocol:
-            if sum(each.transport is not None for each in self._connections) >= MAX_CONNECTIONS:
+            if len(server.connections) >= MAX_CONNECTIONS:
                 return Refusal()
-            handler = server()
-            self._connections.add(handler)
-            loop.call_later(REQUEST_SECONDS, self._end_if_mute, weakref.ref(handler))
-            return handler
+            caller = Caller(server, loop=loop, **QUIET)
+            loop.call_later(REQUEST_SECONDS, caller.end_if_mute)
+            return caller
 
         listening = await loop.create_server(accept, sock=listener)
         self._running.set()
@@ -102,15 +99,9 @@ class Exchange:
             listening.close()
             await server.shutdown(0)
 
-    def _end_if_mute(self, handler: weakref.ref[web.RequestHandler]) -> None:
-        """End the connection of somebody who occupies it and does not ask."""
-        connection = handler()
-        if connection is not None and connection.transport is not None and connection.transport not in self._asked:
-            connection.transport.abort()
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.transport is not None:
-            self._asked.add(request.transport)
+        if isinstance(request.protocol, Caller):
+            request.protocol.has_asked = True
         blob = request.raw_path.partition("?")[0].removeprefix(PATH)
         known = request.method in ("GET", "HEAD") and BLOB.match(blob)
         if not known or not opens(self._key, blob, request.query.get("ticket", "")):
@@ -175,6 +166,17 @@ class Whole(web.FileResponse):
         if request.method == "GET" and self.status in (200, 206):
             self._traffic.served += self.content_length or 0
         return writer
+
+
+class Caller(web.RequestHandler):
+    """One connection."""
+
+    has_asked = False
+
+    def end_if_mute(self) -> None:
+        """Whoever occupies it and does not ask has to go."""
+        if self.transport is not None and not self.has_asked:
+            self.transport.abort()
 
 
 class Refusal(asyncio.Protocol):

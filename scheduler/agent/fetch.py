@@ -43,7 +43,7 @@ except ImportError:
 
 Unpacking = () if zstandard is None else zstandard.ZstdError
 CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 5
+SILENCE_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
@@ -101,8 +101,9 @@ def ask(blob: BlobRef, offset: int) -> Answer:
 def be_watchful(peer: socket.socket) -> None:
     """Let reading fail when the peer is silent or gone, though the socket blocks."""
     peer.settimeout(None)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", SILENCE_SECONDS, 0))
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SILENCE_SECONDS, 0))
+    silence = struct.pack("@ll", int(SILENCE_SECONDS), int(SILENCE_SECONDS % 1 * 1e6))  # a struct timeval
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
