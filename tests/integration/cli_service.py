@@ -37,7 +37,9 @@ from scheduler.model.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import open_database
+from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.records import database_at
 
 LOGIN = "jill"
 ROOT = Path(__file__).parents[2]
@@ -163,12 +165,13 @@ def gateway(directory: Path) -> Iterator[Service]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        db, blobs = open_database(directory / "remora.db"), BlobStore(directory / "blobs")
+        db, blobs = open_database(database_at(directory / "remora.db")), BlobStore(directory / "blobs")
         await db.write(lambda c: accounts.create(c, LOGIN, clock()))
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)
         supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
         context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor, jobs.handle)
+        context.service = NearestOwner(Postbox(db, clock), lambda: supervisor)
         await supervisor.start()
         runner = Runner(build_app(context))
         await runner.setup()

@@ -26,7 +26,9 @@ from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import Connection, open_database
+from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.records import database_at
 
 DIRECTORY = {"Content-Type": "application/json; type=directory"}
 # Signing keys are dear to make and prove nothing by being fresh.
@@ -138,7 +140,7 @@ class Gateway:
         """All names, whole: equal before and after means that nothing changed."""
 
         def look(c: Connection) -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in c.raw.execute("SELECT * FROM entries ORDER BY dir, name")]
+            return [tuple(row) for row in c.plain("SELECT * FROM entries ORDER BY dir, name")]
 
         return await self.context.db.read(look)
 
@@ -149,7 +151,7 @@ class Gateway:
 @asynccontextmanager
 async def running(directory: Path) -> AsyncIterator[Gateway]:
     """A gateway on a fresh state directory."""
-    db = open_database(directory / "remora.db")
+    db = open_database(database_at(directory / "remora.db"))
     blobs = BlobStore(directory / "blobs")
     context = Context(db, blobs, lambda: time.time_ns() // 1_000_000, b"secret", "test", "agent secret")
 
@@ -182,11 +184,15 @@ async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
         context.supervisor = Supervisor(
             context.db, context.blobs, context.clock, lambda login, job: tokens.issue(login, context.clock(), job)
         )
+        postbox = Postbox(context.db, context.clock)
+        context.service = NearestOwner(postbox, lambda: context.supervisor)
         context.job_routes = jobs.handle
+        postbox.open()
         await context.supervisor.start()
         try:
             yield started
         finally:
+            postbox.close()
             await context.supervisor.stop()
 
 
