@@ -113,6 +113,12 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
     tokens = Tokens(context.secret)
     registry = context.metrics.registry
     outcomes = Counter("remora_task_outcomes", "Tasks by what became of them.", ("outcome",), registry=registry)
+    placed = Counter(
+        "remora_map_tasks_placed",
+        "Map tasks with an intermediate as input, by whether they went to the node that has it.",
+        ("where",),
+        registry=registry,
+    )
 
     def issue(login: str, job: str) -> str:
         return tokens.issue(login, context.clock(), job)
@@ -122,6 +128,7 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
 
     def install(supervisor: Supervisor) -> None:
         supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
+        supervisor.desk.placed = lambda where, count: placed.labels(where).inc(count)
         context.supervisor = supervisor
 
     tenure = Tenure(make, install)

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import random
-import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -51,11 +50,11 @@ from scheduler.model.wire import (
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.objects.sweep import unwanted
-from scheduler.records import accounts, queries
-from scheduler.records.sqlite import SqliteConnection
+from scheduler.records.database import Connection
 from scheduler.supervisor import lineage
 from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.records import connect
 
 MAP = {"exec": "map"}
 SHAPES = (
@@ -71,27 +70,24 @@ TURNS = (2, 40)
 
 
 class StepDatabase:
-    """A database in memory whose works are done between two turns of the event loop."""
+    """A database that is never committed, whose works are done between two turns of the event loop."""
 
     def __init__(self) -> None:
-        raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        for _, script in queries.migrations():
-            raw.executescript(script)
-        self._connection = SqliteConnection(raw)
+        self.connection = connect("jill")
         self._listeners: list[Callable[[str], None]] = []
         self._fence: Callable[[Any], object] = lambda c: None
 
     async def write(self, work: Callable[[Any], Any]) -> Any:
         await asyncio.sleep(0)
-        c = self._connection
-        c.raw.execute("BEGIN")
+        c = self.connection
+        c.mark()
         try:
             self._fence(c)
             result = work(c)
         except BaseException:
-            c.raw.execute("ROLLBACK")
+            c.undo()
             raise
-        c.raw.execute("COMMIT")
+        c.keep()
         told, c.announced = c.announced, []
         for subject in told:
             for listener in self._listeners:
@@ -101,7 +97,7 @@ class StepDatabase:
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
         await asyncio.sleep(0)
-        return work(self._connection)
+        return work(self.connection)
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self._listeners.append(callback)
@@ -109,7 +105,7 @@ class StepDatabase:
 
     def behind(self, fence: Callable[[Any], object]) -> StepDatabase:
         view = object.__new__(StepDatabase)
-        view._connection, view._listeners, view._fence = self._connection, self._listeners, fence
+        view.connection, view._listeners, view._fence = self.connection, self._listeners, fence
         return view
 
 
@@ -422,7 +418,6 @@ class Cluster:
 
     async def prepare(self, inputs: int) -> str:
         shape = SHAPES[self.die.randrange(len(SHAPES))]
-        await self.db.write(lambda c: accounts.create(c, "jill", 0))
         await self.open()
         lines = []
         for number in range(inputs):
@@ -516,7 +511,7 @@ class Cluster:
         raise AssertionError(f"the job does not end:\n{self.picture(job)}")
 
     def picture(self, job: str) -> str:
-        c = self.db._connection
+        c = self.db.connection
         tasks = c.plain("SELECT * FROM tasks ORDER BY id")
         inputs = c.plain("SELECT * FROM task_inputs WHERE own <> 0")
         return "\n".join(str(dict(row)) for row in (*tasks, *inputs)) + f"\nready {self.supervisor.jobs.ready}"
@@ -524,7 +519,7 @@ class Cluster:
     async def result(self, job: str) -> dict[str, Any]:
         """What users and operators see of the job, without the names that are drawn."""
 
-        def look(c: SqliteConnection) -> dict[str, Any]:
+        def look(c: Connection) -> dict[str, Any]:
             (row,) = c.all("job_by_uuid", uuid=job)
             names = [each["name"] for each in c.all("list_outputs", job=row["id"], after=0, limit=10**6)]
             entries = namespace.resolve_many(c, names)
@@ -553,7 +548,7 @@ class Cluster:
         return {node.name: sorted(node.disk) for node in self.nodes.values() if node.disk}
 
     def remakes(self) -> int:
-        (row,) = self.db._connection.plain("SELECT coalesce(sum(remakes), 0) AS n FROM tasks")
+        (row,) = self.db.connection.plain("SELECT coalesce(sum(remakes), 0) AS n FROM tasks")
         count: int = row["n"]
         return count
 
