@@ -1,0 +1,129 @@
+"""Gateways, supervisors and agents as processes of their own, and what they survive."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.service.demo import MAP, REDUCE
+from tests.support.gate import Gate
+from tests.support.postgres import shared
+from tests.support.processes import Cluster, clustered
+from tests.support.user import User, reduce
+
+# Seconds in which another supervisor must own what a killed one has left.
+TAKE_OVER = 10.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("cluster")
+    with clustered(directory, shared(), gateways=2, supervisors=2, nodes=2) as running:
+        yield running
+
+
+def locally(texts: list[Path]) -> list[str]:
+    words = subprocess.run(
+        ["bash", "-c", f"cat {' '.join(map(str, texts))} | {MAP} | {REDUCE}"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return sorted(words.stdout.splitlines())
+
+
+def test_a_word_count_over_two_nodes_gives_the_local_pipelines_answer(cluster, texts):
+    spread = f"{MAP} | msplit -n 4 -f 2"
+    with cluster.user("gateway0") as one, cluster.user("gateway1") as other:
+        names = [one.put(text.name, text.read_bytes()) for text in texts]
+        ended = other.run(spread, reduce(REDUCE, count=4), inputs=names)
+        assert ended.errors == []
+        lines = [line for name in ended.outputs for line in one.get(name).decode().splitlines()]
+    assert sorted(lines) == locally(texts)
+
+
+def test_jobs_that_come_by_one_gateway_are_seen_and_changed_by_the_other(cluster):
+    with cluster.user("gateway0") as one, cluster.user("gateway1") as other:
+        job = one.create("cat")
+        other.add(job, other.put("seen", b"here\n"))
+        assert one.lines(job, "in") == ["/jill/stor/seen"]
+        other.wait(job, lambda status: status["stats"]["tasksDone"] == 1)
+        ended = one.finish(job)
+        assert one.texts(ended) == other.texts(ended) == ["here\n"]
+
+
+def test_cancelling_by_a_gateway_ends_tasks_that_run(cluster):
+    with cluster.user() as user, Gate() as gate:
+        job = user.create(gate.wait("here"))
+        user.add(job, user.put("waits"))
+        gate.arrivals(1)
+        user.jobs.cancel(job)
+        assert user.jobs.status(job)["state"] == "done"
+        assert gate.left() == 0  # it was killed
+
+
+def test_both_supervisors_own_jobs(cluster):
+    with cluster.user() as user:
+        jobs = [user.create("cat") for _ in range(4)]
+        owners = [owner_within(cluster, job, TAKE_OVER) for job in jobs]
+        assert set(owners) == {"supervisor0", "supervisor1"}
+        for job in jobs:
+            user.finish(job)
+
+
+def test_a_supervisor_serves_agents_only_and_a_gateway_no_work(cluster):
+    gateway, supervisor = cluster.parts["gateway0"].url, cluster.parts["supervisor0"].url
+    assert httpx.get(f"{supervisor}/healthz").json() == {"status": "ok", "database": "ok", "blobs": "ok"}
+    assert "remora_jobs_live" in httpx.get(f"{supervisor}/metrics").text
+    assert httpx.get(f"{supervisor}/jill/public").status_code == 404
+    assert httpx.get(f"{gateway}/healthz").status_code == 200
+    assert httpx.post(f"{gateway}/_agent/v1/poll").status_code == 403
+
+
+def test_a_supervisor_that_is_told_to_end_gives_its_jobs_to_the_other_at_once(cluster):
+    with cluster.user() as user:
+        with Gate() as gate:
+            job = running_job(user, gate, "left", 3)
+            name = owner_within(cluster, job, TAKE_OVER)
+            assert cluster.parts[name].stop() == 0
+            assert cluster.owner(job) not in (name, None)
+        assert user.texts(user.finish(job)) == ["0\n1\n2\n"]
+        cluster.supervisor(name)
+
+
+def test_when_the_owner_is_killed_another_owns_the_job_in_time_and_it_ends_right(cluster):
+    with cluster.user() as user:
+        with Gate() as gate:
+            job = running_job(user, gate, "kept", 3)
+            name = owner_within(cluster, job, TAKE_OVER)
+            cluster.parts[name].kill()
+            killed = time.monotonic()
+            user.add(job, user.put("kept3", b"3\n"))  # while nobody knows yet
+            new = owner_within(cluster, job, TAKE_OVER, other_than=name)
+            print(f"{new} owns the job {time.monotonic() - killed:.1f} s after {name} was killed")
+        ended = user.finish(job)
+        assert (user.texts(ended), ended.errors) == (["0\n1\n2\n3\n"], [])
+        assert ended.stats["retries"] == 0
+        cluster.supervisor(name)
+
+
+def running_job(user: User, gate: Gate, prefix: str, count: int) -> str:
+    """A job with a task that waits at the gate; once that is gone, tasks go by."""
+    job = user.create(f"({gate.wait('run')}) 2>/dev/null; cat", reduce("sort"))
+    user.add(job, *(user.put(f"{prefix}{n}", f"{n}\n".encode()) for n in range(count)))
+    gate.arrivals(1)
+    return job
+
+
+def owner_within(cluster: Cluster, job: str, seconds: float, other_than: str | None = None) -> str:
+    """Who owns a job, as soon as it is somebody else."""
+    deadline = time.monotonic() + seconds
+    while (owner := cluster.owner(job)) in (None, other_than):
+        assert time.monotonic() < deadline, f"nobody owns it after {seconds} s"
+    assert owner is not None
+    return owner
