@@ -325,7 +325,7 @@ class Node:
         return AttemptReport(task=lease.task, attempt=lease.attempt, outcome=Outcome.LOST, missing=[blob])
 
     def ended(self, spec: PoolSpec, lease: TaskLease, data: bytes) -> AttemptReport:
-        said = outputs_of(spec, data)
+        said = self.cluster.does(spec, data, lease.attempt)
         usage = Usage(wall_us=1 + digest(data) % 1000, bytes_in=len(data))
         if said is None:
             return AttemptReport(
@@ -365,9 +365,10 @@ class Node:
 
 
 class Cluster:
-    """Three nodes, a supervisor, a job; `die` is the seed's."""
+    """Three nodes, a supervisor, a job; `die` is the seed's. `does` is what tasks do, by attempt."""
 
-    def __init__(self, seed: int, faults: bool) -> None:
+    def __init__(self, seed: int, faults: bool = False) -> None:
+        self.does: Callable[[PoolSpec, bytes, int], list[Said] | None] = lambda spec, data, _: outputs_of(spec, data)
         self.die = random.Random(seed)
         self.faults = faults
         self.db = StepDatabase()
@@ -416,8 +417,9 @@ class Cluster:
 
     # The job.
 
-    async def prepare(self, inputs: int) -> str:
-        shape = SHAPES[self.die.randrange(len(SHAPES))]
+    async def prepare(self, inputs: int, shape: list[dict[str, object]] | None = None) -> str:
+        """Start a supervisor, with a job that has all its inputs."""
+        shape = shape or SHAPES[self.die.randrange(len(SHAPES))]
         await self.open()
         lines = []
         for number in range(inputs):
@@ -476,6 +478,14 @@ class Cluster:
         else:
             await self.work(node)
 
+    async def work_off(self, node: Node) -> None:
+        """A node asks, does a piece of each thing that it has, and reports."""
+        await node.poll()
+        node.run_one()
+        for key in sorted(node.readings):
+            node.read_one(key)
+        await node.report()
+
     async def hand_in_late(self) -> None:
         agent, reports = self.late.pop()
         try:
@@ -485,6 +495,7 @@ class Cluster:
             pass
 
     async def heal(self) -> None:
+        """Everybody comes back."""
         self.faults = False
         for node in self.nodes.values():
             node.cut_off = False
@@ -497,15 +508,16 @@ class Cluster:
                 break
             await self.step()
         await self.heal()
+        await self.until(job, lambda: False)
+
+    async def until(self, job: str, enough: Callable[[], bool]) -> None:
+        """All that are up work, one after the other, until something holds, or the job is over."""
         for number in range(4000):
-            if self.is_over(job):
-                return
             for node in self.nodes.values():
-                await node.poll()
-                node.run_one()
-                for key in sorted(node.readings):
-                    node.read_one(key)
-                await node.report()
+                if enough() or self.is_over(job):
+                    return
+                if node.up:
+                    await self.work_off(node)
             if number % 10 == 9:
                 await self.pass_time(2)
         raise AssertionError(f"the job does not end:\n{self.picture(job)}")
