@@ -200,8 +200,10 @@ class Reporter:
     spec: PoolSpec
     disk_bytes: int
 
-    def is_heavy(self, attempt: Attempt) -> bool:
+    def is_heavy(self, attempt: Attempt, verdict: Verdict) -> bool:
         """Would `report` take longer than the event loop should wait? It may hash or copy all that was written."""
+        if self.stores.moves(self.spec.last or verdict.outcome is Outcome.FAILED, self.spec.last) and attempt.size():
+            return True
         return attempt.core is not None or len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:

@@ -460,7 +460,7 @@ class Pool:
             self.log.info(
                 "task failed", task=attempt.lease.uuid, outcome=verdict.outcome, code=verdict.code, why=verdict.message
             )
-        if reporter.is_heavy(attempt):
+        if reporter.is_heavy(attempt, verdict):
             self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict), self._endings)
         else:
             self.node.finished(self._report(reporter, attempt, done, verdict))

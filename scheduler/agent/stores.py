@@ -74,6 +74,10 @@ class Stores:
         """In which it stays when it is one (or not)."""
         return self.objects if final else self.own
 
+    def moves(self, final: bool, expected: bool) -> bool:
+        """Is what was `expected` to be an object, or not, copied when it is published?"""
+        return self.home(final) is not self.born(expected)
+
     def node_of(self, final: bool) -> str | None:
         """What a `BlobRef` says of where that is."""
         return None if final else self.node
