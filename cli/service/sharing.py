@@ -41,6 +41,7 @@ def settings(
     advertise: str | None,
     token_secret_file: Path | None,
     agent_key_file: Path | None,
+    nomad: bool = False,
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
     from scheduler.service import settings as read
@@ -52,7 +53,7 @@ def settings(
     where, directory = read.shared_database(database), read.shared_directory(objects)
     if advertise is not None:
         read.advertised(advertise, host, "")
-    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise)
+    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise, nomad)
 
 
 def run(name: str, options: dict[str, object]) -> None:

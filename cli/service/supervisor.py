@@ -15,6 +15,9 @@ def command(**options: object) -> None:
     Run two at least: the jobs of one that dies are another's within seconds. Jobs are shared out evenly; one that
     ends by SIGTERM gives its own to the others at once. Only agents talk to it, at the address that it advertises.
 
+    With --nomad it books instances through Nomad, which it finds by NOMAD_ADDR, NOMAD_TOKEN and the like; how, is in
+    REMORA_NOMAD_LAUNCHER, _SOCKET, _NODE_POOL, _DATACENTERS, _PRIORITY and _CPU.
+
     \b
     Examples:
       remora supervisor --database postgresql://remora@db/remora --objects /srv/remora/objects --listen 10.0.0.5:8090 \\
@@ -28,4 +31,7 @@ def command(**options: object) -> None:
     run("supervisor", options)
 
 
-command.params[:0] = shared_options("127.0.0.1:8090")
+command.params[:0] = [
+    *shared_options("127.0.0.1:8090"),
+    click.Option(["--nomad"], is_flag=True, envvar="REMORA_NOMAD", help="Book instances through Nomad. [$REMORA_NOMAD]"),
+]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from scheduler import log as json_log
 from scheduler.gateway import agents
 from scheduler.service import parts
+from scheduler.service.nomad import booking
 from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
 
 log = logging.getLogger("remora.service")
@@ -61,7 +62,8 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         context.public = False
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port))
         url = advertised(options.advertise, options.host, bound)
-        await stack.enter_async_context(parts.supervising(context, url, alone=False))
+        book = await stack.enter_async_context(booking(options.secrets.agent)) if options.nomad else None
+        await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))
         await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_daily(context))))
         log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})
         on_ready(url)

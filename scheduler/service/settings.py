@@ -28,6 +28,7 @@ class RoleOptions:
     port: int
     secrets: Secrets
     advertise: str | None = None
+    nomad: bool = False  # instances are booked through Nomad
 
 
 def shared_database(text: str | None) -> str:
