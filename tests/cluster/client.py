@@ -120,6 +120,13 @@ class Records:
             job,
         )
 
+    def finished(self, job: str) -> int:
+        """How many of its tasks are over."""
+        found = self.ask(
+            "SELECT sum(p.finished) AS finished FROM phases p JOIN jobs j ON j.id = p.job WHERE j.uuid = %s", job
+        )
+        return int(found[0]["finished"])
+
     def gone_on(self, tasks: Sequence[Row]) -> bool:
         """Has each of these tasks another attempt under way, or ended?"""
         ids = [task["id"] for task in tasks]
