@@ -39,6 +39,8 @@ def state_dir_option() -> click.Option:
 @click.option("--provider", type=click.Choice(["process", "containerd", "auto"]), default="process", show_default=True,
               help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
+@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
+              help="Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]")  # fmt: skip
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
 def command(
     state_dir: Path | None,
@@ -48,6 +50,7 @@ def command(
     key: Path | None,
     provider: str,
     containerd: str | None,
+    database: str | None,
     slots: int | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
@@ -61,6 +64,7 @@ def command(
       remora up
       remora up --state-dir /tmp/try --port 0
       remora up --login jill --key ~/.ssh/id_ed25519.pub
+      remora up --database postgresql://remora@db.example/remora
 
     Logs are JSON lines on stderr.
 
@@ -78,6 +82,7 @@ def command(
         provider=provider,
         containerd=containerd,
         slots=slots,
+        database=database,
     )
     try:
         code = serve(options, announce)

@@ -19,6 +19,7 @@ from scheduler.providers.images import ImageStore
 from scheduler.service import first_account, parts
 from scheduler.service.agent_process import AgentOptions, keep_running
 from scheduler.service.parts import clock
+from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
 
 log = logging.getLogger("remora.service")
@@ -47,6 +48,8 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     json_log.setup()
     if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
         raise StateError(why)
+    if options.database is not None:
+        shared_database(options.database)
     state = StateDir(options.state_dir.absolute())
     try:
         asyncio.run(_serve(options, state, on_ready))

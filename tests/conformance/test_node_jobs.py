@@ -326,7 +326,7 @@ def test_long_after_its_end_a_job_is_told_from_its_archive(
 
 def forget_archived_jobs(service: Service) -> None:
     """What the service itself does when the records of its jobs have been kept long enough."""
-    database = open_database(service.state_dir / "remora.db")
+    database = open_database(service.database)
     try:
         asyncio.run(purge_expired(database, time.time_ns() // 1_000_000 + LINGER_MS))
     finally:

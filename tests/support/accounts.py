@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from scheduler.gateway.tokens import Tokens
 from tests.support.containers import doors
 from tests.support.gate import Gate
 from tests.support.gateway import Signer, presign, public_line
+from tests.support.records import rows
 from tests.support.service import Service
 from tests.support.user import Ended, Phase, User
 
@@ -79,9 +79,8 @@ class World:
 
     def hers(self) -> list[tuple[Any, ...]]:
         """All names of jill's, but what her running job does."""
-        with closing(sqlite3.connect(f"file:{self.service.state_dir}/remora.db?mode=ro", uri=True)) as db:
-            query = "SELECT * FROM entries WHERE dir = '/jill' OR dir LIKE '/jill/%' ORDER BY dir, name"
-            return db.execute(query).fetchall()
+        query = "SELECT * FROM entries WHERE dir = '/jill' OR dir LIKE '/jill/%' ORDER BY dir, name"
+        return [tuple(row) for row in rows(self.service.database, query)]
 
     def run(self, *phases: Phase, inputs: list[str]) -> Ended:
         """A job of bob's. Of the secret is nothing in what can be read of it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from pathlib import Path
 
+from tests.support.records import database_at, rows
 from tests.support.service import processes_with
+
+NAMED = "SELECT etag FROM entries WHERE kind = 'o' AND size > 0"
 
 
 def assert_nothing_left(state_dir: Path) -> None:
@@ -25,7 +27,5 @@ def assert_nothing_left(state_dir: Path) -> None:
 
 def unnamed_blobs(state_dir: Path) -> list[str]:
     """Blobs that no object names. To be asked when no job is running."""
-    with sqlite3.connect(state_dir / "remora.db") as db:
-        named = {row[0] for row in db.execute("SELECT etag FROM entries WHERE kind = 'o' AND size > 0")}
-    db.close()
+    named = {row[0] for row in rows(database_at(state_dir / "remora.db"), NAMED)}
     return [path.name for path in (state_dir / "blobs").glob("*/*") if path.name not in named]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 
 from scheduler.records import accounts, queries
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, Row, open_database
 from scheduler.records.pipeline import Pipeline
 from scheduler.records.postgres import BEGIN_WRITE, PostgresConnection
 from scheduler.records.sqlite import SqliteConnection
@@ -37,6 +38,12 @@ def database_at(path: Path) -> str | Path:
             postgres.shared().drop(_made.pop(old))
         _made[path] = postgres.shared().create()
     return _made[path]
+
+
+def rows(where: str | Path, sql: str) -> list[Row]:
+    """What a query finds in the records of a service that may be running."""
+    with closing(open_database(where)) as db:
+        return db.write_soon(lambda c: c.plain(sql)).result()
 
 
 def connect(*logins: str) -> Connection:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.records import ENGINE, database_at
+
 READY_SECONDS = 60.0
 # See tests/support/containers.py.
 PROVIDER = os.environ.get("REMORA_TEST_PROVIDER", "process")
@@ -36,6 +38,13 @@ class Service:
     def __post_init__(self) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_"))}
         self.env = clean | {"REMORA_STATE_DIR": str(self.state_dir), "COLUMNS": "100"}
+        if ENGINE == "postgresql":
+            self.env["REMORA_DATABASE"] = str(self.database)
+
+    @property
+    def database(self) -> str | Path:
+        """Its records, as `open_database` takes them."""
+        return database_at(self.state_dir / "remora.db")
 
     @property
     def log(self) -> Path:
