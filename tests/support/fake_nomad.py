@@ -24,9 +24,11 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -587,6 +589,40 @@ class FakeNomad:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+@contextlib.contextmanager
+def in_thread(*nodes: Node, run: bool = True) -> Iterator[Remote]:
+    """A fake Nomad on a loop of its own, for tests that wait themselves."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake-nomad")
+    thread.start()
+    remote = Remote(FakeNomad(*nodes, run=run), loop)
+    try:
+        remote.wait(remote.nomad.__aenter__())
+        yield remote
+    finally:
+        remote.wait(remote.nomad.__aexit__())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@dataclass
+class Remote:
+    nomad: FakeNomad
+    loop: asyncio.AbstractEventLoop
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def call(self, work: Callable[[FakeNomad], Any]) -> Any:
+        """Do something on its loop."""
+
+        async def run() -> Any:
+            return work(self.nomad)
+
+        return self.wait(run())
 
 
 def _is_live(allocation: Json) -> bool:

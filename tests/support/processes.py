@@ -170,11 +170,22 @@ def owner_url(c: Connection, job: str) -> str | None:
 
 @contextlib.contextmanager
 def clustered(
-    directory: Path, postgres: Postgres, gateways: int = 1, supervisors: int = 1, nodes: int = 1
+    directory: Path,
+    postgres: Postgres,
+    gateways: int = 1,
+    supervisors: int = 1,
+    nodes: int = 1,
+    nomad: str | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster for the length of a block, with the account jill; whatever was not killed must end well."""
+    """A cluster for the length of a block, with the account jill; whatever was not killed must end well.
+
+    `nomad`: where one is that books its instances.
+    """
     database = postgres.create()
     cluster = Cluster(directory, database)
+    if nomad is not None:
+        cluster.env |= {"REMORA_NOMAD": "1", "NOMAD_ADDR": nomad, "REMORA_NOMAD_NODE_POOL": "all"}
+        cluster.env["REMORA_NOMAD_SOCKET"] = str(directory / "${node.unique.name}" / "launch.sock")
     line = Path(f"{first_account.own_key(directory / 'keys')}.pub").read_text().strip()
 
     def people(c: Connection) -> None:
