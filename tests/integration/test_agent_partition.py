@@ -1,0 +1,182 @@
+"""An agent that is cut off from its supervisor: for a moment, and for longer than that waits. All clocks run fast."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import httpx
+import pytest
+import pytest_asyncio
+
+from scheduler.agent import client, contact
+from scheduler.agent.agent import Agent
+from scheduler.agent.client import Client
+from scheduler.agent.endpoint import Endpoints
+from scheduler.agent.forward import Forwarder
+from scheduler.agent.gateways import Gateways
+from scheduler.agent.links import Links
+from scheduler.agent.log import Log
+from scheduler.agent.slots import Slots
+from scheduler.agent.stores import Stores
+from scheduler.gateway import agents
+from scheduler.gateway.credentials import issue
+from scheduler.model import wire
+from scheduler.model.job import parse_job
+from scheduler.objects.blobs import BlobStore
+from scheduler.providers.process import ProcessProvider
+from scheduler.records.database import Row, select
+from scheduler.supervisor import desk
+from tests.support.gate import Gate
+from tests.support.gateway import Gateway, running_jobs
+from tests.support.instant_agent import InstantAgent
+from tests.support.proxy import Proxy
+
+LEASE = 2.0
+FAST = {
+    contact: {"LEASE_SECONDS": LEASE, "MARGIN": 0.4, "BEAT_SECONDS": 0.2, "PAUSE": 0.1},
+    client: {"BRIEF_SECONDS": 0.3, "REGISTER_SECONDS": 0.5, "LONGEST_WAIT": 0.2},
+    desk: {"LEASE_SECONDS": LEASE},
+}
+SECONDS = 20.0
+
+
+@dataclass
+class Cut:
+    """A gateway with a supervisor, and an agent on node `far`, with a wire between them."""
+
+    gateway: Gateway
+    wire: Proxy
+    instances: Path
+
+    async def job(self, script: str) -> str:
+        """A job with one task."""
+        supervisor = self.gateway.context.supervisor
+        await self.gateway.put("/jill/stor/in", b"")
+        job: str = await supervisor.create_job("jill", parse_job({"phases": [{"exec": script}]}))
+        live = supervisor.jobs.by_uuid(job)
+        await supervisor.add_inputs(live, ["/jill/stor/in"])
+        await supervisor.end_input(live)
+        return job
+
+    async def row(self, job: str) -> Row:
+        return (await self.gateway.context.db.read(select("job_by_uuid", uuid=job)))[0]
+
+    async def over(self, job: str) -> list[str]:
+        """Wait until a job is done; its outputs."""
+        async with asyncio.timeout(SECONDS):
+            while (row := await self.row(job))["state"] != "done":
+                await asyncio.sleep(0.02)
+        outputs = await self.gateway.context.db.read(select("list_outputs", job=row["id"], after=0, limit=9))
+        return [output["name"] for output in outputs]
+
+    async def registrations(self) -> int:
+        rows = await self.gateway.context.db.read(lambda c: c.plain("SELECT count(*) AS n FROM agents"))
+        return int(next(iter(rows))[0])
+
+    async def until_idle(self) -> None:
+        """Wait until the node has no instance any more."""
+        async with asyncio.timeout(SECONDS):
+            while os.listdir(self.instances):
+                await asyncio.sleep(0.02)
+
+
+@pytest_asyncio.fixture
+async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cut]:
+    for module, constants in FAST.items():
+        for name, value in constants.items():
+            monkeypatch.setattr(module, name, value)
+    state = tmp_path / "node"
+    state.mkdir(mode=0o700)
+    async with running_jobs(tmp_path) as gateway, Proxy(httpx.URL(gateway.url).port or 0) as between:
+        gateway.context.agent_routes = agents.handle
+        stores = Stores.one(BlobStore(tmp_path / "blobs"))
+        provider = ProcessProvider(state, "subreaper")
+        await provider.prepare()
+        async with aiohttp.ClientSession(connector=client.connector()) as session:
+            gateways = Gateways([between.url])
+            endpoints = Endpoints(Forwarder(gateways, session, stores), "far")
+            request = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
+            slots = Slots()
+
+            def connect(url: str) -> Client:
+                return Client(url, lambda: issue(gateway.context.agent_secret, "far"), session)
+
+            async def work(supervisor: wire.Supervisor) -> None:
+                await Agent(request, stores, provider, connect(supervisor.url), endpoints, Log(), slots).run()
+
+            running = asyncio.create_task(Links(gateways, connect, work).run())
+            try:
+                yield Cut(gateway, between, state / "instances")
+            finally:
+                between.mend()
+                gateway.context.supervisor.let_go()
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                await slots.close()
+                await endpoints.close()
+                await provider.close()
+                await stores.close()
+
+
+@contextlib.asynccontextmanager
+async def another_node(cut: Cut) -> AsyncIterator[InstantAgent]:
+    agent = InstantAgent(cut.gateway.context.supervisor, node="near")
+    running = asyncio.create_task(agent.run())
+    try:
+        yield agent
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_short_cut_loses_nothing(cut: Cut) -> None:
+    with Gate() as gate:
+        job = await cut.job(f"{gate.wait('runs')}; echo once")
+        assert await asyncio.to_thread(gate.arrivals, 1) == ["runs"]
+        cut.wire.cut()
+        gate.open()  # the task ends while nobody can be told
+        await asyncio.sleep(LEASE / 2)  # so long the cut lasts
+        cut.wire.mend()
+        outputs = await cut.over(job)
+    assert len(outputs) == 1
+    assert ((await cut.row(job))["retries"], await cut.registrations()) == (0, 1)
+
+
+async def test_after_a_long_cut_the_node_has_stopped_and_others_have_done_its_work(cut: Cut) -> None:
+    with Gate() as gate:
+        job = await cut.job(f"{gate.wait('runs')}; echo from afar; sleep 1000")
+        await asyncio.to_thread(gate.arrivals, 1)
+        cut.wire.cut()
+        gate.open()
+        await cut.until_idle()  # by its own clock: it hears of nobody
+        async with another_node(cut) as near:
+            outputs = await cut.over(job)
+            assert [lease.attempt for lease in near.leases] == [2]
+            cut.wire.mend()
+            async with asyncio.timeout(SECONDS):
+                while await cut.registrations() < 3:
+                    await asyncio.sleep(0.02)
+    assert len(outputs) == 1
+    job = await cut.job("cat")  # and the node works again
+    assert len(await cut.over(job)) == 1
+
+
+async def test_what_a_node_did_while_it_was_cut_off_too_long_counts_no_more(cut: Cut) -> None:
+    with Gate() as gate:
+        job = await cut.job(f"{gate.wait('runs')}; echo from afar")
+        await asyncio.to_thread(gate.arrivals, 1)
+        cut.wire.cut()
+        async with another_node(cut):
+            outputs = await cut.over(job)  # the lease is over, and the task ran near
+            gate.open()
+            cut.wire.mend()
+            again = await cut.job("cat")
+            assert len(await cut.over(again)) == 1
+            assert await cut.over(job) == outputs
+    assert len(outputs) == 1
