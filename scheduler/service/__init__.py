@@ -1,6 +1,10 @@
-"""A whole service on one machine: `remora up`.
+"""A service, put together: all of it on one machine (`remora up`), or a part of it that runs beside others.
 
-One process is the gateway and the supervisor, which share the database; a second is the
+`parts` are the pieces, each open for the length of a block; `run` joins all of them and an agent,
+`roles` makes a gateway or a supervisor of some. Those share a PostgreSQL database and a directory
+of objects, keep nothing of their own, and are told everything on the command line (`settings`).
+
+Of `remora up` one process is the gateway and the supervisor, which share the database; a second is the
 agent, which runs what users send and is therefore kept apart. All state lies in one
 directory that only its user can enter:
 

@@ -18,6 +18,11 @@ What a transaction changed comes back as `Changes`. The `Supervisor` applies tha
 wait for work, clients that wait for a job. It holds a few numbers per live job and per phase,
 never anything per task.
 
+There may be many supervisors on one database, each the owner of some jobs (`membership`), and many
+gateways that own none. Who does not own a job writes down what was asked for and announces it
+(`postbox`, `subjects`); its owner looks. What an owner writes is refused from the instant at which
+another has taken over.
+
 Who wakes whom: gateway (inputs, end, cancel) → dispatch → agents' polls → reports → commit →
 agents' polls, and at the end of a job → archive. Nothing polls.
 """

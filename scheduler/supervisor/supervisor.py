@@ -138,6 +138,8 @@ class Supervisor:
             log.warning("supervisor lost", extra={"supervisor": lost, "found_by": self.id})
         if found.unowned:
             self._claiming.ask()
+        else:
+            self._unowned.clear()
 
     async def claim(self) -> None:
         """Take up what is our share of the jobs that nobody owns, or what was nobody's for too long."""
