@@ -35,6 +35,11 @@ variable "supervisor_port" {
   type    = number
   default = 8090
 }
+variable "state_dir" {
+  type        = string
+  default     = "/var/lib/remora"
+  description = "The agents' own directory on every node: their launchers call at a socket in it."
+}
 variable "nomad_address" {
   type        = string
   default     = "http://127.0.0.1:4646"
@@ -113,6 +118,11 @@ job "remora-supervisor" {
         NOMAD_ADDR     = var.nomad_address
         REMORA_LISTEN  = "${NOMAD_ADDR_http}"
         REMORA_OBJECTS = var.objects
+
+        # How instances are booked: where agents are, and may be found.
+        REMORA_NOMAD_SOCKET      = "${var.state_dir}/launch.sock"
+        REMORA_NOMAD_NODE_POOL   = var.node_pool
+        REMORA_NOMAD_DATACENTERS = join(",", var.datacenters)
       }
 
       template {

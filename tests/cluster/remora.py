@@ -100,7 +100,7 @@ def deploy(cluster: Cluster, say: Say) -> None:
     site = cluster.directory / "site.hcl"
     chosen = {
         "bin": str(BIN), "objects": str(cluster.objects), "state_dir": str(cluster.local / "remora"),
-        "provider": "process", "nomad_address": engines.nomad_address(),
+        "provider": "process", "nomad_address": engines.nomad_address(), "gateways": len(cluster.nodes),
     }  # fmt: skip
     site.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
     engines.nomad(

@@ -45,15 +45,17 @@ def judge(job: Json, allocations: list[Json], deployment: Json | None, evaluatio
         wanted = sum(group["DesiredTotal"] for group in ours["TaskGroups"].values()) if ours else len(mine)
     else:
         wanted = sum(group["Count"] for group in job["TaskGroups"])
-    troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in mine if not is_well(a)]
+    looking = ours is not None and ours["Status"] not in ("successful", "failed", "cancelled")
+    well = [a for a in mine if is_well(a, looking)]
+    troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in mine if a not in well]
     failed = str(ours["StatusDescription"]) if ours and ours["Status"] in ("failed", "cancelled") else ""
-    return Progress(wanted, sum(map(is_well, mine)), (*troubles, *shortages(job, evaluations)), failed)
+    return Progress(wanted, len(well), (*troubles, *shortages(job, evaluations)), failed)
 
 
-def is_well(allocation: Json) -> bool:
-    """It runs; and where Nomad looks at its health, it is healthy. Nomad looks during a deployment only."""
+def is_well(allocation: Json, looking: bool) -> bool:
+    """It runs; and while Nomad is `looking` at the health of a deployment, it has found it healthy."""
     healthy = (allocation.get("DeploymentStatus") or {}).get("Healthy")
-    return allocation["ClientStatus"] == "running" and (healthy is True or not allocation.get("DeploymentID"))
+    return allocation["ClientStatus"] == "running" and (healthy is True if looking else healthy is not False)
 
 
 def trouble_of(allocation: Json) -> str:
