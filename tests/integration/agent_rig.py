@@ -36,6 +36,7 @@ from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_contai
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test.secret"  # the credential of node "test"
+NODE = "here"
 SECONDS = 30.0
 BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
@@ -75,11 +76,13 @@ class FakeSupervisor:
     report_requests: int = 0
     poll_seconds: float = wire.POLL_SECONDS
     known: list[wire.Supervisor] = field(default_factory=lambda: [wire.Supervisor(id=1, url="")])
+    swept: list[str] = field(default_factory=list)  # blobs that it was asked about
+    unknown: set[str] = field(default_factory=set)  # of these, those that nobody wants
     hangs: bool = False  # beats and registrations are not answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
-        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt"):
+        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep"):
             app.router.add_post(f"/_agent/v1/{name}", getattr(self, name))
         app.router.add_route("*", "/{path:.*}", self.storage)
         return app
@@ -91,6 +94,11 @@ class FakeSupervisor:
         while self.hangs:
             await asyncio.sleep(0.05)
         return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
+
+    async def sweep(self, request: web.Request) -> web.Response:
+        body = wire.SweepRequest.model_validate_json(await request.read())
+        self.swept += body.blobs
+        return answer(wire.SweepReply(unknown=[*self.unknown, str(uuid.uuid4())]))
 
     async def register(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
@@ -189,10 +197,19 @@ def refuse(status: int, code: str, message: str) -> web.Response:
 class Rig:
     """One agent and its supervisor."""
 
-    def __init__(self, state_dir: Path, supervisor: FakeSupervisor, blobs: BlobStore, url: str, isolation: str) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        supervisor: FakeSupervisor,
+        blobs: BlobStore,
+        url: str,
+        isolation: str,
+        stores: Stores | None = None,
+    ) -> None:
         self.state_dir = state_dir
         self.supervisor = supervisor
         self.blobs = blobs
+        self.stores = stores or Stores.one(blobs)
         self.url = url
         self.isolated = isolation in ("namespaces", CONTAINERD) or (isolation == "auto" and not REFUSED)
         self.begin(1)
@@ -215,7 +232,7 @@ class Rig:
 
     def read(self, ref: wire.BlobRef | None) -> bytes:
         assert ref is not None
-        return self.blobs.path(ref.id).read_bytes() if ref.size else b""
+        return self.stores.home(ref.node is None).path(ref.id).read_bytes() if ref.size else b""
 
     def spec(self, script: str, **changes: object) -> wire.PoolSpec:
         values: dict[str, object] = {
@@ -311,10 +328,13 @@ def lackey_of(parent: int, state_dir: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> AsyncIterator[Rig]:
-    """Start all of it; at the end nothing is left."""
+async def rig(
+    state_dir: Path, isolation: str = "auto", groups: bool = True, objects: Path | None = None, node: str = NODE
+) -> AsyncIterator[Rig]:
+    """Start all of it; at the end nothing is left. `objects`: a directory shared with others, of whom it is one."""
     state_dir.mkdir(mode=0o700, exist_ok=True)
-    blobs = BlobStore(state_dir / "blobs")
+    blobs = BlobStore(state_dir / "blobs" if objects is None else objects)
+    stores = Stores.one(blobs) if objects is None else Stores.of_node(node, objects, state_dir)
     supervisor = FakeSupervisor()
     runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -325,19 +345,19 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(Gateways([url]), session, Stores.one(blobs)), "here")
+        endpoints = Endpoints(Forwarder(Gateways([url]), session, stores), node)
         client = Client(url, lambda: SECRET, session)
-        request = wire.RegisterRequest(node="here", slots=2, memory_mb=8192, provider="process")
+        request = wire.RegisterRequest(node=node, slots=2, memory_mb=8192, provider="process")
 
         slots = Slots()
 
         async def live() -> None:
             while True:
-                await Agent(request, Stores.one(blobs), provider, client, endpoints, Log(), slots).run()
+                await Agent(request, stores, provider, client, endpoints, Log(), slots).run()
 
         task = asyncio.create_task(live())
         try:
-            yield Rig(state_dir, supervisor, blobs, url, isolation)
+            yield Rig(state_dir, supervisor, blobs, url, isolation, stores)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -347,4 +367,6 @@ async def rig(state_dir: Path, isolation: str = "auto", groups: bool = True) -> 
             await provider.close()
             await runner.cleanup()
     assert os.listdir(state_dir / "instances") == []
+    if objects is not None:
+        await stores.close()
     blobs.close()
