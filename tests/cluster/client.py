@@ -137,6 +137,17 @@ class Records:
             for task in tasks
         )
 
+    def made_at(self, job: str) -> dict[str, int]:
+        """How many of a job's tasks have made intermediates on each node."""
+        mine = "IN (SELECT p.id FROM phases p JOIN jobs j ON j.id = p.job WHERE j.uuid = %s)"
+        made = (
+            f"SELECT node, maker FROM tasks WHERE maker IS NOT NULL AND pool {mine}"
+            " UNION SELECT i.node, i.maker FROM task_inputs i JOIN tasks t ON t.id = i.task"
+            f" WHERE i.maker IS NOT NULL AND t.pool {mine}"
+        )
+        found = self.ask(f"SELECT node, count(*) AS tasks FROM ({made}) AS m GROUP BY node ORDER BY node", job, job)
+        return {row["node"]: row["tasks"] for row in found}
+
     def supervisors(self) -> list[Row]:
         return self.ask("SELECT id, url FROM supervisors WHERE lost = 0 ORDER BY id")
 
