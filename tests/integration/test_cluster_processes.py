@@ -112,6 +112,23 @@ def test_when_the_owner_is_killed_another_owns_the_job_in_time_and_it_ends_right
         cluster.supervisor(name)
 
 
+def test_an_owner_that_slept_too_long_starts_anew_and_what_it_wrote_late_does_not_count(cluster):
+    with cluster.user() as user:
+        with Gate() as gate:
+            job = running_job(user, gate, "slept", 3)
+            name = owner_within(cluster, job, TAKE_OVER)
+            sleeper, before = cluster.parts[name], cluster.living()
+            with sleeper.asleep():
+                # It may have been stopped while it wrote: for so long nobody else can write.
+                owner_within(cluster, job, 2 * TAKE_OVER, other_than=name)
+        ended = user.finish(job)
+        assert (user.texts(ended), ended.errors, ended.stats["retries"]) == (["0\n1\n2\n"], [], 0)
+        deadline = time.monotonic() + TAKE_OVER
+        while sleeper.url not in cluster.living():
+            assert time.monotonic() < deadline, "it did not come back"
+        assert cluster.living()[sleeper.url] > max(before.values())
+
+
 def running_job(user: User, gate: Gate, prefix: str, count: int) -> str:
     """A job with a task that waits at the gate; once that is gone, tasks go by."""
     job = user.create(f"({gate.wait('run')}) 2>/dev/null; cat", reduce("sort"))

@@ -52,6 +52,15 @@ class Part:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(30)
 
+    @contextlib.contextmanager
+    def asleep(self) -> Iterator[None]:
+        """It does nothing for the length of a block, and does not know."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """SIGTERM, and wait; its exit status."""
         if self.process.poll() is None:
@@ -149,6 +158,10 @@ class Cluster:
         """The name of the supervisor that owns a job; None: nobody does."""
         url = self.look(lambda c: owner_url(c, job))
         return next((name for name, part in self.parts.items() if url and part.url == url), None)
+
+    def living(self) -> dict[str, int]:
+        """Supervisors that live, by URL: the number of each one's start."""
+        return {row["url"]: row["id"] for row in self.look(lambda c: c.all("living_supervisors"))}
 
     def look(self, work):
         """What `work` sees of the records."""
