@@ -17,7 +17,6 @@ the first `SAMPLE` bytes.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import secrets
@@ -194,16 +193,8 @@ def shrinks_to(file: BinaryIO, start: int) -> float:
 
 
 def url_of(host: str, port: int) -> str:
-    """At which others reach what listens there; for all addresses, by the name of the machine."""
-    name = socket.gethostname() if is_unspecified(host) else host
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def is_unspecified(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False  # a name
+    """At which others reach what listens on one address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def ticket_key(path: Path) -> str:

@@ -20,6 +20,7 @@ from scheduler.agent import capacity
 from scheduler.providers.choice import NAMES
 
 CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
+EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
 URL = re.compile(r"https?://[^/\s?#]+")
 
 
@@ -71,6 +72,14 @@ def one_url(text: str) -> str:
     return found[0]
 
 
+def directory(text: str) -> Path:
+    """One that is there: an empty one in place of a missing mount would lose what comes. Raises ValueError."""
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError(f"there is no directory {path}: is it mounted?")
+    return path.absolute()
+
+
 def positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if not number:
@@ -79,10 +88,10 @@ def positive(text: str) -> int:
 
 
 def address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, an IPv6 host in brackets. Raises ValueError."""
+    """`HOST:PORT`, an IPv6 host in brackets, no host for every address. Raises ValueError."""
     host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{text!r} is not HOST:PORT")
+    if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{text!r} is not HOST:PORT, such as 10.0.0.5:8085, [::1]:8085 or :8085")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -91,7 +100,8 @@ OPTIONS = (
            "who the supervisors are, and serve what tasks ask for.", "URL,...", urls, required=True),
     Option("--credential-file", f"Holds the credential of this node. [default: ${CREDENTIAL} itself]", "FILE", Path),
     Option("--state-dir", "Where instances and intermediates are; of this node alone.", "DIR", Path, required=True),
-    Option("--objects", "Directory of the objects, which all nodes mount. [default: in --state-dir]", "DIR", Path),
+    Option("--objects", "Directory of the objects, which all nodes mount. [default: in --state-dir]", "DIR",
+           directory),
     Option("--listen", "Where other agents get the intermediates of this node.", "HOST:PORT", address),
     Option("--advertise", "URL at which they reach that. [default: made of --listen]", "URL", one_url),
     Option("--cache-mb", "MiB for copies of what is elsewhere. [default: a tenth of the disk]", "N", positive),
@@ -119,10 +129,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         shown = argparse.SUPPRESS if option.hidden else option.help
         parser.add_argument(option.name, help=shown.replace("%", "%%"), dest=option.attribute, **how)
     said = parser.parse_args(list(arguments))
+    if said.parent_fd is not None:
+        environment = {}  # a part of a service is told all by it, and its environment is meant for others
     for option in OPTIONS:
         setattr(said, option.attribute, value_of(option, getattr(said, option.attribute), environment))
     if (said.objects is None) != (said.listen is None):
-        raise OptionsError("--objects and --listen go together: what is not shared is served, and the other way round")
+        raise OptionsError("--objects and --listen go together: a node that shares objects serves what it makes itself")
+    if said.listen is not None and said.advertise is None and said.listen[0] in EVERYWHERE:
+        raise OptionsError("--listen names every address: say with --advertise URL at which one other agents reach it")
     said.credential = credential_of(said, environment)
     return said
 
