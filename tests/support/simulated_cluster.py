@@ -190,6 +190,7 @@ class Node:
         self.queue: list[tuple[PoolSpec, TaskLease]] = []
         self.readings: dict[tuple[int, int], Reading] = {}
         self.finished: list[AttemptReport] = []
+        self.reported: list[AttemptReport] = []
 
     @property
     def serves(self) -> str:
@@ -362,6 +363,12 @@ class Node:
             return
         if not self.cluster.unlucky(0.1):  # else the answer did not, and it is sent again
             self.finished = self.finished[len(batch) :]
+            self.reported += batch
+
+    def repeat(self) -> None:
+        """A report that was answered long ago goes out once more."""
+        if self.reported:
+            self.finished.append(self.cluster.die.choice(self.reported))
 
 
 class Cluster:
@@ -413,7 +420,8 @@ class Cluster:
                     except UnknownAgentError:
                         await node.register()
             await self.supervisor.desk.lose_silent()
-        await self.turns()
+        if not self.unlucky(0.3):
+            await self.turns()
 
     # The job.
 
@@ -464,12 +472,16 @@ class Cluster:
             node.cut_off = not node.cut_off
         elif what < 0.03:
             await self.pass_time(self.die.randint(1, 14))
+            if self.unlucky(0.15):
+                await self.kill_supervisor()
         elif what < 0.035:
             await self.kill_supervisor()
         elif what < 0.04 and node.disk:
             del node.disk[self.die.choice(sorted(node.disk))]  # the disk is not what it was
         elif what < 0.06 and self.late:
             await self.hand_in_late()
+        elif what < 0.09:
+            node.repeat()
         elif node.cut_off:
             if self.die.random() < 0.1:
                 node.cut_off = False
@@ -495,11 +507,14 @@ class Cluster:
             pass
 
     async def heal(self) -> None:
-        """Everybody comes back."""
+        """Everybody comes back, but for one who may be gone for good."""
+        gone = self.die.choice([None, *self.nodes]) if self.faults else None
         self.faults = False
         for node in self.nodes.values():
             node.cut_off = False
-            if not node.up:
+            if node.name == gone:
+                node.die(disk=False)
+            elif not node.up:
                 await node.start()
 
     async def drive(self, job: str, steps: int) -> None:
@@ -519,7 +534,7 @@ class Cluster:
                 if node.up:
                     await self.work_off(node)
             if number % 10 == 9:
-                await self.pass_time(2)
+                await self.pass_time(5)
         raise AssertionError(f"the job does not end:\n{self.picture(job)}")
 
     def picture(self, job: str) -> str:
