@@ -7,6 +7,7 @@ should not have; otherwise it is silent.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import threading
 from collections.abc import Iterator
@@ -71,6 +72,14 @@ def hold(mebibytes: int) -> str:
     return f"perl -e '$n = {mebibytes} << 20; $x = \"a\" x $n'"
 
 
+def tree(*branches: int) -> str:
+    """Daemons that start daemons, each in a session of its own, so many at each level; the last ones sleep."""
+    script = "exec sleep 1000"
+    for count in reversed(branches):
+        script = f"for i in {{1..{count}}}; do setsid bash -c {shlex.quote(script)} & done; wait"
+    return script.removesuffix("; wait")
+
+
 ATTACKS = {
     # Memory.
     "a fork bomb": Attack("b() { b | b & }; b; while ((SECONDS < 2)); do :; done", (OK, MEMORY, KILLED)),
@@ -81,6 +90,7 @@ ATTACKS = {
     ),
     "shared memory": Attack("cat /dev/zero > /dev/shm/x", ("user command exited with code 1", MEMORY)),
     "1,000 daemons": Attack("for i in $(seq 1000); do setsid sleep 1000 & done", memory=1024),
+    "a tree of 1,110 daemons": Attack(tree(10, 10, 10), memory=2048),
     # Disk.
     "10 GB of stdout": Attack("head -c 10G /dev/zero", (DISK,)),
     "stderr": Attack(f"while {allocate(2, 0)}; do :; done; exit 1", (DISK,)),
