@@ -106,7 +106,7 @@ class PostgresConnection(Connection):
         self.pipeline = pipeline
         self._statements = dialect.load()
         self._for_rows: dict[str, str] = {}
-        self._transactions = 0
+        self._transactions = self._cursors = 0
 
     def run(self, name: str, /, **parameters: Any) -> int:
         statement = self._statements[name]
@@ -141,13 +141,17 @@ class PostgresConnection(Connection):
 
     def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
         statement, transaction = self._statements[name], self._transactions
-        self.pipeline.exchange((f"DECLARE {name} NO SCROLL CURSOR FOR {statement.sql}", _values(statement, parameters)))
+        self._cursors += 1
+        cursor = f"rows_{self._cursors}"
+        self.pipeline.exchange(
+            (f"DECLARE {cursor} NO SCROLL CURSOR FOR {statement.sql}", _values(statement, parameters))
+        )
         try:
-            while page := rows(self.pipeline.exchange((f"FETCH {FETCH} FROM {name}", ()))[0]):
+            while page := rows(self.pipeline.exchange((f"FETCH {FETCH} FROM {cursor}", ()))[0]):
                 yield from page
         finally:
             if transaction == self._transactions and not self.broken():
-                self.pipeline.later(f"CLOSE {name}")
+                self.pipeline.later(f"CLOSE {cursor}")
 
     def plain(self, sql: str, /, **parameters: Any) -> list[Row]:
         return self._query(dialect.translate(sql), parameters)
@@ -172,7 +176,7 @@ class PostgresConnection(Connection):
 
     def begin(self) -> str:
         """Open a transaction that writes, once it is its turn; its id."""
-        self._transactions += 1
+        self._next()
         _, result = self.pipeline.exchange((BEGIN_WRITE, ()), (TAKE_LOCK, ()))
         return str(rows(result)[0][1])
 
@@ -187,13 +191,18 @@ class PostgresConnection(Connection):
 
     def look(self, work: Work[T]) -> T:
         """Run `work` in a snapshot that can change nothing."""
-        self._transactions += 1
+        self._next()
         self.pipeline.later(BEGIN_READ)
         try:
             return work(self)
         finally:
             if not self.pipeline.unless_done(BEGIN_READ) and not self.broken():
                 self.pipeline.exchange(("ROLLBACK", ()))
+
+    def _next(self) -> None:
+        """A transaction begins."""
+        self._transactions += 1
+        self._cursors = 0
 
     def _query(self, statement: dialect.Statement, parameters: Mapping[str, Any]) -> list[Row]:
         (result,) = self.pipeline.exchange((statement.sql, _values(statement, parameters)))

@@ -48,13 +48,14 @@ def rows(where: str | Path, sql: str) -> list[Row]:
 
 def connect(*logins: str) -> Connection:
     """A database with accounts, in a transaction that is never committed. On PostgreSQL one at a time."""
-    connection = _sqlite() if ENGINE == "sqlite" else _postgres()
+    connection = in_memory() if ENGINE == "sqlite" else _postgres()
     for login in logins:
         accounts.create(connection, login, 0)
     return connection
 
 
-def _sqlite() -> Connection:
+def in_memory() -> SqliteConnection:
+    """An empty SQLite database."""
     raw = sqlite3.connect(":memory:", isolation_level=None)
     for _, script in queries.migrations():
         raw.executescript(script)
