@@ -69,6 +69,7 @@ class ContainerdProvider:
         self._numbers = Numbers()
         self._survivors: list[Survivor] = []
         self._stuck: dict[int, Draft] = {}  # by number
+        self._left: list[Draft] = []  # of them, what a killed agent had made
         self._expiry: asyncio.Task[None] | None = None
         self._own_loopback = True  # until the kernel says no
         self._shown: dict[str, Path] = {}
@@ -113,18 +114,16 @@ class ContainerdProvider:
 
     async def _take_stock(self) -> None:
         """Keep the instances that live, and remove what there is of others."""
-        lost: list[int] = []  # numbers that must not be used again
         for container in await asyncio.to_thread(self._client.containers, OWNER, self._owner):
             survivor = await asyncio.to_thread(self._survivor, container)
             if survivor is not None:
                 self._survivors.append(survivor)
                 continue
-            try:
-                await asyncio.to_thread(self._client.remove, container["id"])
-            except InstanceError as error:
-                log.error("a container that was left stays", extra={"id": container["id"], "why": str(error)})
-                lost.append(int(container["id"].rpartition("-")[2]))
-        works = {survivor.draft.work for survivor in self._survivors}
+            number = int(container["id"].rpartition("-")[2])
+            await self.remove(self._draft(number, InstanceSpec(0, 0), None, contextlib.ExitStack()))
+        self._left = list(self._stuck.values())
+        kept = [*self._left, *(survivor.draft for survivor in self._survivors)]
+        works = {draft.work for draft in kept}
         for path in (*mounts.mounted_below(self._root), *mounts.mounted_below(self._run)):
             if works.isdisjoint(path.parents):
                 mounts.unmount(path)
@@ -133,7 +132,7 @@ class ContainerdProvider:
         if not works:
             await remove_tree(self._tools)
             await sweep_everywhere(self._group)
-        self._numbers = Numbers([*lost, *(survivor.draft.number for survivor in self._survivors)])
+        self._numbers = Numbers([draft.number for draft in kept])
 
     def _survivor(self, container: Message) -> Survivor | None:
         """A container that runs, if its labels say what it is and all of it is there."""
@@ -157,6 +156,7 @@ class ContainerdProvider:
     async def _expire(self) -> None:
         await asyncio.sleep(PATIENCE_SECONDS)
         await self._end_survivors()
+        await asyncio.gather(*(self.remove(draft) for draft in self._left))
 
     async def _end_survivors(self) -> None:
         ending, self._survivors = self._survivors, []
