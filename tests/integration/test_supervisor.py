@@ -166,9 +166,7 @@ async def test_a_report_handed_in_twice_changes_nothing(house):
 
     await house.give(job, names, end=False)
     async with house.agent(answer=twice) as agent:
-        async with asyncio.timeout(30):
-            while not (await house.row(job))["outputs"]:
-                await house.live(job).changed.wait()
+        await house.until(lambda row: row["outputs"] > 0, job)
         await house.supervisor.desk.report(ReportRequest(agent=1, state=agent.state(), attempts=[sent[0], sent[0]]))
         row = await house.row(job)
         assert row["outputs"] == 1
