@@ -356,7 +356,7 @@ class Bookings:
         ours = [known for known in self._known.values() if known.booking.pool == claim.pool]
         if not claim.demand or self._arrived(claim.pool) or sum(known.live for known in ours):
             return None
-        if not any(session.booked for session in self._desk.sessions()):
+        if not claims.open_nodes(self._desk.sessions()):
             return NO_NODE
         blocked = sorted((known for known in ours if known.blocked), key=lambda known: known.booking.node or "")
         if blocked:

@@ -20,6 +20,7 @@ def iso(ms: int) -> str:
 def status(c: Connection, row: Row) -> dict[str, Any]:
     """The document of a row of `jobs`, keys in the published order."""
     document = json.loads(row["document"])
+    waiting = [] if row["state"] == "done" else c.all("waiting_phases", job=row["id"])
     totals = c.one("job_totals", job=row["id"])
     assert totals is not None
     return {
@@ -40,4 +41,6 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
         **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
         "phases": document["phases"],
         "options": {},
+        # Ours, and only there when there is something to say: which phases find no instance, and why.
+        **({"waiting": [{"phase": one["number"], "reason": one["waiting"]} for one in waiting]} if waiting else {}),
     }

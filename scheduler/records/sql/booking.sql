@@ -3,3 +3,6 @@ SELECT jobs.uuid AS uuid, jobs.state AS state FROM phases JOIN jobs ON jobs.id =
 
 -- set_waiting: why tasks of a phase find no instance; NULL: they do not wait for one.
 UPDATE phases SET waiting = :waiting WHERE id = :pool AND coalesce(waiting, '') <> coalesce(:waiting, '')
+
+-- waiting_phases: phases of a job that find no instance, and why.
+SELECT number, waiting FROM phases WHERE job = :job AND waiting IS NOT NULL ORDER BY number

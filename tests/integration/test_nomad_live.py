@@ -1,0 +1,132 @@
+"""What the fake Nomad is trusted for, on a real one; skipped where there is none."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from scheduler.providers.nomad.documents import document
+from tests.integration.test_nomad_fake import differences
+from tests.support import nomad_scenarios, real_nomad
+from tests.support.fake_nomad import FakeNomad, Node
+from tests.support.gate import Gate
+from tests.support.postgres import shared
+from tests.support.processes import Cluster, clustered
+from tests.support.user import User, reduce
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(real_nomad.why_not() is not None, reason=str(real_nomad.why_not())),
+]
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def nomad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with real_nomad.running(tmp_path_factory.mktemp("n"), "node0") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cluster(nomad: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with clustered(tmp_path_factory.mktemp("c"), shared(), supervisors=2, nodes=1, nomad=nomad) as running:
+        yield running
+
+
+@pytest.fixture
+def user(cluster: Cluster) -> Iterator[User]:
+    with cluster.user() as user:
+        yield user
+
+
+def ask(nomad: str, path: str) -> Any:
+    return httpx.get(f"{nomad}/v1/{path}", trust_env=False, timeout=20).json()
+
+
+def wait(condition, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("scenario", sorted(nomad_scenarios.SCENARIOS))
+async def test_it_still_answers_as_recorded_and_as_the_fake_one(nomad, scenario):
+    found = await nomad_scenarios.perform(nomad, scenario)
+    real = json.loads((nomad_scenarios.RECORDINGS / f"{scenario}.json").read_text())["exchanges"]
+    assert [(one["name"], one["status"], one["type"]) for one in found] == [
+        (one["name"], one["status"], one["type"]) for one in real
+    ]
+    async with FakeNomad(Node("node0", 16_000), run=True) as fake:
+        ours = await nomad_scenarios.perform(fake.url, scenario)
+    for live, one in zip(found, ours, strict=True):
+        if "body" in live and live["name"] != "plan":
+            assert differences(live["body"], one["body"], live["name"]) == []
+
+
+def test_a_word_count_runs_in_allocations_and_leaves_no_job(nomad, user):
+    names = [user.put(f"word{n}", f"word{n % 3}\n".encode()) for n in range(30)]
+    began = time.monotonic()
+    ended = user.run("cat", reduce("sort | uniq -c"), inputs=names)
+    print(f"{time.monotonic() - began:.1f} s")
+    assert (ended.errors, ended.stats["retries"]) == ([], 0)
+    assert [" ".join(line.split()) for text in user.texts(ended) for line in text.splitlines()] == [
+        "10 word0", "10 word1", "10 word2",
+    ]  # fmt: skip
+    wait(lambda: ask(nomad, "jobs?prefix=remora.") == [], "jobs are left")
+
+
+def test_an_instance_is_an_allocation_of_its_tier(nomad, user):
+    with Gate() as gate:
+        job = user.create({"exec": gate.wait("here"), "memory": 256, "disk": 4})
+        user.add(job, user.put("one", b""))
+        gate.arrivals(1)
+        wait(lambda: [one["ClientStatus"] for one in booked(nomad, job)] == ["running"], "no allocation runs")
+        [one] = booked(nomad, job)
+        resources = ask(nomad, f"allocation/{one['ID']}")["Resources"]
+        assert (resources["MemoryMB"], resources["DiskMB"]) == (256 + 32, 4 * 1024)
+    assert user.finish(job).errors == []
+
+
+def booked(nomad: str, job: str) -> list[dict[str, Any]]:
+    return [one for one in ask(nomad, "allocations") if job[:8] in one["JobID"]]
+
+
+def test_a_tier_that_finds_no_room_waits_and_says_why(nomad, user):
+    """Somebody else has taken the memory: a job of another cluster, which is none of our business."""
+    [node] = ask(nomad, "nodes")
+    total = ask(nomad, f"node/{node['ID']}")["NodeResources"]["Memory"]["MemoryMB"]
+    hog = replace(nomad_scenarios.ANY, memory_mb=total - 2000)
+    template = replace(nomad_scenarios.SLEEP, socket="600")
+    httpx.post(f"{nomad}/v1/job/{hog.id}", json=document(hog, 1, template), trust_env=False).raise_for_status()
+    job = user.create({"exec": "cat", "memory": 2048})
+    user.add(job, user.put("large", b"x"))
+    wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+    assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 2048 MiB of memory free"}]
+    assert [one["ID"] for one in ask(nomad, f"jobs?prefix={hog.id}")] == [hog.id]
+    httpx.delete(f"{nomad}/v1/job/{hog.id}?purge=true", trust_env=False)
+    ended = user.finish(job)
+    assert user.texts(ended) == ["x"]
+    assert "waiting" not in ended.status
+
+
+def test_a_drain_ends_what_runs_and_begins_nothing(nomad, user):
+    with Gate() as gate:
+        job = user.create(gate.wait("here"))
+        user.add(job, user.put("drained", b""))
+        gate.arrivals(1)
+        [node] = ask(nomad, "nodes")
+        drain = {"DrainSpec": {"Deadline": 60_000_000_000, "IgnoreSystemJobs": True}}
+        httpx.post(f"{nomad}/v1/node/{node['ID']}/drain", json=drain, trust_env=False)
+        late = user.create("cat")
+        user.add(late, user.put("late", b"late"))
+        wait(lambda: user.jobs.status(late).get("waiting"), "it does not wait")
+    assert user.finish(job).errors == []
+    httpx.post(f"{nomad}/v1/node/{node['ID']}/eligibility", json={"Eligibility": "eligible"}, trust_env=False)
+    assert user.texts(user.finish(late)) == ["late"]
