@@ -31,6 +31,7 @@ class Setting:
 
     scratch: Path
     smoke: bool = False
+    options: tuple[str, ...] = ()  # of the service
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Setting:
@@ -55,7 +56,7 @@ class Setting:
     @cached_property
     def service(self) -> Service:
         """A running service of our own, started for the first row that wants it."""
-        service = Service(self.scratch / "state").start()
+        service = Service(self.scratch / "state", self.options).start()
         self._stack.callback(service.stop)
         return service
 

@@ -40,9 +40,9 @@ def lines(setting: Setting) -> Iterator[Line]:
     yield Line("supervisor alone", "tasks/s", ours, Bar(goal=5000, absolute=True))
 
 
-async def completions(directory: Path, count: int) -> float:
-    """Tasks a second of one map job with `count` inputs."""
-    db, blobs = open_database(directory / "db"), BlobStore(directory / "blobs")
+async def completions(directory: Path, count: int, url: str | None = None) -> float:
+    """Tasks a second of one map job with `count` inputs; records in a file, or where `url` says."""
+    db, blobs = open_database(url or directory / "db"), BlobStore(directory / "blobs")
     supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format)
     await db.write(lambda c: accounts.create(c, LOGIN, 0))
     await supervisor.start()
