@@ -41,4 +41,4 @@ def may_read(login: str, path: str) -> bool:
 
 
 def _well_formed(path: str) -> bool:
-    return path.startswith("/") and names.depth(path) > 1
+    return path.startswith("/") and names.depth(path) > 1 and "\0" not in path
