@@ -68,8 +68,8 @@ def closed(runner: asyncio.Runner, source: Provider) -> Iterator[Provider]:
 def instances(runner: asyncio.Runner, source: Provider, count: int) -> Iterator[list[Instance]]:
     made: list[Instance] = []
     try:
-        for number in range(count):
-            made.append(runner.run(source.create(number, TIER)))
+        for _ in range(count):
+            made.append(runner.run(source.create(TIER)))
         yield made
     finally:
         for instance in made:
@@ -100,7 +100,7 @@ async def one_life(source: Provider) -> Step:
     """Milliseconds to make an instance, and to end it."""
     clock = asyncio.get_running_loop().time
     started = clock()
-    instance = await source.create(0, TIER)
+    instance = await source.create(TIER)
     made = clock()
     await instance.destroy()
     return 1000 * (made - started), 1000 * (clock() - made)

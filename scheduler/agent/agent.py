@@ -24,10 +24,11 @@ from scheduler.agent.attempt import blobs_of, plain_report
 from scheduler.agent.client import Client, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
+from scheduler.agent.ends import LOST
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import strangers
-from scheduler.agent.pool import LOST, Pool
+from scheduler.agent.pool import Pool
 from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
 from scheduler.model.errors import JobErrorCode, WireError

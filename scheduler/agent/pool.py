@@ -19,59 +19,34 @@ tasks are given back too, so that another node may have them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import math
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
-from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report, verdict_of
+from scheduler.agent.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.besides import Besides
+from scheduler.agent.caps import Caps
 from scheduler.agent.capture import Scratch
+from scheduler.agent.ends import Ends
+from scheduler.agent.making import Maker, NoPlaceError, limits_of
 from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
 from scheduler.agent.supply import Supply
-from scheduler.agent.verdict import FETCH_FAILED, INIT_FAILED_BEFORE, INTERNAL, LOAD_FAILED, NO_IMAGE, Stop, Verdict
+from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.wire import (
-    AttemptId,
-    AttemptReport,
-    FeedPage,
-    FeedState,
-    Outcome,
-    PoolSpec,
-    PoolState,
-    TaskLease,
-)
-from scheduler.providers import Instance, InstanceError, InstanceSpec, NoImageError
+from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
+from scheduler.providers import InstanceError, NoImageError
 
-MEGABYTE = 1 << 20
-GIGABYTE = 1 << 30
 MAX_FAILURES = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a place before others may have them.
 HOMELESS_SECONDS = 2.0
-
-# Disk in use is added up for tasks that run longer than this, in seconds, and then so often...
-COUNT_AFTER = 1.0
-COUNT_EVERY = 1.0
-# ... or so many times more seldom than it takes.
-COUNT_SHARE = 20.0
-
-LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
-
-
-def evicted(lease: TaskLease) -> AttemptReport:
-    """An attempt that found no place, or whose place was taken away."""
-    return plain_report(lease, LOST).model_copy(update={"evicted": True})
-
-
-NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
 class Pool:
@@ -87,18 +62,19 @@ class Pool:
         self.workers: list[Worker] = []
         self.target = 0
         self.closed = False
-        self._limits = InstanceSpec(
-            spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}"
-        )
-        self._reporter = Reporter(node.stores, self.scratch, spec, self._limits.disk_bytes)
+        limits = limits_of(spec)
+        self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
         self._supply = Supply(node.stores, self._arrived)
-        self._background: set[asyncio.Task[None]] = set()  # given up when the pool closes
-        self._endings: set[asyncio.Task[None]] = set()  # awaited then
+        self._background = Besides(self.log)  # given up when the pool closes
+        self._endings = Besides(self.log)  # awaited then
         self._starting = 0
         self._failures = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
+        self._maker = Maker(node, limits, self._assets, self.places)
+        self._ends = Ends(node, self.log, self._reporter, self._endings.start)
+        self._caps = Caps(limits, self._background.start)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -115,7 +91,7 @@ class Pool:
         if error is None:
             self.queue.append(lease)
         else:
-            self._input_failed(lease, str(error), isinstance(error, FileNotFoundError))
+            self._ends.lack_input(lease, str(error), isinstance(error, FileNotFoundError))
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
@@ -135,11 +111,10 @@ class Pool:
 
     def feed(self, page: FeedPage) -> bool:
         """Sources for a reducer; False if it does not run here (any more)."""
-        for worker in self.workers:
-            for attempt in worker.handed.values():
-                if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
-                    attempt.feed.accept(page)
-                    return True
+        for attempt in self._attempts():
+            if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
+                attempt.feed.accept(page)
+                return True
         return False
 
     def state(self) -> PoolState:
@@ -152,23 +127,21 @@ class Pool:
     def feeds(self) -> list[FeedState]:
         if not self.spec.reduce:
             return []
-        attempts = (attempt for worker in self.workers for attempt in worker.handed.values())
-        return [state for attempt in attempts if attempt.feed and (state := attempt.feed.state())]
+        return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
     async def close(self, over: bool = False) -> None:
         """Kill everything; nothing is reported. `over`: the pool is, everywhere."""
-        self.closed = True
+        self.closed = self._ends.closed = True
         self.places.close(over)
         self.queue.clear()
-        for task in self._background:
-            task.cancel()
+        self._background.cancel()
         workers, self.workers = self.workers, []
         for worker in workers:
             for attempt in worker.abandon():
                 self._reporter.release(attempt)
-        await asyncio.gather(*(self._destroy(worker.instance, worker.number) for worker in workers))
+        await asyncio.gather(*(self._maker.end(worker.instance) for worker in workers))
         await self._supply.close()
-        while unfinished := self._background | self._endings:
+        while unfinished := self._background.tasks | self._endings.tasks:
             await asyncio.wait(unfinished)
         self.scratch.close()
         self._assets.close()
@@ -188,20 +161,24 @@ class Pool:
     def _leases(self) -> Iterator[TaskLease]:
         """Tasks that wait or run."""
         yield from self.queue
+        yield from (attempt.lease for attempt in self._attempts())
+
+    def _attempts(self) -> Iterator[Attempt]:
+        """What instances were handed."""
         for worker in self.workers:
-            yield from (attempt.lease for attempt in worker.handed.values())
+            yield from worker.handed.values()
 
     def refuse(self) -> None:
         """Where nothing can start, end what waits."""
         while self._doom is not None and self.queue:
-            self._report_failure(self.queue.popleft(), *self._doom)
+            self._ends.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
-            self._spawn(self._start())
+            self._background.start(self._start())
         superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
         for worker in superfluous:
             worker.state = State.LEAVING
@@ -230,7 +207,7 @@ class Pool:
         if running is not None:
             self._reporter.release(running)
             if not running.init and running.stop is not Stop.CANCEL:
-                self.node.finished(evicted(running.lease))
+                self._ends.evict(running.lease)
         self._remove(worker)
 
     def _give_back(self, attempt: Attempt) -> None:
@@ -243,7 +220,7 @@ class Pool:
         """What waits, and has no place to wait for, goes back to the supervisor."""
         self._homeless = None
         while self.queue and not self.closed and self.places.booked == 0:
-            self.node.finished(evicted(self.queue.popleft()))
+            self._ends.evict(self.queue.popleft())
 
     def _places_changed(self) -> None:
         self.advance()
@@ -273,7 +250,7 @@ class Pool:
         except (InputGoneError, ValueError) as error:
             self.queue.popleft()
             near = lease.blob is None or self.node.stores.is_near(lease.blob)
-            self._input_failed(lease, str(error), gone=near)
+            self._ends.lack_input(lease, str(error), gone=near)
             return True
         except (BrokenPipeError, ConnectionResetError):
             asyncio.get_running_loop().call_soon(worker.read)  # which will say that the lackey is gone
@@ -281,7 +258,7 @@ class Pool:
         except OSError as error:
             self.queue.popleft()
             self.log.error("a task could not be started", task=lease.uuid, why=str(error))
-            self._report_lost(lease)
+            self._ends.lose(lease)
             return True
         self.queue.popleft()
         if attempt.feed is not None:
@@ -306,73 +283,43 @@ class Pool:
                 continue
             if worker.is_long(now):
                 worker.recall()
-            used = worker.instance.memory_used()
-            if used is not None:
-                running.peak_kb = max(running.peak_kb, used >> 10)
-                if used > self._limits.memory_bytes:
-                    worker.stop(running, Stop.MEMORY)
-            running.disk_full = running.disk_full or worker.instance.disk_full()
-            if now >= max(worker.next_count, running.began + COUNT_AFTER):
-                worker.next_count = math.inf
-                self._spawn(self._count_disk(worker, running))
-
-    async def _count_disk(self, worker: Worker, running: Attempt) -> None:
-        """Add up what an instance and its task have on disk; a task that has too much ends."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        used = await asyncio.to_thread(worker.instance.disk_used)
-        if running.number in worker.handed and used + running.written() > self._limits.disk_bytes:
-            worker.stop(running, Stop.DISK)
-        worker.next_count = loop.time() + max(COUNT_EVERY, COUNT_SHARE * (loop.time() - began))
+            self._caps.look(worker, running, now)
 
     # -- instances ---------------------------------------------------------------------------
 
     async def _start(self) -> None:
         """Make one instance, with assets, once there is room for it."""
-        place = self.places.take()
-        if place is None and self.places.booked is not None:
-            self._starting -= 1  # it was taken away; the next arrival is told
-            return
         try:
-            number = await self.node.slots.take(self.node.stores.own.root)
-        except BaseException:
-            self.places.leave(place)
-            raise
-        self.places.fill(number, place)
-        instance: Instance | None = None
-        creating = asyncio.ensure_future(self.node.provider.create(number, self._limits))
-        try:
-            instance = await asyncio.shield(creating)  # half an instance could not be removed
-            self._assets.hold()
-            if not instance.initialized:
-                await asyncio.to_thread(self._assets.copy, instance.work / "assets")
-            worker = Worker(self, instance, number)
-            await worker.open()
+            worker = await self._make_worker()
+        except NoPlaceError:
+            self._starting -= 1  # the next arrival is told
         except AssetError as error:
-            await self._destroy(instance, number)
             if self.queue:
-                self._report_failure(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
+                self._ends.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
                 self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             await self._start_failed(str(error))
         except NoImageError as error:
             self.log.warning("no image here is what a phase wants", why=str(error))
             self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
-            await self._destroy(instance, number)
             self._starting -= 1
             self.advance()
         except (InstanceError, OSError) as error:
-            await self._destroy(instance, number)
             await self._start_failed(str(error))
-        except asyncio.CancelledError:
-            with contextlib.suppress(InstanceError):
-                instance = await creating
-            await self._destroy(instance, number)
-            raise
         else:
             self._starting -= 1
             self._failures = 0
             self.workers.append(worker)
             self.advance()
+
+    async def _make_worker(self) -> Worker:
+        instance = await self._maker.make()
+        try:
+            worker = Worker(self, instance)
+            await worker.open()
+        except BaseException:
+            await self._maker.end(instance)
+            raise
+        return worker
 
     async def _start_failed(self, why: str) -> None:
         """Wait a while before the next try; after some of them give the tasks back."""
@@ -380,14 +327,10 @@ class Pool:
         self.log.error("an instance could not be made", why=why, failures=self._failures)
         if self._failures >= MAX_FAILURES:
             while self.queue and not self.workers:
-                self._report_lost(self.queue.popleft())
+                self._ends.lose(self.queue.popleft())
         await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
         self._starting -= 1
         self.advance()
-
-    async def _destroy(self, instance: Instance | None, number: int) -> None:
-        await self.node.slots.leave(instance, number)
-        self.places.vacate(number)
 
     def _leave_if_idle(self, worker: Worker) -> None:
         if worker.state is State.LEAVING and not worker.handed:
@@ -397,19 +340,18 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._spawn(self._destroy(worker.instance, worker.number), self._endings)
+            self._endings.start(self._maker.end(worker.instance))
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """A worker found its lackey gone."""
-        reporter = self._reporter
         for attempt in reversed(waiting):
             self._give_back(attempt)
         if running is not None and running.init:
-            reporter.release(running)
+            self._reporter.release(running)
             self._starting += 1
-            self._spawn(self._start_failed("the instance died in its init script"))
+            self._background.start(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._conclude(reporter, running, NO_DONE, verdict_of(running, NO_DONE))
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
         self._remove(worker)
         self.advance()
 
@@ -417,19 +359,17 @@ class Pool:
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
-        reporter = self._reporter
         if attempt.init:
             self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
-            reporter.release(attempt)
+            self._reporter.release(attempt)
             self.node.changed()
         elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
-            reporter.release(attempt)
-            self.queue.appendleft(attempt.lease)
+            self._give_back(attempt)
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._conclude(reporter, attempt, done, verdict_of(attempt, done))
+            self._ends.conclude(attempt, done, verdict_of(attempt, done))
 
     def settle(self, worker: Worker) -> None:
         """A worker has told us all the ends that it knew of."""
@@ -448,63 +388,9 @@ class Pool:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True
             self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
-            self._conclude(self._reporter, attempt, done, verdict)
+            self._ends.conclude(attempt, done, verdict)
             return
         self._reporter.release(attempt)
         if verdict.outcome is Outcome.LOST:
             self._starting += 1
-            self._spawn(self._start_failed("the init script could not be started"))
-
-    def _conclude(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> None:
-        if verdict.outcome is not Outcome.OK:
-            self.log.info(
-                "task failed", task=attempt.lease.uuid, outcome=verdict.outcome, code=verdict.code, why=verdict.message
-            )
-        if reporter.is_heavy(attempt, verdict):
-            self._spawn(self._conclude_in_thread(reporter, attempt, done, verdict), self._endings)
-        else:
-            self.node.finished(self._report(reporter, attempt, done, verdict))
-
-    async def _conclude_in_thread(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> None:
-        report = await asyncio.to_thread(self._report, reporter, attempt, done, verdict)
-        if not self.closed:
-            self.node.finished(report)
-        else:
-            self.node.stores.discard(blob.id for blob in blobs_of(report))
-
-    def _report(self, reporter: Reporter, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
-        """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""
-        try:
-            return reporter.report(attempt, done, verdict)
-        except OSError as error:
-            self.log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
-            reporter.release(attempt)
-            return plain_report(attempt.lease, LOST)
-
-    def _report_failure(self, lease: TaskLease, code: JobErrorCode, message: str) -> None:
-        """End a task that never started."""
-        self.log.info("task failed", task=lease.uuid, code=code.value, why=message)
-        self.node.finished(plain_report(lease, Verdict(Outcome.FAILED, code.value, message)))
-
-    def _input_failed(self, lease: TaskLease, why: str, gone: bool) -> None:
-        """An input cannot be had. One that is an object and `gone` will never be; else the task may run again."""
-        if gone and (lease.blob is None or lease.blob.node is None):
-            self._report_failure(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
-            return
-        self.log.warning("input of a task could not be had", task=lease.uuid, why=why)
-        self.node.finished(plain_report(lease, NO_INPUT, lease.blob))
-
-    def _report_lost(self, lease: TaskLease) -> None:
-        self.node.finished(plain_report(lease, LOST))
-
-    def _spawn(self, work: Coroutine[None, None, None], kept: set[asyncio.Task[None]] | None = None) -> None:
-        """Run something besides; `kept` is the set that it belongs to."""
-        kept = self._background if kept is None else kept
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        kept.add(task)
-        task.add_done_callback(kept.discard)
-        task.add_done_callback(self._complain)
-
-    def _complain(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self.log.error("unexpected error", why=repr(error))
+            self._background.start(self._start_failed("the init script could not be started"))

@@ -6,11 +6,10 @@ others (`engine.part`), and shares out the rest.
 A slot is taken when the node has room for an instance (`capacity.shortage`); until then its
 tasks wait, and the log says once for what.
 
-An instance that has ended leaves its number to the next one. One that cannot be ended (its
-process is stuck in the kernel, a file system does not let go, containerd does not answer)
-would hold up whoever waits for it. So nobody waits longer than `PATIENCE`: then its slot is
-*disabled*, which the supervisor is told and plans for, and enabled again should the instance
-ever be gone. Its number is not used meanwhile, not even when the agent registers anew.
+An instance that cannot be ended (its process is stuck in the kernel, a file system does not let
+go, containerd does not answer) would hold up whoever waits for it. So nobody waits longer than
+`PATIENCE`: then its slot is *disabled*, which the supervisor is told and plans for, and enabled
+again should the instance ever be gone.
 
 Example: of 4 slots one hangs; the node gets work for 3, and `/metrics` says 1 is disabled.
 """
@@ -27,7 +26,6 @@ from scheduler.agent import capacity
 from scheduler.engine.part import part
 from scheduler.providers import Instance
 from scheduler.providers.nomad.arrivals import Arrivals
-from scheduler.providers.numbers import Numbers
 
 # Seconds; what containerd is given to end a container, and some more.
 PATIENCE = 60.0
@@ -59,7 +57,6 @@ class Slots:
         self.arrivals = arrivals
         self._links: dict[object, Callable[[], None]] = {}
         self._uses: dict[object, Use] = {}
-        self._numbers = Numbers()
         self._hanging: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -110,33 +107,25 @@ class Slots:
     def disabled(self) -> int:
         return len(self._hanging)
 
-    async def take(self, directory: Path) -> int:
-        """Wait until the node, with its disk below `directory`, has room for an instance; the instance's number."""
+    async def room(self, directory: Path) -> None:
+        """Wait until the node, with its disk below `directory`, has room for an instance."""
         pause = FIRST_PAUSE
         while (why := capacity.shortage(directory)) is not None:
             if pause == FIRST_PAUSE:
                 log.warning("an instance waits until there is room for it", extra={"why": why})
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        return self._numbers.take()
 
-    async def leave(self, instance: Instance | None, number: int) -> None:
-        """End what is in a slot, and free it; give up waiting after a while."""
-        if instance is None:
-            self._numbers.give_back(number)
-            return
-        ending = asyncio.get_running_loop().create_task(self._end(instance, number))
+    async def leave(self, instance: Instance) -> None:
+        """End an instance; give up waiting after a while."""
+        ending = asyncio.get_running_loop().create_task(instance.destroy())
         done, _ = await asyncio.wait([ending], timeout=PATIENCE)
         if not done:
             self._hanging.add(ending)
             ending.add_done_callback(self._ended)
-            told = {"instance": number, "work": str(instance.work), "disabled": self.disabled}
+            told = {"instance": instance.number, "work": str(instance.work), "disabled": self.disabled}
             log.error("an instance does not end: its slot is disabled", extra=told)
             self._tell()
-
-    async def _end(self, instance: Instance, number: int) -> None:
-        await instance.destroy()
-        self._numbers.give_back(number)
 
     def _ended(self, ending: asyncio.Task[None]) -> None:
         self._hanging.discard(ending)

@@ -67,16 +67,16 @@ class WorkerOwner(Protocol):
 class Worker:
     """Owns an instance. All methods run on the event loop."""
 
-    def __init__(self, pool: WorkerOwner, instance: Instance, number: int) -> None:
+    def __init__(self, pool: WorkerOwner, instance: Instance) -> None:
         self.pool = pool
         self.spec = pool.spec
         self.stores = pool.node.stores
         self.client = pool.node.client
         self.instance = instance
-        self.number = number
+        self.number = instance.number
         self.name = str(uuid.uuid4())  # numbers are used again
         self.state = State.FRESH
-        self.log: Log = pool.node.log.about(job=self.spec.job, instance=number)
+        self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.next_count = 0.0  # event loop time of the next look at the disk in use

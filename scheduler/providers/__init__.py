@@ -76,6 +76,10 @@ class Instance(Protocol):
     """A running lackey. Owned by whoever created it, until `destroy`."""
 
     @property
+    def number(self) -> int:
+        """Small; no other instance of this node has it until this one is gone, whatever that takes."""
+
+    @property
     def channel(self) -> Channel:
         """The connection to the lackey, non-blocking. Closed by the peer: the instance is dead."""
 
@@ -138,14 +142,11 @@ class Instance(Protocol):
 
 
 class Provider(Protocol):
-    """A source of instances. `number` is small, and free: no living instance of this agent has it.
-
-    One whose instances outlive the agent that was killed has numbers of its own, and gives out first what was left.
-    """
+    """A source of instances. One whose instances outlive an agent that was killed gives out first what was left."""
 
     name: str
 
-    async def create(self, number: int, spec: InstanceSpec) -> Instance:
+    async def create(self, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""
 
     async def prepare(self) -> None:

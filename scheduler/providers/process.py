@@ -39,6 +39,7 @@ from scheduler.model.tiers import IMAGES
 from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
+from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.programs import Programs
 from scheduler.providers.waiting import readable
@@ -74,6 +75,8 @@ class ProcessInstance:
     group: MemoryGroup | None
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
+    number: int
+    free: Callable[[int], None]  # to be called when nothing of it is left
 
     @property
     def door(self) -> Door:
@@ -129,6 +132,7 @@ class ProcessInstance:
         if self.group is not None:
             await self.group.remove()
         await remove_tree(self.work)
+        self.free(self.number)
 
 
 class ProcessProvider:
@@ -145,6 +149,7 @@ class ProcessProvider:
         self._isolation = isolation
         self._adopt = adopt
         self._lackeys: set[int] = set()
+        self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
@@ -162,7 +167,7 @@ class ProcessProvider:
 
     async def _choose_isolation(self) -> None:
         """Make an instance, only to see what the kernel says."""
-        instance = await self._make(PROBE, MAX_INSTANCES - 1, InstanceSpec(PROBE_BYTES, PROBE_BYTES))
+        instance = await self._make(PROBE, self._numbers.take(), InstanceSpec(PROBE_BYTES, PROBE_BYTES))
         ready = instance.ready
         await instance.destroy()
         self._isolation = "namespaces" if ready.namespaces else "subreaper"
@@ -190,9 +195,10 @@ class ProcessProvider:
             async with self._forking:
                 await end_orphans(self._lackeys)
 
-    async def create(self, number: int, spec: InstanceSpec) -> ProcessInstance:
+    async def create(self, spec: InstanceSpec) -> ProcessInstance:
         if semver.newest(IMAGES, spec.image) is None:  # the machine is whatever was published
             raise NoImageError(f"processes have no image in {spec.image!r}")
+        number = self._numbers.take()
         return await self._make(str(number), number, spec)
 
     async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:
@@ -201,9 +207,11 @@ class ProcessProvider:
             return await self._create(number, spec, work)
         except (OSError, ValueError) as error:
             await remove_tree(work)
+            self._numbers.give_back(number)
             raise InstanceError(f"cannot make an instance in {work}: {error}") from error
         except BaseException:
             await asyncio.shield(remove_tree(work))
+            self._numbers.give_back(number)
             raise
 
     async def _create(self, number: int, spec: InstanceSpec, work: Path) -> ProcessInstance:
@@ -248,6 +256,8 @@ class ProcessProvider:
             group,
             self._tools,
             self._ended,
+            number,
+            self._numbers.give_back,
         )
 
     async def _spawn(

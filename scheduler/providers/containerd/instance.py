@@ -90,6 +90,10 @@ class ContainerInstance:
     door: Door
 
     @property
+    def number(self) -> int:
+        return self.draft.number
+
+    @property
     def work(self) -> Path:
         return self.draft.work
 

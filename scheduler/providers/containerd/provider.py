@@ -89,7 +89,7 @@ class ContainerdProvider:
         # Each agent makes its own: survivors have those of the one that made them.
         programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
-        await (await self.create(0, InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
+        await (await self.create(InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
         weigh(self._group, PROCESSES_PER_CORE * (os.cpu_count() or 1))
         self._expiry = asyncio.create_task(self._expire())
         told = {"containerd": version, "address": self._client.address, "survivors": len(self._survivors)}
@@ -164,7 +164,7 @@ class ContainerdProvider:
 
     # -- making instances ----------------------------------------------------------------------
 
-    async def create(self, number: int, spec: InstanceSpec) -> ContainerInstance:
+    async def create(self, spec: InstanceSpec) -> ContainerInstance:
         if (instance := await self._adopt(spec)) is not None:
             return instance
         try:

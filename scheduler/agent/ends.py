@@ -1,0 +1,77 @@
+"""How attempts end that the supervisor is told of: what ran, what never started, and what has to go elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from datapath.passing import Done
+from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report
+from scheduler.agent.log import Log
+from scheduler.agent.node import Node
+from scheduler.agent.verdict import FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import AttemptReport, Outcome, TaskLease
+
+LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
+
+
+class Ends:
+    """Of the tasks of one pool. `spawn` runs what takes long; the pool waits for it when it closes."""
+
+    def __init__(
+        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], None]
+    ) -> None:
+        self.closed = False
+        self._node = node
+        self._log = log
+        self._reporter = reporter
+        self._spawn = spawn
+
+    def conclude(self, attempt: Attempt, done: Done, verdict: Verdict) -> None:
+        """An attempt is over."""
+        if verdict.outcome is not Outcome.OK:
+            told = {"outcome": verdict.outcome, "code": verdict.code, "why": verdict.message}
+            self._log.info("task failed", task=attempt.lease.uuid, **told)
+        if self._reporter.is_heavy(attempt, verdict):
+            self._spawn(self._conclude_in_thread(attempt, done, verdict))
+        else:
+            self._node.finished(self._report(attempt, done, verdict))
+
+    async def _conclude_in_thread(self, attempt: Attempt, done: Done, verdict: Verdict) -> None:
+        report = await asyncio.to_thread(self._report, attempt, done, verdict)
+        if not self.closed:
+            self._node.finished(report)
+        else:
+            self._node.stores.discard(blob.id for blob in blobs_of(report))
+
+    def _report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
+        """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""
+        try:
+            return self._reporter.report(attempt, done, verdict)
+        except OSError as error:
+            self._log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
+            self._reporter.release(attempt)
+            return plain_report(attempt.lease, LOST)
+
+    def fail(self, lease: TaskLease, code: JobErrorCode, message: str) -> None:
+        """End a task that never started."""
+        self._log.info("task failed", task=lease.uuid, code=code.value, why=message)
+        self._node.finished(plain_report(lease, Verdict(Outcome.FAILED, code.value, message)))
+
+    def lack_input(self, lease: TaskLease, why: str, gone: bool) -> None:
+        """An input cannot be had. One that is an object and `gone` will never be; else the task may run again."""
+        if gone and (lease.blob is None or lease.blob.node is None):
+            self.fail(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
+            return
+        self._log.warning("input of a task could not be had", task=lease.uuid, why=why)
+        self._node.finished(plain_report(lease, NO_INPUT, lease.blob))
+
+    def lose(self, lease: TaskLease) -> None:
+        """Something went wrong here: it may run again."""
+        self._node.finished(plain_report(lease, LOST))
+
+    def evict(self, lease: TaskLease) -> None:
+        """It found no place, or its place was taken away."""
+        self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True}))

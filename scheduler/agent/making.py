@@ -1,0 +1,74 @@
+"""Making the instances of one pool, and ending them.
+
+Three things are taken in turn, and given back in reverse: a place, where instances are booked; room
+on the node; the instance itself, with the pool's assets in it. Whatever fails on the way, and when
+we are told to stop meanwhile, what was taken is given back before the reason is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from scheduler.agent.assets import Assets
+from scheduler.agent.node import Node
+from scheduler.agent.places import Places
+from scheduler.model.wire import PoolSpec
+from scheduler.providers import Instance, InstanceError, InstanceSpec
+
+MEGABYTE = 1 << 20
+GIGABYTE = 1 << 30
+
+
+class NoPlaceError(Exception):
+    """The place that an instance was to have was taken away."""
+
+
+class Maker:
+    """Of one pool."""
+
+    def __init__(self, node: Node, limits: InstanceSpec, assets: Assets, places: Places) -> None:
+        self._node = node
+        self._limits = limits
+        self._assets = assets
+        self._places = places
+
+    async def make(self) -> Instance:
+        """An instance, once there is room for it. Raises NoPlaceError, AssetError, InstanceError or OSError."""
+        place = self._places.take()
+        if place is None and self._places.booked is not None:
+            raise NoPlaceError
+        try:
+            await self._node.slots.room(self._node.stores.own.root)
+            instance = await self._create()
+        except BaseException:
+            self._places.leave(place)
+            raise
+        self._places.fill(instance.number, place)
+        try:
+            self._assets.hold()
+            if not instance.initialized:
+                await asyncio.to_thread(self._assets.copy, instance.work / "assets")
+        except BaseException:
+            await self.end(instance)
+            raise
+        return instance
+
+    async def _create(self) -> Instance:
+        creating = asyncio.ensure_future(self._node.provider.create(self._limits))
+        try:
+            return await asyncio.shield(creating)  # half an instance could not be removed
+        except asyncio.CancelledError:
+            with contextlib.suppress(InstanceError):
+                await self._node.slots.leave(await creating)
+            raise
+
+    async def end(self, instance: Instance) -> None:
+        """End it, or give up waiting for that after a while."""
+        await self._node.slots.leave(instance)
+        self._places.vacate(instance.number)
+
+
+def limits_of(spec: PoolSpec) -> InstanceSpec:
+    """What an instance of a pool is made for."""
+    return InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}")
