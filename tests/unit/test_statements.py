@@ -29,8 +29,8 @@ SORTED = {"cluster_leases", "leased_of_pool", "nodes_of_task_inputs", "list_by_m
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
 INDEX_OF = {
     "lease_tasks": "tasks_ready_at",
-    "count_ready": "tasks_ready",
-    "cancel_ready": "tasks_ready",
+    "count_ready": "tasks_ready_at",
+    "cancel_ready": "tasks_ready_at",
     "leased_of_pool": "tasks_leased",
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",

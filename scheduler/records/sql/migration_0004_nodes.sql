@@ -9,6 +9,7 @@ ALTER TABLE tasks ADD COLUMN remakes INTEGER NOT NULL DEFAULT 0;    -- how often
 ALTER TABLE tasks ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;     -- how often an agent could not get what it had made
 CREATE INDEX tasks_maker ON tasks (maker, made) WHERE maker IS NOT NULL;
 CREATE INDEX task_inputs_maker ON task_inputs (maker, made) WHERE maker IS NOT NULL;
+DROP INDEX tasks_ready;
 CREATE INDEX tasks_ready_at ON tasks (pool, node, id) WHERE state = 'ready';
 -- own: 0 not ours, or consumed; 1 here, removed once consumed; 2 gone; 3 gone and being made again; 4 gone, but the
 -- attempt that runs may have it (see scheduler/supervisor/lineage.py).

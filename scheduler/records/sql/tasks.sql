@@ -53,7 +53,7 @@ WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
 ORDER BY p.number, t.id LIMIT :limit
 
 -- count_ready: how many tasks of a pool wait for an agent.
-SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready'
+SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready'
 
 -- leased_of_pool: attempts of a pool that agents hold.
 SELECT tasks.id, uuid, attempt, agent, input, origin, reducer, agents.node
@@ -62,10 +62,10 @@ WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
 SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
-FROM tasks INDEXED BY tasks_ready WHERE pool = :pool AND state = 'ready' ORDER BY id LIMIT :limit
+FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
 -- cancel_ready: nothing of this pool starts any more.
-UPDATE tasks INDEXED BY tasks_ready SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
+UPDATE tasks INDEXED BY tasks_ready_at SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
 
 -- cancel_leased: nothing of this pool counts any more.
 UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
