@@ -29,9 +29,10 @@ from scheduler.supervisor.tenure import Tenure
 
 log = logging.getLogger("remora.service")
 
-# Where many processes store blobs, one that has no name yet may still get it: nothing younger than this is swept (ms).
-YOUNG_MS = 86_400_000
-SWEEP_SECONDS = 86_400.0
+# Where many processes store blobs, one that has no name yet may still get it, when the task ends that wrote it.
+# So nothing is swept that is younger than any task should get (ms).
+YOUNG_MS = 7 * 86_400_000
+SWEEP_SECONDS = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,10 @@ async def sweep_once(context: Context, before: int) -> None:
         log.info("swept the blob directory", extra={"removed": removed})
 
 
-async def sweep_daily(context: Context) -> None:
+async def sweep_forever(context: Context, seconds: float = SWEEP_SECONDS) -> None:
     """Of many processes one sweeps, and only what nobody can be about to name."""
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.sleep(seconds)
         if context.supervisor.leads:
             await sweep_once(context, clock() - YOUNG_MS)
 

@@ -64,7 +64,7 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(options.secrets.agent)) if options.nomad else None
         await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))
-        await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_daily(context))))
+        await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_forever(context))))
         log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})
         on_ready(url)
         await stop.wait()

@@ -17,11 +17,12 @@ from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
 from scheduler.model.wire import AgentState, PollRequest, PoolSpec, RegisterRequest, ReportRequest
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Fenced
+from scheduler.records.database import Connection, Fenced, select
+from scheduler.supervisor import membership
 from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.intake import JobRef
-from scheduler.supervisor.membership import leave
 from scheduler.supervisor.postbox import NearestOwner, Postbox
+from scheduler.supervisor.retention import LINGER_MS
 from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.tenure import Tenure
 from tests.integration.conftest import MEMORY
@@ -160,6 +161,9 @@ async def test_jobs_are_shared_out_evenly_and_each_has_one_owner(cluster):
     jobs = [await cluster.job(MAP) for _ in range(7)]
     owners = [await cluster.owned(job) for job in jobs]
     assert sorted(owners.count(each.id) for each in supervisors) == [2, 2, 3]
+    async with asyncio.timeout(10):
+        while sum(len(each.jobs) for each in supervisors) < len(jobs):
+            await asyncio.sleep(0)
     shadows = [live.uuid for each in supervisors for live in each.jobs]
     assert sorted(shadows) == sorted(job.uuid for job in jobs)
 
@@ -254,7 +258,7 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     job = await cluster.job(MAP)
     assert await cluster.owned(job) == old.id
     agent = await old.desk.register(RegisterRequest(node="n", slots=1, memory_mb=99, provider="none"))
-    await cluster.db.write(lambda c: leave(c, old.id))
+    await cluster.db.write(lambda c: membership.leave(c, old.id))
     with pytest.raises(Fenced):
         await old.beat()
     old.lost.set()  # as its own beat would have
@@ -312,6 +316,38 @@ async def test_only_the_first_that_lives_does_what_is_nobodys(cluster):
     await first.stop()
     await second.beat()
     assert second.leads
+
+
+async def test_records_that_expired_are_purged_by_the_first_alone(cluster):
+    first, second = await cluster.start(), await cluster.start()
+    job = await cluster.job(MAP)
+    await cluster.postbox.cancel(job)
+    async with asyncio.timeout(20):
+        while len(first.jobs) or (await cluster.house.row(job.uuid))["archive_done"] is None:
+            await asyncio.sleep(0)
+    cluster.house.wait_ms(LINGER_MS + 1)
+    for each in (first, second):
+        await each.beat()
+    await second.forget_expired()
+    assert await cluster.state(job) == "done"
+    await first.forget_expired()
+    assert not await cluster.db.read(select("job_by_uuid", uuid=job.uuid))
+
+
+async def test_a_lost_supervisors_record_goes_after_a_day(cluster):
+    first, second = await cluster.start(), await cluster.start()
+    await first.stop()
+    await second.beat()
+    await second.forget_expired()
+    assert await cluster.db.read(numbers) == [first.id, second.id]
+    cluster.ahead_ms += membership.LINGER_MS + 1
+    await second.beat()
+    await second.forget_expired()
+    assert await cluster.db.read(numbers) == [second.id]
+
+
+def numbers(c: Connection) -> list[int]:
+    return sorted(row["id"] for row in c.plain("SELECT id FROM supervisors"))
 
 
 # What comes by post.
@@ -440,7 +476,7 @@ async def test_with_a_supervisor_that_was_fenced_everything_goes_by_post(cluster
     service = NearestOwner(cluster.postbox, lambda: mine)
     job = await cluster.job(MAP)
     await cluster.owned(job)
-    await cluster.db.write(lambda c: leave(c, mine.id))
+    await cluster.db.write(lambda c: membership.leave(c, mine.id))
     await service.add_inputs(job, ["/jill/stor/none"])
     await service.end_input(job)
     uuid = await service.create_job("jill", parse_job({"phases": [MAP]}))
