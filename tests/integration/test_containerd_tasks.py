@@ -14,9 +14,10 @@ import pytest_asyncio
 
 from scheduler.agent import making, slots
 from scheduler.model.wire import AttemptReport, Outcome
-from scheduler.providers import InstanceError
+from scheduler.providers import InstanceError, InstanceSpec
 from scheduler.providers.containerd import instance
 from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.provider import ContainerdProvider
 from tests.integration.agent_rig import Rig, rig
 from tests.support.containers import CONTAINERD, needs_containers, owner_of
 from tests.support.traces import assert_traces, traces
@@ -121,6 +122,37 @@ async def test_a_container_of_which_nothing_is_known_any_more_is_removed(tmp_pat
         agent.release(spec)
         await asyncio.to_thread(assert_traces, agent.state_dir, before)
         assert await says(agent, "echo the next one") == "the next one"  # of the same name
+
+
+async def test_what_another_agent_left_and_cannot_be_removed_keeps_no_agent_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, remove = InstanceSpec(128 * MEBIBYTE, 32 * MEBIBYTE, pool="a pool"), Client.remove
+    dead = ContainerdProvider(tmp_path)
+    await dead.prepare()
+    old = await dead.create(spec)
+    old.channel.close()
+    old.listener.close()
+    old.group.close()
+    os.close(old.pidfd)
+    await dead._daemon.close()  # type: ignore[union-attr]
+
+    def refuse(client: Client, name: str) -> None:
+        if name == old.draft.name:
+            raise InstanceError(f"{name} is busy")
+        remove(client, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "remove", refuse)
+        living = ContainerdProvider(tmp_path)
+        await living.prepare()
+    try:
+        new = await living.create(spec)
+        assert old.number != new.number
+        await new.destroy()
+    finally:
+        await living.close()
+    assert await asyncio.to_thread(traces, tmp_path) == {}
 
 
 async def test_an_instance_gets_no_more_of_the_processors_for_having_many_processes(agent: Rig) -> None:
