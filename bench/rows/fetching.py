@@ -1,0 +1,147 @@
+"""A reducer's input from another node, against `curl URLS | reader` and against files of its own.
+
+The other node is another process: an agent's exchange, which sends the same files to both. The
+reader is that of `feed`, and counts. curl uses one connection for all, ours one for each blob.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bench.measure import Bar, Line, interleave, seconds
+from bench.peers import compiled, installed, missing
+from bench.rows.feeding import bytes_read, start_reader
+from bench.setting import Setting
+from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
+from scheduler.agent.exchange import Exchange
+from scheduler.agent.fetch import Pursuit, stream
+from scheduler.agent.traffic import Traffic
+from scheduler.model.tickets import source_of
+from scheduler.model.wire import BlobRef
+from scheduler.objects.blobs import BlobStore, new_id
+
+KEY = "a key of tickets"
+KIB, MIB = 1024, 1024 * 1024
+
+
+class AheadError(Exception):
+    """Not before its turn."""
+
+
+def lines(setting: Setting) -> Iterator[Line]:
+    sink = compiled("sink", setting.scratch)
+    directory = setting.directory("fetch")
+    blobs = BlobStore(directory)
+    ours, theirs = multiprocessing.Pipe()
+    other = multiprocessing.get_context("spawn").Process(target=serve, args=(directory, theirs), daemon=True)
+    other.start()
+    port: int = ours.recv()
+    try:
+        for what, count, size, bars in (
+            ("64 MiB", setting.size(16, 1), 64 * MIB, (Bar(0.9), Bar())),
+            ("64 KiB", setting.size(2000, 100), 64 * KIB, (Bar(), Bar())),
+        ):
+            sources = [put(blobs, size, port) for _ in range(count)]
+            turns = (gigabytes(run, sink, blobs, sources) for run in (from_sockets, from_curl, from_files))
+            fetched, curled, fed = interleave(setting.size(5, 1), *turns)
+            yield Line(f"from a peer, {count:,} x {what}", "GB/s", fetched, bars[0], "curl", curled)
+            yield Line(f"from a peer, {count:,} x {what}", "GB/s", fetched, bars[1], "own files", fed)
+    finally:
+        ours.send(None)
+        other.join()
+        blobs.close()
+
+
+def serve(directory: Path, told: Connection) -> None:
+    """The other node."""
+    blobs = BlobStore(directory)
+    exchange = Exchange(blobs, KEY, Traffic())
+    told.send(exchange.start("127.0.0.1", 0))
+    told.recv()
+    exchange.close()
+    blobs.close()
+
+
+def put(blobs: BlobStore, size: int, port: int) -> BlobRef:
+    fd, blob = blobs.create(), new_id()
+    for _ in range(0, size, KIB * 64):
+        os.write(fd, os.urandom(KIB * 64))
+    blobs.publish(fd, blob)
+    os.close(fd)
+    return BlobRef(id=blob, size=size, node="other", source=source_of(f"http://127.0.0.1:{port}", KEY, blob))
+
+
+Run = Callable[[str, BlobStore, Sequence[BlobRef]], int]
+
+
+def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> Callable[[], float]:
+    """A turn of `run`: GB/s, after a look that the reader got all of it."""
+    size = sum(source.size for source in sources)
+
+    def turn() -> float:
+        read = 0
+
+        def work() -> None:
+            nonlocal read
+            read = run(sink, blobs, sources)
+
+        took = seconds(work)
+        if read != size:
+            raise RuntimeError(f"the reader got {read} bytes of {size}")
+        return size / took / 1e9
+
+    return turn
+
+
+def from_sockets(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
+    traffic, never = Traffic(), threading.Event()
+
+    def open_source(blob: BlobRef, offset: int) -> int:
+        return stream(Pursuit(blob, traffic, never).open(offset), blob.size - offset)
+
+    def not_ahead(blob: BlobRef) -> int:
+        raise AheadError
+
+    return fed(sink, sources, open_source, not_ahead)
+
+
+def from_files(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
+    return fed(sink, sources, lambda blob, _: blobs.open(blob.id), None)
+
+
+def fed(
+    sink: str,
+    sources: Sequence[BlobRef],
+    open_source: Callable[[BlobRef, int], int],
+    open_ahead: Callable[[BlobRef], int] | None,
+) -> int:
+    events: list[Event[BlobRef]] = []
+    reading, writing = pipe()
+    reader = start_reader(sink, reading)
+    feed = Feed[BlobRef](writing, open_source, events.append, len(sources), open_ahead)
+    for source in sources:
+        feed.append(source, source.size)
+    feed.end()
+    feed.join()
+    if events[-1:] != [Finished()]:
+        raise RuntimeError(f"the feed ended otherwise than it should: {events}")
+    return bytes_read(reader)
+
+
+def from_curl(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
+    curl = installed("curl")
+    if curl is None:
+        raise missing("curl")
+    reading, writing = pipe(PIPE_BYTES)
+    os.set_blocking(writing, True)
+    reader = start_reader(sink, reading)
+    asked = "".join(f'url = "{source.source}"\n' for source in sources)
+    subprocess.run([curl, "-sS", "-K", "-"], input=asked.encode(), stdout=writing, check=True)
+    os.close(writing)
+    return bytes_read(reader)
