@@ -29,5 +29,8 @@ The life of one small map task, with the files in which it happens:
     agent     flushes, reports with whatever else has finished
 
 `node` is what they all share, `tools` and `endpoint` (with `forward` and `emission`) are the
-two doors that tasks have, `reducer` is a reducer's input, `client` the way to the gateway.
+two doors that tasks have, `reducer` is a reducer's input, `client` the way to a supervisor.
+
+There may be several supervisors, each with jobs of its own: `links` keeps an `agent` for each of
+them, `contact` notices when one does not hear us any more, and `slots` says what serves the others.
 """

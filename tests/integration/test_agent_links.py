@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
 from scheduler.agent import contact
-from scheduler.agent.agent import Agent
-from scheduler.agent.client import Client, connector
-from scheduler.agent.endpoint import Endpoints
-from scheduler.agent.forward import Forwarder
-from scheduler.agent.gateways import Gateways
-from scheduler.agent.links import Links
-from scheduler.agent.log import Log
-from scheduler.agent.slots import Slots
-from scheduler.agent.stores import Stores
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
-from scheduler.providers.process import ProcessProvider
 from tests.integration.agent_rig import KNOCK, SECRET, FakeSupervisor, Rig
+from tests.support.node import joined
 
 SLOTS = 4
 # A task that says that it runs, and goes on until it is ended.
@@ -55,8 +44,6 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
     state_dir = tmp_path / "state"
     state_dir.mkdir(mode=0o700)
     blobs = BlobStore(state_dir / "blobs")
-    provider = ProcessProvider(state_dir, "subreaper")
-    await provider.prepare()
     rigs, runners = [], {}
     for number in (1, 2):
         supervisor = FakeSupervisor()
@@ -69,32 +56,14 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
     for rig in rigs:
         rig.supervisor.known = list(living)
     rigs[1].begin(100)
-    async with aiohttp.ClientSession(connector=connector()) as session:
-        gateways = Gateways([rig.url for rig in rigs])
-        endpoints = Endpoints(Forwarder(gateways, session, Stores.one(blobs)), "here")
-        request = wire.RegisterRequest(node="here", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
-        slots = Slots()
-
-        def connect(url: str) -> Client:
-            return Client(url, lambda: SECRET, session)
-
-        async def work(supervisor: wire.Supervisor) -> None:
-            client = connect(supervisor.url)
-            await Agent(request, Stores.one(blobs), provider, client, endpoints, Log(), slots).run()
-
-        running = asyncio.create_task(Links(gateways, connect, work).run())
-        try:
+    request = wire.RegisterRequest(node="here", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
+    try:
+        async with joined(state_dir, state_dir / "blobs", [rig.url for rig in rigs], request, lambda: SECRET):
             yield Two(*rigs, runners)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await slots.close()
-            await endpoints.close()
-            await provider.close()
-            for runner in runners.values():
-                await runner.cleanup()
-    assert os.listdir(state_dir / "instances") == []
-    blobs.close()
+    finally:
+        for runner in runners.values():
+            await runner.cleanup()
+        blobs.close()
 
 
 async def until(rig: Rig, condition: Callable[[wire.AgentState], bool]) -> None:

@@ -9,32 +9,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import httpx
 import pytest
 import pytest_asyncio
 
 from scheduler.agent import client, contact
-from scheduler.agent.agent import Agent
-from scheduler.agent.client import Client
-from scheduler.agent.endpoint import Endpoints
-from scheduler.agent.forward import Forwarder
-from scheduler.agent.gateways import Gateways
-from scheduler.agent.links import Links
-from scheduler.agent.log import Log
-from scheduler.agent.slots import Slots
-from scheduler.agent.stores import Stores
 from scheduler.gateway import agents
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
-from scheduler.objects.blobs import BlobStore
-from scheduler.providers.process import ProcessProvider
 from scheduler.records.database import Row, select
 from scheduler.supervisor import desk
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, running_jobs
 from tests.support.instant_agent import InstantAgent
+from tests.support.node import joined
 from tests.support.proxy import Proxy
 
 LEASE = 2.0
@@ -91,37 +80,20 @@ async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     for module, constants in FAST.items():
         for name, value in constants.items():
             monkeypatch.setattr(module, name, value)
-    state = tmp_path / "node"
-    state.mkdir(mode=0o700)
     async with running_jobs(tmp_path) as gateway, Proxy(httpx.URL(gateway.url).port or 0) as between:
         gateway.context.agent_routes = agents.handle
-        stores = Stores.one(BlobStore(tmp_path / "blobs"))
-        provider = ProcessProvider(state, "subreaper")
-        await provider.prepare()
-        async with aiohttp.ClientSession(connector=client.connector()) as session:
-            gateways = Gateways([between.url])
-            endpoints = Endpoints(Forwarder(gateways, session, stores), "far")
-            request = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
-            slots = Slots()
+        request = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
+        state = tmp_path / "node"
 
-            def connect(url: str) -> Client:
-                return Client(url, lambda: issue(gateway.context.agent_secret, "far"), session)
+        def credential() -> str:
+            return issue(gateway.context.agent_secret, "far")
 
-            async def work(supervisor: wire.Supervisor) -> None:
-                await Agent(request, stores, provider, connect(supervisor.url), endpoints, Log(), slots).run()
-
-            running = asyncio.create_task(Links(gateways, connect, work).run())
+        async with joined(state, tmp_path / "blobs", [between.url], request, credential):
             try:
                 yield Cut(gateway, between, state / "instances")
             finally:
                 between.mend()
                 gateway.context.supervisor.let_go()
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-                await slots.close()
-                await endpoints.close()
-                await provider.close()
-                await stores.close()
 
 
 @contextlib.asynccontextmanager

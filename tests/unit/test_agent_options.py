@@ -53,3 +53,53 @@ def test_a_part_of_a_service_does_not_listen_to_the_environment(tmp_path: Path) 
     file.write_text("n1.0123")
     words = ["--parent-fd", "0", "--credential-file", str(file)]
     assert told(tmp_path, *words, REMORA_LISTEN="nonsense", REMORA_SLOTS="x").listen is None
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "why"),
+    [
+        ([], {}, "--url is missing (or REMORA_URL in the environment)"),
+        (["--url", "gateway:8080"], {}, "--url: 'gateway:8080' is not an URL like http://HOST:PORT"),
+        (["--url", "http://g"], {}, "--state-dir is missing (or REMORA_STATE_DIR in the environment)"),
+        (
+            ["--slots", "none", "--state-dir", "."],
+            {"REMORA_URL": "http://g"},
+            "--slots: 'none' is not a number above 0",
+        ),
+        (
+            [],
+            {"REMORA_URL": "http://g", "REMORA_STATE_DIR": ".", "REMORA_PROVIDER": "x"},
+            "REMORA_PROVIDER: 'x' is none",
+        ),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(words: list[str], environment: dict[str, str], why: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        parse(words, environment)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "the credential of this node is missing: give --credential-file, or REMORA_AGENT_CREDENTIAL"),
+        ("n2.0123", "the credential is of node 'n2', but this is node 'n1' (--node)"),
+        ("", "the credential is of node '', but this is node 'n1' (--node)"),
+    ],
+)
+def test_the_credential_has_to_be_that_of_the_node(content: str | None, why: str, tmp_path: Path) -> None:
+    words = ["--url", "http://g", "--state-dir", str(tmp_path), "--node", "n1"]
+    if content is not None:
+        (tmp_path / "credential").write_text(content)
+        words += ["--credential-file", str(tmp_path / "credential")]
+    with pytest.raises(OptionsError) as refused:
+        parse(words, {})
+    assert why in str(refused.value)
+
+
+def test_a_credential_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "credential"
+    file.write_text("n1.old\n")
+    said = told(tmp_path, "--credential-file", str(file))
+    file.write_text("n1.new\n")
+    assert said.credential() == "n1.new"
