@@ -54,6 +54,9 @@ BREATH = 0.1
 IDLE = 5.0
 # For which a node that refused a pool is not asked again.
 FULL = 10.0
+# That agents are given to end the instances of a job that is done. They do it well: a node that is being drained
+# of an allocation whose job was purged is not found empty (seen in Nomad 2.0.6).
+ENDING = 5.0
 # After which everything is looked at, though nothing was heard.
 LOOK = 60.0
 LOOK_DEAF = 5.0  # while there are no events
@@ -109,6 +112,7 @@ class Bookings:
         self._looked = -LOOK
         self._pauses: dict[str, Pause] = {}
         self._full: dict[tuple[int, str], float] = {}
+        self._ending: dict[str, float] = {}  # jobs that are over, and since when
         self._wants: dict[Booking, int] = {}
         self._steady = Steady(IDLE)
         self._since: dict[int, float] = {}
@@ -191,8 +195,10 @@ class Bookings:
         }
         found = {job: booking for job, booking in told.items() if booking is not None and booking.id == job}
         self._looked = self._now()
-        self._orphans = {job: booking for job, booking in found.items() if not self._ours(booking)}
-        self._known = {job: known for job, known in self._known.items() if job in found and job not in self._orphans}
+        self._known = {job: known for job, known in self._known.items() if job in found}
+        self._orphans = {
+            job: booking for job, booking in found.items() if job not in self._known and not self._ours(booking)
+        }
         self._over = {job for job, booking in self._orphans.items() if await self._is_over(booking)}
         return set(found) - set(self._orphans)
 
@@ -206,7 +212,7 @@ class Bookings:
             except MissingError:
                 known = None
         before = self._known.pop(job, None)
-        if known is None or not self._ours(known.booking):
+        if known is None or (before is None and not self._ours(known.booking)):
             return
         self._known[job] = known
         if known.failed > (before.failed if before is not None and before.index == known.index else 0):
@@ -235,9 +241,13 @@ class Bookings:
         return not rows or rows[0]["uuid"] != booking.job or rows[0]["state"] == "done"
 
     def _done(self) -> set[str]:
-        """Of ours, those whose job is done."""
+        """Of ours, those whose job is done, once agents have ended their instances, or do not."""
         lives = {job: self._jobs.by_pool(known.booking.pool) for job, known in self._known.items()}
-        return {job for job, live in lives.items() if live is None or live.done}
+        ending = {job for job, live in lives.items() if live is None or live.done}
+        self._ending = {job: self._ending.get(job, self._now()) for job in ending}
+        return {
+            job for job, since in self._ending.items() if not self._known[job].live or self._now() - since >= ENDING
+        }
 
     def _all_known(self) -> dict[str, Known]:
         orphans = {job: Known(booking, 0, 0) for job, booking in self._orphans.items()}

@@ -123,10 +123,12 @@ def test_a_drain_ends_what_runs_and_begins_nothing(nomad, user):
         gate.arrivals(1)
         [node] = ask(nomad, "nodes")
         drain = {"DrainSpec": {"Deadline": 60_000_000_000, "IgnoreSystemJobs": True}}
-        httpx.post(f"{nomad}/v1/node/{node['ID']}/drain", json=drain, trust_env=False)
+        httpx.post(f"{nomad}/v1/node/{node['ID']}/drain", json=drain, trust_env=False).raise_for_status()
         late = user.create("cat")
         user.add(late, user.put("late", b"late"))
         wait(lambda: user.jobs.status(late).get("waiting"), "it does not wait")
     assert user.finish(job).errors == []
-    httpx.post(f"{nomad}/v1/node/{node['ID']}/eligibility", json={"Eligibility": "eligible"}, trust_env=False)
+    wait(lambda: not ask(nomad, "nodes")[0]["Drain"], "the node is not empty")
+    open_again = {"Eligibility": "eligible"}
+    httpx.post(f"{nomad}/v1/node/{node['ID']}/eligibility", json=open_again, trust_env=False).raise_for_status()
     assert user.texts(user.finish(late)) == ["late"]

@@ -145,7 +145,8 @@ class Arrivals:
     def give_back(self, arrival: Arrival) -> None:
         """No instance is in a place any more."""
         arrival.used = False
-        if arrival.leaving:
+        pool = arrival.told.pool
+        if arrival.leaving or (pool not in self._pools and self._wanted.get(pool) == 0):
             self._end(arrival)
         else:
             self._settle_soon()
