@@ -49,8 +49,9 @@ def command(**values: Any) -> None:
     """
     try:
         options = parse(words(values))
+        from scheduler.agent.__main__ import run
+
+        status = run(options)
     except OptionsError as error:
         raise Problem(str(error)) from None
-    from scheduler.agent.__main__ import run
-
-    click.get_current_context().exit(run(options))
+    click.get_current_context().exit(status)

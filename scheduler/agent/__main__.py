@@ -23,6 +23,7 @@ from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.exchange import Exchange, ticket_key, url_of
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
+from scheduler.agent.home import held
 from scheduler.agent.links import Links
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
@@ -136,14 +137,15 @@ def allow_descriptors() -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Be an agent until told to stop; the exit status."""
+    """Be an agent until told to stop; the exit status. Raises OptionsError."""
     json_log.setup()
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
     allow_descriptors()
     gc.freeze()  # the modules stay: looking through them again and again costs as much as a small task
     try:
-        asyncio.run(serve(options))
+        with held(options.state_dir):
+            asyncio.run(serve(options))
     except InstanceError as error:
         logging.getLogger("remora.agent").error("no instance can be made here", extra={"why": str(error)})
         return 1

@@ -131,3 +131,13 @@ async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outs
     await provider.prepare()
     assert outside.instances() == []
     assert groups is None or not groups.exists()
+
+
+async def test_a_second_agent_on_the_same_directory_is_refused(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    second = await start(outside, "--node", "test")
+    assert await second.wait() == 1
+    assert sleepers()  # of the first one, whose instances nobody has touched
+    agent.terminate()
+    assert await agent.wait() == 0
