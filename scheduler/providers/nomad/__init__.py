@@ -22,7 +22,7 @@ So Nomad is never between a task and its instance: while it is out, tasks go on,
 instances wait.
 
 Example: job 5f0c91aa wants 6 instances of 1 GiB for phase 0, two of them on node n1, where
-its input lies. `remora.5f0c91aa.0.0bb4bd53.m1024d8` gets count 2, `remora.5f0c91aa.0.any.m1024d8`
+its input lies. `remora.5f0c91aa.0.676b8bb8.m1024d8` gets count 2, `remora.5f0c91aa.0.any.m1024d8`
 count 4. Six launchers call, six instances run 10,000 tasks; then the agents end them one by
 one, and the two jobs are purged.
 """

@@ -13,7 +13,7 @@ and its `Meta` says all that must be found again when only Nomad remembers.
   launcher only, which is small; the instance's is ours. Disk is booked, and capped by us.
 - Where it may be anywhere, nodes get it in proportion to their slots.
 
-Example: pool 7 on n1 with 1024 MiB and 8 GB is `remora.5f0c91aa.0.0bb4bd53.m1024d8`.
+Example: pool 7 on n1 with 1024 MiB and 8 GB is `remora.5f0c91aa.0.676b8bb8.m1024d8`.
 """
 
 from __future__ import annotations
