@@ -16,8 +16,8 @@ nobody else wants the room (`hold`).
 
 Which of a pool's instances go is said by node (`keep`).
 
-Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 6 instances,
-of which n1 gets 2, since it has not more slots, and 4 are anywhere.
+Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 5 instances (one
+slot is the reserve), of which n1 gets 2, since it has not more slots, and 3 are anywhere.
 """
 
 from __future__ import annotations
