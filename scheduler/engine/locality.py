@@ -5,11 +5,13 @@ given, in this order,
 
 1. tasks that belong to it;
 2. tasks that belong to no node: their input is in the store that all share;
-3. tasks of another node that cannot have them soon: all of them if it took none for `PATIENCE`
-   seconds, otherwise, if it has no room, those beyond a second helping of what it has in hand.
+3. tasks of another node that would wait there for longer than `PATIENCE` seconds: all of them if
+   it has taken none for so long; if it has no room, and had tasks waiting for so long, those
+   beyond what it takes in that time at the pace at which it took them lately.
 
-Example: node a has 40 ready tasks, 8 in hand and no room; b is idle. b is given up to 32 of them.
-With room left at a, b gets none; if a is stuck and takes none for a second, b may have all 40.
+Example: for two seconds node a had tasks waiting; now 40 are, it has 8 in hand and no room, and it
+took 12 in the last second; b is idle, and is given up to 28 of them. With room left at a, b gets
+none; if a is stuck and takes none for a second, b may have all 40.
 """
 
 from __future__ import annotations
@@ -22,20 +24,24 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A node to which tasks of a pool belong: ready ones, those it has in hand, whether it has room for more,
-    and seconds for which it has taken none."""
+    """A node to which tasks of a pool belong.
+
+    `ready`: those that wait; `soon`: as many it will take in `PATIENCE` seconds; `room`: whether it has any now;
+    `idle`: seconds for which it has taken none; `waiting`: seconds for which it had some that waited.
+    """
 
     ready: int
-    held: int
+    soon: int
     room: bool
     idle: float
+    waiting: float
 
     @property
     def spare(self) -> int:
         """How many of its tasks others may have."""
         if self.idle > PATIENCE:
             return self.ready
-        return 0 if self.room else max(0, self.ready - self.held)
+        return 0 if self.room or self.waiting <= PATIENCE else max(0, self.ready - self.soon)
 
 
 def choose(limit: int, own: int, free: int, others: Mapping[str, Home]) -> list[tuple[str | None, int]]:

@@ -37,6 +37,7 @@ from scheduler.supervisor.resolve import resolve
 QUANTUM = 2.0
 # First attempts per instance of a pool that is new to an agent, before it can say how much it wants.
 FIRST_ATTEMPTS = 2
+INFINITE = float("inf")
 
 IssueToken = Callable[[str, str], str]  # (login, job) -> token
 Nodes = Mapping[str, AgentSession]  # those that are here, by name
@@ -121,10 +122,12 @@ def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit:
         if node == session.node or ready <= 0:
             continue
         if home is not None:
-            idle = jobs.located.idle(pool, node, now)
-            others[node] = Home(ready, home.held[pool], not home.full(pool), idle)
+            backlog = jobs.located.backlog(pool, node)
+            assert backlog is not None
+            soon = max(home.held[pool], backlog.pace(now))
+            others[node] = Home(ready, soon, not home.full(pool), now - backlog.took, now - backlog.since)
         elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can be anywhere
-            others[node] = Home(ready, 0, False, 0.0)
+            others[node] = Home(ready, 0, False, INFINITE, INFINITE)
     chosen = choose(limit, located.get(session.node, 0), free, others)
     return [(session.node if node == "" else node, count) for node, count in chosen]
 

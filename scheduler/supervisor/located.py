@@ -1,4 +1,4 @@
-"""Which of the ready tasks belong to a node: a count for each pool and node, and since when nobody took any.
+"""Which of the ready tasks belong to a node: how many for each pool and node, since when, and how fast it takes them.
 
 A count may be below zero for an instant: a task was leased before it was known here that it is ready.
 """
@@ -6,25 +6,48 @@ A count may be below zero for an instant: a task was leased before it was known 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 NOTHING: Final[Mapping[str, int]] = {}
 
 
+@dataclass(slots=True)
+class Backlog:
+    """What waits for one node: since when there is some, when it last took any, how many in each of two seconds."""
+
+    count: int
+    since: float
+    took: float
+    taken: Counter[int] = field(default_factory=Counter)
+
+    def take(self, count: int, now: float) -> None:
+        second = int(now)
+        self.took = now
+        self.taken = Counter({second - 1: self.taken[second - 1], second: self.taken[second] + count})
+
+    def pace(self, now: float) -> int:
+        """How many it takes in a second."""
+        return max(self.taken[int(now)], self.taken[int(now) - 1])
+
+
 class Located:
-    """A shadow, as `LiveJobs.ready` is: counts move when what moved them is committed."""
+    """A shadow, as `LiveJobs.ready` is: counts move when what moved them is committed. Times in seconds."""
 
     def __init__(self) -> None:
-        self._counts: dict[int, dict[str, int]] = {}
-        self._since: dict[tuple[int, str], float] = {}
+        self._pools: dict[int, dict[str, Backlog]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
+        return bool(self._pools)
 
     def of(self, pool: int) -> Mapping[str, int]:
         """Ready tasks of a pool by the node that they belong to; those of no node are not in it."""
-        return self._counts.get(pool, NOTHING)
+        backlogs = self._pools.get(pool)
+        return {node: backlog.count for node, backlog in backlogs.items()} if backlogs else NOTHING
+
+    def backlog(self, pool: int, node: str) -> Backlog | None:
+        return self._pools.get(pool, {}).get(node)
 
     def set(self, pool: int, counts: Mapping[str, int], now: float) -> None:
         """What was counted in the records."""
@@ -34,36 +57,25 @@ class Located:
     def update(self, changes: Mapping[tuple[int, str], int], now: float) -> None:
         """So many more (or fewer) of each."""
         for (pool, node), count in changes.items():
-            left = self.of(pool).get(node, 0) + count
-            if left:
-                self._counts.setdefault(pool, {})[node] = left
-            else:
+            backlog = self.backlog(pool, node)
+            if backlog is None:
+                backlog = self._pools.setdefault(pool, {})[node] = Backlog(0, now, now)
+            if backlog.count <= 0:
+                backlog.since = backlog.took = now
+            backlog.count += count
+            if not backlog.count:
                 self._drop(pool, node)
-            if left > 0:
-                self._since.setdefault((pool, node), now)
-            else:
-                self._since.pop((pool, node), None)
 
-    def took(self, pool: int, taken: Counter[str], home: str, now: float) -> None:
+    def took(self, pool: int, taken: Mapping[str, int], home: str, now: float) -> None:
         """An agent of node `home` was given so many, by the node that they belonged to."""
+        if (backlog := self.backlog(pool, home)) and home in taken:
+            backlog.take(taken[home], now)
         self.update({(pool, node): -count for node, count in taken.items()}, now)
-        if (pool, home) in self._since and taken[home]:
-            self._since[pool, home] = now
-
-    def idle(self, pool: int, node: str, now: float) -> float:
-        """Seconds for which the node has taken none of its own, although there were some."""
-        return now - self._since.get((pool, node), now)
 
     def forget(self, pool: int) -> None:
-        for node in list(self.of(pool)):
-            self._drop(pool, node)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._counts)
+        self._pools.pop(pool, None)
 
     def _drop(self, pool: int, node: str) -> None:
-        self._since.pop((pool, node), None)
-        if counts := self._counts.get(pool):
-            counts.pop(node, None)
-            if not counts:
-                del self._counts[pool]
+        del self._pools[pool][node]
+        if not self._pools[pool]:
+            del self._pools[pool]

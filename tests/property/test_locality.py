@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from scheduler.engine.job import Phase, reopened
 from scheduler.engine.locality import PATIENCE, Home, choose
-from scheduler.supervisor.located import Located
+from scheduler.supervisor.located import Backlog, Located
 
 counts = st.integers(0, 100)
-homes = st.builds(Home, ready=counts, held=counts, room=st.booleans(), idle=st.floats(0, 5))
+homes = st.builds(Home, counts, counts, st.booleans(), st.floats(0, 5), st.floats(0, 5))
 others = st.dictionaries(st.sampled_from(["a", "b", "c"]), homes)
 
 
@@ -31,19 +31,20 @@ def test_its_own_come_first_and_others_last(limit, own, free, elsewhere):
 
 
 @given(st.integers(1, 100), counts, counts)
-def test_a_node_with_room_keeps_its_own_for_a_moment(limit, ready, held):
-    assert choose(limit, 0, 0, {"a": Home(ready, held, True, PATIENCE / 2)}) == []
+def test_a_node_keeps_its_own_for_a_moment_and_while_it_has_room(limit, ready, soon):
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, True, PATIENCE / 2, PATIENCE * 9)}) == []
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, False, PATIENCE / 2, PATIENCE / 2)}) == []
 
 
 @given(st.integers(1, 100), st.integers(1, 100), counts, st.booleans())
-def test_nothing_waits_long_for_a_node_that_does_not_take_it(limit, ready, held, room):
-    assert choose(limit, 0, 0, {"a": Home(ready, held, room, PATIENCE * 2)}) == [("a", min(limit, ready))]
+def test_nothing_waits_long_for_a_node_that_does_not_take_it(limit, ready, soon, room):
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, room, PATIENCE * 2, PATIENCE * 2)}) == [("a", min(limit, ready))]
 
 
 @given(st.integers(1, 100), st.integers(1, 100))
-def test_a_node_without_room_gives_what_it_cannot_take_next(ready, held):
-    given_away = sum(count for _, count in choose(1000, 0, 0, {"a": Home(ready, held, False, 0.0)}))
-    assert given_away == max(0, ready - held)
+def test_a_node_without_room_gives_what_it_cannot_take_soon(ready, soon):
+    given_away = sum(count for _, count in choose(1000, 0, 0, {"a": Home(ready, soon, False, 0.0, PATIENCE * 2)}))
+    assert given_away == max(0, ready - soon)
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from("ab"), st.integers(-5, 5))))
@@ -60,14 +61,27 @@ def test_what_belongs_to_nodes_is_counted_whatever_the_order(moves):
 def test_a_node_is_idle_from_when_it_could_have_taken_one():
     located = Located()
     located.update({(1, "a"): 5}, 10.0)
-    assert located.idle(1, "a", 13.0) == 3.0
-    located.took(1, Counter(a=2), "a", 13.0)
-    assert located.idle(1, "a", 14.0) == 1.0
-    located.took(1, Counter(a=1), "b", 14.0)  # another was given one: the node has still taken none
-    assert located.idle(1, "a", 15.0) == 2.0
-    located.took(1, Counter(a=2), "a", 15.0)
+    assert idle_and_waiting(located, 13.0) == (3.0, 3.0)
+    located.took(1, {"a": 2}, "a", 13.0)
+    assert idle_and_waiting(located, 14.0) == (1.0, 4.0)
+    located.took(1, {"a": 1}, "b", 14.0)  # another was given one: the node has still taken none
+    assert idle_and_waiting(located, 15.0) == (2.0, 5.0)
+    located.took(1, {"a": 2}, "a", 15.0)
     located.update({(1, "a"): 1}, 99.0)
-    assert located.idle(1, "a", 99.0) == 0.0
+    assert idle_and_waiting(located, 99.0) == (0.0, 0.0)
+
+
+def idle_and_waiting(located: Located, now: float) -> tuple[float, float]:
+    backlog = located.backlog(1, "a")
+    return now - backlog.took, now - backlog.since
+
+
+def test_the_pace_of_a_node_is_that_of_the_better_of_two_seconds():
+    backlog = Backlog(100, 0.0, 0.0)
+    backlog.take(3, 10.1)
+    backlog.take(4, 10.9)
+    backlog.take(2, 11.2)
+    assert (backlog.pace(11.3), backlog.pace(12.0), backlog.pace(13.0)) == (7, 2, 0)
 
 
 def test_a_phase_is_reopened_while_something_before_it_is_made_again():

@@ -1,0 +1,67 @@
+"""Nodes that die for good, as processes: what was on them is made again elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS
+from tests.support.gate import Gate
+from tests.support.postgres import shared
+from tests.support.processes import Cluster, clustered
+from tests.support.user import reduce
+
+COUNT = 24
+# Seconds in which a lost node's tasks must run elsewhere.
+ELSEWHERE = 15.0
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with clustered(tmp_path, shared(), nodes=3) as running:
+        yield running
+
+
+def remakes(cluster: Cluster) -> int:
+    return cluster.look(lambda c: c.plain("SELECT coalesce(sum(remakes), 0) AS n FROM tasks")[0]["n"])
+
+
+def test_a_job_outlives_a_node_and_its_disk(cluster):
+    """Two maps and a reducer: the first map's outputs lie on three nodes when one goes, disk and all."""
+    with cluster.user() as user:
+        with Gate() as gate:
+            waits = f"({gate.wait('here')}) 2>/dev/null; cat"
+            job = user.create("cat; echo $MANTA_INPUT_OBJECT", waits, reduce("sort"))
+            user.add(job, *(user.put(f"lost{n}", f"{n}\n".encode()) for n in range(COUNT)))
+            user.jobs.end_input(job)
+            gate.arrivals(6)  # two on each node; the rest waits for a place
+            cluster.parts["node0"].kill()
+            shutil.rmtree(cluster.directory / "node0")
+            killed = time.monotonic()
+            while not remakes(cluster):
+                assert time.monotonic() < killed + ELSEWHERE, "nothing is made again"
+            assert time.monotonic() > killed + LEASE_SECONDS - BEAT_SECONDS
+        ended = user.ended(job)
+        lines = sorted([f"{n}" for n in range(COUNT)] + [f"/jill/stor/lost{n}" for n in range(COUNT)])
+        (text,) = user.texts(ended)
+        assert sorted(text.split()) == lines
+        assert (ended.errors, ended.stats["retries"]) == ([], 0)
+        assert (ended.stats["tasks"], ended.stats["tasksDone"]) == (2 * COUNT + 1, 2 * COUNT + 1)
+
+
+def test_what_tasks_read_was_mostly_where_they_ran(cluster):
+    with cluster.user() as user:
+        job = user.create("cat", "cat", "cat")
+        user.add(job, *(user.put(f"near{n}", f"{n}\n".encode()) for n in range(90)))
+        assert user.finish(job).errors == []
+        text = httpx.get(f"{cluster.parts['supervisor0'].url}/metrics").text
+    placed = {where: float(n) for where, n in re.findall(r'placed_total\{where="(\w+)"\} (\S+)', text)}
+    assert sum(placed.values()) == 180
+    assert placed["local"] > placed.get("remote", 0)
+    print(f"{placed['local'] / 1.8:.0f} % of map tasks on intermediates ran where those were")
