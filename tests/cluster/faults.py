@@ -136,7 +136,7 @@ class Arena:
         if metric(self.cluster, "remora_agents") and sum(metric(self.cluster, "remora_agents").values()) < 6:
             return "agents"
         for machine in self.cluster.nodes:
-            if not machine.pids("remora", " agent"):
+            if not machine.pids("bin/remora agent"):
                 return f"the agent of {machine.name}"
         if self.cluster.nomad and engines.ready_nodes(self.cluster.hub, self.cluster.token) != list(clusters.NODES):
             return "nodes of Nomad's"
@@ -156,7 +156,7 @@ def kill_agent(arena: Arena, job: str, found: Round) -> After:
     node = arena.machine_that_holds(job)
     held = [task for task in arena.records.leased(job) if task["node"] == node.name]
     found.victim, found.held = node.name, len(held)
-    for pid in node.pids("remora", " agent"):
+    for pid in node.pids("bin/remora agent"):
         kill(pid)
     struck = time.monotonic()
     if not arena.cluster.nomad:
@@ -170,7 +170,7 @@ def kill_supervisor(arena: Arena, job: str, found: Round) -> After:
     owner = arena.records.owner(job)
     assert owner is not None
     machine = machine_of(arena.cluster, owner["url"])
-    pids = [machine.pid_of(name_of(owner))] if machine.name == HUB else machine.pids("remora", " supervisor")
+    pids = [machine.pid_of(name_of(owner))] if machine.name == HUB else machine.pids("bin/remora supervisor")
     found.victim = f"{machine.name}, {owner['id']}"
     for pid in filter(None, pids):
         kill(pid)

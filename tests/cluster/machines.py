@@ -181,8 +181,9 @@ def switch_on(name: str, tag: str, directory: Path, mounts: Mapping[Path, Path])
     unshare = ["unshare", *NAMESPACES, "--fork", "--mount-proc", "--propagation=private"]
     grouped = ["sh", "-c", GROUPED, "sh", ":".join(groups)]
     outer = subprocess.Popen(
-        [*grouped, *unshare, sys.executable, str(HOLD), name, *pairs], stdout=subprocess.PIPE, start_new_session=True
-    )
+        [*grouped, *unshare, sys.executable, str(HOLD), name, *pairs],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
     assert outer.stdout is not None
     if outer.stdout.readline() != b"ready\n":
         raise ClusterError(f"no machine can be made here: {shlex.join(unshare)} failed")
