@@ -110,9 +110,9 @@ class Postgres:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return self.local_url(name)
 
-    def drop(self, url: str) -> None:
-        """A database that `create` made is not needed any more."""
-        self.execute(f"DROP DATABASE IF EXISTS {url.split('/')[3].split('?')[0]} WITH (FORCE)")
+    def drop(self, url: str, force: bool = True) -> None:
+        """A database that `create` made is not needed any more; `force` ends the sessions of who uses it still."""
+        self.execute(f"DROP DATABASE IF EXISTS {url.split('/')[3].split('?')[0]} {'WITH (FORCE)' if force else ''}")
 
     def empty(self, options: str = "") -> str:
         """The name of a database with nothing in it."""

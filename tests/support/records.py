@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -24,6 +24,8 @@ ENGINE = os.environ.get("REMORA_TEST_DATABASE", "sqlite")
 assert ENGINE in ("sqlite", "postgresql"), "REMORA_TEST_DATABASE is sqlite or postgresql"
 # So many databases are kept for those who open theirs again.
 KEPT = 40
+# Ids are not taken back with the rows that had them.
+AFRESH = "SELECT setval(CAST(quote_ident(sequencename) AS REGCLASS), 1, false) FROM pg_sequences"
 _made: dict[Path, str] = {}
 _scratch: list[Pipeline] = []
 
@@ -35,7 +37,9 @@ def database_at(path: Path) -> str | Path:
     path = path.resolve()
     if path not in _made:
         for old in list(_made)[:-KEPT]:
-            postgres.shared().drop(_made.pop(old))
+            with suppress(psycopg.errors.ObjectInUse):  # somebody has it open still
+                postgres.shared().drop(_made[old], force=False)
+                del _made[old]
         _made[path] = postgres.shared().create()
     return _made[path]
 
@@ -65,8 +69,7 @@ def in_memory() -> SqliteConnection:
 
 def _postgres() -> Connection:
     if not _scratch:
-        url = database_at(Path("/scratch"))
-        _scratch.append(Pipeline(psycopg.connect(str(url), autocommit=True)))
+        _scratch.append(Pipeline(psycopg.connect(postgres.shared().create(), autocommit=True)))
     (pipeline,) = _scratch
-    pipeline.exchange(("ROLLBACK", ()), (BEGIN_WRITE, ()))
+    pipeline.exchange(("ROLLBACK", ()), (AFRESH, ()), (BEGIN_WRITE, ()))
     return PostgresConnection(pipeline)
