@@ -24,7 +24,7 @@ from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Errand
+from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.waiting import wait_for
 
@@ -65,7 +65,6 @@ class Supervisor:
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
-        self.lost = asyncio.Event()  # others have taken over
         self.leads = True  # does what is nobody's in particular
         self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
         self._shared = db
@@ -79,15 +78,16 @@ class Supervisor:
         self._book = book
         self._pulse = Pulse.begin(0)
         self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply)
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background()
+        self.lost = self._background.fenced  # others have taken over
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
         self._unowned: dict[int, int] = {}  # jobs that nobody owns, and since when we know of them (database's ms)
         self._stale: set[int] = set()  # own jobs whose record others have changed
-        self._claiming = Errand(self._spawn, self.claim, "claim jobs")
+        self._claiming = Errand(self._background, self.claim, "claim jobs")
         self._debts: set[int] = set()  # own jobs of which something is gone
-        self._mending = Errand(self._spawn, self._mend, "have made again what is gone")
-        self._refreshing = Errand(self._spawn, self._refresh, "look at jobs again")
+        self._mending = Errand(self._background, self._mend, "have made again what is gone")
+        self._refreshing = Errand(self._background, self._refresh, "look at jobs again")
 
     # Starting and stopping.
 
@@ -99,12 +99,12 @@ class Supervisor:
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()
         if not self._alone:
-            self._spawn(self._every(self._beat_seconds, self.beat))
+            self._background.every(self._beat_seconds, self.beat)
         if self._book is not None:
-            self._spawn(self._book(self._db, self.jobs, self.desk))
-        self._spawn(self._every(SILENCE_SECONDS, self.desk.lose_silent))
-        self._spawn(self._every(HOUSEKEEPING_SECONDS, self.look_around))
-        self._spawn(self._every(HOUSEKEEPING_SECONDS, self.forget_expired))
+            self._background.spawn(self._book(self._db, self.jobs, self.desk))
+        self._background.every(SILENCE_SECONDS, self.desk.lose_silent)
+        self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
+        self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
@@ -113,13 +113,11 @@ class Supervisor:
         for live in self.jobs:
             live.wake_watchers()
 
-    async def stop(self) -> None:
-        """End, and give our jobs to the others at once, if the database can be told so."""
+    async def stop(self, leave: bool = True) -> None:
+        """End, and (`leave`) give our jobs to the others at once, if the database can be told so."""
         self._stop_listening()
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
-        if not self.id or self.lost.is_set():
+        await self._background.end()
+        if not leave or not self.id or self.lost.is_set():
             return
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
@@ -165,7 +163,7 @@ class Supervisor:
             self.jobs.ready[pool] = count
         for pool in live.pools:
             self.jobs.located.set(pool, claim.located[pool], self.desk.monotonic())
-        self._spawn(self.desk.take_up(live))
+        self._background.spawn(self.desk.take_up(live))
         self._apply(claim.changes)
         self._mend_soon(live.id)
         self._look_again(live.id)  # others may have announced changes before we knew it
@@ -273,9 +271,9 @@ class Supervisor:
             self._in_thread(self._blobs.discard, changes.discard)
         self.desk.discard(changes.discard_at)
         for task in changes.finished_reducers:
-            self._spawn(retention.reap_reducer(self._db, self._discard, task))
+            self._background.spawn(retention.reap_reducer(self._db, self._discard, task))
         for task in changes.consumed_reducers:
-            self._spawn(retention.release_inputs(self._db, self._discard, task))
+            self._background.spawn(retention.release_inputs(self._db, self._discard, task))
         self.desk.wake()
 
     def _mend_soon(self, job: int) -> None:
@@ -307,11 +305,11 @@ class Supervisor:
         if live.working is not None and not live.working.done():
             return
         if live.done:
-            live.working = self._spawn(self._until_done(self._archive, live))
+            live.working = self._background.spawn(self._until_done(self._archive, live))
         elif self._misfits(live):
-            live.working = self._spawn(self._until_done(self._refuse, live))
+            live.working = self._background.spawn(self._until_done(self._refuse, live))
         elif live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
-            live.working = self._spawn(self._until_done(self._dispatch, live))
+            live.working = self._background.spawn(self._until_done(self._dispatch, live))
 
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """Pools that have ready tasks which no node can ever run, and why."""
@@ -363,17 +361,6 @@ class Supervisor:
         self.desk.wake()
         log.info("job archived", extra={"job": live.uuid})
 
-    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await work()
-            except Fenced:
-                self.lost.set()
-                return
-            except Exception:
-                log.exception("housekeeping failed and is tried again")
-
     async def look_around(self) -> None:
         """End inputs that nobody adds to."""
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
@@ -384,19 +371,6 @@ class Supervisor:
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
             await self._db.write(membership.forget)
-
-    # Tasks of the event loop that nobody awaits, kept so that they live and are ended.
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Fenced):
-            log.error("background work failed", exc_info=error)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:
         asyncio.get_running_loop().run_in_executor(None, work, blobs)

@@ -61,13 +61,6 @@ class Cluster:
         await made.start()
         return made
 
-    async def kill(self, supervisor: Supervisor) -> None:
-        """It hears nothing and does nothing any more, and nobody is told."""
-        supervisor._stop_listening()
-        for task in supervisor._background:
-            task.cancel()
-        await asyncio.gather(*supervisor._background, return_exceptions=True)
-
     async def pass_time(self, ms: int, *living: Supervisor) -> None:
         """So much time passes in steps of a second, and these supervisors beat."""
         for _ in range(0, ms, 1000):
@@ -179,7 +172,7 @@ async def test_a_newcomer_takes_nothing_from_those_that_live_and_gets_what_comes
 
 async def test_a_job_whose_claimant_hangs_goes_to_another_after_two_seconds(cluster):
     hangs = await cluster.start()
-    await cluster.kill(hangs)
+    await hangs.stop(leave=False)
     other = await cluster.start()
     job = await cluster.job(MAP)
     await cluster.pass_time(1000, other)
@@ -202,7 +195,7 @@ async def test_another_takes_over_within_seconds_of_the_last_beat(cluster):
     async with cluster.agent(first, answer=lambda *_: None, node="old") as silent:
         await leased(silent, 4)
     await cluster.pass_time(TTL, first, second)  # both are well
-    await cluster.kill(first)
+    await first.stop(leave=False)
     await cluster.pass_time(TTL + 1000, second)
     assert await cluster.owned(job) == second.id
     async with cluster.agent(second, node="new"):

@@ -401,11 +401,10 @@ class Cluster:
         await self.supervisor.start()
 
     async def kill_supervisor(self) -> None:
-        background = list(self.supervisor._background)
-        self.supervisor._stop_listening()
-        for task in [*background, *self.asked]:
+        for task in self.asked:
             task.cancel()
-        await asyncio.gather(*background, *self.asked, return_exceptions=True)
+        await asyncio.gather(*self.asked, return_exceptions=True)
+        await self.supervisor.stop(leave=False)
         self.asked.clear()
         await self.open()
 
