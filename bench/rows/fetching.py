@@ -1,7 +1,7 @@
 """A reducer's input from another node, against `curl URLS | reader` and against files of its own.
 
 The other node is another process: an agent's exchange, which sends the same files to both. The
-reader is that of `feed`, and counts. curl uses one connection for all, ours one for each blob.
+reader is that of `feed`, and counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +19,8 @@ from bench.rows.feeding import bytes_read, start_reader
 from bench.setting import Setting
 from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
 from scheduler.agent.exchange import Exchange
-from scheduler.agent.fetch import Pursuit, stream
+from scheduler.agent.sources import Sources
+from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
@@ -28,10 +28,6 @@ from scheduler.objects.blobs import BlobStore, new_id
 
 KEY = "a key of tickets"
 KIB, MIB = 1024, 1024 * 1024
-
-
-class AheadError(Exception):
-    """Not before its turn."""
 
 
 def lines(setting: Setting) -> Iterator[Line]:
@@ -99,16 +95,12 @@ def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[BlobRef])
     return turn
 
 
-def from_sockets(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
-    traffic, never = Traffic(), threading.Event()
-
-    def open_source(blob: BlobRef, offset: int) -> int:
-        return stream(Pursuit(blob, traffic, never).open(offset), blob.size - offset)
-
-    def not_ahead(blob: BlobRef) -> int:
-        raise AheadError
-
-    return fed(sink, sources, open_source, not_ahead)
+def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
+    opened = Sources(Stores.one(blobs))  # a node whose name is none: all are elsewhere
+    try:
+        return fed(sink, sources, opened.open, opened.open_ahead)
+    finally:
+        opened.close()
 
 
 def from_files(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:

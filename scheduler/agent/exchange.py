@@ -39,7 +39,8 @@ except ImportError:  # it comes with what clusters need; without, bytes travel a
 
 log = logging.getLogger("remora.agent")
 BLOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-MAX_CONNECTIONS = 1024
+MAX_CONNECTIONS = 2048
+IDLE_SECONDS = 30.0  # a connection may wait for the next request
 REQUEST_SECONDS = 10.0  # until a connection has asked for something
 SAMPLE = 256 * 1024
 WORTHWHILE = 0.6  # of its size
@@ -49,7 +50,7 @@ LEVEL = 1
 LITTLE = 128 * 1024
 FROM_BYTE = re.compile(r"bytes=(\d{1,18})-", re.ASCII)
 SQUEEZERS = 2
-QUIET: dict[str, Any] = {"access_log": None}
+QUIET: dict[str, Any] = {"access_log": None, "keepalive_timeout": IDLE_SECONDS}
 
 
 class Exchange:

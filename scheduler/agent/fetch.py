@@ -30,7 +30,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Protocol, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from datapath.feed import PIPE_BYTES
 from scheduler.agent.traffic import Traffic
@@ -81,21 +81,27 @@ def ask(blob: BlobRef, offset: int) -> Answer:
     if blob.source is None or not blob.source.startswith("http://"):
         raise BlobGoneError(f"nobody has said where on {blob.node} it is")
     url = urlsplit(blob.source)
-    peer = socket.create_connection((url.hostname or "", url.port or 80), CONNECT_SECONDS)
+    peer = connect(url)
     try:
-        be_watchful(peer)
         squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
-        lines = [
-            f"GET {url.path}?{url.query} HTTP/1.0",  # 1.0: one answer, not in chunks, and then the connection ends
-            f"Host: {url.netloc}",
-            f"Range: bytes={offset}-",
-            *(["Accept-Encoding: zstd"] if squeezable else []),
-        ]
-        peer.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        # 1.0: one answer, not in chunks, and then the connection ends
+        peer.sendall(request(url, "1.0", offset, *(["Accept-Encoding: zstd"] if squeezable else [])))
         return Answer(peer, judge(read_head(peer), blob.size, offset, squeezable))
     except BaseException:
         peer.close()
         raise
+
+
+def connect(url: SplitResult) -> socket.socket:
+    """Raises OSError."""
+    peer = socket.create_connection((url.hostname or "", url.port or 80), CONNECT_SECONDS)
+    be_watchful(peer)
+    return peer
+
+
+def request(url: SplitResult, version: str, offset: int, *more: str) -> bytes:
+    lines = [f"GET {url.path}?{url.query} HTTP/{version}", f"Host: {url.netloc}", f"Range: bytes={offset}-", *more]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def be_watchful(peer: socket.socket) -> None:

@@ -8,20 +8,15 @@ was the last we were given, and how many more we would like.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 
 from datapath.feed import Event, Feed, SourceLost
-from scheduler.agent.fetch import Pursuit, stream
+from scheduler.agent.sources import Sources
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
 
 # The source that is gone, unless it is something else, and why.
 Lost = Callable[[BlobRef | None, str], None]
-
-
-class LaterError(Exception):
-    """A source will be opened when its turn has come."""
 
 
 class ReducerInput:
@@ -33,16 +28,14 @@ class ReducerInput:
 
     def __init__(self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Lost) -> None:
         self._lease = lease
-        self._stores = stores
         self._changed = changed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._after = 0
         self._stopped = False
         self._ended = False
-        self._closed = threading.Event()
-        self._pursuit: Pursuit | None = None  # of the source that comes from elsewhere now
-        self._feed: Feed[BlobRef] = Feed(pipe, self._open, self._on_event, open_ahead=self._open_ahead)
+        self._sources = sources = Sources(stores)
+        self._feed: Feed[BlobRef] = Feed(pipe, sources.open, self._on_event, open_ahead=sources.open_ahead)
 
     @property
     def moved(self) -> int:
@@ -76,23 +69,11 @@ class ReducerInput:
     def close(self) -> None:
         """The reducer has ended, whatever it has read."""
         self._stopped = True
-        self._closed.set()
         self._feed.close()
-
-    def _open(self, blob: BlobRef, offset: int) -> int:
-        """In the feed's thread, like all that follows."""
-        if not self._stores.is_elsewhere(blob):
-            return self._stores.open(blob)
-        if self._pursuit is None or self._pursuit.blob != blob:
-            self._pursuit = Pursuit(blob, self._stores.traffic, self._closed)
-        return stream(self._pursuit.open(offset), blob.size - offset)
-
-    def _open_ahead(self, blob: BlobRef) -> int:
-        if self._stores.is_elsewhere(blob):  # its node would have to wait with a connection for nobody knows how long
-            raise LaterError
-        return self._stores.open(blob)
+        self._sources.close()
 
     def _on_event(self, event: Event[BlobRef]) -> None:
+        """In the feed's thread."""
         if isinstance(event, SourceLost):
             self._loop.call_soon_threadsafe(self._fail, event.source, f"blob {event.source.id}: {event.error}")
         else:

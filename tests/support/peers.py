@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def passes_on(port: int, most: int | None = None, hangs: bool = False) -> Behavi
 
     def behave(connection: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", port)) as there:
-            there.sendall(request_of(connection))
+            there.sendall(request_of(connection).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n"))  # so that it ends
             head = b""
             while b"\r\n\r\n" not in head:
                 head += there.recv(1)
@@ -155,6 +156,22 @@ def passes_on(port: int, most: int | None = None, hangs: bool = False) -> Behavi
             connection.recv(1)
         else:
             connection.shutdown(socket.SHUT_RDWR)
+
+    return behave
+
+
+def keeps_open(port: int) -> Behaviour:
+    """Passes everything on, both ways, until one of them ends."""
+
+    def behave(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            while True:
+                ready, _, _ = select.select([connection, there], [], [])
+                for side in ready:
+                    piece = side.recv(65536)
+                    if not piece:
+                        return
+                    (there if side is connection else connection).sendall(piece)
 
     return behave
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +18,14 @@ from hypothesis import strategies as st
 from datapath import feed
 from datapath.feed import Event, Feed, Finished, SourceLost
 from scheduler.agent import fetch as getting
-from scheduler.agent.fetch import Answer, BlobGoneError, PeerError, Pursuit, fetch, judge, pieces, read_head, stream
+from scheduler.agent.fetch import Answer, BlobGoneError, PeerError, Pursuit, fetch, judge, pieces, read_head
+from scheduler.agent.sources import Sources
+from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import new_id
+from scheduler.objects.blobs import BlobStore, new_id
 from tests.support.noise import noise
-from tests.support.peers import Peer, crook, head, passes_on, peer, says
+from tests.support.peers import Peer, crook, head, keeps_open, passes_on, peer, says
 
 DATA = noise(5 << 20)
 DIGITS = noise(2 << 20).hex().encode()  # shrinks to half
@@ -63,20 +66,22 @@ class Reducer:
 
     def __init__(self, *blobs: BlobRef) -> None:
         reading, writing = feed.pipe()
-        self.traffic = Traffic()
+        with tempfile.TemporaryDirectory() as folder:
+            store = BlobStore(Path(folder))
+            stores = Stores.one(store)  # so everything that has a node is elsewhere
+            store.close()
+        self.traffic = stores.traffic
         self.events: queue.Queue[Event[BlobRef]] = queue.Queue()
-        self.pursuits = {blob.id: Pursuit(blob, self.traffic, NEVER) for blob in blobs}
         self.data = b""
-        self.feed: Feed[BlobRef] = Feed(writing, self.open, self.events.put)
+        sources = Sources(stores)
+        self.feed: Feed[BlobRef] = Feed(writing, sources.open, self.events.put, open_ahead=sources.open_ahead)
         for blob in blobs:
             self.feed.append(blob, blob.size)
         self.feed.end()
         with open(reading, "rb") as pipe:
             self.data = pipe.read()
         self.feed.join()
-
-    def open(self, blob: BlobRef, offset: int) -> int:
-        return stream(self.pursuits[blob.id].open(offset), blob.size - offset)
+        sources.close()
 
 
 def test_a_blob_comes_whole(there: Peer, tmp_path: Path, distance: str) -> None:
@@ -103,6 +108,32 @@ def test_a_feed_splices_from_sockets_and_goes_on_where_it_was(there: Peer, dista
     assert reducer.events.get(timeout=5) == Finished()
     assert reducer.traffic.resumed >= 1
     assert reducer.traffic.fetched == len(reducer.data)
+
+
+def test_little_sources_come_through_one_connection(there: Peer) -> None:
+    parts = [b"%d " % n * 1000 for n in range(200)]
+    with crook(keeps_open(there.port)) as way:
+        reducer = Reducer(*(way.ref(there.put(part)) for part in parts))
+        assert way.connections == 1
+    assert reducer.data == b"".join(parts)
+    assert reducer.traffic.fetched == len(reducer.data)
+
+
+def test_a_connection_that_was_kept_and_is_closed_is_no_loss(there: Peer) -> None:
+    parts = [b"%d " % n for n in range(10)]
+    with crook(passes_on(there.port)) as way:  # it closes after each answer
+        assert Reducer(*(way.ref(there.put(part)) for part in parts)).data == b"".join(parts)
+        assert way.connections <= 2 * len(parts)
+
+
+def test_a_little_source_that_is_cut_off_or_hangs_is_asked_for_again(there: Peer) -> None:
+    little = there.put(bytes(range(256)) * 100)
+    for hangs in (False, True):
+        with crook(
+            passes_on(there.port, 1000, hangs), passes_on(there.port, 2000, hangs), passes_on(there.port)
+        ) as way:
+            assert Reducer(way.ref(little)).data == bytes(range(256)) * 100
+            assert way.connections == 3
 
 
 def test_a_peer_that_hangs_in_the_middle_is_left_for_the_next_try(there: Peer, tmp_path: Path, distance: str) -> None:
