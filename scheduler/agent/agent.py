@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Coroutine
 
 from scheduler.agent.attempt import blobs_of, plain_report
-from scheduler.agent.client import Client, UnknownAgentError
+from scheduler.agent.client import Client, UnavailableError, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.ends import LOST
@@ -85,6 +86,16 @@ class Agent:
 
     async def run(self) -> None:
         """Work until the registration is worth nothing any more. Leaves no instance behind."""
+        parting: list[Coroutine[None, None, None]] = []
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            parting.append(self._say_goodbye())
+            raise
+        finally:
+            await asyncio.gather(self._close(), *parting)
+
+    async def _work(self) -> None:
         try:
             self._id = await self._contact.ask(lambda: self._client.register(self._request))
             self.node.slots.join(self, self._news.set)
@@ -101,8 +112,12 @@ class Agent:
             self._log.warning("the supervisor is silent: others have its tasks here by now, which end")
         except* WireError as refused:
             self._log.error("the supervisor refuses this agent", why=str(refused.exceptions[0]))
-        finally:
-            await self._close()
+
+    async def _say_goodbye(self) -> None:
+        """Our tasks need not wait for the end of the lease; if nobody hears that, they do."""
+        with contextlib.suppress(UnavailableError, UnknownAgentError, WireError):
+            if self._id:
+                await self._client.beat(Beat(agent=self._id, leaves=True))
 
     # -- polling -----------------------------------------------------------------------------
 

@@ -88,9 +88,13 @@ async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
-    agent = wire.Beat.model_validate_json(body).agent
-    _require_own(call, node, agent)
-    call.context.supervisor.desk.beat(agent)
+    said = wire.Beat.model_validate_json(body)
+    _require_own(call, node, said.agent)
+    desk = call.context.supervisor.desk
+    if said.leaves:
+        await desk.leave(said.agent)
+    else:
+        desk.beat(said.agent)
     return web.Response(status=204)
 
 

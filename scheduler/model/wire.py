@@ -10,7 +10,7 @@ credential in `Authorization: Bearer …` (`gateway.credentials`):
   after `POLL_SECONDS` means "ask again"). Any contact renews the agent's leases.
 - `report` hands in finished attempts, in batches. When it is answered the attempts
   are durable. Reporting twice changes nothing.
-- `beat` says that the agent lives; `sweep` asks which of its intermediates are still
+- `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still
   wanted; `supervisors`, which any gateway answers too, tells whom to register with.
 
 The supervisor must know how much an agent can take *now*, also while a poll hangs.
@@ -203,6 +203,7 @@ class Beat(Wire):
     """A sign of life, when there was no other for a while. Refused like a poll if the agent is not known."""
 
     agent: int
+    leaves: bool = False  # the last one: what it was leased may go to others now
 
 
 class SweepRequest(Wire):

@@ -6,13 +6,15 @@ leased already. An agent that registers anew, or is silent for too long, is give
 nobody plans for it any more, then what it held goes back into the queue.
 
 A node whose agent was given up for its silence is lost, and with it the intermediates there: they
-are made again (`lineage`). One whose agent registers anew within the lease has lost nothing. A node
-of which only the records know, because this supervisor is younger than they are, has a lease too.
+are made again (`lineage`). One whose agent registers anew within the lease has lost nothing, unless
+it comes with another store: the key of its tickets lies beside the blobs, and tells. A node of which
+only the records know, because this supervisor is younger than they are, has a lease too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -77,12 +79,14 @@ class AgentDesk:
         self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
+        self._stores: dict[str, str] = {}  # of every node that was here and served, which store it had
         self._stopping = False
 
     async def open(self) -> None:
         """Remember who was here."""
         rows = await self._db.read(select("nodes_seen", after=self._clock() - REMEMBER_MS))
         self._offers |= {row["name"]: Tiers(row["memory_mb"], row["disk_gb"]) for row in rows}
+        self._stores |= {row["name"]: row["store"] for row in rows if row["store"]}
 
     async def take_up(self, live: LiveJob) -> None:
         """A job is ours that was another's, or an earlier start's: where is what it needs?"""
@@ -111,9 +115,14 @@ class AgentDesk:
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
                 await self._lose(session)
+            store = store_of(request)
+            if self._stores.get(request.node, store) != store:
+                log.warning("node has another store", extra={"node": request.node})
+                await self._lose_node(request.node)
             agent = await self._db.write(partial(_enrol, request=request, now=self._clock()))
             self._sessions[agent] = AgentSession.of(agent, request, self.monotonic())
             self._absent.pop(request.node, None)
+            self._stores[request.node] = store
         self._offers[request.node] = self._sessions[agent].offer
         self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # what fitted nowhere may fit now
         self.arrived.set()
@@ -167,6 +176,13 @@ class AgentDesk:
     def beat(self, agent: int) -> None:
         """It lives. Raises UnknownAgentError."""
         self._session(agent).heard = self.monotonic()
+
+    async def leave(self, agent: int) -> None:
+        """It ends in order: its tasks go to others at once. Its node may come back. Raises UnknownAgentError."""
+        session = self._session(agent)
+        async with self._leaving:
+            await self._lose(session, counted=False)
+            self._absent.setdefault(session.node, self.monotonic())
 
     def node_of(self, agent: int) -> str:
         """On which node an agent is. Raises UnknownAgentError."""
@@ -238,8 +254,8 @@ class AgentDesk:
     def _nodes(self) -> dict[str, AgentSession]:
         return {session.node: session for session in self._sessions.values()}
 
-    async def _lose(self, session: AgentSession) -> None:
-        """Give up an agent: what it held is tried again."""
+    async def _lose(self, session: AgentSession, counted: bool = True) -> None:
+        """Give up an agent: what it held is tried again. `counted`: that may be the fault of its tasks."""
         if self._sessions.pop(session.id, None) is None:
             return
         session.wake.set()
@@ -247,8 +263,8 @@ class AgentDesk:
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
-            counted = session.serves is None  # where many nodes are, a task is not to blame for the end of one
-            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, counted)
+            blamed = counted and session.serves is None  # where many nodes are, a task is not to blame
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed)
             return lost, bool(rows)
 
         async with session.planning:  # what is being leased to it now is lost too
@@ -314,5 +330,12 @@ class AgentDesk:
 
 def _enrol(c: Connection, request: RegisterRequest, now: int) -> int:
     """Record an agent, and what its node offers; its number."""
-    c.run("see_node", name=request.node, memory_mb=request.memory_mb, disk_gb=request.disk_gb, now=now)
+    offer = {"memory_mb": request.memory_mb, "disk_gb": request.disk_gb}
+    c.run("see_node", name=request.node, **offer, now=now, store=store_of(request))
     return c.insert("insert_agent", node=request.node, now=now)
+
+
+def store_of(request: RegisterRequest) -> str:
+    """Which store the node keeps intermediates in; "" if others cannot get them."""
+    key = request.tickets if request.serves else None
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""

@@ -1,4 +1,4 @@
-"""An agent that is cut off from its supervisor: for a moment, and for longer than that waits. All clocks run fast."""
+"""An agent that is cut off from its supervisor, for a moment or for too long, or leaves it. All clocks run fast."""
 
 from __future__ import annotations
 
@@ -152,3 +152,25 @@ async def test_what_a_node_did_while_it_was_cut_off_too_long_counts_no_more(cut:
             assert len(await cut.over(again)) == 1
             assert await cut.over(job) == outputs
     assert len(outputs) == 1
+
+
+async def test_an_agent_that_is_told_to_end_leaves_its_tasks_to_others_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "LEASE_SECONDS", 3600.0)
+    request = wire.RegisterRequest(node="far", slots=4, memory_mb=8192, provider="process")
+    async with running_jobs(tmp_path) as gateway:
+        gateway.context.agent_routes = agents.handle
+        here = Cut(gateway, Proxy(0), tmp_path)
+
+        def credential() -> str:
+            return issue(gateway.context.agent_secret, "far")
+
+        with Gate() as gate:
+            job = await here.job(f"{gate.wait('runs')}; echo never")
+            async with joined(tmp_path / "node", tmp_path / "blobs", [gateway.url], request, credential):
+                assert await asyncio.to_thread(gate.arrivals, 1) == ["runs"]
+            async with another_node(here):
+                assert len(await here.over(job)) == 1
+        assert (await here.row(job))["retries"] == 0
+        gateway.context.supervisor.let_go()
