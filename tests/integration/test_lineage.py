@@ -86,6 +86,17 @@ async def test_a_node_that_is_back_within_its_lease_has_lost_nothing():
         assert len((await cluster.result(job))["outputs"]) == 6
 
 
+async def test_a_node_that_is_back_with_another_disk_has_lost_what_was_on_the_first():
+    async with running(MAP, MAP) as (cluster, job):
+        await made_on(cluster, job, "n1", tasks=6)
+        cluster.nodes["n1"].die(disk=False)
+        await cluster.nodes["n1"].start()
+        await cluster.turns()
+        assert cluster.remakes() == 6  # nobody had to miss it first
+        await cluster.until(job, lambda: False)
+        assert cluster.db.connection.plain("SELECT sum(missed) AS n FROM tasks")[0]["n"] == 0
+
+
 async def test_a_supervisor_that_starts_anew_gives_nodes_a_lease_too():
     async with running(MAP, MAP) as (cluster, job):
         await made_on(cluster, job, "n1", tasks=6)

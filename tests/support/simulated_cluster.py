@@ -175,6 +175,7 @@ class Node:
         self.cluster = cluster
         self.name = name
         self.disk: dict[str, bytes] = {}
+        self.key = str(uuid.uuid4())  # lies beside them
         self.up = False
         self.cut_off = False
         self.begin()
@@ -182,7 +183,6 @@ class Node:
     def begin(self) -> None:
         """What an agent knows when it starts."""
         self.agent = 0
-        self.key = str(uuid.uuid4())
         self.seen = 0
         self.asked: asyncio.Task[PollReply] | None = None
         self.specs: dict[int, PoolSpec] = {}
@@ -224,6 +224,7 @@ class Node:
         self.up = False
         if not disk:
             self.disk.clear()
+            self.key = str(uuid.uuid4())
 
     # Work.
 

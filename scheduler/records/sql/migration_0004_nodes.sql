@@ -41,5 +41,6 @@ CREATE TABLE nodes (
     name       TEXT PRIMARY KEY,
     memory_mb  INTEGER NOT NULL,
     disk_gb    INTEGER NOT NULL,
-    seen       INTEGER NOT NULL
+    seen       INTEGER NOT NULL,
+    store      TEXT                     -- which one it keeps intermediates in: another, and those in the last are gone
 ) WITHOUT ROWID;

@@ -1,9 +1,10 @@
 -- see_node: a node is here, and offers so much.
-INSERT INTO nodes (name, memory_mb, disk_gb, seen) VALUES (:name, :memory_mb, :disk_gb, :now)
-ON CONFLICT (name) DO UPDATE SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen
+INSERT INTO nodes (name, memory_mb, disk_gb, seen, store) VALUES (:name, :memory_mb, :disk_gb, :now, :store)
+ON CONFLICT (name) DO UPDATE
+SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen, store = excluded.store
 
--- nodes_seen: what nodes offer that were here lately.
-SELECT name, memory_mb, disk_gb FROM nodes WHERE seen > :after
+-- nodes_seen: what nodes offer that were here lately, and which store each had.
+SELECT name, memory_mb, disk_gb, store FROM nodes WHERE seen > :after
 
 -- tasks_at: map tasks of a pool whose input is an intermediate on a node.
 SELECT id, state FROM tasks INDEXED BY tasks_at
