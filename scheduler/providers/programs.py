@@ -35,7 +35,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import datapath
@@ -50,6 +50,8 @@ INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
 LOADER = "loader"
+# Modules with libraries that our commands have use for, and an agent may have not.
+EXTENDED = ("ctypes", "sqlite3", "ssl", "zlib")
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 INSIDE_LAUNCHER = f"""#!{INSIDE}/bin/{LIBRARIES}/{LAUNCH} {INSIDE}/{PYTHON}
 {{code}}
@@ -166,6 +168,8 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def libraries() -> Iterator[Path]:
     """Shared objects that the dynamic loader has mapped for this process, extensions of Python left out."""
+    for module in EXTENDED:
+        import_module(module)
     extensions = (str(Path(os.__file__).parent), *map(str, site_places()), str(LIBEXEC.parent))
     with open("/proc/self/maps") as maps:
         found = {fields[5].rstrip("\n") for line in maps if len(fields := line.split(None, 5)) == 6}
