@@ -12,8 +12,8 @@ still nobody's after `PATIENCE` seconds is for whoever looks.
 A supervisor lives while it beats: it writes down the time, every `BEAT` seconds, by the
 database's clock. One that was not heard of for `TTL` ms is lost. But silence has two causes.
 If the database was away, or all processes were stopped, nobody was heard of, and the first to
-come back would bury all the others. So who was silent himself judges nobody until he has beaten
-for a whole `TTL` without a gap: until then whoever lives has beaten too.
+come back would bury all the others. So who was silent himself, for half as long, judges nobody until
+he has beaten for a whole `TTL` without such a gap: until then whoever lives has beaten too.
 
 Example: A owns 2 jobs, B none, and 3 come. They go to B, B and A. B hangs: 2 s later A claims
 B's two as well, 3 s after that it calls B lost.
@@ -29,6 +29,8 @@ from dataclasses import dataclass
 BEAT = 1.0
 # Milliseconds of silence after which a supervisor is lost.
 TTL = 5000
+# Milliseconds without a beat of one's own that make others' silence mean nothing.
+GAP = TTL // 2
 # Seconds that a job waits for the one who should claim it.
 PATIENCE = 2.0
 
@@ -57,7 +59,7 @@ class Pulse:
         return cls(now, now)
 
     def beat(self, now: int) -> Pulse:
-        steady = 0 <= now - self.last < TTL  # else it was away for so long, or the clock was set
+        steady = 0 <= now - self.last < GAP  # else it was away itself, or the clock was set
         return Pulse(now, self.steady_since if steady else now)
 
     def may_judge(self) -> bool:

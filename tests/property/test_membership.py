@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.membership import TTL, Pulse, share_out
+from scheduler.engine.membership import GAP, TTL, Pulse, share_out
 
 jobs = st.sets(st.integers(1, 10_000), max_size=60)
 loads = st.dictionaries(st.integers(1, 50), st.integers(0, 40), min_size=1, max_size=8)
@@ -65,7 +65,7 @@ def test_who_was_silent_judges_nobody_before_all_others_had_time_to_beat(steps):
     pulse = Pulse.begin(now)
     for step in steps:
         now += step
-        if not 0 <= step < TTL:
+        if not 0 <= step < GAP:
             steady = now
         pulse = pulse.beat(now)
         assert pulse.may_judge() == (now - steady >= TTL)
