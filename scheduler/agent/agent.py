@@ -276,6 +276,8 @@ class Agent:
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
         self.node.slots.quit(self)
+        if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:
+            await asyncio.to_thread(self.node.stores.discard, never_told)
         if self.node.stores.node is not None:
             self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
 

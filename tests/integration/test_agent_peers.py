@@ -235,3 +235,19 @@ async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_w
         agent.supervisor.forgotten = True  # it registers again, and has no old files then
         await agent.until(lambda supervisor: supervisor.registrations == 2)
         assert len(agent.supervisor.swept) == 3
+
+
+async def test_what_could_not_be_reported_to_who_forgot_us_is_removed(agent: Rig) -> None:
+    agent.supervisor.unavailable = 1 << 30
+    spec, *tasks = agent.spec("cat", last=False), *(agent.map_task(b"x") for _ in range(3))
+    agent.grant(spec, tasks[0])
+    while not agent.supervisor.report_requests:  # from here on a report of one is repeated
+        await asyncio.sleep(0.01)
+    agent.grant(spec, *tasks[1:])
+    while len(list(agent.stores.own.older_than(1 << 60))) < len(tasks):
+        await asyncio.sleep(0.01)
+    agent.supervisor.forgotten = True
+    agent.supervisor.replies.put_nowait({})  # the poll ends, and the next one is refused
+    await agent.until(lambda supervisor: supervisor.registrations == 2)
+    # What was in a report may have arrived: whether somebody knows it is for the next start to ask.
+    assert len(list(agent.stores.own.older_than(1 << 60))) == 1
