@@ -28,7 +28,7 @@ KEPT = ("containers", "tasks", "snapshots", "leases", "content", "images")  # wh
 def traces(state_dir: Path) -> Counter[str]:
     """How many there are of each kind; a kind that is not there is not counted."""
     owner, state = owner_of(state_dir), str(state_dir.resolve())
-    groups = set(Path("/sys/fs/cgroup").glob(f"**/remora/{owner}/*/"))
+    groups = groups_of(owner)
     found: Counter[str] = Counter()
     found["mounts"] = sum(owner in line or state in line for line in lines(Path("/proc/self/mountinfo")))
     found["loop devices"] = sum(
@@ -40,6 +40,16 @@ def traces(state_dir: Path) -> Counter[str]:
     found["directories"] = len(os.listdir(state_dir / "instances"))
     found.update(kept_by_containerd(Path("/run/remora") / owner / "containerd.sock"))
     return +found
+
+
+def groups_of(owner: str) -> set[Path]:
+    """The control groups of instances, in every hierarchy. Some may go meanwhile."""
+    return {
+        Path(at, name)
+        for at, names, _ in os.walk("/sys/fs/cgroup")
+        if at.endswith(f"/remora/{owner}")
+        for name in names
+    }
 
 
 def kept_by_containerd(address: Path) -> Counter[str]:
