@@ -13,7 +13,7 @@ A supervisor lives while it beats: it writes down the time, every `BEAT` seconds
 database's clock. One that was not heard of for `TTL` ms is lost. But silence has two causes.
 If the database was away, or all processes were stopped, nobody was heard of, and the first to
 come back would bury all the others. So who was silent himself, for half as long, judges nobody until
-he has beaten for a whole `TTL` without such a gap: until then whoever lives has beaten too.
+he has beaten for `STEADY` ms without such a gap: until then whoever lives has beaten too.
 
 Example: A owns 2 jobs, B none, and 3 come. They go to B, B and A. B hangs: 2 s later A claims
 B's two as well, 3 s after that it calls B lost.
@@ -31,6 +31,8 @@ BEAT = 1.0
 TTL = 5000
 # Milliseconds without a beat of one's own that make others' silence mean nothing.
 GAP = TTL // 2
+# Milliseconds in which all who live come back once the database does: they try every second.
+STEADY = 3000
 # Seconds that a job waits for the one who should claim it.
 PATIENCE = 2.0
 
@@ -64,4 +66,4 @@ class Pulse:
 
     def may_judge(self) -> bool:
         """Whether the silence of others means that they are gone."""
-        return self.last - self.steady_since >= TTL
+        return self.last - self.steady_since >= STEADY

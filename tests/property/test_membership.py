@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.membership import GAP, TTL, Pulse, share_out
+from scheduler.engine.membership import GAP, STEADY, Pulse, share_out
 
 jobs = st.sets(st.integers(1, 10_000), max_size=60)
 loads = st.dictionaries(st.integers(1, 50), st.integers(0, 40), min_size=1, max_size=8)
@@ -68,13 +68,13 @@ def test_who_was_silent_judges_nobody_before_all_others_had_time_to_beat(steps):
         if not 0 <= step < GAP:
             steady = now
         pulse = pulse.beat(now)
-        assert pulse.may_judge() == (now - steady >= TTL)
+        assert pulse.may_judge() == (now - steady >= STEADY)
 
 
-def test_a_steady_supervisor_judges_after_one_ttl():
+def test_a_steady_supervisor_may_judge():
     pulse = Pulse.begin(0)
-    for now in range(1000, TTL, 1000):
+    for now in range(1000, STEADY, 1000):
         pulse = pulse.beat(now)
         assert not pulse.may_judge()
-    pulse = pulse.beat(TTL)
+    pulse = pulse.beat(STEADY)
     assert pulse.may_judge()
