@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.fake_nomad import FakeNomad, Node, Remote, in_thread
+from scheduler.providers.nomad.documents import Booking, Template, document
+from tests.support.fake_nomad import HANG, FakeNomad, Node, Remote, in_thread
+from tests.support.gate import Gate
 from tests.support.postgres import shared
 from tests.support.processes import Cluster, clustered
 from tests.support.user import User, reduce
@@ -44,6 +46,11 @@ def wait(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+def held(gate: Gate) -> str:
+    """A command that waits while there is a gate, and then goes on."""
+    return f"({gate.wait('here')}) 2>/dev/null; cat"
+
+
 def gone(nomad: FakeNomad) -> bool:
     return not nomad.jobs and not nomad.live()
 
@@ -61,3 +68,126 @@ def test_a_job_gets_its_instances_from_allocations_and_leaves_none(fake, user):
     assert {one["ClientStatus"] for one in mine} == {"complete"}
     jobs = fake.call(lambda nomad: [job for job in nomad.registered if ended.job[:8] in job])
     assert len(jobs) == len(set(jobs))
+
+
+def test_an_outage_of_nomad_stops_no_task_that_has_an_instance(fake, user):
+    with Gate() as gate:
+        job = user.create(held(gate))
+        user.add(job, *(user.put(f"out{n}", f"{n}\n".encode()) for n in range(5)))
+        gate.arrivals(1)
+        fake.call(lambda nomad: nomad.fail(".*", HANG))
+    try:
+        ended = user.finish(job)
+    finally:
+        fake.call(lambda nomad: nomad.heal())
+    assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(5)]
+    assert (ended.errors, ended.stats["retries"]) == ([], 0)
+    wait(lambda: fake.call(gone), "jobs or allocations are left")
+
+
+def test_who_waits_for_an_instance_while_nomad_is_out_reads_why_and_gets_one(fake, user):
+    fake.call(lambda nomad: nomad.fail(".*", 500, "No cluster leader"))
+    fake.call(lambda nomad: nomad.drop_streams())
+    try:
+        job = user.create("cat")
+        user.add(job, user.put("late", b"late"))
+        wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+        [why] = user.jobs.status(job)["waiting"]
+        assert why == {
+            "phase": 0, "reason": "instances cannot be booked now: the cluster's scheduler does not answer",
+        }  # fmt: skip
+    finally:
+        fake.call(lambda nomad: nomad.heal())
+    ended = user.finish(job)
+    assert (user.texts(ended), ended.status.get("waiting")) == (["late"], None)
+
+
+def test_a_tier_that_finds_no_room_waits_says_why_and_runs_when_there_is(fake, user):
+    job = user.create({"exec": "cat", "memory": 4096})
+    user.add(job, user.put("large", b"large"))
+    wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+    assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 4096 MiB of memory free"}]
+    fake.call(lambda nomad: nomad.grow("node1", 5000))
+    assert user.texts(user.finish(job)) == ["large"]
+
+
+def test_a_task_that_runs_when_its_place_is_wanted_back_may_end(fake, user):
+    with Gate() as gate:
+        job = user.create(held(gate))
+        user.add(job, user.put("preempted", b"preempted"))
+        gate.arrivals(1)
+        [one] = fake.call(lambda nomad: [one for one in nomad.live() if job[:8] in one["JobID"]])
+        fake.call(lambda nomad: nomad.preempt(one))
+    ended = user.finish(job)
+    assert (user.texts(ended), ended.errors, ended.stats["retries"]) == (["preempted"], [], 0)
+    wait(lambda: one["ClientStatus"] == "complete", "its launcher does not end")
+
+
+@pytest.mark.parametrize("how", ["lost", "killed"])
+def test_a_task_whose_place_is_gone_runs_elsewhere_and_that_costs_no_retry(fake, user, how):
+    with Gate() as gate:
+        job = user.create(held(gate))
+        user.add(job, user.put(f"gone-{how}", b"gone"))
+        gate.arrivals(1)
+        [one] = fake.call(lambda nomad: [one for one in nomad.live() if job[:8] in one["JobID"]])
+        fake.call(lambda nomad: nomad.forget(one) if how == "lost" else nomad.kill(one))
+        gate.arrivals(1)
+    ended = user.finish(job)
+    assert (user.texts(ended), ended.errors, ended.stats["retries"]) == (["gone"], [], 0)
+
+
+def test_a_drain_ends_what_runs_and_the_rest_runs_elsewhere(fake, user):
+    with Gate() as gate:
+        job = user.create(held(gate))
+        user.add(job, *(user.put(f"drain{n}", f"{n}\n".encode()) for n in range(8)))
+        gate.arrivals(1)
+        fake.call(lambda nomad: nomad.drain("node0"))
+    ended = user.finish(job)
+    fake.call(lambda nomad: nomad.drain("node0", on=False))
+    assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(8)]
+    assert (ended.errors, ended.stats["retries"]) == ([], 0)
+
+
+def test_instances_that_fail_at_once_are_not_asked_for_all_the_time(fake, user):
+    fake.call(lambda nomad: setattr(nomad, "program", "/bin/false"))
+    try:
+        job = user.create("cat")
+        user.add(job, user.put("failing", b"x"))
+        wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+        [why] = user.jobs.status(job)["waiting"]
+        assert why["reason"] == "instances end as soon as they are started"
+        tried = fake.call(lambda nomad: len([one for one in nomad.allocations if job[:8] in one["JobID"]]))
+        assert tried <= 8
+    finally:
+        fake.call(lambda nomad: setattr(nomad, "program", None))
+    assert user.texts(user.finish(job)) == ["x"]
+
+
+def test_when_the_owner_is_killed_its_instances_are_the_next_owners(fake, cluster, user):
+    with Gate() as gate:
+        job = user.create(held(gate))
+        user.add(job, *(user.put(f"owner{n}", f"{n}\n".encode()) for n in range(4)))
+        gate.arrivals(1)
+        name = cluster.owner(job)
+        cluster.parts[name].kill()
+        wait(lambda: cluster.owner(job) not in (name, None), "nobody has taken over")
+    ended = user.finish(job)
+    assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(4)]
+    assert (ended.errors, ended.stats["retries"]) == ([], 0)
+    jobs = fake.call(lambda nomad: [one for one in nomad.registered if job[:8] in one])
+    wait(lambda: fake.call(gone), "jobs or allocations are left")
+    assert len(jobs) == len(set(jobs))
+    cluster.supervisor(name)
+
+
+def test_jobs_that_nobody_owns_any_more_are_purged_and_other_clusters_are_not(fake, cluster, user):
+    """A supervisor that starts finds what an earlier one left."""
+    template = fake.call(lambda nomad: nomad.last_template())
+    left = Booking(999_999, "00000000-aaaa-4bbb-8ccc-dddddddddddd", 0, 128, 2)
+    other = Booking(999_998, "11111111-aaaa-4bbb-8ccc-dddddddddddd", 0, 128, 2)
+    fake.call(lambda nomad: nomad.store(document(left, 0, Template(template))["Job"]))
+    fake.call(lambda nomad: nomad.store(document(other, 0, Template("another1"))["Job"]))
+    fake.call(lambda nomad: nomad.drop_streams())  # so everything is looked at
+    wait(lambda: fake.call(lambda nomad: left.id not in nomad.jobs), "it is left")
+    assert fake.call(lambda nomad: other.id in nomad.jobs)
+    fake.call(lambda nomad: nomad.jobs.pop(other.id))

@@ -86,6 +86,7 @@ class FakeNomad:
         self.registered: list[str] = []  # ids of jobs, each time one was made
         self.index = 10
         self.url = ""
+        self.program: str | None = None  # in place of what is to be run
         self._run = run
         self._version = version
         self._faults: list[Fault] = []
@@ -168,6 +169,29 @@ class FakeNomad:
         """Somebody more important has its place."""
         allocation["DesiredStatus"], allocation["PreemptedByAllocation"] = "evict", str(uuid.uuid4())
         self._stop(allocation)
+
+    def forget(self, allocation: Json) -> None:
+        """It is lost, though its node is not."""
+        allocation["DesiredStatus"] = "stop"
+        self._kill(allocation, signal.SIGKILL)
+        self.finish(allocation, "lost")
+
+    def kill(self, allocation: Json) -> None:
+        """Its process ends, whatever it says."""
+        self._kill(allocation, signal.SIGKILL)
+
+    def grow(self, name: str, memory_mb: int) -> None:
+        """A node has more room."""
+        self.nodes[name].memory_mb = memory_mb
+        self._evaluate_all()
+
+    def store(self, job: Json) -> None:
+        """A job that was there before."""
+        self._store(job, None)
+
+    def last_template(self) -> str:
+        """Of which cluster the jobs here were."""
+        return str(next(job["Meta"]["remora_cluster"] for job in reversed(self._ever.values())))
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -551,7 +575,7 @@ class FakeNomad:
         environment = {
             name: value.replace("${NOMAD_ALLOC_ID}", allocation["ID"]) for name, value in task["Env"].items()
         }
-        command = [task["Config"]["command"], *task["Config"]["args"]]
+        command = [self.program or task["Config"]["command"], *task["Config"]["args"]]
         arguments = [word.replace("${node.unique.name}", allocation["NodeName"]) for word in command]
         try:
             process = await asyncio.create_subprocess_exec(*arguments, env={"PATH": os.defpath, **environment})
