@@ -94,7 +94,7 @@ class Cache:
         for task in coming:
             task.cancel()
         await asyncio.gather(*coming, return_exceptions=True)
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self.blobs.close()
 
     def _leave(self, blob: str, copy: Copy) -> None:

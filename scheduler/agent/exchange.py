@@ -42,6 +42,7 @@ BLOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 MAX_CONNECTIONS = 2048
 IDLE_SECONDS = 30.0  # a connection may wait for the next request
 REQUEST_SECONDS = 10.0  # until a connection has asked for something
+END_SECONDS = 0.1  # for what is being sent (0 would be for ever)
 SAMPLE = 256 * 1024
 WORTHWHILE = 0.6  # of its size
 SMALL = 1 << 20  # not worth the trial
@@ -100,7 +101,7 @@ class Exchange:
             await self._stop.wait()
         finally:
             listening.close()
-            await server.shutdown(0)
+            await server.shutdown(END_SECONDS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if isinstance(request.protocol, Caller):

@@ -143,3 +143,14 @@ def test_the_key_of_the_tickets_outlives_the_agent_and_is_for_its_user_only(tmp_
 def test_an_address_becomes_a_url() -> None:
     assert exchange.url_of("10.1.2.3", 80) == "http://10.1.2.3:80"
     assert exchange.url_of("::1", 80) == "http://[::1]:80"
+
+
+def test_it_stops_in_the_middle_of_what_it_sends(tmp_path: Path) -> None:
+    with peer(tmp_path) as here:
+        path = path_of(here, bytes(64 << 20))
+        with socket.create_connection(("127.0.0.1", here.port), timeout=10) as slow:
+            slow.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            assert slow.recv(4) == b"HTTP"  # and then nothing more is read
+            here.exchange.close()
+            with pytest.raises(ConnectionError):
+                socket.create_connection(("127.0.0.1", here.port), timeout=10)
