@@ -20,7 +20,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import membership
 from scheduler.supervisor.desk import UnknownAgentError
-from scheduler.supervisor.intake import JobRef
+from scheduler.supervisor.intake import IDLE_INPUT_MS, JobRef
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.retention import LINGER_MS
 from scheduler.supervisor.supervisor import Supervisor
@@ -325,6 +325,17 @@ async def test_records_that_expired_are_purged_by_the_first_alone(cluster):
     assert await cluster.state(job) == "done"
     await first.forget_expired()
     assert not await cluster.db.read(select("job_by_uuid", uuid=job.uuid))
+
+
+async def test_an_idle_input_is_ended_by_the_owner_of_its_job(cluster):
+    first, second = await cluster.start(), await cluster.start()
+    job = await cluster.job(MAP)
+    assert await cluster.owned(job) == first.id
+    cluster.house.wait_ms(IDLE_INPUT_MS + 1)
+    await second.look_around()
+    assert await cluster.state(job) == "running"
+    await first.look_around()
+    assert await cluster.state(job) == "done"
 
 
 async def test_a_lost_supervisors_record_goes_after_a_day(cluster):
