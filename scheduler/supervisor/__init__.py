@@ -1,12 +1,14 @@
 """The loop that joins decisions, records and objects: inputs become tasks, reports become outputs.
 
 One idea: *every change of a job is one function of a `Connection`, run in one transaction, and
-the memory of the supervisor is a shadow of what was committed.* Four such functions exist:
+the memory of the supervisor is a shadow of what was committed.* Six such functions exist:
 
     dispatch   a page of job inputs        → tasks, inputs of reducers, errors
     lease      a pool, and room for n      → n attempts in the hands of an agent
     commit     a batch of reports          → outputs, next tasks, errors, counters
     cancel     a job                       → no open task left
+    lose_page  a node that is gone         → intermediates that are wanted again
+    mend_page  what is wanted              → its makers, ready once more
 
 `book.JobBook` does the writing that they share: rows are collected while the function runs
 and written at its end, counters move once, and then `engine.job.advance` says what follows
