@@ -29,4 +29,8 @@ def command(**options: object) -> None:
     run("gateway", options)
 
 
-command.params[:0] = shared_options("127.0.0.1:8080")
+command.params[:0] = [
+    *shared_options("127.0.0.1:8080"),
+    click.Option(["--images"], metavar="VERSION,...", envvar="REMORA_IMAGES", default="",
+                 help="Images of the nodes that jobs may ask for, beside the published ones. [$REMORA_IMAGES]"),
+]  # fmt: skip

@@ -42,6 +42,7 @@ def settings(
     token_secret_file: Path | None,
     agent_key_file: Path | None,
     nomad: bool = False,
+    images: str = "",
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
     from scheduler.service import settings as read
@@ -53,7 +54,8 @@ def settings(
     where, directory = read.shared_database(database), read.shared_directory(objects)
     if advertise is not None:
         read.advertised(advertise, host, "")
-    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise, nomad)
+    versions = read.image_versions(images)
+    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions)
 
 
 def run(name: str, options: dict[str, object]) -> None:

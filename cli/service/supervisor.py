@@ -33,5 +33,6 @@ def command(**options: object) -> None:
 
 command.params[:0] = [
     *shared_options("127.0.0.1:8090"),
-    click.Option(["--nomad"], is_flag=True, envvar="REMORA_NOMAD", help="Book instances through Nomad. [$REMORA_NOMAD]"),
-]
+    click.Option(["--nomad"], is_flag=True, envvar="REMORA_NOMAD",
+                 help="Book instances through Nomad. [$REMORA_NOMAD]"),
+]  # fmt: skip

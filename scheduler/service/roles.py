@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from scheduler import log as json_log
 from scheduler.gateway import agents
+from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
 from scheduler.service.nomad import booking
 from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
@@ -45,6 +46,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
         context.agent_routes = agents.handle
+        context.images = lambda: {*IMAGES, *options.images}
         postbox = await stack.enter_async_context(parts.receiving(context))
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
         log.info("gateway is up", extra={"url": url})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from scheduler.model.semver import parse_version
 from scheduler.service.parts import Secrets
 from scheduler.service.state import StateError
 
@@ -29,6 +30,7 @@ class RoleOptions:
     secrets: Secrets
     advertise: str | None = None
     nomad: bool = False  # instances are booked through Nomad
+    images: tuple[str, ...] = ()  # versions that jobs may ask for, beside the published ones
 
 
 def shared_database(text: str | None) -> str:
@@ -58,6 +60,17 @@ def listen_address(text: str) -> tuple[str, int]:
     if match is None or int(match["port"]) > 65535:
         raise StateError(f'--listen: "{text}" is not HOST:PORT, such as 10.0.0.5:8080, [::1]:8080 or :8080')
     return match["v6"] or match["name"], int(match["port"])
+
+
+def image_versions(text: str) -> tuple[str, ...]:
+    """Versions of a comma list. Raises StateError."""
+    versions = tuple(text.replace(",", " ").split())
+    for version in versions:
+        try:
+            parse_version(version)
+        except ValueError:
+            raise StateError(f'--images: "{version}" is not a version, such as 20.1.0') from None
+    return versions
 
 
 def advertised(said: str | None, host: str, url: str) -> str:

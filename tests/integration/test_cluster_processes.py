@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cli.client.problem import Refused
 from cli.service.demo import MAP, REDUCE
 from tests.support.gate import Gate
 from tests.support.postgres import shared
@@ -55,6 +56,13 @@ def test_jobs_that_come_by_one_gateway_are_seen_and_changed_by_the_other(cluster
         other.wait(job, lambda status: status["stats"]["tasksDone"] == 1)
         ended = one.finish(job)
         assert one.texts(ended) == other.texts(ended) == ["here\n"]
+
+
+def test_a_gateway_takes_jobs_for_the_images_that_it_was_told_of(cluster):
+    with cluster.user() as user:
+        user.jobs.cancel(user.create({"exec": "true", "image": "^99.0.0"}))
+        with pytest.raises(Refused, match="98"):
+            user.create({"exec": "true", "image": "98.x"})
 
 
 def test_cancelling_by_a_gateway_ends_tasks_that_run(cluster):

@@ -90,7 +90,7 @@ class Cluster:
 
     def start(self, gateways: int = 1, supervisors: int = 1, nodes: int = 1) -> None:
         """All at once; agents as soon as there are gateways."""
-        serving = [self._serve(f"gateway{n}", "gateway") for n in range(gateways)]
+        serving = [self._serve(f"gateway{n}", "gateway", "--images", "99.1.0") for n in range(gateways)]
         serving += [self._serve(f"supervisor{n}", "supervisor") for n in range(supervisors)]
         for part in serving:
             part.wait_for_url()
@@ -110,8 +110,8 @@ class Cluster:
         words += ["--memory-mb", "4096"]
         return self._start(name, ["agent", *words], {"REMORA_AGENT_CREDENTIAL": issue(AGENT_KEY, name)})
 
-    def _serve(self, name: str, role: str) -> Part:
-        return self._start(name, [role, "--listen", "127.0.0.1:0"])
+    def _serve(self, name: str, role: str, *more: str) -> Part:
+        return self._start(name, [role, "--listen", "127.0.0.1:0", *more])
 
     def _start(self, name: str, words: list[str], more: dict[str, str] | None = None) -> Part:
         path = self.directory / f"{name}.log"

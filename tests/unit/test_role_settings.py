@@ -103,6 +103,15 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(environme
     assert "hidden" not in said
 
 
+def test_images_are_versions():
+    assert settings.image_versions("20.1.0, 21.0.0,") == ("20.1.0", "21.0.0")
+    assert settings.image_versions("") == ()
+
+
+def test_what_is_no_version_of_an_image_is_refused(environment, capsys):
+    assert '--images: "latest" is not a version' in refusal(capsys, gateway, "--images", "20.1.0,latest")
+
+
 def refusal(capsys: pytest.CaptureFixture[str], role: ModuleType, *words: str) -> str:
     """The one sentence with which a command ends that cannot start."""
     with pytest.raises(SystemExit) as ended:
