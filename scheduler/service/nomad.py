@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
@@ -30,6 +31,8 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
         api = NomadApi(access)
     except NomadError as error:
         raise StateError(f"--nomad: {error}") from None
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
 
     async def book(template: Template, db: Database, jobs: LiveJobs, desk: AgentDesk) -> None:
         await Bookings(db, jobs, desk, api, template).run()

@@ -86,6 +86,17 @@ async def test_a_launcher_that_has_called_is_a_place_for_one_instance(node):
     assert node.arrivals.take(POOL) is place
 
 
+async def test_a_pool_is_told_of_a_place_that_is_free_again(node):
+    """It may be that of a supervisor which has taken over, while the last one's instance was still there."""
+    await node.launch()
+    await node.arrived(1)
+    place = node.arrivals.take(POOL)
+    told = []
+    node.arrivals.attach(POOL, lambda: told.append(node.arrivals.take(POOL)))
+    node.arrivals.give_back(place)
+    assert told == [place]
+
+
 async def test_places_of_one_pool_are_none_of_anothers(node):
     await node.launch()
     await node.arrived(1)

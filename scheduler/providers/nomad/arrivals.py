@@ -150,6 +150,7 @@ class Arrivals:
             self._end(arrival)
         else:
             self._settle_soon()
+            self._tell(arrival)  # a pool of another supervisor's may have waited for it
 
     # -- what becomes of them --------------------------------------------------------------------
 
