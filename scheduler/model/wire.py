@@ -178,7 +178,7 @@ class RegisterRequest(Wire):
     provider: str
     booked: bool = False  # instances are made when a booking for them arrives, not when we grant them
     serves: str | None = None  # URL below which other agents get this node's intermediates
-    tickets: str | None = None  # the key of the tickets that it asks of them; fresh with each registration
+    tickets: str | None = None  # the key of the tickets that it asks of them; it lies beside them
 
 
 class RegisterReply(Wire):

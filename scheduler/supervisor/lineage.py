@@ -160,7 +160,7 @@ def _miss(c: Connection, maker: int | None, name: str) -> Missed:
 # Makers go back.
 
 
-def mend_page(c: Connection, live: LiveJob, now: int, limit: int = PAGE) -> tuple[Changes, bool]:
+def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
     """Tell the makers of a page of what is wanted; what changed, and whether there may be more."""
     changes = Changes()
     book = JobBook(c, live, changes, now)

@@ -287,7 +287,8 @@ class Supervisor:
             if (live := self.jobs.by_id(job)) is None:
                 self._debts.discard(job)
                 continue
-            changes, more = await self._db.write(partial(lineage.mend_page, live=live, now=self._clock()))
+            mend = partial(lineage.mend_page, live=live, now=self._clock(), limit=lineage.PAGE)
+            changes, more = await self._db.write(mend)
             if not more:
                 self._debts.discard(job)
             self._apply(changes)

@@ -51,7 +51,7 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection
-from scheduler.supervisor import lineage
+from scheduler.supervisor import desk, lineage, retention
 from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.records import connect
@@ -617,13 +617,17 @@ async def run(seed: int, faults: bool = True, steps: int = 600, inputs: int = 12
 
 @contextmanager
 def without_limits() -> Iterator[None]:
-    """However often something is lost, it is tried again: bad luck is not what these runs are about."""
-    attempts, misses = engine.MAX_ATTEMPTS, lineage.MAX_MISSES
-    engine.MAX_ATTEMPTS = lineage.MAX_MISSES = 1 << 30
+    """However often something is lost, it is tried again: bad luck is not the subject here. Pages are small."""
+    changed = [(engine, "MAX_ATTEMPTS", 1 << 30), (lineage, "MAX_MISSES", 1 << 30)]
+    changed += [(lineage, "PAGE", 2), (desk, "LOSE_PAGE", 2), (retention, "PAGE", 2)]
+    before = [getattr(module, name) for module, name, _ in changed]
+    for module, name, value in changed:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        engine.MAX_ATTEMPTS, lineage.MAX_MISSES = attempts, misses
+        for (module, name, _), value in zip(changed, before, strict=True):
+            setattr(module, name, value)
 
 
 def survives(seed: int) -> Run:
