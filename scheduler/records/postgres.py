@@ -18,20 +18,14 @@ hears "*" when that one was made anew. What a process said itself it has told it
 from __future__ import annotations
 
 import json
-import logging
-import os
-import re
-import select
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
-from psycopg import conninfo, pq
 
-from scheduler.records import dialect, queries
+from scheduler.records import dialect
 from scheduler.records.database import (
     Answer,
     Connection,
@@ -44,52 +38,16 @@ from scheduler.records.database import (
     Work,
     perform,
 )
+from scheduler.records.outage import RETRY_SECONDS, Ear, Outage
 from scheduler.records.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
+from scheduler.records.server import CHANNEL, LOCK, Server
 
-log = logging.getLogger(__name__)
-
-OLDEST = 13
-# "remo": the advisory lock of writers and migrations.
-LOCK = 0x72656D6F
-CHANNEL = "remora"
-# How long a stopped process can hold the lock; how long a silent peer is waited for.
-HOLD_SECONDS = 5
-# A broken connection is tried again after the first of these, then ever more seldom, at most after the second.
-RETRY_SECONDS = (0.05, 1.0)
-# `close` waits so long for a server that is away.
-CLOSE_SECONDS = 5.0
 # So often a group is run again on new connections before it is to blame.
 TRIES = 20
 FETCH = 1000
 # Commands that travel together: their results must fit into the socket's buffer while more is being sent.
 BATCH = 200
 
-DEFAULTS: Mapping[str, str] = {
-    "application_name": "remora",
-    "client_encoding": "UTF8",
-    "connect_timeout": str(HOLD_SECONDS),
-    "keepalives_idle": "2",
-    "keepalives_interval": "1",
-    "keepalives_count": "3",
-    "tcp_user_timeout": str(HOLD_SECONDS * 1000),
-    "target_session_attrs": "read-write",
-}
-# Plans are made once for a statement, not for its values, and never read a table whole: tables are small when the
-# plans are made, and large an hour later.
-SETTINGS: Mapping[str, str] = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "tcp_keepalives_idle": "2",
-    "tcp_keepalives_interval": "1",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": str(HOLD_SECONDS * 1000),
-}
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TAKE_LOCK = f"SELECT pg_advisory_xact_lock({LOCK}), CAST(pg_current_xact_id() AS TEXT)"
@@ -228,23 +186,15 @@ class PostgresDatabase(Database):
     """The database that a URL names. See Database."""
 
     def __init__(self, url: str) -> None:
-        self._conninfo = _conninfo(url)
-        self._outage = _Outage(describe(self._conninfo))
-        connection = self._connect()
-        try:
-            _bring_forward(connection, self._outage.where)
-        except psycopg.Error as error:
-            connection.close()
-            raise DatabaseError(_sentence(self._outage.where, error)) from None
-        except DatabaseError:
-            connection.close()
-            raise
-        self._writing: PostgresConnection | None = PostgresConnection(Pipeline(self._settle(connection, writes=True)))
+        self._server = Server(url)
+        self._server.bring_forward()
+        self._outage = Outage(self._server.where)
+        self._writing: PostgresConnection | None = PostgresConnection(Pipeline(self._server.session(writes=True)))
         self._local = threading.local()
         self._reading: list[PostgresConnection] = []
         listeners = Listeners()
-        self._ear = _Ear(listeners, self._outage, self._connect, self._pid)
-        super().__init__(self._outage.where, listeners)
+        self._ear = Ear(listeners, self._outage, self._server.connect, self._pid)
+        super().__init__(self._server.where, listeners)
 
     @property
     def trouble(self) -> str | None:
@@ -257,36 +207,17 @@ class PostgresDatabase(Database):
         for connection in self._reading:
             connection.pipeline.close()
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        """A new session. Raises DatabaseError."""
-        try:
-            connection = psycopg.connect(self._conninfo, autocommit=True)
-        except psycopg.Error as error:
-            raise DatabaseError(_sentence(self._outage.where, error)) from None
-        if connection.info.server_version < OLDEST * 10000:
-            version = connection.info.server_version // 10000
-            connection.close()
-            raise DatabaseError(f"cannot use {self._outage.where}: it is PostgreSQL {version}, and {OLDEST} is needed")
-        return connection
-
-    def _settle(self, connection: psycopg.Connection[Any], writes: bool) -> psycopg.Connection[Any]:
-        settings = {**SETTINGS, "idle_in_transaction_session_timeout": str(HOLD_SECONDS * 1000 if writes else 0)}
-        if connection.execute("SHOW synchronous_commit").fetchone() == ("off",):
-            settings["synchronous_commit"] = "on"  # what is answered is on disk
-        names = ", ".join("set_config(%s, %s, false)" for _ in settings)
-        connection.execute(f"SELECT {names}", [word for pair in settings.items() for word in pair])
-        return connection
-
     def _pipeline(self, writes: bool) -> PostgresConnection:
         """A connection, as soon as there can be one. Raises DatabaseError only if we are being closed."""
 
         def connect() -> PostgresConnection:
-            return PostgresConnection(Pipeline(self._settle(self._connect(), writes)))
+            return PostgresConnection(Pipeline(self._server.session(writes)))
 
         return self._outage.until(connect)
 
     def _pid(self) -> int:
-        return self._writing.pipeline.pid if self._writing is not None else 0
+        writing = self._writing
+        return writing.pipeline.pid if writing is not None else 0
 
     def _read(self, work: Work[T]) -> T:
         for _ in range(TRIES):
@@ -342,164 +273,3 @@ class PostgresDatabase(Database):
         if self._writing is not None:
             self._writing.pipeline.close()
             self._writing = None
-
-
-class _Outage:
-    """Whether the server is away, and the patience that it takes. Shared by all who connect to it."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.sentence: str | None = None
-        self.closing = threading.Event()
-
-    def until(self, connect: Callable[[], T]) -> T:
-        """What `connect` returns, once it does not raise DatabaseError; that only if we are being closed meanwhile."""
-        pause, longest = RETRY_SECONDS
-        given_up: float | None = None
-        while True:
-            try:
-                made = connect()
-            except (DatabaseError, psycopg.Error) as error:
-                self._is_away(str(error))
-                if self.closing.is_set():
-                    given_up = given_up or time.monotonic() + CLOSE_SECONDS
-                    if time.monotonic() > given_up:
-                        raise DatabaseError(str(error)) from None
-            else:
-                if self.sentence is not None:
-                    log.info("the database is back", extra={"database": self.where})
-                self.sentence = None
-                return made
-            time.sleep(pause) if self.closing.is_set() else self.closing.wait(pause)
-            pause = min(2 * pause, longest)
-
-    def _is_away(self, sentence: str) -> None:
-        if self.sentence is None:
-            log.warning("the database is away", extra={"database": self.where, "reason": sentence})
-        self.sentence = sentence
-
-
-class _Ear:
-    """A thread that hears what other processes announce."""
-
-    def __init__(
-        self,
-        listeners: Listeners,
-        outage: _Outage,
-        connect: Callable[[], psycopg.Connection[Any]],
-        own: Callable[[], int],
-    ) -> None:
-        self._listeners, self._outage, self._own = listeners, outage, own
-        self._wake, self._waker = os.pipe()
-
-        def listen() -> psycopg.Connection[Any]:
-            connection = connect()
-            connection.execute(f"LISTEN {CHANNEL}")
-            return connection
-
-        self._listen = listen
-        self._connection = listen()
-        self._thread = threading.Thread(target=self._loop, name="records-listen", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        os.close(self._waker)
-        self._thread.join()
-        os.close(self._wake)
-
-    def _loop(self) -> None:
-        while True:
-            try:
-                while self._hear():
-                    pass
-                self._connection.close()
-                return
-            except psycopg.Error:
-                self._connection.close()
-            try:
-                self._connection = self._outage.until(self._listen)
-            except DatabaseError:
-                return
-            self._listeners.tell(["*"])
-
-    def _hear(self) -> bool:
-        """Wait for the next notifications and tell of them; False: we are being closed."""
-        pg = self._connection.pgconn
-        poll = select.poll()
-        poll.register(pg.socket, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
-        if any(fd == self._wake for fd, _ in poll.poll()):
-            return False
-        pg.consume_input()
-        if pg.status != pq.ConnStatus.OK:
-            raise psycopg.OperationalError(pg.get_error_message())
-        own = self._own()
-        subjects = []
-        while (notification := pg.notifies()) is not None:
-            if notification.be_pid != own:
-                subjects.append(notification.extra.decode())
-        self._listeners.tell(dict.fromkeys(subjects))
-        return True
-
-
-def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
-    """Make the schema what it is today. Raises DatabaseError, psycopg.Error."""
-    known = queries.migrations()
-    if (version := _version(connection)) == known[-1][0]:
-        return
-    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
-        raise DatabaseError(f"cannot use {where}: its encoding is {encoding}, and UTF8 is needed")
-    with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")  # two processes may start at once
-        version = _version(connection)
-        if version > known[-1][0]:
-            raise DatabaseError(f"cannot use {where}: it was written by a newer version of Remora: use that one")
-        if version == 0:
-            connection.execute("CREATE TABLE remora_schema (version BIGINT NOT NULL)")
-            connection.execute("INSERT INTO remora_schema VALUES (0)")
-        for _, script in known[version:]:
-            connection.execute(dialect.schema(script).encode())
-        connection.execute("UPDATE remora_schema SET version = %s", (known[-1][0],))
-
-
-def _version(connection: psycopg.Connection[Any]) -> int:
-    """The number of the last migration; 0 before all of them."""
-    # Not to_regclass: what it did not find it remembers, for as long as we waited for the lock, too.
-    there = "SELECT 1 FROM pg_tables WHERE tablename = 'remora_schema' AND schemaname = ANY (current_schemas(false))"
-    if connection.execute(there).fetchone() is None:
-        return 0
-    row = connection.execute("SELECT version FROM remora_schema").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _conninfo(url: str) -> str:
-    """What psycopg connects by. Raises DatabaseError, without a word of the URL: it may hold a password."""
-    try:
-        given = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
-        if "@" in given.get("host", "") or "/" in given.get("dbname", ""):
-            raise ValueError  # a password that was cut at one of its own characters
-    except (psycopg.Error, ValueError):
-        form = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        raise DatabaseError(f"that is no URL of a PostgreSQL database: it has the form {form}, and what is neither "
-                            "a letter nor a digit in the password is written as %XX") from None  # fmt: skip
-    return conninfo.make_conninfo(**{**DEFAULTS, **given})
-
-
-def describe(info: str) -> str:
-    """A database as people may read of it: a URL without the password."""
-    given = conninfo.conninfo_to_dict(info)
-    user = f"{quote(str(given['user']))}@" if given.get("user") else ""
-    host, port = str(given.get("host") or given.get("hostaddr") or ""), given.get("port")
-    place = quote(host, safe=",:[]") if not host.startswith("/") else f"[{host}]"
-    return f"postgresql://{user}{place}{f':{port}' if port else ''}/{given.get('dbname') or ''}"
-
-
-def _sentence(where: str, error: psycopg.Error) -> str:
-    """Why a connection could not be had, or the schema not be made: the server's reason, or libpq's."""
-    text = error.diag.message_primary or str(error).strip()
-    fatal = re.findall(r"FATAL:\s*(.+)", text)
-    failed = re.findall(r".*failed: (.+)", text)
-    reason = (fatal or failed or text.splitlines() or ["no reason given"])[-1]
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        reason += ": the role must own the database, or be allowed to create tables in its schema"
-    return f"cannot use {where}: {reason[0].lower()}{reason[1:]}"

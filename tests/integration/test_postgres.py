@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from scheduler.records import accounts, queries
+from scheduler.records import accounts, outage, queries
 from scheduler.records import postgres as engine
+from scheduler.records import server as server_module
 from scheduler.records.database import Connection, DatabaseError, open_database
 from scheduler.records.pipeline import Broken
 from tests.support import postgres
@@ -126,7 +127,7 @@ async def test_a_commit_whose_answer_is_lost_happens_once(db, url, monkeypatch, 
 
 
 async def test_a_process_that_stops_in_a_transaction_loses_its_turn_and_tries_again(url, monkeypatch):
-    monkeypatch.setattr(engine, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(server_module, "HOLD_SECONDS", 0.2)
     runs, begun, gate = [], threading.Event(), threading.Event()
 
     def stop(c: Connection) -> None:
@@ -196,7 +197,7 @@ def test_what_is_wrong_with_an_address_is_one_sentence_without_the_password(serv
         "postgresql://h:port/x?no=1",
     ):
         assert sentence(wrong).startswith("that is no URL of a PostgreSQL database: it has the form postgresql://")
-    monkeypatch.setattr(engine, "OLDEST", 99)
+    monkeypatch.setattr(server_module, "OLDEST", 99)
     assert sentence(server.url()).endswith("and 99 is needed")
 
 
@@ -231,7 +232,7 @@ async def test_tables_that_a_newer_version_changes_disturb_nobody(server, db, ur
 
 
 async def test_a_service_that_ends_while_the_server_is_away_says_what_was_not_written(server, url, monkeypatch):
-    monkeypatch.setattr(engine, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(outage, "CLOSE_SECONDS", 0.1)
     db = open_database(url)
     server.stop()
     try:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from scheduler.records import dialect
-from scheduler.records.postgres import SETTINGS
+from scheduler.records.server import SETTINGS
 from tests.support import postgres
 from tests.unit.test_statements import INDEX_OF, SMALL, WHOLE
 

@@ -1,0 +1,127 @@
+"""A PostgreSQL server that may go away: the patience until it is back, and the ear that must not miss anything.
+
+Whoever needs a connection asks `Outage.until`, which tries until there is one; so a restart is a pause for everybody,
+and one line in the log at its beginning and at its end. What others announced during it was not heard. So the ear,
+whenever it listens anew, tells "*".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import pq
+
+from scheduler.records.database import DatabaseError, Listeners, T
+from scheduler.records.server import CHANNEL
+
+log = logging.getLogger(__name__)
+
+# A broken connection is tried again after the first of these, then ever more seldom, at most after the second.
+RETRY_SECONDS = (0.05, 1.0)
+# `close` waits so long for a server that is away.
+CLOSE_SECONDS = 5.0
+
+
+class Outage:
+    """Whether the server is away, and the patience that it takes. Shared by all who connect to it."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.sentence: str | None = None
+        self.closing = threading.Event()
+
+    def until(self, connect: Callable[[], T]) -> T:
+        """What `connect` returns, once it does not raise DatabaseError; that only if we are being closed meanwhile."""
+        pause, longest = RETRY_SECONDS
+        given_up: float | None = None
+        while True:
+            try:
+                made = connect()
+            except (DatabaseError, psycopg.Error) as error:
+                self._is_away(str(error))
+                if self.closing.is_set():
+                    given_up = given_up or time.monotonic() + CLOSE_SECONDS
+                    if time.monotonic() > given_up:
+                        raise DatabaseError(str(error)) from None
+            else:
+                if self.sentence is not None:
+                    log.info("the database is back", extra={"database": self.where})
+                self.sentence = None
+                return made
+            time.sleep(pause) if self.closing.is_set() else self.closing.wait(pause)
+            pause = min(2 * pause, longest)
+
+    def _is_away(self, sentence: str) -> None:
+        if self.sentence is None:
+            log.warning("the database is away", extra={"database": self.where, "reason": sentence})
+        self.sentence = sentence
+
+
+class Ear:
+    """A thread that hears what other processes announce."""
+
+    def __init__(
+        self,
+        listeners: Listeners,
+        outage: Outage,
+        connect: Callable[[], psycopg.Connection[Any]],
+        own: Callable[[], int],
+    ) -> None:
+        self._listeners, self._outage, self._own = listeners, outage, own
+        self._wake, self._waker = os.pipe()
+
+        def listen() -> psycopg.Connection[Any]:
+            connection = connect()
+            connection.execute(f"LISTEN {CHANNEL}")
+            return connection
+
+        self._listen = listen
+        self._connection = listen()
+        self._thread = threading.Thread(target=self._loop, name="records-listen", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        os.close(self._waker)
+        self._thread.join()
+        os.close(self._wake)
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                while self._hear():
+                    pass
+                self._connection.close()
+                return
+            except psycopg.Error:
+                self._connection.close()
+            try:
+                self._connection = self._outage.until(self._listen)
+            except DatabaseError:
+                return
+            self._listeners.tell(["*"])
+
+    def _hear(self) -> bool:
+        """Wait for the next notifications and tell of them; False: we are being closed."""
+        pg = self._connection.pgconn
+        poll = select.poll()
+        poll.register(pg.socket, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        if any(fd == self._wake for fd, _ in poll.poll()):
+            return False
+        pg.consume_input()
+        if pg.status != pq.ConnStatus.OK:
+            raise psycopg.OperationalError(pg.get_error_message())
+        own = self._own()
+        subjects = []
+        while (notification := pg.notifies()) is not None:
+            if notification.be_pid != own:
+                subjects.append(notification.extra.decode())
+        self._listeners.tell(dict.fromkeys(subjects))
+        return True

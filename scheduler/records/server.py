@@ -1,0 +1,151 @@
+"""Which PostgreSQL server, and what must be true of it: addresses, sessions, and the schema.
+
+Everything that is wrong is said in one sentence, and no sentence holds a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from psycopg import conninfo
+
+from scheduler.records import dialect, queries
+from scheduler.records.database import DatabaseError
+
+OLDEST = 13
+# "remo": the advisory lock of writers and migrations.
+LOCK = 0x72656D6F
+CHANNEL = "remora"
+# How long a stopped process can hold the lock; how long a silent peer is waited for.
+HOLD_SECONDS = 5
+DEFAULTS: Mapping[str, str] = {
+    "application_name": "remora",
+    "client_encoding": "UTF8",
+    "connect_timeout": str(HOLD_SECONDS),
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": str(HOLD_SECONDS * 1000),
+    "target_session_attrs": "read-write",
+}
+# Plans are made once for a statement, not for its values, and never read a table whole: tables are small when the
+# plans are made, and large an hour later.
+SETTINGS: Mapping[str, str] = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": str(HOLD_SECONDS * 1000),
+}
+
+
+class Server:
+    """The server that a URL names. Raises DatabaseError if it names none."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo = _conninfo(url)
+        self.where = describe(self._conninfo)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A new session. Raises DatabaseError."""
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise DatabaseError(_sentence(self.where, error)) from None
+        if connection.info.server_version < OLDEST * 10000:
+            version = connection.info.server_version // 10000
+            connection.close()
+            raise DatabaseError(f"cannot use {self.where}: it is PostgreSQL {version}, and {OLDEST} is needed")
+        return connection
+
+    def session(self, writes: bool) -> psycopg.Connection[Any]:
+        """A new session with our settings. Raises DatabaseError, psycopg.Error."""
+        connection = self.connect()
+        settings = {**SETTINGS, "idle_in_transaction_session_timeout": str(HOLD_SECONDS * 1000 if writes else 0)}
+        if connection.execute("SHOW synchronous_commit").fetchone() == ("off",):
+            settings["synchronous_commit"] = "on"  # what is answered is on disk
+        names = ", ".join("set_config(%s, %s, false)" for _ in settings)
+        connection.execute(f"SELECT {names}", [word for pair in settings.items() for word in pair])
+        return connection
+
+    def bring_forward(self) -> None:
+        """Make the schema what it is today. Raises DatabaseError."""
+        with self.connect() as connection:
+            try:
+                _bring_forward(connection, self.where)
+            except psycopg.Error as error:
+                raise DatabaseError(_sentence(self.where, error)) from None
+
+
+def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
+    """Make the schema what it is today. Raises DatabaseError, psycopg.Error."""
+    known = queries.migrations()
+    if (version := _version(connection)) == known[-1][0]:
+        return
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise DatabaseError(f"cannot use {where}: its encoding is {encoding}, and UTF8 is needed")
+    with connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")  # two processes may start at once
+        version = _version(connection)
+        if version > known[-1][0]:
+            raise DatabaseError(f"cannot use {where}: it was written by a newer version of Remora: use that one")
+        if version == 0:
+            connection.execute("CREATE TABLE remora_schema (version BIGINT NOT NULL)")
+            connection.execute("INSERT INTO remora_schema VALUES (0)")
+        for _, script in known[version:]:
+            connection.execute(dialect.schema(script).encode())
+        connection.execute("UPDATE remora_schema SET version = %s", (known[-1][0],))
+
+
+def _version(connection: psycopg.Connection[Any]) -> int:
+    """The number of the last migration; 0 before all of them."""
+    # Not to_regclass: what it did not find it remembers, for as long as we waited for the lock, too.
+    there = "SELECT 1 FROM pg_tables WHERE tablename = 'remora_schema' AND schemaname = ANY (current_schemas(false))"
+    if connection.execute(there).fetchone() is None:
+        return 0
+    row = connection.execute("SELECT version FROM remora_schema").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _conninfo(url: str) -> str:
+    """What psycopg connects by. Raises DatabaseError, without a word of the URL: it may hold a password."""
+    try:
+        given = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
+        if "@" in given.get("host", "") or "/" in given.get("dbname", ""):
+            raise ValueError  # a password that was cut at one of its own characters
+    except (psycopg.Error, ValueError):
+        form = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        raise DatabaseError(f"that is no URL of a PostgreSQL database: it has the form {form}, and what is neither "
+                            "a letter nor a digit in the password is written as %XX") from None  # fmt: skip
+    return conninfo.make_conninfo(**{**DEFAULTS, **given})
+
+
+def describe(info: str) -> str:
+    """A database as people may read of it: a URL without the password."""
+    given = conninfo.conninfo_to_dict(info)
+    user = f"{quote(str(given['user']))}@" if given.get("user") else ""
+    host, port = str(given.get("host") or given.get("hostaddr") or ""), given.get("port")
+    place = quote(host, safe=",:[]") if not host.startswith("/") else f"[{host}]"
+    return f"postgresql://{user}{place}{f':{port}' if port else ''}/{given.get('dbname') or ''}"
+
+
+def _sentence(where: str, error: psycopg.Error) -> str:
+    """Why a connection could not be had, or the schema not be made: the server's reason, or libpq's."""
+    text = error.diag.message_primary or str(error).strip()
+    fatal = re.findall(r"FATAL:\s*(.+)", text)
+    failed = re.findall(r".*failed: (.+)", text)
+    reason = (fatal or failed or text.splitlines() or ["no reason given"])[-1]
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        reason += ": the role must own the database, or be allowed to create tables in its schema"
+    return f"cannot use {where}: {reason[0].lower()}{reason[1:]}"
