@@ -22,6 +22,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -51,6 +52,8 @@ FIRST_PAUSE = 0.2
 TRIES = 4
 # Of what Nomad says, in a sentence.
 LONGEST_TEXT = 400
+# Why there is no connection, in the system's words.
+REASON = re.compile(r"\[Errno -?\d+\] ([^\[\]'\"()<>]+)")
 
 
 class NomadError(Exception):
@@ -438,7 +441,10 @@ def silent(what: str, error: Exception) -> NomadError:
         return NomadError(f"Nomad did not {what}: it does not answer in time", passing=True)
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         return NomadError(f"Nomad did not {what}: its answer is not JSON", passing=True)
-    return NomadError(f"Nomad did not {what}: {' '.join(str(error).split())[:LONGEST_TEXT] or name}", passing=True)
+    told = " ".join(str(error).split())
+    if found := REASON.search(told):  # deep in what a library says of its pools and their adapters
+        told = found[1]
+    return NomadError(f"Nomad did not {what}: {told[:LONGEST_TEXT] or name}", passing=True)
 
 
 def _translated(what: str, error: BaseNomadException) -> NomadError:
