@@ -93,7 +93,7 @@ def unowned(c: Connection) -> tuple[int, list[int]]:
 def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) -> list[Claim]:
     """Take the jobs that are this supervisor's share, and those of `overdue` whose claimant did not come."""
     jobs = unowned(c)[1]
-    loads = {row["id"]: row["jobs"] for row in c.all("living_supervisors")}
+    loads = {row["id"]: row["jobs"] for row in c.all("loads_of_supervisors")}
     shares = share_out(jobs, loads)
     return [take_up(c, job, supervisor, now) for job in jobs if shares.get(job) == supervisor or job in overdue]
 

@@ -123,7 +123,8 @@ class Supervisor:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._db.write(partial(membership.leave, supervisor=self.id))
         except Exception as error:  # they will miss our beat
-            log.warning("supervisor left without a word", extra={"supervisor": self.id, "why": str(error)})
+            why = str(error) or "the database did not answer"
+            log.warning("supervisor left without a word", extra={"supervisor": self.id, "why": why})
 
     # Being one of several.
 

@@ -7,8 +7,11 @@ SELECT 1 FROM supervisors WHERE id = :supervisor AND lost = 0
 -- beat: it lives.
 UPDATE supervisors SET heard = :now WHERE id = :supervisor
 
--- living_supervisors: all that are not lost, and how many jobs each has.
-SELECT id, url, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
+-- living_supervisors: all that are not lost.
+SELECT id, url FROM supervisors WHERE lost = 0 ORDER BY id
+
+-- loads_of_supervisors: how many jobs each that is not lost has.
+SELECT id, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
 FROM supervisors WHERE lost = 0 ORDER BY id
 
 -- silent_supervisors: those that were not heard of for too long.
