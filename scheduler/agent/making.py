@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 
 from scheduler.agent.assets import Assets
+from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import Places
 from scheduler.model.wire import PoolSpec
@@ -18,6 +19,10 @@ from scheduler.providers import Instance, InstanceError, InstanceSpec
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
+# In a row; and seconds between tries.
+MAX_FAILURES = 3
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
 
 
 class NoPlaceError(Exception):
@@ -27,11 +32,13 @@ class NoPlaceError(Exception):
 class Maker:
     """Of one pool."""
 
-    def __init__(self, node: Node, limits: InstanceSpec, assets: Assets, places: Places) -> None:
+    def __init__(self, node: Node, log: Log, limits: InstanceSpec, assets: Assets, places: Places) -> None:
         self._node = node
+        self._log = log
         self._limits = limits
         self._assets = assets
         self._places = places
+        self._failures = 0
 
     async def make(self) -> Instance:
         """An instance, once there is room for it. Raises NoPlaceError, AssetError, InstanceError or OSError."""
@@ -53,6 +60,20 @@ class Maker:
             await self.end(instance)
             raise
         return instance
+
+    def succeeded(self) -> None:
+        """An instance was made and runs."""
+        self._failures = 0
+
+    def failed(self, why: str) -> bool:
+        """One could not be made, or did not get ready. True if that has happened too often in a row."""
+        self._failures += 1
+        self._log.error("an instance could not be made", why=why, failures=self._failures)
+        return self._failures >= MAX_FAILURES
+
+    async def rest(self) -> None:
+        """Until it may be tried again."""
+        await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
 
     async def _create(self) -> Instance:
         creating = asyncio.ensure_future(self._node.provider.create(self._limits))

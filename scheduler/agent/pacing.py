@@ -9,7 +9,8 @@ place:
 - about 150 ms per instance in all, which covers a report, a commit and a poll reply.
 
 Tasks of 1.5 ms: 32 are handed ahead and 64 leased per instance. Tasks of a second: one
-runs, none waits. What was handed ahead of a task that turns out long is recalled.
+runs, none waits. What was handed ahead of a task that turns out long is recalled; and where all
+that run turn out long, what waits for them goes back to the supervisor, who may have other nodes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Pace:
     def add(self, wall_us: int) -> None:
         sample = float(max(wall_us, 1))
         self.average_us = sample if self.average_us is None else self.average_us + WEIGHT * (sample - self.average_us)
+
+    def doubt(self) -> None:
+        """Whatever tasks took so far, all that run now take long."""
+        self.average_us = max(self.average_us or 0.0, float(RECALL_US))
 
     def ahead(self) -> int:
         """Tasks that one lackey may hold, the running one included."""

@@ -41,12 +41,11 @@ from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
 from scheduler.providers import InstanceError, NoImageError
 
-MAX_FAILURES = 3
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a place before others may have them.
 HOMELESS_SECONDS = 2.0
+# Attempts after which a task waits where it is.
+MAX_MOVES = 8
 
 
 class Pool:
@@ -69,10 +68,9 @@ class Pool:
         self._background = Besides(self.log)  # given up when the pool closes
         self._endings = Besides(self.log)  # awaited then
         self._starting = 0
-        self._failures = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
-        self._maker = Maker(node, limits, self._assets, self.places)
+        self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
         self._caps = Caps(limits, self._background.start)
         # Why no task can start here, as its error will say.
@@ -119,9 +117,8 @@ class Pool:
 
     def state(self) -> PoolState:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
-        able = self.places.limit(self.target)
-        more = room(self.pace, max(able, 1 if self._doom else 0), held, self.spec.reduce)
-        booked = self.places.booked
+        able = max(self.places.limit(self.target), 1 if self._doom else 0)
+        more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
         return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more, booked=booked)
 
     def feeds(self) -> list[FeedState]:
@@ -284,6 +281,16 @@ class Pool:
             if worker.is_long(now):
                 worker.recall()
             self._caps.look(worker, running, now)
+        if self.queue and self.node.stores.node is not None and self._all_long(now):
+            self.pace.doubt()
+            for lease in [lease for lease in self.queue if lease.attempt < MAX_MOVES]:
+                self.queue.remove(lease)  # there are other nodes
+                self._ends.evict(lease)
+
+    def _all_long(self, now: float) -> bool:
+        """Do all instances run tasks that take long?"""
+        ready = bool(self.workers) and not self._starting and not any(each.init for each in self._attempts())
+        return ready and all(worker.is_long(now) for worker in self.workers)
 
     # -- instances ---------------------------------------------------------------------------
 
@@ -307,7 +314,7 @@ class Pool:
             await self._start_failed(str(error))
         else:
             self._starting -= 1
-            self._failures = 0
+            self._maker.succeeded()
             self.workers.append(worker)
             self.advance()
 
@@ -323,12 +330,10 @@ class Pool:
 
     async def _start_failed(self, why: str) -> None:
         """Wait a while before the next try; after some of them give the tasks back."""
-        self._failures += 1
-        self.log.error("an instance could not be made", why=why, failures=self._failures)
-        if self._failures >= MAX_FAILURES:
-            while self.queue and not self.workers:
-                self._ends.lose(self.queue.popleft())
-        await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
+        hopeless = self._maker.failed(why)
+        while hopeless and self.queue and not self.workers:
+            self._ends.lose(self.queue.popleft())
+        await self._maker.rest()
         self._starting -= 1
         self.advance()
 
@@ -354,8 +359,6 @@ class Pool:
             self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
         self._remove(worker)
         self.advance()
-
-    # -- ends of attempts --------------------------------------------------------------------
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""

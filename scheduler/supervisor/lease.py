@@ -35,7 +35,8 @@ from scheduler.supervisor.resolve import resolve
 
 # Seconds that a pool keeps an instance before another may ask for it.
 QUANTUM = 2.0
-# First attempts per instance of a pool that is new to an agent, before it can say how much it wants.
+# First attempts per instance of a pool that is new to an agent, before it can say how much it wants. Where there
+# are other nodes, none waits here behind one that may be long.
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
 
@@ -142,7 +143,7 @@ def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[i
         room = session.room(pool)
         new = pool not in session.told
         if room is None or (new and session.booked):
-            room = FIRST_ATTEMPTS * instances if new else 0
+            room = (FIRST_ATTEMPTS if len(nodes) == 1 else 1) * instances if new else 0
         if live.spec.phases[live.phase_of(pool)].reduce:
             room = min(room, instances - session.held[pool])  # a reducer never queues behind another
         chosen = picks(session, jobs, nodes, pool, room, now) if instances else []

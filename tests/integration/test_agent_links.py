@@ -12,9 +12,11 @@ import pytest_asyncio
 from aiohttp import web
 
 from scheduler.agent import contact
+from scheduler.agent.stores import Stores
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from tests.integration.agent_rig import KNOCK, SECRET, FakeSupervisor, Rig
+from tests.integration.agent_rig import rig as lone
 from tests.support.node import joined
 
 SLOTS = 4
@@ -156,3 +158,23 @@ async def test_a_body_goes_to_one_gateway_only(two: Two) -> None:
     report = await two.second.report_of(task)
     assert b"503" in two.second.output(report)
     assert not any(request[0] == "PUT" for request in two.second.supervisor.requests)
+
+
+async def test_where_there_are_other_nodes_nothing_waits_behind_long_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Stores.one
+
+    def among_others(blobs: BlobStore) -> Stores:
+        stores = one(blobs)
+        stores.node = "here"
+        return stores
+
+    monkeypatch.setattr(Stores, "one", staticmethod(among_others))
+    async with lone(tmp_path / "state", "subreaper") as agent:
+        running, waiting = agent.map_task(b"x"), agent.map_task(b"x")
+        agent.grant(agent.spec(LASTING), running, waiting)
+        report = await agent.report_of(waiting)
+        assert (report.outcome, report.evicted) == (wire.Outcome.LOST, True)
+        assert [pool.room for pool in agent.supervisor.states[-1].pools] == [0]
+        assert (running.task, running.attempt) not in agent.supervisor.reports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from scheduler.supervisor.lease import capacity
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, running
+from tests.support.house import MAP, House
 from tests.support.node import joined
 
 SLOTS = 4
@@ -108,3 +110,17 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         large = share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
         assert capacity(session, []) == share.Capacity(2, 2048)
         assert capacity(session, [large]) == share.Capacity(2, SLOTS * 1024)
+
+
+async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:
+    job = await house.job(MAP)
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(house.agent(answer=lambda spec, task: None, node=node, slots=2))
+            for node in ("n1", "n2")
+        ]
+        await house.give(job, await house.objects(4))
+        async with asyncio.timeout(SECONDS):
+            while sum(len(node.leases) for node in nodes) < 4:
+                await asyncio.sleep(0.01)
+        assert [len(node.leases) for node in nodes] == [2, 2]
