@@ -43,8 +43,9 @@ except ImportError:
 
 Unpacking = () if zstandard is None else zstandard.ZstdError
 CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 5.0
-PATIENCE_SECONDS = 10.0
+SILENCE_SECONDS = 4.0
+# Together longer than an agent's lease (`wire.LEASE_SECONDS`): as long as a node is believed, so are its bytes.
+PATIENCE_SECONDS = 9.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 MAX_FRUITLESS = 3
@@ -76,26 +77,35 @@ class Answer:
     squeezed: bool
 
 
-def ask(blob: BlobRef, offset: int) -> Answer:
-    """One request for a blob from a byte on. Raises BlobGoneError, OSError."""
+def ask(blob: BlobRef, offset: int, seconds: float) -> Answer:
+    """One request for a blob from a byte on; the answer must begin within `seconds`. Raises BlobGoneError, OSError."""
     if blob.source is None or not blob.source.startswith("http://"):
         raise BlobGoneError(f"nobody has said where on {blob.node} it is")
     url = urlsplit(blob.source)
-    peer = connect(url)
+    until = time.monotonic() + seconds
+    peer = connect(url, seconds)
     try:
+        be_patient(peer, until - time.monotonic())
         squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
         # 1.0: one answer, not in chunks, and then the connection ends
         peer.sendall(request(url, "1.0", offset, *(["Accept-Encoding: zstd"] if squeezable else [])))
-        return Answer(peer, judge(read_head(peer), blob.size, offset, squeezable))
+        squeezed = judge(read_head(peer), blob.size, offset, squeezable)
+        be_patient(peer, SILENCE_SECONDS)
+        return Answer(peer, squeezed)
     except BaseException:
         peer.close()
         raise
 
 
-def connect(url: SplitResult) -> socket.socket:
-    """Raises OSError."""
-    peer = socket.create_connection((url.hostname or "", url.port or 80), CONNECT_SECONDS)
-    be_watchful(peer)
+def connect(url: SplitResult, seconds: float) -> socket.socket:
+    """A socket that blocks, but for `SILENCE_SECONDS` at most, and notices when its peer is gone. Raises OSError."""
+    peer = socket.create_connection((url.hostname or "", url.port or 80), min(seconds, CONNECT_SECONDS))
+    peer.settimeout(None)
+    be_patient(peer, SILENCE_SECONDS)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
     return peer
 
 
@@ -104,16 +114,12 @@ def request(url: SplitResult, version: str, offset: int, *more: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def be_watchful(peer: socket.socket) -> None:
-    """Let reading fail when the peer is silent or gone, though the socket blocks."""
-    peer.settimeout(None)
-    silence = struct.pack("@ll", int(SILENCE_SECONDS), int(SILENCE_SECONDS % 1 * 1e6))  # a struct timeval
+def be_patient(peer: socket.socket, seconds: float) -> None:
+    """Let reading and writing fail when the peer is silent for so long, `SILENCE_SECONDS` at most."""
+    micros = max(1000, int(min(seconds, SILENCE_SECONDS) * 1e6))  # 0 would be for ever
+    silence = struct.pack("@ll", *divmod(micros, 1_000_000))  # a struct timeval
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
 
 def is_far(peer: socket.socket) -> bool:
@@ -184,9 +190,9 @@ class Pursuit:
         pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return ask(self.blob, offset)
+                return ask(self.blob, offset, until - time.monotonic())
             except OSError as error:
-                if time.monotonic() + pause > until:
+                if time.monotonic() + 2 * pause > until:
                     raise PeerError("the peer is silent") if isinstance(error, BlockingIOError) else error from None
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -16,7 +16,7 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
-from scheduler.agent.fetch import PeerError, Pursuit, connect, judge, read_head, request, stream, write
+from scheduler.agent.fetch import SILENCE_SECONDS, PeerError, Pursuit, connect, judge, read_head, request, stream, write
 from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
@@ -80,7 +80,7 @@ class Calls:
         url = urlsplit(blob.source or "")
         with self._busy:
             try:
-                peer = self._peers.pop(url.netloc, None) or connect(url)
+                peer = self._peers.pop(url.netloc, None) or connect(url, SILENCE_SECONDS)
                 try:
                     body = receive(peer, request(url, "1.1", 0), blob.size)
                 except BaseException:
