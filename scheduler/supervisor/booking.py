@@ -212,7 +212,7 @@ class Bookings:
             except MissingError:
                 known = None
         before = self._known.pop(job, None)
-        if known is None or (before is None and not self._ours(known.booking)):
+        if known is None or not (self._ours(known.booking) or (before and before.booking == known.booking)):
             return
         self._known[job] = known
         if known.failed > (before.failed if before is not None and before.index == known.index else 0):
@@ -311,6 +311,8 @@ class Bookings:
     async def _perform(self, step: Instruction, nodes: Mapping[str, Capacity]) -> None:
         """Do one thing; what comes of it is read in the next round."""
         job = _id(step)
+        if isinstance(step, Register):  # what it is for may be over before it is read for the first time
+            self._known[job] = Known(step.booking, 0, step.count, live=step.count)
         try:
             async with self._at_once:
                 await self._do(step, nodes)
