@@ -28,7 +28,8 @@ The life of one small map task, with the files in which it happens:
     attempt   names the stdout file, recycles the stderr file
     agent     flushes, reports with whatever else has finished
 
-`node` is what they all share, `tools` and `endpoint` (with `forward` and `emission`) are the
+`stores` knows where bytes lie; `exchange` gives other nodes ours, and `supply` and `sources`, by `fetch` and
+`cache`, bring theirs. `node` is what they all share, `tools` and `endpoint` (with `forward` and `emission`) are the
 two doors that tasks have, `reducer` is a reducer's input, `client` the way to a supervisor.
 
 There may be several supervisors, each with jobs of its own: `links` keeps an `agent` for each of

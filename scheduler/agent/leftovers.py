@@ -40,5 +40,6 @@ class Leftovers:
                 gone = set(await unknown(page)).intersection(page)
                 await asyncio.to_thread(self._blobs.discard, gone)
                 removed += len(gone)
+            await asyncio.to_thread(self._blobs.discard_unfinished, self._began)
             self._done = True
             return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from scheduler.agent import exchange
 from scheduler.model.tickets import ticket_of
@@ -24,6 +27,12 @@ TEXT = b"0123456789" * 1000
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     with peer(tmp_path_factory.mktemp("blobs")) as made:
         yield made
+
+
+def asked_with(ticket: str) -> bytes:
+    """A request of somebody who guesses."""
+    path = f"/blobs/{new_id()}?ticket={ticket}".replace("\r", "").replace("\n", "")
+    return f"GET {path} HTTP/1.0\r\n\r\n".encode("utf-8", "surrogatepass")
 
 
 def ask(
@@ -117,6 +126,18 @@ def test_a_connection_that_asks_for_nothing_is_ended(here: Peer, monkeypatch: py
         with pytest.raises(ConnectionResetError):
             assert mute.recv(1) == b""
             raise ConnectionResetError
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=100).map(asked_with)))
+def test_whatever_is_sent_gives_nothing_away_and_harms_nobody(here: Peer, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", here.port), timeout=10) as stranger:
+        stranger.sendall(sent)
+        stranger.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            said = b"".join(iter(lambda: stranger.recv(65536), b""))
+            assert not said or said.split()[1] in (b"400", b"403", b"501", b"505"), said
+    assert ask(here, "/")[0] == 403
 
 
 def test_a_connection_too_many_is_refused(here: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
