@@ -47,15 +47,22 @@ def judge(job: Json, allocations: list[Json], deployment: Json | None, evaluatio
         wanted = sum(group["Count"] for group in job["TaskGroups"])
     looking = ours is not None and ours["Status"] not in ("successful", "failed", "cancelled")
     well = [a for a in mine if is_well(a, looking)]
-    troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in mine if a not in well]
+    ill = [a for a in mine if a not in well and (a["ClientStatus"] != "running" or health(a) is False)]
+    troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in ill]
     failed = str(ours["StatusDescription"]) if ours and ours["Status"] in ("failed", "cancelled") else ""
     return Progress(wanted, len(well), (*troubles, *shortages(job, evaluations)), failed)
 
 
 def is_well(allocation: Json, looking: bool) -> bool:
     """It runs; and while Nomad is `looking` at the health of a deployment, it has found it healthy."""
-    healthy = (allocation.get("DeploymentStatus") or {}).get("Healthy")
+    healthy = health(allocation)
     return allocation["ClientStatus"] == "running" and (healthy is True if looking else healthy is not False)
+
+
+def health(allocation: Json) -> bool | None:
+    """What Nomad has found of it in a deployment; None if nothing yet, or it has not looked."""
+    found: bool | None = (allocation.get("DeploymentStatus") or {}).get("Healthy")
+    return found
 
 
 def trouble_of(allocation: Json) -> str:
