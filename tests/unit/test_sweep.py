@@ -60,3 +60,20 @@ async def test_more_blobs_than_a_page_are_swept(store, monkeypatch):
     await db.write(lambda c: namespace.put_objects(c, kept, 1))
     assert await sweep.sweep(db, blobs, LATER) == 13
     assert set(blobs.older_than(LATER)) == {new.etag for new in kept}
+
+
+async def test_of_what_lies_on_a_node_only_what_somebody_waits_for_is_wanted(store):
+    db, _ = store
+
+    def refer(c):
+        task = "INSERT INTO tasks (uuid, pool, state, blob, own, node) VALUES"
+        c.plain(f"{task} ('a', 1, 'ready', 'of a task', 1, 'n1'), ('b', 1, 'committed', 'consumed', 0, 'n1')")
+        c.plain(f"{task} ('c', 1, 'ready', 'in the shared store', 1, NULL)")
+        source = "INSERT INTO task_inputs (task, seq, name, blob, size, own, node) VALUES"
+        c.plain(f"{source} (1, 1, 'n', 'of a reducer', 1, 1, 'n1'), (1, 2, 'n', 'read already', 1, 0, 'n1')")
+
+    await db.write(refer)
+    asked = ["of a task", "consumed", "in the shared store", "of a reducer", "read already", "'); DROP TABLE tasks; --"]
+    unwanted = await db.read(lambda c: sweep.unwanted(c, asked))
+    assert unwanted == ["consumed", "in the shared store", "read already", "'); DROP TABLE tasks; --"]
+    assert await db.read(lambda c: sweep.unwanted(c, [])) == []
