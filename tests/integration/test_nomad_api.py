@@ -19,9 +19,9 @@ from scheduler.providers.nomad.api import (
     NomadApi,
     NomadError,
     parse_version,
-    refusal,
 )
 from scheduler.providers.nomad.documents import GROUP, document
+from scheduler.providers.nomad.errors import refusal
 from scheduler.providers.nomad.events import News, Watch
 from tests.support.fake_nomad import DEAF, HALF_CLOSE, HANG, FakeNomad, Node
 from tests.support.nomad_scenarios import ANY, RECORDINGS, SLEEP

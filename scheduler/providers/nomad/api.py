@@ -3,17 +3,11 @@
 Plain calls go through python-nomad, in threads, a client in each; it lacks scaling, blocking
 queries and an event stream that can be trusted, and these go through httpx. Both check the
 server's certificate, send the token, and name namespace and region as the `NOMAD_*`
-variables of the environment say (`Access.from_environment`).
+variables of the environment say (`access`).
 
-Whatever goes wrong is a `NomadError`, a sentence that names what was wanted and what Nomad
-said. Nomad answers most refusals in plain text, and many of them with 500, a conflict and a
-bad document too, so the text decides what is what:
-
-- `ConflictError`: somebody was faster, or we were, and have not heard the answer.
-- `MissingError`: there is no such thing.
-- `passing`: trouble of Nomad's own (429, 5xx, no leader, silence, a closed connection). Such
-  requests are tried again, with growing pauses, a few times: none of them can do harm twice,
-  because registering and scaling name the version that they start from.
+Whatever goes wrong is a `NomadError` (`errors`), a sentence that names what was wanted and what
+Nomad said. What may pass is tried again, with growing pauses, a few times: no request can do
+harm twice, because registering and scaling name the version that they start from.
 """
 
 from __future__ import annotations
@@ -21,25 +15,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import re
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import nomad
 import requests
 from nomad.api.exceptions import BaseNomadException
-from requests.adapters import HTTPAdapter
+
+from scheduler.providers.nomad.access import Access, NamedAdapter, context_of
+from scheduler.providers.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
+
+__all__ = ["Access", "ConflictError", "Json", "MissingError", "NomadApi", "NomadError", "parse_version"]
 
 Json = dict[str, Any]
 
-DEFAULT_ADDRESS = "http://127.0.0.1:4646"
 # Connections, of the hundred that Nomad grants an address.
 THREADS = 4
 STREAMS = 8
@@ -50,70 +43,6 @@ TIMEOUT = 10.0
 SILENCE = 75.0
 FIRST_PAUSE = 0.2
 TRIES = 4
-# Of what Nomad says, in a sentence.
-LONGEST_TEXT = 400
-# Why there is no connection, in the system's words.
-REASON = re.compile(r"\[Errno -?\d+\] ([^\[\]'\"()<>]+)")
-
-
-class NomadError(Exception):
-    """One sentence. `status` is that of the answer, 0 if there was none; `passing`: it may work a little later."""
-
-    def __init__(self, sentence: str, status: int = 0, passing: bool = False) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.passing = passing
-
-
-class ConflictError(NomadError):
-    """The job is there already, or is another version than was thought."""
-
-
-class MissingError(NomadError):
-    """There is no such thing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where Nomad is and who we are."""
-
-    address: str = DEFAULT_ADDRESS
-    token: str | None = field(default=None, repr=False)
-    namespace: str = "default"
-    region: str | None = None
-    verify: bool | str = True  # a file or a directory of certificates, or those of the system
-    certificate: tuple[str, str] | None = None  # files: certificate, key
-    server_name: str | None = None  # that the certificate must have, if not the address's
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Access:
-        """By the variables that Nomad's own command knows. Raises NomadError."""
-        get = {name: value for name, value in environment.items() if name.startswith("NOMAD_") and value}.get
-        address = get("NOMAD_ADDR", DEFAULT_ADDRESS).rstrip("/")
-        try:
-            parts = urlsplit(address)
-            whole = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and not parts.path
-        except ValueError:
-            whole = False
-        if not whole:
-            raise NomadError(f"NOMAD_ADDR is no address such as https://nomad.example:4646: {address!r}")
-        pair = get("NOMAD_CLIENT_CERT"), get("NOMAD_CLIENT_KEY")
-        if (pair[0] is None) != (pair[1] is None):
-            raise NomadError("of NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY only one is set")
-        authority = get("NOMAD_CACERT") or get("NOMAD_CAPATH")
-        for path in (*pair, authority):
-            if path is not None and not os.access(path, os.R_OK):
-                raise NomadError(f"a certificate that NOMAD_* names cannot be read: {path!r}")
-        insecure = get("NOMAD_SKIP_VERIFY", "").lower() in ("1", "t", "true")
-        return cls(
-            address,
-            get("NOMAD_TOKEN"),
-            get("NOMAD_NAMESPACE", "default"),
-            get("NOMAD_REGION"),
-            False if insecure else authority or True,
-            (pair[0], pair[1]) if pair[0] and pair[1] else None,
-            get("NOMAD_TLS_SERVER_NAME"),
-        )
 
 
 class NomadApi:
@@ -306,7 +235,7 @@ class NomadApi:
             try:
                 return call(self._client())
             except BaseNomadException as error:
-                raise _translated(what, error) from None  # its text may be what is in a variable
+                raise translated(what, error) from None  # its text may be what is in a variable
             except (requests.RequestException, ValueError) as error:
                 raise silent(what, error) from error
 
@@ -339,7 +268,7 @@ class NomadApi:
         if (client := getattr(self._local, "client", None)) is None:
             session = requests.Session()
             session.trust_env = False
-            adapter = _NamedAdapter(self.access.server_name)
+            adapter = NamedAdapter(self.access.server_name)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
             self._sessions.append(session)
@@ -367,7 +296,7 @@ class NomadApi:
             base_url=access.address,
             params=params,
             headers={"X-Nomad-Token": access.token} if access.token else {},
-            verify=_context(access),
+            verify=context_of(access),
             timeout=httpx.Timeout(self._timeout, connect=CONNECT_TIMEOUT),
             limits=httpx.Limits(max_connections=STREAMS),
             trust_env=False,
@@ -375,84 +304,11 @@ class NomadApi:
         )
 
 
-class _NamedAdapter(HTTPAdapter):
-    """One connection, and the name that its certificate must have."""
-
-    def __init__(self, server_name: str | None) -> None:
-        self._named: dict[str, Any] = {}
-        if server_name:
-            self._named = {"server_hostname": server_name, "assert_hostname": server_name}
-        super().__init__(pool_connections=1, pool_maxsize=1)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, **(options | self._named))
-
-
-def _context(access: Access) -> ssl.SSLContext | bool:
-    """How httpx checks certificates. Raises NomadError."""
-    if not access.address.startswith("https:"):
-        return True
-    try:
-        context = ssl.create_default_context()
-        if isinstance(access.verify, str):
-            is_file = os.path.isfile(access.verify)
-            context.load_verify_locations(**{"cafile" if is_file else "capath": access.verify})
-        elif not access.verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if access.certificate:
-            context.load_cert_chain(*access.certificate)
-    except (OSError, ssl.SSLError) as error:
-        raise NomadError(f"the certificates that NOMAD_* name are of no use: {error}") from error
-    return context
-
-
 def parse_version(text: str) -> tuple[int, int, int]:
     """`1.10.3-beta.1+ent` → (1, 10, 3)."""
     numbers = [int(part) if part.isdigit() else 0 for part in text.partition("-")[0].partition("+")[0].split(".")]
     major, minor, patch = [*numbers, 0, 0, 0][:3]
     return major, minor, patch
-
-
-def refusal(what: str, status: int, text: str) -> NomadError:
-    """The error that an answer means."""
-    told = "".join(character for character in " ".join(text.split()) if character.isprintable())[:LONGEST_TEXT]
-    said = told.replace("error occurred: * ", "error occurred: ") or "nothing more"
-    if status == httpx.codes.NOT_FOUND:
-        return MissingError(f"Nomad did not {what}: {said}", status)
-    if status == httpx.codes.CONFLICT:  # what it says then is what is in a variable
-        return ConflictError(f"Nomad did not {what}, because somebody else was faster", status)
-    if status >= 500 and "Enforcing job modify index" in told:
-        return ConflictError(f"Nomad did not {what}, because somebody else was faster: {said}", status)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return NomadError(f"Nomad did not {what}: the token in NOMAD_TOKEN does not allow it ({said})", status)
-    passing = status == httpx.codes.TOO_MANY_REQUESTS or (status >= 500 and not _is_invalid(told))
-    return NomadError(f"Nomad did not {what}: {status}, {said}", status, passing)
-
-
-def _is_invalid(text: str) -> bool:
-    """Documents that are wrong are answered with 500 and a list of what is."""
-    return "error occurred" in text or "errors occurred" in text
-
-
-def silent(what: str, error: Exception) -> NomadError:
-    """The error that no answer means, or one that cannot be read."""
-    name = type(error).__name__
-    if isinstance(error, httpx.TimeoutException | requests.Timeout):
-        return NomadError(f"Nomad did not {what}: it does not answer in time", passing=True)
-    if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
-        return NomadError(f"Nomad did not {what}: its answer is not JSON", passing=True)
-    told = " ".join(str(error).split())
-    if found := REASON.search(told):  # deep in what a library says of its pools and their adapters
-        told = found[1]
-    return NomadError(f"Nomad did not {what}: {told[:LONGEST_TEXT] or name}", passing=True)
-
-
-def _translated(what: str, error: BaseNomadException) -> NomadError:
-    """python-nomad keeps an answer or an exception in the same place."""
-    cause = error.nomad_resp
-    if isinstance(cause, requests.Response):
-        return refusal(what, cause.status_code, cause.text)
-    return silent(what, cause if isinstance(cause, Exception) else error)
 
 
 def _read(what: str, answer: httpx.Response) -> Any:
