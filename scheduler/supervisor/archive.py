@@ -13,7 +13,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
