@@ -37,10 +37,10 @@ INDEX_OF = {
     "reduce_tasks": "tasks_reducer",
     "wake_reducers": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",
-    "cancel_waiting_maps": "tasks_waiting",
-    "over_with_blobs": "tasks_own",
+    "cancel_waiting_maps": "tasks_gone",
+    "over_with_blobs": "tasks_at",
     "tasks_at": "tasks_at",
-    "wanted_tasks": "tasks_wanted",
+    "wanted_tasks": "tasks_gone",
     "count_located": "tasks_ready_at",
 }
 

@@ -13,10 +13,9 @@ DROP INDEX tasks_ready;
 CREATE INDEX tasks_ready_at ON tasks (pool, node, id) WHERE state = 'ready';
 -- own: 0 not ours, or consumed; 1 here, removed once consumed; 2 gone; 3 gone and being made again; 4 gone, but the
 -- attempt that runs may have it (see scheduler/supervisor/lineage.py).
-CREATE INDEX tasks_at ON tasks (pool, node, id) WHERE own = 1 AND node IS NOT NULL;
-CREATE INDEX tasks_wanted ON tasks (pool, id) WHERE own = 2;
-CREATE INDEX tasks_unread ON tasks (pool, id) WHERE own = 4;
-CREATE INDEX tasks_waiting ON tasks (pool, id) WHERE state = 'waiting' AND reducer IS NULL;
+DROP INDEX tasks_own;
+CREATE INDEX tasks_at ON tasks (pool, node, id) WHERE own = 1;
+CREATE INDEX tasks_gone ON tasks (pool, own, id) WHERE own = 2 OR own = 3 OR own = 4;
 CREATE INDEX task_inputs_at ON task_inputs (task, node, seq) WHERE own = 1 AND node IS NOT NULL;
 CREATE INDEX tasks_blob ON tasks (blob) WHERE own = 1 AND node IS NOT NULL;
 CREATE INDEX task_inputs_blob ON task_inputs (blob) WHERE own = 1 AND node IS NOT NULL;

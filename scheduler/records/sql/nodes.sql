@@ -41,7 +41,7 @@ UPDATE tasks SET node = :node WHERE id = :task
 SELECT node, sum(size) AS size FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL GROUP BY node
 
 -- unread_tasks: map tasks that were given back and whose input is gone.
-SELECT id, node FROM tasks INDEXED BY tasks_unread WHERE pool = :pool AND own = 4 AND state = 'ready' ORDER BY id LIMIT :limit
+SELECT id, node FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 4 AND state = 'ready' ORDER BY id LIMIT :limit
 
 -- unread_inputs: a reduce task is tried again: what is gone of its input is wanted.
 UPDATE task_inputs SET own = 2 WHERE task = :task AND own = 4
@@ -55,7 +55,7 @@ WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool 
 UPDATE task_inputs SET own = 0 WHERE task = :task AND own > 1
 
 -- wanted_tasks: map tasks whose input is gone, and whose maker does not know yet.
-SELECT id, state, maker FROM tasks INDEXED BY tasks_wanted WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
+SELECT id, state, maker FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
 
 -- wanted_inputs: inputs of a pool's reduce tasks that are gone, and whose maker does not know yet.
 SELECT i.task, i.seq, i.maker, t.state

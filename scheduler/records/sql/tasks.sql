@@ -74,7 +74,8 @@ UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'cancelled' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- cancel_waiting_maps: no map task of this pool waits for its input to be made again.
-UPDATE tasks INDEXED BY tasks_waiting SET state = 'cancelled', own = 0 WHERE pool = :pool AND state = 'waiting' AND reducer IS NULL
+UPDATE tasks INDEXED BY tasks_gone SET state = 'cancelled', own = 0
+WHERE pool = :pool AND (own = 2 OR own = 3 OR own = 4) AND state = 'waiting' AND reducer IS NULL
 
 -- consumed_task_inputs: intermediates that a finished reducer has consumed.
 SELECT seq, blob, size, own, node FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
@@ -89,7 +90,7 @@ WHERE p.job = :job AND t.reducer IS NOT NULL AND t.state IN ('committed', 'faile
 LIMIT :limit
 
 -- over_with_blobs: map tasks of a pool that is over and still own an intermediate.
-SELECT id, blob, size, node FROM tasks INDEXED BY tasks_own WHERE pool = :pool AND own = 1 LIMIT :limit
+SELECT id, blob, size, node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND own = 1 LIMIT :limit
 
 -- disown: the intermediate of a task is gone.
 UPDATE tasks SET own = 0 WHERE id = :task
