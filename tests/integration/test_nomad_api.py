@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from scheduler.providers.nomad.api import (
     Access,
@@ -212,6 +220,54 @@ async def spied(handler) -> AsyncIterator[str]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+def certificate(directory: Path) -> Path:
+    """A file with a key and what certifies it to be the name that all servers of a region have."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server.global.nomad")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("server.global.nomad")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "nomad.pem"
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(plain + made.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("trusted", "server_name", "fine"),
+    [
+        (True, "server.global.nomad", True),
+        (True, None, False),  # it is not the address's
+        (True, "client.global.nomad", False),
+        (False, "server.global.nomad", False),
+    ],
+)
+async def test_whom_we_talk_to_is_checked_on_every_way(tmp_path, trusted, server_name, fine):
+    pem = certificate(tmp_path)
+    nomad = FakeNomad(Node("n1", 8000))
+    nomad.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    nomad.tls.load_cert_chain(pem)
+    async with nomad, opened(nomad, verify=str(pem) if trusted else True, server_name=server_name) as api:
+        for call in (
+            api.register(DOCUMENT),
+            api.scale(ANY.id, GROUP, 3),
+            api.wait("/v1/jobs", 1, 1),
+            anext(api.events([])),
+        ):
+            if fine:
+                await call
+            else:
+                with pytest.raises(NomadError, match="its certificate is not trusted"):
+                    await call
+    assert bool(nomad.log) is fine
 
 
 # -- events ------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import threading
 import time
 import uuid
@@ -87,6 +88,7 @@ class FakeNomad:
         self.index = 10
         self.url = ""
         self.program: str | None = None  # in place of what is to be run
+        self.tls: ssl.SSLContext | None = None  # set before it starts
         self._run = run
         self._version = version
         self._faults: list[Fault] = []
@@ -104,9 +106,9 @@ class FakeNomad:
         app.add_routes([web.route("*", "/{path:.*}", self._route)])
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

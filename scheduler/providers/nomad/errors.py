@@ -22,6 +22,9 @@ LONGEST_TEXT = 400
 REASON = re.compile(r"\[Errno -?\d+\] ([^\[\]'\"()<>]+)")
 
 
+CERTIFICATE = re.compile(r"""(?:certificate verify failed: |(?=hostname '))([^()"]*)""")
+
+
 class NomadError(Exception):
     """One sentence. `status` is that of the answer, 0 if there was none; `passing`: it may work a little later."""
 
@@ -68,6 +71,10 @@ def silent(what: str, error: Exception) -> NomadError:
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         return NomadError(f"Nomad did not {what}: its answer is not JSON", passing=True)
     told = " ".join(str(error).split())
+    if found := CERTIFICATE.search(told):
+        return NomadError(
+            f"Nomad did not {what}: its certificate is not trusted ({found[1].strip()}; see NOMAD_CACERT)"
+        )
     if found := REASON.search(told):  # deep in what a library says of its pools and their adapters
         told = found[1]
     return NomadError(f"Nomad did not {what}: {told[:LONGEST_TEXT] or name}", passing=True)
