@@ -107,7 +107,10 @@ def first_token(hub: Machine) -> str:
 
 
 def ready_nodes(hub: Machine, token: str) -> list[str]:
-    nodes = json.loads(nomad(hub, "operator", "api", "/v1/nodes", token=token, check=False) or "[]")
+    try:
+        nodes = json.loads(nomad(hub, "operator", "api", "/v1/nodes", token=token, check=False))
+    except ValueError:  # no server, or none that leads: it says so in words
+        return []
     return sorted(node["Name"] for node in nodes if node["Status"] == "ready")
 
 
