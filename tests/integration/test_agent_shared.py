@@ -46,6 +46,13 @@ class Shared:
         sessions = [next(iter(each.desk._sessions.values()), None) for each in self.supervisors]
         return [sum(pool.instances for pool in session.state.pools) if session else 0 for session in sessions]
 
+    async def until_told(self, supervisor: Supervisor, instances: int) -> None:
+        """Wait until the agent knows that it should have so many for a supervisor."""
+        (session,) = supervisor.desk._sessions.values()
+        async with asyncio.timeout(SECONDS):
+            while sum(session.told.values()) != instances or session.unseen is not None:
+                await asyncio.sleep(0.02)
+
     async def until(self, *instances: int) -> None:
         async with asyncio.timeout(SECONDS):
             while self.instances() != list(instances):
@@ -90,6 +97,7 @@ async def test_whoever_comes_later_gets_an_equal_part_and_the_first_gives_it_up(
         await asyncio.to_thread(early.arrivals, SLOTS - 1)
         await shared.job(second, late.wait("late"), 2)
         assert await asyncio.to_thread(late.arrivals, 2) == ["late", "late"]  # it waits for nobody's task
+        await shared.until_told(first, 2)
         early.open()
         await shared.until(2, 2)
         await asyncio.to_thread(early.arrivals, 2)
