@@ -27,6 +27,7 @@ import psycopg
 
 from scheduler.records.database import open_database
 
+PREFIX = "remora-pg-"
 ROLE, PASSWORD = "remora", "a secret of the tests"
 READY_SECONDS = 60.0
 # Nobody needs this data after a power failure.
@@ -56,7 +57,8 @@ class Postgres:
         self.settings = settings
         self.host = host
         self.port = _free_port(host)
-        self.directory = Path(tempfile.mkdtemp(prefix="remora-pg-", dir="/tmp"))
+        _remove_orphans()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp"))
         self.process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._user = _unprivileged()
@@ -183,6 +185,14 @@ def server(settings: Sequence[str] = CARELESS, host: str = "127.0.0.1") -> Itera
         yield made.start()
     finally:
         made.remove()
+
+
+def _remove_orphans() -> None:
+    """Directories of test runs that were killed; their servers went with them."""
+    for path in Path("/tmp").glob(f"{PREFIX}*-*"):
+        pid = path.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
