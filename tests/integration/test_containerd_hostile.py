@@ -28,6 +28,7 @@ from tests.support.user import Ended, User
 
 pytestmark = needs_containers  # the attacks on processes go with them: a fork bomb takes its time
 
+PATIENCE = 300.0  # gigabytes are written, and other tests of the machine may write too
 AT_ONCE = 4
 SLOTS = AT_ONCE + 2
 OK = "ok"
@@ -237,8 +238,9 @@ def aftermath(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     service = Service(tmp_path_factory.mktemp(provider) / "state", options).start()
     try:
         with client(service) as session, neighbour(service) as bob, Gate() as gate:
-            after, before = Aftermath(), traces(service.state_dir)
-            attack_all(service, provider, User(session), bob, gate, after)
+            after, before, user = Aftermath(), traces(service.state_dir), User(session)
+            user.patience = bob.patience = PATIENCE
+            attack_all(service, provider, user, bob, gate, after)
             assert_traces(service.state_dir, before)
             yield after
     finally:

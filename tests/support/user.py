@@ -56,6 +56,7 @@ def reduce(command: str, **more: Any) -> dict[str, Any]:
 class User:
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.patience = PATIENCE
         self.jobs = Jobs(session)
         self.login = session.settings.account
 
@@ -104,9 +105,9 @@ class User:
         errors = [json.loads(line) for line in self.lines(job, "err")]
         return Ended(self.login, job, status, outputs, errors, failures)
 
-    def wait(self, job: str, reached: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE) -> dict[str, Any]:
+    def wait(self, job: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until the status is as wanted; that status."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self.patience
         status = self.jobs.status(job)
         while not reached(status):
             assert time.monotonic() < deadline, f"waited in vain: {status}"
