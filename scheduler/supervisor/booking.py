@@ -43,6 +43,7 @@ from scheduler.records.database import Connection, Database, Fenced, select
 from scheduler.supervisor import claims
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.live import LiveJobs
+from scheduler.supervisor.stranded import Stranded
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -107,6 +108,7 @@ class Bookings:
         self._news = News()
         self._watch = Watch(api, self._news)
         self._known: dict[str, Known] = {}
+        self._stranded = Stranded()
         self._orphans: dict[str, Booking] = {}  # listed, and not ours: perhaps over
         self._over: set[str] = set()  # those that are
         self._looked = -LOOK
@@ -161,12 +163,15 @@ class Bookings:
         await self._look()
         sessions = self._desk.sessions()
         nodes = claims.open_nodes(sessions)
-        wishes = claims.claims_of(self._jobs, sessions, self._known.values(), self._since, self._now())
+        present = {session.node for session in sessions if session.booked}
+        known = self._stranded.standing(self._known, present, self._now())
+        wishes = claims.claims_of(self._jobs, sessions, known.values(), self._since, self._now())
         numbers = self._numbers(wishes, nodes)
         wanted = self._wanted(wishes, numbers, nodes)
         self._wants = wanted
         self._keep(wanted, numbers)
-        steps = reconcile(wanted, self._all_known(), self._over | self._done())
+        orphans = {job: Known(booking, 0, 0) for job, booking in self._orphans.items()}
+        steps = reconcile(wanted, orphans | known, self._over | self._done())
         await asyncio.gather(*(self._perform(step, nodes) for step in steps if self._may(step)))
         await self._tell(numbers, wishes)
 
@@ -248,10 +253,6 @@ class Bookings:
         return {
             job for job, since in self._ending.items() if not self._known[job].live or self._now() - since >= ENDING
         }
-
-    def _all_known(self) -> dict[str, Known]:
-        orphans = {job: Known(booking, 0, 0) for job, booking in self._orphans.items()}
-        return {**orphans, **self._known}
 
     # -- planning ------------------------------------------------------------------------------
 

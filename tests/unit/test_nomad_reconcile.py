@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.providers.nomad.documents import Booking, Template, document
-from scheduler.providers.nomad.reconcile import Known, Purge, Register, Scale, reconcile, understand, why_not
+from scheduler.providers.nomad.reconcile import Known, Purge, Register, Scale, reconcile, strand, understand, why_not
 
 BOOKING = Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8)
 PINNED = replace(BOOKING, node="n1")
@@ -51,6 +51,25 @@ def test_one_that_ended_does_not_count_any_more():
     assert reconcile({BOOKING: 3}, known(ended=1, live=2)) == [Scale(BOOKING.id, 3, 5)]
 
 
+def stranded(gone: set[str], **more: Any) -> dict[str, Known]:
+    """One on n1 and two on n2, of which these nodes are gone."""
+    return {job: strand(one, gone) for job, one in known(at={"n1": 1, "n2": 2}, **more).items()}
+
+
+def test_what_lives_on_nodes_that_are_gone_is_asked_for_once_more_elsewhere():
+    assert reconcile({BOOKING: 3}, stranded({"n2"})) == [Scale(BOOKING.id, 5, 5)]
+    assert reconcile({BOOKING: 3}, stranded({"n2"}, count=5)) == []
+    assert reconcile({BOOKING: 3}, stranded({"n9"})) == []
+
+
+def test_a_booking_on_a_node_that_is_gone_is_purged():
+    assert reconcile({BOOKING: 0}, stranded({"n1", "n2"})) == [Purge(BOOKING.id)]
+
+
+def test_what_was_asked_for_once_more_is_kept_when_the_node_is_back():
+    assert reconcile({BOOKING: 3}, known(count=5, live=5, at={"n1": 3, "n2": 2})) == []
+
+
 def test_what_is_empty_and_not_wanted_is_purged():
     assert reconcile({BOOKING: 0}, known(ended=3, live=0)) == [Purge(BOOKING.id)]
 
@@ -74,7 +93,7 @@ def job(count: int = 2, version: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def allocation(status: str, version: int = 1, desired: str = "run") -> dict[str, Any]:
-    return {"ClientStatus": status, "DesiredStatus": desired, "JobVersion": version}
+    return {"NodeName": "n1", "ClientStatus": status, "DesiredStatus": desired, "JobVersion": version}
 
 
 def test_of_what_has_ended_only_the_present_version_counts():
@@ -89,7 +108,9 @@ def test_what_nomad_has_stopped_or_lost_is_neither_live_nor_ended():
         allocation("running", desired="evict"),
         allocation("lost", desired="stop"),
     ]
-    assert understand(job(), [*allocations, allocation("pending")], [], "c") == Known(BOOKING, 9, 2, live=1)
+    assert understand(job(), [*allocations, allocation("pending")], [], "c") == Known(
+        BOOKING, 9, 2, live=1, at={"n1": 1}
+    )
 
 
 @pytest.mark.parametrize("told", [job(Meta=None), job(ID="remora.other"), job(Meta={"remora_cluster": "c"})])

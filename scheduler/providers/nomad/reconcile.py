@@ -6,7 +6,8 @@ allocation of a batch job that has ended is not replaced, unless the job was cha
 
     asked = count - allocations that ended, of the job's present version
 
-and this is compared with what is wanted. Three rules:
+less what is stranded on nodes that are gone, though Nomad does not know yet (`strand`). This is
+compared with what is wanted. Three rules:
 
 - Too few asked: set the count to what is wanted. This makes a new version, for which nothing
   has ended yet.
@@ -21,8 +22,9 @@ if 3 are, count is set to 3 again, and the one that ended is not in it any more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scheduler.providers.nomad.documents import GROUP, Booking, booking_of
@@ -42,6 +44,8 @@ class Known:
     failed: int = 0  # of those that ended
     live: int = 0
     blocked: str | None = None  # why some were not placed
+    at: Mapping[str, int] = field(default_factory=dict)  # those that live, by node
+    stranded: int = 0  # that live only as far as Nomad knows
 
     @property
     def id(self) -> str:
@@ -49,7 +53,7 @@ class Known:
 
     @property
     def asked(self) -> int:
-        return max(self.count - self.ended, 0)
+        return max(self.count - self.ended - self.stranded, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,13 @@ def _adjust(had: Known, count: int) -> list[Instruction]:
     if not count and not had.live:
         return [Purge(had.id)]
     target = max(count, had.live)
-    return [Scale(had.id, target, had.index)] if had.asked < count or had.asked > target else []
+    return [Scale(had.id, target + had.stranded, had.index)] if had.asked < count or had.asked > target else []
+
+
+def strand(known: Known, gone: Collection[str]) -> Known:
+    """The same, when what lives on these nodes does not."""
+    stranded = sum(count for node, count in known.at.items() if node in gone)
+    return replace(known, live=known.live - stranded, stranded=stranded)
 
 
 def understand(
@@ -107,6 +117,7 @@ def understand(
         return None
     version = job.get("Version", 0)
     running = [one for one in allocations if one["DesiredStatus"] == "run"]
+    live = Counter(one["NodeName"] for one in running if one["ClientStatus"] in LIVE)
     ended = [one for one in running if one["ClientStatus"] in ENDED and one.get("JobVersion", 0) == version]
     count = next((group["Count"] for group in job.get("TaskGroups") or [] if group["Name"] == GROUP), 0)
     return Known(
@@ -115,8 +126,9 @@ def understand(
         count=0 if job.get("Stop") else count,
         ended=len(ended),
         failed=sum(one["ClientStatus"] == "failed" for one in ended),
-        live=sum(one["ClientStatus"] in LIVE for one in running),
+        live=live.total(),
         blocked=_blocked(booking, evaluations),
+        at=live,
     )
 
 
