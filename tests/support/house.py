@@ -129,8 +129,7 @@ class House:
 
         def count(c: Connection) -> dict[str, int]:
             counts = {
-                table: c.plain(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]
-                for table, where in tables.items()
+                table: c.plain(f"SELECT count(*) FROM {table} WHERE {where}")[0][0] for table, where in tables.items()
             }
             return {table: rows for table, rows in counts.items() if rows}
 
