@@ -43,9 +43,10 @@ except ImportError:
 
 Unpacking = () if zstandard is None else zstandard.ZstdError
 CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 4.0
-# Together longer than an agent's lease (`wire.LEASE_SECONDS`): as long as a node is believed, so are its bytes.
-PATIENCE_SECONDS = 9.0
+SILENCE_SECONDS = 3.0
+# Together hardly longer than an agent's lease (`wire.LEASE_SECONDS`): as long as a node is believed, so are its bytes.
+# Not more, because whoever waits for a node that is lost is in the way of those who make its bytes again.
+PATIENCE_SECONDS = 7.5
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 MAX_FRUITLESS = 3
