@@ -50,7 +50,8 @@ def statuses(*wanted: str) -> Callable[[Any], bool]:
 
 
 def blocked(answer: Any) -> bool:
-    return any(one["Status"] == "blocked" for one in answer)
+    """One waits for room, and the one that found none says which."""
+    return any(one["Status"] == "blocked" for one in answer) and any(one.get("BlockedEval") for one in answer)
 
 
 def settled(answer: Any) -> bool:

@@ -123,6 +123,8 @@ class Postgres:
         return name
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple]:
+        if self.process is not None and (ended := self.process.poll()) is not None:
+            raise RuntimeError(f"PostgreSQL has ended with {ended}: {self.log.read_text()[-2000:]}")
         with psycopg.connect(self.local_url(database), autocommit=True) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
