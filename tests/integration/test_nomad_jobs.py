@@ -51,8 +51,17 @@ def held(gate: Gate) -> str:
     return f"({gate.wait('here')}) 2>/dev/null; cat"
 
 
-def gone(nomad: FakeNomad) -> bool:
-    return not nomad.jobs and not nomad.live()
+def none_left(fake) -> None:
+    """Wait until Nomad has neither jobs nor allocations."""
+
+    def left(nomad: FakeNomad) -> list[str]:
+        running = [f"{one['JobID']} on {one['NodeName']}: {one['ClientStatus']}" for one in nomad.live()]
+        return [*nomad.jobs, *running]
+
+    deadline = time.monotonic() + PATIENCE
+    while found := fake.call(left):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
 
 
 def test_a_job_gets_its_instances_from_allocations_and_leaves_none(fake, user):
@@ -62,7 +71,7 @@ def test_a_job_gets_its_instances_from_allocations_and_leaves_none(fake, user):
     assert [" ".join(line.split()) for text in user.texts(ended) for line in text.splitlines()] == [
         "10 word0", "10 word1", "10 word2",
     ]  # fmt: skip
-    wait(lambda: fake.call(gone), "jobs or allocations are left")
+    none_left(fake)
     mine = fake.call(lambda nomad: [one for one in nomad.allocations if ended.job[:8] in one["JobID"]])
     assert mine
     assert {one["ClientStatus"] for one in mine} == {"complete"}
@@ -82,7 +91,7 @@ def test_an_outage_of_nomad_stops_no_task_that_has_an_instance(fake, user):
         fake.call(lambda nomad: nomad.heal())
     assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(5)]
     assert (ended.errors, ended.stats["retries"]) == ([], 0)
-    wait(lambda: fake.call(gone), "jobs or allocations are left")
+    none_left(fake)
 
 
 def test_who_waits_for_an_instance_while_nomad_is_out_reads_why_and_gets_one(fake, user):
@@ -175,7 +184,7 @@ def test_when_the_owner_is_killed_its_instances_are_the_next_owners(fake, cluste
     assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(4)]
     assert (ended.errors, ended.stats["retries"]) == ([], 0)
     jobs = fake.call(lambda nomad: [one for one in nomad.registered if job[:8] in one])
-    wait(lambda: fake.call(gone), "jobs or allocations are left")
+    none_left(fake)
     assert len(jobs) == len(set(jobs))
     cluster.supervisor(name)
 
