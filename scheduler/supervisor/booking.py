@@ -186,10 +186,10 @@ class Bookings:
             if news.nodes:
                 self._close(await self._api.nodes())
             jobs = {job for job in news.jobs if job in self._known} | (await self._list() if news.everything else set())
-            jobs |= {job for job in news.jobs if job not in self._orphans}
+            jobs |= {job for job in news.jobs if job not in self._orphans} | self._taken_over()
             await asyncio.gather(*(self._read(job) for job in jobs))
         except NomadError:
-            self._news.everything, self._news.nodes = news.everything or bool(news.jobs), news.nodes
+            self._news.everything, self._news.nodes = True, news.nodes
             raise
         self._well(LOOKING)
 
@@ -206,6 +206,14 @@ class Bookings:
         }
         self._over = {job for job, booking in self._orphans.items() if await self._is_over(booking)}
         return set(found) - set(self._orphans)
+
+    def _taken_over(self) -> set[str]:
+        """Orphans that have become ours, because their job has. They are orphans no longer."""
+        ours = {job for job, booking in self._orphans.items() if self._ours(booking)}
+        for job in ours:
+            del self._orphans[job]
+        self._over -= ours
+        return ours
 
     async def _read(self, job: str) -> None:
         async with self._at_once:
