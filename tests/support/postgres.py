@@ -78,7 +78,8 @@ class Postgres:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "QUIT", *self._as_user(), *words],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                process_group=0,  # no Ctrl-C for it; a session of its own would make it an orphan to an agent in here
             )  # fmt: skip
         self._wait()
         return self
