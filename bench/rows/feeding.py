@@ -43,15 +43,19 @@ def write_files(directory: Path, count: int, size: int) -> Path:
 
 
 def gigabytes(run: Callable[[str, Path, list[str]], int], sink: str, directory: Path, size: int) -> Callable[[], float]:
-    """A turn of `run`: GB/s, after a look that the reader got all of it."""
     names = sorted(os.listdir(directory))
+    return turn_of(lambda: run(sink, directory, names), size)
+
+
+def turn_of(run: Callable[[], int], size: int) -> Callable[[], float]:
+    """A turn of `run`, which tells what was read: GB/s, after a look that the reader got all of it."""
 
     def turn() -> float:
         read = 0
 
         def work() -> None:
             nonlocal read
-            read = run(sink, directory, names)
+            read = run()
 
         took = seconds(work)
         if read != size:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.measure import Bar, Line, interleave, seconds
+from bench.measure import Bar, Line, interleave
 from bench.peers import compiled, installed, missing
-from bench.rows.feeding import bytes_read, start_reader
+from bench.rows.feeding import bytes_read, start_reader, turn_of
 from bench.setting import Setting
 from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
 from scheduler.agent.exchange import Exchange
@@ -77,22 +77,7 @@ Run = Callable[[str, BlobStore, Sequence[BlobRef]], int]
 
 
 def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> Callable[[], float]:
-    """A turn of `run`: GB/s, after a look that the reader got all of it."""
-    size = sum(source.size for source in sources)
-
-    def turn() -> float:
-        read = 0
-
-        def work() -> None:
-            nonlocal read
-            read = run(sink, blobs, sources)
-
-        took = seconds(work)
-        if read != size:
-            raise RuntimeError(f"the reader got {read} bytes of {size}")
-        return size / took / 1e9
-
-    return turn
+    return turn_of(lambda: run(sink, blobs, sources), sum(source.size for source in sources))
 
 
 def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
