@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
+from scheduler.http.limits import ConnectionLimits, LimitedHandler
 from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError, bad_request, headers_too_large, internal_error
 
@@ -29,7 +30,7 @@ READ_BUFFER = 256 * 1024
 IDLE_SECONDS = 120.0
 
 
-class Connection(web.RequestHandler):
+class Connection(LimitedHandler):
     """One client's connection."""
 
     def __init__(self, manager: Server, **options: Any) -> None:
@@ -95,11 +96,12 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` per client."""
+    """Makes a `Connection` per client; `limits` are those of the listener that it is accepted by."""
 
-    def __init__(self, speaker: Speaker, plain: web.Server) -> None:
+    def __init__(self, speaker: Speaker, plain: web.Server, limits: ConnectionLimits | None = None) -> None:
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)
         self.speaker = speaker
+        self._limits = limits
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, limits=self._limits, loop=self._loop, **self._kwargs)
