@@ -13,6 +13,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
+from cli.service.sharing import connection_options
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -52,6 +53,8 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    max_connections: int | None,
+    max_connections_per_peer: int | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -70,6 +73,7 @@ def command(
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
+    from scheduler.service.listeners import Connections
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.state import StateError
 
@@ -83,6 +87,7 @@ def command(
         containerd=containerd,
         slots=slots,
         database=database,
+        connections=Connections(max_connections, max_connections_per_peer),
     )
     try:
         code = serve(options, announce)
@@ -92,6 +97,7 @@ def command(
 
 
 command.params.insert(0, state_dir_option())
+command.params.extend(connection_options())
 
 
 def announce(info: ServiceInfo) -> None:

@@ -30,6 +30,7 @@ from scheduler.gateway import auth, health, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering, roles
+from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.replies import json_reply
@@ -46,19 +47,27 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Runner(web.AppRunner):
-    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.TCPSite`, then cleanup."""
+    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.SockSite`, then cleanup.
+
+    `limits` are those whose listeners the sites have.
+    """
 
     def __init__(
-        self, app: web.Application, shutdown_timeout: float = 60.0, idle_seconds: float = IDLE_SECONDS
+        self,
+        app: web.Application,
+        shutdown_timeout: float = 60.0,
+        idle_seconds: float = IDLE_SECONDS,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         super().__init__(
             app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout,
             keepalive_timeout=idle_seconds,
         )  # fmt: skip
         self._context = app[CONTEXT]
+        self._limits = limits
 
     async def _make_server(self) -> web.Server:
-        return Server(self._context, await super()._make_server())
+        return Server(self._context, await super()._make_server(), self._limits)
 
 
 CONTEXT = web.AppKey("context", Context)
@@ -120,10 +129,12 @@ class Gateway:
             return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
         if raw_path.startswith("/_agent/"):
             return await self._serve(request, "agent", self.context.agent_routes, raw_path, raw_query)
+        if on_probation(request):
+            raise errors.too_many_connections()
         if not self.context.public:
             raise errors.no_such_route(request.raw_path)
-        check_version(request)
         caller = await self.authenticator.identify(request)
+        check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)
         call = Call(request, path, raw_path, query, caller, self.context)

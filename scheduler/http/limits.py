@@ -30,7 +30,6 @@ import errno
 import ipaddress
 import logging
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable
@@ -38,6 +37,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+
+from scheduler.common import descriptors
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +64,10 @@ class Bounds:
     @classmethod
     def of_process(cls, total: int | None = None, per_peer: int | None = None) -> Bounds:
         """The default for a server that may have a file open for each connection; options replace parts of it."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        half = max(64, soft - OWN_DESCRIPTORS) // 2
+        half = max(64, descriptors.limit() - OWN_DESCRIPTORS) // 2
         reserve = min(MOST_RESERVED, half // 4)
         total = total or min(MOST_CONNECTIONS, half - reserve)
         return cls(total, min(total, per_peer or max(256, total // 4)), reserve)
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process have as many descriptors as an administrator permits."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 # Whether a connection (its socket, the address of its peer) may be accepted.
@@ -250,7 +244,7 @@ class Listener(socket.socket):
         self._spare = spare_descriptor()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection within the bounds; the ones before it are closed. Raises BlockingIOError if there is none."""
+        """The next connection within the bounds; those before it are closed. Raises BlockingIOError: there is none."""
         for _ in range(MOST_REFUSED_AT_ONCE):
             try:
                 plain, address = super().accept()
@@ -331,3 +325,16 @@ class LimitedHandler(web.RequestHandler):
             return await super()._handle_request(*arguments)
         finally:
             self.limits.waiting(self.accepted)
+
+
+def trust(request: web.BaseRequest) -> None:
+    """The peer of a request has proved that it is to be trusted (an agent)."""
+    protocol = request.protocol
+    if isinstance(protocol, LimitedHandler) and protocol.limits is not None and protocol.accepted is not None:
+        protocol.limits.trust(protocol.accepted)
+
+
+def on_probation(request: web.BaseRequest) -> bool:
+    """Whether the connection of a request was accepted for a trusted peer only."""
+    protocol = request.protocol
+    return isinstance(protocol, LimitedHandler) and protocol.accepted is not None and protocol.accepted.on_probation
