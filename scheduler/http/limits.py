@@ -124,6 +124,11 @@ class ConnectionLimits:
         self._sweep_later()
         return True
 
+    def make_room(self) -> None:
+        """Close the connection that has waited longest, for its descriptor."""
+        if (longest := self._all.longest_waiting()) is not None:
+            self._evict(longest)
+
     def trust(self, accepted: Accepted) -> None:
         """The peer has proved who it is: its connection counts against the reserve, while there is room."""
         if accepted.counted and self.trusted < self.bounds.reserve:
@@ -268,6 +273,7 @@ class Listener(socket.socket):
         Raises `error` if another part of the process has taken that one, too.
         """
         log.warning("no descriptor is left for connections", extra={"why": error.strerror})
+        self._limits.make_room()
         if self._spare < 0:
             self._spare = spare_descriptor()
             raise error

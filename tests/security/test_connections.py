@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from aiohttp import web
 
 from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler, peer_of
+from scheduler.log import Sparing
+from tests.support.service import Service, serving
 
 PING = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -160,6 +166,37 @@ async def test_a_closed_connection_no_longer_counts():
         await counted(here, 0)
 
 
+async def test_without_descriptors_connections_are_closed_and_said_so_once(caplog):
+    async with house(Bounds(total=99, per_peer=99)) as here:
+        idle = await here.connect()
+        assert await here.served(idle)
+        clients = [socket.socket() for _ in range(8)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+        try:
+            taken = fill_descriptors()
+            for client in clients:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", here.port))
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(clients[0], 1), 5) == b""
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for each in [*clients, *taken]:
+                each.close()
+        assert await closed(idle), "its descriptor was needed"
+        assert await here.served(await here.connect())
+        spared = Sparing()
+        assert len([each for each in caplog.records if spared.filter(each)]) == 1
+
+
+def fill_descriptors() -> list[socket.socket]:
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(socket.socket())
+    return taken
+
+
 async def test_who_is_not_welcome_does_not_count():
     limits = ConnectionLimits(Bounds(total=9, per_peer=9))
     listener = limits.listener(socket.create_server(("127.0.0.1", 0)), welcome=lambda sock, address: False)
@@ -183,3 +220,32 @@ async def test_who_is_not_welcome_does_not_count():
 )
 def test_a_peer_is_an_address_or_the_network_of_a_customer(address, peer):
     assert peer_of(address) == peer
+
+
+HALF = b"GET /ping HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with few places, all taken by silent connections and halves of headers."""
+    with serving(tmp_path_factory.mktemp("service") / "state", "--max-connections", "40") as running:
+        port = httpx.URL(running.url).port
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+        for each in silent[::2]:
+            with contextlib.suppress(OSError):
+                each.sendall(HALF)
+        yield running
+        for each in silent:
+            each.close()
+
+
+def test_objects_and_jobs_are_served_beside_silent_connections(crowded: Service) -> None:
+    crowded.run("mput", "~~/stor/a", stdin="one\n", seconds=20)
+    assert crowded.text("mjob", "create", "-o", "wc -l", stdin="~~/stor/a\n", seconds=60).strip() == "1"
+
+
+def test_the_agent_of_a_crowded_service_is_never_lost(crowded: Service) -> None:
+    text = httpx.get(f"{crowded.url}/metrics", timeout=10).text
+    trusted = next(line for line in text.splitlines() if line.startswith("remora_connections_trusted "))
+    assert float(trusted.split()[1]) >= 1
+    assert "agent lost" not in crowded.log.read_text()
