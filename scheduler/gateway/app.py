@@ -10,7 +10,7 @@ router would decode and normalise first, and then nobody could say what was sign
     /:login/jobs/:id/live/…           jobs
     /:login[/<top>[/…]]               objects and directories
 
-Everything below a login needs, in this order: a caller who is who he says, a path that
+Everything below a login needs, in this order: a caller who is who he says, a version and a path that
 can be one, an owner who exists, no role that nobody has, and permission. A preflight
 (`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
 and it is told nothing but the policy that is stored for pages.
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
 JOB_FILTERS = frozenset({"state", "status", "name"})
 API_VERSION = "1.0.0"
+MAX_PARAMETERS = 100
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -133,6 +134,7 @@ class Gateway:
             raise errors.too_many_connections()
         if not self.context.public:
             raise errors.no_such_route(request.raw_path)
+        check_target(raw_path, raw_query)
         caller = await self.authenticator.identify(request)
         check_version(request)
         path = names.from_request(raw_path)
@@ -190,6 +192,17 @@ def is_job_call(call: Call, segments: list[str]) -> bool:
 def parse_query(raw: str) -> dict[str, str]:
     """Parameters of a query; the last of several with one name counts."""
     return dict(parse_qsl(raw, keep_blank_values=True, errors="replace")) if raw else {}
+
+
+def check_target(raw_path: str, raw_query: str) -> None:
+    """What would be dear to read, or is no target of ours, is refused before anything else. Raises WireError.
+
+    HTTP has targets without a leading slash (`http://…`, `host:port`, `*`): they are for proxies.
+    """
+    if not raw_path.startswith("/"):
+        raise errors.invalid_resource(raw_path)
+    if raw_query.count("&") >= MAX_PARAMETERS:
+        raise errors.bad_request(f"a query has at most {MAX_PARAMETERS} parameters")
 
 
 def check_version(request: web.BaseRequest) -> None:

@@ -41,6 +41,8 @@ def go_out(request: web.BaseRequest, reply: web.StreamResponse) -> None:
         hang_up(request, reply)
     if request.headers.get("User-Agent", "").startswith("curl"):
         close_after(reply)
+    if isinstance(request.protocol, Connection) and request.protocol.is_last_refusal(reply.status):
+        hang_up(request, reply)
 
 
 def hang_up(request: web.BaseRequest, reply: web.StreamResponse) -> None:

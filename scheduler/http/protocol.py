@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # Bytes read ahead; how long a connection may be without a request.
 READ_BUFFER = 256 * 1024
 IDLE_SECONDS = 120.0
+# A connection ends with the last of so many refusals in a row.
+MAX_REFUSALS = 50
+REFUSALS = frozenset({400, 401, 403, 405})
 
 
 class Connection(LimitedHandler):
@@ -37,6 +40,7 @@ class Connection(LimitedHandler):
         super().__init__(manager, **options)
         self._speaker = manager.speaker
         self._newest_body: StreamReader = EMPTY_PAYLOAD
+        self._refusals = 0
 
     def handle_error(
         self,
@@ -89,6 +93,11 @@ class Connection(LimitedHandler):
         """That a body ended early which nobody wanted any more is no fault of ours."""
         if not isinstance(more.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*words, **more)
+
+    def is_last_refusal(self, status: int) -> bool:
+        """Whether a reply with this status is one refusal too many."""
+        self._refusals = self._refusals + 1 if status in REFUSALS else 0
+        return self._refusals >= MAX_REFUSALS
 
     def hang_up_soon(self) -> None:
         """Do not wait for a body that was never asked for."""

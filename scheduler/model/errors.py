@@ -207,7 +207,7 @@ def invalid_version(version: str, method: str, path: str) -> WireError:
 
 
 def too_many_connections() -> WireError:
-    return WireError(503, "ServiceUnavailableError", "too many connections: try again later", {"Connection": "close"})
+    return WireError(503, "ServiceUnavailable", "too many connections: try again later", {"Connection": "close"})
 
 
 def headers_too_large() -> WireError:
