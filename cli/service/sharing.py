@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.problem import Problem
+from cli.service.database import database_options
 
 if TYPE_CHECKING:
     from scheduler.service.settings import RoleOptions
@@ -19,8 +20,7 @@ def shared_options(listen: str) -> list[click.Parameter]:
     """Each can be said in the environment, too: `REMORA_DATABASE` for `--database`."""
     file = click.Path(path_type=Path)
     return [
-        click.Option(["--database"], metavar="URL", envvar="REMORA_DATABASE",
-                     help="PostgreSQL database that all share, postgresql://USER@HOST/NAME. [$REMORA_DATABASE]"),
+        *database_options("PostgreSQL database that all share, postgresql://USER@HOST/NAME. [$REMORA_DATABASE]"),
         click.Option(["--objects"], metavar="DIR", envvar="REMORA_OBJECTS", type=file,
                      help="Directory of objects, which all nodes mount. [$REMORA_OBJECTS]"),
         click.Option(["--listen"], metavar="HOST:PORT", envvar="REMORA_LISTEN", default=listen, show_default=True,
