@@ -18,6 +18,7 @@ and it is told nothing but the policy that is stored for pages.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -108,6 +109,9 @@ class Gateway:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The reply to one request; raises only when the connection is beyond use."""
         at = progress(request)
+        path = request.raw_path.partition("?")[0]  # a query may hold a signature, which is nothing for logs
+        if (task := asyncio.current_task()) is not None:
+            task.set_name(f"request {at.id} {request.method} {path[:200]}")  # a watchdog tells it
         try:
             reply = await self._dispatch(request)
         except WireError as error:
@@ -115,7 +119,7 @@ class Gateway:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
-            log.exception("request failed", extra={"request_id": at.id, "path": request.raw_path})
+            log.exception("request failed", extra={"request_id": at.id, "path": path})
             reply = answering.refusal(request, errors.internal_error())
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
