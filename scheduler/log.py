@@ -2,6 +2,11 @@
 
 Code logs through the standard library and passes what it is about as `extra`:
 `log.info("job created", extra={"job": uuid})`. Every such field becomes a key.
+
+What clients and tasks do is logged, so a client must not be able to fill the disk with it. Messages of one *kind* (same
+logger, level and text, same exception from the same line) are bounded per minute: the last one within the bound says
+that others follow which are left out (`"more": "left out for 58 s"`), and the first one of a later minute says how many
+were (`"left_out": 46839`). Only the audit log (`remora.audit`) is complete.
 """
 
 from __future__ import annotations
@@ -9,10 +14,73 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 # What a record has by itself; every other attribute came through `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+AUDIT = "remora.audit"
+MINUTE = 60.0
+# Messages of one kind in a minute. asyncio's are about its surroundings (it repeats one for each failing accept).
+MOST_INFO = 600
+MOST_WARNINGS = 30
+MOST_OF = {"asyncio": 1, "scheduler.http.limits": 1}
+MAX_KINDS = 1000  # remembered; the texts of libraries may have variable parts
+
+
+class Sparing(logging.Filter):
+    """Leaves out messages beyond the bound of their kind."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._kinds: dict[object, _Kind] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == AUDIT:
+            return True
+        now = self._clock()
+        kind = self._kinds.get(key := kind_of(record))
+        if kind is None or now >= kind.until:
+            if len(self._kinds) >= MAX_KINDS:
+                self._kinds.clear()
+            left_out = kind.count - kind.most if kind is not None else 0
+            kind = self._kinds[key] = _Kind(now + MINUTE, bound_of(record))
+            if left_out > 0:
+                record.left_out = left_out
+        kind.count += 1
+        if kind.count == kind.most:
+            record.more = f"left out for {max(1, round(kind.until - now))} s"
+        return kind.count <= kind.most
+
+
+class _Kind:
+    """How many messages of a kind there were, of the minute that ends at `until`."""
+
+    __slots__ = ("count", "most", "until")
+
+    def __init__(self, until: float, most: int) -> None:
+        self.until = until
+        self.most = most
+        self.count = 0
+
+
+def kind_of(record: logging.LogRecord) -> object:
+    """What messages have in common that say the same of different things."""
+    text = str(record.msg).partition("\n")[0][:100]
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return record.name, record.levelno, text
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return record.name, record.levelno, text, type(error), trace and (trace.tb_frame.f_code, trace.tb_lineno)
+
+
+def bound_of(record: logging.LogRecord) -> int:
+    return MOST_OF.get(record.name, MOST_WARNINGS if record.levelno >= logging.WARNING else MOST_INFO)
 
 
 class JsonLines(logging.Formatter):
@@ -36,4 +104,5 @@ def setup(level: int = logging.INFO) -> None:
     """Send every log of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(Sparing())
     logging.basicConfig(level=level, handlers=[handler], force=True)

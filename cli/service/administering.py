@@ -13,6 +13,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
+from cli.service.database import database_options
 from cli.service.up import state_dir_option
 
 if TYPE_CHECKING:
@@ -34,25 +35,20 @@ def with_state_dir(command: click.Command, *more: click.Parameter) -> click.Comm
 
 def with_records(command: click.Command, *more: click.Parameter) -> click.Command:
     """The same, for what may as well be in the records of a cluster: see `records`."""
-    command.params[:0] = [*more, state_dir_option(), database_option()]
+
+    def remember(context: click.Context, database: str | None) -> None:
+        context.meta["database"] = database
+
+    text = "Records of a cluster, postgresql://… [default: $REMORA_DATABASE, or those in the state directory]"
+    command.params[:0] = [*more, state_dir_option(), *database_options(text, remember)]
     return command
-
-
-def database_option() -> click.Option:
-    def remember(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-        context.meta["database"] = value
-
-    return click.Option(
-        ["--database"], metavar="URL", envvar="REMORA_DATABASE", expose_value=False, callback=remember,
-        help="Records of a cluster, postgresql://… [default: $REMORA_DATABASE, or those in the state directory]",
-    )  # fmt: skip
 
 
 def records(state_dir: Path | None) -> Path | str:
     """Where the records are: in the state directory that was named; else by --database; else where they are usually."""
     database: str | None = click.get_current_context().meta.get("database")
     if state_dir is None and database and not database.startswith(("postgresql://", "postgres://")):
-        raise Problem("--database wants postgresql://USER:PASSWORD@HOST/NAME")
+        raise Problem("--database wants postgresql://USER@HOST/NAME")
     return state_dir or database or state_directory(os.environ)
 
 

@@ -27,13 +27,15 @@ def command(state_dir: Path | None) -> None:
 
     Exit status: 0, or 1 if no service runs there.
     """
-    from scheduler.service.state import ServiceNotRunning, read_info
+    from scheduler.service.state import ServiceNotRunning, StateError, read_info
 
     directory = state_dir or state_directory(os.environ)
     try:
         info = read_info(directory)
     except ServiceNotRunning:
         raise Problem(f"no service runs with the state directory {directory} (start one: remora up)") from None
+    except StateError as error:
+        raise Problem(str(error)) from None
     values = {
         "MANTA_URL": info.url,
         "MANTA_USER": info.login,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.client.problem import Problem
+from cli.service.database import database_options
 
 if TYPE_CHECKING:
     from scheduler.service.settings import RoleOptions
@@ -19,8 +20,7 @@ def shared_options(listen: str) -> list[click.Parameter]:
     """Each can be said in the environment, too: `REMORA_DATABASE` for `--database`."""
     file = click.Path(path_type=Path)
     return [
-        click.Option(["--database"], metavar="URL", envvar="REMORA_DATABASE",
-                     help="PostgreSQL database that all share, postgresql://USER@HOST/NAME. [$REMORA_DATABASE]"),
+        *database_options("PostgreSQL database that all share, postgresql://USER@HOST/NAME. [$REMORA_DATABASE]"),
         click.Option(["--objects"], metavar="DIR", envvar="REMORA_OBJECTS", type=file,
                      help="Directory of objects, which all nodes mount. [$REMORA_OBJECTS]"),
         click.Option(["--listen"], metavar="HOST:PORT", envvar="REMORA_LISTEN", default=listen, show_default=True,
@@ -31,6 +31,18 @@ def shared_options(listen: str) -> list[click.Parameter]:
                      help="Secret of the tokens, the same for all. [or the secret itself in $REMORA_TOKEN_SECRET]"),
         click.Option(["--agent-key-file"], metavar="FILE", envvar="REMORA_AGENT_KEY_FILE", type=file,
                      help="Key of the agents' credentials, the same for all. [or the key itself in $REMORA_AGENT_KEY]"),
+        *connection_options(),
+    ]  # fmt: skip
+
+
+def connection_options() -> list[click.Parameter]:
+    """The bounds on connections, as `Connections` has them."""
+    number = click.IntRange(min=1)
+    return [
+        click.Option(["--max-connections"], metavar="N", envvar="REMORA_MAX_CONNECTIONS", type=number,
+                     help="Connections at a time. [$REMORA_MAX_CONNECTIONS; default: by the limit on open files]"),
+        click.Option(["--max-connections-per-peer"], metavar="N", envvar="REMORA_MAX_CONNECTIONS_PER_PEER",
+                     type=number, help="Of one address, such as a proxy's. [default: a quarter of all, or 256]"),
     ]  # fmt: skip
 
 
@@ -43,9 +55,12 @@ def settings(
     agent_key_file: Path | None,
     nomad: bool = False,
     images: str = "",
+    max_connections: int | None = None,
+    max_connections_per_peer: int | None = None,
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
     from scheduler.service import settings as read
+    from scheduler.service.listeners import Connections
     from scheduler.service.parts import Secrets
 
     host, port = read.listen_address(listen)
@@ -55,7 +70,10 @@ def settings(
     if advertise is not None:
         read.advertised(advertise, host, "")
     versions = read.image_versions(images)
-    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions)
+    return read.RoleOptions(
+        where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions,
+        Connections(max_connections, max_connections_per_peer),
+    )  # fmt: skip
 
 
 def run(name: str, options: dict[str, object]) -> None:

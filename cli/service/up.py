@@ -13,6 +13,8 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
+from cli.service.database import database_options
+from cli.service.sharing import connection_options
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -39,8 +41,6 @@ def state_dir_option() -> click.Option:
 @click.option("--provider", type=click.Choice(["process", "containerd", "auto"]), default="process", show_default=True,
               help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
-@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
-              help="Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]")  # fmt: skip
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
 def command(
     state_dir: Path | None,
@@ -52,6 +52,8 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    max_connections: int | None,
+    max_connections_per_peer: int | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -70,6 +72,7 @@ def command(
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
+    from scheduler.service.listeners import Connections
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.state import StateError
 
@@ -83,6 +86,7 @@ def command(
         containerd=containerd,
         slots=slots,
         database=database,
+        connections=Connections(max_connections, max_connections_per_peer),
     )
     try:
         code = serve(options, announce)
@@ -92,6 +96,10 @@ def command(
 
 
 command.params.insert(0, state_dir_option())
+command.params[-1:-1] = [
+    *database_options("Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]"),
+    *connection_options(),
+]
 
 
 def announce(info: ServiceInfo) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 from typing import TypedDict
@@ -29,6 +28,8 @@ from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
+from scheduler.common import descriptors
+from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import InstanceError
@@ -53,7 +54,8 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_reader(options.parent_fd, stopped.set)
     work = loop.create_task(work_on(options))
     stop = loop.create_task(stopped.wait())
-    await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+    with watched("agent"):
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
     if options.parent_fd is not None:
         loop.remove_reader(options.parent_fd)
     stop.cancel()
@@ -130,18 +132,12 @@ def arrivals_of(options: argparse.Namespace) -> Arrivals | None:
     return Arrivals(options.launch_socket or options.state_dir / "launch.sock") if options.nomad else None
 
 
-def allow_descriptors() -> None:
-    """Two or three for each task, and the kernel counts those under way against us too."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 def run(options: argparse.Namespace) -> int:
     """Be an agent until told to stop; the exit status. Raises OptionsError."""
     json_log.setup()
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
-    allow_descriptors()
+    descriptors.raise_limit()  # a task takes two or three, and the kernel counts those under way against us too
     gc.freeze()  # the modules stay: looking through them again and again costs as much as a small task
     try:
         with held(options.state_dir):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scheduler.agent.options import OptionsError
+from scheduler.common.private import NotPrivateError, open_own_file, open_private
 
 LOCK = "agent.lock"
 
@@ -21,11 +22,13 @@ LOCK = "agent.lock"
 def held(directory: Path) -> Iterator[None]:
     """Have the directory to ourselves; it is made if need be. Raises OptionsError."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if directory.stat().st_uid != os.geteuid():
-            raise OptionsError(f"{directory} belongs to another user: choose one of your own with --state-dir")
-        directory.chmod(0o700)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        private = open_private(directory)
+        try:
+            lock = open_own_file(LOCK, os.O_RDWR | os.O_CREAT, private)
+        finally:
+            os.close(private)
+    except NotPrivateError as error:
+        raise OptionsError(str(error)) from None
     except OSError as error:
         raise OptionsError(f"cannot use {directory} for the state: {error.strerror}") from None
     try:

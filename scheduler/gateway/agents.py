@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from scheduler.gateway import credentials
 from scheduler.gateway.context import Call
 from scheduler.http.body import read_body
+from scheduler.http.limits import trust
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.objects.sweep import unwanted
@@ -36,6 +37,7 @@ async def handle(call: Call) -> web.StreamResponse:
     node = credentials.verify(call.context.agent_secret, call.request.headers.get("Authorization", ""))
     if node is None:
         raise errors.invalid_agent_secret()
+    trust(call.request)
     serve = SERVE.get(call.path.removeprefix(PREFIX)) if call.path.startswith(PREFIX) else None
     if serve is None or (serve is not supervisors and call.context.supervisor is None):
         raise errors.no_such_route(call.path)

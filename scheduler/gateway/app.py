@@ -10,7 +10,7 @@ router would decode and normalise first, and then nobody could say what was sign
     /:login/jobs/:id/live/…           jobs
     /:login[/<top>[/…]]               objects and directories
 
-Everything below a login needs, in this order: a caller who is who he says, a path that
+Everything below a login needs, in this order: a caller who is who he says, a version and a path that
 can be one, an owner who exists, no role that nobody has, and permission. A preflight
 (`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
 and it is told nothing but the policy that is stored for pages.
@@ -18,6 +18,7 @@ and it is told nothing but the policy that is stored for pages.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ from scheduler.gateway import auth, health, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering, roles
+from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.replies import json_reply
@@ -41,24 +43,33 @@ log = logging.getLogger(__name__)
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
 JOB_FILTERS = frozenset({"state", "status", "name"})
 API_VERSION = "1.0.0"
+MAX_PARAMETERS = 100
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Runner(web.AppRunner):
-    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.TCPSite`, then cleanup."""
+    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.SockSite`, then cleanup.
+
+    `limits` are those whose listeners the sites have.
+    """
 
     def __init__(
-        self, app: web.Application, shutdown_timeout: float = 60.0, idle_seconds: float = IDLE_SECONDS
+        self,
+        app: web.Application,
+        shutdown_timeout: float = 60.0,
+        idle_seconds: float = IDLE_SECONDS,
+        limits: ConnectionLimits | None = None,
     ) -> None:
         super().__init__(
             app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout,
             keepalive_timeout=idle_seconds,
         )  # fmt: skip
         self._context = app[CONTEXT]
+        self._limits = limits
 
     async def _make_server(self) -> web.Server:
-        return Server(self._context, await super()._make_server())
+        return Server(self._context, await super()._make_server(), self._limits)
 
 
 CONTEXT = web.AppKey("context", Context)
@@ -98,6 +109,9 @@ class Gateway:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The reply to one request; raises only when the connection is beyond use."""
         at = progress(request)
+        path = request.raw_path.partition("?")[0]  # a query may hold a signature, which is nothing for logs
+        if (task := asyncio.current_task()) is not None:
+            task.set_name(f"request {at.id} {request.method} {path[:200]}")  # a watchdog tells it
         try:
             reply = await self._dispatch(request)
         except WireError as error:
@@ -105,7 +119,7 @@ class Gateway:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
-            log.exception("request failed", extra={"request_id": at.id, "path": request.raw_path})
+            log.exception("request failed", extra={"request_id": at.id, "path": path})
             reply = answering.refusal(request, errors.internal_error())
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
@@ -120,10 +134,13 @@ class Gateway:
             return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
         if raw_path.startswith("/_agent/"):
             return await self._serve(request, "agent", self.context.agent_routes, raw_path, raw_query)
+        if on_probation(request):
+            raise errors.too_many_connections()
         if not self.context.public:
             raise errors.no_such_route(request.raw_path)
-        check_version(request)
+        check_target(raw_path, raw_query)
         caller = await self.authenticator.identify(request)
+        check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)
         call = Call(request, path, raw_path, query, caller, self.context)
@@ -179,6 +196,17 @@ def is_job_call(call: Call, segments: list[str]) -> bool:
 def parse_query(raw: str) -> dict[str, str]:
     """Parameters of a query; the last of several with one name counts."""
     return dict(parse_qsl(raw, keep_blank_values=True, errors="replace")) if raw else {}
+
+
+def check_target(raw_path: str, raw_query: str) -> None:
+    """What would be dear to read, or is no target of ours, is refused before anything else. Raises WireError.
+
+    HTTP has targets without a leading slash (`http://…`, `host:port`, `*`): they are for proxies.
+    """
+    if not raw_path.startswith("/"):
+        raise errors.invalid_resource(raw_path)
+    if raw_query.count("&") >= MAX_PARAMETERS:
+        raise errors.bad_request(f"a query has at most {MAX_PARAMETERS} parameters")
 
 
 def check_version(request: web.BaseRequest) -> None:

@@ -12,7 +12,7 @@ What lists is in `job_lists`.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from aiohttp import web
@@ -30,9 +30,10 @@ from scheduler.supervisor.intake import JobRef
 from scheduler.supervisor.status import status
 from scheduler.supervisor.usage import usage_document
 
-# Lines of input recorded in one transaction, and bytes of the longest line.
+# Lines of input recorded in one transaction and their bytes, which others wait for, and bytes of the longest line.
 INPUT_BATCH = 1000
-MAX_LINE = 64 * 1024
+INPUT_BATCH_BYTES = 1 << 20
+MAX_LINE = 8 * 1024  # no object has a name as long as that
 MAX_WAIT_SECONDS = 60.0
 
 Serve = Callable[[Call, Row], Awaitable[web.StreamResponse]]
@@ -122,9 +123,22 @@ def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 async def _record(call: Call, job: JobRef, lines: list[bytes]) -> None:
-    for start in range(0, len(lines), INPUT_BATCH):
-        batch = [line.decode("utf-8", "replace") for line in lines[start : start + INPUT_BATCH]]
-        await call.service.add_inputs(job, batch)
+    for batch in batches(lines):
+        await call.service.add_inputs(job, [line.decode("utf-8", "replace") for line in batch])
+
+
+def batches(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """Lines in order, so many and so much at once as one transaction may record."""
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and (len(batch) == INPUT_BATCH or size + len(line) > INPUT_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line)
+    if batch:
+        yield batch
 
 
 async def end_input(call: Call, row: Row) -> web.StreamResponse:

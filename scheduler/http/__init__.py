@@ -11,5 +11,6 @@ headers. So whatever is about HTTP, and about neither routes nor rights, is here
     roles      what is answered to whoever names one
     replies    JSON, errors, the headers of every reply
     protocol   errors before there is a request
+    limits     how many connections a server has, and which gives way to the next
     answering  which of all that a reply needs, and when the connection ends with it
 """

@@ -10,6 +10,7 @@ from scheduler.http.protocol import Connection
 from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError
 
+REFUSED = 400  # statuses from here on
 SILENT = 408  # a client that has sent nothing for too long will not send the rest either
 
 
@@ -41,6 +42,19 @@ def go_out(request: web.BaseRequest, reply: web.StreamResponse) -> None:
         hang_up(request, reply)
     if request.headers.get("User-Agent", "").startswith("curl"):
         close_after(reply)
+    protocol = request.protocol
+    if isinstance(protocol, Connection):
+        if protocol.is_last_refusal(reply.status):
+            hang_up(request, reply)
+        if reply.status >= REFUSED and not request.content.is_eof() and is_chunked(request):
+            # The end of this body can be found in its chunks only, and they may be of one byte each.
+            close_after(reply)
+            protocol.drop_rest()
+        protocol.read_much(False)
+
+
+def is_chunked(request: web.BaseRequest) -> bool:
+    return "Transfer-Encoding" in request.headers
 
 
 def hang_up(request: web.BaseRequest, reply: web.StreamResponse) -> None:

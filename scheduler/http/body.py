@@ -12,9 +12,12 @@ import asyncio
 from aiohttp import web
 
 from scheduler.http.progress import progress
+from scheduler.http.protocol import LITTLE_BYTES, Connection
 from scheduler.model.errors import request_too_large, upload_abandoned, upload_timeout
 
 INACTIVITY_SECONDS = 45.0
+# So much of a read is the body's own: it is not in very small chunks.
+FULL = LITTLE_BYTES * 3 // 4
 
 
 def expects_continue(request: web.BaseRequest) -> bool:
@@ -35,11 +38,14 @@ async def next_chunk(request: web.BaseRequest) -> bytes:
     """The next bytes of the body, empty at its end. Raises WireError: too slow, cut off, malformed."""
     try:
         async with asyncio.timeout(INACTIVITY_SECONDS):
-            return await request.content.readany()
+            chunk = await request.content.readany()
     except TimeoutError:
         raise upload_timeout() from None
     except (web.RequestPayloadError, ConnectionError):
         raise upload_abandoned() from None
+    if len(chunk) >= FULL and isinstance(request.protocol, Connection):
+        request.protocol.read_much(True)
+    return chunk
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:

@@ -9,6 +9,7 @@ differs.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -18,6 +19,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import _ErrInfo
 
+from scheduler.http.limits import ConnectionLimits, LimitedHandler
 from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError, bad_request, headers_too_large, internal_error
 
@@ -26,16 +28,36 @@ log = logging.getLogger(__name__)
 
 # Bytes read ahead; how long a connection may be without a request.
 READ_BUFFER = 256 * 1024
+# Bytes of one read from a socket.
+MUCH_BYTES = 256 * 1024
+LITTLE_BYTES = 8 * 1024
 IDLE_SECONDS = 120.0
+# A connection ends with the last of so many refusals in a row.
+MAX_REFUSALS = 50
+REFUSALS = frozenset({400, 401, 403, 405})
 
 
-class Connection(web.RequestHandler):
+class Connection(LimitedHandler):
     """One client's connection."""
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._speaker = manager.speaker
         self._newest_body: StreamReader = EMPTY_PAYLOAD
+        self._refusals = 0
+        self._drops = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.read_much(False)
+
+    def read_much(self, much: bool) -> None:
+        """Read as much at a time as is good for large bodies, or as little as is good for all others on this loop.
+
+        What was read at a time is parsed at a time, and a body in chunks of one byte takes 1 µs a byte.
+        """
+        if self.transport is not None:
+            self.transport.max_size = MUCH_BYTES if much else LITTLE_BYTES  # type: ignore[attr-defined]
 
     def handle_error(
         self,
@@ -62,10 +84,17 @@ class Connection(web.RequestHandler):
         return internal_error()
 
     def data_received(self, data: bytes) -> None:
+        if self._drops:
+            return
         super().data_received(data)
         self._refuse_other_versions()
         if self._messages:
             self._newest_body = self._messages[-1][1]
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """A body tells that it has been read once for each chunk of its encoding: most have nothing to resume."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def _refuse_other_versions(self) -> None:
         """The parser takes any number, and the reply would repeat it; only these two we speak."""
@@ -89,17 +118,27 @@ class Connection(web.RequestHandler):
         if not isinstance(more.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*words, **more)
 
+    def is_last_refusal(self, status: int) -> bool:
+        """Whether a reply with this status is one refusal too many."""
+        self._refusals = self._refusals + 1 if status in REFUSALS else 0
+        return self._refusals >= MAX_REFUSALS
+
+    def drop_rest(self) -> None:
+        """Whatever else comes is not even parsed. The connection has to end with the reply."""
+        self._drops = True
+
     def hang_up_soon(self) -> None:
         """Do not wait for a body that was never asked for."""
         self._lingering_time = 0.0
 
 
 class Server(web.Server):
-    """Makes a `Connection` per client."""
+    """Makes a `Connection` per client; `limits` are those of the listener that it is accepted by."""
 
-    def __init__(self, speaker: Speaker, plain: web.Server) -> None:
+    def __init__(self, speaker: Speaker, plain: web.Server, limits: ConnectionLimits | None = None) -> None:
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)
         self.speaker = speaker
+        self._limits = limits
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, limits=self._limits, loop=self._loop, **self._kwargs)

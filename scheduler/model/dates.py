@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 RFC1123 = re.compile(r"(?:[A-Z]\w\w, )?(\d\d?) ([A-Z]\w\w) (\d{4}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|\+0000)\Z", re.ASCII)
+MAX_LENGTH = 64  # of a text that can be a date
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +34,7 @@ def rfc1123(ms: int) -> str:
 
 def parse_rfc1123(text: str) -> int | None:
     """ms, or None if the text is no such date."""
-    match = RFC1123.match(text.strip())
+    match = RFC1123.match(text.strip()) if len(text) <= MAX_LENGTH else None
     if match is None or match[2] not in MONTHS:
         return None
     day, month, year, hour, minute, second = match.groups()
@@ -46,6 +47,8 @@ def parse_rfc1123(text: str) -> int | None:
 
 def parse_iso(text: str) -> int | None:
     """ms, or None if the text is no ISO 8601 date; without a zone it is UTC."""
+    if len(text) > MAX_LENGTH:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -206,6 +206,10 @@ def invalid_version(version: str, method: str, path: str) -> WireError:
     return WireError(400, "InvalidVersion", f"{version} is not supported by {method} {path}")
 
 
+def too_many_connections() -> WireError:
+    return WireError(503, "ServiceUnavailable", "too many connections: try again later", {"Connection": "close"})
+
+
 def headers_too_large() -> WireError:
     return WireError(431, "RequestHeaderFieldsTooLargeError", "a line of the request or its headers is too long")
 

@@ -10,17 +10,26 @@ engine works with are in `phases`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.model import semver
 from scheduler.model.errors import WireError, invalid_content, invalid_job
-from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, IMAGES, MAX_REDUCERS, MEMORY_MB
+from scheduler.model.tiers import (
+    DEFAULT_DISK_GB,
+    DEFAULT_MEMORY_MB,
+    DISK_GB,
+    IMAGES,
+    MAX_JOB_REDUCERS,
+    MAX_PHASES,
+    MAX_REDUCERS,
+    MEMORY_MB,
+)
 
-# Short enough for int() to take, longer than any count.
-WHOLE_NUMBER = re.compile(r"[0-9]{1,1000}")
+# Arrays and objects inside each other. Python's own limit depends on how deep the stack is already, so what one
+# place can read another could not write.
+MAX_NESTING = 64
 PHASE_TYPES = ("storage-map", "map", "reduce")
 
 
@@ -63,11 +72,29 @@ def decode_job(body: bytes) -> Any:
     try:
         value = json.loads(body.decode(), parse_constant=refuse)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        return value
     except RecursionError:
         raise invalid_content("nested too deeply") from None
     except ValueError as error:
         raise invalid_content(str(error)) from None
+    if is_deep(value):
+        raise invalid_content("nested too deeply")
+    return value
+
+
+def is_deep(value: Any) -> bool:
+    """Whether a JSON value has more than `MAX_NESTING` levels."""
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        inside: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                inside += each.values()
+            elif isinstance(each, list):
+                inside += each
+        if not inside:
+            return False
+        level = inside
+    return True
 
 
 def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
@@ -86,6 +113,7 @@ def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
     for index, phase in enumerate(phases):
         if semver.newest(images, wanted := phase.get("image", "*")) is None:
             raise problem(f"phases[{index}].image", f'unsupported version: "{wanted}"')
+    _check_size(phases)
     document = {
         "name": body.get("name", ""),
         "transient": body.get("transient", False),
@@ -155,6 +183,15 @@ def _check_phases(body: dict[str, Any]) -> list[dict[str, Any]]:
     return list(phases)
 
 
+def _check_size(phases: list[dict[str, Any]]) -> None:
+    """A job's record is written in one transaction, for which all others wait: it has a bound."""
+    if len(phases) > MAX_PHASES:
+        raise problem("phases", f"there must be a maximum of {MAX_PHASES} in the array: make several jobs of them")
+    reducers = sum(int(phase.get("count", 1)) for phase in phases if phase.get("type") == "reduce")
+    if reducers > MAX_JOB_REDUCERS:
+        raise problem("phases", f"{reducers} reducers in all, a job has at most {MAX_JOB_REDUCERS}: make several jobs")
+
+
 def _check_phase(path: str, phase: Any) -> None:
     if phase is None:
         raise problem(path, "must not be null")
@@ -188,8 +225,6 @@ def _strings(path: str, value: Any) -> None:
 
 
 def _count(path: str, value: Any) -> None:
-    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
-        value = int(value)
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         raise wrong_type(path, value, "integer")
     if value > MAX_REDUCERS:
@@ -208,6 +243,8 @@ def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
 
 def _image(path: str, value: Any) -> None:
     string(path, value)
+    if not value.strip():
+        raise problem(path, "must be at least 1 characters long")
     try:
         semver.parse_range(value)
     except ValueError:

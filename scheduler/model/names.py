@@ -19,18 +19,23 @@ LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9_\-.@%]*\Z")
 TOP_LEVEL = ("jobs", "public", "reports", "stor")
 # Paths longer than this cannot be file names on the way to a task, and no client makes them.
 MAX_PATH_BYTES = 4096
+# Each directory above an object is a record of its own.
+MAX_DEPTH = 256
 
 
 def from_request(raw_path: str) -> str:
     """The normal path of a percent-encoded request path (without its query).
 
-    Raises `WireError` InvalidResource for undecodable segments, NUL, `.`, `..`, or more than `MAX_PATH_BYTES`.
+    Raises `WireError` InvalidResource for undecodable segments, NUL, `.`, `..`, more than `MAX_PATH_BYTES` or
+    `MAX_DEPTH` segments.
     """
+    if len(raw_path) > 3 * MAX_PATH_BYTES or not raw_path.startswith("/"):
+        raise invalid_resource(raw_path)
     try:
         segments = [unquote_to_bytes(segment).decode("utf-8") for segment in raw_path.split("/") if segment]
     except UnicodeDecodeError:
         raise invalid_resource(raw_path) from None
-    if any(bad_segment(segment) for segment in segments) or len(raw_path) > 3 * MAX_PATH_BYTES:
+    if len(segments) > MAX_DEPTH or any(bad_segment(segment) for segment in segments):
         raise invalid_resource(raw_path)
     path = "/" + "/".join(segments)
     if len(path.encode()) > MAX_PATH_BYTES:
@@ -91,6 +96,7 @@ def encode(path: str) -> str:
 
 __all__ = [
     "LOGIN",
+    "MAX_DEPTH",
     "MAX_PATH_BYTES",
     "TOP_LEVEL",
     "ancestors",

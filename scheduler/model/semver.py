@@ -17,31 +17,36 @@ interval is empty, and only where it lies matters: `>=13.1.0-rc.1` begins with 1
 build (`+5`) means nothing.
 
 Example: `~13.3.4 || >=16` is `[13.3.4, 13.4.0)` or `[16.0.0, …)`.
+
+Ranges come from strangers, before they have said who they are, so a text is read once from left to right: it is split
+at bars, then at blanks, then at dots, and each part is looked at alone. No regular expression could be as sure.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 Version = tuple[int, int, int]
 Interval = tuple[Version, Version]  # start included, end excluded
 
 START: Version = (0, 0, 0)
 END: Version = (1 << 62, 0, 0)
-NUMBER = r"(?:0|[1-9][0-9]*)"
-PART = rf"(?:[xX*]|{NUMBER})"
-LABEL = rf"(?:{NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-PRERELEASE = rf"(?:-{LABEL}(?:\.{LABEL})*)"
-BUILD = r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)"
-PREFIX = r"[v=\s]*"
-PARTIAL = rf"{PREFIX}{PART}(?:\.{PART}(?:\.{PART}{PRERELEASE}?{BUILD}?)?)?"
-OPERATOR = r">=|<=|>|<|~>?|\^|="
-COMPARATOR = re.compile(rf"(?P<op>{OPERATOR})?(?P<version>{PARTIAL})\Z")
-HYPHEN = re.compile(rf"\s*({PARTIAL})\s+-\s+({PARTIAL})\s*\Z")
-GLUE = re.compile(rf"({OPERATOR})\s+")
-# Versions end where a double can no longer tell two numbers apart.
+# As npm: longer texts are no ranges. And versions end where a double can no longer tell two numbers apart.
+MAX_LENGTH = 256
 LARGEST = (1 << 53) - 1
+OPERATORS = (">=", "<=", "~>", ">", "<", "~", "^", "=")
+ENDS_OPERATOR = tuple("><~^=")
+PREFIX = "v="
+WILDCARDS = frozenset("xX*")
+IDENTIFIER = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-")
+
+
+class Partial(NamedTuple):
+    """A version of which only the leading `numbers` are said: `13.x.2` has only 13."""
+
+    numbers: list[int]
+    prerelease: bool
 
 
 def parse_version(text: str) -> Version:
@@ -52,7 +57,9 @@ def parse_version(text: str) -> Version:
 
 def parse_range(text: str) -> list[list[Interval]]:
     """A union of intersections of intervals. Raises ValueError if `text` is no range."""
-    return [_alternative(part) for part in text.split("||")]
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"a version range has at most {MAX_LENGTH} characters")
+    return [_alternative(part.split()) for part in text.split("||")]
 
 
 def satisfies(version: Version, ranges: list[list[Interval]]) -> bool:
@@ -66,60 +73,98 @@ def newest(versions: Iterable[str], text: str) -> str | None:
     return max(allowed, key=parse_version, default=None)
 
 
-def _alternative(text: str) -> list[Interval]:
-    if match := HYPHEN.match(text):
-        return [(_interval(match[1])[0], _interval(match[2])[1])]
-    words = GLUE.sub(r"\1", text).split()  # `>= 13.1` is one word
-    return [_comparator(word) for word in words] or [(START, END)]
+def _alternative(words: list[str]) -> list[Interval]:
+    if words.count("-") == 1:
+        dash = words.index("-")
+        return [(_start(_hyphenated(words[:dash])), _end(_hyphenated(words[dash + 1 :])))]
+    return [_comparator(word) for word in _glued(words)] or [(START, END)]
+
+
+def _hyphenated(words: list[str]) -> Partial:
+    """One side of a hyphen; what may stand before a version may stand apart from it: `v 1.2`."""
+    *before, version = words or [""]
+    if any(word.strip(PREFIX) for word in before):
+        raise ValueError(f"not a version: {' '.join(words)!r}")
+    return _partial(version)
+
+
+def _glued(words: list[str]) -> list[str]:
+    """An operator and the version after it as one word: `>= 13.1`."""
+    glued: list[str] = []
+    open_ended = False
+    for word in words:
+        if open_ended:
+            glued[-1] += word
+        else:
+            glued.append(word)
+        open_ended = word.endswith(ENDS_OPERATOR)
+    return glued
 
 
 def _comparator(word: str) -> Interval:
-    match = COMPARATOR.match(word)
-    if not match:
-        raise ValueError(f"not a version range: {word!r}")
-    start, end = _interval(match["version"])
-    numbers = _numbers(match["version"])
-    match match["op"]:
+    operator = next((known for known in OPERATORS if word.startswith(known)), "")
+    partial = _partial(word.removeprefix(operator))
+    match operator:
         case ">=":
-            return start, END
+            return _start(partial), END
         case "<":
-            return START, start
+            return START, _start(partial)
         case ">":
-            return end, END
+            return _end(partial), END
         case "<=":
-            return START, end
+            return START, _end(partial)
         case "~" | "~>":
-            return start, _after(numbers[:2])
+            return _start(partial), _after(partial.numbers[:2])
         case "^":
-            return start, _caret_end(numbers)
+            return _start(partial), _caret_end(partial.numbers)
         case _:
-            return start, end
+            return _start(partial), _end(partial)
 
 
-def _numbers(text: str) -> list[int]:
-    """The leading numbers of a partial version: `13.x.2` has only 13. Raises ValueError for one beyond all measure."""
+def _partial(text: str) -> Partial:
+    """`v13.1.0-rc.1+5`, `13.x`. Raises ValueError for any other text."""
+    version, plus, build = text.lstrip(PREFIX).partition("+")
+    release, dash, prerelease = version.partition("-")
+    parts = release.split(".")
+    valid = (
+        len(parts) <= 3
+        and (len(parts) == 3 or not (plus or dash))
+        and all(part in WILDCARDS or _is_number(part) for part in parts)
+        and (not dash or all(_is_label(label) for label in prerelease.split(".")))
+        and (not plus or all(_is_identifier(label) for label in build.split(".")))
+    )
+    if not valid:
+        raise ValueError(f"not a version range: {text!r}")
     numbers: list[int] = []
-    for part in _release(text).split("."):
-        if not part.isdigit():
+    for part in parts:
+        if part in WILDCARDS:
             break
-        number = int(part) if len(part) <= len(str(LARGEST)) else LARGEST + 1
-        if number > LARGEST:
+        if len(part) > len(str(LARGEST)) or int(part) > LARGEST:
             raise ValueError(f"not a version: {text!r}")
-        numbers.append(number)
-    return numbers
+        numbers.append(int(part))
+    return Partial(numbers, prerelease=len(numbers) == 3 and bool(dash))
 
 
-def _release(text: str) -> str:
-    """A partial version without what stands before and after its numbers."""
-    return re.split(r"[-+]", re.sub(PREFIX, "", text, count=1))[0]
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
 
 
-def _interval(text: str) -> Interval:
-    numbers = _numbers(text)
-    major, minor, patch = [*numbers, 0, 0, 0][:3]
-    start = (major, minor, patch)
-    prerelease = len(numbers) == 3 and "-" in text.partition("+")[0]
-    return start, start if prerelease else _after(numbers)
+def _is_identifier(text: str) -> bool:
+    return bool(text) and IDENTIFIER.issuperset(text)
+
+
+def _is_label(text: str) -> bool:
+    """Of a pre-release: an identifier, or a number."""
+    return _is_identifier(text) and (not text.isdigit() or _is_number(text))
+
+
+def _start(partial: Partial) -> Version:
+    major, minor, patch = [*partial.numbers, 0, 0, 0][:3]
+    return major, minor, patch
+
+
+def _end(partial: Partial) -> Version:
+    return _start(partial) if partial.prerelease else _after(partial.numbers)
 
 
 def _after(numbers: list[int]) -> Version:

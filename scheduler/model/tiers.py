@@ -12,6 +12,10 @@ DEFAULT_DISK_GB = 8
 # Reducers of one phase, and so the exclusive upper bound of a reducer's number.
 MAX_REDUCERS = 128
 
+# Phases of a job, and reducers of all its phases.
+MAX_PHASES = 100
+MAX_JOB_REDUCERS = 2048
+
 # The published versions of the compute image, oldest first; jobs name ranges of them.
 IMAGES = ("13.1.0", "13.3.4", "13.3.5", "13.3.6", "16.1.0")
 

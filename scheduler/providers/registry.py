@@ -49,7 +49,7 @@ DOCUMENTS = ", ".join(
     ]
 )
 TIMEOUT = httpx.Timeout(60, connect=20)
-PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+PARAMETER = re.compile(r'\b(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)

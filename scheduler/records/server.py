@@ -144,7 +144,7 @@ def _sentence(where: str, error: psycopg.Error) -> str:
     """Why a connection could not be had, or the schema not be made: the server's reason, or libpq's."""
     text = error.diag.message_primary or str(error).strip()
     fatal = re.findall(r"FATAL:\s*(.+)", text)
-    failed = re.findall(r".*failed: (.+)", text)
+    failed = [line.rpartition("failed: ")[2] for line in text.splitlines() if "failed: " in line]
     reason = (fatal or failed or text.splitlines() or ["no reason given"])[-1]
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         reason += ": the role must own the database, or be allowed to create tables in its schema"

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from scheduler.records.accounts import AccountError
 from scheduler.records.database import Connection, Database, DatabaseError, open_database
-from scheduler.service.state import DATABASE, StateError
+from scheduler.service.state import DATABASE, StateError, require_own
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ def look(where: Path | str, work: Callable[[Connection], T]) -> T:
 @contextmanager
 def _records(where: Path | str) -> Iterator[Database]:
     path = where / DATABASE if isinstance(where, Path) else where
+    if isinstance(where, Path):
+        require_own(where)
     try:
         if isinstance(path, Path) and not path.exists():
             raise StateError(f"no service has its state in {where}: `remora up --state-dir {where}` makes one")

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,9 @@ async def _run(options: AgentOptions) -> int:
     try:
         # Its own session: a Ctrl-C at the terminal is for us, who then end it in order.
         process = await asyncio.create_subprocess_exec(
-            *options.command(read_end), pass_fds=(read_end,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
+            *options.command(read_end), pass_fds=(read_end,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+            env=environment(os.environ),
+        )  # fmt: skip
         os.close(read_end)
         read_end = -1
         try:
@@ -72,6 +74,11 @@ async def _run(options: AgentOptions) -> int:
         for fd in (read_end, write_end):
             if fd >= 0:
                 os.close(fd)
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What the agent needs of our environment: all but how the database is reached, which it never is by agents."""
+    return {name: value for name, value in ours.items() if not name.startswith(("REMORA_DATABASE", "PG"))}
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

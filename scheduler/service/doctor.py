@@ -224,7 +224,7 @@ def version_of(program: str) -> Finding:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, env={"PATH": PATH})
     except FileNotFoundError:
         return Finding(program, "not installed", f"{NO_CONTAINERS} (try `apt-get install {program}`)")
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)
+    found = re.search(r"(?<!\d)(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)
     if found is None:
         return Finding(program, "does not say its version", "nobody knows what holes it has")
     return Finding(program, found[0], known_holes(found) if program == "runc" else None)

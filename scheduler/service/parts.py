@@ -22,6 +22,7 @@ from scheduler.gateway.tokens import Tokens
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
+from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Book, Supervisor
@@ -76,12 +77,17 @@ async def opened(database: str | Path, objects: Path, secrets: Secrets) -> Async
 
 
 @contextlib.asynccontextmanager
-async def listening(context: Context, host: str, port: int) -> AsyncIterator[str]:
+async def listening(
+    context: Context, host: str, port: int, connections: Connections = BY_DESCRIPTORS
+) -> AsyncIterator[str]:
     """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
-    runner = Runner(build_app(context), shutdown_timeout=2.0)
+    limits = connections.limits()
+    context.metrics.connections(limits)
+    runner = Runner(build_app(context), shutdown_timeout=2.0, limits=limits)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        for listener in await open_listeners(host, port, limits):
+            await web.SockSite(runner, listener).start()
     except OSError as error:
         await runner.cleanup()
         raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from scheduler import log as json_log
+from scheduler.common import descriptors
+from scheduler.common.watchdog import watched
 from scheduler.gateway import agents
 from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
@@ -36,6 +38,7 @@ def _run(service: Awaitable[None]) -> int:
         await service
 
     json_log.setup()
+    descriptors.raise_limit()
     asyncio.run(serve())
     return 0
 
@@ -45,10 +48,11 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        stack.enter_context(watched("gateway", context.metrics.stalled))
         context.agent_routes = agents.handle
         context.images = lambda: {*IMAGES, *options.images}
         postbox = await stack.enter_async_context(parts.receiving(context))
-        url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        url = await stack.enter_async_context(parts.listening(context, options.host, options.port, options.connections))
         log.info("gateway is up", extra={"url": url})
         on_ready(options.advertise or url)
         await stop.wait()
@@ -61,8 +65,11 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        stack.enter_context(watched("supervisor", context.metrics.stalled))
         context.public = False
-        bound = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        bound = await stack.enter_async_context(
+            parts.listening(context, options.host, options.port, options.connections)
+        )
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(options.secrets.agent)) if options.nomad else None
         await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))

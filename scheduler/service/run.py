@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from scheduler import log as json_log
+from scheduler.common import descriptors
+from scheduler.common.watchdog import watched
 from scheduler.gateway import credentials
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
 from scheduler.service import first_account, parts
 from scheduler.service.agent_process import AgentOptions, keep_running
+from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
@@ -41,11 +44,13 @@ class ServiceOptions:
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
+    connections: Connections = BY_DESCRIPTORS
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
     """Run a service in the foreground until SIGINT or SIGTERM; the exit status. Raises StateError."""
     json_log.setup()
+    descriptors.raise_limit()
     if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
         raise StateError(why)
     if options.database is not None:
@@ -66,10 +71,11 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         context = await stack.enter_async_context(
             parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets)
         )
+        stack.enter_context(watched("service", context.metrics.stalled))
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         postbox = await stack.enter_async_context(parts.receiving(context))
-        url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        url = await stack.enter_async_context(parts.listening(context, options.host, options.port, options.connections))
         await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
         agent = _agent(options, state, url, secrets)
         sweeping = asyncio.create_task(parts.sweep_once(context, began))

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scheduler.model.semver import parse_version
+from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import Secrets
 from scheduler.service.state import StateError
 
@@ -31,6 +32,7 @@ class RoleOptions:
     advertise: str | None = None
     nomad: bool = False  # instances are booked through Nomad
     images: tuple[str, ...] = ()  # versions that jobs may ask for, beside the published ones
+    connections: Connections = BY_DESCRIPTORS
 
 
 def shared_database(text: str | None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from scheduler.common.private import NotPrivateError, open_own_file, open_private
 
 DATABASE = "remora.db"
 
@@ -34,15 +37,25 @@ class ServiceInfo:
 
 
 def read_info(state_dir: Path) -> ServiceInfo:
-    """What the service on this directory says of itself. Raises ServiceNotRunning."""
+    """What the service on this directory says of itself. Raises ServiceNotRunning; StateError for another user's."""
+    directory = _open(state_dir, make=False)
     try:
-        info = ServiceInfo(**json.loads((state_dir / "service.json").read_text()))
-        held = _is_locked(state_dir)
+        with open(open_own_file("service.json", os.O_RDONLY, directory)) as file:
+            info = ServiceInfo(**json.loads(file.read()))
+        held = _is_locked(directory)
     except (OSError, ValueError, TypeError):
         held = False
+    finally:
+        os.close(directory)
     if not held:
-        raise ServiceNotRunning(f"no service runs on {state_dir}: start one with `remora up --state-dir {state_dir}`")
+        raise _not_running(state_dir)
     return info
+
+
+def require_own(state_dir: Path) -> None:
+    """Raises StateError if a directory is another user's, or another could have put it there."""
+    with contextlib.suppress(ServiceNotRunning):
+        os.close(_open(state_dir, make=False))
 
 
 class StateDir:
@@ -50,25 +63,23 @@ class StateDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._directory = _open(path, make=True)
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            raise StateError(f"cannot use {path} for the state: it is not a directory") from None
+            self._lock = open_own_file("lock", os.O_RDWR | os.O_CREAT, self._directory)
         except OSError as error:
-            raise StateError(f"cannot use {path} for the state: {error.strerror}") from None
-        if path.stat().st_uid != os.geteuid():
-            raise StateError(f"{path} belongs to another user: choose one of your own with --state-dir")
-        path.chmod(0o700)
+            os.close(self._directory)
+            raise StateError(f"cannot use {path / 'lock'} for the state: {error.strerror}") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
+            os.close(self._directory)
             raise StateError(f"a service runs on {path} already: see `remora env --state-dir {path}`") from None
 
     def close(self) -> None:
         (self.path / "service.json").unlink(missing_ok=True)
         os.close(self._lock)
+        os.close(self._directory)
 
     def secret(self, name: str) -> str:
         """The secret in file `name`, made on first use."""
@@ -79,10 +90,11 @@ class StateDir:
 
     def write(self, name: str, text: str) -> None:
         """Replace a small file at once, readable by its owner only."""
-        temporary = self.path / f".{name}.new"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+        temporary = f".{name}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with open(open_own_file(temporary, flags, self._directory), "w") as file:
             file.write(text)
-        temporary.rename(self.path / name)
+        os.rename(temporary, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def announce(self, info: ServiceInfo) -> None:
         """Tell `remora env` and the command line where the service is."""
@@ -91,8 +103,25 @@ class StateDir:
         self.write("service.json", json.dumps(asdict(info), indent=2) + "\n")
 
 
-def _is_locked(state_dir: Path) -> bool:
-    lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC)
+def _open(path: Path, make: bool) -> int:
+    """Raises StateError; ServiceNotRunning if there is no such directory, and none is made."""
+    try:
+        return open_private(path, make)
+    except NotPrivateError as error:
+        raise StateError(str(error)) from None
+    except FileNotFoundError:
+        raise _not_running(path) from None
+    except OSError as error:
+        why = "it is not a directory" if os.path.isfile(path) else error.strerror
+        raise StateError(f"cannot use {path} for the state: {why}") from None
+
+
+def _not_running(path: Path) -> ServiceNotRunning:
+    return ServiceNotRunning(f"no service runs on {path}: start one with `remora up --state-dir {path}`")
+
+
+def _is_locked(directory: int) -> bool:
+    lock = open_own_file("lock", os.O_RDWR, directory)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

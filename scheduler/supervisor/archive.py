@@ -9,6 +9,7 @@ removed the job's directory meanwhile, nobody wants the archive, and it is not m
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -29,6 +30,7 @@ from scheduler.supervisor.status import status
 from scheduler.supervisor.usage import usage_document
 
 PAGE = 1000
+SMALL = 64 * 1024  # bytes that are written on the spot
 HEADERS = {"access-control-allow-origin": "*"}
 Maker = Callable[[], Awaitable[NewObject]]
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
@@ -112,8 +114,7 @@ async def _store(
     try:
         size, digest = 0, hashlib.md5(usedforsecurity=False)
         async for chunk in chunks:
-            with open(fd, "wb", closefd=False) as file:
-                file.write(chunk)
+            await _append(fd, chunk)
             size += len(chunk)
             digest.update(chunk)
         blob = new_id()
@@ -124,6 +125,24 @@ async def _store(
     path = f"{naming.job_directory(live.owner, live.uuid)}/{name}"
     md5 = base64.b64encode(digest.digest()).decode()
     return NewObject(path, blob, size, md5, content_type, headers=HEADERS)
+
+
+async def _append(fd: int, chunk: bytes) -> None:
+    """Large chunks are written in a thread, as disks may be slow; to the end, as the descriptor is closed next."""
+
+    def write() -> None:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(chunk)
+
+    if len(chunk) <= SMALL:
+        write()
+        return
+    writing = asyncio.ensure_future(asyncio.to_thread(write))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
 
 
 def _finish(c: Connection, live: LiveJob, now: int) -> None:

@@ -1,4 +1,9 @@
-"""Cancelling a job: in one transaction no task of it is open any more."""
+"""Cancelling a job: one transaction, after which no task of it is started and no attempt of it counts.
+
+All writers wait for a transaction, and a job may have a million tasks that are ready. So those beyond `PAGE` keep their
+state for now: nothing is leased of a phase that is over, which the counters of `phases` say from here on. They are
+cancelled page by page before the job is archived (`retention.reap_job`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from scheduler.supervisor.live import LiveJob
 
 # Attempts in flight are as many as agents have asked for: a bound, not a hope.
 MAX_IN_FLIGHT = 100_000
+PAGE = 4096
 
 
 def cancel_open(c: Connection, live: LiveJob, now: int) -> Changes:
@@ -34,7 +40,7 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
             record = errors.record(phase, code, message, row["input"], row["origin"], **extra)
             book.error(record, row["origin"])
             changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
-        changes.ready[pool] -= c.run("cancel_ready", pool=pool)
+        changes.ready[pool] -= c.run("cancel_ready", pool=pool, limit=PAGE)
         c.run("cancel_leased", pool=pool)
         c.run("cancel_waiting", pool=pool)
         c.run("cancel_waiting_maps", pool=pool)

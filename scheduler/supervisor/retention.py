@@ -48,7 +48,10 @@ def _release_page(task: int, c: Connection) -> list[Row]:
 
 
 async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
-    """Remove what a job that is over has left."""
+    """Remove what a job that is over has left, and what a cancelled one has left open."""
+    for pool in live.pools:
+        while await db.read(select("ready_of_pool", pool=pool, limit=1)):
+            await db.write(execute("cancel_ready", pool=pool, limit=PAGE))
     finished = select("finished_with_inputs", job=live.id, limit=PAGE)
     while rows := await db.read(finished):
         for row in rows:
@@ -71,9 +74,14 @@ async def purge_expired(db: Database, now: int) -> None:
             await _purge(db, row["id"])
 
 
+def _keep(_: Iterable[tuple[str | None, str]]) -> None:
+    """Of what only the records are left, there is nothing to throw away."""
+
+
 async def _purge(db: Database, job: int) -> None:
     for phase in await db.read(select("phases_of_job", job=job)):
-        await db.write(execute("purge_task_inputs", pool=phase["id"]))
+        for task in await db.read(select("reduce_tasks", pool=phase["id"])):
+            await reap_reducer(db, _keep, task["id"])
         while await db.write(execute("purge_tasks", pool=phase["id"], limit=PAGE)):
             pass
     for listed in ("inputs", "outputs", "errors"):

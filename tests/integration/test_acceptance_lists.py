@@ -117,7 +117,7 @@ def test_what_was_submitted_comes_back_word_for_word(user: User) -> None:
     phases = [
         {"exec": "cat", "memory": 128, "disk": 2, "image": ">=13.1.0", "assets": [], "uarg": {"ünï": [1, None, 1.5]}},
         {"exec": "cat", "type": "storage-map", "count": 5, "init": "true"},
-        {"type": "reduce", "exec": "cat", "count": "2"},
+        {"type": "reduce", "exec": "cat", "count": 2},
     ]
     job = user.create(*phases, name="näme", transient=True)
     status = user.jobs.status(job)

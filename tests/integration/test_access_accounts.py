@@ -155,5 +155,5 @@ def test_a_stranger_changes_nothing(service: Service) -> None:
     words = [*command("remora")[:2], program, str(service.state_dir)]
     done = subprocess.run(words, capture_output=True, text=True, env=service.env)
     assert done.returncode == 1
-    assert f"StateError: cannot use {service.state_dir}/remora.db: Permission denied" in done.stderr
+    assert f"StateError: cannot use {service.state_dir} for the state: Permission denied" in done.stderr
     assert "eve" not in service.text("remora", "user", "ls")

@@ -323,7 +323,7 @@ async def test_a_time_to_wait_that_is_none(gateway, value):
 async def test_a_line_of_input_that_is_too_long_is_no_input(gateway):
     path = f"/jill/jobs/{gateway.job}/live/in"
     long = b"/jill/stor/" + b"x" * 70_000
-    message = "a line of input is longer than 65536 bytes"
+    message = "a line of input is longer than 8192 bytes"
     for body in (long, long + b"\n", pieces(long + b"\n"), long * 5):
         assert error(await gateway.request("POST", path, body)) == (400, "BadRequestError", message)
 

@@ -59,6 +59,12 @@ def test_bytes_that_are_no_request_are_refused_or_dropped(at: World, drawn: byte
     at.raw(drawn)
 
 
+@few(120)
+@given(st.sampled_from(["GET", "PUT", "POST", "DELETE", "OPTIONS", "CONNECT"]), hostile.FOREIGN_TARGETS)
+def test_a_target_without_a_leading_slash_is_refused(at: World, method: str, target: str) -> None:
+    at.foreign(method, target)
+
+
 @few(60)
 @given(hostile.REQUESTS)
 def test_nobody_reads_or_changes_what_is_private(at: World, drawn: Request) -> None:

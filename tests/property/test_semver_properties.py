@@ -102,4 +102,5 @@ def test_any_text_is_a_range_or_a_value_error(said):
         ranges = semver.parse_range(said)
     except ValueError:
         return
+    assert len(said) <= semver.MAX_LENGTH
     assert semver.satisfies((1, 2, 3), ranges) in (True, False)

@@ -58,6 +58,18 @@ def queries(parameters: tuple[str, ...] = PARAMETERS) -> st.SearchStrategy[str]:
 PLAIN = st.sampled_from(KNOWN[:8])
 TARGETS = PLAIN | st.builds(target, st.sampled_from(KNOWN), st.lists(SEGMENTS, max_size=2), queries())
 
+# Targets of the other forms that HTTP has (absolute, authority, asterisk), and what is none.
+FOREIGN_TARGETS = st.sampled_from(
+    [
+        "*", "*?x", "*/jill/stor/f", "x", "jill/stor/f", "?x", "#", ":", "@", "1:19999", "1@127.0.0.1:80", "h:80",
+        ":80", "h:99999999", "[::1]:80", "[::1", "http://h/ping", "http://h/jill/stor/f", "http://h:x/", "http://[::1/",
+        "http://", "http:///x", "HTTP://jill:x@h/jill/stor/f", "http:ping", "file:///etc/passwd", "javascript:1",
+        "\\\\h", "http://h/%ff",
+    ]
+) | st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="/"), min_size=1, max_size=30
+)  # fmt: skip
+
 # Headers. (Those that frame a message belong to the raw requests.)
 
 HEADER_VALUES: dict[str, tuple[str, ...]] = {
@@ -181,10 +193,10 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "type": ("map", "reduce", "storage-map"),
     "init": ("true", ""),
     "assets": ([], ["/jill/stor/f/object"]),
-    "count": (1, 128, "7"),
+    "count": (1, 128, 7),
     "memory": (128, 8192),
     "disk": (2, 1024),
-    "image": ("*", ">=13.1.0", "13.1.*", "^16 || 13.x", "13.1.0 - 16", " ", "~13"),
+    "image": ("*", ">=13.1.0", "13.1.*", "^16 || 13.x", "13.1.0 - 16", "~13"),
     "uarg": ({}, {"a": [1, {"b": None}]}),
 }
 EXECS = st.sampled_from(["wc", "x" * 2000, "\u00fc", "\0", ""])

@@ -100,6 +100,11 @@ class World:
     def raw(self, data: bytes) -> list[Reply]:
         return [self._note(reply) for reply in self._door.throw(data)]
 
+    def foreign(self, method: str, target: str) -> None:
+        """A target without a slash before it is no name of ours: one clear refusal, and nothing else happens."""
+        reply = self._note(self._door.ask(Request(method, target).encode(self.signature()), keep=False))
+        assert 400 <= reply.status < 500 and SECRET not in reply.body, (method, target, reply)
+
     def stranger(self, drawn: Request) -> None:
         """Nobody asks: what is private is neither shown nor changed."""
         reply = self._note(self._door.ask(drawn.encode({}), keep=not drawn.last))

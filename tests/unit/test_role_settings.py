@@ -56,6 +56,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in {**GOOD, "REMORA_OBJECTS": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "short").write_text("short\n")
+    (tmp_path / "url").write_text("postgresql://u:secret@127.0.0.1:1/elsewhere\n")
+    (tmp_path / "lines").write_text("postgresql://u:secret@h/n\npostgresql://u:secret@h/m\n")
     (tmp_path / "bytes").write_bytes(b"\xff" * 20)
     return tmp_path
 
@@ -65,7 +67,14 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["--database", ""], "which database? Say --database postgresql://USER@HOST/NAME, or set REMORA_DATABASE"),
         (["--database", "/var/remora.db"], "--database: processes of their own share a PostgreSQL database"),
-        (["--database", "mysql://u:secret@h/n"], "--database: processes of their own share a PostgreSQL database"),
+        (["--database", "mysql://h/n"], "--database: processes of their own share a PostgreSQL database"),
+        (["--database", "postgresql://u:secret@h/n"], "all users of this machine see the password of a command line"),
+        (["--database", "postgresql://h/n?password=secret@"], "put the URL into a file and say --database-file FILE"),
+        (["--database-file", "{at}/none"], "--database-file {at}/none: No such file or directory"),
+        (["--database-file", "{at}/bytes"], "--database-file {at}/bytes: it is not text"),
+        (["--database-file", "{at}/lines"], "--database-file {at}/lines: one line with a URL is needed"),
+        (["--database-file", "{at}/url", "--database", "postgresql://h/n"], "say the same: give one of them"),
+        (["--database-file", "{at}/url", "--listen", "127.0.0.1:0"], "127.0.0.1:1/elsewhere"),
         (["--objects", "{at}/none"], "--objects: there is no directory {at}/none: is it mounted?"),
         (["--objects", "{at}/short"], "--objects: there is no directory {at}/short: is it mounted?"),
         (["--listen", "nowhere"], '--listen: "nowhere" is not HOST:PORT'),
@@ -80,7 +89,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_bad_option_is_refused_before_anything_is_opened(environment, capsys, role, words, sentence):
     said = refusal(capsys, role, *(word.format(at=environment) for word in words))
     assert sentence.format(at=environment) in said
-    assert "secret@" not in said
+    assert "secret@" not in said and ":secret" not in said
 
 
 @pytest.mark.parametrize(

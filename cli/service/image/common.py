@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 def images(state_dir: Path | None, changed: bool = True) -> Iterator[ImageStore]:
     """The images of a service. Raises `Problem`, for what is raised inside too."""
     from scheduler.providers.images import ImageError, ImageStore
+    from scheduler.service.state import StateError, require_own
 
     if changed and os.geteuid() != 0:
         raise Problem("images keep the owners of their files, which takes root")
+    directory = state_dir or state_directory(os.environ)
     try:
-        yield ImageStore((state_dir or state_directory(os.environ)) / "images")
-    except ImageError as error:
+        require_own(directory)
+        yield ImageStore(directory / "images")
+    except (ImageError, StateError) as error:
         raise Problem(str(error)) from None
     except OSError as error:
         raise Problem(f"{error.filename or 'the images'}: {error.strerror}") from None

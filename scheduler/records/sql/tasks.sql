@@ -29,12 +29,14 @@ UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usag
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY id LIMIT :limit)
+  AND (SELECT finished < issued FROM phases WHERE id = :pool)
 RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
 
 -- lease_tasks_at: hand ready tasks of a pool that belong to a node to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node = :node AND state = 'ready' ORDER BY id LIMIT :limit)
+  AND (SELECT finished < issued FROM phases WHERE id = :pool)
 RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
 
 -- feed_page: inputs of a reduce task after a seq.
@@ -64,8 +66,9 @@ WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
--- cancel_ready: nothing of this pool starts any more.
-UPDATE tasks INDEXED BY tasks_ready_at SET state = 'cancelled' WHERE pool = :pool AND state = 'ready'
+-- cancel_ready: a page of what is ready in this pool is never started.
+UPDATE tasks SET state = 'cancelled'
+WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit)
 
 -- cancel_leased: nothing of this pool counts any more.
 UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
@@ -97,9 +100,6 @@ UPDATE tasks SET own = 0 WHERE id = :task
 
 -- purge_tasks: a page of a pool's tasks goes.
 DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE pool = :pool LIMIT :limit)
-
--- purge_task_inputs: the inputs of a pool's tasks go.
-DELETE FROM task_inputs WHERE task IN (SELECT id FROM tasks WHERE pool = :pool AND reducer IS NOT NULL)
 
 -- insert_agent: an agent registers.
 INSERT INTO agents (node, registered) VALUES (:node, :now)

@@ -1,0 +1,16 @@
+"""The limit of a process on open descriptors (`RLIMIT_NOFILE`)."""
+
+from __future__ import annotations
+
+import resource
+
+
+def raise_limit() -> None:
+    """Have as many descriptors as an administrator permits (the hard limit); shells and systemd start with 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def limit() -> int:
+    """How many this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

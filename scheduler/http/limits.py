@@ -1,0 +1,346 @@
+"""The bounds on a server's connections: how many in all, how many of one peer, and how long one may say nothing.
+
+A connection costs a descriptor and some memory before a word was said, so a server that takes all that come is
+stopped by a client that only connects. The count is kept where connections begin: `ConnectionLimits.listener` wraps
+a listening socket, and what it accepts counts until its descriptor is closed, TLS handshakes included.
+
+A connection *waits* while no request of it is being answered: it is *mute* until its first request is whole, *idle*
+from its first reply on. Three rules follow:
+
+- Mute connections are closed after `first_request_seconds`. (Idle ones are closed by the server's keep-alive time.)
+- Beyond a bound, a new connection takes the place of the one that has waited longest: of the same peer if it is the
+  peer's bound, else of all; mute ones go first. So a client that sends its request at once gets in, however many
+  others only occupy places.
+- If none waits, the new connection is refused, which is to say closed. Except that a reserve is kept for trusted
+  peers (agents, who prove it by their first request): while there is room in it, the connection is accepted *on
+  probation*, and the server answers only what a trusted peer asks. `trust` moves a connection out of all counts,
+  up to the size of the reserve.
+
+Example: total 300, per peer 256, reserve 90. 1100 silent connections of one address: the 257th closes the first,
+and so on; a `PUT` from the same address is served. 300 slow downloads: the 301st connection is on probation.
+
+A peer is an IPv4 address, or the /64 network of an IPv6 address, as one customer has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from scheduler.common import descriptors
+
+log = logging.getLogger(__name__)
+
+FIRST_REQUEST_SECONDS = 10.0
+SWEEP_SECONDS = 1.0
+MOST_REFUSED_AT_ONCE = 64  # before other events of the loop have their turn
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+# Of the descriptors of a process these are not for connections: databases, logs, directories, libraries.
+OWN_DESCRIPTORS = 256
+MOST_CONNECTIONS = 8192  # some 20 KB of memory each
+MOST_RESERVED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections: `total` and `per_peer` of strangers, `reserve` more for trusted peers."""
+
+    total: int
+    per_peer: int
+    reserve: int = 0
+
+    @classmethod
+    def of_process(cls, total: int | None = None, per_peer: int | None = None) -> Bounds:
+        """The default for a server that may have a file open for each connection; options replace parts of it."""
+        half = max(64, descriptors.limit() - OWN_DESCRIPTORS) // 2
+        reserve = min(MOST_RESERVED, half // 4)
+        total = total or min(MOST_CONNECTIONS, half - reserve)
+        return cls(total, min(total, per_peer or max(256, total // 4)), reserve)
+
+
+# Whether a connection (its socket, the address of its peer) may be accepted.
+Welcome = Callable[[socket.socket, Any], bool]
+
+
+class ConnectionLimits:
+    """Counts the connections of one event loop's servers and closes those beyond the bounds."""
+
+    def __init__(self, bounds: Bounds, first_request_seconds: float = FIRST_REQUEST_SECONDS) -> None:
+        self.bounds = bounds
+        self.refused = 0
+        self.evicted = 0
+        self.trusted = 0
+        self._first_request_seconds = first_request_seconds
+        self._all = _Group()
+        self._peers: dict[str, _Group] = {}
+        self._accepted: dict[int, Accepted] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def listener(self, sock: socket.socket, welcome: Welcome | None = None) -> socket.socket:
+        """`sock`, which listens, for `loop.create_server(sock=…)`: it accepts within the bounds. `sock` is used up.
+
+        `welcome` is asked about each new connection before it counts; those for which it says no are closed.
+        """
+        return Listener(sock, self, welcome)
+
+    def find(self, transport: asyncio.BaseTransport | None) -> Accepted | None:
+        """The connection of a transport, if it came through one of our listeners and is open."""
+        sock = transport.get_extra_info("socket") if transport is not None else None
+        return self._accepted.get(sock.fileno()) if sock is not None else None
+
+    @property
+    def count(self) -> int:
+        """Connections of strangers."""
+        return self._all.count
+
+    def admit(self, accepted: Accepted) -> bool:
+        """Count a new connection; False if it has to be closed."""
+        peer = self._peers.get(accepted.peer, NO_CONNECTIONS)
+        peer_full = peer.count >= self.bounds.per_peer
+        if peer_full or self._all.count >= self.bounds.total:
+            longest = (peer if peer_full else self._all).longest_waiting()
+            if longest is not None:
+                self._evict(longest)
+            elif self._all.count < self.bounds.total + self.bounds.reserve - self.trusted:
+                accepted.on_probation = True
+            else:
+                self.refused += 1
+                return False
+        self._accepted[accepted.fileno()] = accepted
+        self._count(accepted)
+        self._wait(accepted, mute=True)
+        self._sweep_later()
+        return True
+
+    def make_room(self) -> None:
+        """Close the connection that has waited longest, for its descriptor."""
+        if (longest := self._all.longest_waiting()) is not None:
+            self._evict(longest)
+
+    def trust(self, accepted: Accepted) -> None:
+        """The peer has proved who it is: its connection counts against the reserve, while there is room."""
+        if accepted.counted and self.trusted < self.bounds.reserve:
+            self.uncount(accepted)
+            accepted.trusted = True
+            accepted.on_probation = False
+            self.trusted += 1
+
+    def working(self, accepted: Accepted) -> None:
+        """A request is being answered."""
+        for group in self._groups(accepted):
+            group.mute.pop(accepted, None)
+            group.idle.pop(accepted, None)
+
+    def waiting(self, accepted: Accepted) -> None:
+        """A request has been answered."""
+        self._wait(accepted, mute=False)
+
+    def gone(self, accepted: Accepted, fd: int) -> None:
+        """The descriptor has been closed."""
+        self._accepted.pop(fd, None)
+        self.uncount(accepted)
+        if accepted.trusted:
+            accepted.trusted = False
+            self.trusted -= 1
+
+    def uncount(self, accepted: Accepted) -> None:
+        if accepted.counted:
+            self.working(accepted)
+            for group in self._groups(accepted):
+                group.count -= 1
+            if not self._peers[accepted.peer].count:
+                del self._peers[accepted.peer]
+            accepted.counted = False
+
+    def _count(self, accepted: Accepted) -> None:
+        accepted.counted = True
+        self._peers.setdefault(accepted.peer, _Group())
+        for group in self._groups(accepted):
+            group.count += 1
+
+    def _wait(self, accepted: Accepted, mute: bool) -> None:
+        if accepted.counted:
+            for group in self._groups(accepted):
+                (group.mute if mute else group.idle)[accepted] = None
+
+    def _groups(self, accepted: Accepted) -> tuple[_Group, ...]:
+        return (self._all, self._peers[accepted.peer]) if accepted.counted else ()
+
+    def _evict(self, accepted: Accepted) -> None:
+        """The place is free at once; the descriptor is closed by the transport, which sees the end of the stream."""
+        self.evicted += 1
+        self.uncount(accepted)
+        accepted.hang_up()
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            pause = min(SWEEP_SECONDS, self._first_request_seconds)
+            self._sweeping = asyncio.get_running_loop().call_later(pause, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close those that have been mute for too long; they are in the order of their arrival."""
+        self._sweeping = None
+        late = time.monotonic() - self._first_request_seconds
+        while (oldest := next(iter(self._all.mute), None)) is not None and oldest.since <= late:
+            self._evict(oldest)
+        if self._all.mute:
+            self._sweep_later()
+
+
+class _Group:
+    """Connections with a common bound; those that wait, the longest first."""
+
+    __slots__ = ("count", "idle", "mute")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mute: dict[Accepted, None] = {}
+        self.idle: dict[Accepted, None] = {}
+
+    def longest_waiting(self) -> Accepted | None:
+        return next(iter(self.mute), None) or next(iter(self.idle), None)
+
+
+NO_CONNECTIONS = _Group()
+
+
+class Accepted(socket.socket):
+    """The socket of one connection."""
+
+    def __init__(self, sock: socket.socket, address: Any, limits: ConnectionLimits) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self.peer = peer_of(address)
+        self.since = time.monotonic()
+        self.counted = False
+        self.trusted = False
+        self.on_probation = False
+        self._limits = limits
+
+    def hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        fd = self.fileno()
+        super().close()
+        if fd >= 0:
+            self._limits.gone(self, fd)
+
+
+class Listener(socket.socket):
+    """A listening socket that accepts within bounds."""
+
+    def __init__(self, sock: socket.socket, limits: ConnectionLimits, welcome: Welcome | None) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._limits = limits
+        self._welcome = welcome
+        self._spare = spare_descriptor()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection within the bounds; those before it are closed. Raises BlockingIOError: there is none."""
+        for _ in range(MOST_REFUSED_AT_ONCE):
+            try:
+                plain, address = super().accept()
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    raise
+                self._turn_away(error)
+                continue
+            if self._welcome is not None and not self._welcome(plain, address):
+                plain.close()
+                continue
+            accepted = Accepted(plain, address, self._limits)
+            if self._limits.admit(accepted):
+                return accepted, address
+            accepted.close()
+        raise BlockingIOError  # the event loop turns, and comes back
+
+    def _turn_away(self, error: OSError) -> None:
+        """Without a descriptor a connection cannot even be refused, and would stay in the queue: one is kept for that.
+
+        Raises `error` if another part of the process has taken that one, too.
+        """
+        log.warning("no descriptor is left for connections", extra={"why": error.strerror})
+        self._limits.make_room()
+        if self._spare < 0:
+            self._spare = spare_descriptor()
+            raise error
+        os.close(self._spare)
+        self._spare = -1
+        try:
+            super().accept()[0].close()
+        finally:
+            self._spare = spare_descriptor()
+
+    def close(self) -> None:
+        super().close()
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+
+def spare_descriptor() -> int:
+    """A descriptor of no use but to be given up; -1 if none can be had."""
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def peer_of(address: Any) -> str:
+    """Who counts as one peer; connections without an address (Unix sockets) are one."""
+    if not isinstance(address, tuple):
+        return ""
+    host = str(address[0]).partition("%")[0]
+    if ":" not in host:
+        return host
+    v6 = ipaddress.IPv6Address(host)
+    return str(v6.ipv4_mapped or ipaddress.IPv6Network((v6, 64), strict=False).network_address)
+
+
+class LimitedHandler(web.RequestHandler):
+    """aiohttp's connection, which tells the limits (if there are any) when it waits."""
+
+    def __init__(self, manager: web.Server, *, limits: ConnectionLimits | None = None, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.limits = limits
+        self.accepted: Accepted | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.limits is not None:
+            self.accepted = self.limits.find(transport)
+        super().connection_made(transport)
+
+    async def _handle_request(self, *arguments: Any) -> tuple[web.StreamResponse, bool]:
+        if self.limits is None or self.accepted is None:
+            return await super()._handle_request(*arguments)
+        self.limits.working(self.accepted)
+        try:
+            return await super()._handle_request(*arguments)
+        finally:
+            self.limits.waiting(self.accepted)
+
+
+def trust(request: web.BaseRequest) -> None:
+    """The peer of a request has proved that it is to be trusted (an agent)."""
+    protocol = request.protocol
+    if isinstance(protocol, LimitedHandler) and protocol.limits is not None and protocol.accepted is not None:
+        protocol.limits.trust(protocol.accepted)
+
+
+def on_probation(request: web.BaseRequest) -> bool:
+    """Whether the connection of a request was accepted for a trusted peer only."""
+    protocol = request.protocol
+    return isinstance(protocol, LimitedHandler) and protocol.accepted is not None and protocol.accepted.on_probation

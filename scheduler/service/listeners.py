@@ -1,0 +1,40 @@
+"""The sockets that a gateway or a supervisor listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+
+from scheduler.http.limits import Bounds, ConnectionLimits
+
+BACKLOG = 1024  # connections that wait for the event loop to turn
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What an operator said of the bounds on connections: in all, and of one peer; None: by the descriptors."""
+
+    total: int | None = None
+    per_peer: int | None = None
+
+    def limits(self) -> ConnectionLimits:
+        return ConnectionLimits(Bounds.of_process(self.total, self.per_peer))
+
+
+BY_DESCRIPTORS = Connections()
+
+
+async def open_listeners(host: str, port: int, limits: ConnectionLimits) -> list[socket.socket]:
+    """One for each address of `host` (all addresses if it is empty). Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            listeners.append(limits.listener(socket.create_server(address, family=family, backlog=BACKLOG)))
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
