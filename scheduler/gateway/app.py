@@ -13,7 +13,8 @@ router would decode and normalise first, and then nobody could say what was sign
 Everything below a login needs, in this order: a caller who is who he says, a path that
 can be one, an owner who exists, no role that nobody has, and permission. A preflight
 (`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
-and it is told nothing but the policy that is stored for pages.
+and it is told nothing but the policy that is stored for pages, and of private names not even that
+(`storage.preflight`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import auth, health, storage
+from scheduler.gateway import health, permissions, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering, roles
@@ -132,14 +133,22 @@ class Gateway:
         if request.method == "OPTIONS":
             progress(request).route = "preflight"
             return await storage.preflight(call)
-        if not await self.authenticator.account_exists(names.owner(path)):
-            raise errors.account_does_not_exist(names.owner(path))
-        roles.refuse_roles(auth.said(call, "role"))
-        auth.permit(call)
+        await self._check_owner(call)
+        roles.refuse_roles(permissions.said(call, "role"))
+        permissions.permit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:
             raise errors.no_such_route(request.raw_path)
         return await handler(call)
+
+    async def _check_owner(self, call: Call) -> None:
+        """Raises WireError if the path is of no account; to an anonymous caller that is a path that is not open."""
+        owner = names.owner(call.path)
+        if await self.authenticator.account_exists(owner):
+            return
+        if call.caller.login is None:
+            permissions.permit(call)
+        raise errors.account_does_not_exist(owner)
 
     async def _serve(
         self, request: web.Request, route: str, handler: Handler | None, raw_path: str, raw_query: str
@@ -163,10 +172,7 @@ class Gateway:
     async def _issue_token(self, call: Call) -> web.StreamResponse:
         if call.method != "POST":
             raise errors.method_not_allowed(call.method)
-        if call.caller.job is not None:
-            # What it would get could outlive its job.
-            raise errors.authorization_failed(str(call.caller), call.path)
-        return json_reply({"token": self.authenticator.tokens.issue(names.owner(call.path), call.now)}, 201)
+        return json_reply({"token": await self.authenticator.issue(call.caller)}, 201)
 
 
 def is_job_call(call: Call, segments: list[str]) -> bool:

@@ -10,7 +10,6 @@ engine works with are in `phases`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,6 @@ from scheduler.model import semver
 from scheduler.model.errors import WireError, invalid_content, invalid_job
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, IMAGES, MAX_REDUCERS, MEMORY_MB
 
-# Short enough for int() to take, longer than any count.
-WHOLE_NUMBER = re.compile(r"[0-9]{1,1000}")
 PHASE_TYPES = ("storage-map", "map", "reduce")
 
 
@@ -175,7 +172,7 @@ def _exec(path: str, value: Any) -> None:
 
 
 def script(path: str, value: Any) -> None:
-    """A script becomes an argument of a process, which cannot hold a NUL."""
+    """A script becomes an argument of a process, and an asset the name of a file: neither can hold a NUL."""
     string(path, value)
     if "\0" in value:
         raise problem(path, "must not contain a NUL character")
@@ -184,13 +181,11 @@ def script(path: str, value: Any) -> None:
 def _strings(path: str, value: Any) -> None:
     array(path, value)
     for index, item in enumerate(value):
-        string(f"{path}[{index}]", item)
+        script(f"{path}[{index}]", item)
 
 
 def _count(path: str, value: Any) -> None:
-    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
-        value = int(value)
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+    if type(value) is not int:  # a boolean is an int, too
         raise wrong_type(path, value, "integer")
     if value > MAX_REDUCERS:
         raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
@@ -200,7 +195,7 @@ def _count(path: str, value: Any) -> None:
 
 def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
     def check(path: str, value: Any) -> None:
-        if isinstance(value, bool | list | dict) or value not in values:
+        if type(value) is not type(values[0]) or value not in values:  # 1024.0 and True equal integers
             raise problem(path, f"does not have a value in the enumeration {', '.join(map(str, values))}")
 
     return check
@@ -209,6 +204,8 @@ def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
 def _image(path: str, value: Any) -> None:
     string(path, value)
     try:
+        if not value.strip():  # npm takes nothing for anything
+            raise ValueError
         semver.parse_range(value)
     except ValueError:
         raise problem(path, f'invalid semver range: "{value}"') from None

@@ -94,6 +94,6 @@ def copies(headers: Mapping[str, str]) -> int:
     value = headers.get("durability-level") or headers.get("x-durability-level")
     if value is None:
         return DEFAULT_COPIES
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:4]) <= MAX_COPIES):
+    if not (value.isascii() and value.isdigit() and len(value) <= 4 and 1 <= int(value) <= MAX_COPIES):
         raise invalid_durability_level(MAX_COPIES)
     return int(value)

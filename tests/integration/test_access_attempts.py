@@ -151,7 +151,7 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("presigned by himself", lambda w: w.ask("GET", w.url("bob"), by=None), DENIED),
     ("an expired one", lambda w: w.ask("GET", w.url("jill", expires=int(time.time()) - 1), by=None), PRESIGNED),
     ("one made to last", lambda w: w.ask("GET", w.url("jill", expires=int(time.time()) - 1) + "&expires=9999999999",
-        by=None), FORGED),
+        by=None), PRESIGNED),
     ("one for another object", lambda w: w.ask("GET", w.url("jill", "/jill/public/open").replace("/public/open?",
         "/stor/secret?"), by=None), FORGED),
     ("one for another method", lambda w: w.ask("GET", w.url("jill", methods="PUT"), by=None), FORGED),
