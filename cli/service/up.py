@@ -13,6 +13,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
+from cli.service.sharing import metrics_token_option, require_signed_target_option
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -52,6 +53,8 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    require_signed_target: bool,
+    metrics_token_file: Path | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -70,21 +73,24 @@ def command(
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
+    from scheduler.service.parts import Guard
     from scheduler.service.run import ServiceOptions, serve
+    from scheduler.service.settings import metrics_token
     from scheduler.service.state import StateError
 
-    options = ServiceOptions(
-        state_dir=state_dir or state_directory(os.environ),
-        host=host,
-        port=port,
-        login=login,
-        key=key,
-        provider=provider,
-        containerd=containerd,
-        slots=slots,
-        database=database,
-    )
     try:
+        options = ServiceOptions(
+            state_dir=state_dir or state_directory(os.environ),
+            host=host,
+            port=port,
+            login=login,
+            key=key,
+            provider=provider,
+            containerd=containerd,
+            slots=slots,
+            database=database,
+            guard=Guard(require_signed_target, metrics_token(metrics_token_file, os.environ)),
+        )
         code = serve(options, announce)
     except StateError as error:
         raise Problem(str(error)) from None
@@ -92,6 +98,7 @@ def command(
 
 
 command.params.insert(0, state_dir_option())
+command.params += [require_signed_target_option(), metrics_token_option()]
 
 
 def announce(info: ServiceInfo) -> None:

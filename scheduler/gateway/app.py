@@ -3,7 +3,7 @@
 Routing is a look at the path's first segments, on the path as it was sent: a library
 router would decode and normalise first, and then nobody could say what was signed.
 
-    /ping  /healthz  /metrics         the service itself, for everybody
+    /ping  /healthz  /metrics         the service itself; the last for its operator
     /_agent/…                         the agents, who have a secret of their own
     /:login/tokens                    a token for the caller
     /:login/jobs                      POST, or GET with a filter: jobs

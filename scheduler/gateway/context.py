@@ -10,6 +10,7 @@ The gateway routes by path itself and hands two subtrees to others: the jobs API
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -70,6 +71,7 @@ class Context:
     public: bool = True  # users are served; else agents only
     require_signed_target: bool = False  # a signature over the date alone is refused
     metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine
+    health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ class ServiceOptions:
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
+    guard: parts.Guard = parts.UNGUARDED
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -64,7 +65,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(
-            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets)
+            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
         )
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())

@@ -59,7 +59,10 @@ REFUSED = [
     (phase(count=True), 'property "phases[0].count": boolean value found, but a integer is required'),
     (phase(count=None), 'property "phases[0].count": object value found, but a integer is required'),
     (phase(count=[1]), 'property "phases[0].count": object value found, but a integer is required'),
-    *((phase(memory=value), f'property "phases[0].memory": {MEMORY}') for value in (1000, 64, "1024", 1024.0, True, None, [1024])),
+    *(
+        (phase(memory=value), f'property "phases[0].memory": {MEMORY}')
+        for value in (1000, "1024", 1024.0, True, None, [1024])
+    ),
     *((phase(disk=value), f'property "phases[0].disk": {DISK}') for value in (3, 2048, "8", 8.0, True, None, {"8": 8})),
     (phase(image=""), 'property "phases[0].image": invalid semver range: ""'),
     (phase(image=" "), 'property "phases[0].image": invalid semver range: " "'),
