@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from dataclasses import dataclass
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import TypeAdapter
 
 LIFETIME_MS = 7 * 24 * 3600 * 1000
 MAX_BYTES = 8192
@@ -30,9 +30,12 @@ class Note:
     """What a token says: whose it is, since when (ms), and either of which key (a fingerprint) or of which job."""
 
     login: str
-    issued: int
+    issued: int = 0
     key: str | None = None
     job: str | None = None
+
+
+NOTE = TypeAdapter(Note)
 
 
 class Tokens:
@@ -44,9 +47,8 @@ class Tokens:
 
     def issue(self, login: str, now: int, job: str | None = None, key: str | None = None) -> str:
         """A token for `login`: for one job, by its UUID, or of a key, by its fingerprint. `now` in ms."""
-        note = {"login": login, "at": now, "key": key, "job": job}
-        said = {name: value for name, value in note.items() if value is not None}
-        return self._fernet.encrypt_at_time(json.dumps(said).encode(), now // 1000).decode()
+        note = NOTE.dump_json(Note(login, now, key, job), exclude_none=True)
+        return self._fernet.encrypt_at_time(note, now // 1000).decode()
 
     def verify(self, token: str, now: int) -> Note | None:
         """What the token says; None if it is forged, too old, or no token.
@@ -56,10 +58,9 @@ class Tokens:
         if len(token) > MAX_BYTES:
             return None
         try:
-            said = json.loads(self._fernet.decrypt(token.encode()))
+            note = NOTE.validate_json(self._fernet.decrypt(token.encode()), strict=True)
         except (InvalidToken, ValueError):
             return None
-        note = Note(said["login"], said.get("at", 0), said.get("key"), said.get("job"))
         return note if note.job or (note.key and now - note.issued <= LIFETIME_MS) else None
 
 

@@ -167,6 +167,19 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
         x_forwarded_host=w.host), FORGED),
     ("one in the name of his key", lambda w: w.ask("GET", w.url("jill").replace(w.signers["jill"].fingerprint.replace(
         ":", "%3A"), w.signers["bob"].fingerprint.replace(":", "%3A")), by=None), NO_KEY),
+    ("one to store an object, as a link", lambda w: w.ask("PUT", w.url("jill", "/jill/public/open", "PUT"), by=None,
+        body=b"", **link_to(SECRET)), PRESIGNED),
+    ("one to store an object, as a directory", lambda w: w.ask("PUT", w.url("jill", "/jill/stor/new", "PUT"), by=None,
+        body=b"", **DIRECTORY), PRESIGNED),
+    ("one to store an object, for its metadata", lambda w: w.ask("PUT", w.url("jill", "/jill/public/open", "PUT")
+        + "&metadata=true", by=None, m_a="x"), FORGED),
+    ("one for a job", lambda w: w.ask("POST", w.url("jill", "/jill/jobs", "POST"), by=None,
+        body=b'{"phases":[{"exec":"cat"}]}', content_type="application/json"), DENIED),
+    ("one for inputs of her job", lambda w: w.ask("POST", w.url("jill", f"/jill/jobs/{w.live}/live/in", "POST"),
+        by=None, body=SECRET.encode()), DENIED),
+    ("one for the end of her job", lambda w: w.ask("POST", w.url("jill", f"/jill/jobs/{w.live}/live/cancel", "POST"),
+        by=None), DENIED),
+    ("one for a token", lambda w: w.ask("POST", w.url("jill", "/jill/tokens", "POST"), by=None), DENIED),
     ("one without its signature", lambda w: w.ask("GET", w.url("jill").partition("&signature")[0], by=None), PRESIGNED),
     ("one and his own signature", lambda w: w.ask("GET", w.url("jill", expires=int(time.time()) - 1)), DENIED),
     # By tokens.
@@ -176,6 +189,7 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("his job's token for her token", lambda w: w.ask("POST", "/jill/tokens", by=None, **w.token("bob", w.own)),
      DENIED),
     ("her token", lambda w: w.ask("POST", "/jill/tokens"), DENIED),
+    ("his token for a token", lambda w: w.ask("POST", "/bob/tokens", by=None, **w.token("bob", None)), DENIED),
     ("a token of her finished job", lambda w: w.ask("GET", SECRET, by=None, **w.token("jill", w.done.job)), NO_TOKEN),
     ("her finished job's token for a token", lambda w: w.ask("POST", "/jill/tokens", by=None,
         **w.token("jill", w.done.job)), NO_TOKEN),
