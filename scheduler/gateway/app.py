@@ -133,22 +133,29 @@ class Gateway:
         if request.method == "OPTIONS":
             progress(request).route = "preflight"
             return await storage.preflight(call)
-        await self._check_owner(call)
-        roles.refuse_roles(permissions.said(call, "role"))
-        permissions.permit(call)
+        await self._admit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:
             raise errors.no_such_route(request.raw_path)
         return await handler(call)
 
+    async def _admit(self, call: Call) -> None:
+        """Raises WireError unless the path has an owner and the caller may do what it asks.
+
+        An anonymous caller is refused first, so that it cannot tell whose account there is.
+        """
+        known = call.caller.login is not None
+        if known:
+            await self._check_owner(call)
+        roles.refuse_roles(permissions.said(call, "role"))
+        permissions.permit(call)
+        if not known:
+            await self._check_owner(call)
+
     async def _check_owner(self, call: Call) -> None:
-        """Raises WireError if the path is of no account; to an anonymous caller that is a path that is not open."""
         owner = names.owner(call.path)
-        if await self.authenticator.account_exists(owner):
-            return
-        if call.caller.login is None:
-            permissions.permit(call)
-        raise errors.account_does_not_exist(owner)
+        if not await self.authenticator.account_exists(owner):
+            raise errors.account_does_not_exist(owner)
 
     async def _serve(
         self, request: web.Request, route: str, handler: Handler | None, raw_path: str, raw_query: str

@@ -94,12 +94,17 @@ def list_keys(c: Connection, login: str) -> dict[str, str]:
 
 
 def remove_key(c: Connection, login: str, fingerprint: str) -> str:
-    """Forget the key with this fingerprint, MD5 or SHA256 as people write them; its MD5. Raises AccountError."""
+    """Take away the key with this fingerprint, MD5 or SHA256 as people write them; its MD5. Raises AccountError."""
     for md5, line in list_keys(c, login).items():
         if PublicKey.parse(line).has_fingerprint(fingerprint):
-            c.run("delete_key", login=login, fingerprint=md5)
+            c.run("remove_key", login=login, fingerprint=md5, now=c.now())
             return md5
     raise AccountError(f'{login} has no key "{fingerprint}"')
+
+
+def was_removed(c: Connection, login: str, fingerprint: str) -> bool:
+    """Whether a key, by its MD5 fingerprint, was the account's and was taken away."""
+    return c.one("find_removed_key", login=login, fingerprint=fingerprint) is not None
 
 
 def revoke(c: Connection, login: str) -> None:
