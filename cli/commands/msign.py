@@ -1,4 +1,4 @@
-"""msign: addresses that open one object for a while, to whoever has them."""
+"""msign: addresses with which one thing can be done for a while, without a key."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ DEFAULT_SECONDS = 3600
               help="For how long it works, as 90s, 10m, 12h, 1d, 2w or 1y.")  # fmt: skip
 @click.option("-m", "--method", "methods", multiple=True, default=["GET"], metavar="METHOD",
               help="What it allows: GET, HEAD, PUT, POST, DELETE, OPTIONS. Repeatable. [default: GET]")  # fmt: skip
+@click.option("--directory", is_flag=True, help="With -m PUT: it makes a directory.")
+@click.option("--link", metavar="SOURCE", help="With -m PUT: it makes a link to the object SOURCE.")
+@click.option("--metadata", is_flag=True, help="With -m PUT: it replaces the metadata, and not the contents.")
 @click.option("-f", "--file", "key_file", metavar="KEY", type=click.Path(),
               help="Private key to sign with, instead of the one that --keyId means.")  # fmt: skip
 @click.option("-g", "--algorithm", metavar="ALG", help="Algorithm to sign with, such as rsa-sha512.")
@@ -42,19 +45,24 @@ def command(
     expires: int | None,
     lasts: str | None,
     methods: Sequence[str],
+    directory: bool,
+    link: str | None,
+    metadata: bool,
     key_file: str | None,
     algorithm: str | None,
     role_tags: Sequence[str],
 ) -> None:
     """Print a signed address for each path. Who has it can do with the object what was signed, until it expires.
 
-    Nothing is sent to the service: whether the object exists shows when the address is used.
+    Nothing is sent to the service: whether the object exists shows when the address is used. An address for PUT takes
+    an object, and nothing else unless --directory, --link or --metadata says so. None creates jobs or tokens.
 
     \b
     Examples:
       curl "$(msign ~~/stor/lear.txt)"
       msign -E 1d ~~/stor/lear.txt
       curl -T notes "$(msign -m PUT -E 10m ~~/stor/inbox/notes)"
+      curl -X PUT "$(msign -m PUT --link ~~/stor/lear.txt ~~/public/lear.txt)"
 
     Exit status: 0, or 1 if there is no key to sign with.
     """
@@ -68,19 +76,29 @@ def command(
         click.get_current_context().meta["common"]["key_id"] = signer.fingerprint
     wanted = settings()
     paths = operands(where, wanted.home)
+    makes = what_it_makes(directory, operands([link], wanted.home)[0] if link else None, metadata)
     if not key_file:
         if not wanted.key_id:
             raise Problem("there is no key to sign with: MANTA_KEY_ID is not set")
         signer = keys.find(wanted.key_id, wanted.key_file)
     if algorithm:
         signer = signer.using(algorithm.lower())
-    query = {"expires": str(deadline(expires, lasts)), "keyId": wanted.key_name(signer.fingerprint)}
+    query = {"expires": str(deadline(expires, lasts)), "keyId": wanted.key_name(signer.fingerprint), **makes}
     if wanted.roles:
         query["role"] = ",".join(wanted.roles)
     if role_tags:
         query["role-tag"] = ",".join(role_tags)
     for path in paths:
         print(signed(wanted.url, path, methods, query, signer))
+
+
+def what_it_makes(directory: bool, source: str | None, metadata: bool) -> dict[str, str]:
+    """The parameters by which a PUT is none of an object. Raises `Problem`."""
+    if [directory, source is not None, metadata].count(True) > 1:
+        raise Problem("of --directory, --link and --metadata only one can be specified")
+    if source is not None:
+        return {"type": "link", "location": names.encode(source)}
+    return {"type": "directory"} if directory else {"metadata": "true"} if metadata else {}
 
 
 def deadline(expires: int | None, lasts: str | None) -> int:

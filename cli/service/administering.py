@@ -13,8 +13,10 @@ import click
 
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
+from cli.frame import note
 from cli.service.database import database_options
 from cli.service.up import state_dir_option
+from cli.text import count
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection
@@ -25,6 +27,18 @@ STDIN = Path("-")
 
 def json_option() -> click.Option:
     return click.Option(["--json", "as_json"], is_flag=True, help="One JSON object per line.")
+
+
+def end_jobs_option() -> click.Option:
+    return click.Option(["--end-jobs"], is_flag=True, help="Cancel the jobs as well; their tasks end within seconds.")
+
+
+def tell_of_jobs(login: str, ended: int, left: int) -> None:
+    """Say what became of jobs of an account, if it has any: how many were cancelled, how many go on."""
+    if ended:
+        note(f"cancelled {count(ended, 'job')} of {login}")
+    if left:
+        note(f"{count(left, 'job')} of {login} still running, see --end-jobs")
 
 
 def with_state_dir(command: click.Command, *more: click.Parameter) -> click.Command:

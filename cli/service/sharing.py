@@ -28,7 +28,8 @@ def shared_options(listen: str) -> list[click.Parameter]:
         click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
                      help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
         click.Option(["--token-secret-file"], metavar="FILE", envvar="REMORA_TOKEN_SECRET_FILE", type=file,
-                     help="Secret of the tokens, the same for all. [or the secret itself in $REMORA_TOKEN_SECRET]"),
+                     help="Secret of the tokens, the same for all: one key a line; the first signs, all verify. "
+                     "[or the secret itself in $REMORA_TOKEN_SECRET]"),
         click.Option(["--agent-key-file"], metavar="FILE", envvar="REMORA_AGENT_KEY_FILE", type=file,
                      help="Key of the agents' credentials, the same for all. [or the key itself in $REMORA_AGENT_KEY]"),
         *connection_options(),
@@ -43,7 +44,24 @@ def connection_options() -> list[click.Parameter]:
                      help="Connections at a time. [$REMORA_MAX_CONNECTIONS; default: by the limit on open files]"),
         click.Option(["--max-connections-per-peer"], metavar="N", envvar="REMORA_MAX_CONNECTIONS_PER_PEER",
                      type=number, help="Of one address, such as a proxy's. [default: a quarter of all, or 256]"),
+        metrics_token_option(),
     ]  # fmt: skip
+
+
+def metrics_token_option() -> click.Option:
+    return click.Option(
+        ["--metrics-token-file"], metavar="FILE", envvar="REMORA_METRICS_TOKEN_FILE", type=click.Path(path_type=Path),
+        help="Who sends what is in it, as Authorization: Bearer, may read /metrics. "
+        "[or $REMORA_METRICS_TOKEN; default: only this machine may]",
+    )  # fmt: skip
+
+
+def require_signed_target_option() -> click.Option:
+    return click.Option(
+        ["--require-signed-target"], is_flag=True, envvar="REMORA_REQUIRE_SIGNED_TARGET",
+        help="Refuse signatures that cover only the date, as stock clients make them: one who has read such a request "
+        "can make others with it for five minutes.",
+    )  # fmt: skip
 
 
 def settings(
@@ -53,6 +71,8 @@ def settings(
     advertise: str | None,
     token_secret_file: Path | None,
     agent_key_file: Path | None,
+    metrics_token_file: Path | None = None,
+    require_signed_target: bool = False,
     nomad: bool = False,
     images: str = "",
     max_connections: int | None = None,
@@ -61,7 +81,7 @@ def settings(
     """Raises StateError for the first that cannot be."""
     from scheduler.service import settings as read
     from scheduler.service.listeners import Connections
-    from scheduler.service.parts import Secrets
+    from scheduler.service.parts import Guard, Secrets
 
     host, port = read.listen_address(listen)
     token = read.secret("the secret of the tokens", "--token-secret-file", token_secret_file, os.environ)
@@ -70,9 +90,10 @@ def settings(
     if advertise is not None:
         read.advertised(advertise, host, "")
     versions = read.image_versions(images)
+    guard = Guard(require_signed_target, read.metrics_token(metrics_token_file, os.environ))
     return read.RoleOptions(
         where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions,
-        Connections(max_connections, max_connections_per_peer),
+        Connections(max_connections, max_connections_per_peer), guard,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
 from cli.service.database import database_options
-from cli.service.sharing import connection_options
+from cli.service.sharing import connection_options, metrics_token_option, require_signed_target_option
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -54,6 +54,8 @@ def command(
     slots: int | None,
     max_connections: int | None,
     max_connections_per_peer: int | None,
+    require_signed_target: bool,
+    metrics_token_file: Path | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -73,22 +75,25 @@ def command(
     Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
     from scheduler.service.listeners import Connections
+    from scheduler.service.parts import Guard
     from scheduler.service.run import ServiceOptions, serve
+    from scheduler.service.settings import metrics_token
     from scheduler.service.state import StateError
 
-    options = ServiceOptions(
-        state_dir=state_dir or state_directory(os.environ),
-        host=host,
-        port=port,
-        login=login,
-        key=key,
-        provider=provider,
-        containerd=containerd,
-        slots=slots,
-        database=database,
-        connections=Connections(max_connections, max_connections_per_peer),
-    )
     try:
+        options = ServiceOptions(
+            state_dir=state_dir or state_directory(os.environ),
+            host=host,
+            port=port,
+            login=login,
+            key=key,
+            provider=provider,
+            containerd=containerd,
+            slots=slots,
+            database=database,
+            connections=Connections(max_connections, max_connections_per_peer),
+            guard=Guard(require_signed_target, metrics_token(metrics_token_file, os.environ)),
+        )
         code = serve(options, announce)
     except StateError as error:
         raise Problem(str(error)) from None
@@ -99,6 +104,8 @@ command.params.insert(0, state_dir_option())
 command.params[-1:-1] = [
     *database_options("Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]"),
     *connection_options(),
+    require_signed_target_option(),
+    metrics_token_option(),
 ]
 
 

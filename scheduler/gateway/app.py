@@ -3,7 +3,7 @@
 Routing is a look at the path's first segments, on the path as it was sent: a library
 router would decode and normalise first, and then nobody could say what was signed.
 
-    /ping  /healthz  /metrics         the service itself, for everybody
+    /ping  /healthz  /metrics         the service itself; the last for its operator
     /_agent/…                         the agents, who have a secret of their own
     /:login/tokens                    a token for the caller
     /:login/jobs                      POST, or GET with a filter: jobs
@@ -13,7 +13,8 @@ router would decode and normalise first, and then nobody could say what was sign
 Everything below a login needs, in this order: a caller who is who he says, a version and a path that
 can be one, an owner who exists, no role that nobody has, and permission. A preflight
 (`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
-and it is told nothing but the policy that is stored for pages.
+and it is told nothing but the policy that is stored for pages, and of private names not even that
+(`storage.preflight`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import auth, health, storage
+from scheduler.gateway import health, permissions, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering, roles
@@ -149,14 +150,29 @@ class Gateway:
         if request.method == "OPTIONS":
             progress(request).route = "preflight"
             return await storage.preflight(call)
-        if not await self.authenticator.account_exists(names.owner(path)):
-            raise errors.account_does_not_exist(names.owner(path))
-        roles.refuse_roles(auth.said(call, "role"))
-        auth.permit(call)
+        await self._admit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:
             raise errors.no_such_route(request.raw_path)
         return await handler(call)
+
+    async def _admit(self, call: Call) -> None:
+        """Raises WireError unless the path has an owner and the caller may do what it asks.
+
+        An anonymous caller is refused first, so that it cannot tell whose account there is.
+        """
+        known = call.caller.login is not None
+        if known:
+            await self._check_owner(call)
+        roles.refuse_roles(permissions.said(call, "role"))
+        permissions.permit(call)
+        if not known:
+            await self._check_owner(call)
+
+    async def _check_owner(self, call: Call) -> None:
+        owner = names.owner(call.path)
+        if not await self.authenticator.account_exists(owner):
+            raise errors.account_does_not_exist(owner)
 
     async def _serve(
         self, request: web.Request, route: str, handler: Handler | None, raw_path: str, raw_query: str
@@ -180,10 +196,7 @@ class Gateway:
     async def _issue_token(self, call: Call) -> web.StreamResponse:
         if call.method != "POST":
             raise errors.method_not_allowed(call.method)
-        if call.caller.job is not None:
-            # What it would get could outlive its job.
-            raise errors.authorization_failed(str(call.caller), call.path)
-        return json_reply({"token": self.authenticator.tokens.issue(names.owner(call.path), call.now)}, 201)
+        return json_reply({"token": await self.authenticator.issue(call.caller)}, 201)
 
 
 def is_job_call(call: Call, segments: list[str]) -> bool:

@@ -1,33 +1,37 @@
-"""Who asks, and may he.
+"""Who asks?
 
 There are three ways to prove who one is: a signed request, a URL that was signed
-beforehand, a token that the service gave out. Each ends in a `Caller` or in the error
-that names what failed; without any, the caller is anonymous. Whether the caller may do
-what he asks is one rule: an owner may do everything below his own login, and everybody
-may read what is below `public`.
+beforehand, a token that the service gave out. Each ends in a `Caller`, which says by what proof, or in the error
+that names what failed; without any, the caller is anonymous. What a proof allows is in `permissions`.
 
-Nothing that can be taken away is remembered: a key is looked up for every request, and a
-job's token is asked whether the job runs. So what was removed, or is over, opens nothing
-from the next request on.
+Nothing that can be taken away is remembered: a key is looked up for every request, also for one with a token or a
+presigned URL that came from it, and a job's token is asked whether the job runs. So what was removed, revoked, or is
+over, opens nothing from the next request on.
+
+A caller who has proved nothing learns nothing about accounts that is not public anyway: an account that does not
+exist is a key that does not exist, or a path that is not open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway.context import ANONYMOUS, Call, Caller, Context
+from scheduler.gateway.context import ANONYMOUS, Caller, Context, Proof
 from scheduler.gateway.tokens import Tokens
-from scheduler.model import errors, httpsig, names
+from scheduler.model import errors, httpsig
 from scheduler.model.dates import parse_rfc1123
-from scheduler.model.httpsig import PublicKey, SignatureError
+from scheduler.model.httpsig import KeyId, PublicKey, SignatureError
 from scheduler.records import accounts
+from scheduler.records.accounts import Key
 
 MAX_SKEW_MS = 300_000
 TOO_OLD_MS = 600_000
-READING = frozenset({"GET", "HEAD"})
+# Either of them signs which request it is.
+TARGETS = frozenset({"(request-target)", "request-line"})
 
 
 class Authenticator:
@@ -64,14 +68,25 @@ class Authenticator:
         if at is not None and self._context.clock() - at > TOO_OLD_MS:
             raise errors.request_expired(str(value))
 
+    async def issue(self, caller: Caller) -> str:
+        """A token for a caller who signed its request, which lives as long as the key does, and a week at most."""
+        assert caller.login is not None and caller.key is not None
+        # By the clock that says when keys were added and accounts revoked.
+        now = await self._context.db.read(lambda c: c.now())
+        return self.tokens.issue(caller.login, now, key=caller.key)
+
     async def _token(self, token: str) -> Caller:
-        found = self.tokens.verify(token, self._context.clock())
-        if found is None:
+        note = self.tokens.verify(token, self._context.clock())
+        if note is None:
             raise errors.invalid_token()
-        caller = Caller(*found)
-        if caller.job is not None and not await self._runs(caller.job):
+        if note.job is not None:
+            if not await self._runs(note.job):
+                raise errors.invalid_token()
+            return Caller(note.login, Proof.JOB, job=note.job)
+        key = await self._find_key(note.login, note.key or "")
+        if key is None or not key.vouches_for(note.issued):
             raise errors.invalid_token()
-        return caller
+        return Caller(note.login, Proof.TOKEN, key=note.key)
 
     async def _runs(self, job: str) -> bool:
         service = self._context.service
@@ -85,7 +100,8 @@ class Authenticator:
             raise errors.invalid_header(f"Invalid Signature Authorization header: {error}") from None
         if signature.algorithm not in httpsig.ALGORITHMS:
             raise errors.invalid_algorithm(signature.algorithm, httpsig.ALGORITHMS)
-        return await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
+        named, _ = await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
+        return Caller(named.account, Proof.SIGNED, key=named.fingerprint)
 
     def _signed_text(self, request: web.BaseRequest, signature: httpsig.Signature) -> bytes:
         dated = "x-date" if "x-date" in request.headers else "date"
@@ -95,6 +111,8 @@ class Authenticator:
         )
         if dated not in listed:
             raise SignatureError(f"{dated} was not a signed header")
+        if self._context.require_signed_target and TARGETS.isdisjoint(listed):
+            raise SignatureError("(request-target) was not a signed header")
         self._check_skew(", ".join(request.headers.getall(dated, [])))
         return text
 
@@ -106,34 +124,36 @@ class Authenticator:
         if skew > MAX_SKEW_MS:
             raise SignatureError(f"clock skew of {skew // 1000}s was greater than {MAX_SKEW_MS // 1000}s")
 
-    async def _verify(self, key_id: str, algorithm: str, signature: bytes, text: bytes) -> Caller:
+    async def _verify(self, key_id: str, algorithm: str, signature: bytes, text: bytes) -> tuple[KeyId, Key]:
+        """The key that made a signature. Raises WireError."""
         named = httpsig.parse_key_id(key_id)
         if named is None:
             raise errors.invalid_key_id()
-        key = await self._find_key(named)
-        if not key.verify(algorithm, signature, text):
-            raise errors.invalid_signature()
-        return Caller(named.account)
-
-    async def _find_key(self, named: httpsig.KeyId) -> PublicKey:
-        if not await self.account_exists(named.account):
-            raise errors.account_does_not_exist(named.account)
         if named.user is not None:
             raise errors.user_does_not_exist(named.account, named.user)
-        line = await self._context.db.read(lambda c: accounts.find_key(c, named.account, named.fingerprint))
-        if line is None:
+        key = await self._find_key(named.account, named.fingerprint)
+        if key is None:
             raise errors.key_does_not_exist(named.account, named.fingerprint)
-        return PublicKey.parse(line)
+        if not PublicKey.parse(key.public).verify(algorithm, signature, text):
+            raise errors.invalid_signature()
+        return named, key
+
+    async def _find_key(self, login: str, fingerprint: str) -> Key | None:
+        return await self._context.db.read(lambda c: accounts.find_key(c, login, fingerprint))
 
     async def _presigned(self, request: web.BaseRequest) -> Caller:
         raw_path, _, raw_query = request.raw_path.partition("?")
         pairs = parse_qsl(raw_query, keep_blank_values=True, errors="surrogateescape")
-        query = dict(pairs)
+        query = parameters(pairs)
         self._check_presigned(request.method, query)
         methods = ",".join(sorted(query.get("method", request.method).split(",")))
         text = httpsig.presigned_text(methods, request.headers.get("Host", ""), raw_path, pairs)
         signature = httpsig.decode_signature(query["signature"].replace(" ", "+"))
-        return await self._verify(query["keyId"], query["algorithm"].lower(), signature, text)
+        named, key = await self._verify(query["keyId"], query["algorithm"].lower(), signature, text)
+        # A URL does not say when it was signed: certainly not before its key was added.
+        if not key.vouches_for(key.added):
+            raise errors.invalid_presigned("request was revoked")
+        return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint)
 
     def _check_presigned(self, method: str, query: Mapping[str, str]) -> None:
         if method not in query.get("method", method).split(","):
@@ -157,16 +177,11 @@ def is_presigned(request: web.BaseRequest) -> bool:
     return any(name in httpsig.PRESIGNED_REQUIRED for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
-def said(call: Call, name: str) -> str:
-    """A header that a presigned URL may have as a parameter of the same name, which then comes first."""
-    presigned = "Authorization" not in call.request.headers and "signature" in call.query
-    return call.query[name] if presigned and name in call.query else call.request.headers.get(name, "")
-
-
-def permit(call: Call) -> None:
-    """Raises WireError unless the caller may do what he asks."""
-    if call.caller.login == names.owner(call.path):
-        return
-    if call.method in READING and names.top(call.path) == "public":
-        return
-    raise errors.authorization_failed(str(call.caller), call.path)
+def parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters of a presigned URL. Raises WireError if one comes twice: then their order, which is not signed,
+    would say what they mean."""
+    listed = list(pairs)
+    twice = [name for name, times in Counter(name for name, _ in listed).items() if times > 1]
+    if twice:
+        raise errors.invalid_presigned(f'parameters "{", ".join(sorted(twice))}" were given twice')
+    return dict(listed)

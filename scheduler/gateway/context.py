@@ -10,8 +10,10 @@ The gateway routes by path itself and hands two subtrees to others: the jobs API
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from aiohttp import web
@@ -24,11 +26,23 @@ from scheduler.records.database import Database
 from scheduler.supervisor.postbox import JobService
 
 
+class Proof(Enum):
+    """How a caller proved to be who it is: see `permissions` for what each allows."""
+
+    NONE = "none"
+    SIGNED = "signed"  # this very request
+    PRESIGNED = "presigned"  # a URL
+    TOKEN = "token"  # of a key  # noqa: S105
+    JOB = "job"  # a token that the tasks of a job have
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an account, or nobody. `job` is set when a task of that job asks with its token."""
+    """Who asks: an account, or nobody. `key` is the fingerprint of the key behind the proof, `job` the job."""
 
     login: str | None = None
+    proof: Proof = Proof.NONE
+    key: str | None = None
     job: str | None = None
 
     def __str__(self) -> str:
@@ -55,6 +69,9 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # what is asked of jobs goes there
     public: bool = True  # users are served; else agents only
+    require_signed_target: bool = False  # a signature over the date alone is refused
+    metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine
+    health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
 
 
 @dataclass(slots=True)
@@ -91,4 +108,4 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
-__all__ = ["ANONYMOUS", "Call", "Caller", "Context", "Handler"]
+__all__ = ["ANONYMOUS", "Call", "Caller", "Context", "Handler", "Proof"]

@@ -1,24 +1,50 @@
-"""Whether the service works, and how much it did: `/ping`, `/healthz`, `/metrics`."""
+"""Whether the service works, and how much it did: `/ping`, `/healthz`, `/metrics`.
+
+Every caller may ask whether it works, since balancers and orchestrators have no key. How much it did, and what exactly
+does not work, is for its operator: the caller who sends the metrics token, `Authorization: Bearer TOKEN`; or, where
+none was chosen, one who connects from this machine itself and not through a proxy on it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
+import ipaddress
 import os
 
 from aiohttp import web
 
 from scheduler.gateway.context import Call, Context, Handler
 from scheduler.http.replies import json_reply
-from scheduler.model.errors import method_not_allowed
+from scheduler.model.errors import authorization_failed, method_not_allowed
 from scheduler.records.database import Connection
 
 # A database that is away is waited for by everybody else.
 PATIENCE_SECONDS = 2.0
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
 
 
 def require_reading(call: Call) -> None:
     if call.method not in ("GET", "HEAD"):
         raise method_not_allowed(call.method)
+
+
+def is_operator(call: Call) -> bool:
+    """Whether the caller may see what concerns all accounts together."""
+    if (token := call.context.metrics_token) is not None:
+        sent = call.request.headers.get("Authorization", "").encode("utf-8", "replace")
+        return hmac.compare_digest(sent, f"Bearer {token}".encode())
+    return is_local(call.request) and not any(name in call.request.headers for name in FORWARDED)
+
+
+def is_local(request: web.BaseRequest) -> bool:
+    """Whether the other end of the connection is on this machine: at our own address, or at the loopback's."""
+    ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport else []
+    if not ends or not all(isinstance(end, tuple) for end in ends):
+        return False
+    peer, own = (ipaddress.ip_address(end[0].partition("%")[0]) for end in ends)
+    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
+    return peer == own or (mapped or peer).is_loopback
 
 
 async def ping(call: Call) -> web.StreamResponse:
@@ -28,12 +54,21 @@ async def ping(call: Call) -> web.StreamResponse:
 
 
 async def healthz(call: Call) -> web.StreamResponse:
-    """The database answers and the blob directory takes files: 200, else 503 with what does not work."""
+    """The database answers and the blob directory takes files: 200, else 503, and to the operator what does not."""
     require_reading(call)
-    checks = {"database": await check_database(call.context), "blobs": await check_blobs(call.context)}
-    healthy = all(problem is None for problem in checks.values())
-    report = {name: problem or "ok" for name, problem in checks.items()}
-    return json_reply({"status": "ok" if healthy else "failing", **report}, 200 if healthy else 503)
+    context = call.context
+    if context.health is None or context.health.done():
+        context.health = asyncio.create_task(check(context))
+    report = await asyncio.shield(context.health)  # which answers all that ask meanwhile
+    healthy = all(found == "ok" for found in report.values())
+    details = report if is_operator(call) else {}
+    return json_reply({"status": "ok" if healthy else "failing", **details}, 200 if healthy else 503)
+
+
+async def check(context: Context) -> dict[str, str]:
+    """What works: `ok`, or what is wrong with it."""
+    found = {"database": await check_database(context), "blobs": await check_blobs(context)}
+    return {name: problem or "ok" for name, problem in found.items()}
 
 
 async def check_database(context: Context) -> str | None:
@@ -65,6 +100,8 @@ async def check_blobs(context: Context) -> str | None:
 async def metrics(call: Call) -> web.StreamResponse:
     """Counters in Prometheus' text format."""
     require_reading(call)
+    if not is_operator(call):
+        raise authorization_failed("anonymous", call.path)
     return web.Response(body=call.context.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 

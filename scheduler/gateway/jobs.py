@@ -26,7 +26,7 @@ from scheduler.model.job import decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
 from scheduler.objects import headers as kept_headers
 from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.intake import JobRef
+from scheduler.supervisor.intake import Creator, JobRef
 from scheduler.supervisor.status import status
 from scheduler.supervisor.usage import usage_document
 
@@ -71,7 +71,7 @@ async def create(call: Call) -> web.StreamResponse:
     spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
     headers = kept_headers.stored(call.request.headers, directory=True)
-    uuid = await call.service.create_job(login, spec, headers)
+    uuid = await call.service.create_job(login, spec, headers, Creator(call.caller.key, call.caller.job))
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
 
 

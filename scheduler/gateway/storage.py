@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from scheduler.gateway import headers as entry_headers
-from scheduler.gateway.auth import said
+from scheduler.gateway import permissions
 from scheduler.gateway.context import Call, Handler
+from scheduler.gateway.permissions import Action
 from scheduler.gateway.storage_listing import list_directory, list_login
 from scheduler.gateway.storage_objects import discard, read_object, write_object
 from scheduler.http import roles
@@ -75,10 +76,13 @@ async def get(call: Call) -> web.StreamResponse:
 async def put(call: Call) -> web.StreamResponse:
     if names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root("PUT", call.path)
-    roles.refuse_tags(said(call, "role-tag"))
-    if call.query.get("metadata") == "true":
+    roles.refuse_tags(permissions.said(call, "role-tag"))
+    metadata = call.query.get("metadata")
+    if metadata == "true":
         return await put_metadata(call)
-    return await PUTS.get(kept_headers.requested_kind(call.request.headers), write_object)(call)
+    if metadata is not None:  # to take it for contents would overwrite what is there
+        raise errors.invalid_parameter(metadata, "metadata")
+    return await PUTS.get(permissions.kind(call), write_object)(call)
 
 
 async def put_directory(call: Call) -> web.StreamResponse:
@@ -90,7 +94,7 @@ async def put_directory(call: Call) -> web.StreamResponse:
 
 
 async def put_link(call: Call) -> web.StreamResponse:
-    source = link_source(call)
+    source = permissions.link_source(call)
     guard = Conditions.of(call.request.headers).check_write
     change = await call.context.db.write(lambda c: namespace.put_link(c, source, call.path, guard))
     discard(call.context, change.discard)
@@ -99,6 +103,8 @@ async def put_link(call: Call) -> web.StreamResponse:
 
 async def put_metadata(call: Call) -> web.StreamResponse:
     sent = call.request.headers
+    if await find(call) is None:
+        raise errors.not_found(call.path)
     for forbidden in FORBIDDEN_IN_UPDATE:
         if forbidden in sent:
             raise errors.invalid_update(forbidden)
@@ -119,8 +125,17 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def preflight(call: Call) -> web.StreamResponse:
-    """OPTIONS: a browser asks what a page may do here. Always 200; without headers that is a no."""
-    policy = await stored_policy(call, call.request.headers.get("Access-Control-Request-Method", ""))
+    """OPTIONS: a browser asks what a page may do here. Always 200; without headers that is a no.
+
+    A browser asks without any proof, so the answer must not tell which private names there are. It is the policy of
+    the top-level directory for them, which is there in any case: an owner whose pages use private objects sets it on
+    `/login/stor`. What pages may see of the reply to the request itself is up to the entry, as ever.
+    """
+    if permissions.may(call.caller, Action.READ, call.path):
+        policy = await stored_policy(call, call.request.headers.get("Access-Control-Request-Method", ""))
+    else:
+        top = await find(call, "/".join(call.path.split("/")[:3]))
+        policy = top.headers if top else {}
     return web.Response(headers=entry_headers.preflight(policy, call.request.headers))
 
 
@@ -133,22 +148,6 @@ def done(entry: Entry) -> web.Response:
     if entry.is_directory:
         return web.Response(status=204)
     return web.Response(status=204, headers={"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime)})
-
-
-def link_source(call: Call) -> str:
-    """The normal path of the object to link to, which the caller may read. Raises WireError."""
-    location = call.request.headers.get("Location")
-    if not location:
-        raise errors.location_required()
-    try:
-        source = names.from_request(location) if location.startswith("/") else ""
-    except WireError:
-        source = ""
-    if not source:
-        raise errors.invalid_link(location)
-    if names.owner(source) != call.caller.login and names.top(source) != "public":
-        raise errors.authorization_failed(str(call.caller), source)
-    return source
 
 
 METHODS: dict[str, Handler] = {"GET": get, "HEAD": get, "PUT": put, "DELETE": delete}

@@ -212,7 +212,7 @@ def _exec(path: str, value: Any) -> None:
 
 
 def script(path: str, value: Any) -> None:
-    """A script becomes an argument of a process, which cannot hold a NUL."""
+    """A script becomes an argument of a process, and an asset the name of a file: neither can hold a NUL."""
     string(path, value)
     if "\0" in value:
         raise problem(path, "must not contain a NUL character")
@@ -221,11 +221,11 @@ def script(path: str, value: Any) -> None:
 def _strings(path: str, value: Any) -> None:
     array(path, value)
     for index, item in enumerate(value):
-        string(f"{path}[{index}]", item)
+        script(f"{path}[{index}]", item)
 
 
 def _count(path: str, value: Any) -> None:
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+    if type(value) is not int:  # a boolean is an int, too
         raise wrong_type(path, value, "integer")
     if value > MAX_REDUCERS:
         raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
@@ -235,7 +235,7 @@ def _count(path: str, value: Any) -> None:
 
 def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
     def check(path: str, value: Any) -> None:
-        if isinstance(value, bool | list | dict) or value not in values:
+        if type(value) is not type(values[0]) or value not in values:  # 1024.0 and True equal integers
             raise problem(path, f"does not have a value in the enumeration {', '.join(map(str, values))}")
 
     return check

@@ -3,9 +3,15 @@
 An account is a login, and its keys are all that proves a request to be its own. Its
 top-level directories exist from the start, so nobody ever has to make them. Accounts are
 never removed: what they own would be nobody's, and whoever got the login next would get it.
+
+A key gives out further credentials: tokens and presigned URLs. They end with it, because the key is looked up
+whenever one of them is used, and they end all at once when the account is revoked: nothing counts any more that
+was given out before that time.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from scheduler.model.httpsig import PublicKey
 from scheduler.model.names import LOGIN, TOP_LEVEL
@@ -17,6 +23,22 @@ RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
 
 class AccountError(Exception):
     """What is wrong with an account or a key, as a sentence for who tries to change it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A registered key: its one-line public form, and two times in ms, by the database's clock.
+
+    `added`: since when it is registered. `revoked`: what its account's keys gave out before then is void.
+    """
+
+    public: str
+    added: int
+    revoked: int
+
+    def vouches_for(self, issued: int) -> bool:
+        """Whether a credential that this key gave out at that time still counts."""
+        return issued >= max(self.added, self.revoked)
 
 
 def create(c: Connection, login: str, now: int) -> None:
@@ -55,14 +77,14 @@ def add_key(c: Connection, login: str, line: str) -> PublicKey:
     except ValueError as error:
         raise AccountError(str(error)) from None
     require(c, login)
-    c.run("put_key", login=login, fingerprint=key.md5, public=line.strip())
+    c.run("put_key", login=login, fingerprint=key.md5, public=line.strip(), added=c.now())
     return key
 
 
-def find_key(c: Connection, login: str, fingerprint: str) -> str | None:
-    """The one-line public key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
+def find_key(c: Connection, login: str, fingerprint: str) -> Key | None:
+    """The key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
     row = c.one("find_key", login=login, fingerprint=fingerprint)
-    return None if row is None else row["public"]
+    return None if row is None else Key(row["public"], row["added"], row["revoked"])
 
 
 def list_keys(c: Connection, login: str) -> dict[str, str]:
@@ -71,10 +93,21 @@ def list_keys(c: Connection, login: str) -> dict[str, str]:
     return {row["fingerprint"]: row["public"] for row in c.all("list_keys", login=login)}
 
 
-def remove_key(c: Connection, login: str, fingerprint: str) -> None:
-    """Forget the key with this fingerprint, MD5 or SHA256 as people write them. Raises AccountError."""
+def remove_key(c: Connection, login: str, fingerprint: str) -> str:
+    """Take away the key with this fingerprint, MD5 or SHA256 as people write them; its MD5. Raises AccountError."""
     for md5, line in list_keys(c, login).items():
         if PublicKey.parse(line).has_fingerprint(fingerprint):
-            c.run("delete_key", login=login, fingerprint=md5)
-            return
+            c.run("remove_key", login=login, fingerprint=md5, now=c.now())
+            return md5
     raise AccountError(f'{login} has no key "{fingerprint}"')
+
+
+def was_removed(c: Connection, login: str, fingerprint: str) -> bool:
+    """Whether a key, by its MD5 fingerprint, was the account's and was taken away."""
+    return c.one("find_removed_key", login=login, fingerprint=fingerprint) is not None
+
+
+def revoke(c: Connection, login: str) -> None:
+    """End all tokens and presigned URLs of an account. Raises AccountError."""
+    require(c, login)
+    c.run("revoke_account", login=login, now=c.now())

@@ -17,8 +17,24 @@ from typing import TypeVar
 from scheduler.records.accounts import AccountError
 from scheduler.records.database import Connection, Database, DatabaseError, open_database
 from scheduler.service.state import DATABASE, StateError, require_own
+from scheduler.supervisor.cancel import cancel_named
+from scheduler.supervisor.intake import JobRef
 
 T = TypeVar("T")
+
+
+def settle_jobs(c: Connection, login: str, end: bool, key: str | None = None) -> tuple[int, int]:
+    """How many jobs of an account were cancelled, and how many go on.
+
+    If they are to `end`, those are cancelled that this key created, or may have, and without a key all. A supervisor
+    that has them hears of it, or finds out within seconds.
+    """
+    live = c.all("live_jobs_of_owner", owner=login, key=None)
+    concerned = c.all("live_jobs_of_owner", owner=login, key=key) if end else []
+    now = c.now()
+    for row in concerned:
+        cancel_named(c, JobRef(row["id"], row["uuid"]), now)
+    return len(concerned), len(live) - len(concerned)
 
 
 def change(where: Path | str, work: Callable[[Connection], T]) -> T:

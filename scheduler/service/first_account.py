@@ -2,13 +2,14 @@
 
 By default the user who starts it, with an Ed25519 key pair made for the purpose, so that
 the command line works with nothing set and nobody else on the machine can do anything.
-That key is registered once, when the account or the pair is made: if it is removed, it
-stays so.
+That key is registered once, when the account or the pair is made. A key that is given is registered at each start.
+But one that was removed stays so, until a person adds it again.
 """
 
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from scheduler.records import accounts
 from scheduler.records.accounts import AccountError
 from scheduler.records.database import Connection, Database
 from scheduler.service.state import StateDir, StateError
+
+log = logging.getLogger("remora.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,15 @@ async def ensure(db: Database, state: StateDir, login: str | None, key: Path | N
     line = read_public(key or Path(f"{key_file}.pub"))
 
     def work(c: Connection) -> str:
+        md5 = PublicKey.parse(line).md5
         new = not accounts.exists(c, name)
         if new:
             accounts.create(c, name, now)
-        if new or to_add:
+        if accounts.was_removed(c, name, md5):
+            log.warning("this key was removed from the account and is not added again", extra={"key": md5})
+        elif new or to_add:
             accounts.add_key(c, name, line)
-        return PublicKey.parse(line).md5
+        return md5
 
     try:
         key_id = await db.write(work)

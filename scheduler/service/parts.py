@@ -44,6 +44,17 @@ class Secrets:
     agent: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What an operator asks of callers beyond the usual: see `Context`."""
+
+    require_signed_target: bool = False
+    metrics_token: str | None = None
+
+
+UNGUARDED = Guard()
+
+
 def clock() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
@@ -58,7 +69,9 @@ def stop_signal() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: str | Path, objects: Path, secrets: Secrets) -> AsyncIterator[Context]:
+async def opened(
+    database: str | Path, objects: Path, secrets: Secrets, guard: Guard = UNGUARDED
+) -> AsyncIterator[Context]:
     """Records and objects, and nobody yet who does anything about jobs. Raises StateError."""
     try:
         db = open_database(database)
@@ -70,7 +83,9 @@ async def opened(database: str | Path, objects: Path, secrets: Secrets) -> Async
         db.close()
         raise StateError(f"cannot keep objects in {objects}: {error.strerror}") from None
     try:
-        yield Context(db, blobs, clock, secrets.token, socket.gethostname(), secrets.agent)
+        context = Context(db, blobs, clock, secrets.token, socket.gethostname(), secrets.agent)
+        context.require_signed_target, context.metrics_token = guard.require_signed_target, guard.metrics_token
+        yield context
     finally:
         db.close()
         blobs.close()

@@ -47,7 +47,9 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
     """Users' requests; agents ask here who the supervisors are, and for nothing else."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        context = await stack.enter_async_context(
+            parts.opened(options.database, options.objects, options.secrets, options.guard)
+        )
         stack.enter_context(watched("gateway", context.metrics.stalled))
         context.agent_routes = agents.handle
         context.images = lambda: {*IMAGES, *options.images}
@@ -64,7 +66,9 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
     """Jobs: agents' requests only, health, and metrics."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(parts.opened(options.database, options.objects, options.secrets))
+        context = await stack.enter_async_context(
+            parts.opened(options.database, options.objects, options.secrets, options.guard)
+        )
         stack.enter_context(watched("supervisor", context.metrics.stalled))
         context.public = False
         bound = await stack.enter_async_context(

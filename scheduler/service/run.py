@@ -45,6 +45,7 @@ class ServiceOptions:
     slots: int | None = None
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
+    guard: parts.Guard = parts.UNGUARDED
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -69,7 +70,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(
-            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets)
+            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
         )
         stack.enter_context(watched("service", context.metrics.stalled))
         context.images = ImageStore(state.path / "images").offered

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
-from scheduler.service.parts import Secrets
+from scheduler.service.parts import UNGUARDED, Guard, Secrets
 from scheduler.service.state import StateError
 
 ADDRESS = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
@@ -33,6 +33,7 @@ class RoleOptions:
     nomad: bool = False  # instances are booked through Nomad
     images: tuple[str, ...] = ()  # versions that jobs may ask for, beside the published ones
     connections: Connections = BY_DESCRIPTORS
+    guard: Guard = UNGUARDED
 
 
 def shared_database(text: str | None) -> str:
@@ -87,8 +88,18 @@ def advertised(said: str | None, host: str, url: str) -> str:
     return url
 
 
+def metrics_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
+    """What opens the metrics, if that was said. Raises StateError."""
+    if file is None and not environment.get("REMORA_METRICS_TOKEN", "").strip():
+        return None
+    return secret("the token of the metrics", "--metrics-token-file", file, environment)
+
+
 def secret(what: str, option: str, file: Path | None, environment: Mapping[str, str]) -> str:
-    """A secret from its file, or from the variable of its name. Raises StateError, without a word of it."""
+    """A secret from its file, or from the variable of its name. Raises StateError, without a word of it.
+
+    One that is being changed has several keys, one a line.
+    """
     variable = f"REMORA_{option.removeprefix('--').removesuffix('-file').replace('-', '_').upper()}"
     if file is not None:
         where = f"{option} {file}"
@@ -101,6 +112,7 @@ def secret(what: str, option: str, file: Path | None, environment: Mapping[str, 
         where, text = variable, environment.get(variable, "").strip()
         if not text:
             raise StateError(f"{what} is missing: say {option} FILE, or set {variable}")
-    if len(text) < MIN_SECRET:
-        raise StateError(f"{what} is too short: {where} has {len(text)} characters, at least {MIN_SECRET} are needed")
+    shortest = min(len(line.strip()) for line in text.splitlines() if line.strip())
+    if shortest < MIN_SECRET:
+        raise StateError(f"{what} is too short: {where} has {shortest} characters, at least {MIN_SECRET} are needed")
     return text

@@ -3,27 +3,42 @@
 All writers wait for a transaction, and a job may have a million tasks that are ready. So those beyond `PAGE` keep their
 state for now: nothing is leased of a phase that is over, which the counters of `phases` say from here on. They are
 cancelled page by page before the job is archived (`retention.reap_job`).
+
+A task may create further jobs, with the token of its job. They end with that job, so that the token opens nothing
+that it would not open itself. Each is cancelled in a transaction of its own, since there may be many of them.
 """
 
 from __future__ import annotations
 
 from scheduler.engine.task import Cancelled, Task, TaskState, step
 from scheduler.records.database import Connection
-from scheduler.supervisor import errors
+from scheduler.supervisor import errors, subjects
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes, Revoked
-from scheduler.supervisor.intake import check_open
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.intake import JobRef, Named, check_open
+from scheduler.supervisor.live import LiveJob, load_job
 
 # Attempts in flight are as many as agents have asked for: a bound, not a hope.
 MAX_IN_FLIGHT = 100_000
 PAGE = 4096
+ORPHANS_PAGE = 100
 
 
 def cancel_open(c: Connection, live: LiveJob, now: int) -> Changes:
     """Cancel a job. Raises WireError InvalidJobState if it is over."""
     check_open(c, live)
     return cancel_job(c, live, now)
+
+
+def cancel_named(c: Connection, job: Named, now: int) -> None:
+    """Cancel a job from its records alone: its owner, in whatever process, hears of it. Raises as `cancel_open`."""
+    cancel_job(c, load_job(c, check_open(c, job)), now)
+    c.announce(subjects.job(job.id))
+
+
+def orphans(c: Connection) -> list[JobRef]:
+    """A page of the jobs that are to end because the job is done whose task created them."""
+    return [JobRef(row["id"], row["uuid"]) for row in c.all("orphaned_jobs", limit=ORPHANS_PAGE)]
 
 
 def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:

@@ -35,6 +35,19 @@ class Named(Protocol):
     def uuid(self) -> str: ...
 
 
+class Creator(NamedTuple):
+    """What a job was created with: a key, by its fingerprint, and the job (UUID) whose task did it, if any.
+
+    A job that a task created ends with the task's job, at the latest: see `cancel`.
+    """
+
+    key: str | None = None
+    job: str | None = None
+
+
+UNKNOWN = Creator()
+
+
 class JobRef(NamedTuple):
     """A job by its record."""
 
@@ -49,16 +62,17 @@ def create_job(
     now: int,
     headers: Mapping[str, str] = NO_HEADERS,
     supervisor: int | None = None,
+    creator: Creator = UNKNOWN,
 ) -> LiveJob:
     """Record a job, its phases, its reduce tasks, and make its directories, which keep `headers`.
 
-    It is in the hands of `supervisor`, or for whoever claims it.
+    It is in the hands of `supervisor`, or for whoever claims it. Raises WireError if the job of its creator is done.
     """
     job_uuid = str(uuid.uuid4())
-    document = json.dumps(spec.document)
     job = c.insert(
-        "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=document, now=now, supervisor=supervisor
-    )
+        "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=json.dumps(spec.document), now=now,
+        supervisor=supervisor, **_descent(c, creator),
+    )  # fmt: skip
     for number, phase in enumerate(spec.phases):
         pool = c.insert("insert_phase", job=job, number=number, reducers=phase.reducers)
         tasks = [{"uuid": str(uuid.uuid4()), "pool": pool, "reducer": index} for index in range(phase.reducers)]
@@ -69,6 +83,16 @@ def create_job(
     row = c.one("job_by_id", job=job)
     assert row is not None
     return load_job(c, row)
+
+
+def _descent(c: Connection, creator: Creator) -> dict[str, object]:
+    """The columns that say what a job was created with; the key of one that a task created is that of its job."""
+    if creator.job is None:
+        return {"creator_key": creator.key, "parent": None}
+    parent = c.one("job_by_uuid", uuid=creator.job)
+    if parent is None or parent["state"] == "done":
+        raise invalid_job_state(creator.job, "done")
+    return {"creator_key": parent["creator_key"], "parent": parent["id"]}
 
 
 def add_inputs(c: Connection, job: Named, lines: Sequence[str], now: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scheduler.model import errors, names
+from scheduler.model import access, errors, names
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Adoption, BlobRef, OutputCheck
 from scheduler.objects import headers, namespace
@@ -52,7 +52,7 @@ def writable(owner: str, name: str) -> str:
     path = names.from_input_line(name)
     if any(names.bad_segment(segment) for segment in path.split("/")) or not path.startswith("/"):
         raise errors.invalid_resource(name)
-    if names.owner(path) != owner:
+    if not access.may_write(owner, path):
         raise errors.authorization_failed(owner, path)
     if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:
         raise errors.operation_not_allowed_on_root("PUT", path)

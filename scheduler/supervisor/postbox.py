@@ -26,9 +26,9 @@ from scheduler.model.job import JobSpec
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database, Fenced, select
 from scheduler.supervisor import intake, subjects
-from scheduler.supervisor.cancel import cancel_open
-from scheduler.supervisor.intake import Named
-from scheduler.supervisor.live import LiveJob, load_job
+from scheduler.supervisor.cancel import cancel_named
+from scheduler.supervisor.intake import UNKNOWN, Creator, Named
+from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.waiting import wait_for
 
@@ -36,7 +36,9 @@ from scheduler.supervisor.waiting import wait_for
 class JobService(Protocol):
     """What a gateway asks for. Everything is durable when it returns; a job that is over raises WireError."""
 
-    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+    async def create_job(
+        self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
+    ) -> str:
         """Record a job and make its directories, which keep `headers`; its UUID."""
 
     async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
@@ -74,9 +76,11 @@ class Postbox:
         self._stop_listening()
         self._hear(subjects.EVERYTHING)
 
-    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+    async def create_job(
+        self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
+    ) -> str:
         def work(c: Connection) -> str:
-            live = intake.create_job(c, owner, spec, self._clock(), headers)
+            live = intake.create_job(c, owner, spec, self._clock(), headers, creator=creator)
             c.announce(subjects.JOBS)
             return live.uuid
 
@@ -89,7 +93,7 @@ class Postbox:
         await self._change(job, partial(intake.flag_end, job=job))
 
     async def cancel(self, job: Named) -> None:
-        await self._change(job, partial(_cancel, job=job, now=self._clock()))
+        await self._db.write(partial(cancel_named, job=job, now=self._clock()))
 
     async def _change(self, job: Named, work: Callable[[Connection], object]) -> None:
         def announced(c: Connection) -> None:
@@ -121,11 +125,6 @@ class Postbox:
                 changed.set()
 
 
-def _cancel(c: Connection, job: Named, now: int) -> None:
-    row = intake.check_open(c, job)
-    cancel_open(c, load_job(c, row), now)
-
-
 class NearestOwner:
     """A JobService of a process with a supervisor: `supervisor()` is who it is now, None before the first."""
 
@@ -133,11 +132,13 @@ class NearestOwner:
         self._postbox = postbox
         self._supervisor = supervisor
 
-    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+    async def create_job(
+        self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
+    ) -> str:
         if supervisor := self._supervisor():
             with contextlib.suppress(Fenced):
-                return await supervisor.create_job(owner, spec, headers)
-        return await self._postbox.create_job(owner, spec, headers)
+                return await supervisor.create_job(owner, spec, headers, creator)
+        return await self._postbox.create_job(owner, spec, headers, creator)
 
     async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
         await self._nearest(job, lambda s, live: s.add_inputs(live, lines), lambda p: p.add_inputs(job, lines))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scheduler.model import names
+from scheduler.model import access, names
 from scheduler.model.errors import JobErrorCode
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
@@ -28,16 +28,11 @@ def _judge(owner: str, given: str, path: str, entry: Entry | None) -> Entry | Pr
     if entry is None or names.is_root(path):
         named = _well_formed(path) or (path.startswith("/") and given.count("/") > 1)
         return JobErrorCode.RESOURCE_NOT_FOUND, f'{"no such object" if named else "malformed object name"}: "{given}"'
-    if not may_read(owner, path):
+    if not access.may_read(owner, path):
         return JobErrorCode.AUTHORIZATION, f'permission denied: "{given}"'
     if entry.is_directory:
         return JobErrorCode.INVALID_ARGUMENT, f'objects of type "directory" are not supported: "{given}"'
     return entry
-
-
-def may_read(login: str, path: str) -> bool:
-    """Whether an account may read a path: its own, and what anybody made public."""
-    return names.owner(path) == login or names.top(path) == "public"
 
 
 def _well_formed(path: str) -> bool:

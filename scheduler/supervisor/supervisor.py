@@ -7,6 +7,7 @@ Then it is `lost`, nothing that it writes counts, and whoever made it makes anot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -14,17 +15,19 @@ from functools import partial
 from typing import Any
 
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
+from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
 from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects
-from scheduler.supervisor.cancel import cancel_open
+from scheduler.supervisor.cancel import cancel_named, cancel_open, orphans
 from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
 from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
+from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.waiting import wait_for
 
@@ -87,6 +90,7 @@ class Supervisor:
         self._claiming = Errand(self._background, self.claim, "claim jobs")
         self._debts: set[int] = set()  # own jobs of which something is gone
         self._mending = Errand(self._background, self._mend, "have made again what is gone")
+        self._orphans = Errand(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
         self._refreshing = Errand(self._background, self._refresh, "look at jobs again")
 
     # Starting and stopping.
@@ -203,6 +207,7 @@ class Supervisor:
             live.done = True
             live.wake_watchers()
             self.desk.wake()
+            self._orphans.ask()
         elif row["input_done"] and not (live.input_done or live.done):
             self._apply(await self._db.write(partial(intake.advance, live=live, now=self._clock())))
             live.input_done = True
@@ -210,11 +215,14 @@ class Supervisor:
 
     # What users ask, by way of a gateway in this process.
 
-    async def create_job(self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS) -> str:
+    async def create_job(
+        self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
+    ) -> str:
         """Record a job and make its directories, which keep `headers`; its UUID."""
         create = partial(
-            intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id
-        )
+            intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id,
+            creator=creator,
+        )  # fmt: skip
         live = await self._db.write(create)
         self.jobs.add(live)
         if not self._alone:
@@ -268,6 +276,8 @@ class Supervisor:
                 live.done = live.done or job in changes.done_jobs
                 live.wake_watchers()
                 self._work_on(live)
+        if changes.done_jobs:
+            self._orphans.ask()
         if changes.discard:
             self._in_thread(self._blobs.discard, changes.discard)
         self.desk.discard(changes.discard_at)
@@ -364,9 +374,23 @@ class Supervisor:
         log.info("job archived", extra={"job": live.uuid})
 
     async def look_around(self) -> None:
-        """End inputs that nobody adds to."""
+        """End inputs that nobody adds to, and notice jobs that a command ended in the records."""
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
         self._apply(await self._db.write(work))
+        for row in await self._db.read(select("done_unseen", supervisor=self.id)):
+            if (live := self.jobs.by_id(row["id"])) and not live.done:
+                self._look_again(live.id)
+        if self.leads:
+            self._orphans.ask()
+
+    async def _cancel_orphans(self) -> None:
+        """End jobs with the job whose task created them; then those that their tasks created, and so on."""
+        for job in (found := await self._db.read(orphans)):
+            with contextlib.suppress(WireError):  # it is over by now
+                await self._db.write(partial(cancel_named, job=job, now=self._clock()))
+                log.info("job cancelled with the job whose task created it", extra={"job": job.uuid})
+        if found:
+            self._orphans.ask()
 
     async def forget_expired(self) -> None:
         """Purge old records; apart from the rest, because a job of a million tasks takes a while."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import psycopg
 from psycopg.rows import dict_row
 
@@ -156,7 +155,8 @@ def metric(cluster: Cluster, name: str) -> dict[str, float]:
     """A metric of all supervisors that live, summed, by its labels."""
     found: dict[str, float] = {}
     for supervisor in Records().supervisors():
-        for line in httpx.get(f"{supervisor['url']}/metrics", timeout=5, trust_env=False).text.splitlines():
+        url = supervisor["url"]
+        for line in machine_of(cluster, url).call("curl", "-s", "-m", "5", f"{url}/metrics").splitlines():
             if line.startswith((f"{name}{{", f"{name} ")):
                 labels, _, value = line.removeprefix(name).rpartition(" ")
                 found[labels] = found.get(labels, 0) + float(value)

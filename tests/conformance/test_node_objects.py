@@ -209,7 +209,8 @@ def test_without_a_signature_nothing_private_is_shown(both: Both, tree: str) -> 
 
 def test_a_signature_of_another_account_is_refused(both: Both, tree: str) -> None:
     said = both.run("mls", tree, MANTA_USER="bob")
-    assert (said.code, said.err) == (1, "mls: AccountDoesNotExistError: bob does not exist\n")
+    key = PublicKey.parse(public_line(KEYS["rsa"])).md5
+    assert (said.code, said.err) == (1, f"mls: KeyDoesNotExistError: /bob/keys/{key} does not exist\n")
 
 
 @pytest.fixture(scope="module")

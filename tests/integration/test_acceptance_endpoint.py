@@ -60,7 +60,7 @@ def test_a_job_can_be_asked_about_itself_and_can_make_another(user: User, item: 
     """
     assert user.texts(user.run(script, inputs=[item])) == [f"{item}\n1\n201\n"]
     (child,) = user.session.call("GET", f"/{user.login}/jobs", query={"name": "child"}).text.splitlines()
-    user.finish(json.loads(child)["name"])
+    assert user.ended(json.loads(child)["name"]).status["cancelled"], "it ends with the job of its task"
 
 
 def test_a_stream_becomes_an_output_when_the_task_succeeds_and_stdout_is_dropped(user: User, item: str) -> None:

@@ -51,7 +51,7 @@ def listed(service: Service, *words: str) -> list[dict[str, object]]:
 
 def test_an_account_that_is_added_while_the_service_runs_can_ask_at_once(service: Service, files: Path) -> None:
     bob = Signer("bob", KEYS["rsa"])
-    assert status(service.url, bob) == (403, "AccountDoesNotExist")
+    assert status(service.url, bob) == (403, "KeyDoesNotExist")
     printed = service.text("remora", "user", "add", "bob", "--key", str(files / "rsa.pub"))
     assert printed == f"{bob.fingerprint}\n"
     assert status(service.url, bob) == (200, "")

@@ -32,7 +32,7 @@ async def unchanged(gateway):
 @pytest.mark.parametrize(
     ("signer", "expected"),
     [
-        (Signer("nobody", KEYS["rsa"]), (403, "AccountDoesNotExist", "nobody does not exist")),
+        (Signer("nobody", KEYS["rsa"]), (403, "KeyDoesNotExist", None)),
         (Signer("jill/sub", KEYS["rsa"]), (403, "UserDoesNotExist", "jill/sub does not exist")),
         (Signer("bob", KEYS["ed25519"]), (403, "KeyDoesNotExist", None)),
         (Signer("jill", Ed25519PrivateKey.generate()), (403, "KeyDoesNotExist", None)),

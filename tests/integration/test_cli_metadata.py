@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from cli_plain_manta import Reply, manta
 from cli_service import Service, gateway, write_key
@@ -164,6 +165,21 @@ def test_an_expired_address_opens_nothing(service: Service, here: str) -> None:
         fetch(service.ok("msign", "-e", "1000000000", f"{here}/a").strip())
     assert b"request expired" in caught.value.read()
     caught.value.close()
+
+
+def test_msign_makes_addresses_for_what_is_no_object(service: Service, here: str) -> None:
+    def use(*words: str) -> int:
+        address = service.ok("msign", "-m", "PUT", *words).strip()
+        return httpx.put(address, headers={"m-by": "hand"}, content=iter(())).status_code
+
+    service.put(f"{here}/a b'c", b"signed")
+    assert use("--directory", f"{here}/made") == 204
+    assert use("--link", f"{here}/a b'c", f"{here}/made/link") == 204
+    assert use("--metadata", f"{here}/made/link") == 204
+    assert service.ok("mget", "-q", f"{here}/made/link") == "signed"
+    assert "m-by: hand" in service.ok("minfo", f"{here}/made/link")
+    message = failed(service, "msign", "--directory", "--metadata", f"{here}/x").splitlines()[0]
+    assert message == "msign: of --directory, --link and --metadata only one can be specified"
 
 
 def test_msign_takes_a_key_file_and_an_algorithm(service: Service, here: str, tmp_path: Path) -> None:

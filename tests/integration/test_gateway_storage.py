@@ -414,12 +414,12 @@ async def test_public_objects_may_be_read_by_pages_of_any_origin(gateway):
 
 async def test_a_preflight_is_answered_from_what_is_stored(gateway):
     await gateway.put(
-        "/jill/stor/a", b"x",
+        "/jill/public/a", b"x",
         access_control_allow_origin="http://page", access_control_allow_methods="GET, HEAD",
         access_control_allow_headers="x-one",
     )  # fmt: skip
     asked = {"origin": "http://page", "access_control_request_method": "GET", "access_control_request_headers": "x-one"}
-    allowed = await gateway.request("OPTIONS", "/jill/stor/a", by=None, **asked)
+    allowed = await gateway.request("OPTIONS", "/jill/public/a", by=None, **asked)
     assert (allowed.status_code, allowed.headers["Access-Control-Allow-Origin"]) == (200, "http://page")
     changes = (
         {"origin": "http://other"},
@@ -427,7 +427,7 @@ async def test_a_preflight_is_answered_from_what_is_stored(gateway):
         {"access_control_request_headers": "x-one, x-two"},
     )
     for change in changes:
-        refused = await gateway.request("OPTIONS", "/jill/stor/a", by=None, **{**asked, **change})
+        refused = await gateway.request("OPTIONS", "/jill/public/a", by=None, **{**asked, **change})
         assert (refused.status_code, "Access-Control-Allow-Origin" in refused.headers) == (200, False)
 
 
@@ -436,11 +436,11 @@ PAGE = "http://page"
 
 async def test_a_preflight_of_a_put_is_answered_from_the_directory(gateway):
     await gateway.put(
-        "/jill/stor/open", access_control_allow_origin="*", access_control_allow_methods="GET, PUT",
+        "/jill/public/open", access_control_allow_origin="*", access_control_allow_methods="GET, PUT",
         access_control_max_age="60", **DIRECTORY,
     )  # fmt: skip
     asked = {"origin": PAGE, "access_control_request_method": "PUT"}
-    allowed = await gateway.request("OPTIONS", "/jill/stor/open/new", by=None, **asked)
+    allowed = await gateway.request("OPTIONS", "/jill/public/open/new", by=None, **asked)
     assert (allowed.status_code, allowed.content) == (200, b"")
     assert {name: value for name, value in allowed.headers.items() if name.startswith("access-control")} == {
         "access-control-allow-origin": PAGE, "access-control-allow-methods": "GET, PUT", "access-control-max-age": "60",

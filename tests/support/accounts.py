@@ -62,7 +62,8 @@ class World:
     def token(self, login: str, job: str | None) -> dict[str, str]:
         """The header with the token that the service gave out, or would, for a job."""
         secret = (self.service.state_dir / "token.secret").read_text().encode()
-        return {"Authorization": f"Token {Tokens(secret).issue(login, time.time_ns() // 1_000_000, job)}"}
+        key = None if job else self.signers[login].fingerprint
+        return {"Authorization": f"Token {Tokens(secret).issue(login, time.time_ns() // 1_000_000, job, key)}"}
 
     def url(self, by: str, path: str = SECRET, methods: str = "GET", **more: Any) -> str:
         return presign(self.signers[by], path, methods, host=self.host, **more)

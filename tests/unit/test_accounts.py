@@ -33,12 +33,18 @@ def test_a_login_that_cannot_be_is_refused_with_a_sentence(c, login, problem):
 def test_keys_come_and_go(c):
     line = public_line(KEYS["rsa"])
     key = accounts.add_key(c, "jill", line + " a comment\n")
-    assert accounts.find_key(c, "jill", key.md5) == line + " a comment"
+    assert accounts.find_key(c, "jill", key.md5).public == line + " a comment"
     assert accounts.find_key(c, "bob", key.md5) is None
     accounts.add_key(c, "jill", line)
     assert accounts.list_keys(c, "jill") == {key.md5: line}
+    assert not accounts.was_removed(c, "jill", key.md5)
     accounts.remove_key(c, "jill", key.md5)
     assert accounts.find_key(c, "jill", key.md5) is None
+    assert accounts.list_keys(c, "jill") == {}
+    assert accounts.was_removed(c, "jill", key.md5)
+    accounts.add_key(c, "jill", line)
+    assert accounts.list_keys(c, "jill") == {key.md5: line}
+    assert not accounts.was_removed(c, "jill", key.md5)
 
 
 def md5_bare(key):

@@ -61,13 +61,19 @@ REFUSED = [
     (phase(count=0), 'property "phases[0].count": must have a minimum value of 1'),
     (phase(count=1.5), 'property "phases[0].count": number value found, but a integer is required'),
     (phase(count=math.inf), 'property "phases[0].count": number value found, but a integer is required'),
+    (phase(count=2.0), 'property "phases[0].count": number value found, but a integer is required'),
+    (phase(count="2"), 'property "phases[0].count": string value found, but a integer is required'),
     (phase(count="two"), 'property "phases[0].count": string value found, but a integer is required'),
     (phase(type="reduce", count="2"), 'property "phases[0].count": string value found, but a integer is required'),
     (phase(count=True), 'property "phases[0].count": boolean value found, but a integer is required'),
     (phase(count=None), 'property "phases[0].count": object value found, but a integer is required'),
     (phase(count=[1]), 'property "phases[0].count": object value found, but a integer is required'),
-    *((phase(memory=value), f'property "phases[0].memory": {MEMORY}') for value in (1000, 64, "1024", True, None)),
-    *((phase(disk=value), f'property "phases[0].disk": {DISK}') for value in (3, 2048, "8", True, None)),
+    *(
+        (phase(memory=value), f'property "phases[0].memory": {MEMORY}')
+        for value in (1000, "1024", 1024.0, True, None, [1024])
+    ),
+    *((phase(disk=value), f'property "phases[0].disk": {DISK}') for value in (3, 2048, "8", 8.0, True, None, {"8": 8})),
+    (phase(assets=["/jill/stor/a\0"]), 'property "phases[0].assets[0]": must not contain a NUL character'),
     (phase(image="newest"), 'property "phases[0].image": invalid semver range: "newest"'),
     (phase(image=""), 'property "phases[0].image": must be at least 1 characters long'),
     (phase(image="1" * 257), f'property "phases[0].image": invalid semver range: "{"1" * 257}"'),

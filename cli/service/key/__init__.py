@@ -9,7 +9,8 @@ command = Lazy(
     commands_in="cli.service.key",
     modules={"add": "add", "ls": "ls", "rm": "rm"},
     help="""Keys of an account, of the service whose state you can read. It may run meanwhile; what you change holds
-    at once: the next request signed by a key that was removed is refused.
+    at once: the next request signed by a key that was removed is refused, and so is one with a token or a presigned
+    URL that came from it.
 
     \b
     Examples:

@@ -5,21 +5,29 @@ INSERT INTO accounts (login, created) VALUES (:login, :created);
 SELECT login, created FROM accounts WHERE login = :login;
 
 -- list_accounts: all accounts, and how many keys each has.
-SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login) AS keys
+SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys
 FROM accounts ORDER BY login;
 
--- put_key: register a public key, or replace the text of one that is there.
-INSERT INTO keys (login, fingerprint, public) VALUES (:login, :fingerprint, :public)
-ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public;
+-- revoke_account: what its keys gave out before :now counts no more.
+UPDATE accounts SET revoked = :now WHERE login = :login;
 
--- find_key: one key of an account by its MD5 fingerprint.
-SELECT public FROM keys WHERE login = :login AND fingerprint = :fingerprint;
+-- put_key: register a public key, anew if it was removed, or replace the text of one that is there.
+INSERT INTO keys (login, fingerprint, public, added) VALUES (:login, :fingerprint, :public, :added)
+ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public,
+    added = CASE WHEN keys.removed = 0 THEN keys.added ELSE excluded.added END, removed = 0;
+
+-- find_key: one key of an account by its MD5 fingerprint, and since when credentials of the account count.
+SELECT public, added, revoked FROM keys JOIN accounts ON accounts.login = keys.login
+WHERE keys.login = :login AND fingerprint = :fingerprint AND removed = 0;
 
 -- list_keys: all keys of an account.
-SELECT fingerprint, public FROM keys WHERE login = :login ORDER BY fingerprint;
+SELECT fingerprint, public FROM keys WHERE login = :login AND removed = 0 ORDER BY fingerprint;
 
--- delete_key: forget a key.
-DELETE FROM keys WHERE login = :login AND fingerprint = :fingerprint;
+-- remove_key: a key opens nothing any more.
+UPDATE keys SET removed = :now WHERE login = :login AND fingerprint = :fingerprint;
+
+-- find_removed_key: whether a key was an account's, and is no more.
+SELECT removed FROM keys WHERE login = :login AND fingerprint = :fingerprint AND removed <> 0;
 
 -- oldest_account: the first account of the service.
 SELECT login FROM accounts ORDER BY created, login LIMIT 1;

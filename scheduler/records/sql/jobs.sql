@@ -1,6 +1,6 @@
 -- insert_job: a new job, accepted at once.
-INSERT INTO jobs (uuid, owner, name, document, state, created, last_input, supervisor)
-VALUES (:uuid, :owner, :name, :document, 'running', :now, :now, :supervisor)
+INSERT INTO jobs (uuid, owner, name, document, state, created, last_input, supervisor, creator_key, parent)
+VALUES (:uuid, :owner, :name, :document, 'running', :now, :now, :supervisor, :creator_key, :parent)
 
 -- insert_phase: one phase of a job; its id is the pool.
 INSERT INTO phases (job, number, reducers, issued) VALUES (:job, :number, :reducers, :reducers)
@@ -13,6 +13,18 @@ SELECT * FROM jobs WHERE id = :job
 
 -- phases_of_job: its phases in order.
 SELECT * FROM phases WHERE job = :job ORDER BY number
+
+-- orphaned_jobs: jobs that go on although the job is done, or purged, whose task created them.
+SELECT child.id, child.uuid FROM jobs AS child INDEXED BY jobs_children LEFT JOIN jobs AS parent ON parent.id = child.parent
+WHERE child.parent IS NOT NULL AND child.state <> 'done' AND (parent.id IS NULL OR parent.state = 'done') LIMIT :limit
+
+-- live_jobs_of_owner: jobs of an account that are not done; of those with a :key, what it created or may have.
+SELECT * FROM jobs WHERE owner = :owner AND state <> 'done'
+    AND (CAST(:key AS TEXT) IS NULL OR creator_key IS NULL OR creator_key = :key)
+ORDER BY id
+
+-- done_unseen: jobs of a supervisor that are done and not archived.
+SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'done'
 
 -- job_totals: tasks of all phases together.
 SELECT coalesce(sum(issued), 0) AS tasks, coalesce(sum(finished), 0) AS tasks_done FROM phases WHERE job = :job
