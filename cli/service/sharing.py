@@ -51,16 +51,16 @@ def connection_options() -> list[click.Parameter]:
 def metrics_token_option() -> click.Option:
     return click.Option(
         ["--metrics-token-file"], metavar="FILE", envvar="REMORA_METRICS_TOKEN_FILE", type=click.Path(path_type=Path),
-        help="Who sends what is in it, as Authorization: Bearer, may read /metrics. "
-        "[or $REMORA_METRICS_TOKEN; default: only this machine may]",
+        help="Token that opens /metrics, sent as Authorization: Bearer. "
+        "[or $REMORA_METRICS_TOKEN; default: open to this machine only]",
     )  # fmt: skip
 
 
 def require_signed_target_option() -> click.Option:
     return click.Option(
         ["--require-signed-target"], is_flag=True, envvar="REMORA_REQUIRE_SIGNED_TARGET",
-        help="Refuse signatures that cover only the date, as stock clients make them: one who has read such a request "
-        "can make others with it for five minutes.",
+        help="Refuse signatures over the date alone, as stock clients make them: such a signature, once overheard, is "
+        "good for any request of its account for five minutes.",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The front door: HTTP in, decisions and bytes behind it.
 
 Every request goes the same way: *who asks* (`auth`), *what for* (`app` routes by path),
-*may he* (`auth.permit`), and only then a handler. Whoever fails at a step learns of that
+*may he* (`permissions.permit`), and only then a handler. Whoever fails at a step learns of that
 step and of nothing behind it. Three things follow:
 
 - A handler is only ever given a `Call` that was identified and permitted, so no handler

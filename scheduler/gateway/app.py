@@ -196,6 +196,7 @@ class Gateway:
     async def _issue_token(self, call: Call) -> web.StreamResponse:
         if call.method != "POST":
             raise errors.method_not_allowed(call.method)
+        log.info("token issued", extra={"login": call.caller.login, "key": call.caller.key})
         return json_reply({"token": await self.authenticator.issue(call.caller)}, 201)
 
 

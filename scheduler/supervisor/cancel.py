@@ -10,13 +10,20 @@ that it would not open itself. Each is cancelled in a transaction of its own, si
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from functools import partial
+
 from scheduler.engine.task import Cancelled, Task, TaskState, step
-from scheduler.records.database import Connection
+from scheduler.model.errors import WireError
+from scheduler.records.database import Connection, Database
 from scheduler.supervisor import errors, subjects
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes, Revoked
 from scheduler.supervisor.intake import JobRef, Named, check_open
 from scheduler.supervisor.live import LiveJob, load_job
+
+log = logging.getLogger("remora.supervisor")
 
 # Attempts in flight are as many as agents have asked for: a bound, not a hope.
 MAX_IN_FLIGHT = 100_000
@@ -34,6 +41,16 @@ def cancel_named(c: Connection, job: Named, now: int) -> None:
     """Cancel a job from its records alone: its owner, in whatever process, hears of it. Raises as `cancel_open`."""
     cancel_job(c, load_job(c, check_open(c, job)), now)
     c.announce(subjects.job(job.id))
+
+
+async def cancel_orphans(db: Database, now: int) -> bool:
+    """Cancel a page of the jobs that outlive the one whose task created them; whether there were any."""
+    found = await db.read(orphans)
+    for job in found:
+        with contextlib.suppress(WireError):  # it is over by now
+            await db.write(partial(cancel_named, job=job, now=now))
+            log.info("job cancelled with the job whose task created it", extra={"job": job.uuid})
+    return bool(found)
 
 
 def orphans(c: Connection) -> list[JobRef]:

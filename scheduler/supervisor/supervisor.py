@@ -7,7 +7,6 @@ Then it is `lost`, nothing that it writes counts, and whoever made it makes anot
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -15,13 +14,12 @@ from functools import partial
 from typing import Any
 
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
-from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
 from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects
-from scheduler.supervisor.cancel import cancel_named, cancel_open, orphans
+from scheduler.supervisor.cancel import cancel_open, cancel_orphans
 from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
@@ -385,11 +383,7 @@ class Supervisor:
 
     async def _cancel_orphans(self) -> None:
         """End jobs with the job whose task created them; then those that their tasks created, and so on."""
-        for job in (found := await self._db.read(orphans)):
-            with contextlib.suppress(WireError):  # it is over by now
-                await self._db.write(partial(cancel_named, job=job, now=self._clock()))
-                log.info("job cancelled with the job whose task created it", extra={"job": job.uuid})
-        if found:
+        if await cancel_orphans(self._db, self._clock()):
             self._orphans.ask()
 
     async def forget_expired(self) -> None:

@@ -12,7 +12,8 @@ import pytest
 from scheduler.gateway.tokens import Tokens
 from scheduler.records.database import select
 from scheduler.service.administration import settle_jobs
-from scheduler.supervisor.cancel import orphans
+from scheduler.supervisor.cancel import cancel_named, orphans
+from scheduler.supervisor.intake import JobRef
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.service import Service
@@ -72,6 +73,15 @@ async def test_a_job_that_ends_leaves_the_one_that_its_task_belonged_to(gateway:
     await gateway.request("POST", f"/jill/jobs/{child}/live/cancel", b"", by=None, **proof_of(gateway, parent))
     await done(gateway, child)
     assert (await row(gateway, parent))["state"] == "running"
+
+
+async def test_jobs_of_tasks_end_also_if_another_process_ends_the_first(gateway: Gateway) -> None:
+    """A gateway without a supervisor, or a command: the owner hears of it."""
+    parent = await create(gateway)
+    child = await create(gateway, **proof_of(gateway, parent))
+    ref = JobRef((await row(gateway, parent))["id"], parent)
+    await gateway.context.db.write(lambda c: cancel_named(c, ref, gateway.context.clock()))
+    await done(gateway, child)
 
 
 async def test_a_job_that_is_over_creates_none(gateway: Gateway) -> None:
