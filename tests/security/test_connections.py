@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web
 
 from scheduler.http import protocol
-from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler, peer_of
+from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler
+from scheduler.http.listener import peer_of
 from scheduler.log import Sparing
 from tests.support.service import Service, serving
 
