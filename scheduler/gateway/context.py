@@ -10,6 +10,7 @@ The gateway routes by path itself and hands two subtrees to others: the jobs API
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,7 @@ class Context:
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # what is asked of jobs goes there
+    sorting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of large directories by time
     public: bool = True  # users are served; else agents only
 
 
