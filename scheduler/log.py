@@ -26,7 +26,7 @@ MINUTE = 60.0
 # Messages of one kind in a minute. asyncio's are about its surroundings (it repeats one for each failing accept).
 MOST_INFO = 600
 MOST_WARNINGS = 30
-MOST_OF = {"asyncio": 1, "scheduler.http.limits": 1}
+MOST_OF = {"asyncio": 1, "scheduler.http.listener": 1}
 MAX_KINDS = 1000  # remembered; the texts of libraries may have variable parts
 
 

@@ -68,6 +68,7 @@ class Context:
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # what is asked of jobs goes there
+    sorting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of large directories by time
     public: bool = True  # users are served; else agents only
     require_signed_target: bool = False  # a signature over the date alone is refused
     metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine

@@ -12,5 +12,6 @@ headers. So whatever is about HTTP, and about neither routes nor rights, is here
     replies    JSON, errors, the headers of every reply
     protocol   errors before there is a request
     limits     how many connections a server has, and which gives way to the next
+    listener   sockets that accept within these bounds
     answering  which of all that a reply needs, and when the connection ends with it
 """

@@ -25,27 +25,22 @@ A peer is an IPv4 address, or the /64 network of an IPv6 address, as one custome
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import ipaddress
 import logging
-import os
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from scheduler.common import descriptors
+from scheduler.http.listener import Accepted, Listener, Welcome
 
 log = logging.getLogger(__name__)
 
 FIRST_REQUEST_SECONDS = 10.0
 SWEEP_SECONDS = 1.0
-MOST_REFUSED_AT_ONCE = 64  # before other events of the loop have their turn
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+SAY_SECONDS = 60.0
 
 # Of the descriptors of a process these are not for connections: databases, logs, directories, libraries.
 OWN_DESCRIPTORS = 256
@@ -70,10 +65,6 @@ class Bounds:
         return cls(total, min(total, per_peer or max(256, total // 4)), reserve)
 
 
-# Whether a connection (its socket, the address of its peer) may be accepted.
-Welcome = Callable[[socket.socket, Any], bool]
-
-
 class ConnectionLimits:
     """Counts the connections of one event loop's servers and closes those beyond the bounds."""
 
@@ -86,6 +77,7 @@ class ConnectionLimits:
         self._all = _Group()
         self._peers: dict[str, _Group] = {}
         self._accepted: dict[int, Accepted] = {}
+        self._said: dict[str, float] = {}
         self._sweeping: asyncio.TimerHandle | None = None
 
     def listener(self, sock: socket.socket, welcome: Welcome | None = None) -> socket.socket:
@@ -112,10 +104,12 @@ class ConnectionLimits:
         if peer_full or self._all.count >= self.bounds.total:
             longest = (peer if peer_full else self._all).longest_waiting()
             if longest is not None:
+                self._say("connections are closed while they wait, to make room for others", accepted.peer)
                 self._evict(longest)
             elif self._all.count < self.bounds.total + self.bounds.reserve - self.trusted:
                 accepted.on_probation = True
             else:
+                self._say("connections are refused, for all places are taken", accepted.peer)
                 self.refused += 1
                 return False
         self._accepted[accepted.fileno()] = accepted
@@ -184,6 +178,14 @@ class ConnectionLimits:
         self.uncount(accepted)
         accepted.hang_up()
 
+    def _say(self, what: str, peer: str) -> None:
+        """Once a minute: it happens as often as clients like."""
+        now = time.monotonic()
+        if now - self._said.get(what, -SAY_SECONDS) >= SAY_SECONDS:
+            self._said[what] = now
+            told = {"peer": peer, "count": self.count, "evicted": self.evicted, "refused": self.refused}
+            log.warning(what, extra=told)
+
     def _sweep_later(self) -> None:
         if self._sweeping is None:
             pause = min(SWEEP_SECONDS, self._first_request_seconds)
@@ -214,100 +216,6 @@ class _Group:
 
 
 NO_CONNECTIONS = _Group()
-
-
-class Accepted(socket.socket):
-    """The socket of one connection."""
-
-    def __init__(self, sock: socket.socket, address: Any, limits: ConnectionLimits) -> None:
-        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self.peer = peer_of(address)
-        self.since = time.monotonic()
-        self.counted = False
-        self.trusted = False
-        self.on_probation = False
-        self._limits = limits
-
-    def hang_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        fd = self.fileno()
-        super().close()
-        if fd >= 0:
-            self._limits.gone(self, fd)
-
-
-class Listener(socket.socket):
-    """A listening socket that accepts within bounds."""
-
-    def __init__(self, sock: socket.socket, limits: ConnectionLimits, welcome: Welcome | None) -> None:
-        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._limits = limits
-        self._welcome = welcome
-        self._spare = spare_descriptor()
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection within the bounds; those before it are closed. Raises BlockingIOError: there is none."""
-        for _ in range(MOST_REFUSED_AT_ONCE):
-            try:
-                plain, address = super().accept()
-            except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    raise
-                self._turn_away(error)
-                continue
-            if self._welcome is not None and not self._welcome(plain, address):
-                plain.close()
-                continue
-            accepted = Accepted(plain, address, self._limits)
-            if self._limits.admit(accepted):
-                return accepted, address
-            accepted.close()
-        raise BlockingIOError  # the event loop turns, and comes back
-
-    def _turn_away(self, error: OSError) -> None:
-        """Without a descriptor a connection cannot even be refused, and would stay in the queue: one is kept for that.
-
-        Raises `error` if another part of the process has taken that one, too.
-        """
-        log.warning("no descriptor is left for connections", extra={"why": error.strerror})
-        self._limits.make_room()
-        if self._spare < 0:
-            self._spare = spare_descriptor()
-            raise error
-        os.close(self._spare)
-        self._spare = -1
-        try:
-            super().accept()[0].close()
-        finally:
-            self._spare = spare_descriptor()
-
-    def close(self) -> None:
-        super().close()
-        if self._spare >= 0:
-            os.close(self._spare)
-            self._spare = -1
-
-
-def spare_descriptor() -> int:
-    """A descriptor of no use but to be given up; -1 if none can be had."""
-    try:
-        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-
-
-def peer_of(address: Any) -> str:
-    """Who counts as one peer; connections without an address (Unix sockets) are one."""
-    if not isinstance(address, tuple):
-        return ""
-    host = str(address[0]).partition("%")[0]
-    if ":" not in host:
-        return host
-    v6 = ipaddress.IPv6Address(host)
-    return str(v6.ipv4_mapped or ipaddress.IPv6Network((v6, 64), strict=False).network_address)
 
 
 class LimitedHandler(web.RequestHandler):

@@ -32,6 +32,7 @@ READ_BUFFER = 256 * 1024
 MUCH_BYTES = 256 * 1024
 LITTLE_BYTES = 8 * 1024
 IDLE_SECONDS = 120.0
+WRITE_SECONDS = 45.0  # until a client has taken what waits for it
 # A connection ends with the last of so many refusals in a row.
 MAX_REFUSALS = 50
 REFUSALS = frozenset({400, 401, 403, 405})
@@ -126,6 +127,18 @@ class Connection(LimitedHandler):
     def drop_rest(self) -> None:
         """Whatever else comes is not even parsed. The connection has to end with the reply."""
         self._drops = True
+
+    async def _drain_helper(self) -> None:
+        """A client that takes nothing of a reply for too long gets no more of it."""
+        if not self._paused:
+            return await super()._drain_helper()
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await super()._drain_helper()
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionResetError("the client takes nothing") from None
 
     def hang_up_soon(self) -> None:
         """Do not wait for a body that was never asked for."""

@@ -113,7 +113,6 @@ def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
     for index, phase in enumerate(phases):
         if semver.newest(images, wanted := phase.get("image", "*")) is None:
             raise problem(f"phases[{index}].image", f'unsupported version: "{wanted}"')
-    _check_size(phases)
     document = {
         "name": body.get("name", ""),
         "transient": body.get("transient", False),
@@ -178,15 +177,16 @@ def _check_phases(body: dict[str, Any]) -> list[dict[str, Any]]:
     array("phases", phases)
     if not phases:
         raise problem("phases", "there must be a minimum of 1 in the array")
+    if len(phases) > MAX_PHASES:
+        raise problem("phases", f"there must be a maximum of {MAX_PHASES} in the array: make several jobs of them")
     for index, phase in enumerate(phases):
         _check_phase(f"phases[{index}]", phase)
+    _check_reducers(phases)
     return list(phases)
 
 
-def _check_size(phases: list[dict[str, Any]]) -> None:
-    """A job's record is written in one transaction, for which all others wait: it has a bound."""
-    if len(phases) > MAX_PHASES:
-        raise problem("phases", f"there must be a maximum of {MAX_PHASES} in the array: make several jobs of them")
+def _check_reducers(phases: list[dict[str, Any]]) -> None:
+    """They are all recorded in the transaction that makes the job, for which all other writers wait."""
     reducers = sum(int(phase.get("count", 1)) for phase in phases if phase.get("type") == "reduce")
     if reducers > MAX_JOB_REDUCERS:
         raise problem("phases", f"{reducers} reducers in all, a job has at most {MAX_JOB_REDUCERS}: make several jobs")

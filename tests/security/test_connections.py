@@ -14,7 +14,9 @@ import httpx
 import pytest
 from aiohttp import web
 
-from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler, peer_of
+from scheduler.http import protocol
+from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler
+from scheduler.http.listener import peer_of
 from scheduler.log import Sparing
 from tests.support.service import Service, serving
 
@@ -195,6 +197,37 @@ def fill_descriptors() -> list[socket.socket]:
         while True:
             taken.append(socket.socket())
     return taken
+
+
+async def test_a_client_that_takes_nothing_of_its_reply_is_hung_up_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.05)
+
+    async def large(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"x" * 20_000_000)
+
+    limits = ConnectionLimits(Bounds(total=9, per_peer=9))
+    server = protocol.Server(Speaker(), web.Server(large), limits)
+    serving = await asyncio.get_running_loop().create_server(
+        server, sock=limits.listener(socket.create_server(("127.0.0.1", 0)))
+    )
+    with socket.create_connection(serving.sockets[0].getsockname()) as client:
+        client.sendall(PING)
+        async with asyncio.timeout(10):
+            while not limits.count:
+                await asyncio.sleep(0)
+            while limits.count:
+                await asyncio.sleep(0.01)
+    serving.close()
+    await server.shutdown(0.1)
+
+
+class Speaker:
+    """Who replies, in the name of a test."""
+
+    server_name = "test"
+
+    def clock(self) -> int:
+        return 0
 
 
 async def test_who_is_not_welcome_does_not_count():

@@ -43,6 +43,7 @@ METHODS = st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
 PROPERTIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[World, Any], object]]] = {
     "request": (hostile.REQUESTS, World.request),
     "raw": (hostile.RAW, World.raw),
+    "foreign": (st.tuples(METHODS, hostile.FOREIGN_TARGETS), lambda at, drawn: at.foreign(*drawn)),
     "stranger": (hostile.REQUESTS, World.stranger),
     "forged": (hostile.FORGERIES, World.forged),
     "document": (hostile.JOB_BODIES, World.document),

@@ -55,13 +55,17 @@ ORDER BY name DESC LIMIT :limit;
 -- list_by_mtime: entries of a directory from a time on, oldest first.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
-FROM entries
-WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime >= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
-ORDER BY mtime, name LIMIT :limit;
+FROM (SELECT dir AS page_dir, name AS page_name FROM entries
+      WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime >= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+      ORDER BY mtime, name LIMIT :limit) AS last
+JOIN entries ON dir = page_dir AND name = page_name
+ORDER BY mtime, name;
 
 -- list_by_mtime_descending: entries of a directory from a time back, newest first.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,
     json_patch('{}', json_object('content-disposition', headers ->> '$."content-disposition"')) AS headers
-FROM entries
-WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime <= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
-ORDER BY mtime DESC, name DESC LIMIT :limit;
+FROM (SELECT dir AS page_dir, name AS page_name FROM entries
+      WHERE dir = :dir AND (CAST(:marker AS INTEGER) IS NULL OR mtime <= :marker) AND (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+      ORDER BY mtime DESC, name DESC LIMIT :limit) AS last
+JOIN entries ON dir = page_dir AND name = page_name
+ORDER BY mtime DESC, name DESC;
