@@ -9,6 +9,7 @@ from scheduler.model import dates
 
 HALF_YEAR = 182 * 24 * 3600 * 1000  # ms: older dates show the year instead of the time of day
 UNITS = "KMGT"
+JOINERS = "\u200c\u200d"  # between letters of Persian and Hindi, and the parts of an emoji
 
 
 def human_size(size: int) -> str:
@@ -41,18 +42,37 @@ def short_date(iso: str, now: int, *, pad: bool = True) -> str:
 
 
 def escape(name: str) -> str:
-    """A name on one line: control characters and backslashes as in JSON, double quotes as they are."""
-    return json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
+    """A name on one line: what a terminal obeys and backslashes as in JSON, double quotes as they are."""
+    return in_json(json.dumps(name, ensure_ascii=False))[1:-1].replace('\\"', '"')
 
 
 def printable(message: str) -> str:
     """A message without anything that a terminal would obey: other people choose names, and tasks what they print."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
+    if message.isprintable():
+        return message
+    return "".join(c if is_harmless(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
+
+
+def is_harmless(character: str) -> bool:
+    """Whether a terminal shows a character and does nothing else: no control character, no change of direction."""
+    return character.isprintable() or character in JOINERS
 
 
 def compact(record: object) -> str:
     """One JSON value on one line."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return in_json(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+
+
+def indented(record: object, indent: int = 2) -> str:
+    """One JSON value on many lines."""
+    return "\n".join(map(in_json, json.dumps(record, ensure_ascii=False, indent=indent).split("\n")))
+
+
+def in_json(line: str) -> str:
+    """A line of JSON that means the same and has nothing in it that a terminal would obey."""
+    if line.isprintable():
+        return line
+    return "".join(c if is_harmless(c) else json.dumps(c)[1:-1] if c != "\x7f" else "\\u007f" for c in line)
 
 
 def count(number: int, noun: str) -> str:

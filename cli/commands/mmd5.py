@@ -12,6 +12,7 @@ from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
 from cli.frame import FAILED, Command, note, operands, session
+from cli.output import print_name
 
 if TYPE_CHECKING:
     from cli.client.session import Session
@@ -39,7 +40,10 @@ def command(where: Sequence[str], as_json: bool) -> None:
                 failed = True
                 note(f"mmd5: {path}: {digest.message}")
             else:
-                print(text.compact({"path": path, "md5": digest}) if as_json else f"{digest}  {path}")
+                if as_json:
+                    print(text.compact({"path": path, "md5": digest}))
+                else:
+                    print_name(f"{digest}  {path}")
     if failed:
         click.get_current_context().exit(FAILED)
 

@@ -41,8 +41,7 @@ TASKS_TYPE = "application/x-json-stream; type=task"
 
 
 def name_line(row: Row) -> str:
-    name: str = row["name"]
-    return name
+    return names.as_line(row["name"])
 
 
 def error_line(row: Row) -> str:
