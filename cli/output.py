@@ -45,7 +45,8 @@ def prepare() -> None:
         return
     if sys.stdout.isatty():
         sys.stdout.flush()
-        sys.stdout = Terminal(sys.stdout.buffer, encoding="utf-8", errors="replace", line_buffering=True)
+        raw = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115 (open until the end)
+        sys.stdout = Terminal(raw, encoding="utf-8", errors="replace", line_buffering=True)
     else:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 

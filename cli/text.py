@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime
 
 from scheduler.model import dates
+from scheduler.model.display import compact, in_json, is_harmless
 
 HALF_YEAR = 182 * 24 * 3600 * 1000  # ms: older dates show the year instead of the time of day
 UNITS = "KMGT"
-JOINERS = "\u200c\u200d"  # between letters of Persian and Hindi, and the parts of an emoji
 
 
 def human_size(size: int) -> str:
@@ -53,28 +53,24 @@ def printable(message: str) -> str:
     return "".join(c if is_harmless(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
 
 
-def is_harmless(character: str) -> bool:
-    """Whether a terminal shows a character and does nothing else: no control character, no change of direction."""
-    return character.isprintable() or character in JOINERS
-
-
-def compact(record: object) -> str:
-    """One JSON value on one line."""
-    return in_json(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
-
-
 def indented(record: object, indent: int = 2) -> str:
     """One JSON value on many lines."""
     return "\n".join(map(in_json, json.dumps(record, ensure_ascii=False, indent=indent).split("\n")))
 
 
-def in_json(line: str) -> str:
-    """A line of JSON that means the same and has nothing in it that a terminal would obey."""
-    if line.isprintable():
-        return line
-    return "".join(c if is_harmless(c) else json.dumps(c)[1:-1] if c != "\x7f" else "\\u007f" for c in line)
-
-
 def count(number: int, noun: str) -> str:
     """`1 input`, `2 inputs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+__all__ = [
+    "compact",
+    "count",
+    "escape",
+    "human_size",
+    "in_json",
+    "indented",
+    "local",
+    "printable",
+    "short_date",
+]

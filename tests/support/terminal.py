@@ -36,13 +36,6 @@ class Terminal:
         seen, _, self.shown = self.shown.partition(marker)
         return seen
 
-    def read_all(self) -> bytes:
-        """What is shown until the program ends."""
-        deadline = time.monotonic() + SECONDS
-        while self._more(deadline):
-            pass
-        return self.shown
-
     def _more(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0, deadline - time.monotonic()))[0]:
             return False
@@ -54,12 +47,27 @@ class Terminal:
         return bool(data)
 
 
+def read_all(end: int) -> bytes:
+    """What comes from a pipe or a terminal until nothing has its other end any more."""
+    pieces = []
+    with contextlib.suppress(OSError):  # of a terminal
+        while piece := os.read(end, 1 << 16):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
 @contextlib.contextmanager
 def terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Iterator[Terminal]:
     """A program on a terminal, ended with the block."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=dict(env), cwd=cwd, start_new_session=True,
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=dict(env),
+        cwd=cwd,
+        start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(slave)
