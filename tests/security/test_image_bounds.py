@@ -186,12 +186,10 @@ def test_a_redirect_leads_to_https_or_nowhere(target: Path, place: str) -> None:
 
 def test_a_token_does_not_follow_a_redirect_to_another_host(target: Path) -> None:
     realm = {"www-authenticate": 'Bearer realm="https://auth.registry.example/token"'}
-    answers = iter(
-        [httpx.Response(401, headers=realm), httpx.Response(307, headers={"location": "https://cdn.invalid/x"})]
-    )
-    registry = Registry(
-        token=httpx.Response(200, json={"token": "t"}), x=httpx.Response(200, stream=httpx.ByteStream(b"{}"))
-    )
+    elsewhere = httpx.Response(307, headers={"location": "https://cdn.invalid/x"})
+    answers = iter([httpx.Response(401, headers=realm), elsewhere, httpx.Response(404)])
+    found = httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+    registry = Registry(token=httpx.Response(200, json={"token": "t"}), x=found)
     usual = registry._answer
 
     def answer(request: httpx.Request) -> httpx.Response:
