@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cli import completion, output
+from cli import output
 from cli.client import paths
 from cli.client.problem import Problem
 from cli.client.settings import Options, Settings, load, words
@@ -298,6 +298,8 @@ def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
     output.prepare()
     if f"_{program.upper()}_COMPLETE" in os.environ:
+        from cli import completion
+
         completion.register()
     try:
         code = command.main(prog_name=program, standalone_mode=False)

@@ -104,7 +104,7 @@ def below(client: Session, path: str, parallel: int, maxdepth: int | None, missi
     try:
         found = objects.info(client, path)
     except Refused as error:
-        note(f"mfind: in {path}: {'NotFoundError' if error.status == 404 else error}")
+        note(f"mfind: in {names.as_line(path)}: {'NotFoundError' if error.status == 404 else error}")
         missing.append(path)
         return
     if not found.is_directory:
