@@ -65,7 +65,8 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         return ShellComplete.source(self)  # its own starts a bash to ask for the version
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        return f"{item.type},{quoted(item.value, os.environ.get('COMP_QUOTE', ''))}"
+        quote = os.environ.get("COMP_QUOTE")  # which our script sets, and others do not expect quoted words
+        return f"{item.type},{item.value if quote is None else quoted(item.value, quote)}"
 
 
 def quoted(word: str, quote: str = "") -> str:

@@ -96,8 +96,7 @@ def ran(here: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_command_runs_nothing_of_the_directory_that_one_stands_in(here: Path, tmp_path: Path, name: str) -> None:
-    for words in (["--help"], ["/jill/stor/x"]):
-        run(here, tmp_path, name, *words)
+    run(here, tmp_path, name, *(["man"] if name == "remora" else ["/jill/stor/x"]))
     assert ran(here) == []
 
 

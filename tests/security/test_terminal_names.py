@@ -244,7 +244,11 @@ def become(rig: Rig, path: str, words: list[str], out: int, err: int, on_termina
         os._exit(code)
 
 
-CASES = [(path, template) for path, templates in WORDS.items() for template in templates]
+# In a pipe what is said is the same, so that one case a command is enough to see that lines are names.
+CASES = {
+    True: [(path, template) for path, templates in WORDS.items() for template in templates],
+    False: [(path, templates[0]) for path, templates in WORDS.items()],
+}
 
 
 def test_every_command_is_tried() -> None:
@@ -254,7 +258,7 @@ def test_every_command_is_tried() -> None:
 @pytest.mark.parametrize("on_terminal", [True, False], ids=["terminal", "pipe"])
 def test_no_command_shows_a_name_that_commands_or_that_is_two(rig: Rig, on_terminal: bool) -> None:
     wrong = []
-    for path, template in CASES:
+    for path, template in CASES[on_terminal]:
         out, err, status = started(rig, path, rig.words(template), on_terminal)
         assert status in (0, 1), (path, template, out, err)
         shown = (out if on_terminal else err).replace("\r\n", "\n").replace(WIPE, "")
