@@ -163,7 +163,8 @@ def test_a_completed_name_is_one_word_of_the_command_line(shell: Shell, quote: s
 
 
 def test_what_is_typed_may_be_the_beginning_of_an_attack(shell: Shell) -> None:
-    for typed in ("00$", "00\\$", "01", "03;", "06>", "d", "d$"):
+    no_syntax = ("00$", "06>", "d$")  # in fish, which then keeps the line
+    for typed in ("00\\$", "01", "03;", "d", *(no_syntax if shell.name != "fish" else ())):
         shell.complete(f"/jill/stor/{typed}")
     assert not shell.attacked
 
