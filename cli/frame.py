@@ -16,7 +16,6 @@ Three endings:
 from __future__ import annotations
 
 import inspect
-import io
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cli import output
 from cli.client import paths
 from cli.client.problem import Problem
 from cli.client.settings import Options, Settings, load, words
@@ -91,7 +91,8 @@ class Plain(Shaped):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with telling_left_out(ctx):
+                return super().invoke(ctx)
         except Problem as problem:
             fail(ctx, problem)
         except OSError as error:
@@ -153,6 +154,18 @@ class Lazy(Shaped, click.Group):
             note(f"{ctx.command_path}: error: no command given")
             ctx.exit(FAILED)
         return super().invoke(ctx)
+
+
+@contextmanager
+def telling_left_out(context: click.Context) -> Iterator[None]:
+    """Names that had no place in the output, or in the input, are an error at the end."""
+    try:
+        yield
+    finally:
+        if sentence := output.left_out(context):
+            note(f"{context.command_path}: {sentence}")
+    if sentence:
+        context.exit(FAILED)
 
 
 def fail(context: click.Context, problem: Problem) -> NoReturn:
@@ -283,8 +296,11 @@ def usage_error(error: click.ClickException) -> None:
 
 def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names are UTF-8, whatever the locale
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    output.prepare()
+    if f"_{program.upper()}_COMPLETE" in os.environ:
+        from cli import completion
+
+        completion.register()
     try:
         code = command.main(prog_name=program, standalone_mode=False)
     except click.exceptions.Exit as end:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from cli.client.settings import VARIABLES
 from cli.frame import EXIT_CODES, Command
 from cli.main import PROGRAMS
 from datapath import libexec
+from scheduler.common import child
 
 OWNER = {"MANTA_USER": "The account whose job this is: what ~~ stands for."}
 OUTPUTS = {"MANTA_OUTPUT_BASE": "Set in every task: how the names of its outputs begin."}
@@ -69,7 +69,7 @@ def pages() -> Iterator[Page]:
         context = click.Context(loaded.command, info_name=program, **loaded.command.context_settings)
         yield from of_command(context, summary_of(loaded.__doc__ or ""))
     for tool in TOOLS:
-        done = subprocess.run([libexec(tool), "--help"], capture_output=True, text=True, check=True)
+        done = child.run([libexec(tool), "--help"], capture_output=True, text=True, check=True)
         yield of_tool(tool, done.stdout)
 
 

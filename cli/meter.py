@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from cli.text import human_size
+from cli.text import escape, human_size, printable
 
 INTERVAL = 0.1
 WIPE = "\r\x1b[K"
@@ -47,7 +47,7 @@ class Meter:
             return
         self._next = time.monotonic() + INTERVAL
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(WIPE + line[:width])
+        sys.stderr.write(WIPE + printable(line)[:width])
         sys.stderr.flush()
         self._dirty = True
 
@@ -63,7 +63,7 @@ class ByteMeter(Meter):
 
     def __init__(self, label: str, total: int | None, *, show: bool | None = None) -> None:
         super().__init__(show=show)
-        self.label = label
+        self.label = escape(label)
         self.total = total
         self.moved = 0
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from scheduler.model import dates
+from scheduler.model.display import compact, in_json, is_harmless
 
 HALF_YEAR = 182 * 24 * 3600 * 1000  # ms: older dates show the year instead of the time of day
 UNITS = "KMGT"
@@ -41,20 +42,35 @@ def short_date(iso: str, now: int, *, pad: bool = True) -> str:
 
 
 def escape(name: str) -> str:
-    """A name on one line: control characters and backslashes as in JSON, double quotes as they are."""
-    return json.dumps(name, ensure_ascii=False)[1:-1].replace('\\"', '"')
+    """A name on one line: what a terminal obeys and backslashes as in JSON, double quotes as they are."""
+    return in_json(json.dumps(name, ensure_ascii=False))[1:-1].replace('\\"', '"')
 
 
 def printable(message: str) -> str:
     """A message without anything that a terminal would obey: other people choose names, and tasks what they print."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
+    if message.isprintable():
+        return message
+    return "".join(c if is_harmless(c) or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
 
 
-def compact(record: object) -> str:
-    """One JSON value on one line."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+def indented(record: object, indent: int = 2) -> str:
+    """One JSON value on many lines."""
+    return "\n".join(map(in_json, json.dumps(record, ensure_ascii=False, indent=indent).split("\n")))
 
 
 def count(number: int, noun: str) -> str:
     """`1 input`, `2 inputs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+__all__ = [
+    "compact",
+    "count",
+    "escape",
+    "human_size",
+    "in_json",
+    "indented",
+    "local",
+    "printable",
+    "short_date",
+]

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from scheduler.model.display import in_json
+
 # What a record has by itself; every other attribute came through `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -97,7 +99,7 @@ class JsonLines(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return in_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def setup(level: int = logging.INFO) -> None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
+import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from cli.client import sshagent
 from cli.client.problem import Problem
+from cli.text import printable
 from scheduler.model import httpsig
 from scheduler.model.httpsig import PublicKey
 
@@ -183,8 +186,12 @@ def read_private(path: Path) -> serialization.SSHPrivateKeyTypes:
     """
     with path.open("rb") as file:
         data = file.read(MAX_KEY_FILE)
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     if b"PRIVATE KEY-----" not in data:
         raise ValueError("not a private key")
+    if mode & 0o077:
+        told = f"warning: others may read the private key {path} (mode {mode:04o}): chmod 600 it"
+        print(printable(told), file=sys.stderr)
     try:
         if b"OPENSSH PRIVATE KEY" in data:
             return serialization.load_ssh_private_key(data, password=None, unsafe_skip_rsa_key_validation=True)

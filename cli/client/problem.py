@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from scheduler.model.names import as_line
+
 
 class Problem(Exception):  # noqa: N818 (not every problem is an error)
     """Something the user should read. `name` says what kind it is, and may be empty."""
@@ -29,7 +31,8 @@ def refusal(status: int, code: str | None, message: str | None) -> Refused:
     """The error of a reply; without a body (HEAD) its name comes from the status: 404 is `NotFoundError`."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else f"Http {status}"
     name = code or phrase.title().replace(" ", "").replace("-", "").replace("'", "")
-    return Refused(status, name if name.endswith("Error") else name + "Error", message or phrase)
+    said = as_line(message or phrase)  # there may be a name in it
+    return Refused(status, name if name.endswith("Error") else name + "Error", said)
 
 
 def no_such_path(path: str) -> Refused:

@@ -90,12 +90,22 @@ def read_profile(environ: Mapping[str, str]) -> Profile:
     """The profile of this machine's service; an empty one if there is none. Raises `Problem` if it is damaged."""
     path = state_directory(environ) / PROFILE
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        with path.open() as file:
+            check_owner(path, os.fstat(file.fileno()), environ)
+            record: dict[str, Any] = json.load(file)
         return Profile(**{name: str(record.get(name) or "") for name in ("url", "user", "key_id", "key_file")})
     except (FileNotFoundError, PermissionError, NotADirectoryError):
         return Profile()
     except (ValueError, AttributeError):
         raise Problem(f"{path} is damaged: start the service again, it writes a new one") from None
+
+
+def check_owner(path: Path, status: os.stat_result, environ: Mapping[str, str]) -> None:
+    """Raises `Problem` for a profile of another user, who would say whom we trust with what we store."""
+    ours = {os.geteuid(), 0, int(sudo) if (sudo := environ.get("SUDO_UID", "")).isdigit() else 0}
+    if status.st_uid not in ours or status.st_mode & 0o022:
+        why = "can be changed by others" if status.st_uid in ours else f"belongs to user {status.st_uid}"
+        raise Problem(f"{path} {why}, and says which service and key to use: name another place (REMORA_STATE_DIR)")
 
 
 def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings:

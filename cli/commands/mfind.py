@@ -14,6 +14,7 @@ from cli import text
 from cli.client.problem import Refused
 from cli.completion import remote_path
 from cli.frame import FAILED, Command, note, operands, session
+from cli.output import null_option, print_name
 from scheduler.model import names
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 @click.option("-p", "--parallel", type=click.IntRange(min=1), default=50, show_default=True, metavar="N",
               help="Listings at once.")  # fmt: skip
 @click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object per line.")
+@null_option("End each path with NUL instead of a line break.", "--print0")
 @click.argument("where", metavar="path...", nargs=-1, shell_complete=remote_path)
-def command(where: Sequence[str], as_json: bool, limit: int | None, **filters: Any) -> None:
+def command(where: Sequence[str], as_json: bool, null: bool, limit: int | None, **filters: Any) -> None:
     """Print the full path of everything below the given directories, in no particular order.
 
     Only what passes all filters is printed; filters do not keep the walk from going deeper. A path that is an object
-    is printed itself. The output is what mjob create reads.
+    is printed itself. The output is what mjob create reads. Without a terminal, a path with a line break is left out,
+    unless -0 or -j.
 
     \b
     Examples:
@@ -44,8 +47,10 @@ def command(where: Sequence[str], as_json: bool, limit: int | None, **filters: A
       mfind -n '\\.log$' ~~/stor | mjob create -m wc   count every log
       mfind --maxdepth 1 -t d ~~/stor               directories right below
       mfind -s 1000000 -j ~~/public                 large objects, as JSON
+      mfind -0 ~~/public | xargs -0 mmd5            whatever the names are
 
-    Exit status: 0, or 1 if a path does not exist or may not be listed; the other paths are still walked.
+    Exit status: 0, or 1 if a path does not exist or may not be listed, or one was left out; the
+    others are still printed.
     """
     wanted = matcher(**filters)
     missing: list[str] = []
@@ -56,7 +61,10 @@ def command(where: Sequence[str], as_json: bool, limit: int | None, **filters: A
         )
         with closing(found):
             for one in islice(filter(wanted, found), limit):
-                print(line(one) if as_json else one.path)
+                if as_json:
+                    print(line(one))
+                else:
+                    print_name(one.path, null=null)
     if missing:
         click.get_current_context().exit(FAILED)
 
@@ -96,7 +104,7 @@ def below(client: Session, path: str, parallel: int, maxdepth: int | None, missi
     try:
         found = objects.info(client, path)
     except Refused as error:
-        note(f"mfind: in {path}: {'NotFoundError' if error.status == 404 else error}")
+        note(f"mfind: in {names.as_line(path)}: {'NotFoundError' if error.status == 404 else error}")
         missing.append(path)
         return
     if not found.is_directory:

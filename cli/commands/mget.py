@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from cli.client.problem import Problem
 from cli.completion import remote_path
 from cli.frame import Command, header_option, operands, session
 from scheduler.model import names
@@ -50,7 +51,7 @@ def command(
                 raise click.UsageError(
                     "--remote-name only works with a single object path", click.get_current_context()
                 )
-            output = names.split(sources[0])[1]
+            output = own_name(sources[0])
         wanted = progress or (False if quiet or (output is None and sys.stdout.isatty()) else None)
         if output is None:
             fetch(client, sources, sys.stdout.buffer.write, headers, wanted)
@@ -58,6 +59,14 @@ def command(
             return
         with Target(output) as target:
             fetch(client, sources, target.write, headers, wanted)
+
+
+def own_name(path: str) -> str:
+    """The file that -O writes. Raises `Problem`: who named the object must not choose what a link leads to."""
+    name = f"./{names.split(path)[1]}"
+    if os.path.lexists(name) and (os.path.islink(name) or not os.path.isfile(name)):
+        raise Problem(f"{name} is there and is no regular file: choose another with -o")
+    return name
 
 
 class Target:

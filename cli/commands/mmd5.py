@@ -12,6 +12,8 @@ from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
 from cli.frame import FAILED, Command, note, operands, session
+from cli.output import print_name
+from scheduler.model import names
 
 if TYPE_CHECKING:
     from cli.client.session import Session
@@ -37,9 +39,12 @@ def command(where: Sequence[str], as_json: bool) -> None:
         for path, digest in digests(client, operands(where, client.settings.home)):
             if isinstance(digest, Problem):
                 failed = True
-                note(f"mmd5: {path}: {digest.message}")
+                note(f"mmd5: {names.as_line(path)}: {digest.message}")
             else:
-                print(text.compact({"path": path, "md5": digest}) if as_json else f"{digest}  {path}")
+                if as_json:
+                    print(text.compact({"path": path, "md5": digest}))
+                else:
+                    print_name(f"{digest}  {path}")
     if failed:
         click.get_current_context().exit(FAILED)
 

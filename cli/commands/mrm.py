@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
 from cli.frame import Command, agreed, check_interactive, operands, session
@@ -37,7 +38,7 @@ def command(where: Sequence[str], recursive: bool, interactive: bool, parallel: 
             if directory and not recursive:
                 raise Problem(f"{path} is not an object")
             what = "recursively remove directory" if directory else "remove object"
-            if interactive and not agreed(f"{what} `{path}`"):
+            if interactive and not agreed(f"{what} `{text.escape(path)}`"):
                 continue
             if directory:
                 objects.remove_tree(client, path, parallel)

@@ -14,6 +14,7 @@ import click
 from cli.client.problem import Problem
 from cli.completion import remote_path
 from cli.frame import Command, operands, role_tag_option, settings
+from cli.output import print_name
 from scheduler.model import names
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def command(
     if role_tags:
         query["role-tag"] = ",".join(role_tags)
     for path in paths:
-        print(signed(wanted.url, path, methods, query, signer))
+        print_name(signed(wanted.url, path, methods, query, signer))
 
 
 def what_it_makes(directory: bool, source: str | None, metadata: bool) -> dict[str, str]:

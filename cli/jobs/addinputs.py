@@ -8,6 +8,7 @@ import click
 
 from cli.frame import Command
 from cli.jobs.common import ids, job_argument, jobs
+from cli.output import null_option
 
 
 @click.command("addinputs", cls=Command)
@@ -16,10 +17,13 @@ from cli.jobs.common import ids, job_argument, jobs
 @click.option("-p", "--parallel", type=click.IntRange(min=1), default=25, show_default=True, metavar="N",
               help="Requests at once.")  # fmt: skip
 @click.option("-o", "--open", "keep_open", is_flag=True, help="Leave the input open afterwards.")
+@null_option("Names on stdin end in NUL.", "--null")
 @click.option("-q", "--quiet", is_flag=True, help='No "added ..." lines.')
 @job_argument
-def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, quiet: bool) -> None:
+def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, null: bool, quiet: bool) -> None:
     """Add the objects named on stdin, one a line, to all the jobs given; then end their input, unless --open.
+
+    A name with a line break in it cannot be an input: it is left out, and the exit status is 1.
 
     \b
     Examples:
@@ -31,7 +35,7 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, qu
 
     wanted = ids(job)
     with jobs() as mine:
-        named = typed(sys.stdin.fileno(), batch, mine.session.settings.home)
+        named = typed(sys.stdin.fileno(), batch, mine.session.settings.home, null=null)
         pour(mine, wanted, named, parallel=parallel, quiet=quiet)
         if not keep_open:
             for one in wanted:

@@ -12,6 +12,7 @@ from cli.frame import Command, note
 from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
+from cli.output import null_option
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -49,10 +50,18 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @flow_options
 @click.option("--open", "keep_open", is_flag=True, help="Leave the input open: see mjob addinputs, mjob close.")
 @click.option("--close", "close", is_flag=True, help="End the input at once if stdin is a terminal.")
+@null_option("Names on stdin end in NUL, as mfind -0 prints them.", "--null")
 @click.option("--dry-run", is_flag=True, help="Check the job, print its JSON and what would run; create nothing.")
 @click.argument("expression", metavar="[map [^ map] [^^ reduce]]", nargs=-1)
 def command(
-    expression: Sequence[str], file: str | None, name: str, keep_open: bool, close: bool, dry_run: bool, **options: Any
+    expression: Sequence[str],
+    file: str | None,
+    name: str,
+    keep_open: bool,
+    close: bool,
+    null: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     """Create a job. Objects named on stdin, one a line, become its inputs; the job's id is printed.
 
@@ -76,7 +85,8 @@ def command(
 
     \b
     Standard input:
-      not a terminal   each line is an input (~~ is expanded), then the input is ended, unless --open
+      not a terminal   each line is an input (~~ is expanded), then the input is ended, unless --open; a name that has
+                       a line break itself is left out, and the exit status is 1
       a terminal       no inputs are read; the input is left open, unless --close
 
     Exit status: 0; 1 if the job could not be created or, with -o or -w, had errors: then the first error is shown
@@ -89,9 +99,9 @@ def command(
         if dry_run:
             from cli.jobs import plan
 
-            plan.show(body, quiet=flow.quiet)
+            plan.show(body, quiet=flow.quiet, null=null)
             return
-        run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close))
+        run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close, null=null))
 
 
 def in_order(values: dict[str, Sequence[Any]]) -> list[tuple[str, Any]]:
@@ -122,7 +132,7 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     return encoded(document(name, phases))
 
 
-def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool) -> None:
+def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null: bool) -> None:
     """Inputs from stdin, and the end of input, as stdin and options say."""
     if sys.stdin is not None and sys.stdin.isatty():
         if close:
@@ -133,6 +143,6 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool) -> N
     if sys.stdin is not None:
         from cli.jobs.inputs_from import typed
 
-        add_all(mine, job, typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home), flow)
+        add_all(mine, job, typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home, null=null), flow)
     if close or not keep_open:
         mine.end_input(job)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from cli import text
@@ -26,4 +24,4 @@ def command(job: tuple[str, ...], parallel: int, as_json: bool) -> None:
       mjob get --json 8bd3c96e-… | jq .stats.tasksDone
     """
     for status in for_each(job, parallel, lambda mine, one: mine.status_or_archive(one)):
-        print(text.compact(status) if as_json else json.dumps(status, indent=2, ensure_ascii=False))
+        print(text.compact(status) if as_json else text.indented(status))

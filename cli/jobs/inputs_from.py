@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cli.client import paths
 from cli.frame import note
+from cli.output import leave_out
 from cli.text import count
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def pour(mine: Jobs, targets: list[str], batches: Iterable[list[bytes]], *, para
             future.result()
 
 
-def typed(source: int, size: int, home: str) -> Iterator[list[bytes]]:
+def typed(source: int, size: int, home: str, *, null: bool) -> Iterator[list[bytes]]:
     """What a descriptor says, as names, in batches of `size`; `~~` is expanded to `home`."""
-    for batch in batches(source, size):
+    for batch in batches(source, size, null=null):
         yield [expanded(line, home) for line in batch]
 
 
@@ -56,8 +57,12 @@ def expanded(line: bytes, home: str) -> bytes:
     return paths.expand(line.decode("utf-8", "surrogateescape"), home).encode("utf-8", "surrogateescape")
 
 
-def batches(source: int, size: int) -> Iterator[list[bytes]]:
-    """The non-empty lines of a descriptor, `size` at a time, fewer after a lull or at the end."""
+def batches(source: int, size: int, *, null: bool = False) -> Iterator[list[bytes]]:
+    """The non-empty names of a descriptor, lines or with `null` ended by NUL; fewer after a lull or at the end.
+
+    A line may end in CR LF. A name with a line break inside would be several inputs to the service: it is left out.
+    """
+    end = b"\0" if null else b"\n"
     batch: list[bytes] = []
     rest = b""
     while True:
@@ -65,11 +70,15 @@ def batches(source: int, size: int) -> Iterator[list[bytes]]:
             yield batch
             batch = []
         data = os.read(source, READ)
-        *lines, rest = (rest + data).split(b"\n")
+        *lines, rest = (rest + data).split(end)
         if not data and rest:
             lines, rest = [rest], b""
         for line in lines:
-            if line := line.removesuffix(b"\r"):
+            if not null:
+                line = line.removesuffix(b"\r")
+            if b"\r" in line or b"\n" in line:
+                leave_out(line.decode("utf-8", "replace"))
+            elif line:
                 batch.append(line)
             if len(batch) >= size:
                 yield batch

@@ -9,6 +9,7 @@ import click
 from cli import text
 from cli.frame import Command
 from cli.jobs.common import jobs
+from cli.output import print_name
 
 
 @click.command("list", cls=Command)
@@ -32,6 +33,6 @@ def command(long: bool, name: str | None, state: str | None, as_json: bool) -> N
                 print(text.compact(entry))
             elif long:
                 date = text.short_date(entry["mtime"], now, pad=False)
-                print(f"drwxr-xr-x 1 {mine.account} 1 {date} {entry['name']}")
+                print_name(f"drwxr-xr-x 1 {mine.account} 1 {date} {entry['name']}")
             else:
-                print(entry["name"] + "/")
+                print_name(entry["name"] + "/")

@@ -6,7 +6,6 @@ The JSON goes to stdout, where scripts expect it; what it comes to, to stderr.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cli.client.problem import Problem
 from cli.frame import note
 from cli.jobs.inputs_from import batches
-from cli.text import count
+from cli.text import count, indented
 from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec, decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
@@ -27,13 +26,13 @@ WIDTH = 60  # characters of a command that are shown
 BATCH = 1000
 
 
-def show(body: bytes, *, quiet: bool) -> None:
+def show(body: bytes, *, quiet: bool, null: bool) -> None:
     """Check a job's JSON text and print it; unless `quiet`, say what would run. Raises `Problem` if it would not."""
     document, spec = checked(body)
-    print(json.dumps(document, indent=4, ensure_ascii=False))
+    print(indented(document, 4))
     if not quiet:
         sys.stdout.flush()
-        for line in summary(spec, inputs_on_stdin()):
+        for line in summary(spec, inputs_on_stdin(null=null)):
             note(line)
 
 
@@ -81,7 +80,7 @@ def shortened(command: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
-def inputs_on_stdin() -> int | None:
+def inputs_on_stdin(*, null: bool) -> int | None:
     """How many inputs stdin names, if it is a pipe or a file."""
     if sys.stdin is None:
         return None
@@ -89,4 +88,4 @@ def inputs_on_stdin() -> int | None:
     kind = os.fstat(source).st_mode
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
         return None
-    return sum(len(batch) for batch in batches(source, BATCH))
+    return sum(len(batch) for batch in batches(source, BATCH, null=null))

@@ -9,15 +9,15 @@ the beginning, so that it is a page in any case.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cli.client.problem import Problem
-from cli.text import count
+from cli.text import count, printable
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs, Status
@@ -83,6 +83,11 @@ def facts(status: Status) -> str:
         ("errors", str(stats["errors"])),
     ]
     return table(rows)
+
+
+def escape(content: str) -> str:
+    """A text of strangers in HTML, control characters as escapes."""
+    return html.escape(printable(content))
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

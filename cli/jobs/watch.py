@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from cli import text
@@ -32,4 +30,4 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
     with jobs() as mine:
         for one in wanted:
             status = Watcher(mine, one).run()
-            print(text.compact(status) if as_json else json.dumps(status, indent=2, ensure_ascii=False))
+            print(text.compact(status) if as_json else text.indented(status))

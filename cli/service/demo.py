@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import Options, Settings, load
 from cli.frame import Plain, connect, note
+from scheduler.common import child
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -105,11 +105,12 @@ def in_quotes(script: str) -> str:
 
 def count_locally() -> bytes:
     """The same commands as one pipeline, without a service, and in the plain locale that tasks have."""
-    environ = {**os.environ, "LC_ALL": "C"}
-    result = subprocess.run(["bash", "-c", LOCAL], cwd=SAMPLES, env=environ, stdout=subprocess.PIPE, check=False)
+    plain = child.environment(LC_ALL="C")
+    result = child.run(["bash", "-c", LOCAL], cwd=SAMPLES, env=plain, stdout=subprocess.PIPE)
     if result.returncode:
         raise Problem("the local pipeline failed: are tr, sort, uniq and awk installed?")
-    return result.stdout
+    counted: bytes = result.stdout
+    return counted
 
 
 @contextmanager
@@ -135,9 +136,9 @@ def own_service() -> Iterator[Settings]:
     state = Path(tempfile.mkdtemp(prefix="remora-demo-"))
     note(f"starting a service with its state in {state}")
     program = "from cli.main import remora; remora()"
-    arguments = [sys.executable, "-c", program, "up", "--state-dir", str(state), "--port", "0"]
+    arguments = [*child.PYTHON, "-c", program, "up", "--state-dir", str(state), "--port", "0"]
     with (state / "log").open("wb") as log:
-        service = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log)
+        service = child.start(arguments, stdout=subprocess.PIPE, stderr=log)
     try:
         assert service.stdout is not None
         if not service.stdout.readline():  # the banner comes when it is ready; an end of file if it never is
@@ -149,7 +150,7 @@ def own_service() -> Iterator[Settings]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def stop(service: subprocess.Popen[bytes]) -> None:
+def stop(service: child.Process) -> None:
     """End the service as Ctrl-C does, by force if it does not listen."""
     service.send_signal(signal.SIGINT)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import Plain
+from scheduler.common import child
 
 
 @click.command("man", cls=Plain)
@@ -65,7 +64,7 @@ def page_names(words: Sequence[str], known: object) -> list[str]:
 
 def show(source: str) -> None:
     """Show a page with man, or print its source where nobody would read it."""
-    if sys.stdout.isatty() and shutil.which("man"):
-        subprocess.run(["man", "-l", "-"], input=source.encode(), check=False)
+    if sys.stdout.isatty() and child.find("man"):
+        child.run(["man", "-l", "-"], input=source.encode(), check=False)
     else:
         print(source, end="")

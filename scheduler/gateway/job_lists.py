@@ -24,8 +24,9 @@ from aiohttp import web
 
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
+from scheduler.model.display import compact
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.errors import compact, live_line
+from scheduler.supervisor.errors import live_line
 from scheduler.supervisor.status import iso
 
 # Entries of a live list for clients that do not page.
@@ -41,8 +42,7 @@ TASKS_TYPE = "application/x-json-stream; type=task"
 
 
 def name_line(row: Row) -> str:
-    name: str = row["name"]
-    return name
+    return names.as_line(row["name"])
 
 
 def error_line(row: Row) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from scheduler.gateway import headers as entry_headers
 from scheduler.gateway.context import Call
 from scheduler.model import errors
 from scheduler.model.dates import iso, parse_iso
+from scheduler.model.display import compact
 from scheduler.objects import namespace
 from scheduler.objects.entries import DIRECTORY, OBJECT, Entry
 from scheduler.objects.namespace import Page
@@ -69,7 +69,7 @@ def line(entry: Entry) -> bytes:
     shown["mtime"] = iso(entry.mtime)
     if not entry.is_directory:
         shown["durability"] = entry.copies
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return compact(shown).encode() + b"\n"
 
 
 async def send_lines(call: Call, headers: Mapping[str, str], lines: list[bytes]) -> web.StreamResponse:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from scheduler.http.progress import progress
 from scheduler.model.dates import rfc1123
+from scheduler.model.display import compact
 from scheduler.model.errors import WireError
 
 # Programs built on the stock client take any other value for a Manta without jobs.
@@ -30,7 +30,7 @@ class Speaker(Protocol):
 
 def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON body with its MD5."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    body = compact(value).encode("utf-8", "replace")
     digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     reply = web.Response(status=status, body=body, content_type="application/json", headers=headers)
     reply.headers["Content-MD5"] = digest

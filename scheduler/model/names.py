@@ -52,6 +52,11 @@ def from_input_line(line: str) -> str:
     return posixpath.normpath(line).replace("//", "/", 1) if line.startswith("/") else line
 
 
+def as_line(path: str) -> str:
+    """A path as a line of a list: line breaks are `\\n` and `\\r`, so that its rest is not taken for another name."""
+    return path.replace("\n", "\\n").replace("\r", "\\r")
+
+
 def split(path: str) -> tuple[str, str]:
     """`(directory, base name)` of a normal path: `/jill/stor/a` is `("/jill/stor", "a")`."""
     directory, _, name = path.rpartition("/")
@@ -100,6 +105,7 @@ __all__ = [
     "MAX_PATH_BYTES",
     "TOP_LEVEL",
     "ancestors",
+    "as_line",
     "depth",
     "encode",
     "from_input_line",

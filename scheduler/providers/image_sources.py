@@ -7,6 +7,9 @@ directory (`unpack`): whatever the archive says, it says of the image.
 An archive is one of two. An OCI archive holds `index.json`, which leads by digests to a
 manifest and so to layers, to be unpacked one over the other; a registry (`registry`) is read
 in the same way. Anything else is the tree itself.
+
+What an image may have is bounded, by one `Allowance` that its layers use up together: bytes in files, files, and time.
+What a descriptor says of the size of its part holds, too.
 """
 
 from __future__ import annotations
@@ -20,17 +23,24 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from scheduler.providers.containerd.machine import PATH
+from scheduler.common import child
+from scheduler.providers import unpack
 from scheduler.providers.images import ImageError
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 MAX_DOCUMENT = 4 << 20
 CHUNK = 1 << 20
+MAX_GIB, MAX_FILES, MAX_LAYERS = 32, 2_000_000, 512
+MAX_SECONDS = 6 * 3600.0
+OCI_FILES = 10_000  # among the first so many files is `index.json`, if an archive has one
 SUITE = "bookworm"
 # What scripts on objects want most, over Debian's smallest system.
 TOOLS = (
@@ -38,21 +48,55 @@ TOOLS = (
 )
 
 
-def fill_from(source: Path, target: Path) -> None:
+@dataclass(slots=True)
+class Allowance:
+    """What an image may still have. `until` is a moment of the monotonic clock."""
+
+    bytes: int = MAX_GIB << 30
+    files: int = MAX_FILES
+    until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+
+    def take(self, size: int, files: int = 1) -> None:
+        """Raises ImageError if it has not so much left."""
+        self.bytes -= size
+        self.files -= files
+        if self.bytes < 0:
+            raise ImageError("the image is larger than it may be (see --max-size)")
+        if self.files < 0:
+            raise ImageError("the image has more files than it may have")
+
+    def check_time(self) -> None:
+        """Raises ImageError."""
+        if time.monotonic() > self.until:
+            raise ImageError("the image takes longer to arrive than it may")
+
+
+def fill_from(source: Path, target: Path, allowance: Allowance | None = None) -> None:
     """Fill `target` from a directory or an archive. Raises ImageError or OSError."""
+    allowance = allowance or Allowance()
+    source = source.absolute()
     if (source / "oci-layout").exists():
-        unpack_oci(directory_layout(source), target)
+        unpack_oci(directory_layout(source), target, allowance)
     elif source.is_dir():
+        take_tree(source, allowance)
         run("cp", "-a", "--reflink=auto", f"{source}/.", str(target))
     elif source.is_file():
-        fill_from_archive(source, target)
+        fill_from_archive(source, target, allowance)
     else:
         raise ImageError(f"{source} is neither a directory nor an archive")
 
 
+def take_tree(root: Path, allowance: Allowance) -> None:
+    """Count what a directory has. Raises ImageError."""
+    for _, directories, files, at in os.fwalk(root):
+        allowance.take(0, len(directories))
+        for name in files:
+            allowance.take(os.stat(name, dir_fd=at, follow_symlinks=False).st_size)
+
+
 def build_default(target: Path, suite: str = SUITE, mirror: str | None = None) -> None:
     """Fill `target` with Debian and the usual tools. Raises ImageError."""
-    if shutil.which("debootstrap", path=PATH) is None:
+    if child.find("debootstrap") is None:
         raise ImageError("debootstrap is needed: try `apt-get install debootstrap`")
     run("debootstrap", "--variant=minbase", f"--include={','.join(TOOLS)}", suite, str(target), *filter(None, [mirror]))
     for spare in ("var/cache/apt/archives", "var/lib/apt/lists"):
@@ -61,8 +105,7 @@ def build_default(target: Path, suite: str = SUITE, mirror: str | None = None) -
 
 def run(*command: str) -> None:
     """Raises ImageError with the last words of what failed."""
-    environment = {**os.environ, "PATH": PATH, "LC_ALL": "C"}
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment)
+    done = child.run(command, capture_output=True, env=child.environment(LC_ALL="C"))
     if done.returncode:
         words = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-3:]
         raise ImageError(f"{command[0]} failed: {' '.join(words)}")
@@ -71,14 +114,24 @@ def run(*command: str) -> None:
 # -- archives ----------------------------------------------------------------------------------
 
 
-def fill_from_archive(source: Path, target: Path) -> None:
+def fill_from_archive(source: Path, target: Path, allowance: Allowance) -> None:
     if tarfile.is_tarfile(source):  # or compressed in a way that the standard library does not know
-        with tarfile.open(source) as archive:
-            if "index.json" in archive.getnames():
-                unpack_oci(archive_layout(archive), target)
+        with tarfile.open(source, tarinfo=unpack.Bounded) as archive:
+            if members := oci_members(archive, allowance):
+                unpack_oci(archive_layout(archive, members), target, allowance)
                 return
     with open(source, "rb") as file:
-        unpack_layer(file, target)
+        unpack_layer(file, target, allowance)
+
+
+def oci_members(archive: tarfile.TarFile, allowance: Allowance) -> dict[str, tarfile.TarInfo] | None:
+    """The files of an OCI archive by name; None for any other. Raises ImageError."""
+    members = unpack.Bounds(allowance.bytes, allowance.files).of(archive)
+    try:
+        found = {os.path.normpath(member.name): member for member in islice(members, OCI_FILES) if member.isreg()}
+    except unpack.TooMuchError as error:
+        raise ImageError(f"an archive cannot be unpacked: {error}") from None
+    return found if "index.json" in found else None
 
 
 class Readable(Protocol):
@@ -116,9 +169,9 @@ def directory_layout(root: Path) -> FileLayout:
     return FileLayout(lambda name: open(root / name, "rb"))
 
 
-def archive_layout(archive: tarfile.TarFile) -> FileLayout:
+def archive_layout(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> FileLayout:
     def open_file(name: str) -> IO[bytes]:
-        file = archive.extractfile(name)
+        file = archive.extractfile(members[name])
         if file is None:
             raise KeyError(name)
         return file
@@ -126,14 +179,17 @@ def archive_layout(archive: tarfile.TarFile) -> FileLayout:
     return FileLayout(open_file)
 
 
-def unpack_oci(layout: Layout, target: Path) -> None:
+def unpack_oci(layout: Layout, target: Path, allowance: Allowance | None = None) -> None:
     """Raises ImageError."""
+    allowance = allowance or Allowance()
     try:
         manifest = find_manifest(layout, layout.index())
         refuse_strange(read_document(layout.blob, manifest["config"]))
+        if len(manifest["layers"]) > MAX_LAYERS:
+            raise ImageError(f"the image has {len(manifest['layers'])} layers, of at most {MAX_LAYERS}")
         for descriptor in manifest["layers"]:
             with layout.blob(digest_of(descriptor)) as file:
-                unpack_layer(file, target, descriptor["digest"])
+                unpack_layer(file, target, allowance, descriptor["digest"], size_of(descriptor))
     except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
         raise ImageError(f"this is no whole OCI image: {error!r}") from error
 
@@ -178,22 +234,40 @@ def digest_of(descriptor: Any) -> str:
     return digest
 
 
-def unpack_layer(file: Readable, target: Path, digest: str | None = None) -> None:
-    """Unpack one layer over what is there. Raises ImageError."""
-    seen = hashlib.sha256()
-    command = [sys.executable, "-m", "scheduler.providers.unpack", str(target)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdin is not None
-        assert child.stderr is not None
+def size_of(descriptor: Any) -> int:
+    """How many bytes a part has, by its descriptor. Raises ImageError."""
+    size = descriptor.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise ImageError(f"the image does not say the size of {descriptor['digest']}")
+    return size
+
+
+def unpack_layer(
+    file: Readable, target: Path, allowance: Allowance, digest: str | None = None, size: int | None = None
+) -> None:
+    """Unpack one layer over what is there, and take what it has off the allowance. Raises ImageError."""
+    seen, read = hashlib.sha256(), 0
+    command = [sys.executable, "-I", unpack.__file__, str(target), str(allowance.bytes), str(allowance.files)]
+    with child.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as unpacker:
+        assert unpacker.stdin and unpacker.stdout and unpacker.stderr
         try:
             while chunk := file.read(CHUNK):
                 seen.update(chunk)
-                child.stdin.write(chunk)
-            child.stdin.close()
+                read += len(chunk)
+                allowance.check_time()
+                if read > (allowance.bytes if size is None else size):
+                    raise ImageError(f"{digest or 'the archive'} has more bytes than it may have")
+                unpacker.stdin.write(chunk)
+            unpacker.stdin.close()
         except BrokenPipeError:
             pass  # it has said why
-        why = child.stderr.read().decode(errors="replace").strip()
-    if child.returncode:
-        raise ImageError(f"an archive cannot be unpacked: {why.splitlines()[-1] if why else child.returncode}")
+        except BaseException:
+            unpacker.kill()
+            raise
+        why = unpacker.stderr.read().decode(errors="replace").strip()
+        left = unpacker.stdout.read().split()
+    if unpacker.returncode:
+        raise ImageError(f"an archive cannot be unpacked: {why.splitlines()[-1] if why else unpacker.returncode}")
     if digest is not None and digest != f"sha256:{seen.hexdigest()}":
         raise ImageError(f"the image is damaged: {digest} has other contents")
+    allowance.bytes, allowance.files = map(int, left)

@@ -34,6 +34,7 @@ from pathlib import Path
 
 from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
+from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
 from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
@@ -276,9 +277,7 @@ class ProcessProvider:
         if self._programs is not None:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]
-        return await asyncio.create_subprocess_exec(
-            libexec("lackey"), *options, pass_fds=(sock,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
-        )
+        return await child.spawn(libexec("lackey"), *options, pass_fds=(sock,), stdout=subprocess.DEVNULL, env={})
 
 
 async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
@@ -327,5 +326,5 @@ async def remove_tree(path: Path) -> None:
 
 
 async def run(*command: str) -> None:
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
+    process = await child.spawn(*command, stderr=subprocess.DEVNULL)
     await process.wait()

@@ -8,7 +8,9 @@ digest. Hence plain HTTP is for a registry on this machine.
 
 Layers are unpacked as they arrive, and no copy of them is kept.
 
-Most registries want a token, even from strangers: the first refusal says where it is had.
+Most registries want a token, even from strangers: the first refusal says where it is had. Whoever has
+the registry's password knows best where it is wanted, so it goes there too. Wherever a registry redirects us, HTTPS is
+kept to, and tokens and passwords stay behind, which is httpx's doing.
 
 Example: `python:3.13` is `registry-1.docker.io/v2/library/python/manifests/3.13`, a list of
 manifests; the one for this machine names nine layers, at `/v2/library/python/blobs/sha256:…`.
@@ -29,7 +31,7 @@ from typing import Any
 
 import httpx
 
-from scheduler.providers.image_sources import MAX_DOCUMENT, Readable, unpack_oci
+from scheduler.providers.image_sources import MAX_DOCUMENT, Allowance, Readable, unpack_oci
 from scheduler.providers.images import ImageError
 
 # What a name without a host means everywhere.
@@ -71,11 +73,7 @@ class Reference:
 
     @property
     def on_this_machine(self) -> bool:
-        name = httpx.URL(f"http://{self.host}").host
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return name == "localhost"
+        return is_loopback(httpx.URL(f"http://{self.host}"))
 
 
 @dataclass(slots=True)
@@ -158,10 +156,11 @@ class Repository:
         wanted = {"scope": f"repository:{self._reference.name}:pull"}
         wanted |= {"service": told["service"]} if "service" in told else {}
         headers = {"authorization": basic(self._login)} if self._login else {}
-        answer = self._client.get(realm, params=wanted, headers=headers)
-        if answer.status_code != httpx.codes.OK:
-            raise ImageError(f"no token for {self._reference.name}: {answer.status_code} {answer.reason_phrase}")
-        reply = answer.json()
+        headers["accept-encoding"] = "identity"
+        with self._client.stream("GET", realm, params=wanted, headers=headers) as answer:
+            if answer.status_code != httpx.codes.OK:
+                raise ImageError(f"no token for {self._reference.name}: {answer.status_code} {answer.reason_phrase}")
+            reply = json.loads(Body(answer.iter_bytes()).read(MAX_DOCUMENT))
         return str(reply.get("token") or reply["access_token"])
 
 
@@ -169,16 +168,43 @@ def basic(login: tuple[str, str]) -> str:
     return f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
 
 
-def pull(text: str, target: Path, plain: bool = False, login: tuple[str, str] | None = None) -> None:
+def is_loopback(url: httpx.URL) -> bool:
+    try:
+        return ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        return url.host == "localhost"
+
+
+def client_of(reference: Reference, plain: bool, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """A client that follows a registry wherever it is safe. `transport` is for tests."""
+
+    def check(request: httpx.Request) -> None:
+        if request.url.scheme != "https" and not (plain and is_loopback(request.url)):
+            raise ImageError(f"{reference.host} sends us to a place that is not safe: {request.url}")
+
+    return httpx.Client(
+        base_url=f"{'http' if plain else 'https'}://{reference.host}",
+        timeout=TIMEOUT,
+        follow_redirects=True,
+        trust_env=not plain,  # what is on this machine is not asked for through a proxy
+        event_hooks={"request": [check]},
+        transport=transport,
+    )
+
+
+def pull(
+    text: str,
+    target: Path,
+    plain: bool = False,
+    login: tuple[str, str] | None = None,
+    allowance: Allowance | None = None,
+) -> None:
     """Fill `target` with the image that a reference names; `plain`: over HTTP. Raises ImageError."""
     reference = Reference.parse(text)
     if plain and not reference.on_this_machine:
         raise ImageError(f"{reference.host} is not this machine: an image from there takes HTTPS")
-    scheme = "http" if plain else "https"
-    # Who is on this machine is not asked for through a proxy.
-    base = f"{scheme}://{reference.host}"
     try:
-        with httpx.Client(base_url=base, timeout=TIMEOUT, follow_redirects=True, trust_env=not plain) as client:
-            unpack_oci(Repository(reference, client, login), target)
+        with client_of(reference, plain) as client:
+            unpack_oci(Repository(reference, client, login), target, allowance)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ImageError(f"cannot pull {text}: {str(error) or type(error).__name__}") from error

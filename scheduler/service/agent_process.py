@@ -7,10 +7,11 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from scheduler.common import child
 
 log = logging.getLogger("remora.service")
 
@@ -31,11 +32,11 @@ class AgentOptions:
 
     def command(self, parent_fd: int) -> list[str]:
         return [
-            *(sys.executable, "-m", "scheduler.agent", "--url", self.url),
+            *(*child.PYTHON, "-m", "scheduler.agent", "--url", self.url),
             *("--credential-file", str(self.state_dir / "agent.credential"), "--state-dir", str(self.state_dir)),
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
-            *(("--containerd", self.containerd) if self.containerd else ()),
+            *(("--containerd", os.path.abspath(self.containerd)) if self.containerd else ()),
         ]
 
 
@@ -59,9 +60,9 @@ async def _run(options: AgentOptions) -> int:
     read_end, write_end = os.pipe()
     try:
         # Its own session: a Ctrl-C at the terminal is for us, who then end it in order.
-        process = await asyncio.create_subprocess_exec(
-            *options.command(read_end), pass_fds=(read_end,), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-            env=environment(os.environ),
+        process = await child.spawn(
+            *options.command(read_end), pass_fds=(read_end,), start_new_session=True,
+            env=environment(child.environment()),
         )  # fmt: skip
         os.close(read_end)
         read_end = -1

@@ -11,19 +11,19 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec, passing
+from scheduler.common import child
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError
 from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
 from scheduler.providers.choice import containers
 from scheduler.providers.containerd import loopback, mounts
-from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
+from scheduler.providers.containerd.machine import FILE_SYSTEMS, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.process import FIRST_USER, USERS, first_word
 
@@ -80,11 +80,10 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
 async def namespaces() -> Finding:
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
         channel, theirs = passing.pair()
-        process = await asyncio.create_subprocess_exec(
+        process = await child.spawn(
             *(libexec("lackey"), f"--socket={theirs}"),
             *(f"--work={work}", "--isolation=auto"),
             pass_fds=(theirs,),
-            stdin=subprocess.DEVNULL,
             env={},
         )
         try:
@@ -221,7 +220,7 @@ def abstract_sockets() -> Finding:
 
 def version_of(program: str) -> Finding:
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, env={"PATH": PATH})
+        done = child.run([program, "--version"], capture_output=True, text=True)
     except FileNotFoundError:
         return Finding(program, "not installed", f"{NO_CONTAINERS} (try `apt-get install {program}`)")
     found = re.search(r"(?<!\d)(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from scheduler.model import naming
+from scheduler.model import names, naming
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
 from scheduler.objects.blobs import BlobStore, new_id
@@ -36,9 +36,9 @@ Maker = Callable[[], Awaitable[NewObject]]
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
 # File, its content type, the statement that pages through the list, how a row becomes a line.
 LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
-    ("in.txt", "text/plain", "list_inputs", str),
-    ("out.txt", "text/plain", "list_outputs", str),
-    ("fail.txt", "text/plain", "list_failures", str),
+    ("in.txt", "text/plain", "list_inputs", names.as_line),
+    ("out.txt", "text/plain", "list_outputs", names.as_line),
+    ("fail.txt", "text/plain", "list_failures", names.as_line),
     ("err.txt", ERRORS_TYPE, "list_errors", archive_line),
 )
 

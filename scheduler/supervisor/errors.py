@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from scheduler.model.display import compact
+
 LIVE_KEYS = ("phase", "what", "code", "message", "stderr", "core", "input", "p0input")
 ARCHIVE_KEYS = (
     *("taskId", "phaseNum", "server", "machine", "input", "p0input"),
     *("what", "code", "message", "stderr", "core"),
 )
-
-compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def record(phase: int, code: str, message: str, task_input: str | None, origin: str | None, **extra: str | None) -> str:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from scheduler.common import child
 from scheduler.service import doctor
 from tests.support.service import command
 
@@ -45,7 +46,7 @@ def test_known_holes_of_runc_are_told_by_its_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, holes: set[str]
 ) -> None:
     program(tmp_path, "runc", f"runc version {version}")
-    monkeypatch.setattr(doctor, "PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(child, "PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = doctor.version_of("runc")
     assert found.found == version
@@ -54,7 +55,7 @@ def test_known_holes_of_runc_are_told_by_its_version(
 
 
 def test_a_program_that_is_missing_is_told_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PATH", str(tmp_path))
+    monkeypatch.setattr(child, "PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert doctor.version_of("containerd") == doctor.Finding(
         "containerd", "not installed", "no containers (try `apt-get install containerd`)"

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 
 if TYPE_CHECKING:
     from scheduler.providers.images import ImageStore
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def max_size_option(function: Function) -> Function:
+    option = click.option("--max-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="GB",
+                          help="The most that the image's files may have in all.")  # fmt: skip
+    return option(function)
 
 
 @contextmanager
@@ -26,7 +36,7 @@ def images(state_dir: Path | None, changed: bool = True) -> Iterator[ImageStore]
     directory = state_dir or state_directory(os.environ)
     try:
         require_own(directory)
-        yield ImageStore(directory / "images")
+        yield ImageStore(directory.absolute() / "images")
     except (ImageError, StateError) as error:
         raise Problem(str(error)) from None
     except OSError as error:

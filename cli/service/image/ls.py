@@ -30,7 +30,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
             told = {"id": image.id, "versions": image.versions, "created": image.created, "source": image.source}
             print(text.compact(told))
         else:
-            print(f"{image.id}\t{' '.join(image.versions) or '-'}\t{image.created}\t{image.source}")
+            print(f"{image.id}\t{' '.join(image.versions) or '-'}\t{image.created}\t{text.escape(image.source)}")
 
 
 with_state_dir(command, json_option())

@@ -29,7 +29,7 @@ def command(login: str, as_json: bool, state_dir: Path | None) -> None:
         if as_json:
             print(text.compact({"md5": md5, "sha256": key.sha256, "type": kind, "comment": key.comment}))
         else:
-            print(text.printable("\t".join((md5, key.sha256, kind, key.comment)).rstrip()))
+            print("\t".join((md5, key.sha256, kind, text.escape(key.comment))).rstrip())
 
 
 with_records(command, json_option())

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from pathlib import Path
 
-from scheduler.providers.containerd.machine import PATH
+from scheduler.common import child
 
 END_SECONDS = 5.0
 PAUSE = 0.2
@@ -68,14 +67,12 @@ class Daemon:
     async def _spawn(self) -> None:
         """The kernel ends it with us; whoever calls must be a thread that lives as long as the agent."""
         with open(self._directory / "containerd.log", "ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
+            self._process = await child.spawn(
                 *("setpriv", "--pdeathsig", "TERM"),
                 *("containerd", "--config", str(self._directory / "config.toml")),
-                stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=os.environ | {"PATH": PATH},
             )
 
     def _config(self) -> str:

@@ -15,11 +15,10 @@ import errno
 import fcntl
 import os
 import struct
-import subprocess
 from pathlib import Path
 
+from scheduler.common import child
 from scheduler.providers.containerd import mounts
-from scheduler.providers.containerd.machine import PATH
 
 GIB = 1 << 30
 INODES_PER_GIB = 32768
@@ -56,12 +55,11 @@ def make_file_system(image: Path, inodes: int, owner: int) -> None:
     """Raises OSError with what mkfs says."""
     extended = f"lazy_itable_init=1,nodiscard,root_owner={owner}:{owner}"
     options = ["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", extended, "-N", str(inodes)]
-    done = subprocess.run(
+    done = child.run(
         ["mkfs.ext4", *options, str(image)],
-        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env=os.environ | {"PATH": PATH, "LC_ALL": "C"},
+        env=child.environment(LC_ALL="C"),
     )
     if done.returncode:
         raise OSError(f"mkfs.ext4: {done.stderr.strip()}")

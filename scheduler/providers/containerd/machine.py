@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
+
+from scheduler.common import child
 
 PROGRAMS = {
     "containerd": "containerd",
@@ -15,13 +16,12 @@ PROGRAMS = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
-PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 FILE_SYSTEMS = ("ext4", "overlay")
 
 
 def missing_packages() -> list[str]:
     """Packages of programs that are not here."""
-    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=PATH) is None})
+    return sorted({package for program, package in PROGRAMS.items() if child.find(program) is None})
 
 
 def why_no_containers(own_daemon: bool = True) -> str | None:

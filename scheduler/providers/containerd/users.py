@@ -13,12 +13,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from scheduler.common import child
+
 
 @contextlib.contextmanager
 def user_namespace(first: int, count: int) -> Iterator[int]:
     """A descriptor of a namespace whose users and groups from 0 are ours from `first`. Raises OSError."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(["unshare", "--user", "cat"], stdin=pipe, stdout=pipe) as process:
+    with child.start(["unshare", "--user", "cat"], stdin=pipe, stdout=pipe) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"?")

@@ -1,0 +1,40 @@
+"""Texts that a terminal can be shown: JSON in which names of strangers command nothing.
+
+A terminal obeys more than the control characters that JSON escapes: DEL, C1 (U+009B begins a sequence as ESC [ does),
+and characters that change the direction of writing. JSON may write any character as `\\uXXXX`, and means the same. So
+the service and its commands write these so, and no reader of JSON sees a difference.
+
+Example: the name `a<U+009B>31m` is `{"name":"a\\u009b31m"}` in a listing, for curl on a terminal too.
+"""
+
+from __future__ import annotations
+
+import json
+
+JOINERS = "\u200c\u200d"  # between letters of Persian and Hindi, and the parts of an emoji
+
+
+def is_harmless(character: str) -> bool:
+    """Whether a terminal shows a character and does nothing else."""
+    return character.isprintable() or character in JOINERS
+
+
+def in_json(line: str) -> str:
+    """A line of JSON that means the same, without anything that a terminal would obey."""
+    return line if line.isprintable() else "".join(map(_in_json, line))
+
+
+def _in_json(character: str) -> str:
+    if is_harmless(character) or "\ud800" <= character <= "\udfff":  # halves are the encoder's matter
+        return character
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+def compact(record: object) -> str:
+    """One JSON value on one line."""
+    return in_json(_compact(record))
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+__all__ = ["compact", "in_json", "is_harmless"]

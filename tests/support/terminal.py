@@ -1,0 +1,80 @@
+"""A program on a terminal of its own, for tests of what it shows and of what a shell makes of keys."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+SECONDS = 30.0
+
+
+class Terminal:
+    """The other end of a program's terminal."""
+
+    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
+        self._master = master
+        self.process = process
+        self.shown = b""
+
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def read_until(self, marker: bytes) -> bytes:
+        """What is shown up to the marker. Raises AssertionError if it does not come."""
+        deadline = time.monotonic() + SECONDS
+        while marker not in self.shown:
+            assert self._more(deadline), f"{marker!r} did not come: {self.shown[-2000:]!r}"
+        seen, _, self.shown = self.shown.partition(marker)
+        return seen
+
+    def _more(self, deadline: float) -> bool:
+        if not select.select([self._master], [], [], max(0, deadline - time.monotonic()))[0]:
+            return False
+        try:
+            data = os.read(self._master, 1 << 16)
+        except OSError:  # nobody has the terminal any more
+            return False
+        self.shown += data
+        return bool(data)
+
+
+def read_all(end: int) -> bytes:
+    """What comes from a pipe or a terminal until nothing has its other end any more."""
+    pieces = []
+    with contextlib.suppress(OSError):  # of a terminal
+        while piece := os.read(end, 1 << 16):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Iterator[Terminal]:
+    """A program on a terminal, ended with the block."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=dict(env),
+        cwd=cwd,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    try:
+        yield Terminal(master, process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(master)
