@@ -4,8 +4,10 @@ An instance is a lackey that we start. Where the kernel allows it, the lackey ma
 namespaces and a root file system around itself, and if the agent is root, each instance has
 65536 users of its own, so that one instance is nobody in another. Elsewhere (an ordinary
 container, say) the lackey is only a subreaper, and its tasks are our own user, without
-capabilities: nobody else could reach their input. Which of the two it is does not change
-while we run, so it is tried once, in `prepare`, and never silently after that.
+capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
+keeps tasks to the machine's programs and their own directory. Which of the two it is does not
+change while we run, so it is tried once, in `prepare`, and never silently after that. What
+tasks are kept from by system call filters and Landlock is in READY (`Holds`).
 
 The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
 lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
@@ -36,7 +38,7 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
+from scheduler.providers import Door, HostView, InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
 from scheduler.providers.numbers import Numbers
@@ -87,7 +89,7 @@ class ProcessInstance:
         if self.ready.namespaces:
             return INSIDE
         work = str(self.work)
-        return View(work, f"{work}/input", str(self.tools), f"{work}/agent.sock")
+        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock")
 
     @property
     def isolated(self) -> bool:
@@ -140,7 +142,14 @@ class ProcessProvider:
 
     name = "process"
 
-    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True, adopt: bool = False) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        isolation: str = "auto",
+        groups: bool = True,
+        adopt: bool = False,
+        host_view: HostView = HostView(),
+    ) -> None:
         """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
@@ -148,6 +157,7 @@ class ProcessProvider:
         self._tools = self._state_dir / "tools"
         self._isolation = isolation
         self._adopt = adopt
+        self._host_view = host_view
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
@@ -266,7 +276,8 @@ class ProcessProvider:
         options = [
             f"--socket={sock}",
             f"--work={work}",
-            f"--hide={self._state_dir}",
+            *(f"--show-dir={path}" for path in self._host_view.show),
+            *(f"--hide={path}" for path in (self._state_dir, *self._host_view.hide) if path.exists()),
             f"--agent-socket={work / 'agent.sock'}",
             f"--isolation={self._isolation}",
             f"--disk-bytes={spec.disk_bytes}",
