@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers import HostView, InstanceError, Provider
+from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, Provider
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.process import ProcessProvider
 
@@ -25,7 +25,7 @@ class ProviderOptions:
     name: str = "process"
     isolation: str = "auto"
     address: str | None = None
-    host_view: HostView = HostView()
+    host_view: HostView = PROGRAMS_ONLY
 
 
 async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:

@@ -38,7 +38,7 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import Door, HostView, InstanceError, InstanceSpec, NoImageError, View
+from scheduler.providers import PROGRAMS_ONLY, Door, HostView, InstanceError, InstanceSpec, NoImageError, View
 from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
 from scheduler.providers.disk import bytes_below
 from scheduler.providers.numbers import Numbers
@@ -148,7 +148,7 @@ class ProcessProvider:
         isolation: str = "auto",
         groups: bool = True,
         adopt: bool = False,
-        host_view: HostView = HostView(),
+        host_view: HostView = PROGRAMS_ONLY,
     ) -> None:
         """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.providers import Door, HostView, InstanceError, InstanceSpec, NoImageError
+from scheduler.providers import PROGRAMS_ONLY, Door, HostView, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
@@ -61,7 +61,7 @@ class ContainerdProvider:
 
     name = "containerd"
 
-    def __init__(self, state_dir: Path, address: str | None = None, host_view: HostView = HostView()) -> None:
+    def __init__(self, state_dir: Path, address: str | None = None, host_view: HostView = PROGRAMS_ONLY) -> None:
         self._state_dir = state_dir.resolve()
         self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
