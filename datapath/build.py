@@ -123,7 +123,7 @@ def write_glue(path: Path) -> None:
 def objects(
     cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Sequence[str] | None = None
 ) -> list[Path]:
-    """Compile `files` into `directory`, skipping what is up to date; `flags` are those of a release. Raises BuildError."""
+    """Compile `files` into `directory`, skipping what is up to date; without `flags` for release. Raises BuildError."""
     if flags is None:
         flags = [*RELEASE, *checked(tuple(cc))]
 
