@@ -42,6 +42,12 @@ def state_dir_option() -> click.Option:
               help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
+@click.option("--show-dirs", metavar="DIR,...", envvar="REMORA_SHOW_DIRS",
+              help="Directories of this machine that tasks see, read-only, besides those with programs "
+                   "[$REMORA_SHOW_DIRS].")  # fmt: skip
+@click.option("--allow-networks", metavar="NAME,...", envvar="REMORA_ALLOW_NETWORKS",
+              help="What tasks reach besides the internet: loopback, whatever listens at 127.0.0.1 of this machine; "
+                   "link-local, the metadata of a cloud [$REMORA_ALLOW_NETWORKS].")  # fmt: skip
 def command(
     state_dir: Path | None,
     host: str,
@@ -52,6 +58,8 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    show_dirs: str | None,
+    allow_networks: str | None,
     max_connections: int | None,
     max_connections_per_peer: int | None,
     require_signed_target: bool,
@@ -90,6 +98,8 @@ def command(
             provider=provider,
             containerd=containerd,
             slots=slots,
+            show_dirs=show_dirs,
+            allow_networks=allow_networks,
             database=database,
             connections=Connections(max_connections, max_connections_per_peer),
             guard=Guard(require_signed_target, metrics_token(metrics_token_file, os.environ)),

@@ -4,8 +4,11 @@ An instance is a lackey that we start. Where the kernel allows it, the lackey ma
 namespaces and a root file system around itself, and if the agent is root, each instance has
 65536 users of its own, so that one instance is nobody in another. Elsewhere (an ordinary
 container, say) the lackey is only a subreaper, and its tasks are our own user, without
-capabilities: nobody else could reach their input. Which of the two it is does not change
-while we run, so it is tried once, in `prepare`, and never silently after that.
+capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
+keeps tasks to the machine's programs and their own directory. Which of the two it is does not
+change while we run, so it is tried once, in `prepare`, and never silently after that. What
+tasks are kept from by system call filters and Landlock is in READY (`Holds`). As root each
+instance also has a loopback of its own (`loopback`); else it is the machine's.
 
 The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
 lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
@@ -37,9 +40,18 @@ from datapath.passing import Channel, Kind, Ready
 from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
-from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
+from scheduler.providers import PROGRAMS_ONLY, Door, HostView, InstanceError, InstanceSpec, NoImageError, View
+from scheduler.providers.cgroups import (
+    MemoryGroup,
+    MemoryGroups,
+    groups_of,
+    open_groups,
+    remove_everywhere,
+    sweep_everywhere,
+    sweep_groups,
+)
 from scheduler.providers.disk import bytes_below
+from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.programs import Programs
@@ -73,22 +85,20 @@ class ProcessInstance:
     process: asyncio.subprocess.Process
     ready: Ready
     first_user: int | None
+    door: Door
     group: MemoryGroup | None
+    network_group: str
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
     number: int
     free: Callable[[int], None]  # to be called when nothing of it is left
 
     @property
-    def door(self) -> Door:
-        return Door()
-
-    @property
     def view(self) -> View:
         if self.ready.namespaces:
             return INSIDE
         work = str(self.work)
-        return View(work, f"{work}/input", str(self.tools), f"{work}/agent.sock")
+        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock")
 
     @property
     def isolated(self) -> bool:
@@ -132,6 +142,8 @@ class ProcessInstance:
         await self.ended(self.process.pid)
         if self.group is not None:
             await self.group.remove()
+        if self.door.url is not None:
+            await remove_everywhere(self.network_group)
         await remove_tree(self.work)
         self.free(self.number)
 
@@ -141,7 +153,15 @@ class ProcessProvider:
 
     name = "process"
 
-    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True, adopt: bool = False) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        isolation: str = "auto",
+        groups: bool = True,
+        adopt: bool = False,
+        host_view: HostView = PROGRAMS_ONLY,
+        reach: Reach = CONFINED,
+    ) -> None:
         """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
@@ -149,11 +169,14 @@ class ProcessProvider:
         self._tools = self._state_dir / "tools"
         self._isolation = isolation
         self._adopt = adopt
+        self._host_view = host_view
+        self._loopbacks = Loopbacks(reach)
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
+        self._groups_path = f"/remora/{owner}"
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
@@ -178,6 +201,8 @@ class ProcessProvider:
     async def _sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
+        if os.geteuid() == 0:
+            await sweep_everywhere(self._groups_path)
         ours = self.groups.root if self.groups is not None else None
         if self._note.exists() and (left := Path(self._note.read_text())).name:
             await sweep_groups(left, keep_root=left == ours)
@@ -233,6 +258,7 @@ class ProcessProvider:
                 group = self.groups.create(number, spec.memory_bytes)
                 for pid in {process.pid, ready.pid}:
                     group.add(pid)
+            door = await self._open_loopback(number, ready.pid) if mapped(first_user, ready) else Door()
         except BaseException as error:
             listener.close()
             channel.close()
@@ -241,6 +267,7 @@ class ProcessProvider:
                 await self._ended(process.pid)
             if group is not None:
                 await group.remove()
+            await remove_everywhere(self._network_group(number))
             if isinstance(error, TimeoutError):
                 raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
             raise
@@ -254,12 +281,25 @@ class ProcessProvider:
             process,
             ready,
             first_user if ready.namespaces else None,
+            door,
             group,
+            self._network_group(number),
             self._tools,
             self._ended,
             number,
             self._numbers.give_back,
         )
+
+    def _network_group(self, number: int) -> str:
+        """Of version 2, for an instance that is in none of its own for another reason."""
+        return f"{self._groups_path}/{number}"
+
+    async def _open_loopback(self, number: int, pid: int) -> Door:
+        """Raises OSError."""
+        group = groups_of(pid).get("")
+        if group is None or group == groups_of(os.getpid()).get(""):
+            group = self._network_group(number)
+        return await asyncio.to_thread(self._loopbacks.give, pid, group)
 
     async def _spawn(
         self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None
@@ -267,7 +307,8 @@ class ProcessProvider:
         options = [
             f"--socket={sock}",
             f"--work={work}",
-            f"--hide={self._state_dir}",
+            *(f"--show-dir={path}" for path in self._host_view.show),
+            *(f"--hide={path}" for path in (self._state_dir, *self._host_view.hide) if path.exists()),
             f"--agent-socket={work / 'agent.sock'}",
             f"--isolation={self._isolation}",
             f"--disk-bytes={spec.disk_bytes}",
@@ -278,6 +319,11 @@ class ProcessProvider:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]
         return await child.spawn(libexec("lackey"), *options, pass_fds=(sock,), stdout=subprocess.DEVNULL, env={})
+
+
+def mapped(first_user: int | None, ready: Ready) -> bool:
+    """Has an instance users of its own? Then we are root, and may have programs in the kernel."""
+    return first_user is not None and ready.namespaces
 
 
 async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:

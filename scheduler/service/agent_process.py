@@ -29,6 +29,8 @@ class AgentOptions:
     provider: str
     slots: int
     containerd: str | None = None
+    show_dirs: str | None = None
+    allow_networks: str | None = None
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -37,6 +39,8 @@ class AgentOptions:
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
             *(("--containerd", os.path.abspath(self.containerd)) if self.containerd else ()),
+            *(("--show-dirs", self.show_dirs) if self.show_dirs else ()),
+            *(("--allow-networks", self.allow_networks) if self.allow_networks else ()),
         ]
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from datapath import libexec, passing
 from scheduler.common import child
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
-from scheduler.providers import InstanceError
+from scheduler.providers import InstanceError, loopback
 from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
-from scheduler.providers.choice import containers
-from scheduler.providers.containerd import loopback, mounts
+from scheduler.providers.choice import ProviderOptions, containers
+from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.process import FIRST_USER, USERS, first_word
@@ -241,7 +241,7 @@ async def container(address: str | None) -> Finding:
         return Finding("containers", why, "instances are processes")
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
         try:
-            provider = await containers(Path(state), address)
+            provider = await containers(Path(state), ProviderOptions(address=address))
         except InstanceError as error:
             return Finding("containers", str(error), "instances are processes")
         await provider.close()
