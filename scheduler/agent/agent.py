@@ -142,6 +142,8 @@ class Agent:
             disabled=slots.disabled,
             away=away.slots,
             away_mb=away.memory_mb,
+            ending=slots.ending.slots,
+            ending_mb=slots.ending.memory_mb,
         )
 
     def _use(self) -> Use:

@@ -4,7 +4,8 @@ A pool is told how many instances it should have, and is handed tasks. It keeps 
 true, after every event, in `converge` and `fill`:
 
 - It has as many instances as it was told, or one while it has a task (tasks that were leased
-  must run). New ones are made in the background; superfluous ones leave after their task.
+  must run). New ones are made in the background; superfluous ones leave after their task, and
+  stay if they are wanted again before it ends.
 - Instances are filled evenly and in order, each as far ahead as tasks are short (`pacing`).
 - Where instances are booked there are no more than have arrived, and one whose place is taken away
   ends with its task, or soon (`places`). What then finds no place goes back to the supervisor.
@@ -171,14 +172,17 @@ class Pool:
             self._ends.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
-        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
+        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
+        for worker in [each for each in self.workers if each.may_stay][: max(0, wanted - len(staying) - self._starting)]:
+            worker.stay()
+            staying.append(worker)
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
             self._background.start(self._start())
         superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
         for worker in superfluous:
-            worker.state = State.LEAVING
+            worker.leave(for_good=False)
             self._leave_if_idle(worker)
 
     def vacate(self) -> None:
@@ -186,8 +190,8 @@ class Pool:
         for worker in list(self.workers):
             if self.places.gone(worker.number):
                 self._evict(worker)
-            elif self.places.leaving(worker.number) and worker.state is not State.LEAVING:
-                worker.state = State.LEAVING
+            elif self.places.leaving(worker.number) and (worker.state is not State.LEAVING or worker.may_stay):
+                worker.leave()
                 worker.recall()
                 self._leave_if_idle(worker)
         if self.queue and self.places.booked == 0 and self._homeless is None:
@@ -386,7 +390,7 @@ class Pool:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
             return
-        worker.state = State.LEAVING
+        worker.leave()
         if verdict.outcome is Outcome.FAILED and self.queue:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True

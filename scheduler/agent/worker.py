@@ -76,6 +76,7 @@ class Worker:
         self.number = instance.number
         self.name = str(uuid.uuid4())  # numbers are used again
         self.state = State.FRESH
+        self._before: State | None = None  # what it was when it was told to leave, if it may stay after all
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
@@ -260,8 +261,23 @@ class Worker:
     def initialized(self, usage: Usage) -> None:
         self.init_usage = usage
         self.instance.set_initialized()
-        if self.state is State.INIT:  # it may have been told to leave meanwhile
+        if self.state is State.INIT:
             self.state = State.READY
+        elif self._before is State.INIT:  # it was told to leave meanwhile
+            self._before = State.READY
+
+    def leave(self, for_good: bool = True) -> None:
+        """Take no more tasks. Not `for_good`: it may be told to stay after all, while its last one runs."""
+        self._before = None if for_good else self.state
+        self.state = State.LEAVING
+
+    @property
+    def may_stay(self) -> bool:
+        return self.state is State.LEAVING and self._before is not None
+
+    def stay(self) -> None:
+        assert self._before is not None
+        self.state, self._before = self._before, None
 
     def is_long(self, now: float) -> bool:
         """Has the running task turned out to be a long one?"""
