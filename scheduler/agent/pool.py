@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
@@ -73,7 +74,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._background.start)
+        self._caps = Caps(limits, self._endings.start, self._replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -376,7 +377,24 @@ class Pool:
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
+
+    def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
+        """An attempt that has ended is judged. `overfull`: it left more than may be on its instance's disk."""
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        if overfull and attempt.stop is None:
+            attempt.stop = Stop.DISK
+        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        if overfull:
+            self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        """End an instance; another takes its place, if there is anything to do."""
+        if worker in self.workers:
+            self._evict(worker)
+            asyncio.get_running_loop().call_soon(self.advance)
 
     def settle(self, worker: Worker) -> None:
         """A worker has told us all the ends that it knew of."""

@@ -22,6 +22,7 @@ from datapath import feed, passing
 from datapath.passing import Done, DoneFlag, Kind, Message, Slot
 from scheduler.agent.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.capture import Scratch
+from scheduler.agent.disk_count import COUNT_EVERY, DiskCount, free_at
 from scheduler.agent.endpoint import Endpoint
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
@@ -80,11 +81,11 @@ class Worker:
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
-        self.next_count = 0.0  # event loop time of the next look at the disk in use
         self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        self.disk = DiskCount(free_at(instance.work), self.loop.time() + COUNT_EVERY)
         self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
 
@@ -102,7 +103,7 @@ class Worker:
         if spec.init is None or self.instance.initialized:
             self.instance.set_initialized()
             self.state = State.READY
-        self._loop.add_reader(channel.fileno(), self.read)
+        self.loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
 
     async def _say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
@@ -205,7 +206,7 @@ class Worker:
             fds=(stdin, attempt.stdout if stdout is None else stdout, attempt.stderr),
         )
         if not self.handed:
-            attempt.began = self._loop.time()
+            attempt.began = self.loop.time()
         self.handed[attempt.number] = attempt
 
     def _close_input(self, attempt: Attempt) -> None:
@@ -236,13 +237,13 @@ class Worker:
         """Let news gather while the lackey has plenty to do: waking up for each costs more than hearing it."""
         if len(self.handed) >= PLENTY and not self._away:
             self._away = True
-            self._loop.remove_reader(self.instance.channel.fileno())
-            self._loop.call_later(AWAY_SECONDS, self._look_again)
+            self.loop.remove_reader(self.instance.channel.fileno())
+            self.loop.call_later(AWAY_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
         self._away = False
         if self.state is not State.DEAD:
-            self._loop.add_reader(self.instance.channel.fileno(), self.read)
+            self.loop.add_reader(self.instance.channel.fileno(), self.read)
 
     def running(self) -> Attempt | None:
         """What runs now: whoever asks anything from inside is part of it."""
@@ -299,7 +300,7 @@ class Worker:
         done = passing.decode_done(message.payload)
         if self.handed:
             following = next(iter(self.handed.values()))
-            following.began = following.began or self._loop.time()
+            following.began = following.began or self.loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
         if DoneFlag.MEMORY in done.flags:
@@ -367,9 +368,9 @@ class Worker:
         try:
             self.instance.channel.send(Kind.STOP, task=attempt.number)
         except BlockingIOError:
-            self._loop.call_later(0.01, self._send_stop_if_handed, attempt)
+            self.loop.call_later(0.01, self._send_stop_if_handed, attempt)
         except OSError:
-            self._loop.call_soon(self.read)  # the lackey is gone, and reading says so
+            self.loop.call_soon(self.read)  # the lackey is gone, and reading says so
 
     def _send_stop_if_handed(self, attempt: Attempt) -> None:
         if attempt.number in self.handed and self.state is not State.DEAD:
@@ -378,7 +379,7 @@ class Worker:
     def _detach(self) -> None:
         self.state = State.DEAD
         self.inputs.close()
-        self._loop.remove_reader(self.instance.channel.fileno())
+        self.loop.remove_reader(self.instance.channel.fileno())
         self._tools.close()
         if self.endpoint is not None:
             self.endpoint.close()

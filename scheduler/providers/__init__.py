@@ -27,12 +27,17 @@ channel. The agent links a blob to `instances/3/input/jill/stor/a`, and the task
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from datapath.passing import Channel
+from scheduler.providers.disk import File, Use
+
+
+# Of an instance, threads included; of each of its users where only that can be had.
+MAX_PROCESSES = 2048
 
 
 class InstanceError(Exception):
@@ -131,8 +136,12 @@ class Instance(Protocol):
     def memory_used(self) -> int | None:
         """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
 
-    def disk_used(self) -> int:
-        """Bytes of disk in what tasks left in the instance, inputs and outputs not counted. May take long."""
+    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
+        """What tasks have of the disk, inputs and outputs not counted; no more of it than exceeds `most`.
+
+        `known`: files that are counted elsewhere, if a task runs: so its own files without a name count too. May take
+        long. Raises OSError.
+        """
 
     def disk_full(self) -> bool:
         """Has the instance no disk left? False where the cap is the agent's to enforce."""

@@ -2,14 +2,14 @@
 
 An instance is a lackey that we start. Where the kernel allows it, the lackey makes
 namespaces and a root file system around itself, and if the agent is root, each instance has
-65536 users of its own, so that one instance is nobody in another. Elsewhere (an ordinary
+65536 users of its own (`user_ranges`). Elsewhere (an ordinary
 container, say) the lackey is only a subreaper, and its tasks are our own user, without
 capabilities: nobody else could reach their input. Which of the two it is does not change
 while we run, so it is tried once, in `prepare`, and never silently after that.
 
-The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
-lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
-cap is a limit on each file, and the agent's accounting.
+The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap
+on processes, else a limit that the kernel counts by user. The lackey joins its cgroups when it is ready:
+until then nothing of a task's has run. The disk cap is a limit on each file, and the agent's accounting.
 
 Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
 with it, since they ask the kernel for that (so whoever calls `create` must be a thread that
@@ -28,7 +28,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,19 +36,25 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
-from scheduler.providers.cgroups import MemoryGroup, MemoryGroups, open_groups, sweep_groups
-from scheduler.providers.disk import bytes_below
+from scheduler.providers import MAX_PROCESSES, Door, InstanceError, InstanceSpec, NoImageError, View, disk
+from scheduler.providers.cgroups import (
+    MemoryGroup,
+    MemoryGroups,
+    ProcessGroup,
+    ProcessGroups,
+    open_groups,
+    open_process_groups,
+    sweep_groups,
+)
+from scheduler.providers.disk import File, Use
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
 from scheduler.providers.programs import Programs
+from scheduler.providers.user_ranges import USERS, UserRanges
 from scheduler.providers.waiting import readable
 
-USERS = 65536
-# Far above the users of any machine, and below the sign bit, which some programs mind.
-FIRST_USER = 0x60000000
-MAX_INSTANCES = (0x7FFF0000 - FIRST_USER) // USERS
 PROBE_BYTES = 64 << 20
+NOT_OF_TASKS = ("input", "agent.sock")  # in the instance's directory
 READY_SECONDS = 20.0
 # A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
 END_SECONDS = 3.0
@@ -73,6 +79,7 @@ class ProcessInstance:
     ready: Ready
     first_user: int | None
     group: MemoryGroup | None
+    process_group: ProcessGroup | None
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
     number: int
@@ -118,8 +125,11 @@ class ProcessInstance:
     def memory_used(self) -> int | None:
         return None if self.group else resident_bytes(self.processes())
 
-    def disk_used(self) -> int:
-        return bytes_below(self.work)
+    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
+        use = disk.below(self.work, most, NOT_OF_TASKS)
+        if known is not None and not use.exceeds(most):
+            use.bytes += disk.unlinked(self.processes(), self.work.stat().st_dev, known)
+        return use
 
     def disk_full(self) -> bool:
         return False
@@ -129,8 +139,9 @@ class ProcessInstance:
         self.listener.close()
         await end(self.process)
         await self.ended(self.process.pid)
-        if self.group is not None:
-            await self.group.remove()
+        for group in (self.group, self.process_group):
+            if group is not None:
+                await group.remove()
         await remove_tree(self.work)
         self.free(self.number)
 
@@ -153,6 +164,8 @@ class ProcessProvider:
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
+        self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
+        self._users = UserRanges(self._state_dir)
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
@@ -177,16 +190,19 @@ class ProcessProvider:
     async def _sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
-        ours = self.groups.root if self.groups is not None else None
-        if self._note.exists() and (left := Path(self._note.read_text())).name:
-            await sweep_groups(left, keep_root=left == ours)
-        if ours is not None:
-            self._note.write_text(str(ours))
+        ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
+        left = self._note.read_text().splitlines() if self._note.exists() else []
+        for root in map(Path, filter(None, left)):
+            await sweep_groups(root, keep_root=root in ours)
+        if ours:
+            self._note.write_text("".join(f"{root}\n" for root in ours))
 
     async def close(self) -> None:
-        if self.groups is not None:
-            self.groups.close()
-            self._note.unlink(missing_ok=True)
+        for groups in (self.groups, self.process_groups):
+            if groups is not None:
+                groups.close()
+        self._note.unlink(missing_ok=True)
+        self._users.close()
 
     async def _ended(self, lackey: int) -> None:
         """A killed subreaper has left its tasks to us. With namespaces the kernel ended them."""
@@ -217,29 +233,33 @@ class ProcessProvider:
     async def _create(self, number: int, spec: InstanceSpec, work: Path) -> ProcessInstance:
         for part in ("", "input", "assets"):
             (work / part).mkdir(mode=0o755)
-        if number >= MAX_INSTANCES:
-            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
-        first_user = FIRST_USER + number * USERS if os.geteuid() == 0 and self._isolation != "subreaper" else None
+        own_users = os.geteuid() == 0 and self._isolation != "subreaper"
+        first_user = self._users.first_user(number) if own_users else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
-        process = group = None
+        process = group = process_group = None
         try:
+            if self.groups is not None:
+                group = self.groups.create(number, spec.memory_bytes)
+            if self.process_groups is not None:
+                process_group = self.process_groups.create(number, MAX_PROCESSES)
             async with self._forking:
                 process = await self._spawn(theirs, work, spec, first_user)
                 self._lackeys.add(process.pid)
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
-            if self.groups is not None:
-                group = self.groups.create(number, spec.memory_bytes)
-                for pid in {process.pid, ready.pid}:
-                    group.add(pid)
+            for pid in {process.pid, ready.pid}:
+                for each in (group, process_group):
+                    if each is not None:
+                        each.add(pid)
         except BaseException as error:
             listener.close()
             channel.close()
             if process is not None:
                 await end(process)
                 await self._ended(process.pid)
-            if group is not None:
-                await group.remove()
+            for each in (group, process_group):
+                if each is not None:
+                    await each.remove()
             if isinstance(error, TimeoutError):
                 raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
             raise
@@ -254,6 +274,7 @@ class ProcessProvider:
             ready,
             first_user if ready.namespaces else None,
             group,
+            process_group,
             self._tools,
             self._ended,
             number,

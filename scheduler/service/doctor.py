@@ -25,7 +25,8 @@ from scheduler.providers.choice import containers
 from scheduler.providers.containerd import loopback, mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
-from scheduler.providers.process import FIRST_USER, USERS, first_word
+from scheduler.providers.process import first_word
+from scheduler.providers.user_ranges import FIRST_USER, USERS
 
 NO_CONTAINERS = "no containers"
 # The releases of runc that have a known way out of a container.
