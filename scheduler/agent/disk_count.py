@@ -38,6 +38,10 @@ class DiskCount:
     running: bool = False  # a count is under way
     again: TimerHandle | None = None  # which counts what ended tasks have left
 
+    @classmethod
+    def begin(cls, work: Path, now: float) -> DiskCount:
+        return cls(free_at(work), now + COUNT_EVERY)
+
     def may_exceed(self, most: Use, work: Path, now: float) -> bool:
         """Must it be counted?"""
         if now >= self.due:

@@ -175,7 +175,9 @@ class Pool:
     def converge(self) -> None:
         wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
-        for worker in [each for each in self.workers if each.may_stay][: max(0, wanted - len(staying) - self._starting)]:
+        for worker in [each for each in self.workers if each.may_stay][
+            : max(0, wanted - len(staying) - self._starting)
+        ]:
             worker.stay()
             staying.append(worker)
         for _ in range(wanted - len(staying) - self._starting):

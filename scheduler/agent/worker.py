@@ -22,7 +22,7 @@ from datapath import feed, passing
 from datapath.passing import Done, DoneFlag, Kind, Message, Slot
 from scheduler.agent.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.capture import Scratch
-from scheduler.agent.disk_count import COUNT_EVERY, DiskCount, free_at
+from scheduler.agent.disk_count import DiskCount
 from scheduler.agent.endpoint import Endpoint
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
@@ -85,7 +85,7 @@ class Worker:
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
         self.loop = asyncio.get_running_loop()
-        self.disk = DiskCount(free_at(instance.work), self.loop.time() + COUNT_EVERY)
+        self.disk = DiskCount.begin(instance.work, self.loop.time())
         self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
 

@@ -27,6 +27,7 @@ INODES_PER_GIB = 32768
 GIB = 1 << 30
 MAX_DEPTH = 128
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READABLE = stat.S_IRUSR | stat.S_IXUSR
 File = tuple[int, int]  # device and inode
 
 
@@ -83,36 +84,35 @@ def _walk(directory: int, use: Use, most: Use, leave_out: Collection[str], depth
                 status = entry.stat(follow_symlinks=False)
                 use.add(status)
                 if stat.S_ISDIR(status.st_mode):
-                    inner.append(entry.name)
+                    inner.append((entry.name, stat.S_IMODE(status.st_mode)))
             if use.exceeds(most):
                 return
     if inner and depth >= MAX_DEPTH:
         raise TooDeepError
-    for name in inner:
+    for name, mode in inner:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            below_it = open_directory(name, directory)
+            fd = os.open(name, DIRECTORY, dir_fd=directory) if is_open(mode) else open_closed(name, directory)
             try:
-                _walk(below_it, use, most, (), depth + 1)
+                _walk(fd, use, most, (), depth + 1)
             finally:
-                os.close(below_it)
+                if not is_open(mode):
+                    os.fchmod(fd, mode)
+                os.close(fd)
         if use.exceeds(most):
             return
 
 
-def open_directory(name: str, parent: int) -> int:
-    """A directory of a task's, whatever its mode. Raises OSError, if it is not ours."""
+def is_open(mode: int) -> bool:
+    """May we look into a directory of a task's?"""
+    return mode & READABLE == READABLE or os.geteuid() == 0
+
+
+def open_closed(name: str, parent: int) -> int:
+    """A directory of ours that we may not look into; its mode is to be restored. Raises OSError."""
+    place = os.open(name, DIRECTORY | os.O_PATH, dir_fd=parent)
     try:
-        return os.open(name, DIRECTORY, dir_fd=parent)
-    except PermissionError:
-        place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        path = f"/proc/self/fd/{place}"
-        mode = stat.S_IMODE(os.fstat(place).st_mode)
-        os.chmod(path, mode | stat.S_IRUSR | stat.S_IXUSR)
-        try:
-            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        finally:
-            os.chmod(path, mode)
+        os.chmod(f"/proc/self/fd/{place}", READABLE)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:
         os.close(place)
 

@@ -121,7 +121,15 @@ def turns(pools: list[Pool], slots: int, rounds: int) -> set[int]:
         ran |= {pool for pool, _ in running}
         assert len(running) <= slots + extra(slots)
         pools = [
-            Pool(p.id, 1000, given_to[p.id], 128, p.since if given_to[p.id] == p.instances else float(now), True, p.account)
+            Pool(
+                p.id,
+                1000,
+                given_to[p.id],
+                128,
+                p.since if given_to[p.id] == p.instances else float(now),
+                True,
+                p.account,
+            )
             for p in pools
         ]
     return ran
