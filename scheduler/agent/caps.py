@@ -1,6 +1,6 @@
 """Keeping tasks within their tier where the kernel does not: memory without a control group, and disk.
 
-Memory in use is looked at with every tick. Disk in use is counted while tasks run, and at the end of each
+Memory in use is looked at with every tick, or more seldom where that takes long. Disk in use is counted while tasks run, and at the end of each
 before it is judged (`disk_count` says when that may be left out). A task that has too much ends, or has failed; and
 its instance, with all that is in it, is replaced: the next task finds an empty one. If a task
 runs there already that has done nothing wrong, it runs again.
@@ -9,6 +9,7 @@ runs there already that has done nothing wrong, it runs again.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from scheduler.agent.verdict import Stop
 from scheduler.agent.worker import Worker
 from scheduler.providers import InstanceSpec
 from scheduler.providers.disk import File, Use, inodes_of
+
+# So many times what a look at memory takes pass until the next one.
+LOOK_SHARE = 20.0
 
 
 @dataclass(slots=True)
@@ -31,14 +35,22 @@ class Caps:
 
     def look(self, worker: Worker, running: Attempt, now: float) -> None:
         """What does the task that runs have in use?"""
-        used = worker.instance.memory_used()
-        if used is not None:
-            running.peak_kb = max(running.peak_kb, used >> 10)
-            if used > self.limits.memory_bytes:
-                worker.stop(running, Stop.MEMORY)
+        if not worker.instance.memory_capped and now >= worker.memory_due:
+            worker.memory_due = math.inf
+            self.spawn(self._watch_memory(worker, running))
         running.disk_full = running.disk_full or worker.instance.disk_full()
         if not worker.disk.running and self._must_count(worker, running, now):
             self.spawn(self._watch_disk(worker, running))
+
+    async def _watch_memory(self, worker: Worker, running: Attempt) -> None:
+        """Add up what tasks of an instance have of memory; a task that has too much ends."""
+        began = worker.loop.time()
+        used = await asyncio.to_thread(worker.instance.memory_used)
+        worker.memory_due = began + LOOK_SHARE * (worker.loop.time() - began)
+        if running.number in worker.handed:
+            running.peak_kb = max(running.peak_kb, used >> 10)
+            if used > self.limits.memory_bytes:
+                worker.stop(running, Stop.MEMORY)
 
     async def _watch_disk(self, worker: Worker, running: Attempt) -> None:
         """Count what an instance and the task that runs there have on disk; a task that has too much ends."""

@@ -81,6 +81,7 @@ class Worker:
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
+        self.memory_due = 0.0  # event loop time of the next look at memory in use
         self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment

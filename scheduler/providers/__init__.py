@@ -133,8 +133,12 @@ class Instance(Protocol):
         """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
         the largest of their processes had) if nobody counts."""
 
-    def memory_used(self) -> int | None:
-        """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
+    @property
+    def memory_capped(self) -> bool:
+        """Does the kernel enforce the memory cap? Else it is the agent's to enforce, by `memory_used`."""
+
+    def memory_used(self) -> int:
+        """Bytes in use by tasks, exact if more than the cap. May take long."""
 
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
         """What tasks have of the disk, inputs and outputs not counted; no more of it than exceeds `most`.

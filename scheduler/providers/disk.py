@@ -121,15 +121,15 @@ def unlinked(pids: Iterable[int], device: int, known: Collection[File]) -> int:
     """Bytes on `device` of files without a name that processes have open or mapped, but for those that are `known`."""
     seen = {}
     for pid in pids:
-        for status in opened(pid):
+        for status in opened(pid, os.geteuid() == 0):
             if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
                 seen[device, status.st_ino] = status.st_blocks * BLOCK
     return sum(size for file, size in seen.items() if file not in known)
 
 
-def opened(pid: int) -> Iterator[os.stat_result]:
-    """What a process has open and, where we may see that, mapped; nothing of one that is gone or is not ours."""
-    for place in ("fd", "map_files"):
+def opened(pid: int, mapped: bool) -> Iterator[os.stat_result]:
+    """What a process has open and, if root asks for it, `mapped`; nothing of one that is gone or is not ours."""
+    for place in ("fd", "map_files") if mapped else ("fd",):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for name in os.listdir(f"/proc/{pid}/{place}"):
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):

@@ -36,7 +36,7 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import MAX_PROCESSES, Door, InstanceError, InstanceSpec, NoImageError, View, disk
+from scheduler.providers import MAX_PROCESSES, Door, InstanceError, InstanceSpec, NoImageError, View, disk, memory
 from scheduler.providers.cgroups import (
     MemoryGroup,
     MemoryGroups,
@@ -48,7 +48,7 @@ from scheduler.providers.cgroups import (
 )
 from scheduler.providers.disk import File, Use
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
+from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
 from scheduler.providers.user_ranges import USERS, UserRanges
 from scheduler.providers.waiting import readable
@@ -122,8 +122,13 @@ class ProcessInstance:
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least) if self.group else least
 
-    def memory_used(self) -> int | None:
-        return None if self.group else resident_bytes(self.processes())
+    @property
+    def memory_capped(self) -> bool:
+        return self.group is not None
+
+    def memory_used(self) -> int:
+        shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
+        return memory.in_use(list(self.processes()), self.spec.memory_bytes, shm)
 
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
         use = disk.below(self.work, most, NOT_OF_TASKS)

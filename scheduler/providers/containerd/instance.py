@@ -135,8 +135,12 @@ class ContainerInstance:
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least)
 
-    def memory_used(self) -> int | None:
-        return None
+    @property
+    def memory_capped(self) -> bool:
+        return True
+
+    def memory_used(self) -> int:
+        return 0
 
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
         status = os.statvfs(self.work / "root")
