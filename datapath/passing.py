@@ -68,6 +68,15 @@ class DoneFlag(IntFlag):
     MEMORY = lib.PASS_MEMORY
 
 
+class Holds(IntFlag):
+    """What keeps tasks in, besides namespaces and users (`enum pass_holds`)."""
+
+    CALLS = lib.PASS_HOLDS_CALLS
+    FILES = lib.PASS_HOLDS_FILES
+    SOCKETS = lib.PASS_HOLDS_SOCKETS
+    SIGNALS = lib.PASS_HOLDS_SIGNALS
+
+
 class OpenKind(IntEnum):
     PIPE = lib.PASS_PIPE
     TEE = lib.PASS_TEE
@@ -94,6 +103,7 @@ class Ready(NamedTuple):
 
     namespaces: bool
     pid: int
+    holds: Holds
     why: str
 
 
@@ -235,7 +245,7 @@ def decode_environment(payload: bytes) -> dict[str, str]:
 def decode_ready(payload: bytes) -> Ready:
     """Raises ValueError for a payload of the wrong size."""
     ready = overlay("struct pass_ready", payload)
-    return Ready(bool(ready.namespaces), ready.pid, text(ready.why))
+    return Ready(bool(ready.namespaces), ready.pid, Holds(ready.holds), text(ready.why))
 
 
 def decode_done(payload: bytes) -> Done:

@@ -42,6 +42,9 @@ def state_dir_option() -> click.Option:
 @click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
               help="Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]")  # fmt: skip
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
+@click.option("--show-dirs", metavar="DIR,...", envvar="REMORA_SHOW_DIRS",
+              help="Directories of this machine that tasks see, read-only, besides those with programs "
+                   "[$REMORA_SHOW_DIRS].")  # fmt: skip
 def command(
     state_dir: Path | None,
     host: str,
@@ -52,6 +55,7 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    show_dirs: str | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -82,6 +86,7 @@ def command(
         provider=provider,
         containerd=containerd,
         slots=slots,
+        show_dirs=show_dirs,
         database=database,
     )
     try:

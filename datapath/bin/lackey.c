@@ -12,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent_socket.h"
+#include "confine.h"
+#include "inherit.h"
 #include "sandbox.h"
 
 static const char usage[] =
@@ -30,15 +31,20 @@ static const char usage[] =
     "  --work=DIR           the instance's directory: absolute, owned by the caller, fresh.\n"
     "                       `input` in it is seen as /manta, `assets` as /assets; `root`\n"
     "                       and `var-tmp` are made, and hold what tasks write elsewhere\n"
-    "  --hide=DIR           cover a directory of the host by an empty one (repeatable)\n"
+    "  --show-dir=DIR       directory of the host to be seen under its own name, besides those\n"
+    "                       with programs, such as /usr and /etc (repeatable)\n"
+    "  --hide=PATH          cover a file or directory that lies below one of those (repeatable)\n"
     "  --tools=DIR          directory to be seen as /.remora/bin\n"
     "  --show=NAME=PATH     file or directory to be seen as /.remora/NAME (repeatable)\n"
     "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
     "  --uid=BASE           as root, with namespaces: users 0 ... 65535 of the instance are\n"
     "                       BASE ... outside\n"
-    "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in --work\n"
-    "                       as the caller's user, without capabilities.\n"
+    "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in `root`\n"
+    "                       as the caller's user, without capabilities, and where the kernel\n"
+    "                       has Landlock they open files only as listed here.\n"
     "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
+    "  --group=DIR          the instance's memory control group, to be seen below /sys/fs/cgroup\n"
+    "  --processes=N        no user of the instance may have more than N processes\n"
     "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
     "  --connect=PATH       be process 1 of a container that stands already, and connect to the\n"
     "                       agent at PATH; if the agent goes, end the tasks and wait a minute\n"
@@ -55,6 +61,7 @@ struct options {
     const char *connect; /* NULL: there is a socket */
     enum isolation isolation;
     unsigned long long disk_bytes; /* 0: no limit */
+    unsigned long long processes;  /* 0: no limit */
     struct sandbox_plan plan;
 };
 
@@ -105,7 +112,21 @@ static void hide(struct rootfs_plan *plan, const char *path)
 {
     if (plan->hidden == ROOTFS_MAX_HIDE)
         die(2, "too many --hide options at ", path);
-    plan->hide[plan->hidden++] = directory("hide", path);
+    const char *real = path[0] == '/' ? realpath(path, NULL) : NULL;
+    if (!real)
+        die(2, "--hide names nothing that is there: ", path);
+    plan->hide[plan->hidden++] = real;
+}
+
+static void add(struct rootfs_plan *plan, const char *path)
+{
+    const char *real = directory("show-dir", path);
+
+    if (plan->added == ROOTFS_MAX_SHOW)
+        die(2, "too many --show-dir options at ", path);
+    if (!rootfs_may_add(real))
+        die(2, "--show-dir is a directory that instances have of their own: ", path);
+    plan->also[plan->added++] = real;
 }
 
 /* NAME=PATH. */
@@ -147,6 +168,15 @@ static void set_option(struct options *options, int option, const char *value)
     case 'S':
         show(rootfs, value);
         break;
+    case 'A':
+        add(rootfs, value);
+        break;
+    case 'g':
+        rootfs->group = directory("group", value);
+        break;
+    case 'p':
+        options->processes = number("processes", value, 1, UINT32_MAX);
+        break;
     case 'a':
         rootfs->agent_socket = strdup(value);
         break;
@@ -173,6 +203,9 @@ static void parse(struct options *options, int argc, char **argv)
                                           {"connect", required_argument, NULL, 'c'},
                                           {"work", required_argument, NULL, 'w'},
                                           {"hide", required_argument, NULL, 'h'},
+                                          {"show-dir", required_argument, NULL, 'A'},
+                                          {"group", required_argument, NULL, 'g'},
+                                          {"processes", required_argument, NULL, 'p'},
                                           {"tools", required_argument, NULL, 't'},
                                           {"show", required_argument, NULL, 'S'},
                                           {"agent-socket", required_argument, NULL, 'a'},
@@ -215,37 +248,6 @@ static void keep_only(int sock)
     close_range((unsigned)sock + 1, ~0U, 0);
     if (fcntl(sock, F_SETFD, FD_CLOEXEC) < 0)
         die(2, "--socket is no open descriptor", "");
-}
-
-static void limit(int resource, unsigned long long bytes)
-{
-    struct rlimit limit;
-
-    if (getrlimit(resource, &limit) == 0) {
-        if (bytes && bytes < limit.rlim_max)
-            limit.rlim_max = bytes;
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(resource, &limit) == 0)
-            return;
-    }
-    die(1, "cannot set limits: ", strerror(errno));
-}
-
-/* What a task inherits is the same whoever started the agent. */
-static void clean(const struct options *options)
-{
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* fails for a few that cannot be changed */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    umask(022);
-    setsid(); /* fails if we lead a session already, which is as good */
-    setpriority(PRIO_PROCESS, 0, 0); /* fails if we may not hurry */
-    limit(RLIMIT_CORE, options->disk_bytes);
-    if (options->disk_bytes)
-        limit(RLIMIT_FSIZE, options->disk_bytes);
 }
 
 /* Isolation as far as it is wanted and to be had; fills READY. */
@@ -345,35 +347,54 @@ static void read_core_pattern(char pattern[CORE_PATTERN])
         strcpy(pattern, "core");
 }
 
+/* All that keeps tasks in, in the order in which the kernel allows it; fills READY. */
+static void keep_in(const struct options *options, struct pass_ready *ready, struct landlock *files)
+{
+    struct reason why;
+
+    if (sandbox_leave_keyring(&why) < 0)
+        die(1, why.text, "");
+    if (options->connect)
+        *ready = (struct pass_ready){.namespaces = 1, .pid = getpid()};
+    else
+        isolate(options, ready);
+    if (inherit_processes(options->processes) < 0)
+        die(1, "cannot limit processes: ", strerror(errno));
+    int held = sandbox_drop((int)ready->namespaces, &why) < 0 ? -1 : sandbox_harden((int)ready->namespaces, &why);
+    int confined = ready->namespaces || held < 0 ? CONFINE_NAMESPACES : confine(&options->plan.rootfs, files, &why);
+    if (held < 0 || confined < 0)
+        die(1, why.text, "");
+    if (options->connect && !(held & PASS_HOLDS_CALLS))
+        die(1, "this kernel filters no system calls", "");
+    ready->holds = (uint32_t)(held | confined);
+}
+
 int main(int argc, char **argv)
 {
     static struct options options;
     static struct lackey lackey;
+    static struct landlock files;
     struct pass_ready ready = {0};
-    struct reason why;
     char pattern[CORE_PATTERN];
 
     parse(&options, argc, argv);
     forget_arguments(argc, argv);
     read_core_pattern(pattern);
     keep_only(options.socket);
-    clean(&options);
-    if (options.connect)
-        ready = (struct pass_ready){.namespaces = 1, .pid = getpid()};
-    else
-        isolate(&options, &ready);
-    if (sandbox_drop((int)ready.namespaces, &why) < 0 || sandbox_harden((int)ready.namespaces, &why) < 0)
-        die(1, why.text, "");
+    if (inherit_clean(options.disk_bytes) < 0)
+        die(1, "cannot set limits: ", strerror(errno));
+    keep_in(&options, &ready, &files);
 
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
-    const char *outside[] = {options.plan.rootfs.work, NULL};
+    const char *outside[] = {confine_directory(options.plan.rootfs.work), NULL};
     lackey.sock = options.socket;
     lackey.events = -1;
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
                                            .bash = find_bash(),
-                                           .directory = ready.namespaces ? "/" : options.plan.rootfs.work};
+                                           .directory = ready.namespaces ? "/" : outside[0],
+                                           .files = files.version ? &files : NULL};
     if (lackey.signals < 0)
         die(1, "cannot watch tasks: ", strerror(errno));
     if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside, pattern, (int)ready.namespaces) < 0)

@@ -65,10 +65,19 @@ struct pass_header {
     uint64_t task; /* agent <-> lackey: the agent's number for the task; else 0 */
 };
 
+/* What keeps tasks in, besides namespaces and users: as far as the kernel has it. */
+enum pass_holds {
+    PASS_HOLDS_CALLS = 1,   /* system calls are filtered */
+    PASS_HOLDS_FILES = 2,   /* no file of the machine can be opened but those that were shown, and changed but the instance's */
+    PASS_HOLDS_SOCKETS = 4, /* abstract unix sockets of others are out of reach */
+    PASS_HOLDS_SIGNALS = 8  /* so are other processes of the same user */
+};
+
 /* What isolation the lackey got. */
 struct pass_ready {
     uint32_t namespaces; /* 1: PID, mount, user namespaces; 0: subreaper only */
     int32_t pid;         /* the lackey's process id as the agent sees it */
+    uint32_t holds;      /* enum pass_holds */
     char why[120];       /* when namespaces == 0: what the kernel refused */
 };
 

@@ -3,20 +3,26 @@
  *
  * Idea: the root is an ordinary directory of the instance, WORK/root, so that whatever a
  * task leaves in `/`, `/tmp` or `/root` lies below WORK, is accounted, and goes away with
- * it. The programs of the host are mounted into it, read-only:
+ * it. Of the host, only what is on a list is mounted into it, read-only: directories with
+ * programs, and what the operator adds. Data of the machine, of its users and of the service
+ * lies elsewhere, and so is not there at all.
  *
- *   /bin /etc /lib /usr /var ...  the host's, read-only with all that is mounted below
+ *   /bin /etc /lib /opt /usr ...  the host's (rootfs_programs), with all that is mounted below
+ *   DIR                           further directories of the host, under their own names
  *   / /tmp /root                  WORK/root and directories in it, writable
  *   /var/tmp /assets              WORK/var-tmp, WORK/assets, writable
  *   /manta                        WORK/input, read-only: what the agent links there appears
  *   /home /run /mnt /media        empty
  *   /dev                          null zero full random urandom tty, pts, shm (64 MiB), fd links
  *   /proc                         the host's, to be covered by the instance's own
+ *   /sys                          how many processors and memory nodes there are, and the
+ *                                 instance's own control group where the machine has groups
  *   /.remora/bin, agent.sock      the tools, read-only, and the agent's socket
  *   /.remora/NAME                 whatever else of the host is to be shown, read-only
  *
- * Files and odd entries of the host's `/` are left out, and so is a directory that
- * the kernel will not let us mount. Hidden directories are covered by empty ones.
+ * A directory that the kernel will not let us mount is left out. The file that says who
+ * resolves names is shown where /etc says it is. What is hidden, which is what the
+ * service has below shown directories, is covered by something empty.
  *
  * It is built in two halves. First every tree is cloned by path into a descriptor, while
  * the host's names still mean what they say; then WORK/root becomes the root, the host is
@@ -34,7 +40,7 @@
 
 #include "reason.h"
 
-enum { ROOTFS_MAX_HIDE = 16, ROOTFS_MAX_SHOW = 32 };
+enum { ROOTFS_MAX_HIDE = 16, ROOTFS_MAX_SHOW = 48 };
 
 /* A file or directory of the host, absolute and no link, to be seen read-only at /.remora/NAME. */
 struct rootfs_show {
@@ -46,11 +52,31 @@ struct rootfs_plan {
     const char *work;                  /* absolute; must not hold a `root` from an earlier instance */
     const char *tools;                 /* directory of the tools, or NULL */
     const char *agent_socket;          /* or NULL */
-    const char *hide[ROOTFS_MAX_HIDE]; /* directories to be covered: absolute, no links in them */
+    const char *hide[ROOTFS_MAX_HIDE]; /* files and directories to be covered: absolute, no links in them */
     size_t hidden;
     struct rootfs_show show[ROOTFS_MAX_SHOW];
     size_t shown;
+    const char *also[ROOTFS_MAX_SHOW]; /* directories of the host to be seen under their own names: as `hide` */
+    size_t added;
+    const char *group; /* directory of the instance's memory control group, or NULL */
 };
+
+/* cffi begin */
+/* Directories of `/` that hold programs and what they need: their names, NULL at the end. */
+const char *const *rootfs_programs(void);
+
+/* Parts of /sys that programs ask how large the machine is, without the first slash. */
+const char *const *rootfs_system(void);
+/* cffi end */
+
+/* Whether a path is in a directory of programs. */
+int rootfs_is_program(const char *path);
+
+/* Whether a directory may be added: not if it is a place that instances have of their own. */
+int rootfs_may_add(const char *path);
+
+/* The real file that /etc/resolv.conf leads to, in `path`, if no directory of programs holds it; else 0. */
+int rootfs_resolver(char path[], size_t size);
 
 /*
  * rootfs_build - make it and make it the root of the calling process.

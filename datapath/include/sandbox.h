@@ -50,11 +50,20 @@ int sandbox_enter(const struct sandbox_plan *plan, pid_t *self, struct reason *w
 int sandbox_drop(int inside, struct reason *why);
 
 /*
- * sandbox_harden - gain nothing by exec any more (no_new_privs), and be untraceable.
+ * sandbox_leave_keyring - have a session keyring of one's own, with nothing in it.
  *
- * For every lackey, after it dropped capabilities. One that is not `inside` an instance also
- * loses kill(-1), which would reach all processes of its user; one that is loses the abstract
- * unix sockets of others (Linux 6.12). Returns 0 or -1 with `why`.
+ * What the service was started with may hold the operator's keys, and is one for all instances.
+ * Returns 0, also where there are no keys or nobody can ask for them; else -1 with `why`.
+ */
+int sandbox_leave_keyring(struct reason *why);
+
+/*
+ * sandbox_harden - gain nothing by exec any more (no_new_privs), be untraceable, and filter system calls.
+ *
+ * For every lackey, after it dropped capabilities; what it filters is in callfilter.h. One that
+ * is `inside` an instance also loses the abstract unix sockets of others (Linux 6.12); for the
+ * tasks of any other this is done at each start (task.h). Returns what now holds, of enum
+ * pass_holds, or -1 with `why`.
  */
 int sandbox_harden(int inside, struct reason *why);
 

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "landlock.h"
+
 enum task_reach { TASK_NAMESPACE, TASK_DESCENDANTS };
 
 /* How first processes are started. */
@@ -19,6 +21,7 @@ struct task_setting {
     enum task_reach reach;
     const char *bash;
     const char *directory;
+    const struct landlock *files; /* what a task may open; NULL: all that it can */
 };
 
 /* What a task used: sums over all processes that were waited for, and the largest resident set. */

@@ -1,15 +1,16 @@
 #include "rootfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* C libraries before 2.36 know neither these calls nor their constants. */
@@ -19,7 +20,9 @@ struct attributes {
     uint64_t set, clear, propagation, user_namespace;
 };
 
-enum { MAX_TREES = 128, MAX_NAME = 64 };
+enum { MAX_TREES = 160, MAX_NAME = 256, CGROUP_2 = 0x63677270 };
+
+
 
 /* A tree cloned from the host, waiting to be attached at `target`, relative to the new root. */
 struct tree {
@@ -104,16 +107,56 @@ static int make_file(struct rootfs *fs, const char *path)
     return 0;
 }
 
-/* Entries of the host's root that tasks get in another form, or not at all. */
-static int ours(const char *name)
+/* Whether `path` is `directory`, or below it. */
+static int is_below(const char *path, const char *directory)
 {
-    static const char *const names[] = {".",   "..",    "proc",  "dev",        "tmp",   "root",   "home",
-                                        "run", "mnt",   "media", "lost+found", "manta", "assets", ".remora"};
+    size_t length = strlen(directory);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
+    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+const char *const *rootfs_programs(void)
+{
+    static const char *const names[] = {"bin",    "etc", "gnu", "lib",  "lib32", "lib64",
+                                        "libx32", "nix", "opt", "sbin", "usr",   NULL};
+
+    return names;
+}
+
+const char *const *rootfs_system(void)
+{
+    static const char *const paths[] = {"sys/devices/system/cpu", "sys/devices/system/node", NULL};
+
+    return paths;
+}
+
+int rootfs_is_program(const char *path)
+{
+    for (const char *const *name = rootfs_programs(); *name; name++)
+        if (is_below(path + 1, *name))
             return 1;
     return 0;
+}
+
+int rootfs_may_add(const char *path)
+{
+    static const char *const whole[] = {"/proc", "/dev", "/sys", "/manta", "/assets", "/.remora"};
+
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (is_below(path, whole[i]))
+            return 0;
+    return strcmp(path, "/") != 0 && strcmp(path, "/tmp") != 0 && strcmp(path, "/var/tmp") != 0 && strcmp(path, "/root") != 0;
+}
+
+int rootfs_resolver(char path[], size_t size)
+{
+    char *real = realpath("/etc/resolv.conf", NULL);
+    int elsewhere = real && !rootfs_is_program(real) && rootfs_may_add(real) && strlen(real) < size;
+
+    if (elsewhere)
+        strcpy(path, real);
+    free(real);
+    return elsewhere;
 }
 
 static int copy_link(struct rootfs *fs, const char *source, const char *name)
@@ -128,34 +171,55 @@ static int copy_link(struct rootfs *fs, const char *source, const char *name)
     return symlink(target, path) < 0 ? reason_errno(fs->why, "making the link %s", path) : 0;
 }
 
-static int collect_entry(struct rootfs *fs, const char *name)
+/* One of the host's directories, under its own name; one that is not there, or not to be had, is left out. */
+static int collect_own_name(struct rootfs *fs, const char *path)
+{
+    int tree = clone_tree(path, READ_ONLY | NO_SUID | NO_DEV);
+
+    return tree < 0 ? 0 : keep(fs, tree, path + 1);
+}
+
+static int collect_program(struct rootfs *fs, const char *name)
 {
     char path[NAME_MAX + 2];
     struct stat status;
 
     snprintf(path, sizeof path, "/%s", name);
-    if (ours(name) || lstat(path, &status) < 0)
+    if (lstat(path, &status) < 0)
         return 0;
     if (S_ISLNK(status.st_mode))
         return copy_link(fs, path, name);
-    if (!S_ISDIR(status.st_mode))
-        return 0;
-    int tree = clone_tree(path, READ_ONLY | NO_SUID | NO_DEV);
-    return tree < 0 ? 0 : keep(fs, tree, name);
+    return S_ISDIR(status.st_mode) ? collect_own_name(fs, path) : 0;
+}
+
+static int collect_group(struct rootfs *fs)
+{
+    struct statfs status;
+
+    if (statfs(fs->plan->group, &status) < 0)
+        return reason_errno(fs->why, "looking at %s", fs->plan->group);
+    return collect(fs, fs->plan->group, status.f_type == CGROUP_2 ? "sys/fs/cgroup" : "sys/fs/cgroup/memory",
+                   READ_ONLY | NO_SUID | NO_DEV);
 }
 
 static int collect_host(struct rootfs *fs)
 {
-    DIR *host = opendir("/");
-    struct dirent *entry;
-    int result = 0;
+    char path[PATH_MAX];
 
-    if (!host)
-        return reason_errno(fs->why, "listing /");
-    while (result == 0 && (entry = readdir(host)))
-        result = collect_entry(fs, entry->d_name);
-    closedir(host);
-    return result;
+    for (const char *const *name = rootfs_programs(); *name; name++)
+        if (collect_program(fs, *name) < 0)
+            return -1;
+    for (size_t i = 0; i < fs->plan->added; i++)
+        if (!rootfs_is_program(fs->plan->also[i]) && collect_own_name(fs, fs->plan->also[i]) < 0)
+            return -1;
+    if (rootfs_resolver(path, sizeof path) && collect_own_name(fs, path) < 0)
+        return -1;
+    for (const char *const *name = rootfs_system(); *name; name++) {
+        snprintf(path, sizeof path, "/%s", *name);
+        if (collect_own_name(fs, path) < 0)
+            return -1;
+    }
+    return fs->plan->group ? collect_group(fs) : 0;
 }
 
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
@@ -179,7 +243,7 @@ static int collect_shown(struct rootfs *fs)
         char target[MAX_NAME];
         if (snprintf(target, sizeof target, ".remora/%s", show->name) >= MAX_NAME) {
             errno = ENAMETOOLONG;
-            return reason_errno(fs->why, "showing %s", show->name);
+            return reason_errno(fs->why, "showing %.40s...", show->name);
         }
         if (collect(fs, show->source, target, READ_ONLY | NO_SUID | NO_DEV) < 0)
             return -1;
@@ -237,7 +301,7 @@ static int make_place(struct rootfs *fs, const struct tree *tree)
     strcpy(path, tree->target);
     for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int made = make_directory(fs, path, 0755);
+        int made = access(path, F_OK) == 0 ? 0 : make_directory(fs, path, 0755);
         *slash = '/';
         if (made < 0)
             return -1;
@@ -260,9 +324,7 @@ static int make_directories(struct rootfs *fs)
             return -1;
     for (size_t i = 0; i < fs->count; i++) {
         const struct tree *tree = &fs->trees[i];
-        if (!strchr(tree->target, '/') && make_directory(fs, tree->target, 0755) < 0)
-            return -1;
-        if (strncmp(tree->target, ".remora/", 8) == 0 && make_place(fs, tree) < 0)
+        if (strncmp(tree->target, "dev/", 4) != 0 && make_place(fs, tree) < 0)
             return -1;
     }
     return 0;
@@ -300,7 +362,7 @@ static int attach_all(struct rootfs *fs)
 {
     for (size_t i = 0; i < fs->count; i++) {
         struct tree *tree = &fs->trees[i];
-        /* A host without a real /var/tmp gives its tasks none either. */
+        /* A host whose whole /var is shown, and that has no real /var/tmp, gives its tasks none either. */
         if (attach(tree->fd, tree->target) < 0 && strcmp(tree->target, "var/tmp") != 0)
             return reason_errno(fs->why, "mounting /%s", tree->target);
         close(tree->fd);
@@ -308,14 +370,23 @@ static int attach_all(struct rootfs *fs)
     return 0;
 }
 
+/* ENOENT: it lies below something that tasks do not see anyway. */
+static int hide(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    if (S_ISDIR(status.st_mode))
+        return mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=555,size=4k");
+    return mount("dev/null", path, NULL, MS_BIND, NULL);
+}
+
 static int hide_all(struct rootfs *fs)
 {
-    for (size_t i = 0; i < fs->plan->hidden; i++) {
-        /* ENOENT: it lies below something that tasks do not see anyway. */
-        if (mount("tmpfs", fs->plan->hide[i], "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=555,size=4k") < 0 &&
-            errno != ENOENT)
+    for (size_t i = 0; i < fs->plan->hidden; i++)
+        if (hide(fs->plan->hide[i]) < 0)
             return reason_errno(fs->why, "hiding %s", fs->plan->hide[i]);
-    }
     return 0;
 }
 

@@ -4,12 +4,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +15,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "callfilter.h"
+#include "landlock.h"
+#include "pass.h"
+#include "procmask.h"
 
 /* A pipe by which builder and process 1 tell the monitor why they failed; silence is success. */
 struct report {
@@ -103,6 +105,18 @@ static int die_with_monitor(struct report *report, struct reason *why)
     return 0;
 }
 
+/* What programs share by name lies in no process's memory. Kernels before 6.9 keep their large limits. */
+static void limit_shared_memory(void)
+{
+    static const char *const limits[][2] = {{"shmall", "16384"}, {"msgmni", "64"}, {"sem", "250 32000 32 128"}};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        snprintf(path, sizeof path, "/proc/sys/kernel/%s", limits[i][0]);
+        write_file(path, limits[i][1]);
+    }
+}
+
 static int start_process_1(struct report *report, int go, int privileged, pid_t *self, struct reason *why)
 {
     if (read(go, self, sizeof *self) != sizeof *self)
@@ -115,6 +129,9 @@ static int start_process_1(struct report *report, int go, int privileged, pid_t 
     /* No user namespace below ours: most holes of the last years began in one. Mounts are locked without this too. */
     if (write_file("/proc/sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
         return reason_errno(why, "closing user namespaces");
+    limit_shared_memory();
+    if (procmask_apply(why) < 0)
+        return -1;
     return die_with_monitor(report, why);
 }
 
@@ -228,39 +245,14 @@ int sandbox_drop(int inside, struct reason *why)
     return set_capabilities(kept) < 0 ? reason_errno(why, "dropping capabilities") : 0;
 }
 
-/* `kill -9 -1` ends all processes of a user: where tasks are the agent's user, everything of ours among them. */
-static void forbid_kill_all(void)
+int sandbox_leave_keyring(struct reason *why)
 {
-    enum { EVERYBODY = 0xffffffff, LOW = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0 };
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]) + LOW),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EVERYBODY, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+    enum { JOIN_SESSION_KEYRING = 1 };
 
-    /* A guard against accidents: a kernel without filters does without it. */
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
-/* Sockets with names in the network, not in files ("abstract"): those of others are in reach wherever the network is
- * the machine's. A scope of Landlock keeps what begins here to those that were made within. */
-static void forbid_others_sockets(void)
-{
-    enum { ABSTRACT_SOCKETS = 1 };
-    struct {
-        uint64_t files, network, scoped;
-    } rules = {.scoped = ABSTRACT_SOCKETS};
-    int scope = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
-
-    /* A kernel before 6.12 does without it. */
-    if (scope < 0)
-        return;
-    syscall(SYS_landlock_restrict_self, scope, 0);
-    close(scope);
+    /* EPERM: whoever started us has a filter before it, which tasks inherit as well. */
+    if (syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS || errno == EPERM)
+        return 0;
+    return reason_errno(why, "leaving the session keyring");
 }
 
 int sandbox_harden(int inside, struct reason *why)
@@ -269,9 +261,9 @@ int sandbox_harden(int inside, struct reason *why)
         return reason_errno(why, "setting no_new_privs");
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return reason_errno(why, "becoming untraceable");
-    if (inside)
-        forbid_others_sockets();
-    else
-        forbid_kill_all();
-    return 0;
+    int held = inside && landlock_forbid_sockets() ? PASS_HOLDS_SOCKETS : 0;
+    int filtered = callfilter_install(inside, why);
+    if (filtered < 0)
+        return -1;
+    return held | (filtered ? PASS_HOLDS_CALLS : 0);
 }

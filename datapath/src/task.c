@@ -15,6 +15,7 @@ struct start {
     const char *script;
     char *const *environment;
     const int *fds;
+    int rules; /* of Landlock; -1: none */
     int error;
 };
 
@@ -36,6 +37,8 @@ NEVER_LEFT static int prepare(const struct start *start)
     /* Where no namespace dies with us, at least the first process shall. */
     if (setting->reach == TASK_DESCENDANTS && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -1;
+    if (start->rules >= 0 && landlock_enter(start->rules) < 0)
+        return -1;
     sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -54,9 +57,15 @@ NEVER_LEFT static int first_process(void *argument)
 pid_t task_start(const struct task_setting *setting, const char *script, char *const *environment, const int fds[3])
 {
     static char stack[STACK_BYTES] __attribute__((aligned(64)));
-    struct start start = {.setting = setting, .script = script, .environment = environment, .fds = fds};
+    struct start start = {.setting = setting, .script = script, .environment = environment, .fds = fds, .rules = -1};
 
+    if (setting->files && (start.rules = landlock_rules(setting->files, fds)) < 0)
+        return -1;
     pid_t pid = clone(first_process, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+    int error = errno;
+    if (start.rules >= 0)
+        close(start.rules);
+    errno = error;
     if (pid > 0 && start.error) {
         waitpid(pid, NULL, 0);
         errno = start.error;

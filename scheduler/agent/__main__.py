@@ -31,7 +31,7 @@ from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
-from scheduler.providers import InstanceError
+from scheduler.providers import HostView, InstanceError
 from scheduler.providers.choice import ProviderOptions, open_provider
 from scheduler.providers.nomad.arrivals import Arrivals
 
@@ -63,7 +63,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
-    chosen = ProviderOptions(options.provider, options.isolation, options.containerd)
+    chosen = ProviderOptions(options.provider, options.isolation, options.containerd, host_view(options))
     provider = await open_provider(options.state_dir, chosen)
     stores = open_stores(options)
     exchange, sharing = open_exchange(options, stores)
@@ -98,6 +98,12 @@ async def work_on(options: argparse.Namespace) -> None:
             if exchange is not None:
                 await asyncio.to_thread(exchange.close)
             await stores.close()
+
+
+def host_view(options: argparse.Namespace) -> HostView:
+    """The state directory is hidden anyway."""
+    places = (options.objects, options.credential_file, options.launch_socket)
+    return HostView(options.show_dirs, tuple(place.resolve() for place in places if place is not None))
 
 
 def open_stores(options: argparse.Namespace) -> Stores:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from datapath.host_view import PROGRAMS
 from scheduler.agent import capacity
 from scheduler.providers.choice import NAMES
 
@@ -80,6 +81,11 @@ def directory(text: str) -> Path:
     return path.absolute()
 
 
+def directories(text: str) -> tuple[Path, ...]:
+    """A comma list. Raises ValueError."""
+    return tuple(directory(each).resolve() for each in text.split(",") if each)
+
+
 def positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if not number:
@@ -111,6 +117,8 @@ OPTIONS = (
     Option("--containerd", "Socket of the containerd to use. [default: one of our own]", "SOCKET"),
     Option("--isolation", "Of processes; auto: namespaces where the kernel allows them. [default: auto]",
            choices=("auto", "namespaces", "subreaper"), default=lambda: "auto"),
+    Option("--show-dirs", "Directories of the machine that tasks see, read-only, besides those with programs "
+           f"({' '.join(PROGRAMS)}).", "DIR,...", directories, default=tuple),
     Option("--slots", "Instances that compute at a time. [default: one per CPU]", "N", positive,
            default=lambda: os.cpu_count() or 1),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),

@@ -77,6 +77,18 @@ class View:
     agent_socket: str
 
 
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """What tasks see of the machine besides its programs, and what of the service they never see.
+
+    `hide` matters where something of the service (objects, caches, credentials, keys, sockets) lies below a
+    directory that is shown.
+    """
+
+    show: tuple[Path, ...] = ()
+    hide: tuple[Path, ...] = ()
+
+
 class Instance(Protocol):
     """A running lackey. Owned by whoever created it, until `destroy`."""
 

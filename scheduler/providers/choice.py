@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers import InstanceError, Provider
+from scheduler.providers import HostView, InstanceError, Provider
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.process import ProcessProvider
 
@@ -25,29 +25,30 @@ class ProviderOptions:
     name: str = "process"
     isolation: str = "auto"
     address: str | None = None
+    host_view: HostView = HostView()
 
 
 async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
     """The provider, prepared. Raises InstanceError if none can be had."""
     if options.name != "process":
         try:
-            return await containers(state_dir, options.address)
+            return await containers(state_dir, options)
         except InstanceError as error:
             if options.name == "containerd":
                 raise
             log.warning("instances are processes, not containers", extra={"why": str(error)})
-    provider = ProcessProvider(state_dir, options.isolation, adopt=True)
+    provider = ProcessProvider(state_dir, options.isolation, adopt=True, host_view=options.host_view)
     await provider.prepare()
     return provider
 
 
-async def containers(state_dir: Path, address: str | None) -> Provider:
+async def containers(state_dir: Path, options: ProviderOptions) -> Provider:
     """Raises InstanceError."""
-    if why := why_no_containers(own_daemon=address is None):
+    if why := why_no_containers(own_daemon=options.address is None):
         raise InstanceError(why)
     from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that not all have
 
-    provider = ContainerdProvider(state_dir, address)
+    provider = ContainerdProvider(state_dir, options.address, options.host_view)
     try:
         await provider.prepare()
     except BaseException:

@@ -4,8 +4,10 @@ An instance is a lackey that we start. Where the kernel allows it, the lackey ma
 namespaces and a root file system around itself, and if the agent is root, each instance has
 65536 users of its own (`user_ranges`). Elsewhere (an ordinary
 container, say) the lackey is only a subreaper, and its tasks are our own user, without
-capabilities: nobody else could reach their input. Which of the two it is does not change
-while we run, so it is tried once, in `prepare`, and never silently after that.
+capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
+keeps tasks to the machine's programs and their own directory. Which of the two it is does not
+change while we run, so it is tried once, in `prepare`, and never silently after that. What
+tasks are kept from by system call filters and Landlock is in READY (`Holds`).
 
 The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap
 on processes, else a limit that the kernel counts by user. The lackey joins its cgroups when it is ready:
@@ -36,7 +38,17 @@ from datapath import libexec, passing
 from datapath.passing import Channel, Kind, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import MAX_PROCESSES, Door, InstanceError, InstanceSpec, NoImageError, View, disk, memory
+from scheduler.providers import (
+    MAX_PROCESSES,
+    Door,
+    HostView,
+    InstanceError,
+    InstanceSpec,
+    NoImageError,
+    View,
+    disk,
+    memory,
+)
 from scheduler.providers.cgroups import (
     MemoryGroup,
     MemoryGroups,
@@ -94,7 +106,7 @@ class ProcessInstance:
         if self.ready.namespaces:
             return INSIDE
         work = str(self.work)
-        return View(work, f"{work}/input", str(self.tools), f"{work}/agent.sock")
+        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock")
 
     @property
     def isolated(self) -> bool:
@@ -156,7 +168,14 @@ class ProcessProvider:
 
     name = "process"
 
-    def __init__(self, state_dir: Path, isolation: str = "auto", groups: bool = True, adopt: bool = False) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        isolation: str = "auto",
+        groups: bool = True,
+        adopt: bool = False,
+        host_view: HostView = HostView(),
+    ) -> None:
         """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
@@ -164,6 +183,7 @@ class ProcessProvider:
         self._tools = self._state_dir / "tools"
         self._isolation = isolation
         self._adopt = adopt
+        self._host_view = host_view
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
@@ -209,6 +229,11 @@ class ProcessProvider:
         self._note.unlink(missing_ok=True)
         self._users.close()
 
+    @property
+    def _counts_by_user(self) -> bool:
+        """Are processes capped by a limit on a user? Without namespaces that would be our own user's, and ours."""
+        return self.process_groups is None and self._isolation != "subreaper"
+
     async def _ended(self, lackey: int) -> None:
         """A killed subreaper has left its tasks to us. With namespaces the kernel ended them."""
         self._lackeys.discard(lackey)
@@ -249,7 +274,7 @@ class ProcessProvider:
             if self.process_groups is not None:
                 process_group = self.process_groups.create(number, MAX_PROCESSES)
             async with self._forking:
-                process = await self._spawn(theirs, work, spec, first_user)
+                process = await self._spawn(theirs, work, spec, first_user, group)
                 self._lackeys.add(process.pid)
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             for pid in {process.pid, ready.pid}:
@@ -287,18 +312,23 @@ class ProcessProvider:
         )
 
     async def _spawn(
-        self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None
+        self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None, group: MemoryGroup | None
     ) -> asyncio.subprocess.Process:
         options = [
             f"--socket={sock}",
             f"--work={work}",
-            f"--hide={self._state_dir}",
+            *(f"--show-dir={path}" for path in self._host_view.show),
+            *(f"--hide={path}" for path in (self._state_dir, *self._host_view.hide) if path.exists()),
             f"--agent-socket={work / 'agent.sock'}",
             f"--isolation={self._isolation}",
             f"--disk-bytes={spec.disk_bytes}",
         ]
         if first_user is not None:
             options.append(f"--uid={first_user}")
+        if group is not None:
+            options.append(f"--group={group.path}")
+        if self._counts_by_user:
+            options.append(f"--processes={MAX_PROCESSES}")
         if self._programs is not None:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]

@@ -19,7 +19,8 @@ programs are linked with, which are links beside them.
 Nothing of that is in the environment of a task, so a Python program of the task's own does
 not see our packages; and nothing that a task has put into its environment (`PYTHONPATH`,
 `PYTHONHOME`) gets at ours, since `-I` ignores it, and `-S` saves the time to look for sites.
-Without namespaces a launcher of the shell names the same things at home.
+Without namespaces a launcher of the shell names the same things at home; `shown` are then the
+places that tasks must be allowed to read, the interpreter's libraries among them.
 
 The directory of tools is made when the agent starts, below the state directory, from copies:
 the programs may lie on another file system, and an installation may be replaced as we run.
@@ -40,6 +41,7 @@ from pathlib import Path
 
 import datapath
 from datapath import LIBEXEC, libexec
+from datapath.host_view import PROGRAMS
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
@@ -50,6 +52,7 @@ INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
 LOADER = "loader"
+PACKAGES = ".packages"  # in the directory of tools, without namespaces
 # Modules with libraries that our commands have use for, and an agent may have not.
 EXTENDED = ("ctypes", "sqlite3", "ssl", "zlib")
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
@@ -82,16 +85,19 @@ class Programs:
     def _add_commands(self, isolated: bool) -> None:
         commands = {entry.name: entry.value for entry in installed().entry_points}
         packages = package_places()
+        self.shown = python_places() | packages
         if isolated:
             copy_libraries(self.tools / LIBRARIES)
-            self.shown = python_places() | packages
+        else:
+            self.shown |= {f"{LIBRARIES}/{path.name}": path for path in libraries() if not is_shown_anyway(path)}
+            packages |= link_packages(self.tools / PACKAGES)
             unread = [str(path) for path in self.shown.values() if not path.stat().st_mode & 0o004]
             if unread and os.geteuid() == 0:
                 log.warning("tasks cannot use mls, mput, mjob: others may not read them", extra={"paths": unread})
         for name, target in commands.items():
             if name not in NOT_TOOLS:
                 launcher = self.tools / name
-                launcher.write_text(launcher_of(name, target, self.shown, packages))
+                launcher.write_text(launcher_of(name, target, isolated, packages))
                 launcher.chmod(0o755)
 
 
@@ -107,9 +113,8 @@ def installed() -> metadata.Distribution:
     raise metadata.PackageNotFoundError(DISTRIBUTION)
 
 
-def launcher_of(name: str, target: str, shown: dict[str, Path], packages: dict[str, Path]) -> str:
+def launcher_of(name: str, target: str, inside: bool, packages: dict[str, Path]) -> str:
     """The script that runs one command; `target` is `module:function`."""
-    inside = bool(shown)
     places = [f"{INSIDE}/{place}" if inside else str(path) for place, path in packages.items()]
     # Our own packages are shown one by one, since what lies around them is not ours.
     search = list(dict.fromkeys(os.path.dirname(p) if os.path.basename(p) in OURS else p for p in places))
@@ -136,6 +141,15 @@ def package_places() -> dict[str, Path]:
     for number, place in enumerate(dict.fromkeys(site_places())):
         places[f"packages/{number}"] = place
     return places
+
+
+def link_packages(directory: Path) -> dict[str, Path]:
+    """Our packages in a directory that tasks may list: what lies around the packages themselves they may not."""
+    directory.mkdir(mode=0o755)
+    ours = Path(datapath.__file__).parents[1]
+    for name in OURS:
+        (directory / name).symlink_to(ours / name)
+    return {f"packages/own/{name}": directory / name for name in OURS}
 
 
 def site_places() -> Iterator[Path]:
@@ -176,6 +190,10 @@ def libraries() -> Iterator[Path]:
     for path in sorted(found):
         if re.search(r"\.so(\.[0-9.]+)?$", path) and not path.startswith(extensions):
             yield Path(path)
+
+
+def is_shown_anyway(path: Path) -> bool:
+    return any(map(path.is_relative_to, PROGRAMS))
 
 
 def other_names(library: Path) -> Iterator[str]:

@@ -27,6 +27,7 @@ class AgentOptions:
     provider: str
     slots: int
     containerd: str | None = None
+    show_dirs: str | None = None
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -35,6 +36,7 @@ class AgentOptions:
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
             *(("--containerd", self.containerd) if self.containerd else ()),
+            *(("--show-dirs", self.show_dirs) if self.show_dirs else ()),
         ]
 
 

@@ -21,7 +21,7 @@ from datapath import libexec, passing
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError
 from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
-from scheduler.providers.choice import containers
+from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.containerd import loopback, mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
@@ -243,7 +243,7 @@ async def container(address: str | None) -> Finding:
         return Finding("containers", why, "instances are processes")
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
         try:
-            provider = await containers(Path(state), address)
+            provider = await containers(Path(state), ProviderOptions("containerd", address=address))
         except InstanceError as error:
             return Finding("containers", str(error), "instances are processes")
         await provider.close()

@@ -40,6 +40,7 @@ class ServiceOptions:
     provider: str = "process"
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
+    show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
 
 
@@ -94,7 +95,7 @@ def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Se
     node = socket.gethostname()
     state.write("agent.credential", credentials.issue(secrets.agent, node))
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-    return AgentOptions(url, state.path, options.provider, slots, options.containerd)
+    return AgentOptions(url, state.path, options.provider, slots, options.containerd, options.show_dirs)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object], seconds: float) -> None:

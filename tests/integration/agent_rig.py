@@ -304,7 +304,7 @@ class Rig:
         if self.isolated:
             return path
         work = str(self.state_dir / "instances" / "0")
-        places = {"/manta": f"{work}/input", "/.remora/bin": str(self.state_dir / "tools"), "/root": work}
+        places = {"/manta": f"{work}/input", "/.remora/bin": str(self.state_dir / "tools"), "/root": f"{work}/root"}
         top = next(place for place in places if path.startswith(place))
         return places[top] + path.removeprefix(top)
 

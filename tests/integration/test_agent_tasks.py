@@ -52,7 +52,7 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
     for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
         found.pop(set_by_bash, None)
     assert found.pop("MANTA_URL").startswith(("http://127.0.0.1:", "http://localhost:80/"))
-    plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": agent.inside("/root/agent.sock")}
+    plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": f"{agent.state_dir}/instances/0/agent.sock"}
     assert found == ({} if agent.isolated else plain) | {
         "HOME": agent.inside("/root"),
         "PATH": agent.inside("/.remora/bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -22,12 +22,19 @@ BAD = [
     (["--socket=900", "--work=/tmp"], "--socket is no open descriptor"),
     (["--work=relative"], "--work is not the absolute path of a directory: relative"),
     (["--work=/nowhere"], "--work is not the absolute path of a directory: /nowhere"),
-    (["--hide=/etc/passwd"], "--hide is not the absolute path of a directory: /etc/passwd"),
+    (["--hide=/nowhere"], "--hide names nothing that is there: /nowhere"),
     (["--hide=/tmp"] * 17, "too many --hide options at /tmp"),
+    (["--show-dir=/nowhere"], "--show-dir is not the absolute path of a directory: /nowhere"),
+    (["--show-dir=/tmp"], "--show-dir is a directory that instances have of their own: /tmp"),
+    (["--show-dir=/"], "--show-dir is a directory that instances have of their own: /"),
+    (["--show-dir=/proc/sys"], "--show-dir is a directory that instances have of their own: /proc/sys"),
+    (["--show-dir=/mnt"] * 49, "too many --show-dir options at /mnt"),
+    (["--group=/etc/passwd"], "--group is not the absolute path of a directory: /etc/passwd"),
+    (["--processes=0"], "--processes wants a number from 1 to 4294967295, not 0"),
     (["--show=name"], "--show wants NAME=PATH with an absolute path, not name"),
     (["--show=/etc=/etc"], "--show wants NAME=PATH with an absolute path, not /etc=/etc"),
     (["--show=name=/nowhere"], "--show names nothing that is there: /nowhere"),
-    (["--show=name=/tmp"] * 33, "too many --show options at name=/tmp"),
+    (["--show=name=/tmp"] * 49, "too many --show options at name=/tmp"),
     (["--isolation=vm"], "--isolation is one of auto, namespaces, subreaper, not vm"),
     (["--uid=0"], "--uid wants a number from 1 to 4294901759, not 0"),
     (["--uid=4294967295"], "--uid wants a number from 1 to 4294901759, not 4294967295"),
@@ -47,7 +54,8 @@ def test_a_bad_option_is_named_in_one_sentence(arguments: list[str], sentence: s
 
 def test_help_describes_every_option() -> None:
     done = subprocess.run([LACKEY, "--help"], capture_output=True, text=True, check=True)
-    for option in ("socket", "work", "hide", "tools", "show", "agent-socket", "uid", "isolation", "disk-bytes", "help"):
+    options = "socket work show-dir hide tools show agent-socket uid isolation group processes disk-bytes connect help"
+    for option in options.split():
         assert f"--{option}" in done.stdout
 
 

@@ -98,7 +98,7 @@ def test_without_namespaces_a_task_is_the_user_of_the_agent_and_bound_by_modes(m
     instance = Instance(mode)
     try:
         blob = instance.link_input("in", b"precious\n")
-        script = "id -u; for f in input/in /dev/stdin; do echo x > $f; echo x >> $f; done; cat input/in"
+        script = "id -u; for f in ../input/in /dev/stdin; do echo x > $f; echo x >> $f; done; cat ../input/in"
         with open(blob, "rb") as stdin:
             outcome = instance.run(script, stdin.fileno())
         assert outcome.stdout == f"{mode.owner}\nprecious\n"
@@ -228,7 +228,7 @@ def test_a_core_dump_of_the_script_itself_is_told_and_kept(instance: Instance) -
 
 def own_directory(instance: Instance) -> dict[str, str]:
     """Where core files of this instance can be seen: without a namespace /tmp is everybody's."""
-    return {} if instance.ready.namespaces else {"TMPDIR": str(instance.work)}
+    return {} if instance.ready.namespaces else {"TMPDIR": str(instance.work / "root")}
 
 
 def assert_core(instance: Instance, path: str) -> None:

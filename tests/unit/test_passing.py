@@ -17,6 +17,7 @@ from datapath.passing import (
     MAX_FDS,
     Channel,
     DoneFlag,
+    Holds,
     Kind,
     Open,
     OpenFlag,
@@ -148,8 +149,8 @@ def test_done_is_read_field_by_field():
 
 
 def test_ready_is_read_field_by_field():
-    ready = ffi.new("struct pass_ready *", {"namespaces": 0, "pid": 7, "why": b"because"})
-    assert decode_ready(bytes(ffi.buffer(ready))) == (False, 7, "because")
+    ready = ffi.new("struct pass_ready *", {"namespaces": 0, "pid": 7, "holds": 5, "why": b"because"})
+    assert decode_ready(bytes(ffi.buffer(ready))) == (False, 7, Holds.CALLS | Holds.SOCKETS, "because")
 
 
 @pytest.mark.parametrize("decode", [decode_done, decode_ready])

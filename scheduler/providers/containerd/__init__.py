@@ -7,7 +7,7 @@ container. All that makes it an instance is ours, and made outside before it sta
     disk      a file system in a file, as large as the tier says        `disk`
     root      an overlay: an image below, that disk above               `rootfs`, `mounts`, `users`
     control   a directory of two sockets, seen as /.remora, read-only
-    spec      namespaces, users, caps, what is mounted, what is refused   `spec`, `seccomp`
+    spec      namespaces, users, caps, what is mounted, what is refused   `spec`
     lackey    process 1, which calls the agent at the first socket
 
 Two things follow:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError
+from scheduler.providers import Door, HostView, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
@@ -62,8 +62,9 @@ class ContainerdProvider:
 
     name = "containerd"
 
-    def __init__(self, state_dir: Path, address: str | None = None) -> None:
+    def __init__(self, state_dir: Path, address: str | None = None, host_view: HostView = HostView()) -> None:
         self._state_dir = state_dir.resolve()
+        self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
         self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self._group = f"/remora/{self._owner}"
@@ -215,7 +216,7 @@ class ContainerdProvider:
         (draft.work / "assets").symlink_to("root/assets")
         plan = rootfs.Plan(draft.work, root, draft.spec.disk_bytes, draft.first_user, USERS)
         await asyncio.to_thread(rootfs.build, plan)
-        machine = rootfs.machine_mounts([self._state_dir]) if root is None else ()
+        machine = rootfs.machine_mounts(self._host_view) if root is None else ()
         shared = (*machine, *rootfs.network_files())
         pid = await asyncio.to_thread(self._create_container, draft, shared)
         door = await asyncio.to_thread(self._open_loopback, draft, pid)

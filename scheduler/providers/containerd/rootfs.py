@@ -3,7 +3,7 @@
 Two layers make an overlay. The lower one is the image, a directory, its users mapped to those
 of the instance. The upper one is on the instance's disk, so that whatever a task writes
 anywhere counts against its cap. Where there is no image, the lower layer is a skeleton of
-links, and the machine's own directories are mounted over it, read-only.
+links, and the machine's own directories with programs are mounted over it, read-only.
 
 Directories that belong to us (`/manta`, `/assets`) are made in the upper layer before the two
 are joined: an image may have anything under these names, a link to elsewhere too.
@@ -18,18 +18,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from datapath.host_view import PROGRAMS
+from scheduler.providers import HostView
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.disk import mount_disk
 from scheduler.providers.containerd.spec import READ_ONLY, Mount, bind
 from scheduler.providers.containerd.users import user_namespace
 
-# What tasks get in another form, or not at all.
-NOT_SHARED = frozenset("proc dev sys tmp root home run mnt media var lost+found manta assets .remora".split())
 OURS = (("manta", 0o755), ("assets", 0o755), (".remora", 0o755))
 # An image brings these; where the machine is the image, they are fresh.
 FRESH = (
     *(("tmp", 0o1777), ("root", 0o700), ("home", 0o755), ("run", 0o755), ("mnt", 0o755), ("media", 0o755)),
-    *(("var", 0o755), ("var/lib", 0o755), ("var/tmp", 0o1777)),
+    *(("var", 0o755), ("var/tmp", 0o1777)),
 )
 OVERLAY = "index=off,metacopy=off,redirect_dir=off,volatile"
 
@@ -98,21 +98,24 @@ def show_image(plan: Plan, lower: Path) -> None:
 
 def copy_links(skeleton: Path) -> None:
     """What the machine's root says by links: `/bin` is `/usr/bin`, say."""
-    for entry in os.scandir("/"):
-        if entry.is_symlink() and entry.name not in NOT_SHARED:
-            (skeleton / entry.name).symlink_to(os.readlink(entry.path))
+    for path in PROGRAMS:
+        if os.path.islink(path):
+            (skeleton / path[1:]).symlink_to(os.readlink(path))
 
 
-def machine_mounts(hidden: list[Path]) -> tuple[Mount, ...]:
-    """The machine's directories, and emptiness over what is none of a task's business."""
-    names = [e.name for e in os.scandir("/") if e.is_dir(follow_symlinks=False) and e.name not in NOT_SHARED]
-    shared = [f"/{name}" for name in sorted(names)] + ["/var/lib"]
-    covered = [path for path in hidden if any(path.is_relative_to(place) for place in shared)]
+def machine_mounts(view: HostView) -> tuple[Mount, ...]:
+    """The machine's directories with programs, what else is to be shown, and emptiness over what is hidden."""
+    programs = [path for path in PROGRAMS if os.path.isdir(path) and not os.path.islink(path)]
+    shared = [*programs, *(str(path) for path in view.show if not any(map(path.is_relative_to, programs)))]
+    covered = [path for path in view.hide if path.exists() and any(map(path.is_relative_to, shared))]
+    return (*(bind(place, place, ["rro", *READ_ONLY]) for place in shared), *map(cover, covered))
+
+
+def cover(path: Path) -> Mount:
+    if not path.is_dir():
+        return bind("/dev/null", str(path))
     empty = ["ro", "nosuid", "nodev", "mode=555", "size=4k"]
-    return (
-        *(bind(place, place, ["rro", *READ_ONLY]) for place in shared),
-        *({"destination": str(path), "type": "tmpfs", "source": "tmpfs", "options": empty} for path in covered),
-    )
+    return {"destination": str(path), "type": "tmpfs", "source": "tmpfs", "options": empty}
 
 
 def network_files() -> tuple[Mount, ...]:

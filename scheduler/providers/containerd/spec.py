@@ -1,20 +1,22 @@
 """The container as its runtime is told of it: the OCI spec, written by us.
 
 All that a container may and sees is in this one document, so it is made in one pure function
-that a test can read. The root file system is mounted already; what is mounted into it comes
+that a test can read. What system calls it may make is not in it: its process 1 is our lackey,
+which filters them as in any instance (`datapath/include/callfilter.h`). The root file system is mounted already; what is mounted into it comes
 in three kinds: what every Linux program expects (`/proc`, `/dev`), what every task expects
 (`/manta`, `/.remora`), and what the image brings from the machine.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datapath.host_view import HIDDEN, SYSTEM, UNCHANGEABLE
 from scheduler.providers import MAX_PROCESSES
-from scheduler.providers.containerd.seccomp import profile
 
 Mount = dict[str, Any]
 
@@ -26,9 +28,7 @@ CONTROL = "/.remora"
 LACKEY = "lackey"
 LACKEY_SOCKET = "lackey.sock"
 
-MASKED = """/proc/acpi /proc/asound /proc/interrupts /proc/kallsyms /proc/kcore /proc/keys /proc/key-users
-/proc/latency_stats /proc/modules /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats""".split()
-UNCHANGEABLE = "/proc/bus /proc/driver /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger /sys/fs/cgroup".split()
+GROUPS = "/sys/fs/cgroup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def kernel_mounts() -> list[Mount]:
         mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
         mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={SHM_BYTES}"),  # noqa: S108 - not ours
         # Not the whole of /sys, which tells of everything; this much is asked by `nproc` and the like.
-        bind("/sys/devices/system/cpu", "/sys/devices/system/cpu"),
+        *(bind(path, path) for path in SYSTEM if os.path.exists(path)),
         # Where programs that size themselves read how much memory they may have.
-        mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro"),
+        mount(GROUPS, "cgroup", "nosuid", "noexec", "nodev", "ro"),
     ]
 
 
@@ -78,9 +78,8 @@ def runtime_spec(container: Container) -> dict[str, Any]:
         "linux": {
             "cgroupsPath": container.group,
             "resources": resources(container),
-            "seccomp": profile(),
-            "maskedPaths": MASKED,
-            "readonlyPaths": UNCHANGEABLE,
+            "maskedPaths": [*HIDDEN],
+            "readonlyPaths": [*UNCHANGEABLE, GROUPS],
             "rootfsPropagation": "private",
         }
         | namespaces(container),

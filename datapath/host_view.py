@@ -1,0 +1,30 @@
+"""What of the machine tasks see: lists that instances of both kinds share, as the C has them.
+
+    PROGRAMS        directories of `/` with programs and what they need; tasks see them, read-only
+    SYSTEM          the parts of /sys that say how large the machine is
+    HIDDEN          files below /proc that tell of others or of the whole machine; covered
+    UNCHANGEABLE    read-only, whatever their modes say
+
+The lackey builds an instance by them (`include/rootfs.h`, `include/procmask.h`); the runtime of
+a container is told of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from datapath._core import ffi, lib
+
+
+def strings(array) -> Iterator[str]:  # type: ignore[no-untyped-def]  # cffi's types are made at run time
+    """Those of an array that ends with a null pointer."""
+    while array[0] != ffi.NULL:
+        yield os.fsdecode(ffi.string(array[0]))
+        array += 1
+
+
+PROGRAMS = tuple(f"/{name}" for name in strings(lib.rootfs_programs()))
+SYSTEM = tuple(f"/{name}" for name in strings(lib.rootfs_system()))
+HIDDEN = tuple(strings(lib.procmask_hidden()))
+UNCHANGEABLE = tuple(strings(lib.procmask_unchangeable()))
