@@ -1,9 +1,9 @@
 """Keeping tasks within their tier where the kernel does not: memory without a control group, and disk.
 
-Memory in use is looked at with every tick, or more seldom where that takes long. Disk in use is counted while tasks run, and at the end of each
-before it is judged (`disk_count` says when that may be left out). A task that has too much ends, or has failed; and
-its instance, with all that is in it, is replaced: the next task finds an empty one. If a task
-runs there already that has done nothing wrong, it runs again.
+Memory in use is looked at with every tick, or more seldom where that takes long. Disk in use is counted while
+tasks run, and at the end of each before it is judged (`disk_count` says when that may be left out). A task that has
+too much ends, or has failed; and its instance, with all that is in it, is replaced: the next task finds an empty
+one. If a task runs there already that has done nothing wrong, it runs again.
 """
 
 from __future__ import annotations

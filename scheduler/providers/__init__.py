@@ -34,7 +34,7 @@ from typing import Protocol
 
 from datapath.passing import Channel
 from scheduler.providers.disk import File, Use
-
+from scheduler.providers.isolation import Isolation
 
 # Of an instance, threads included; of each of its users where only that can be had.
 MAX_PROCESSES = 2048
@@ -170,6 +170,10 @@ class Provider(Protocol):
     """A source of instances. One whose instances outlive an agent that was killed gives out first what was left."""
 
     name: str
+
+    @property
+    def isolation(self) -> Isolation:
+        """What keeps tasks in here; known after `prepare`."""
 
     async def create(self, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""

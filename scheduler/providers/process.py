@@ -59,6 +59,7 @@ from scheduler.providers.cgroups import (
     sweep_groups,
 )
 from scheduler.providers.disk import File, Use
+from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
@@ -71,10 +72,6 @@ READY_SECONDS = 20.0
 # A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
 END_SECONDS = 3.0
 PROBE = "probe"
-WARNING = (
-    "tasks run without namespaces, as the user of this service: they can see and change whatever it can, its own files "
-    "and those of other tasks included, and only its mode protects their input"
-)
 log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
 
@@ -191,26 +188,36 @@ class ProcessProvider:
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
+        self._ready: Ready | None = None  # of an instance that was tried
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
+    @property
+    def isolation(self) -> Isolation:
+        assert self._ready is not None
+        caps = {
+            Hold.MEMORY: self.groups is not None,
+            Hold.PROCESSES: self.process_groups is not None or self._counts_by_user,
+        }
+        return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
+
     async def prepare(self) -> None:
         await self._sweep()
-        if self._isolation == "auto":
-            await self._choose_isolation()
-        self._programs = await asyncio.to_thread(Programs, self._tools, self._isolation == "namespaces")
-        self._adopt = self._adopt and self._isolation == "subreaper"
+        self._ready = await self._probe()
+        self._isolation = "namespaces" if self._ready.namespaces else "subreaper"
+        self._numbers = Numbers()
+        self._programs = await asyncio.to_thread(Programs, self._tools, self._ready.namespaces)
+        self._adopt = self._adopt and not self._ready.namespaces
         if self._adopt:
             adopt_orphans()
 
-    async def _choose_isolation(self) -> None:
+    async def _probe(self) -> Ready:
         """Make an instance, only to see what the kernel says."""
         instance = await self._make(PROBE, self._numbers.take(), InstanceSpec(PROBE_BYTES, PROBE_BYTES))
-        ready = instance.ready
         await instance.destroy()
-        self._isolation = "namespaces" if ready.namespaces else "subreaper"
-        if not ready.namespaces:
-            log.warning(WARNING, extra={"refused": ready.why})
+        if instance.ready.why:
+            log.info("the kernel gives no namespaces", extra={"refused": instance.ready.why})
+        return instance.ready
 
     async def _sweep(self) -> None:
         for stale in self._root.iterdir():

@@ -1,4 +1,4 @@
-"""Ten jobs of one account whose tasks do not end: how much of a node they have, and what is left for another account."""
+"""Ten jobs of one account whose tasks do not end: how much of a node they have, and what is left for others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 

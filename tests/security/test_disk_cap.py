@@ -32,7 +32,9 @@ QUICK = {
 }
 # What is only there while the task runs.
 SLOW = {
-    "files without a name": 'for i in 5 6 7; do eval "exec $i> f"; rm f; head -c 900000 /dev/zero >&$i; done; sleep 1000',
+    "files without a name": (
+        'for i in 5 6 7; do eval "exec $i> f"; rm f; head -c 900000 /dev/zero >&$i; done; sleep 1000'
+    ),
     "files": "for i in 1 2 3; do head -c 900000 /dev/zero > $i; done; sleep 1000",
 }
 RESERVE = f"perl -e 'exit(syscall({FALLOCATE}, 1, {KEEP_SIZE}, 0, 8 << 20) == 0 ? 0 : 7)'"
@@ -44,17 +46,22 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "INODES_PER_GIB", 250)
 
 
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count at every end, and not only when it is time or the file system has lost too much."""
+    monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
+    monkeypatch.setattr(disk_count, "COUNT_SHARE", 0.0)
+
+
 @pytest_asyncio.fixture(params=ISOLATIONS)
 async def agent(tmp_path: Path, small: None, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("kind", QUICK)
-async def test_what_a_short_task_leaves_is_counted_and_is_gone_for_the_next_one(
-    agent: Rig, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
+async def test_what_a_short_task_leaves_is_counted_and_is_gone_for_the_next_one(agent: Rig, kind: str) -> None:
     first, second = agent.map_task(b"fill"), agent.map_task(b"look")
     fill = f"mkdir $HOME/mine; cd $HOME/mine; {QUICK[kind]}; exit 0"
     script = f'read what; [ "$what" = look ] || {{ {fill}; }}; ls -A $HOME/mine; true'
@@ -85,18 +92,16 @@ async def test_blocks_beyond_the_end_of_stdout_are_refused_or_counted(agent: Rig
     assert (report.code, report.message) in (FULL, ("UserTaskError", "user command exited with code 7"))
 
 
-async def test_what_tasks_have_left_together_is_too_much_for_the_one_that_fills_it_up(
-    agent: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
+@pytest.mark.usefixtures("always")
+async def test_what_tasks_have_left_together_is_too_much_for_the_one_that_fills_it_up(agent: Rig) -> None:
     tasks = [agent.map_task(b"") for _ in range(4)]
     agent.grant(agent.spec("head -c 900000 /dev/zero > $RANDOM$RANDOM", disk_gb=CAP), *tasks)
     reports = await agent.reports_of(*tasks)
     assert [report.message for report in reports].count(FULL[1]) == 1
 
 
-async def test_a_large_input_counts_for_nothing(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
+@pytest.mark.usefixtures("always")
+async def test_a_large_input_counts_for_nothing(agent: Rig) -> None:
     report = await agent.run("wc -c", b"x" * (CAP + 2) * MEGABYTE, disk_gb=CAP)
     assert agent.output(report).split() == [b"4194304"]
 

@@ -45,7 +45,7 @@ async def test_shared_memory_beyond_the_tier_ends_the_task(agent: Rig, kind: str
 
 async def test_what_processes_share_counts_once(agent: Rig) -> None:
     script = (
-        "import mmap, os, time; m = mmap.mmap(-1, 60 << 20); m[:] = bytes(60 << 20); p = b\"x\" * (20 << 20)\n"
+        'import mmap, os, time; m = mmap.mmap(-1, 60 << 20); m[:] = bytes(60 << 20); p = b"x" * (20 << 20)\n'
         "for _ in range(5):\n if not os.fork(): len(m[:1000]), sum(m[n] for n in range(0, 60 << 20, 4096)); break\n"
         "time.sleep(1.2)"
     )

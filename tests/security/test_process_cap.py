@@ -14,7 +14,12 @@ from tests.integration.agent_rig import PROCESSES, Rig, rig
 
 MOST = 100
 # Prints how many processes it could make, and leaves them to the lackey.
-BOMB = """perl -e 'for $n (1 .. 1000) { if (defined($pid = fork)) { $pid or do { sleep 1000; exit } } else { print $n; exit } }
+BOMB = """perl -e '
+for $n (1 .. 1000) {
+    $pid = fork;
+    if (!defined($pid)) { print $n; exit }
+    if (!$pid) { sleep 1000; exit }
+}
 print "all"'"""
 
 

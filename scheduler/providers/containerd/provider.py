@@ -30,9 +30,10 @@ from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
-from scheduler.providers.containerd.loopback import give_loopback
+from scheduler.providers.containerd.loopback import give_loopback, keeps_abstract_sockets_apart
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
+from scheduler.providers.isolation import Isolation, of_containers
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.process import PROBE, PROBE_BYTES, remove_tree
 from scheduler.providers.programs import Programs
@@ -81,6 +82,10 @@ class ContainerdProvider:
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
         self._client = Client(address or self._daemon.address, self._run / "runc")  # type: ignore[union-attr]
+
+    @property
+    def isolation(self) -> Isolation:
+        return of_containers(keeps_abstract_sockets_apart(), self._own_loopback)
 
     async def prepare(self) -> None:
         for path in (self._root, self._run):
