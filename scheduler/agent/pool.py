@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from functools import partial
 
 from datapath.passing import Done, DoneFlag
@@ -128,8 +128,11 @@ class Pool:
             return []
         return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
-    async def close(self, over: bool = False) -> None:
-        """Kill everything; nothing is reported. `over`: the pool is, everywhere."""
+    def close(self, over: bool = False) -> Coroutine[None, None, None]:
+        """Kill everything; nothing is reported. `over`: the pool is, everywhere.
+
+        Instances count as ending from this call on, and are gone when what it returns has been awaited.
+        """
         self.closed = self._ends.closed = True
         self.places.close(over)
         self.queue.clear()
@@ -138,10 +141,16 @@ class Pool:
         for worker in workers:
             for attempt in worker.abandon():
                 self._reporter.release(attempt)
-        await asyncio.gather(*(self._maker.end(worker.instance) for worker in workers))
+        unborn = self._starting, self.spec.memory_mb
+        self.node.slots.expect(*unborn)
+        return self._close([self._maker.end(worker.instance) for worker in workers], unborn)
+
+    async def _close(self, endings: list[Coroutine[None, None, None]], unborn: tuple[int, int]) -> None:
+        await asyncio.gather(*endings)
         await self._supply.close()
         while unfinished := self._background.tasks | self._endings.tasks:
             await asyncio.wait(unfinished)
+        self.node.slots.forget(*unborn)
         self.scratch.close()
         self._assets.close()
 

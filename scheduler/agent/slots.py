@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,15 +126,25 @@ class Slots:
         """Instances that are being ended."""
         return Use(len(self._ending), sum(self._ending))
 
-    async def leave(self, instance: Instance) -> None:
-        """End an instance; give up waiting after a while."""
-        memory_mb = instance.spec.memory_bytes >> 20
-        self._ending.append(memory_mb)
+    def expect(self, number: int, memory_mb: int) -> None:
+        """So many instances that are being made are not wanted any more: they are ending, until `forget`."""
+        self._ending += [memory_mb] * number
+
+    def forget(self, number: int, memory_mb: int) -> None:
+        for _ in range(number):
+            self._ending.remove(memory_mb)
+
+    def leave(self, instance: Instance) -> Coroutine[None, None, None]:
+        """End an instance; give up waiting after a while. It counts as ending from this call on."""
+        self._ending.append(instance.spec.memory_bytes >> 20)
+        return self._leave(instance)
+
+    async def _leave(self, instance: Instance) -> None:
         ending = asyncio.get_running_loop().create_task(instance.destroy())
         try:
             done, _ = await asyncio.wait([ending], timeout=PATIENCE)
         finally:
-            self._ending.remove(memory_mb)
+            self._ending.remove(instance.spec.memory_bytes >> 20)
         if done and sum(use.slots for use in self._uses.values()) + len(self._ending) + 1 >= self._able:
             self._tell()
         if not done:
