@@ -32,6 +32,10 @@ class Caps:
     limits: InstanceSpec
     spawn: Callable[[Coroutine[None, None, None]], None]
     replace: Callable[[Worker], None]
+    inodes: int = 0
+
+    def __post_init__(self) -> None:
+        self.inodes = inodes_of(self.limits.disk_bytes)
 
     def look(self, worker: Worker, running: Attempt, now: float) -> None:
         """What does the task that runs have in use?"""
@@ -74,7 +78,7 @@ class Caps:
         conclude(await self._count_in_thread(worker, attempt, ended=True))
 
     def _must_count(self, worker: Worker, attempt: Attempt, now: float) -> bool:
-        return worker.disk.may_exceed(self._most(attempt.written()), worker.instance.work, now)
+        return worker.disk.may_exceed(self._most(attempt.written()), now)
 
     def _count_later(self, worker: Worker, now: float) -> None:
         if worker.disk.again is None:
@@ -104,7 +108,7 @@ class Caps:
     def _count(self, worker: Worker, written: int, known: set[File] | None) -> bool:
         """Count now, in any thread: is it too much, with what was written elsewhere?"""
         clock = worker.loop.time
-        began, free, most = clock(), free_at(worker.instance.work), self._most(written)
+        began, free, most = clock(), free_at(worker.disk.place), self._most(written)
         try:
             use = worker.instance.disk_use(most, known)
         except OSError as error:
@@ -115,7 +119,7 @@ class Caps:
 
     def _most(self, written: int) -> Use:
         """What the instance may have, beside what its task has written elsewhere."""
-        return Use(self.limits.disk_bytes - written, inodes_of(self.limits.disk_bytes))
+        return Use(self.limits.disk_bytes - written, self.inodes)
 
 
 def known_files(attempt: Attempt) -> set[File]:

@@ -86,7 +86,7 @@ class Worker:
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
         self.loop = asyncio.get_running_loop()
-        self.disk = DiskCount.begin(instance.work, self.loop.time())
+        self.disk = DiskCount.begin(instance.disk, self.loop.time())
         self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
 

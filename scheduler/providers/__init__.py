@@ -152,6 +152,10 @@ class Instance(Protocol):
     def memory_used(self) -> int:
         """Bytes in use by tasks, exact if more than the cap. May take long."""
 
+    @property
+    def disk(self) -> Path:
+        """A directory on the file system that has what tasks write, of the instance alone or not."""
+
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
         """What tasks have of the disk, inputs and outputs not counted; no more of it than exceeds `most`.
 

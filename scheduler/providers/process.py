@@ -139,6 +139,10 @@ class ProcessInstance:
         shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
         return memory.in_use(list(self.processes()), self.spec.memory_bytes, shm)
 
+    @property
+    def disk(self) -> Path:
+        return self.work
+
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
         use = disk.below(self.work, most, NOT_OF_TASKS)
         if known is not None and not use.exceeds(most):

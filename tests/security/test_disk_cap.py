@@ -15,17 +15,19 @@ from scheduler.agent import disk_count, making
 from scheduler.providers import disk
 from scheduler.providers.disk import EVERYTHING, Use
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.containers import CONTAINERD, PROVIDER
 
 MEGABYTE = 1 << 20
 CAP = 2  # megabytes
 FULL = ("UserTaskError", "user task ran out of local disk space")
 SOME = "x" * 200  # a name; a path of 30 of them is longer than the kernel takes
 FALLOCATE, KEEP_SIZE = 285, 1  # x86-64
+DEEP = "a tree deeper than is looked at"
 # What ends at once, and is counted at its end.
 QUICK = {
     "files": "head -c 1500000 /dev/zero > a; head -c 1500000 /dev/zero > b",
     "a tree deeper than a path": f"for i in $(seq 40); do mkdir {SOME}; cd {SOME}; head -c 100000 /dev/zero > f; done",
-    "a tree deeper than is looked at": "for i in $(seq 140); do mkdir d; cd d; done",
+    DEEP: "for i in $(seq 140); do mkdir d; cd d; done",
     "empty files": "for i in $(seq 300); do : > $i; done",
     "a closed directory": "mkdir d; head -c 1500000 /dev/zero > d/a; head -c 1500000 /dev/zero > d/b; chmod 0 d",
     "stdout": "head -c 1500000 /dev/zero; head -c 1500000 /dev/zero >&2",
@@ -62,6 +64,8 @@ async def agent(tmp_path: Path, small: None, request: pytest.FixtureRequest) -> 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("kind", QUICK)
 async def test_what_a_short_task_leaves_is_counted_and_is_gone_for_the_next_one(agent: Rig, kind: str) -> None:
+    if kind == DEEP and PROVIDER == CONTAINERD:
+        pytest.skip("a file system of its own is not walked")
     first, second = agent.map_task(b"fill"), agent.map_task(b"look")
     fill = f"mkdir $HOME/mine; cd $HOME/mine; {QUICK[kind]}; exit 0"
     script = f'read what; [ "$what" = look ] || {{ {fill}; }}; ls -A $HOME/mine; true'

@@ -142,12 +142,16 @@ class ContainerInstance:
     def memory_used(self) -> int:
         return 0
 
+    @property
+    def disk(self) -> Path:
+        return self.work / "root"
+
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
-        status = os.statvfs(self.work / "root")
+        status = os.statvfs(self.disk)
         return Use((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
 
     def disk_full(self) -> bool:
-        status = os.statvfs(self.work / "root")
+        status = os.statvfs(self.disk)
         return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
 
     async def destroy(self) -> None:
