@@ -411,6 +411,8 @@ class Pool:
         """A worker has told us all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
+        if not self.busy:
+            self.node.hurry()
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
