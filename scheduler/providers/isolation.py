@@ -95,7 +95,7 @@ RULES: Mapping[Hold, Rule] = {
     ),
     Hold.PROCESSES: Rule(
         "the number of processes is capped",
-        "a task may make as many processes as the user that runs this service may have",
+        "the number of a task's processes is capped by no control group, only by what the machine gives to each user",
     ),
     Hold.DISK: Rule(
         "disk is capped by a file system",

@@ -201,7 +201,8 @@ class ProcessProvider:
         assert self._ready is not None
         caps = {
             Hold.MEMORY: self.groups is not None,
-            Hold.PROCESSES: self.process_groups is not None or self._counts_by_user,
+            # Where root gives an instance users of its own, a limit on each of them is none on all.
+            Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
         }
         return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
 
