@@ -126,6 +126,8 @@ def announce(info: ServiceInfo) -> None:
     print(f"remora is up at {info.url} for {info.login}")
     print(f"  state   {info.state_dir}")
     print(f"  tasks   {INSTANCES.get(info.instances, 'wait: no instance can be made yet, see the log')}")
+    for number, gap in enumerate(info.gaps):
+        print(f"  {'' if number else 'but':7} {gap}")
     print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))
     print("  try     echo ~~/stor/FILE | mjob create -o wc")
     print("  end     Ctrl-C")

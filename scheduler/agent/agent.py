@@ -4,7 +4,8 @@
 results away: what finished while the last report was on its way is the next report, so the
 batches grow with the load and nothing waits when there is none. While more tasks run, a
 report is held back until `LINGER` seconds after the last, since a request costs as much as
-several small tasks.
+several small tasks. But the end of the last task of a pool is told at once: whoever made the job waits
+for it, and cannot know that other jobs have more to do.
 
 Outputs are durable before they are reported: one flush for the whole batch. An agent that the
 supervisor does not know any more holds nothing of value: it drops all and starts as new. The
@@ -78,11 +79,13 @@ class Agent:
         self._closing: set[asyncio.Task[None]] = set()
         self._finished: deque[AttemptReport] = deque()
         self._news = asyncio.Event()  # there is something to report
-        self._idle = asyncio.Event()  # nothing runs or waits
-        self._busy = asyncio.Event()  # the opposite
+        self._busy = asyncio.Event()  # something runs or waits
+        self._urgent = asyncio.Event()  # nothing more does, of all or of a pool: what has ended is waited for
         self._contact = Contact(self._complain)
         slots = slots or Slots()
-        self.node = Node(stores, provider, client, endpoints, log, self._finish, self._news.set, slots)
+        self.node = Node(
+            stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._urgent.set
+        )
 
     async def run(self) -> None:
         """Work until the registration is worth nothing any more. Leaves no instance behind."""
@@ -142,6 +145,8 @@ class Agent:
             disabled=slots.disabled,
             away=away.slots,
             away_mb=away.memory_mb,
+            ending=slots.ending.slots,
+            ending_mb=slots.ending.memory_mb,
         )
 
     def _use(self) -> Use:
@@ -186,10 +191,9 @@ class Agent:
 
     def _watch_idle(self) -> None:
         if any(pool.busy for pool in self._pools.values()):
-            self._idle.clear()
             self._busy.set()
         else:
-            self._idle.set()
+            self._urgent.set()
             self._busy.clear()
 
     async def _report(self) -> None:
@@ -198,11 +202,12 @@ class Agent:
         while True:
             await self._news.wait()
             held_back = last + LINGER - loop.time()
-            if held_back > 0 and len(self._finished) < MAX_BATCH:
+            if held_back > 0 and len(self._finished) < MAX_BATCH and self._busy.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(held_back):
-                        await self._idle.wait()
+                        await self._urgent.wait()
             self._news.clear()
+            self._urgent.clear()
             batch = next_batch(self._finished) if self._finished else []
             if self._finished:
                 self._news.set()

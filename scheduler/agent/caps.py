@@ -1,51 +1,127 @@
 """Keeping tasks within their tier where the kernel does not: memory without a control group, and disk.
 
-Memory in use is looked at with every tick. What lies on disk has to be added up, file by file, which may
-take long: so only for tasks that run longer than others, in a thread, and seldom if it takes long.
+Memory in use is looked at with every tick, or more seldom where that takes long. Disk in use is counted while
+tasks run, and at the end of each before it is judged (`disk_count` says when that may be left out). A task that has
+too much ends, or has failed; and its instance, with all that is in it, is replaced: the next task finds an empty
+one. If a task runs there already that has done nothing wrong, it runs again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 
 from scheduler.agent.attempt import Attempt
+from scheduler.agent.disk_count import free_at
 from scheduler.agent.verdict import Stop
 from scheduler.agent.worker import Worker
 from scheduler.providers import InstanceSpec
+from scheduler.providers.disk import File, Use, inodes_of
 
-# Disk in use is added up for tasks that run longer than this, in seconds, and then so often...
-COUNT_AFTER = 1.0
-COUNT_EVERY = 1.0
-# ... or so many times more seldom than it takes.
-COUNT_SHARE = 20.0
+# So many times what a look at memory takes pass until the next one.
+LOOK_SHARE = 20.0
 
 
+@dataclass(slots=True)
 class Caps:
-    """Of one pool's instances."""
+    """Of one pool's instances. `spawn` runs what takes long; `replace` is called for an instance that is too full."""
 
-    def __init__(self, limits: InstanceSpec, spawn: Callable[[Coroutine[None, None, None]], None]) -> None:
-        self._limits = limits
-        self._spawn = spawn
+    limits: InstanceSpec
+    spawn: Callable[[Coroutine[None, None, None]], None]
+    replace: Callable[[Worker], None]
+    inodes: int = 0
+
+    def __post_init__(self) -> None:
+        self.inodes = inodes_of(self.limits.disk_bytes)
 
     def look(self, worker: Worker, running: Attempt, now: float) -> None:
         """What does the task that runs have in use?"""
-        used = worker.instance.memory_used()
-        if used is not None:
-            running.peak_kb = max(running.peak_kb, used >> 10)
-            if used > self._limits.memory_bytes:
-                worker.stop(running, Stop.MEMORY)
+        if not worker.instance.memory_capped and now >= worker.memory_due:
+            worker.memory_due = math.inf
+            self.spawn(self._watch_memory(worker, running))
         running.disk_full = running.disk_full or worker.instance.disk_full()
-        if now >= max(worker.next_count, running.began + COUNT_AFTER):
-            worker.next_count = math.inf
-            self._spawn(self._count_disk(worker, running))
+        if not worker.disk.running and self._must_count(worker, running, now):
+            self.spawn(self._watch_disk(worker, running))
 
-    async def _count_disk(self, worker: Worker, running: Attempt) -> None:
-        """Add up what an instance and its task have on disk; a task that has too much ends."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        used = await asyncio.to_thread(worker.instance.disk_used)
-        if running.number in worker.handed and used + running.written() > self._limits.disk_bytes:
+    async def _watch_memory(self, worker: Worker, running: Attempt) -> None:
+        """Add up what tasks of an instance have of memory; a task that has too much ends."""
+        began = worker.loop.time()
+        used = await asyncio.to_thread(worker.instance.memory_used)
+        worker.memory_due = began + LOOK_SHARE * (worker.loop.time() - began)
+        if running.number in worker.handed:
+            running.peak_kb = max(running.peak_kb, used >> 10)
+            if used > self.limits.memory_bytes:
+                worker.stop(running, Stop.MEMORY)
+
+    async def _watch_disk(self, worker: Worker, running: Attempt) -> None:
+        """Count what an instance and the task that runs there have on disk; a task that has too much ends."""
+        if await self._count_in_thread(worker, running) and running.number in worker.handed:
             worker.stop(running, Stop.DISK)
-        worker.next_count = loop.time() + max(COUNT_EVERY, COUNT_SHARE * (loop.time() - began))
+
+    def check_end(self, worker: Worker, attempt: Attempt, conclude: Callable[[bool], None]) -> None:
+        """A task has ended: call `conclude` with whether it has left too much on the disk."""
+        now = asyncio.get_running_loop().time()
+        if attempt.stop is Stop.DISK:
+            conclude(True)
+        elif not self._must_count(worker, attempt, now):
+            self._count_later(worker, now)
+            conclude(False)
+        elif worker.disk.quick:
+            conclude(self._count(worker, attempt.written(), None))
+        else:
+            self.spawn(self._check_in_thread(worker, attempt, conclude))
+
+    async def _check_in_thread(self, worker: Worker, attempt: Attempt, conclude: Callable[[bool], None]) -> None:
+        conclude(await self._count_in_thread(worker, attempt, ended=True))
+
+    def _must_count(self, worker: Worker, attempt: Attempt, now: float) -> bool:
+        return worker.disk.may_exceed(self._most(attempt.written()), now)
+
+    def _count_later(self, worker: Worker, now: float) -> None:
+        if worker.disk.again is None:
+            loop = asyncio.get_running_loop()
+            worker.disk.again = loop.call_later(worker.disk.due - now, self._count_again, worker)
+
+    def _count_again(self, worker: Worker) -> None:
+        """Nothing may run any more in an instance that was not counted after its last task."""
+        worker.disk.again = None
+        if worker.alive and not worker.handed and not worker.disk.running:
+            self.spawn(self._count_leftovers(worker))
+
+    async def _count_leftovers(self, worker: Worker) -> None:
+        if await self._count_in_thread(worker, None) and worker.alive:
+            worker.log.warning("tasks have left more than may be on the disk: the instance is replaced")
+            self.replace(worker)
+
+    async def _count_in_thread(self, worker: Worker, attempt: Attempt | None, ended: bool = False) -> bool:
+        written = attempt.written() if attempt is not None else 0
+        known = None if attempt is None or ended else known_files(attempt)
+        worker.disk.running = True
+        try:
+            return await asyncio.to_thread(self._count, worker, written, known)
+        finally:
+            worker.disk.running = False
+
+    def _count(self, worker: Worker, written: int, known: set[File] | None) -> bool:
+        """Count now, in any thread: is it too much, with what was written elsewhere?"""
+        clock = worker.loop.time
+        began, free, most = clock(), free_at(worker.disk.place), self._most(written)
+        try:
+            use = worker.instance.disk_use(most, known)
+        except OSError as error:
+            worker.log.error("the disk in use cannot be counted", why=str(error))
+            use = Use()
+        worker.disk.counted(use, free, began, clock())
+        return use.exceeds(most)
+
+    def _most(self, written: int) -> Use:
+        """What the instance may have, beside what its task has written elsewhere."""
+        return Use(self.limits.disk_bytes - written, self.inodes)
+
+
+def known_files(attempt: Attempt) -> set[File]:
+    """The files that an attempt writes into and that are counted as such."""
+    return {(status.st_dev, status.st_ino) for status in map(os.fstat, attempt.files())}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 
 from scheduler.agent.assets import Assets
 from scheduler.agent.log import Log
@@ -84,9 +85,12 @@ class Maker:
                 await self._node.slots.leave(await creating)
             raise
 
-    async def end(self, instance: Instance) -> None:
-        """End it, or give up waiting for that after a while."""
-        await self._node.slots.leave(instance)
+    def end(self, instance: Instance) -> Coroutine[None, None, None]:
+        """End it, or give up waiting for that after a while. It counts as ending from this call on."""
+        return self._end(instance, self._node.slots.leave(instance))
+
+    async def _end(self, instance: Instance, leaving: Coroutine[None, None, None]) -> None:
+        await leaving
         self._places.vacate(instance.number)
 
 

@@ -32,4 +32,5 @@ class Node:
     finished: Callable[[AttemptReport], None]  # hand a report in
     changed: Callable[[], None]  # the state is worth telling, though no attempt ended
     slots: Slots
+    hurry: Callable[[], None] = lambda: None  # what has ended is waited for: its report is not to be held back
     attempts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

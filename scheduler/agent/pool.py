@@ -4,7 +4,8 @@ A pool is told how many instances it should have, and is handed tasks. It keeps 
 true, after every event, in `converge` and `fill`:
 
 - It has as many instances as it was told, or one while it has a task (tasks that were leased
-  must run). New ones are made in the background; superfluous ones leave after their task.
+  must run). New ones are made in the background; superfluous ones leave after their task, and
+  stay if they are wanted again before it ends.
 - Instances are filled evenly and in order, each as far ahead as tasks are short (`pacing`).
 - Where instances are booked there are no more than have arrived, and one whose place is taken away
   ends with its task, or soon (`places`). What then finds no place goes back to the supervisor.
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from functools import partial
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
@@ -72,7 +74,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._background.start)
+        self._caps = Caps(limits, self._endings.start, self._replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -126,8 +128,11 @@ class Pool:
             return []
         return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
-    async def close(self, over: bool = False) -> None:
-        """Kill everything; nothing is reported. `over`: the pool is, everywhere."""
+    def close(self, over: bool = False) -> Coroutine[None, None, None]:
+        """Kill everything; nothing is reported. `over`: the pool is, everywhere.
+
+        Instances count as ending from this call on, and are gone when what it returns has been awaited.
+        """
         self.closed = self._ends.closed = True
         self.places.close(over)
         self.queue.clear()
@@ -136,10 +141,16 @@ class Pool:
         for worker in workers:
             for attempt in worker.abandon():
                 self._reporter.release(attempt)
-        await asyncio.gather(*(self._maker.end(worker.instance) for worker in workers))
+        unborn = self._starting, self.spec.memory_mb
+        self.node.slots.expect(*unborn)
+        return self._close([self._maker.end(worker.instance) for worker in workers], unborn)
+
+    async def _close(self, endings: list[Coroutine[None, None, None]], unborn: tuple[int, int]) -> None:
+        await asyncio.gather(*endings)
         await self._supply.close()
         while unfinished := self._background.tasks | self._endings.tasks:
             await asyncio.wait(unfinished)
+        self.node.slots.forget(*unborn)
         self.scratch.close()
         self._assets.close()
 
@@ -171,14 +182,19 @@ class Pool:
             self._ends.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
-        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
+        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
+        for worker in [each for each in self.workers if each.may_stay][
+            : max(0, wanted - len(staying) - self._starting)
+        ]:
+            worker.stay()
+            staying.append(worker)
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
             self._background.start(self._start())
         superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
         for worker in superfluous:
-            worker.state = State.LEAVING
+            worker.leave(for_good=False)
             self._leave_if_idle(worker)
 
     def vacate(self) -> None:
@@ -186,8 +202,8 @@ class Pool:
         for worker in list(self.workers):
             if self.places.gone(worker.number):
                 self._evict(worker)
-            elif self.places.leaving(worker.number) and worker.state is not State.LEAVING:
-                worker.state = State.LEAVING
+            elif self.places.leaving(worker.number) and (worker.state is not State.LEAVING or worker.may_stay):
+                worker.leave()
                 worker.recall()
                 self._leave_if_idle(worker)
         if self.queue and self.places.booked == 0 and self._homeless is None:
@@ -372,12 +388,31 @@ class Pool:
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
+
+    def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
+        """An attempt that has ended is judged. `overfull`: it left more than may be on its instance's disk."""
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        if overfull and attempt.stop is None:
+            attempt.stop = Stop.DISK
+        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        if overfull:
+            self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        """End an instance; another takes its place, if there is anything to do."""
+        if worker in self.workers:
+            self._evict(worker)
+            asyncio.get_running_loop().call_soon(self.advance)
 
     def settle(self, worker: Worker) -> None:
         """A worker has told us all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
+        if not self.busy:
+            self.node.hurry()
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
@@ -386,7 +421,7 @@ class Pool:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
             return
-        worker.state = State.LEAVING
+        worker.leave()
         if verdict.outcome is Outcome.FAILED and self.queue:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True

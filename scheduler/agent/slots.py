@@ -11,6 +11,9 @@ go, containerd does not answer) would hold up whoever waits for it. So nobody wa
 `PATIENCE`: then its slot is *disabled*, which the supervisor is told and plans for, and enabled
 again should the instance ever be gone.
 
+Until an instance is gone, it counts as *ending*: whatever comes in its place finds it there. A node
+that is full tells so when it is gone.
+
 Example: of 4 slots one hangs; the node gets work for 3, and `/metrics` says 1 is disabled.
 """
 
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +61,8 @@ class Slots:
         self._links: dict[object, Callable[[], None]] = {}
         self._uses: dict[object, Use] = {}
         self._hanging: set[asyncio.Task[None]] = set()
+        self._ending: list[int] = []  # memory in MiB of each
+        self._able = 0  # slots that can be used, as last reckoned
 
     async def open(self) -> None:
         """Let launchers call. Raises InstanceError."""
@@ -90,9 +95,9 @@ class Slots:
     def away(self, link: object, slots: int, memory_mb: int) -> Use:
         """How much of so many slots and so much memory serves others than this link; never the last slot."""
         others = [use for other, use in self._uses.items() if other is not link]
+        able = self._able = slots - self.disabled
         if not others:
             return NOTHING
-        able = slots - self.disabled
         may = max(part(able, (use.slots for use in others)), 1)
         return Use(max(0, able - may), memory_mb - part(memory_mb, (use.memory_mb for use in others)))
 
@@ -116,10 +121,32 @@ class Slots:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def leave(self, instance: Instance) -> None:
-        """End an instance; give up waiting after a while."""
+    @property
+    def ending(self) -> Use:
+        """Instances that are being ended."""
+        return Use(len(self._ending), sum(self._ending))
+
+    def expect(self, number: int, memory_mb: int) -> None:
+        """So many instances that are being made are not wanted any more: they are ending, until `forget`."""
+        self._ending += [memory_mb] * number
+
+    def forget(self, number: int, memory_mb: int) -> None:
+        for _ in range(number):
+            self._ending.remove(memory_mb)
+
+    def leave(self, instance: Instance) -> Coroutine[None, None, None]:
+        """End an instance; give up waiting after a while. It counts as ending from this call on."""
+        self._ending.append(instance.spec.memory_bytes >> 20)
+        return self._leave(instance)
+
+    async def _leave(self, instance: Instance) -> None:
         ending = asyncio.get_running_loop().create_task(instance.destroy())
-        done, _ = await asyncio.wait([ending], timeout=PATIENCE)
+        try:
+            done, _ = await asyncio.wait([ending], timeout=PATIENCE)
+        finally:
+            self._ending.remove(instance.spec.memory_bytes >> 20)
+        if done and sum(use.slots for use in self._uses.values()) + len(self._ending) + 1 >= self._able:
+            self._tell()
         if not done:
             self._hanging.add(ending)
             ending.add_done_callback(self._ended)

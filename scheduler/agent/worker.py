@@ -22,6 +22,7 @@ from datapath import feed, passing
 from datapath.passing import Done, DoneFlag, Kind, Message, Slot
 from scheduler.agent.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.capture import Scratch
+from scheduler.agent.disk_count import DiskCount
 from scheduler.agent.endpoint import Endpoint
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
@@ -76,14 +77,16 @@ class Worker:
         self.number = instance.number
         self.name = str(uuid.uuid4())  # numbers are used again
         self.state = State.FRESH
+        self._before: State | None = None  # what it was when it was told to leave, if it may stay after all
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
-        self.next_count = 0.0  # event loop time of the next look at the disk in use
+        self.memory_due = 0.0  # event loop time of the next look at memory in use
         self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
         self._away = False  # not listening for a moment
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        self.disk = DiskCount.begin(instance.disk, self.loop.time())
         self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
 
@@ -101,7 +104,7 @@ class Worker:
         if spec.init is None or self.instance.initialized:
             self.instance.set_initialized()
             self.state = State.READY
-        self._loop.add_reader(channel.fileno(), self.read)
+        self.loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
 
     async def _say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
@@ -204,7 +207,7 @@ class Worker:
             fds=(stdin, attempt.stdout if stdout is None else stdout, attempt.stderr),
         )
         if not self.handed:
-            attempt.began = self._loop.time()
+            attempt.began = self.loop.time()
         self.handed[attempt.number] = attempt
 
     def _close_input(self, attempt: Attempt) -> None:
@@ -235,13 +238,13 @@ class Worker:
         """Let news gather while the lackey has plenty to do: waking up for each costs more than hearing it."""
         if len(self.handed) >= PLENTY and not self._away:
             self._away = True
-            self._loop.remove_reader(self.instance.channel.fileno())
-            self._loop.call_later(AWAY_SECONDS, self._look_again)
+            self.loop.remove_reader(self.instance.channel.fileno())
+            self.loop.call_later(AWAY_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
         self._away = False
         if self.state is not State.DEAD:
-            self._loop.add_reader(self.instance.channel.fileno(), self.read)
+            self.loop.add_reader(self.instance.channel.fileno(), self.read)
 
     def running(self) -> Attempt | None:
         """What runs now: whoever asks anything from inside is part of it."""
@@ -260,8 +263,23 @@ class Worker:
     def initialized(self, usage: Usage) -> None:
         self.init_usage = usage
         self.instance.set_initialized()
-        if self.state is State.INIT:  # it may have been told to leave meanwhile
+        if self.state is State.INIT:
             self.state = State.READY
+        elif self._before is State.INIT:  # it was told to leave meanwhile
+            self._before = State.READY
+
+    def leave(self, for_good: bool = True) -> None:
+        """Take no more tasks. Not `for_good`: it may be told to stay after all, while its last one runs."""
+        self._before = None if for_good else self.state
+        self.state = State.LEAVING
+
+    @property
+    def may_stay(self) -> bool:
+        return self.state is State.LEAVING and self._before is not None
+
+    def stay(self) -> None:
+        assert self._before is not None
+        self.state, self._before = self._before, None
 
     def is_long(self, now: float) -> bool:
         """Has the running task turned out to be a long one?"""
@@ -283,7 +301,7 @@ class Worker:
         done = passing.decode_done(message.payload)
         if self.handed:
             following = next(iter(self.handed.values()))
-            following.began = following.began or self._loop.time()
+            following.began = following.began or self.loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
         if DoneFlag.MEMORY in done.flags:
@@ -351,9 +369,9 @@ class Worker:
         try:
             self.instance.channel.send(Kind.STOP, task=attempt.number)
         except BlockingIOError:
-            self._loop.call_later(0.01, self._send_stop_if_handed, attempt)
+            self.loop.call_later(0.01, self._send_stop_if_handed, attempt)
         except OSError:
-            self._loop.call_soon(self.read)  # the lackey is gone, and reading says so
+            self.loop.call_soon(self.read)  # the lackey is gone, and reading says so
 
     def _send_stop_if_handed(self, attempt: Attempt) -> None:
         if attempt.number in self.handed and self.state is not State.DEAD:
@@ -362,7 +380,7 @@ class Worker:
     def _detach(self) -> None:
         self.state = State.DEAD
         self.inputs.close()
-        self._loop.remove_reader(self.instance.channel.fileno())
+        self.loop.remove_reader(self.instance.channel.fileno())
         self._tools.close()
         if self.endpoint is not None:
             self.endpoint.close()

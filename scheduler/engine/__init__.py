@@ -11,6 +11,7 @@ the code that does things (supervisor, agent) has no opinions of its own.
 - `route`: which reducer an object goes to.
 - `fit`: whether any node can ever run a phase.
 - `share`: how many instances each pool should have on a node.
+- `admission`: which of them may begin now, while others still run.
 - `locality`: which of its ready tasks a node is given, near their bytes if that need not wait.
 - `membership`: which supervisor owns which job, and who may say that one is gone.
 

@@ -42,6 +42,7 @@ class Claim:
     open: bool = False  # a reduce phase whose input has not ended
     since: float = 0.0
     settled: bool = True
+    account: str = ""
 
 
 def numbers(claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
@@ -79,7 +80,7 @@ def _capacity(nodes: Nodes, is_open: bool) -> share.Capacity:
 def _pool(claim: Claim, largest: int) -> share.Pool:
     demand = sum(claim.demand.values()) if claim.memory_mb <= largest else 0
     asked = sum(claim.asked.values()) if demand else 0  # what is kept without demand is `hold`'s to say
-    return share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled)
+    return share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled, claim.account)
 
 
 def places(claim: Claim, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()) -> dict[Place, int]:

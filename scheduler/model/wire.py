@@ -133,7 +133,8 @@ class AttemptId(Wire):
 
 
 class PoolState(Wire):
-    """How a pool stands on a node: its instances, and how many more tasks it would like to be leased now.
+    """How a pool stands on a node: its instances, those included that are on their way or leave after their task,
+    and how many more tasks it would like to be leased now.
 
     `booked`, where instances are booked elsewhere: how many of the pool may be on this node now. The agent
     tells that also of pools that it was never granted: so it learns of them.
@@ -161,6 +162,8 @@ class AgentState(Wire):
     disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
     away: int = Field(default=0, ge=0)  # slots that serve other supervisors
     away_mb: int = Field(default=0, ge=0)  # and memory
+    ending: int = Field(default=0, ge=0)  # instances that are being ended
+    ending_mb: int = Field(default=0, ge=0)  # and their memory
 
 
 class Versioned(Wire):

@@ -27,12 +27,17 @@ channel. The agent links a blob to `instances/3/input/jill/stor/a`, and the task
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from datapath.passing import Channel
+from scheduler.providers.disk import File, Use
+from scheduler.providers.isolation import Isolation
+
+# Of an instance, threads included; of each of its users where only that can be had.
+MAX_PROCESSES = 2048
 
 
 class InstanceError(Exception):
@@ -143,11 +148,23 @@ class Instance(Protocol):
         """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
         the largest of their processes had) if nobody counts."""
 
-    def memory_used(self) -> int | None:
-        """Bytes in use by tasks, if the cap must be enforced by watching; None if the kernel does it."""
+    @property
+    def memory_capped(self) -> bool:
+        """Does the kernel enforce the memory cap? Else it is the agent's to enforce, by `memory_used`."""
 
-    def disk_used(self) -> int:
-        """Bytes of disk in what tasks left in the instance, inputs and outputs not counted. May take long."""
+    def memory_used(self) -> int:
+        """Bytes in use by tasks, exact if more than the cap. May take long."""
+
+    @property
+    def disk(self) -> Path:
+        """A directory on the file system that has what tasks write, of the instance alone or not."""
+
+    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
+        """What tasks have of the disk, inputs and outputs not counted; no more of it than exceeds `most`.
+
+        `known`: files that are counted elsewhere, if a task runs: so its own files without a name count too. May take
+        long. Raises OSError.
+        """
 
     def disk_full(self) -> bool:
         """Has the instance no disk left? False where the cap is the agent's to enforce."""
@@ -160,6 +177,10 @@ class Provider(Protocol):
     """A source of instances. One whose instances outlive an agent that was killed gives out first what was left."""
 
     name: str
+
+    @property
+    def isolation(self) -> Isolation:
+        """What keeps tasks in here; known after `prepare`."""
 
     async def create(self, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""

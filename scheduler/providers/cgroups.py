@@ -1,7 +1,10 @@
-"""Memory caps by control group, version 1 or 2, whichever this machine lets us write.
+"""Caps on memory and on the number of processes by control group, version 1 or 2, whichever this machine lets us write.
 
 A `MemoryGroups` is a subtree `remora/<owner>` with a group for each instance; `open_groups`
-finds a place for it or returns None, and then caps are enforced by watching. The kernel
+finds a place for it or returns None, and then memory is capped by watching. `ProcessGroups` are the
+same for the number of processes: another subtree in version 1, where each controller has a hierarchy of
+its own, and the same groups in version 2. An ordinary user has groups where a part of the
+version-2 hierarchy is the user's to write, as in a service of the user's systemd. The kernel
 forbids a version-2 group to have both processes and children with controllers, so there the
 subtree goes beside our own group, and in version 1 below it (which keeps us under whatever
 cap we run under ourselves).
@@ -106,6 +109,37 @@ async def remove_group(path: Path) -> None:
             return
 
 
+class ProcessGroup:
+    """The group of one instance that caps the number of its processes and threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, pid: int) -> None:
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    async def remove(self) -> None:
+        await remove_group(self.path)
+
+
+class ProcessGroups:
+    """Those of one agent."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, number: int, limit: int) -> ProcessGroup:
+        """A group of at most `limit` processes and threads. Raises OSError."""
+        path = self.root / str(number)
+        path.mkdir(exist_ok=True)
+        (path / "pids.max").write_text(str(limit))
+        return ProcessGroup(path)
+
+    def close(self) -> None:
+        """Remove the subtree, as far as it is empty."""
+        remove_empty(self.root)
+
+
 class MemoryGroups:
     """The groups of one agent."""
 
@@ -181,32 +215,46 @@ async def remove_everywhere(path: str) -> None:
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
-    """A subtree for `owner`, or None if no memory controller here may be used."""
-    for base, version in places():
+    """A subtree for `owner` that caps memory, or None if no memory controller here may be used."""
+    found = open_subtree(owner, "memory", {1: "memory.limit_in_bytes", 2: "memory.max"})
+    return None if found is None else MemoryGroups(*found)
+
+
+def open_process_groups(owner: str) -> ProcessGroups | None:
+    """A subtree for `owner` that caps the number of processes, or None if that controller may not be used."""
+    found = open_subtree(owner, "pids", {1: "pids.max", 2: "pids.max"})
+    return None if found is None else ProcessGroups(found[0])
+
+
+def open_subtree(owner: str, controller: str, files: dict[int, str]) -> tuple[Path, int] | None:
+    """A directory for the groups of `owner` in which `controller` can be used, and the version of control groups.
+
+    `files`: by version, the file that is in each group if it can be.
+    """
+    for base, version in places(controller):
         root = base / "remora" / owner
-        groups = MemoryGroups(root, version)
         try:
             root.mkdir(parents=True, exist_ok=True)
             if version == 2:
                 for above in (base, base / "remora", root):
-                    (above / "cgroup.subtree_control").write_text("+memory")
+                    (above / "cgroup.subtree_control").write_text(f"+{controller}")
             (root / "probe").mkdir(exist_ok=True)
-            usable = (root / "probe" / ("memory.max" if version == 2 else "memory.limit_in_bytes")).exists()
+            usable = (root / "probe" / files[version]).exists()
             (root / "probe").rmdir()
         except OSError:
             usable = False
         if usable:
-            return groups
-        groups.close()
+            return root, version
+        remove_empty(root)
     return None
 
 
-def places() -> Iterator[tuple[Path, int]]:
+def places(controller: str) -> Iterator[tuple[Path, int]]:
     """Where a subtree could go, best first: `(directory, cgroup version)`."""
     own = groups_of(os.getpid())
     for point, version, controllers in hierarchies():
-        if version == 1 and "memory" in controllers:
-            yield Path(point + own.get("memory", "/")), 1
+        if version == 1 and controller in controllers:
+            yield Path(point + own.get(controller, "/")), 1
             yield Path(point), 1
         elif version == 2:
             if (group := own.get("", "/")) != "/":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, Provider
 from scheduler.providers.containerd.machine import why_no_containers
+from scheduler.providers.isolation import gaps, record
 from scheduler.providers.loopback import CONFINED, Reach
 from scheduler.providers.process import ProcessProvider
 
@@ -31,7 +32,18 @@ class ProviderOptions:
 
 
 async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
-    """The provider, prepared. Raises InstanceError if none can be had."""
+    """The provider, prepared; what does not keep tasks in is in the log, and in the state directory.
+
+    Raises InstanceError if none can be had.
+    """
+    provider = await _open(state_dir, options)
+    for hold, rule in gaps(provider.isolation).items():
+        log.log(logging.WARNING if rule.avoidable else logging.INFO, rule.gap, extra={"lacks": hold})
+    record(provider.isolation, state_dir)
+    return provider
+
+
+async def _open(state_dir: Path, options: ProviderOptions) -> Provider:
     if options.name != "process":
         try:
             return await containers(state_dir, options)

@@ -1,24 +1,136 @@
-"""How much disk tasks have used, where no file system of their own says so."""
+"""How much disk tasks have used, where no file system of their own says so.
+
+What counts is what the kernel has given out: blocks, those beyond a file's end included, and inodes, since
+each empty file costs the file system one too. A tree is walked by descriptors, so that a path may be
+longer than the kernel takes, and nothing that a task renames meanwhile leads out of it. Three things bound the walk:
+
+- It ends as soon as it has found more than is allowed.
+- A directory below more than `MAX_DEPTH` others is not looked into: it counts as more than is allowed.
+- A directory that its owner has closed to itself is opened for the moment of looking, where we are the owner.
+
+A file that has no name any more exists as long as a process has it open. `unlinked` finds these by the
+descriptors and mappings of processes; those on their way through a unix socket it cannot see.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+BLOCK = 512
+# As many as the file system of a container has.
+INODES_PER_GIB = 32768
+GIB = 1 << 30
+MAX_DEPTH = 128
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READABLE = stat.S_IRUSR | stat.S_IXUSR
+File = tuple[int, int]  # device and inode
 
-def bytes_below(root: Path) -> int:
-    """Bytes of disk below a directory that tasks write into, links not followed; what vanishes is skipped."""
-    total = 0
-    pending = [os.fspath(root)]
-    while pending:
+
+class TooDeepError(Exception):
+    """Directories are nested deeper than is looked at."""
+
+
+@dataclass(slots=True)
+class Use:
+    """What files take of a file system."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+    def add(self, status: os.stat_result) -> None:
+        self.bytes += status.st_blocks * BLOCK
+        self.inodes += 1
+
+    def exceeds(self, most: Use) -> bool:
+        return self.bytes > most.bytes or self.inodes > most.inodes
+
+
+NOTHING = Use()
+EVERYTHING = Use(1 << 62, 1 << 62)
+
+
+def inodes_of(size: int) -> int:
+    """How many files there may be on a disk of `size` bytes."""
+    return -(-size // GIB) * INODES_PER_GIB
+
+
+def below(root: Path, most: Use, leave_out: Collection[str] = ()) -> Use:
+    """What lies below `root`, but for the entries `leave_out` in it; no more than is needed to exceed `most`."""
+    use = Use()
+    with contextlib.suppress(FileNotFoundError):
+        directory = os.open(root, DIRECTORY)
         try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    if stat.S_ISDIR(status.st_mode):
-                        pending.append(entry.path)
-        except OSError:
-            continue
-    return total
+            _walk(directory, use, most, leave_out, 0)
+        except TooDeepError:
+            return EVERYTHING
+        finally:
+            os.close(directory)
+    return use
+
+
+def _walk(directory: int, use: Use, most: Use, leave_out: Collection[str], depth: int) -> None:
+    """Add what is in an open directory. Raises TooDeepError."""
+    inner = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name in leave_out:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                use.add(status)
+                if stat.S_ISDIR(status.st_mode):
+                    inner.append((entry.name, stat.S_IMODE(status.st_mode)))
+            if use.exceeds(most):
+                return
+    if inner and depth >= MAX_DEPTH:
+        raise TooDeepError
+    for name, mode in inner:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            fd = os.open(name, DIRECTORY, dir_fd=directory) if is_open(mode) else open_closed(name, directory)
+            try:
+                _walk(fd, use, most, (), depth + 1)
+            finally:
+                if not is_open(mode):
+                    os.fchmod(fd, mode)
+                os.close(fd)
+        if use.exceeds(most):
+            return
+
+
+def is_open(mode: int) -> bool:
+    """May we look into a directory of a task's?"""
+    return mode & READABLE == READABLE or os.geteuid() == 0
+
+
+def open_closed(name: str, parent: int) -> int:
+    """A directory of ours that we may not look into; its mode is to be restored. Raises OSError."""
+    place = os.open(name, DIRECTORY | os.O_PATH, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{place}", READABLE)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+
+
+def unlinked(pids: Iterable[int], device: int, known: Collection[File]) -> int:
+    """Bytes on `device` of files without a name that processes have open or mapped, but for those that are `known`."""
+    seen = {}
+    for pid in pids:
+        for status in opened(pid, os.geteuid() == 0):
+            if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
+                seen[device, status.st_ino] = status.st_blocks * BLOCK
+    return sum(size for file, size in seen.items() if file not in known)
+
+
+def opened(pid: int, mapped: bool) -> Iterator[os.stat_result]:
+    """What a process has open and, if root asks for it, `mapped`; nothing of one that is gone or is not ours."""
+    for place in ("fd", "map_files") if mapped else ("fd",):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            for name in os.listdir(f"/proc/{pid}/{place}"):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                    yield os.stat(f"/proc/{pid}/{place}/{name}")

@@ -120,6 +120,11 @@ class Loopbacks:
     reach: Reach
     works: bool | None = None  # nothing was tried yet
 
+    @property
+    def hold(self) -> bool:
+        """Whether instances are kept from the machine's loopback, as far as is known."""
+        return self.works is not False and not self.reach.loopback
+
     def give(self, pid: int, group: str) -> Door:
         """As `give_loopback`. Raises OSError."""
         if self.works is False:

@@ -2,7 +2,7 @@
 
 An instance is a lackey that we start. Where the kernel allows it, the lackey makes
 namespaces and a root file system around itself, and if the agent is root, each instance has
-65536 users of its own, so that one instance is nobody in another. Elsewhere (an ordinary
+65536 users of its own (`user_ranges`). Elsewhere (an ordinary
 container, say) the lackey is only a subreaper, and its tasks are our own user, without
 capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
 keeps tasks to the machine's programs and their own directory. Which of the two it is does not
@@ -10,9 +10,9 @@ change while we run, so it is tried once, in `prepare`, and never silently after
 tasks are kept from by system call filters and Landlock is in READY (`Holds`). As root each
 instance also has a loopback of its own (`loopback`); else it is the machine's.
 
-The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. The
-lackey joins its cgroup when it is ready: until then nothing of a task's has run. The disk
-cap is a limit on each file, and the agent's accounting.
+The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap
+on processes, else a limit that the kernel counts by user. The lackey joins its cgroups when it is ready:
+until then nothing of a task's has run. The disk cap is a limit on each file, and the agent's accounting.
 
 Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
 with it, since they ask the kernel for that (so whoever calls `create` must be a thread that
@@ -31,7 +31,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,36 +40,45 @@ from datapath.passing import Channel, Kind, Ready
 from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
-from scheduler.providers import PROGRAMS_ONLY, Door, HostView, InstanceError, InstanceSpec, NoImageError, View
+from scheduler.providers import (
+    MAX_PROCESSES,
+    PROGRAMS_ONLY,
+    Door,
+    HostView,
+    InstanceError,
+    InstanceSpec,
+    NoImageError,
+    View,
+    disk,
+    memory,
+)
 from scheduler.providers.cgroups import (
     MemoryGroup,
     MemoryGroups,
+    ProcessGroup,
+    ProcessGroups,
     groups_of,
     open_groups,
+    open_process_groups,
     remove_everywhere,
     sweep_everywhere,
     sweep_groups,
 )
-from scheduler.providers.disk import bytes_below
+from scheduler.providers.disk import File, Use
+from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.processes import adopt_orphans, descendants, end_orphans, resident_bytes
+from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
+from scheduler.providers.user_ranges import USERS, UserRanges
 from scheduler.providers.waiting import readable
 
-USERS = 65536
-# Far above the users of any machine, and below the sign bit, which some programs mind.
-FIRST_USER = 0x60000000
-MAX_INSTANCES = (0x7FFF0000 - FIRST_USER) // USERS
 PROBE_BYTES = 64 << 20
+NOT_OF_TASKS = ("input", "agent.sock")  # in the instance's directory
 READY_SECONDS = 20.0
 # A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
 END_SECONDS = 3.0
 PROBE = "probe"
-WARNING = (
-    "tasks run without namespaces, as the user of this service: they can see and change whatever it can, its own files "
-    "and those of other tasks included, and only its mode protects their input"
-)
 log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
 
@@ -87,6 +96,7 @@ class ProcessInstance:
     first_user: int | None
     door: Door
     group: MemoryGroup | None
+    process_group: ProcessGroup | None
     network_group: str
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
@@ -126,11 +136,23 @@ class ProcessInstance:
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least) if self.group else least
 
-    def memory_used(self) -> int | None:
-        return None if self.group else resident_bytes(self.processes())
+    @property
+    def memory_capped(self) -> bool:
+        return self.group is not None
 
-    def disk_used(self) -> int:
-        return bytes_below(self.work)
+    def memory_used(self) -> int:
+        shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
+        return memory.in_use(list(self.processes()), self.spec.memory_bytes, shm)
+
+    @property
+    def disk(self) -> Path:
+        return self.work
+
+    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
+        use = disk.below(self.work, most, NOT_OF_TASKS)
+        if known is not None and not use.exceeds(most):
+            use.bytes += disk.unlinked(self.processes(), self.work.stat().st_dev, known)
+        return use
 
     def disk_full(self) -> bool:
         return False
@@ -140,8 +162,9 @@ class ProcessInstance:
         self.listener.close()
         await end(self.process)
         await self.ended(self.process.pid)
-        if self.group is not None:
-            await self.group.remove()
+        for group in (self.group, self.process_group):
+            if group is not None:
+                await group.remove()
         if self.door.url is not None:
             await remove_everywhere(self.network_group)
         await remove_tree(self.work)
@@ -177,42 +200,64 @@ class ProcessProvider:
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self._groups_path = f"/remora/{owner}"
+        self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
+        self._users = UserRanges(self._state_dir)
+        self._ready: Ready | None = None  # of an instance that was tried
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
+    @property
+    def isolation(self) -> Isolation:
+        assert self._ready is not None
+        caps = {
+            Hold.MEMORY: self.groups is not None,
+            # Where root gives an instance users of its own, a limit on each of them is none on all.
+            Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
+            Hold.NETWORK: self._ready.namespaces and os.geteuid() == 0 and self._loopbacks.hold,
+        }
+        return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
+
     async def prepare(self) -> None:
         await self._sweep()
-        if self._isolation == "auto":
-            await self._choose_isolation()
-        self._programs = await asyncio.to_thread(Programs, self._tools, self._isolation == "namespaces")
-        self._adopt = self._adopt and self._isolation == "subreaper"
+        self._ready = await self._probe()
+        self._isolation = "namespaces" if self._ready.namespaces else "subreaper"
+        self._numbers = Numbers()
+        self._programs = await asyncio.to_thread(Programs, self._tools, self._ready.namespaces)
+        self._adopt = self._adopt and not self._ready.namespaces
         if self._adopt:
             adopt_orphans()
 
-    async def _choose_isolation(self) -> None:
+    async def _probe(self) -> Ready:
         """Make an instance, only to see what the kernel says."""
         instance = await self._make(PROBE, self._numbers.take(), InstanceSpec(PROBE_BYTES, PROBE_BYTES))
-        ready = instance.ready
         await instance.destroy()
-        self._isolation = "namespaces" if ready.namespaces else "subreaper"
-        if not ready.namespaces:
-            log.warning(WARNING, extra={"refused": ready.why})
+        if instance.ready.why:
+            log.info("the kernel gives no namespaces", extra={"refused": instance.ready.why})
+        return instance.ready
 
     async def _sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
         if os.geteuid() == 0:
             await sweep_everywhere(self._groups_path)
-        ours = self.groups.root if self.groups is not None else None
-        if self._note.exists() and (left := Path(self._note.read_text())).name:
-            await sweep_groups(left, keep_root=left == ours)
-        if ours is not None:
-            self._note.write_text(str(ours))
+        ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
+        left = self._note.read_text().splitlines() if self._note.exists() else []
+        for root in map(Path, filter(None, left)):
+            await sweep_groups(root, keep_root=root in ours)
+        if ours:
+            self._note.write_text("".join(f"{root}\n" for root in ours))
 
     async def close(self) -> None:
-        if self.groups is not None:
-            self.groups.close()
-            self._note.unlink(missing_ok=True)
+        for groups in (self.groups, self.process_groups):
+            if groups is not None:
+                groups.close()
+        self._note.unlink(missing_ok=True)
+        self._users.close()
+
+    @property
+    def _counts_by_user(self) -> bool:
+        """Are processes capped by a limit on a user? Without namespaces that would be our own user's, and ours."""
+        return self.process_groups is None and self._isolation != "subreaper"
 
     async def _ended(self, lackey: int) -> None:
         """A killed subreaper has left its tasks to us. With namespaces the kernel ended them."""
@@ -243,21 +288,24 @@ class ProcessProvider:
     async def _create(self, number: int, spec: InstanceSpec, work: Path) -> ProcessInstance:
         for part in ("", "input", "assets"):
             (work / part).mkdir(mode=0o755)
-        if number >= MAX_INSTANCES:
-            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
-        first_user = FIRST_USER + number * USERS if os.geteuid() == 0 and self._isolation != "subreaper" else None
+        own_users = os.geteuid() == 0 and self._isolation != "subreaper"
+        first_user = self._users.first_user(number) if own_users else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
-        process = group = None
+        process = group = process_group = None
         try:
-            async with self._forking:
-                process = await self._spawn(theirs, work, spec, first_user)
-                self._lackeys.add(process.pid)
-            ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             if self.groups is not None:
                 group = self.groups.create(number, spec.memory_bytes)
-                for pid in {process.pid, ready.pid}:
-                    group.add(pid)
+            if self.process_groups is not None:
+                process_group = self.process_groups.create(number, MAX_PROCESSES)
+            async with self._forking:
+                process = await self._spawn(theirs, work, spec, first_user, group)
+                self._lackeys.add(process.pid)
+            ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
+            for pid in {process.pid, ready.pid}:
+                for each in (group, process_group):
+                    if each is not None:
+                        each.add(pid)
             door = await self._open_loopback(number, ready.pid) if mapped(first_user, ready) else Door()
         except BaseException as error:
             listener.close()
@@ -265,8 +313,9 @@ class ProcessProvider:
             if process is not None:
                 await end(process)
                 await self._ended(process.pid)
-            if group is not None:
-                await group.remove()
+            for each in (group, process_group):
+                if each is not None:
+                    await each.remove()
             await remove_everywhere(self._network_group(number))
             if isinstance(error, TimeoutError):
                 raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
@@ -283,6 +332,7 @@ class ProcessProvider:
             first_user if ready.namespaces else None,
             door,
             group,
+            process_group,
             self._network_group(number),
             self._tools,
             self._ended,
@@ -302,7 +352,7 @@ class ProcessProvider:
         return await asyncio.to_thread(self._loopbacks.give, pid, group)
 
     async def _spawn(
-        self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None
+        self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None, group: MemoryGroup | None
     ) -> asyncio.subprocess.Process:
         options = [
             f"--socket={sock}",
@@ -315,6 +365,10 @@ class ProcessProvider:
         ]
         if first_user is not None:
             options.append(f"--uid={first_user}")
+        if group is not None:
+            options.append(f"--group={group.path}")
+        if self._counts_by_user:
+            options.append(f"--processes={MAX_PROCESSES}")
         if self._programs is not None:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]

@@ -14,7 +14,6 @@ import signal
 from collections.abc import Iterable, Iterator
 
 PR_SET_CHILD_SUBREAPER = 36
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(root: int) -> Iterator[int]:
@@ -36,20 +35,6 @@ def children(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         pass
     return result
-
-
-def resident_bytes(pids: Iterable[int]) -> int:
-    """Resident memory that is not backed by files, summed: what a memory cap would count."""
-    return sum(map(_resident_bytes, pids))
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            fields = file.read().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return max(0, int(fields[1]) - int(fields[2])) * PAGE
 
 
 def holds_socket(pids: Iterable[int], inode: int) -> bool:

@@ -1,6 +1,6 @@
 """What this machine allows, and what each lack costs.
 
-What can be tried is tried: a process with namespaces, the users of a mount, and a container are
+What can be tried is tried: an instance that is a process, the users of a mount, and a container are
 made and ended. The rest is read from the kernel and from the programs themselves. The parts of
 a container are told one by one, so that who has none learns which part is missing.
 """
@@ -16,16 +16,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datapath import libexec, passing
 from scheduler.common import child
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError, loopback
-from scheduler.providers.cgroups import hierarchies, open_groups, own_limit
+from scheduler.providers.cgroups import hierarchies, own_limit
 from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
-from scheduler.providers.process import FIRST_USER, USERS, first_word
+from scheduler.providers.isolation import RULES
+from scheduler.providers.process import ProcessProvider
+from scheduler.providers.user_ranges import FIRST_USER, USERS
 
 NO_CONTAINERS = "no containers"
 # The releases of runc that have a known way out of a container.
@@ -60,8 +61,8 @@ class Finding:
 
 async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[Finding]:
     """All findings; `address` is the socket of a containerd, if ours shall not be tried. `state_dir` need not exist."""
-    yield await namespaces()
-    yield memory_caps()
+    async for finding in processes():
+        yield finding
     yield core_files()
     yield free_memory()
     yield free_disk(state_dir)
@@ -71,40 +72,27 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
     yield await asyncio.to_thread(mapped_mounts)
     yield own_loopback()
     yield open_ports()
-    yield abstract_sockets()
     for program in ("runc", "containerd"):
         yield version_of(program)
     yield await container(address)
 
 
-async def namespaces() -> Finding:
-    with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
-        channel, theirs = passing.pair()
-        process = await child.spawn(
-            *(libexec("lackey"), f"--socket={theirs}"),
-            *(f"--work={work}", "--isolation=auto"),
-            pass_fds=(theirs,),
-            env={},
-        )
+async def processes() -> AsyncIterator[Finding]:
+    """What keeps tasks in that are processes: makes and ends one, as an agent would."""
+    with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
+        provider = ProcessProvider(Path(state))
         try:
-            ready = await first_word(channel, process)
-        except ValueError as error:
-            return Finding("namespaces", str(error), "no instance can be made at all")
+            await provider.prepare()
+        except InstanceError as error:
+            yield Finding("processes", str(error), "no instance can be made at all")
+            return
         finally:
-            channel.close()
-            os.close(theirs)
-            await process.wait()
-    if ready.namespaces:
-        return Finding("namespaces", "tasks that are processes have a root and users of their own")
-    return Finding("namespaces", f"refused: {ready.why}", "tasks that are processes see what the service's user sees")
-
-
-def memory_caps() -> Finding:
-    groups = open_groups("doctor")
-    if groups is None:
-        return Finding("memory", "no control group can be made", "memory of processes is watched, four times a second")
-    groups.close()
-    return Finding("memory", f"control groups, version {groups.version}")
+            await provider.close()
+    for hold, rule in RULES.items():
+        if hold in provider.isolation.holds:
+            yield Finding(hold, rule.holds)
+        else:
+            yield Finding(hold, "no", rule.gap) if rule.avoidable else Finding(hold, rule.gap)
 
 
 def core_files() -> Finding:
@@ -211,13 +199,6 @@ def open_port(line: str) -> int | None:
     return int(port, 16) if state == LISTENS and not address.strip("0") else None
 
 
-def abstract_sockets() -> Finding:
-    if loopback.keeps_abstract_sockets_apart():
-        return Finding("unix sockets", "abstract ones of this machine can be kept from tasks")
-    lack = "tasks can knock at abstract unix sockets of this machine (Linux 6.12 keeps them apart)"
-    return Finding("unix sockets", "this kernel's Landlock knows no scopes", lack)
-
-
 def version_of(program: str) -> Finding:
     try:
         done = child.run([program, "--version"], capture_output=True, text=True)
@@ -241,7 +222,7 @@ async def container(address: str | None) -> Finding:
         return Finding("containers", why, "instances are processes")
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
         try:
-            provider = await containers(Path(state), ProviderOptions(address=address))
+            provider = await containers(Path(state), ProviderOptions("containerd", address=address))
         except InstanceError as error:
             return Finding("containers", str(error), "instances are processes")
         await provider.close()

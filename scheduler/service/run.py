@@ -18,6 +18,7 @@ from scheduler.common.watchdog import watched
 from scheduler.gateway import credentials
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
+from scheduler.providers.isolation import recorded, sentences
 from scheduler.service import first_account, parts
 from scheduler.service.agent_process import AgentOptions, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
@@ -86,7 +87,14 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(
-            url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances
+            url,
+            account.login,
+            account.key_id,
+            str(state.path),
+            os.getpid(),
+            account.key_file,
+            instances,
+            gaps_at(state.path) if instances else (),
         )
         state.announce(info)
         log.info("service is up", extra={"url": url, "slots": agent.slots, "instances": instances})
@@ -96,6 +104,12 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         log.info("service stops")
         context.supervisor.let_go()
         postbox.close()
+
+
+def gaps_at(state_dir: Path) -> tuple[str, ...]:
+    """What does not keep tasks in, as the agent of a state directory found when it started."""
+    isolation = recorded(state_dir)
+    return sentences(isolation) if isolation is not None else ()
 
 
 def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Secrets) -> AgentOptions:

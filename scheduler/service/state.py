@@ -34,6 +34,7 @@ class ServiceInfo:
     pid: int
     key_file: str | None = None
     instances: str = ""  # where they come from
+    gaps: tuple[str, ...] = ()  # sentences: what does not keep tasks in
 
 
 def read_info(state_dir: Path) -> ServiceInfo:

@@ -44,6 +44,8 @@ class AgentSession:
     disabled: int = 0  # of the slots
     away: int = 0  # slots that serve other supervisors
     away_mb: int = 0  # and memory
+    ending: int = 0  # instances that are being ended
+    ending_mb: int = 0
     provider: str = "process"
     booked: bool = False  # instances are made when a booking arrives
     draining: bool = False  # nothing new is to begin there
@@ -90,6 +92,7 @@ class AgentSession:
         """Take over a state, unless a reply is still on its way to whoever sent it."""
         self.heard = now
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
+        self.ending, self.ending_mb = state.ending, state.ending_mb
         if state.seen == self.number:
             self.state = state
             self.unseen = None
@@ -98,6 +101,10 @@ class AgentSession:
     def room(self, pool: int) -> int | None:
         """How many more tasks the agent wants of a pool; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
+
+    def present(self, pool: int) -> int:
+        """Instances of a pool that are there, or on their way, as far as was told."""
+        return next((known.instances for known in self.state.pools if known.pool == pool), 0)
 
     def bookings(self, pool: int) -> int:
         """Instances of a pool that may be there, because they were booked."""

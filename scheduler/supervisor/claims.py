@@ -44,7 +44,8 @@ def claims_of(
                 began = since.get(pool, 0.0)
                 memory = live.spec.phases[number].memory_mb
                 blocking = live.may_block(pool)
-                found.append(Claim(pool, memory, demand, asked.get(pool, {}), blocking, began, now - began > QUANTUM))
+                settled = now - began > QUANTUM
+                found.append(Claim(pool, memory, demand, asked.get(pool, {}), blocking, began, settled, live.owner))
     return found
 
 

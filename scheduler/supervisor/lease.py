@@ -7,6 +7,9 @@ waits for: such reducers get as many places again, of their own, and those that 
 wait until their input has ended. So no set of jobs can lock itself up. An input that has ended
 opens again while some of it is gone and being made again.
 
+Memory is one for both kinds. Reducers that may block get at most half of it, and no more than leaves
+room for the largest instance of their jobs: so what they wait for can always begin.
+
 Which of a pool's tasks a node is given is `engine.locality`'s to say. An intermediate that lies
 on another node comes with the address at which that node's agent serves it: so tasks of a node
 whose agent is away for a moment wait, until it is back or was given up.
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from scheduler.engine import share
+from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.fit import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
@@ -72,16 +76,48 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
         return booked_targets(session, jobs)
     steady: list[share.Pool] = []
     blocking: list[share.Pool] = []
+    upstream = 0  # the largest tier of jobs with reducers that may block
     for live in jobs:
         for phase, pool in zip(live.spec.phases, live.pools, strict=True):
             fits = Tiers.of(phase).within(session.offer)
             demand = takeable(session, jobs, nodes, pool, now) + session.held[pool] if fits and not live.done else 0
-            instances = session.told.get(pool, 0)
-            if demand or instances:
-                since = session.since.get(pool, 0.0)
-                claim = share.Pool(pool, demand, instances, phase.memory_mb, since, now - since > QUANTUM)
-                (blocking if live.may_block(pool) else steady).append(claim)
-    return share.share(steady, capacity(session, steady)) | share.share(blocking, capacity(session, blocking))
+            claim = claim_of(session, live, pool, demand, phase.memory_mb, now)
+            if not (demand or claim.taken):
+                continue
+            (blocking if live.may_block(pool) else steady).append(claim)
+            if live.may_block(pool):
+                fitting = [each.memory_mb for each in live.spec.phases if Tiers.of(each).within(session.offer)]
+                upstream = max(upstream, *fitting)
+    return shared_out(session, steady, blocking, upstream)
+
+
+def claim_of(session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float) -> share.Pool:
+    since = session.since.get(pool, 0.0)
+    return share.Pool(
+        pool,
+        demand,
+        session.told.get(pool, 0),
+        memory_mb,
+        since,
+        now - since > QUANTUM,
+        account=live.owner,
+        present=session.present(pool),
+    )
+
+
+def shared_out(
+    session: AgentSession, steady: list[share.Pool], blocking: list[share.Pool], upstream: int
+) -> dict[int, int]:
+    """Targets of both kinds, as far as they may be had now."""
+    room = capacity(session, steady)
+    held = memory_taken(blocking)
+    most = min(room.memory_mb // 2, room.memory_mb - upstream)  # for those that may block
+    free = room.memory_mb - held - memory_taken(steady) - session.ending_mb
+    wanted = share.share(steady, share.Capacity(room.slots, room.memory_mb - held))
+    given = admit(steady, wanted, room.slots, free, session.ending)
+    free -= sum(max(0, given[pool.id] - pool.taken) * pool.memory_mb for pool in steady)
+    wanted = share.share(blocking, share.Capacity(room.slots, max(0, most)))
+    return given | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
 
 
 def capacity(session: AgentSession, pools: list[share.Pool]) -> share.Capacity:

@@ -104,7 +104,7 @@ async def test_a_container_that_cannot_be_removed_disables_its_slot_until_it_can
             patch.setattr(Client, "remove", refuse)
             await run(agent, "true")
             await agent.until(lambda supervisor: supervisor.states[-1].disabled == 1)
-            assert agent.instances() == ["0"]
+            assert len(agent.instances()) == 1
         await agent.until(lambda supervisor: supervisor.states[-1].disabled == 0)
         assert agent.instances() == []
 

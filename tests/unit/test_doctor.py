@@ -16,8 +16,9 @@ from scheduler.service import doctor
 from tests.support.service import command
 
 SUBJECTS = [
-    *("namespaces", "memory", "core files", "free memory", "free disk", "groups", "loop devices", "file systems"),
-    *("mapped users", "loopback", "open ports", "unix sockets", "runc", "containerd", "containers"),
+    *("files", "namespaces", "users", "signals", "sockets", "calls", "memory", "processes", "disk", "network"),
+    *("core files", "free memory", "free disk", "groups", "loop devices", "file systems"),
+    *("mapped users", "loopback", "open ports", "runc", "containerd", "containers"),
 ]
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.client.problem import Problem
 from cli.frame import Plain, note
-from cli.service.administering import change, public_key, with_records
+from cli.service.administering import change, public_key, records, with_records
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("add", cls=Plain)
 @click.option("--key", metavar="FILE.pub", type=click.Path(path_type=Path), help="SSH public key, - for stdin.")
+@click.option("--not-isolated", is_flag=True, help="Add it though tasks of accounts are not kept from each other.")
 @click.argument("login")
-def command(login: str, key: Path | None, state_dir: Path | None) -> None:
+def command(login: str, key: Path | None, not_isolated: bool, state_dir: Path | None) -> None:
     """Add the account LOGIN, and print its key's fingerprint: what it says as MANTA_KEY_ID.
+
+    Where this machine cannot keep tasks of one account from the files of another, each account can read and change all
+    that the others have, and the service's own keys. So it is refused there, but with --not-isolated.
 
     A login begins with a letter and goes on with letters, digits and any of _ - . @ %. An account is never removed;
     without keys it can do nothing.
@@ -33,6 +38,9 @@ def command(login: str, key: Path | None, state_dir: Path | None) -> None:
     """
     from scheduler.records import accounts
 
+    if not not_isolated:
+        require_isolation(state_dir)
+
     line = public_key(key) if key else None
 
     def work(c: Connection) -> str | None:
@@ -43,6 +51,16 @@ def command(login: str, key: Path | None, state_dir: Path | None) -> None:
         print(fingerprint)
     else:
         note(f"{login} has no key yet: remora key add {login} FILE.pub")
+
+
+def require_isolation(state_dir: Path | None) -> None:
+    """Raises Problem where the service's last start found that tasks are not kept apart. A cluster's nodes log it."""
+    from scheduler.providers.isolation import recorded, sentences
+
+    place = records(state_dir)
+    isolation = recorded(place) if isinstance(place, Path) else None
+    if isolation is not None and not isolation.separates_accounts:
+        raise Problem(f"{sentences(isolation)[0]} (say --not-isolated if that is meant)")
 
 
 with_records(command)

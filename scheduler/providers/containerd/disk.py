@@ -19,9 +19,8 @@ from pathlib import Path
 
 from scheduler.common import child
 from scheduler.providers.containerd import mounts
+from scheduler.providers.disk import GIB, inodes_of
 
-GIB = 1 << 30
-INODES_PER_GIB = 32768
 # Inode tables and bitmaps: 256 bytes for each inode, and a bit for each of these and for each block.
 OVERHEAD_PER_GIB = 10 << 20
 OVERHEAD = 16 << 20
@@ -43,7 +42,7 @@ def mount_disk(image: Path, target: Path, size: int, owner: int) -> None:
     with open(os.open(image, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "r+b") as backing:
         try:
             backing.truncate(size + gib * OVERHEAD_PER_GIB + OVERHEAD)
-            make_file_system(image, gib * INODES_PER_GIB, owner)
+            make_file_system(image, inodes_of(size), owner)
             with loop_device(backing.fileno()) as device:
                 flags = mounts.NOSUID | mounts.NODEV | mounts.NOATIME
                 mounts.mount(device, target, "ext4", flags, "discard,noinit_itable")

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from datapath.passing import Channel, Kind
 from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
-from scheduler.providers.process import FIRST_USER, INSIDE, USERS
+from scheduler.providers.disk import File, Use
+from scheduler.providers.process import INSIDE
 from scheduler.providers.processes import descendants
+from scheduler.providers.user_ranges import USERS
 from scheduler.providers.waiting import readable
 
 READY_SECONDS = 20.0
 # Labels of a container.
-NUMBER, SPEC, IMAGE = "remora.number", "remora.spec", "remora.image"
+NUMBER, SPEC, IMAGE, USER = "remora.number", "remora.spec", "remora.image", "remora.user"
 INITIALIZED = "initialized"
 AGENT_SOCKET = "agent.sock"
 # Less than this left, and a task that fails has most likely failed for want of it.
@@ -49,16 +51,18 @@ class Draft:
     name: str  # of the container
     work: Path
     image: str | None  # None: the machine
+    first_user: int  # as this machine counts
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the image
-
-    @property
-    def first_user(self) -> int:
-        return FIRST_USER + self.number * USERS
 
     @property
     def labels(self) -> dict[str, str]:
         """All that the next agent must know of it."""
-        return {NUMBER: str(self.number), SPEC: json.dumps(asdict(self.spec)), IMAGE: self.image or ""}
+        return {
+            NUMBER: str(self.number),
+            SPEC: json.dumps(asdict(self.spec)),
+            IMAGE: self.image or "",
+            USER: str(self.first_user),
+        }
 
     @property
     def control(self) -> Path:
@@ -131,15 +135,23 @@ class ContainerInstance:
     def memory_peak_kb(self, least: int) -> int:
         return self.group.peak_kb(least)
 
-    def memory_used(self) -> int | None:
-        return None
+    @property
+    def memory_capped(self) -> bool:
+        return True
 
-    def disk_used(self) -> int:
-        status = os.statvfs(self.work / "root")
-        return (status.f_blocks - status.f_bfree) * status.f_frsize
+    def memory_used(self) -> int:
+        return 0
+
+    @property
+    def disk(self) -> Path:
+        return self.work / "root"
+
+    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
+        status = os.statvfs(self.disk)
+        return Use((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
 
     def disk_full(self) -> bool:
-        status = os.statvfs(self.work / "root")
+        status = os.statvfs(self.disk)
         return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
 
     async def destroy(self) -> None:

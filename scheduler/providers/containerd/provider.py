@@ -29,13 +29,15 @@ from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
-from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, ContainerInstance, Draft, meet
+from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
-from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
+from scheduler.providers.isolation import Isolation, of_containers
+from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.process import MAX_INSTANCES, PROBE, PROBE_BYTES, USERS, remove_tree
+from scheduler.providers.process import PROBE, PROBE_BYTES, remove_tree
 from scheduler.providers.programs import Programs
+from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
 # A label, of the service that a container belongs to.
 OWNER = "remora.owner"
@@ -74,6 +76,7 @@ class ContainerdProvider:
         self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
+        self._users = UserRanges(self._state_dir)
         self._survivors: list[Survivor] = []
         self._stuck: dict[int, Draft] = {}  # by number
         self._left: list[Draft] = []  # of them, what a killed agent had made
@@ -85,6 +88,10 @@ class ContainerdProvider:
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
         self._client = Client(address or self._daemon.address, self._run / "runc")  # type: ignore[union-attr]
+
+    @property
+    def isolation(self) -> Isolation:
+        return of_containers(keeps_abstract_sockets_apart(), self._loopbacks.hold)
 
     async def prepare(self) -> None:
         for path in (self._root, self._run):
@@ -110,6 +117,7 @@ class ContainerdProvider:
         await asyncio.gather(*(self.remove(draft) for draft in list(self._stuck.values())))
         await sweep_everywhere(self._group)
         await remove_tree(self._tools)
+        self._users.close()
         self._client.close()
         if self._daemon is not None:
             await self._daemon.close()
@@ -127,7 +135,7 @@ class ContainerdProvider:
                 self._survivors.append(survivor)
                 continue
             number = int(container["id"].rpartition("-")[2])
-            await self.remove(self._draft(number, InstanceSpec(0, 0), None, contextlib.ExitStack()))
+            await self.remove(self._draft(number, InstanceSpec(0, 0), None, 0))
         self._left = list(self._stuck.values())
         kept = [*self._left, *(survivor.draft for survivor in self._survivors)]
         works = {draft.work for draft in kept}
@@ -144,17 +152,17 @@ class ContainerdProvider:
     def _survivor(self, container: Message) -> Survivor | None:
         """A container that runs, if its labels say what it is and all of it is there."""
         try:
-            labels, held = container["labels"], contextlib.ExitStack()
-            draft = self._draft(
-                int(labels[NUMBER]), InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, held
-            )
+            labels = container["labels"]
+            number = int(labels[NUMBER])
+            user = int(labels.get(USER) or FIRST_USER + number * USERS)  # earlier releases had one range for all
+            draft = self._draft(number, InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, user)
             pid = self._client.running(draft.name)
             # One that is not initialized is no good: tasks may have been there, and assets would follow their links.
             whole = draft.initialized.exists() and draft.work / "root" in mounts.mounted_below(self._root)
             if pid is None or not whole:
                 return None
             if draft.image is not None:
-                held.enter_context(self._images.using(draft.image))
+                draft.held.enter_context(self._images.using(draft.image))
         except (KeyError, TypeError, ValueError, InstanceError, ImageError) as error:
             log.warning("a container that was left is of no use", extra={"id": container["id"], "why": str(error)})
             return None
@@ -178,7 +186,12 @@ class ContainerdProvider:
             _, image = self._images.resolve(spec.image)
         except ImageError as error:
             raise NoImageError(str(error)) from error
-        draft = self._draft(self._numbers.take(), spec, image, contextlib.ExitStack())
+        number = self._numbers.take()
+        try:
+            draft = self._draft(number, spec, image, self._users.first_user(number))
+        except OSError as error:
+            self._numbers.give_back(number)
+            raise InstanceError(f"an instance can have no users of its own: {error}") from error
         try:
             return await self._make(draft)
         except (OSError, ValueError, ImageError, InstanceError) as error:
@@ -188,8 +201,8 @@ class ContainerdProvider:
             await asyncio.shield(self.remove(draft))
             raise
 
-    def _draft(self, number: int, spec: InstanceSpec, image: str | None, held: contextlib.ExitStack) -> Draft:
-        return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, held)
+    def _draft(self, number: int, spec: InstanceSpec, image: str | None, first_user: int) -> Draft:
+        return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, first_user)
 
     async def _adopt(self, spec: InstanceSpec) -> ContainerInstance | None:
         """An instance that a killed agent had made for the same pool, if its lackey still answers."""
@@ -206,8 +219,6 @@ class ContainerdProvider:
         return None
 
     async def _make(self, draft: Draft) -> ContainerInstance:
-        if draft.number >= MAX_INSTANCES:
-            raise ValueError(f"this machine has users for {MAX_INSTANCES} instances only")
         root = None if draft.image is None else draft.held.enter_context(self._images.using(draft.image))
         for part in ("", "input", "control"):
             (draft.work / part).mkdir(mode=0o755)

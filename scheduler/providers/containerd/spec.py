@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from datapath.host_view import HIDDEN, SYSTEM, UNCHANGEABLE
+from scheduler.providers import MAX_PROCESSES
 
 Mount = dict[str, Any]
 
 # As in the lackey, which could not keep others: what tasks need among themselves.
 CAPABILITIES = [f"CAP_{name}" for name in "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID".split()]
-MAX_PROCESSES = 2048
 SHM_BYTES = 64 << 20
 READ_ONLY = ["ro", "nosuid", "nodev"]
 CONTROL = "/.remora"

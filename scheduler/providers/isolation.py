@@ -1,0 +1,152 @@
+"""What keeps tasks in, and what does not: the one table of facts and sentences.
+
+A provider finds out what the machine and the user that it runs as allow: the facts (`Hold`). What does not
+hold is a *gap*, and each has its sentence for people. The banner of `remora up`, `remora doctor`, `remora user add`
+and the log of an agent say the same, since all of them ask this table.
+
+Some gaps come with the kind of instances, such as the network that processes share with the machine; others could be
+closed, by root or by a newer kernel (`avoidable`). Only the latter are a lack of the machine.
+
+An agent leaves its facts in its state directory, for commands that run without it.
+
+Example: an ordinary user on a machine that lets users make namespaces, without control groups. Tasks of two accounts
+are kept apart, so a second account may be added; what they see of the machine they see as that user, and memory is
+watched: these are sentences in the banner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from datapath.passing import Holds, Ready
+
+FILE = "isolation.json"
+
+
+class Hold(StrEnum):
+    """What may keep a task in."""
+
+    NAMESPACES = "namespaces"  # processes, mounts and users of its own
+    USERS = "users"  # which no other instance and nobody on the machine has
+    FILES = "files"  # nothing can be opened but what is shown and the instance's own
+    SIGNALS = "signals"  # processes of others are out of reach
+    SOCKETS = "sockets"  # so are abstract unix sockets
+    CALLS = "calls"  # system calls are filtered
+    MEMORY = "memory"  # the kernel enforces the cap
+    PROCESSES = "processes"  # likewise, for the instance or its users
+    DISK = "disk"  # likewise
+    NETWORK = "network"  # the machine's loopback is out of reach
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """The facts of one provider on one machine."""
+
+    provider: str
+    holds: frozenset[Hold]
+
+    @property
+    def separates_accounts(self) -> bool:
+        """Are the files of an account's tasks out of reach of another's?"""
+        return Hold.FILES in self.holds
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is so where something holds, and what where it does not."""
+
+    holds: str
+    gap: str
+    avoidable: bool = True  # on another machine, or by root
+
+
+# The worst first.
+RULES: Mapping[Hold, Rule] = {
+    Hold.FILES: Rule(
+        "tasks of an account are kept from the files of others, and of this service",
+        "tasks of all accounts are not kept from each other: they can read and change whatever this service's user "
+        "can, its keys and all objects included",
+    ),
+    Hold.NAMESPACES: Rule(
+        "tasks have a root, processes and users of their own", "tasks run among the processes of this machine"
+    ),
+    Hold.USERS: Rule(
+        "to the machine, the users of each instance are nobody else",
+        "to the machine, tasks of all accounts are the user that runs this service (not so if that is root)",
+    ),
+    Hold.SIGNALS: Rule(
+        "tasks cannot reach processes of others",
+        "tasks can end processes of the user that runs this service, those of other tasks included",
+    ),
+    Hold.SOCKETS: Rule(
+        "tasks cannot reach abstract unix sockets of others",
+        "tasks can connect to abstract unix sockets of this machine (Linux 6.12 keeps them apart)",
+    ),
+    Hold.CALLS: Rule("system calls of tasks are filtered", "system calls of tasks are not filtered"),
+    Hold.MEMORY: Rule(
+        "memory is capped by control groups",
+        "memory is not capped by a control group, but watched, four times a second",
+    ),
+    Hold.PROCESSES: Rule(
+        "the number of processes is capped",
+        "the number of a task's processes is capped by no control group, only by what the machine gives to each user",
+    ),
+    Hold.DISK: Rule(
+        "disk is capped by a file system",
+        "disk is not capped by a file system, but counted while tasks run and when they end",
+        avoidable=False,
+    ),
+    Hold.NETWORK: Rule(
+        "tasks have a loopback of their own", "tasks reach whatever listens on this machine's loopback", avoidable=False
+    ),
+}
+
+
+def gaps(isolation: Isolation) -> dict[Hold, Rule]:
+    """What does not hold, the worst first."""
+    return {hold: rule for hold, rule in RULES.items() if hold not in isolation.holds}
+
+
+def sentences(isolation: Isolation) -> tuple[str, ...]:
+    """The same for people."""
+    return tuple(rule.gap for rule in gaps(isolation).values())
+
+
+def of_processes(ready: Ready, own_users: bool, caps: Iterable[Hold]) -> Isolation:
+    """The facts of instances that are processes: what their lackey said, and which caps are groups or limits."""
+    said = {
+        Hold.NAMESPACES: ready.namespaces,
+        Hold.USERS: ready.namespaces and own_users,
+        Hold.FILES: Holds.FILES in ready.holds,
+        Hold.SIGNALS: Holds.SIGNALS in ready.holds,
+        Hold.SOCKETS: Holds.SOCKETS in ready.holds,
+        Hold.CALLS: Holds.CALLS in ready.holds,
+    }
+    return Isolation("process", frozenset(caps) | {hold for hold, is_so in said.items() if is_so})
+
+
+def of_containers(sockets: bool, own_loopback: bool) -> Isolation:
+    """The facts of containers, which are not made without the others."""
+    found = {Hold.SOCKETS: sockets, Hold.NETWORK: own_loopback}
+    return Isolation("containerd", frozenset(hold for hold in Hold if found.get(hold, True)))
+
+
+def record(isolation: Isolation, state_dir: Path) -> None:
+    """Leave the facts for others. Raises OSError."""
+    fresh = state_dir / f".{FILE}.new"
+    fresh.write_text(json.dumps({"provider": isolation.provider, "holds": sorted(isolation.holds)}))
+    os.replace(fresh, state_dir / FILE)
+
+
+def recorded(state_dir: Path) -> Isolation | None:
+    """What the agent of a state directory found when it last started; None if none did."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        facts = json.loads((state_dir / FILE).read_text())
+        return Isolation(str(facts["provider"]), frozenset(map(Hold, facts["holds"])))
+    return None
