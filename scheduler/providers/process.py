@@ -238,9 +238,9 @@ class ProcessProvider:
     async def _sweep(self) -> None:
         for stale in self._root.iterdir():
             await remove_tree(stale)
-        if os.geteuid() == 0:
-            await sweep_everywhere(self._groups_path)
         ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
+        if os.geteuid() == 0:
+            await sweep_everywhere(self._groups_path, keep=ours)
         left = self._note.read_text().splitlines() if self._note.exists() else []
         for root in map(Path, filter(None, left)):
             await sweep_groups(root, keep_root=root in ours)
