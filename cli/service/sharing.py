@@ -27,10 +27,27 @@ def shared_options(listen: str) -> list[click.Parameter]:
                      help="Address to listen on; port 0 picks a free one. [$REMORA_LISTEN]"),
         click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
                      help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
+        *tls_options(),
+        click.Option(["--tls-ca"], metavar="FILE", envvar="REMORA_TLS_CA", type=file,
+                     help="Authorities of nodes' certificates: agents have to show theirs. [$REMORA_TLS_CA]"),
         click.Option(["--token-secret-file"], metavar="FILE", envvar="REMORA_TOKEN_SECRET_FILE", type=file,
                      help="Secret of the tokens, the same for all. [or the secret itself in $REMORA_TOKEN_SECRET]"),
         click.Option(["--agent-key-file"], metavar="FILE", envvar="REMORA_AGENT_KEY_FILE", type=file,
                      help="Key of the agents' credentials, the same for all. [or the key itself in $REMORA_AGENT_KEY]"),
+    ]  # fmt: skip
+
+
+def tls_options() -> list[click.Parameter]:
+    """How an address is served."""
+    file = click.Path(path_type=Path)
+    return [
+        click.Option(["--tls-cert"], metavar="FILE", envvar="REMORA_TLS_CERT", type=file,
+                     help="Certificate to serve HTTPS with, and those above it. Read again on SIGHUP. "
+                          "[$REMORA_TLS_CERT]"),
+        click.Option(["--tls-key"], metavar="FILE", envvar="REMORA_TLS_KEY", type=file,
+                     help="Its key, which no other user may read. [$REMORA_TLS_KEY]"),
+        click.Option(["--plain"], is_flag=True, envvar="REMORA_PLAIN",
+                     help="Serve plain HTTP to other machines, too: only for a network of your own. [$REMORA_PLAIN]"),
     ]  # fmt: skip
 
 
@@ -41,6 +58,10 @@ def settings(
     advertise: str | None,
     token_secret_file: Path | None,
     agent_key_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_ca: Path | None,
+    plain: bool,
     nomad: bool = False,
     images: str = "",
 ) -> RoleOptions:
@@ -49,13 +70,15 @@ def settings(
     from scheduler.service.parts import Secrets
 
     host, port = read.listen_address(listen)
+    tls = read.tls_files(host, "--listen", tls_cert, tls_key, tls_ca, plain)
     token = read.secret("the secret of the tokens", "--token-secret-file", token_secret_file, os.environ)
     key = read.secret("the agents' key", "--agent-key-file", agent_key_file, os.environ)
     where, directory = read.shared_database(database), read.shared_directory(objects)
     if advertise is not None:
-        read.advertised(advertise, host, "")
+        read.advertised(advertise, host, "", tls)
     versions = read.image_versions(images)
-    return read.RoleOptions(where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions)
+    secrets = Secrets(token.encode(), key)
+    return read.RoleOptions(where, directory, host, port, secrets, advertise, nomad, versions, tls)
 
 
 def run(name: str, options: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
+from cli.service.sharing import tls_options
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -52,6 +53,9 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    plain: bool,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -65,14 +69,20 @@ def command(
       remora up --state-dir /tmp/try --port 0
       remora up --login jill --key ~/.ssh/id_ed25519.pub
       remora up --database postgresql://remora@db.example/remora
+      remora up --host 0.0.0.0 --tls-cert /etc/remora/cert.pem --tls-key /etc/remora/key.pem
 
     Logs are JSON lines on stderr.
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start.
     """
     from scheduler.service.run import ServiceOptions, serve
+    from scheduler.service.settings import tls_files
     from scheduler.service.state import StateError
 
+    try:
+        tls = tls_files(host, "--host", tls_cert, tls_key, None, plain)
+    except StateError as error:
+        raise Problem(str(error)) from None
     options = ServiceOptions(
         state_dir=state_dir or state_directory(os.environ),
         host=host,
@@ -83,6 +93,8 @@ def command(
         containerd=containerd,
         slots=slots,
         database=database,
+        tls=tls,
+        plain=plain,
     )
     try:
         code = serve(options, announce)
@@ -92,13 +104,14 @@ def command(
 
 
 command.params.insert(0, state_dir_option())
+command.params += tls_options()
 
 
 def announce(info: ServiceInfo) -> None:
     """The banner, once the service answers."""
     own = Path(info.state_dir) == state_directory(os.environ)
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
-    print(f"remora is up at {info.url} for {info.login}")
+    print(f"remora is up at {info.public} for {info.login}")
     print(f"  state   {info.state_dir}")
     print(f"  tasks   {INSTANCES.get(info.instances, 'wait: no instance can be made yet, see the log')}")
     print("  use     mls, mput, mget, mfind, mjob" + ("" if own else f', after: eval "$(remora env{state})"'))

@@ -27,6 +27,7 @@ class AgentOptions:
     provider: str
     slots: int
     containerd: str | None = None
+    plain: bool = False
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -35,6 +36,7 @@ class AgentOptions:
             *("--provider", self.provider, "--slots", str(self.slots), "--node", socket.gethostname()),
             *("--parent-fd", str(parent_fd)),
             *(("--containerd", self.containerd) if self.containerd else ()),
+            *(["--plain"] if self.plain else ()),
         ]
 
 

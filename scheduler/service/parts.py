@@ -26,6 +26,7 @@ from scheduler.service.state import StateError
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.supervisor.tenure import Tenure
+from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
 log = logging.getLogger("remora.service")
 
@@ -76,20 +77,36 @@ async def opened(database: str | Path, objects: Path, secrets: Secrets) -> Async
 
 
 @contextlib.asynccontextmanager
-async def listening(context: Context, host: str, port: int) -> AsyncIterator[str]:
-    """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
+async def listening(context: Context, host: str, port: int, tls: Identity | None = None) -> AsyncIterator[str]:
+    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be had."""
     runner = Runner(build_app(context), shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls.serving if tls else None).start()
     except OSError as error:
         await runner.cleanup()
         raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
     try:
         name, bound = runner.addresses[0][:2]
-        yield f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
+        yield f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{bound}"
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[Identity | None]:
+    """The certificate of this process, read again on SIGHUP; None if it has none. Raises StateError."""
+    if files is None:
+        yield None
+        return
+    try:
+        identity = Identity(files)
+    except TlsError as error:
+        raise StateError(str(error)) from None
+    left = Gauge("remora_tls_expiry_seconds", "Until the certificate expires.", registry=context.metrics.registry)
+    left.set_function(lambda: identity.expires - time.time())
+    async with background(asyncio.create_task(identity.watch())):
+        yield identity
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ from scheduler.service.agent_process import AgentOptions, keep_running
 from scheduler.service.parts import clock
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
 
@@ -41,6 +42,8 @@ class ServiceOptions:
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
+    tls: TlsFiles | None = None
+    plain: bool = False  # other machines may be served plain HTTP
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -69,7 +72,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         postbox = await stack.enter_async_context(parts.receiving(context))
-        url = await stack.enter_async_context(parts.listening(context, options.host, options.port))
+        tls = await stack.enter_async_context(parts.identified(context, options.tls))
+        public = url = await stack.enter_async_context(parts.listening(context, options.host, options.port, tls))
+        if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
+            url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0))
         await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
         agent = _agent(options, state, url, secrets)
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
@@ -77,10 +83,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(
-            url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances
+            url, account.login, account.key_id, str(state.path), os.getpid(), account.key_file, instances, public
         )
         state.announce(info)
-        log.info("service is up", extra={"url": url, "slots": agent.slots, "instances": instances})
+        log.info("service is up", extra={"url": public, "slots": agent.slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()
@@ -94,7 +100,7 @@ def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Se
     node = socket.gethostname()
     state.write("agent.credential", credentials.issue(secrets.agent, node))
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-    return AgentOptions(url, state.path, options.provider, slots, options.containerd)
+    return AgentOptions(url, state.path, options.provider, slots, options.containerd, options.plain)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object], seconds: float) -> None:

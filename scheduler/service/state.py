@@ -31,6 +31,7 @@ class ServiceInfo:
     pid: int
     key_file: str | None = None
     instances: str = ""  # where they come from
+    public: str = ""  # URL for other machines; `url` is for this one
 
 
 def read_info(state_dir: Path) -> ServiceInfo:
