@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -155,8 +156,11 @@ class Records:
 def metric(cluster: Cluster, name: str) -> dict[str, float]:
     """A metric of all supervisors that live, summed, by its labels."""
     found: dict[str, float] = {}
+    trust = ssl.create_default_context(cafile=cluster.authority / "ca.pem")
     for supervisor in Records().supervisors():
-        for line in httpx.get(f"{supervisor['url']}/metrics", timeout=5, trust_env=False).text.splitlines():
+        for line in httpx.get(
+            f"{supervisor['url']}/metrics", timeout=5, trust_env=False, verify=trust
+        ).text.splitlines():
             if line.startswith((f"{name}{{", f"{name} ")):
                 labels, _, value = line.removeprefix(name).rpartition(" ")
                 found[labels] = found.get(labels, 0) + float(value)
