@@ -17,8 +17,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
 from scheduler.tls import contexts
 from scheduler.tls.contexts import Renewable
 
@@ -123,6 +121,8 @@ def check_key(path: Path, option: str = "--tls-key: ") -> None:
 
 def end_of(path: Path, now: float) -> float:
     """When a certificate expires. Raises TlsError if it cannot be read, or is not valid now."""
+    from cryptography import x509  # 8 MB that an agent without a certificate does without
+
     try:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
     except OSError as error:
