@@ -22,10 +22,20 @@ variable "objects" {
   default     = "/srv/remora/objects"
   description = "The directory of objects, that all nodes have mounted."
 }
+variable "tls" {
+  type        = string
+  default     = "/etc/remora/tls"
+  description = "A directory of each node's own with its cert.pem, key.pem and ca.pem; \"\": plain HTTP between nodes."
+}
 variable "state_dir" {
   type        = string
   default     = "/var/lib/remora"
   description = "A directory of each node's own, for intermediates and instances."
+}
+variable "credential" {
+  type        = string
+  default     = ""
+  description = "A file of each node's own with its credential; \"\": it is made of the key in Nomad's variable."
 }
 variable "agent_port" {
   type    = number
@@ -81,6 +91,12 @@ job "remora-agent" {
         REMORA_STATE_DIR = var.state_dir
         REMORA_PROVIDER  = var.provider
         REMORA_URL       = "@${NOMAD_TASK_DIR}/gateways"
+        REMORA_TLS_CERT  = var.tls == "" ? "" : "${var.tls}/cert.pem"
+        REMORA_TLS_KEY   = var.tls == "" ? "" : "${var.tls}/key.pem"
+        REMORA_TLS_CA    = var.tls == "" ? "" : "${var.tls}/ca.pem"
+        REMORA_PLAIN     = var.tls == "" ? "1" : ""
+
+        REMORA_CREDENTIAL_FILE = var.credential
       }
 
       # The node's own credential, made of the key here: the agent never has the key.
@@ -99,7 +115,7 @@ job "remora-agent" {
         destination = "${NOMAD_TASK_DIR}/gateways"
         change_mode = "noop"
         data        = <<-EOT
-          {{ range nomadService "remora-gateway" }}http://{{ .Address }}:{{ .Port }}
+          {{ range nomadService "remora-gateway" }}${var.tls == "" ? "http" : "https"}://{{ .Address }}:{{ .Port }}
           {{ end }}
         EOT
       }

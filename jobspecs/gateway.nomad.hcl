@@ -22,6 +22,16 @@ variable "objects" {
   default     = "/srv/remora/objects"
   description = "The directory of objects, that all nodes have mounted."
 }
+variable "tls" {
+  type        = string
+  default     = "/etc/remora/tls"
+  description = "A directory of each node's own with its cert.pem, key.pem and ca.pem; \"\": plain HTTP between nodes."
+}
+variable "database_ca" {
+  type        = string
+  default     = ""
+  description = "The authority of PostgreSQL's certificate; \"\": the system's."
+}
 variable "gateways" {
   type    = number
   default = 2
@@ -81,6 +91,10 @@ job "remora-gateway" {
         path     = "/healthz"
         interval = "5s"
         timeout  = "2s"
+
+        # Nomad asks on the same node, and would know no authority of the cluster's.
+        protocol        = var.tls == "" ? "http" : "https"
+        tls_skip_verify = true
       }
     }
 
@@ -94,8 +108,13 @@ job "remora-gateway" {
       }
 
       env {
-        REMORA_LISTEN  = "${NOMAD_ADDR_http}"
-        REMORA_OBJECTS = var.objects
+        REMORA_LISTEN   = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS  = var.objects
+        REMORA_TLS_CERT = var.tls == "" ? "" : "${var.tls}/cert.pem"
+        REMORA_TLS_KEY  = var.tls == "" ? "" : "${var.tls}/key.pem"
+        REMORA_TLS_CA   = var.tls == "" ? "" : "${var.tls}/ca.pem"
+        REMORA_PLAIN    = var.tls == "" ? "1" : ""
+        PGSSLROOTCERT   = var.database_ca
       }
 
       template {

@@ -22,6 +22,16 @@ variable "objects" {
   default     = "/srv/remora/objects"
   description = "The directory of objects, that all nodes have mounted."
 }
+variable "tls" {
+  type        = string
+  default     = "/etc/remora/tls"
+  description = "A directory of each node's own with its cert.pem, key.pem and ca.pem; \"\": plain HTTP between nodes."
+}
+variable "database_ca" {
+  type        = string
+  default     = ""
+  description = "The authority of PostgreSQL's certificate; \"\": the system's."
+}
 variable "supervisors" {
   type    = number
   default = 2
@@ -97,6 +107,10 @@ job "remora-supervisor" {
         path     = "/healthz"
         interval = "5s"
         timeout  = "2s"
+
+        # Nomad asks on the same node, and would know no authority of the cluster's.
+        protocol        = var.tls == "" ? "http" : "https"
+        tls_skip_verify = true
       }
     }
 
@@ -115,9 +129,14 @@ job "remora-supervisor" {
       }
 
       env {
-        NOMAD_ADDR     = var.nomad_address
-        REMORA_LISTEN  = "${NOMAD_ADDR_http}"
-        REMORA_OBJECTS = var.objects
+        NOMAD_ADDR      = var.nomad_address
+        REMORA_LISTEN   = "${NOMAD_ADDR_http}"
+        REMORA_OBJECTS  = var.objects
+        REMORA_TLS_CERT = var.tls == "" ? "" : "${var.tls}/cert.pem"
+        REMORA_TLS_KEY  = var.tls == "" ? "" : "${var.tls}/key.pem"
+        REMORA_TLS_CA   = var.tls == "" ? "" : "${var.tls}/ca.pem"
+        REMORA_PLAIN    = var.tls == "" ? "1" : ""
+        PGSSLROOTCERT   = var.database_ca
 
         # How instances are booked: where agents are, and may be found.
         REMORA_NOMAD_SOCKET      = "${var.state_dir}/launch.sock"

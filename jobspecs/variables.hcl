@@ -13,6 +13,18 @@ bin = "/opt/remora/venv/bin"
 # A directory that every node has mounted at this path: the objects.
 objects = "/srv/remora/objects"
 
+# A directory of each node's own with its certificate: cert.pem, key.pem, and ca.pem, the authority of the others.
+# "" is plain HTTP between nodes and to users, for a network of your own.
+tls = "/etc/remora/tls"
+
+# A file of each node's own with its credential, as `remora cluster credential NODE` prints it: read for each request,
+# so that one node's can be replaced while it runs. "": agents get credentials that are made of the key in Nomad's
+# variable, and do not change.
+credential = ""
+
+# The certificate of PostgreSQL's authority, at this path on every node; "": one of those that the system knows.
+database_ca = ""
+
 # A directory of each node's own, for intermediates and instances: fast and local.
 state_dir = "/var/lib/remora"
 

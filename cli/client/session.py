@@ -16,6 +16,7 @@ What streams, and what finds that connection busy, goes through the `pool`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -205,12 +206,19 @@ def json_of(reply: Reply, text: bytes | None = None) -> Any:
 
 
 def trusted(settings: Settings) -> ssl.SSLContext | None:
-    """What certificates to trust: those of the system (`SSL_CERT_FILE`, `SSL_CERT_DIR`). None for plain HTTP."""
+    """What certificates to trust: those of the system (`SSL_CERT_FILE`, `SSL_CERT_DIR`), or of `REMORA_CA_FILE`.
+
+    None for plain HTTP. Raises `Problem`.
+    """
     if not settings.url.startswith("https:"):
         return None
     import ssl
 
-    context = ssl.create_default_context()
+    file = os.environ.get("REMORA_CA_FILE") or None
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise Problem(f"cannot read the certificates in {file} (REMORA_CA_FILE): {error.strerror or error}") from None
     if settings.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -27,6 +27,7 @@ VARIABLES = {
     "MANTA_TLS_INSECURE": "Trust any certificate, if 1, true, yes or on.",
     "MANTA_NO_AUTH": "Sign nothing, if true: so it is within a task, where neither account nor key is needed.",
     "SSH_AUTH_SOCK": "Socket of the ssh agent, which is asked for the key before the files of ~/.ssh.",
+    "REMORA_CA_FILE": "Certificates of the authorities to trust for the service, such as a cluster's own.",
     "SSL_CERT_FILE": "Certificates of the authorities to trust instead of the system's.",
     "REMORA_STATE_DIR": "State directory of a service on this machine, whose profile says what nothing else does. "
     "Default: remora in $XDG_STATE_HOME, or ~/.local/state/remora.",

@@ -21,6 +21,8 @@ def command(**options: object) -> None:
           --token-secret-file /etc/remora/token --agent-key-file /etc/remora/agents
       REMORA_DATABASE=… REMORA_OBJECTS=… REMORA_TOKEN_SECRET=… REMORA_AGENT_KEY=… remora gateway
 
+    Other machines are served by TLS, with --tls-cert and --tls-key; new files are read on SIGHUP.
+
     Accounts are made with `remora user add LOGIN --database URL`. Logs are JSON lines on stderr; /healthz and
     /metrics tell how it is.
 

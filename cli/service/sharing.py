@@ -27,6 +27,9 @@ def shared_options(listen: str) -> list[click.Parameter]:
                      help="Address to listen on; port 0 picks a free one. [$REMORA_LISTEN]"),
         click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
                      help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
+        *tls_options(),
+        click.Option(["--tls-ca"], metavar="FILE", envvar="REMORA_TLS_CA", type=file,
+                     help="Authorities of nodes' certificates: agents have to show theirs. [$REMORA_TLS_CA]"),
         click.Option(["--token-secret-file"], metavar="FILE", envvar="REMORA_TOKEN_SECRET_FILE", type=file,
                      help="Secret of the tokens, the same for all: one key a line; the first signs, all verify. "
                      "[or the secret itself in $REMORA_TOKEN_SECRET]"),
@@ -64,6 +67,20 @@ def require_signed_target_option() -> click.Option:
     )  # fmt: skip
 
 
+def tls_options() -> list[click.Parameter]:
+    """How an address is served."""
+    file = click.Path(path_type=Path)
+    return [
+        click.Option(["--tls-cert"], metavar="FILE", envvar="REMORA_TLS_CERT", type=file,
+                     help="Certificate to serve HTTPS with, and those above it. Read again on SIGHUP. "
+                          "[$REMORA_TLS_CERT]"),
+        click.Option(["--tls-key"], metavar="FILE", envvar="REMORA_TLS_KEY", type=file,
+                     help="Its key, which no other user may read. [$REMORA_TLS_KEY]"),
+        click.Option(["--plain"], is_flag=True, envvar="REMORA_PLAIN",
+                     help="Serve plain HTTP to other machines, too: only for a network of your own. [$REMORA_PLAIN]"),
+    ]  # fmt: skip
+
+
 def settings(
     database: str | None,
     objects: Path | None,
@@ -71,6 +88,10 @@ def settings(
     advertise: str | None,
     token_secret_file: Path | None,
     agent_key_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_ca: Path | None,
+    plain: bool,
     metrics_token_file: Path | None = None,
     require_signed_target: bool = False,
     nomad: bool = False,
@@ -84,16 +105,17 @@ def settings(
     from scheduler.service.parts import Guard, Secrets
 
     host, port = read.listen_address(listen)
+    tls = read.tls_files(host, "--listen", tls_cert, tls_key, tls_ca, plain)
     token = read.secret("the secret of the tokens", "--token-secret-file", token_secret_file, os.environ)
     key = read.secret("the agents' key", "--agent-key-file", agent_key_file, os.environ)
     where, directory = read.shared_database(database), read.shared_directory(objects)
     if advertise is not None:
-        read.advertised(advertise, host, "")
+        read.advertised(advertise, host, "", tls)
     versions = read.image_versions(images)
     guard = Guard(require_signed_target, read.metrics_token(metrics_token_file, os.environ))
     return read.RoleOptions(
         where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions,
-        Connections(max_connections, max_connections_per_peer), guard,
+        Connections(max_connections, max_connections_per_peer), guard, tls,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
 from cli.service.database import database_options
-from cli.service.sharing import connection_options, metrics_token_option, require_signed_target_option
+from cli.service.sharing import connection_options, metrics_token_option, require_signed_target_option, tls_options
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -64,6 +64,9 @@ def command(
     max_connections_per_peer: int | None,
     require_signed_target: bool,
     metrics_token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    plain: bool,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -77,6 +80,7 @@ def command(
       remora up --state-dir /tmp/try --port 0
       remora up --login jill --key ~/.ssh/id_ed25519.pub
       remora up --database postgresql://remora@db.example/remora
+      remora up --host 0.0.0.0 --tls-cert /etc/remora/cert.pem --tls-key /etc/remora/key.pem
 
     Logs are JSON lines on stderr.
 
@@ -85,7 +89,7 @@ def command(
     from scheduler.service.listeners import Connections
     from scheduler.service.parts import Guard
     from scheduler.service.run import ServiceOptions, serve
-    from scheduler.service.settings import metrics_token
+    from scheduler.service.settings import metrics_token, tls_files
     from scheduler.service.state import StateError
 
     try:
@@ -103,6 +107,8 @@ def command(
             database=database,
             connections=Connections(max_connections, max_connections_per_peer),
             guard=Guard(require_signed_target, metrics_token(metrics_token_file, os.environ)),
+            tls=tls_files(host, "--host", tls_cert, tls_key, None, plain),
+            plain=plain,
         )
         code = serve(options, announce)
     except StateError as error:
@@ -112,6 +118,7 @@ def command(
 
 command.params.insert(0, state_dir_option())
 command.params[-1:-1] = [
+    *tls_options(),
     *database_options("Records on PostgreSQL, postgresql://… [$REMORA_DATABASE; default: a file]"),
     *connection_options(),
     require_signed_target_option(),
@@ -123,7 +130,7 @@ def announce(info: ServiceInfo) -> None:
     """The banner, once the service answers."""
     own = Path(info.state_dir) == state_directory(os.environ)
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
-    print(f"remora is up at {info.url} for {info.login}")
+    print(f"remora is up at {info.public} for {info.login}")
     print(f"  state   {info.state_dir}")
     print(f"  tasks   {INSTANCES.get(info.instances, 'wait: no instance can be made yet, see the log')}")
     for number, gap in enumerate(info.gaps):

@@ -26,6 +26,7 @@ from scheduler.agent.home import held
 from scheduler.agent.links import Links
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
+from scheduler.agent.reach import Reach
 from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
 from scheduler.common import descriptors
@@ -35,6 +36,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.providers import HostView, InstanceError
 from scheduler.providers.choice import ProviderOptions, open_provider
 from scheduler.providers.nomad.arrivals import Arrivals
+from scheduler.tls.identity import Identity, TlsError
 
 
 class Sharing(TypedDict, total=False):
@@ -69,8 +71,10 @@ async def work_on(options: argparse.Namespace) -> None:
         options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
     )
     provider = await open_provider(options.state_dir, chosen)
-    stores = open_stores(options)
-    exchange, sharing = open_exchange(options, stores)
+    identity = identity_of(options)
+    reach = reach_of(options, identity)
+    stores = open_stores(options, reach)
+    exchange, sharing = open_exchange(options, stores, identity)
     request = RegisterRequest(
         node=options.node,
         slots=options.slots,
@@ -80,22 +84,25 @@ async def work_on(options: argparse.Namespace) -> None:
         booked=options.nomad,
         **sharing,
     )
-    async with aiohttp.ClientSession(connector=connector()) as session:
-        gateways = Gateways(options.url)
+    async with aiohttp.ClientSession(connector=connector(reach)) as session:
+        gateways = Gateways(options.url, reach)
         endpoints = Endpoints(Forwarder(gateways, session, stores), options.node)
         slots = Slots(arrivals_of(options))
 
         def connect(url: str) -> Client:
-            return Client(url, options.credential, session)
+            return Client(url, options.credential, session, reach)
 
         async def work(supervisor: Supervisor) -> None:
             log = Log(supervisor=supervisor.id)
             await Agent(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
 
+        watching = asyncio.create_task(identity.watch()) if identity else None
         try:
             await slots.open()
             await Links(gateways, connect, work).run()
         finally:
+            if watching is not None:
+                watching.cancel()
             await slots.close()
             await endpoints.close()
             await provider.close()
@@ -110,18 +117,34 @@ def host_view(options: argparse.Namespace) -> HostView:
     return HostView(options.show_dirs, tuple(place.resolve() for place in places if place is not None))
 
 
-def open_stores(options: argparse.Namespace) -> Stores:
+def identity_of(options: argparse.Namespace) -> Identity | None:
+    """Raises OptionsError."""
+    try:
+        return None if options.tls is None else Identity(options.tls)
+    except TlsError as error:
+        raise OptionsError(str(error)) from None
+
+
+def reach_of(options: argparse.Namespace, identity: Identity | None) -> Reach:
+    if identity is None:
+        return Reach(plain=options.plain)
+    return Reach(identity.asking, identity.fetching, options.plain)
+
+
+def open_stores(options: argparse.Namespace, reach: Reach) -> Stores:
     """Raises OptionsError."""
     try:
         if options.objects is None:
             return Stores.one(BlobStore(options.state_dir / "blobs"))
         limit = options.cache_mb and options.cache_mb << 20
-        return Stores.of_node(options.node, options.objects, options.state_dir, limit)
+        return Stores.of_node(options.node, options.objects, options.state_dir, limit, reach)
     except OSError as error:
         raise OptionsError(f"cannot keep blobs in {error.filename}: {error.strerror}") from None
 
 
-def open_exchange(options: argparse.Namespace, stores: Stores) -> tuple[Exchange | None, Sharing]:
+def open_exchange(
+    options: argparse.Namespace, stores: Stores, identity: Identity | None
+) -> tuple[Exchange | None, Sharing]:
     """What serves our intermediates, and what to say of it at registration. Raises OptionsError."""
     if options.listen is None:
         return None, {}
@@ -129,10 +152,13 @@ def open_exchange(options: argparse.Namespace, stores: Stores) -> tuple[Exchange
     try:
         key = ticket_key(options.state_dir / "tickets.key")
         exchange = Exchange(stores.own, key, stores.traffic)
-        port = exchange.start(host, port)
+        port = exchange.start(host, port, identity.exchange if identity else None)
     except OSError as error:
         raise OptionsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    return exchange, {"serves": options.advertise or url_of(host, port), "tickets": key}
+    return exchange, {
+        "serves": options.advertise or url_of(host, port, "https" if identity else "http"),
+        "tickets": key,
+    }
 
 
 def arrivals_of(options: argparse.Namespace) -> Arrivals | None:

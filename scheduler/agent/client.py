@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import aiohttp
 
+from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.model import wire
 from scheduler.model.errors import AGENT_REFUSED, WireError
 
@@ -55,8 +56,11 @@ class UnknownAgentError(Exception):
 class Client:
     """Requests to one supervisor, or gateway; `credential` gives that of our node."""
 
-    def __init__(self, url: str, credential: Callable[[], str], session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, credential: Callable[[], str], session: aiohttp.ClientSession, reach: Reach = ANYWHERE
+    ) -> None:
         self.url = url.rstrip("/")
+        self._refused = reach.refuses(self.url)
         self._session = session
         self._credential = credential
 
@@ -99,6 +103,8 @@ class Client:
         await self._post("adopt", request.model_dump_json())
 
     async def _post(self, what: str, body: str, seconds: float = REQUEST_SECONDS) -> bytes:
+        if self._refused:
+            raise UnavailableError(self._refused)
         data = body.encode()
         if len(data) > wire.MAX_BYTES:  # not left to the other side, which hangs up in the middle
             raise WireError(413, "RequestEntityTooLargeError", f"{what} of {len(data)} bytes, above {wire.MAX_BYTES}")
@@ -116,9 +122,9 @@ class Client:
             raise UnavailableError(f"{what}: {error or type(error).__name__}") from error
 
 
-def connector() -> aiohttp.TCPConnector:
+def connector(reach: Reach = ANYWHERE) -> aiohttp.TCPConnector:
     """Any number of connections, each of which notices when its peer is gone."""
-    return aiohttp.TCPConnector(limit=0, socket_factory=watchful_socket)
+    return aiohttp.TCPConnector(limit=0, socket_factory=watchful_socket, ssl=reach.asking or True)
 
 
 def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -12,6 +12,8 @@ A range is one of the blob's bytes, whatever encoding they travel in. zstd is fo
 for it, because their way is long (`fetch` says when): nodes next to each other send a byte faster
 than one core squeezes it (`docs/decisions/0016`). And only for what shrinks: that is tried with
 the first `SAMPLE` bytes.
+
+By TLS only those are served who show the certificate of an agent, besides the ticket.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import os
 import re
 import secrets
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +34,7 @@ from aiohttp import web
 from scheduler.agent.traffic import Traffic
 from scheduler.model.tickets import PATH, opens
 from scheduler.objects.blobs import BlobStore
+from scheduler.tls.names import AGENT, comes_from
 
 try:
     import zstandard
@@ -67,12 +71,14 @@ class Exchange:
         self._running = threading.Event()
         self._squeezing = 0
 
-    def start(self, host: str, port: int) -> int:
+    def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen and serve from now on; returns the port, which is any free one for 0. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=128)
         bound: int = listener.getsockname()[1]
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(listener)), name="exchange", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listener, tls)), name="exchange", daemon=True
+        )
         self._thread.start()
         self._running.wait()
         return bound
@@ -84,7 +90,7 @@ class Exchange:
             self._thread.join()
             self._thread = None
 
-    async def _serve(self, listener: socket.socket) -> None:
+    async def _serve(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         loop = self._loop = asyncio.get_running_loop()
         server = web.Server(self._handle)
 
@@ -95,7 +101,8 @@ class Exchange:
             loop.call_later(REQUEST_SECONDS, caller.end_if_mute)
             return caller
 
-        listening = await loop.create_server(accept, sock=listener)
+        patience = REQUEST_SECONDS if tls else None
+        listening = await loop.create_server(accept, sock=listener, ssl=tls, ssl_handshake_timeout=patience)
         self._running.set()
         try:
             await self._stop.wait()
@@ -108,7 +115,11 @@ class Exchange:
             request.protocol.has_asked = True
         blob = request.raw_path.partition("?")[0].removeprefix(PATH)
         known = request.method in ("GET", "HEAD") and BLOB.match(blob)
-        if not known or not opens(self._key, blob, request.query.get("ticket", "")):
+        if (
+            not known
+            or not comes_from(request.transport, AGENT)
+            or not opens(self._key, blob, request.query.get("ticket", ""))
+        ):
             return web.Response(status=403, text="this takes a ticket\n")
         reply: web.StreamResponse | None = self._little(request, blob)
         if (
@@ -189,6 +200,13 @@ class Whole(web.FileResponse):
         super().__init__(path, headers={"Content-Type": "application/octet-stream"})
         self._traffic = traffic
 
+    async def _sendfile(self, request, fobj, offset, count):  # type: ignore[no-untyped-def]
+        """By TLS in larger pieces than asyncio takes: it asks a thread for every 16 KiB."""
+        if request.transport is None or request.transport.get_extra_info("ssl_object") is None:
+            return await super()._sendfile(request, fobj, offset, count)
+        writer = await web.StreamResponse.prepare(self, request)
+        return await self._sendfile_fallback(writer, fobj, offset, count)  # type: ignore[arg-type]
+
     async def prepare(self, request: web.BaseRequest):  # type: ignore[no-untyped-def]
         writer = await super().prepare(request)
         if request.method == "GET" and self.status in (200, 206):
@@ -221,9 +239,9 @@ def shrinks_to(file: BinaryIO, start: int) -> float:
     return len(zstandard.ZstdCompressor(level=LEVEL).compress(sample)) / max(1, len(sample))
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, scheme: str = "http") -> str:
     """At which others reach what listens on one address."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def ticket_key(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 A blob that is elsewhere is a socket from which its bytes come. The header of the answer is read
 by looking at it first (`MSG_PEEK`), and so to the byte: what is left in the socket is the blob,
-and can be spliced into a reducer's pipe without that we ever see it.
+and can be spliced into a reducer's pipe without that we ever see it. By TLS the bytes have to be
+decrypted here: a thread does that, into a pipe from which the reducer's is fed.
 
 A peer is another machine, or what somebody has put in its place: its header is believed only if
 it promises exactly the bytes that we asked for, and of what comes, no more than these is taken.
@@ -24,6 +25,7 @@ import fcntl
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -33,6 +35,7 @@ from typing import IO, Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
 from datapath.feed import PIPE_BYTES
+from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
 
@@ -60,6 +63,8 @@ CHUNK = 256 * 1024
 MAX_WINDOW = 8 << 20
 STATUS = re.compile(r"HTTP/1\.[01] (\d{3})(?: |\Z)")
 NOT_THERE = (403, 404, 410)
+PORTS = {"http": 80, "https": 443}
+SILENT = (BlockingIOError, TimeoutError)
 
 
 class BlobGoneError(Exception):
@@ -77,14 +82,19 @@ class Answer:
     socket: socket.socket
     squeezed: bool
 
+    @property
+    def is_bare(self) -> bool:
+        """Are the blob's bytes in the socket as they are?"""
+        return not self.squeezed and not isinstance(self.socket, ssl.SSLSocket)
 
-def ask(blob: BlobRef, offset: int, seconds: float) -> Answer:
+
+def ask(blob: BlobRef, offset: int, seconds: float, reach: Reach = ANYWHERE) -> Answer:
     """One request for a blob from a byte on; the answer must begin within `seconds`. Raises BlobGoneError, OSError."""
-    if blob.source is None or not blob.source.startswith("http://"):
+    if blob.source is None or not blob.source.startswith(("http://", "https://")):
         raise BlobGoneError(f"nobody has said where on {blob.node} it is")
     url = urlsplit(blob.source)
     until = time.monotonic() + seconds
-    peer = connect(url, seconds)
+    peer = connect(url, seconds, reach)
     try:
         be_patient(peer, until - time.monotonic())
         squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
@@ -98,16 +108,35 @@ def ask(blob: BlobRef, offset: int, seconds: float) -> Answer:
         raise
 
 
-def connect(url: SplitResult, seconds: float) -> socket.socket:
-    """A socket that blocks, but for `SILENCE_SECONDS` at most, and notices when its peer is gone. Raises OSError."""
-    peer = socket.create_connection((url.hostname or "", url.port or 80), min(seconds, CONNECT_SECONDS))
-    peer.settimeout(None)
-    be_patient(peer, SILENCE_SECONDS)
+def connect(url: SplitResult, seconds: float, reach: Reach = ANYWHERE) -> socket.socket:
+    """A socket that blocks, but for `SILENCE_SECONDS` at most, and notices when its peer is gone.
+
+    Raises BlobGoneError where we may not go, OSError.
+    """
+    if why := reach.refuses(f"{url.scheme}://{url.netloc}"):
+        raise BlobGoneError(why)
+    if url.scheme == "https" and reach.fetching is None:
+        raise BlobGoneError(f"{url.netloc} asks for a certificate, and this node has none (--tls-cert)")
+    peer = socket.create_connection((url.hostname or "", url.port or PORTS[url.scheme]), min(seconds, CONNECT_SECONDS))
+    try:
+        be_watchful(peer)
+        if url.scheme == "https" and reach.fetching is not None:
+            peer = reach.fetching.wrap_socket(peer, server_hostname=url.hostname)
+        else:
+            peer.settimeout(None)
+        be_patient(peer, SILENCE_SECONDS)
+    except BaseException:
+        peer.close()
+        raise
+    return peer
+
+
+def be_watchful(peer: socket.socket) -> None:
+    """Let the kernel notice that a peer is gone."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
-    return peer
 
 
 def request(url: SplitResult, version: str, offset: int, *more: str) -> bytes:
@@ -117,6 +146,9 @@ def request(url: SplitResult, version: str, offset: int, *more: str) -> bytes:
 
 def be_patient(peer: socket.socket, seconds: float) -> None:
     """Let reading and writing fail when the peer is silent for so long, `SILENCE_SECONDS` at most."""
+    if isinstance(peer, ssl.SSLSocket):  # which would go on after the socket's own timeout
+        peer.settimeout(max(0.001, min(seconds, SILENCE_SECONDS)))
+        return
     micros = max(1000, int(min(seconds, SILENCE_SECONDS) * 1e6))  # 0 would be for ever
     silence = struct.pack("@ll", *divmod(micros, 1_000_000))  # a struct timeval
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
@@ -171,8 +203,9 @@ def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
 class Pursuit:
     """One blob that is elsewhere, and all tries to get it. `stopped`: nobody wants it any more."""
 
-    def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event) -> None:
+    def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
         self.blob = blob
+        self._reach = reach
         self._traffic = traffic
         self._stopped = stopped
         self._reached = -1  # the byte from which it was asked for last
@@ -191,10 +224,10 @@ class Pursuit:
         pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return ask(self.blob, offset, until - time.monotonic())
+                return ask(self.blob, offset, until - time.monotonic(), self._reach)
             except OSError as error:
                 if time.monotonic() + 2 * pause > until:
-                    raise PeerError("the peer is silent") if isinstance(error, BlockingIOError) else error from None
+                    raise PeerError("the peer is silent") if isinstance(error, SILENT) else error from None
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -205,7 +238,7 @@ class Pursuit:
 
 def stream(answer: Answer, size: int) -> int:
     """A descriptor of the `size` bytes of an answer: the socket itself, or a pipe into which they are unpacked."""
-    if not answer.squeezed:
+    if answer.is_bare:
         return answer.socket.detach()
     try:
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -260,9 +293,9 @@ def pieces(answer: Answer, size: int) -> Iterator[bytes]:
         size -= len(piece)
 
 
-def fetch(blob: BlobRef, fd: int, traffic: Traffic, stopped: threading.Event) -> None:
+def fetch(blob: BlobRef, fd: int, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
     """Write a whole blob into a file. Raises BlobGoneError, OSError."""
-    pursuit = Pursuit(blob, traffic, stopped)
+    pursuit = Pursuit(blob, traffic, stopped, reach)
     done = 0
     while done < blob.size:
         answer = pursuit.open(done)

@@ -6,6 +6,9 @@ who ask at that moment wait for it.
 Where gateways come and go while the agent runs, it is told a file instead, `@FILE`, which somebody
 keeps up to date (Nomad's templates do). It is looked at whenever somebody asks; while it cannot be
 read, or names none, the last that it named hold.
+
+One that could be asked by plain HTTP only, across the network, is left out unless that was allowed (`reach`): with
+requests go the node's credential and jobs' tokens.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from scheduler.agent.reach import ANYWHERE, Reach
+
 FILE = "@"
 URL = re.compile(r"https?://[^/\s?#,]+")
 log = logging.getLogger("remora.agent")
@@ -24,7 +29,8 @@ log = logging.getLogger("remora.agent")
 class Gateways:
     """Their URLs, without a slash at the end; or one word `@FILE`, and the URLs are in the file."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    def __init__(self, urls: Iterable[str], reach: Reach = ANYWHERE) -> None:
+        self._reach = reach
         self._urls = [url.rstrip("/") for url in urls]
         self._file: Path | None = None
         self._text = ""
@@ -48,10 +54,17 @@ class Gateways:
         if self._file is not None:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 text = self._file.read_text()
-        named = URL.findall(text)
-        if not named or text == self._text:
+        if text == self._text:
             return
         self._text = text
+        named = [url for url in URL.findall(text) if not self._refuses(url)]
+        if not named:
+            return
         kept = [url for url in self._urls if url in named]
         self._urls = kept + [url for url in dict.fromkeys(named) if url not in kept]
         log.info("gateways", extra={"urls": self._urls})
+
+    def _refuses(self, url: str) -> bool:
+        if why := self._reach.refuses(url):
+            log.error("a gateway is not asked", extra={"why": why})
+        return why is not None

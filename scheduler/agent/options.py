@@ -20,6 +20,8 @@ from datapath.host_view import PROGRAMS
 from scheduler.agent import capacity
 from scheduler.providers.choice import NAMES
 from scheduler.providers.loopback import Reach
+from scheduler.tls import plain
+from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
 LOOPBACK, LINK_LOCAL = "loopback", "link-local"
@@ -120,6 +122,12 @@ OPTIONS = (
            directory),
     Option("--listen", "Where other agents get the intermediates of this node.", "HOST:PORT", address),
     Option("--advertise", "URL at which they reach that. [default: made of --listen]", "URL", one_url),
+    Option("--tls-cert", "Certificate of this node, and those above it: for its links and intermediates. Read again on "
+           "SIGHUP.", "FILE", Path),
+    Option("--tls-key", "Its key, which no other user may read.", "FILE", Path),
+    Option("--tls-ca", "Authorities of the certificates of supervisors, gateways and other nodes.", "FILE", Path),
+    Option("--gateway-ca", "Authorities of the gateways' certificates, if others.", "FILE", Path),
+    Option("--plain", "Use plain HTTP across the network, too: only if it is yours alone.", flag=True),
     Option("--cache-mb", "MiB for copies of what is elsewhere. [default: a tenth of the disk]", "N", positive),
     Option("--node", "Name of this node. [default: the host's]", "NAME", default=socket.gethostname),
     Option("--provider", "Where instances come from; auto: containers where they work, else processes. "
@@ -157,8 +165,27 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         raise OptionsError("--objects and --listen go together: a node that shares objects serves what it makes itself")
     if said.listen is not None and said.advertise is None and said.listen[0] in EVERYWHERE:
         raise OptionsError("--listen names every address: say with --advertise URL at which one other agents reach it")
+    said.tls = tls_of(said)
     said.credential = credential_of(said, environment)
     return said
+
+
+def tls_of(said: argparse.Namespace) -> TlsFiles | None:
+    """The files of this node's certificate; None if it has none, and needs none. Raises OptionsError."""
+    try:
+        files = files_of(said.tls_cert, said.tls_key, said.tls_ca, said.gateway_ca)
+    except TlsError as error:
+        raise OptionsError(str(error)) from None
+    if files is not None and files.authority is None:
+        raise OptionsError("--tls-ca is missing: whose certificates are those of other nodes?")
+    if files is not None and said.advertise is not None and said.advertise.startswith("http://"):
+        raise OptionsError(f"--advertise: what listens speaks TLS, so {said.advertise!r} has to begin with https://")
+    if files is None and said.listen is not None and not said.plain and not plain.stays_here(said.listen[0]):
+        raise OptionsError(plain.refusal("--listen", said.listen[0] or "every address"))
+    if not said.plain and (shown := [url for url in said.url if plain.is_exposed(url)]):
+        raise OptionsError(f"--url: {shown[0]} is plain HTTP, which shows others this node's credential: "
+                           "it takes https, or --plain if the network is yours alone")  # fmt: skip
+    return files
 
 
 class Parser(argparse.ArgumentParser):

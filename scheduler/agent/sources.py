@@ -17,6 +17,7 @@ import threading
 from urllib.parse import urlsplit
 
 from scheduler.agent.fetch import SILENCE_SECONDS, PeerError, Pursuit, connect, judge, read_head, request, stream, write
+from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
@@ -33,7 +34,7 @@ class Sources:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._calls = Calls(stores.traffic)
+        self._calls = Calls(stores.traffic, stores.reach)
         self._closed = threading.Event()
         self._pursuit: Pursuit | None = None  # of the source that comes from elsewhere now
 
@@ -45,7 +46,7 @@ class Sources:
             with contextlib.suppress(OSError):  # its connection may have been too old
                 return self._calls.get(blob)
         if self._pursuit is None or self._pursuit.blob != blob:
-            self._pursuit = Pursuit(blob, self._stores.traffic, self._closed)
+            self._pursuit = Pursuit(blob, self._stores.traffic, self._closed, self._stores.reach)
         return stream(self._pursuit.open(offset), blob.size - offset)
 
     def open_ahead(self, blob: BlobRef) -> int:
@@ -65,8 +66,9 @@ class Sources:
 class Calls:
     """Connections that stay open from one little blob to the next. Of one thread, but for `close`."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, reach: Reach = ANYWHERE) -> None:
         self._traffic = traffic
+        self._reach = reach
         self._peers: dict[str, socket.socket] = {}
         self._busy = threading.Lock()
         self._over = False
@@ -80,7 +82,7 @@ class Calls:
         url = urlsplit(blob.source or "")
         with self._busy:
             try:
-                peer = self._peers.pop(url.netloc, None) or connect(url, SILENCE_SECONDS)
+                peer = self._peers.pop(url.netloc, None) or connect(url, SILENCE_SECONDS, self._reach)
                 try:
                     body = receive(peer, request(url, "1.1", 0), blob.size)
                 except BaseException:

@@ -27,6 +27,7 @@ from pathlib import Path
 from scheduler.agent.cache import Cache
 from scheduler.agent.fetch import fetch
 from scheduler.agent.leftovers import Leftovers
+from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.agent.traffic import Traffic
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
@@ -42,8 +43,13 @@ class Stores:
         node: str | None = None,
         cache: Path | None = None,
         limit: int | None = None,
+        reach: Reach = ANYWHERE,
     ) -> None:
-        """`cache`: a directory for copies, of `limit` bytes, on the file system of the instances."""
+        """`cache`: a directory for copies, of `limit` bytes, on the file system of the instances.
+
+        `reach` is how other nodes are reached.
+        """
+        self.reach = reach
         self.objects = objects
         self.own = own
         self.node = node
@@ -60,9 +66,11 @@ class Stores:
         return cls(blobs, blobs)
 
     @classmethod
-    def of_node(cls, node: str, objects: Path, state_dir: Path, limit: int | None = None) -> Stores:
+    def of_node(
+        cls, node: str, objects: Path, state_dir: Path, limit: int | None = None, reach: Reach = ANYWHERE
+    ) -> Stores:
         """Of one node among many; `limit`: bytes of its cache. Raises OSError."""
-        return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache", limit)
+        return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache", limit, reach)
 
     # -- what is made here -------------------------------------------------------------------
 
@@ -138,7 +146,7 @@ class Stores:
     def _get(self, blob: BlobRef, fd: int, unwanted: threading.Event) -> None:
         """Write what is not near into a file of the cache. In a thread."""
         if blob.node is not None:
-            fetch(blob, fd, self.traffic, unwanted)
+            fetch(blob, fd, self.traffic, unwanted, self.reach)
             return
         source = self.objects.open(blob.id)
         try:

@@ -26,6 +26,7 @@ from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import outputs
 from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.tls.names import AGENT, comes_from
 
 PREFIX = "/_agent/v1/"
 
@@ -37,6 +38,8 @@ async def handle(call: Call) -> web.StreamResponse:
     node = credentials.verify(call.context.agent_secret, call.request.headers.get("Authorization", ""))
     if node is None:
         raise errors.invalid_agent_secret()
+    if not comes_from(call.request.transport, AGENT, node):
+        raise errors.other_certificate(node)
     trust(call.request)
     serve = SERVE.get(call.path.removeprefix(PREFIX)) if call.path.startswith(PREFIX) else None
     if serve is None or (serve is not supervisors and call.context.supervisor is None):

@@ -165,6 +165,10 @@ def invalid_agent_secret() -> WireError:
     return WireError(403, AGENT_REFUSED, "this is not the credential of a node of this service")
 
 
+def other_certificate(node: str) -> WireError:
+    return WireError(403, AGENT_REFUSED, f"the credential of node {node} takes a connection with its certificate")
+
+
 def other_node(node: str, what: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"the credential of node {node} is not good for {what}")
 

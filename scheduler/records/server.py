@@ -1,12 +1,18 @@
 """Which PostgreSQL server, and what must be true of it: addresses, sessions, and the schema.
 
 Everything that is wrong is said in one sentence, and no sentence holds a password.
+
+A server on another machine has to prove by its certificate that it is the one that the URL names (`verify-full`),
+unless the URL itself says less: libpq would be content with any server, and with none of TLS. Authorities are those of
+`sslrootcert` in the URL, `PGSSLROOTCERT`, or `~/.postgresql/root.crt`, and else the system's.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +21,7 @@ from psycopg import conninfo
 
 from scheduler.records import dialect, queries
 from scheduler.records.database import DatabaseError
+from scheduler.tls.plain import stays_here
 
 OLDEST = 13
 # "remo": the advisory lock of writers and migrations.
@@ -22,6 +29,8 @@ LOCK = 0x72656D6F
 CHANNEL = "remora"
 # How long a stopped process can hold the lock; how long a silent peer is waited for.
 HOLD_SECONDS = 5
+# The version of libpq that takes `sslrootcert=system`.
+KNOWS_SYSTEM = 160000
 DEFAULTS: Mapping[str, str] = {
     "application_name": "remora",
     "client_encoding": "UTF8",
@@ -128,7 +137,27 @@ def _conninfo(url: str) -> str:
         form = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         raise DatabaseError(f"that is no URL of a PostgreSQL database: it has the form {form}, and what is neither "
                             "a letter nor a digit in the password is written as %XX") from None  # fmt: skip
-    return conninfo.make_conninfo(**{**DEFAULTS, **given})
+    return conninfo.make_conninfo(**{**DEFAULTS, **encryption(given, os.environ), **given})
+
+
+def encryption(given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """What holds of TLS, besides what the URL says. What leaves this machine is for nobody else's eyes."""
+    hosts = [
+        name
+        for key in ("hostaddr", "host")
+        for name in given.get(key, environment.get(f"PG{key.upper()}", "")).split(",")
+    ]
+    if "sslmode" in given or ("service" not in given and all(is_local(host) for host in hosts)):
+        return {}
+    own = Path(environment.get("HOME") or "/", ".postgresql", "root.crt")
+    known = "sslrootcert" in given or environment.get("PGSSLROOTCERT") or own.exists()
+    has_system = psycopg.pq.version() >= KNOWS_SYSTEM and not known
+    return {"sslmode": "verify-full", **({"sslrootcert": "system"} if has_system else {})}
+
+
+def is_local(host: str) -> bool:
+    """Is a host of libpq's on this machine: a socket's directory, an abstract socket, or loopback?"""
+    return not host or host[0] in "/@" or stays_here(host)
 
 
 def describe(info: str) -> str:
@@ -148,4 +177,6 @@ def _sentence(where: str, error: psycopg.Error) -> str:
     reason = (fatal or failed or text.splitlines() or ["no reason given"])[-1]
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         reason += ": the role must own the database, or be allowed to create tables in its schema"
+    if "does not support SSL" in reason:
+        reason += ": what goes to another machine is encrypted, unless the URL says sslmode=disable"
     return f"cannot use {where}: {reason[0].lower()}{reason[1:]}"

@@ -31,6 +31,7 @@ class AgentOptions:
     containerd: str | None = None
     show_dirs: str | None = None
     allow_networks: str | None = None
+    plain: bool = False
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -41,6 +42,7 @@ class AgentOptions:
             *(("--containerd", os.path.abspath(self.containerd)) if self.containerd else ()),
             *(("--show-dirs", self.show_dirs) if self.show_dirs else ()),
             *(("--allow-networks", self.allow_networks) if self.allow_networks else ()),
+            *(["--plain"] if self.plain else ()),
         ]
 
 

@@ -19,6 +19,7 @@ from scheduler.gateway import agents, jobs
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
+from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
@@ -27,6 +28,7 @@ from scheduler.service.state import StateError
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.supervisor.tenure import Tenure
+from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
 log = logging.getLogger("remora.service")
 
@@ -91,26 +93,48 @@ async def opened(
         blobs.close()
 
 
-@contextlib.asynccontextmanager
-async def listening(
-    context: Context, host: str, port: int, connections: Connections = BY_DESCRIPTORS
-) -> AsyncIterator[str]:
-    """Serve HTTP; yields the URL. Raises StateError if the address cannot be had."""
+def bounded(context: Context, connections: Connections) -> ConnectionLimits:
+    """The bounds on the connections of all addresses that this process listens on."""
     limits = connections.limits()
     context.metrics.connections(limits)
+    return limits
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    context: Context, host: str, port: int, limits: ConnectionLimits | None = None, tls: Identity | None = None
+) -> AsyncIterator[str]:
+    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be had."""
+    limits = limits or BY_DESCRIPTORS.limits()
     runner = Runner(build_app(context), shutdown_timeout=2.0, limits=limits)
     await runner.setup()
     try:
         for listener in await open_listeners(host, port, limits):
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener, ssl_context=tls.serving if tls else None).start()
     except OSError as error:
         await runner.cleanup()
         raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
     try:
         name, bound = runner.addresses[0][:2]
-        yield f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
+        yield f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{bound}"
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[Identity | None]:
+    """The certificate of this process, read again on SIGHUP; None if it has none. Raises StateError."""
+    if files is None:
+        yield None
+        return
+    try:
+        identity = Identity(files)
+    except TlsError as error:
+        raise StateError(str(error)) from None
+    left = Gauge("remora_tls_expiry_seconds", "Until the certificate expires.", registry=context.metrics.registry)
+    left.set_function(lambda: identity.expires - time.time())
+    async with background(asyncio.create_task(identity.watch())):
+        yield identity
 
 
 @contextlib.asynccontextmanager

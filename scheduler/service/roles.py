@@ -15,6 +15,7 @@ from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
 from scheduler.service.nomad import booking
 from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
+from scheduler.service.state import StateError
 
 log = logging.getLogger("remora.service")
 
@@ -29,7 +30,9 @@ def serve_gateway(options: RoleOptions, on_ready: OnReady) -> int:
 def serve_supervisor(options: RoleOptions, on_ready: OnReady) -> int:
     """Run a supervisor until SIGINT or SIGTERM; the exit status. `on_ready` is told its URL. Raises StateError."""
     if options.host in EVERYWHERE:
-        advertised(options.advertise, options.host, "")
+        advertised(options.advertise, options.host, "", options.tls)
+    if options.tls is not None and options.tls.authority is None:
+        raise StateError("--tls-ca is missing: a supervisor asks agents for certificates, of which authority?")
     return _run(_supervisor(options, on_ready))
 
 
@@ -54,7 +57,9 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         context.agent_routes = agents.handle
         context.images = lambda: {*IMAGES, *options.images}
         postbox = await stack.enter_async_context(parts.receiving(context))
-        url = await stack.enter_async_context(parts.listening(context, options.host, options.port, options.connections))
+        tls = await stack.enter_async_context(parts.identified(context, options.tls))
+        limits = parts.bounded(context, options.connections)
+        url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         log.info("gateway is up", extra={"url": url})
         on_ready(options.advertise or url)
         await stop.wait()
@@ -71,9 +76,9 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         )
         stack.enter_context(watched("supervisor", context.metrics.stalled))
         context.public = False
-        bound = await stack.enter_async_context(
-            parts.listening(context, options.host, options.port, options.connections)
-        )
+        tls = await stack.enter_async_context(parts.identified(context, options.tls))
+        limits = parts.bounded(context, options.connections)
+        bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(options.secrets.agent)) if options.nomad else None
         await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))

@@ -25,6 +25,7 @@ from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
 
@@ -49,6 +50,8 @@ class ServiceOptions:
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
     guard: parts.Guard = parts.UNGUARDED
+    tls: TlsFiles | None = None
+    plain: bool = False  # other machines may be served plain HTTP
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -79,7 +82,13 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         postbox = await stack.enter_async_context(parts.receiving(context))
-        url = await stack.enter_async_context(parts.listening(context, options.host, options.port, options.connections))
+        tls = await stack.enter_async_context(parts.identified(context, options.tls))
+        limits = parts.bounded(context, options.connections)
+        public = url = await stack.enter_async_context(
+            parts.listening(context, options.host, options.port, limits, tls)
+        )
+        if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
+            url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
         agent = _agent(options, state, url, secrets)
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
@@ -95,9 +104,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             account.key_file,
             instances,
             gaps_at(state.path) if instances else (),
+            public,
         )
         state.announce(info)
-        log.info("service is up", extra={"url": url, "slots": agent.slots, "instances": instances})
+        log.info("service is up", extra={"url": public, "slots": agent.slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()
@@ -118,8 +128,9 @@ def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Se
     state.write("agent.credential", credentials.issue(secrets.agent, node))
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
-        url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks
-    )
+        url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,
+        options.plain,
+    )  # fmt: skip
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object], seconds: float) -> None:

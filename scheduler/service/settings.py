@@ -12,6 +12,8 @@ from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import UNGUARDED, Guard, Secrets
 from scheduler.service.state import StateError
+from scheduler.tls import plain
+from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 ADDRESS = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
 EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
@@ -34,6 +36,7 @@ class RoleOptions:
     images: tuple[str, ...] = ()  # versions that jobs may ask for, beside the published ones
     connections: Connections = BY_DESCRIPTORS
     guard: Guard = UNGUARDED
+    tls: TlsFiles | None = None
 
 
 def shared_database(text: str | None) -> str:
@@ -65,6 +68,22 @@ def listen_address(text: str) -> tuple[str, int]:
     return match["v6"] or match["name"], int(match["port"])
 
 
+def tls_files(
+    host: str, option: str, certificate: Path | None, key: Path | None, authority: Path | None, in_plain: bool
+) -> TlsFiles | None:
+    """How the address that `option` names is served: by TLS, or (None) plainly, on loopback or when that was said.
+
+    Raises StateError.
+    """
+    try:
+        files = files_of(certificate, key, authority)
+    except TlsError as error:
+        raise StateError(str(error)) from None
+    if files is None and not in_plain and not plain.stays_here(host):
+        raise StateError(plain.refusal(option, host or "every address"))
+    return files
+
+
 def image_versions(text: str) -> tuple[str, ...]:
     """Versions of a comma list. Raises StateError."""
     versions = tuple(text.replace(",", " ").split())
@@ -76,12 +95,14 @@ def image_versions(text: str) -> tuple[str, ...]:
     return versions
 
 
-def advertised(said: str | None, host: str, url: str) -> str:
+def advertised(said: str | None, host: str, url: str, tls: TlsFiles | None = None) -> str:
     """Where others reach who listens on `host` at `url`. Raises StateError."""
     if said is not None:
         parts = urlsplit(said)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise StateError(f'--advertise: "{said}" is not a URL, such as http://10.0.0.5:8090')
+        if tls is not None and parts.scheme == "http":
+            raise StateError(f'--advertise: what listens speaks TLS, so "{said}" has to begin with https://')
         return said.rstrip("/")
     if host in EVERYWHERE:
         raise StateError("it listens on every address: say with --advertise URL at which one agents reach it")

@@ -35,6 +35,7 @@ class ServiceInfo:
     key_file: str | None = None
     instances: str = ""  # where they come from
     gaps: tuple[str, ...] = ()  # sentences: what does not keep tasks in
+    public: str = ""  # URL for other machines; `url` is for this one
 
 
 def read_info(state_dir: Path) -> ServiceInfo:

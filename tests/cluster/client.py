@@ -156,7 +156,8 @@ def metric(cluster: Cluster, name: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for supervisor in Records().supervisors():
         url = supervisor["url"]
-        for line in machine_of(cluster, url).call("curl", "-s", "-m", "5", f"{url}/metrics").splitlines():
+        asked = ("curl", "-s", "-m", "5", "--cacert", str(cluster.authority / "ca.pem"), f"{url}/metrics")
+        for line in machine_of(cluster, url).call(*asked).splitlines():
             if line.startswith((f"{name}{{", f"{name} ")):
                 labels, _, value = line.removeprefix(name).rpartition(" ")
                 found[labels] = found.get(labels, 0) + float(value)

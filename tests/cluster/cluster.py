@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.cluster import engines
+from scheduler.tls import authority
+from tests.cluster import certificates, engines
 from tests.cluster.machines import (
     HOLD,
     HUB,
@@ -62,6 +63,21 @@ class Cluster:
     @property
     def objects(self) -> Path:
         return self.directory / "objects"
+
+    @property
+    def authority(self) -> Path:
+        """Where its certificates come from."""
+        return self.directory / "authority"
+
+    @property
+    def tls(self) -> Path:
+        """Where each machine sees its own certificate."""
+        return self.local / "tls"
+
+    @property
+    def credential(self) -> Path:
+        """Where each node's agent sees its own credential."""
+        return self.local / "credential"
 
     @property
     def hub(self) -> Machine:
@@ -114,8 +130,12 @@ def up(directory: Path, nomad: bool, acl: bool, say: Say) -> Cluster:
     make_bridge(cluster.add(HUB))
     for name in NODES:
         plug_in(cluster.hub, cluster.add(name))
+    say("certificates")
+    authority.init(cluster.authority)
+    for machine in cluster.machines.values():
+        certificates.give(cluster.authority, machine)
     say("PostgreSQL")
-    engines.make_database(cluster.hub, cluster.local)
+    engines.make_database(cluster.hub, cluster.local, cluster.authority)
     if nomad:
         say("Nomad: a server and three clients")
         start_nomads(cluster, acl)
@@ -166,6 +186,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
     """What commands need to reach the cluster, from the hub. The directory has a client's profile."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_", "NOMAD_"))}
     clean |= {"PATH": f"{ROOT / '.venv' / 'bin'}:{clean.get('PATH', '')}", "REMORA_STATE_DIR": str(cluster.directory)}
+    clean |= {"REMORA_CA_FILE": str(cluster.authority / "ca.pem"), "PGSSLROOTCERT": str(cluster.authority / "ca.pem")}
     if not cluster.nomad:
         return clean | {"REMORA_DATABASE": engines.database_url()}
     return clean | {"NOMAD_ADDR": engines.nomad_address(), "NOMAD_TOKEN": cluster.token}
@@ -177,7 +198,8 @@ def run(cluster: Cluster, argv: list[str]) -> int:
 
 
 def enter_network(cluster: Cluster) -> None:
-    """From here on this thread, and those that it starts, are on the hub's network."""
+    """From here on this thread, and those that it starts, are on the hub's network, and believe its certificates."""
+    os.environ |= {"REMORA_CA_FILE": str(cluster.authority / "ca.pem")}
     libc = ctypes.CDLL(None, use_errno=True)
     with open(f"/proc/{cluster.hub.holder}/ns/net") as namespace:
         if libc.setns(namespace.fileno(), 0):

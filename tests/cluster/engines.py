@@ -8,6 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
+from tests.cluster import certificates
 from tests.cluster.machines import ADDRESSES, HUB, NODES, ClusterError, Machine, end, wait_until
 
 HTTP_PORT, RPC_PORT = 4646, 4647
@@ -133,8 +134,8 @@ def as_postgres(*argv: str) -> list[str]:
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--", *argv]
 
 
-def make_database(hub: Machine, local: Path) -> None:
-    """A fresh server's files, with one database, `remora`, of a user of that name; reached from everywhere."""
+def make_database(hub: Machine, local: Path, authority: Path) -> None:
+    """A fresh server's files, with one database, `remora`, of a user of that name; reached from everywhere, by TLS."""
     data = hub.local / "postgresql"
     data.mkdir()
     shutil.chown(data, "postgres", "postgres")
@@ -143,7 +144,8 @@ def make_database(hub: Machine, local: Path) -> None:
         *as_postgres(postgres_program("initdb"), "-D", inside, "--auth=trust", "--locale=C", "--encoding=UTF8"),
     )
     with (data / "pg_hba.conf").open("a") as file:
-        file.write("host all all 10.213.0.0/24 scram-sha-256\n")
+        file.write("hostssl all all 10.213.0.0/24 scram-sha-256\n")
+    certificates.give_server(authority, hub, data, "postgres")
     start_database(hub, local)
     for statement in ("CREATE ROLE remora LOGIN PASSWORD 'remora'", "CREATE DATABASE remora OWNER remora"):
         hub.call(*as_postgres("psql", "-q", "-h", inside, "-d", "postgres", "-c", statement))
@@ -152,6 +154,7 @@ def make_database(hub: Machine, local: Path) -> None:
 def start_database(hub: Machine, local: Path) -> None:
     inside = str(local / "postgresql")
     options = {"listen_addresses": hub.address, "unix_socket_directories": inside, "max_connections": "200"}
+    options |= {"ssl": "on", "ssl_cert_file": "cert.pem", "ssl_key_file": "key.pem"}
     words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
     hub.start("postgres", as_postgres(postgres_program("postgres"), "-D", inside, *words))
     wanted = as_postgres(postgres_program("pg_isready"), "-q", "-h", inside)

@@ -7,8 +7,7 @@ import secrets
 import subprocess
 from collections.abc import Callable
 
-from scheduler.gateway import credentials
-from tests.cluster import engines
+from tests.cluster import certificates, engines
 from tests.cluster.cluster import ROOT, Cluster, environment
 from tests.cluster.machines import ClusterError, Machine, wait_until
 
@@ -40,6 +39,7 @@ def shared(cluster: Cluster, port: int, machine: Machine) -> dict[str, str]:
         "REMORA_LISTEN": f"{machine.address}:{port}",
         "REMORA_TOKEN_SECRET": kept["token"],
         "REMORA_AGENT_KEY": kept["agent"],
+        **certificates.environment(cluster.tls),
     }
 
 
@@ -59,14 +59,29 @@ def start_agent(cluster: Cluster, node: Machine) -> None:
         "REMORA_LISTEN": f"{node.address}:{AGENT_PORT}",
         "REMORA_OBJECTS": str(cluster.objects),
         "REMORA_STATE_DIR": str(cluster.local / "remora"),
-        "REMORA_AGENT_CREDENTIAL": credentials.issue(keys(cluster)["agent"], node.name),
+        "REMORA_CREDENTIAL_FILE": str(cluster.credential),
         "REMORA_SLOTS": "2",
+        **certificates.environment(cluster.tls),
     }
     node.start("agent", [str(BIN / "remora"), "agent"], told)
 
 
+def give_credential(cluster: Cluster, node: Machine, *more: str) -> None:
+    """Write a node's credential where its agent reads it; `more` are options of the command that makes it."""
+    told = operate(cluster, "cluster", "credential", node.name, *more)
+    certificates.authority.write(node.local / cluster.credential.name, told.encode(), 0o600)
+
+
+def operate(cluster: Cluster, *words: str) -> str:
+    """An operator's command, on the hub; what it printed. Raises `ClusterError`."""
+    told = environment(cluster) | ({} if cluster.nomad else {"REMORA_AGENT_KEY": keys(cluster)["agent"]})
+    return cluster.hub.call(str(BIN / "remora"), *words, env=told)
+
+
 def start_bare(cluster: Cluster, say: Say) -> None:
     say("a gateway, two supervisors, three agents")
+    for node in cluster.nodes:
+        give_credential(cluster, node)
     start_gateway(cluster)
     for name in SUPERVISORS:
         start_supervisor(cluster, name)
@@ -74,7 +89,7 @@ def start_bare(cluster: Cluster, say: Say) -> None:
         start_agent(cluster, node)
     wait_for(cluster, gateway_url(cluster), cluster.hub, "gateway")
     for number, name in enumerate(SUPERVISORS):
-        wait_for(cluster, f"http://{cluster.hub.address}:{SUPERVISOR_PORT + number}", cluster.hub, name)
+        wait_for(cluster, f"https://{cluster.hub.address}:{SUPERVISOR_PORT + number}", cluster.hub, name)
 
 
 def wait_for(cluster: Cluster, url: str, machine: Machine, name: str) -> None:
@@ -86,13 +101,14 @@ def wait_for(cluster: Cluster, url: str, machine: Machine, name: str) -> None:
 
 def healthy(cluster: Cluster, url: str) -> bool:
     """Asked from the hub, whose network it is on."""
-    ask = ["curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}", f"{url}/healthz"]
+    ask = ["curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}"]
+    ask += ["--cacert", str(cluster.authority / "ca.pem"), f"{url}/healthz"]
     return cluster.hub.call(*ask, check=False) == "200"
 
 
 def gateway_url(cluster: Cluster) -> str:
     """Of a bare cluster."""
-    return f"http://{cluster.hub.address}:{GATEWAY_PORT}"
+    return f"https://{cluster.hub.address}:{GATEWAY_PORT}"
 
 
 def deploy(cluster: Cluster, say: Say) -> None:
@@ -101,6 +117,8 @@ def deploy(cluster: Cluster, say: Say) -> None:
     chosen = {
         "bin": str(BIN), "objects": str(cluster.objects), "state_dir": str(cluster.local / "remora"),
         "provider": "process", "nomad_address": engines.nomad_address(), "gateways": len(cluster.nodes),
+        "tls": str(cluster.tls), "database_ca": str(cluster.tls / "ca.pem"),
+        "credential": str(cluster.credential),
     }  # fmt: skip
     site.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
     engines.nomad(
@@ -108,9 +126,15 @@ def deploy(cluster: Cluster, say: Say) -> None:
     )
     say("remora cluster deploy")
     command = ["remora", "cluster", "deploy", f"--var-file={site}", f"--database={engines.database_url()}", "--json"]
-    done = subprocess.run(cluster.hub.inside(*command), env=environment(cluster), stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise ClusterError("the deployment failed")
+    for jobs in (["supervisor", "gateway"], ["agent"]):
+        done = subprocess.run(
+            cluster.hub.inside(*command, *jobs), env=environment(cluster), stdout=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise ClusterError("the deployment failed")
+        if jobs != ["agent"]:  # there is a key now, of which credentials are made
+            for node in cluster.nodes:
+                give_credential(cluster, node)
     cluster.gateways = json.loads(done.stdout)["gateways"]
 
 
@@ -119,7 +143,7 @@ def add_account(cluster: Cluster) -> None:
     key = cluster.directory / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", LOGIN, "-f", str(key)], check=True)
     add = ["user", "add", LOGIN, f"--key={key}.pub", f"--database={engines.database_url()}"]
-    fingerprint = cluster.hub.call(str(BIN / "remora"), *add).strip()
+    fingerprint = cluster.hub.call(str(BIN / "remora"), *add, env=environment(cluster)).strip()
     profile = {"url": cluster.gateways[0], "user": LOGIN, "key_id": fingerprint, "key_file": str(key)}
     (cluster.directory / "client.json").write_text(json.dumps(profile))
 

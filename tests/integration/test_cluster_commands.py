@@ -84,7 +84,7 @@ def test_a_first_deploy_makes_secrets_and_jobs_in_order_and_tells_the_gateways(o
     assert kept["nomad/jobs/remora-gateway"] == kept["nomad/jobs/remora-supervisor"]
     assert kept["nomad/jobs/remora-gateway"]["database"] == URL
     assert set(kept["nomad/jobs/remora-agent"]) == {"agent_key"}
-    assert result.stdout.splitlines() == ["http://n1.example:8080", "http://n2.example:8080"]
+    assert result.stdout.splitlines() == ["https://n1.example:8080", "https://n2.example:8080"]
     assert "remora-agent: 3 of 3 well" in result.stderr
     assert "secret" not in result.output
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +24,12 @@ Behaviour = Callable[[socket.socket], None]
 class Peer:
     """A node with an exchange that really listens."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
+        self.scheme = "https" if tls else "http"
         self.blobs = BlobStore(folder)
         self.traffic = Traffic()
         self.exchange = Exchange(self.blobs, KEY, self.traffic)
-        self.port = self.exchange.start("127.0.0.1", 0)
+        self.port = self.exchange.start("127.0.0.1", 0, tls)
 
     def put(self, data: bytes) -> BlobRef:
         """A blob of this node, as another node is told of it."""
@@ -38,7 +40,9 @@ class Peer:
         return self.ref(blob, len(data))
 
     def ref(self, blob: str, size: int) -> BlobRef:
-        return BlobRef(id=blob, size=size, node="far", source=source_of(f"http://127.0.0.1:{self.port}", KEY, blob))
+        return BlobRef(
+            id=blob, size=size, node="far", source=source_of(f"{self.scheme}://127.0.0.1:{self.port}", KEY, blob)
+        )
 
     def close(self) -> None:
         self.exchange.close()
@@ -46,8 +50,8 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(folder: Path) -> Iterator[Peer]:
-    made = Peer(folder)
+def peer(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
+    made = Peer(folder, tls)
     try:
         yield made
     finally:
@@ -70,7 +74,8 @@ class Crook:
         """The same blob, to be had here."""
         assert blob.source is not None
         path = blob.source.split("/", 3)[3]
-        return blob.model_copy(update={"source": f"http://127.0.0.1:{self.port}/{path}"})
+        scheme = blob.source.partition(":")[0]
+        return blob.model_copy(update={"source": f"{scheme}://127.0.0.1:{self.port}/{path}"})
 
     def _accept(self) -> None:
         while True:
@@ -160,18 +165,23 @@ def passes_on(port: int, most: int | None = None, hangs: bool = False) -> Behavi
     return behave
 
 
-def keeps_open(port: int) -> Behaviour:
-    """Passes everything on, both ways, until one of them ends."""
+def keeps_open(port: int, most: int | None = None, seen: bytearray | None = None) -> Behaviour:
+    """Passes everything on, both ways, until one of them ends, or `most` bytes have come back. `seen` gets a copy."""
 
     def behave(connection: socket.socket) -> None:
+        came = 0
         with socket.create_connection(("127.0.0.1", port)) as there:
-            while True:
+            while most is None or came < most:
                 ready, _, _ = select.select([connection, there], [], [])
                 for side in ready:
                     piece = side.recv(65536)
                     if not piece:
                         return
+                    came += len(piece) if side is there else 0
+                    if seen is not None:
+                        seen.extend(piece)
                     (there if side is connection else connection).sendall(piece)
+        connection.shutdown(socket.SHUT_RDWR)
 
     return behave
 

@@ -19,6 +19,7 @@ from scheduler.gateway.credentials import issue
 from scheduler.model.httpsig import PublicKey
 from scheduler.records.database import Connection, open_database
 from scheduler.service import first_account
+from tests.support.certificates import Certificates
 from tests.support.postgres import Postgres
 from tests.support.service import READY_SECONDS, command, descendants
 from tests.support.user import User
@@ -40,8 +41,8 @@ class Part:
         assert self.process.stdout is not None
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and (line := self.process.stdout.readline()):
-            if "http://" in line:
-                self.url = next(word for word in line.split() if word.startswith("http://"))
+            if "://" in line:
+                self.url = next(word for word in line.split() if "://" in word)
                 return self.url
         raise RuntimeError(f"{self.name} did not come up: {self.log.read_text()[-3000:]}")
 
@@ -70,10 +71,11 @@ class Part:
 
 @dataclass
 class Cluster:
-    """Parts by their names: gateway0, supervisor1, node0 …"""
+    """Parts by their names: gateway0, supervisor1, node0 … With `certificates` each has one of its own."""
 
     directory: Path
     database: str
+    certificates: Certificates | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,10 +120,17 @@ class Cluster:
         with open(path, "a") as log:
             process = subprocess.Popen(
                 command("remora", *words), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
-                env=self.env | (more or {}), start_new_session=True,
+                env=self.env | self._tls(name) | (more or {}), start_new_session=True,
             )  # fmt: skip
         self.parts[name] = Part(name, path, process)
         return self.parts[name]
+
+    def _tls(self, name: str) -> dict[str, str]:
+        if self.certificates is None:
+            return {}
+        files = self.certificates.issue(name)
+        told = {"CERT": files.certificate, "KEY": files.key, "CA": files.authority}
+        return {f"REMORA_TLS_{word}": str(path) for word, path in told.items()}
 
     def end(self) -> dict[str, int]:
         """End all in order, agents first; the exit status of each that had not been killed."""
@@ -189,13 +198,14 @@ def clustered(
     supervisors: int = 1,
     nodes: int = 1,
     nomad: str | None = None,
+    certificates: Certificates | None = None,
 ) -> Iterator[Cluster]:
     """A cluster for the length of a block, with the account jill; whatever was not killed must end well.
 
     `nomad`: where one is that books its instances.
     """
     database = postgres.create()
-    cluster = Cluster(directory, database)
+    cluster = Cluster(directory, database, certificates)
     if nomad is not None:
         cluster.env |= {"REMORA_NOMAD": "1", "NOMAD_ADDR": nomad, "REMORA_NOMAD_NODE_POOL": "all"}
         cluster.env["REMORA_NOMAD_SOCKET"] = str(directory / "${node.unique.name}" / "launch.sock")

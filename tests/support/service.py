@@ -61,8 +61,8 @@ class Service:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             line = self.process.stdout.readline()
-            if "http://" in line:
-                self.url = next(word for word in line.split() if word.startswith("http://")).rstrip("/.,")
+            if "://" in line:
+                self.url = next(word for word in line.split() if "://" in word).rstrip("/.,")
                 return self
             if not line:
                 break

@@ -11,7 +11,7 @@ from scheduler.agent.options import OptionsError, parse
 
 
 def told(tmp_path: Path, *words: str, **environment: str) -> argparse.Namespace:
-    always = ["--url", "http://gateway:8080", "--state-dir", str(tmp_path), "--node", "n1"]
+    always = ["--url", "http://gateway:8080", "--state-dir", str(tmp_path), "--node", "n1", "--plain"]
     return parse([*always, *words], {"REMORA_AGENT_CREDENTIAL": "n1.0123", **environment})
 
 
@@ -88,7 +88,7 @@ def test_what_is_missing_or_wrong_is_named(words: list[str], environment: dict[s
     ],
 )
 def test_the_credential_has_to_be_that_of_the_node(content: str | None, why: str, tmp_path: Path) -> None:
-    words = ["--url", "http://g", "--state-dir", str(tmp_path), "--node", "n1"]
+    words = ["--url", "https://g", "--state-dir", str(tmp_path), "--node", "n1"]
     if content is not None:
         (tmp_path / "credential").write_text(content)
         words += ["--credential-file", str(tmp_path / "credential")]

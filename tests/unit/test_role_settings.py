@@ -102,7 +102,7 @@ def test_a_secret_that_is_missing_is_asked_for_by_name(environment, capsys, monk
 
 
 def test_a_supervisor_on_every_address_must_say_where_it_is(environment, capsys):
-    assert "say with --advertise URL" in refusal(capsys, supervisor, "--listen", ":0")
+    assert "say with --advertise URL" in refusal(capsys, supervisor, "--listen", ":0", "--plain")
 
 
 @pytest.mark.parametrize("role", [gateway, supervisor])

@@ -68,7 +68,7 @@ def command(
     async def work(api: NomadApi) -> Json:
         await prepare(api, namespace, policy, database, note)
         done = [await bring_up(api, job, told, timeout, note) for job, told in texts.items()]
-        return {"jobs": done, "gateways": await gateways(api)}
+        return {"jobs": done, "gateways": await gateways(api, "https" if chosen["tls"] else "http")}
 
     outcome = ask_nomad(work, namespace)
     if as_json:
@@ -166,8 +166,8 @@ async def wait_until_well(api: NomadApi, name: str, timeout: float, say: Say) ->
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def gateways(api: NomadApi) -> list[str]:
+async def gateways(api: NomadApi, scheme: str) -> list[str]:
     """The URLs of all gateways that Nomad knows."""
     name = jobfiles.job_id("gateway")
     found = await api.ask(f"list services {name}", "GET", f"/v1/service/{name}")
-    return sorted(f"http://{one['Address']}:{one['Port']}" for one in found or [])
+    return sorted(f"{scheme}://{one['Address']}:{one['Port']}" for one in found or [])
