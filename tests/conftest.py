@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scheduler.log import JsonLines
 from tests.support.objects import client
 from tests.support.service import Service, serving
 from tests.support.user import User
+
+
+@pytest.fixture(autouse=True)
+def without_log_handlers() -> Iterator[None]:
+    """Removes the log handlers that a test has set up: later tests would find their lines in what they capture."""
+    yield
+    for handler in [each for each in logging.root.handlers if isinstance(each.formatter, JsonLines)]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="module")

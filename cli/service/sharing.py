@@ -36,6 +36,7 @@ def shared_options(listen: str) -> list[click.Parameter]:
         click.Option(["--agent-key-file"], metavar="FILE", envvar="REMORA_AGENT_KEY_FILE", type=file,
                      help="Key of the agents' credentials, the same for all. [or the key itself in $REMORA_AGENT_KEY]"),
         *connection_options(),
+        metrics_token_option(),
     ]  # fmt: skip
 
 
@@ -47,7 +48,6 @@ def connection_options() -> list[click.Parameter]:
                      help="Connections at a time. [$REMORA_MAX_CONNECTIONS; default: by the limit on open files]"),
         click.Option(["--max-connections-per-peer"], metavar="N", envvar="REMORA_MAX_CONNECTIONS_PER_PEER",
                      type=number, help="Of one address, such as a proxy's. [default: a quarter of all, or 256]"),
-        metrics_token_option(),
     ]  # fmt: skip
 
 
