@@ -27,6 +27,8 @@ class BuildDatapath(build_ext):
             core = build.objects(cc, build.sources(), scratch / "src")
             build.write_glue(Path(GLUE))
             self.extensions[0].extra_objects = [str(part) for part in core]
+            self.extensions[0].extra_compile_args = build.checked(tuple(cc))
+            self.extensions[0].extra_link_args = build.SEALED
             self.extensions[0].depends = [str(part) for part in [*core, *build.headers()]]
             super().run()
             build.executables(cc, core, scratch, self.libexec())

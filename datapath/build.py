@@ -13,6 +13,7 @@ Used by `setup.py`, and by the C tests, which compile the same files with saniti
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -26,11 +27,20 @@ from pathlib import Path
 ROOT = Path(__file__).parent
 INCLUDE = ROOT / "include"
 
-STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}"]
-# One object serves the extension (hence PIC) and the executables.
-RELEASE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-fstack-protector-strong"]
-RELEASE += ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-ffunction-sections", "-fdata-sections"]
-LINK_STATIC = ["-static", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,noexecstack"]
+STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wformat", "-Wformat-security", "-Werror", f"-I{INCLUDE}"]
+# One object serves the extension and the executables, which may lie anywhere in memory too.
+RELEASE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+# Against what a mistake in a parser would give an attacker: the stack and the bounds of known objects are checked.
+CHECKED = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE"]
+# Of each line the first that compiler and C library know: older ones check less, and branches are marked by machine.
+CHECKED_IF_KNOWN = (
+    ("-D_FORTIFY_SOURCE=3", "-D_FORTIFY_SOURCE=2"),
+    ("-fstack-clash-protection",),
+    ("-fcf-protection=full", "-mbranch-protection=standard"),
+)
+SEALED = ["-Wl,-z,relro,-z,now,-z,noexecstack"]
+LINK_STATIC = ["-static-pie", "-Wl,--gc-sections", *SEALED]
+PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
 EXPORTED = re.compile(r"^/\* cffi begin \*/$(.*?)^/\* cffi end \*/$", re.MULTILINE | re.DOTALL)
 COMPILERS = ("cc", "gcc", "clang")
@@ -50,6 +60,18 @@ def compiler() -> list[str]:
         if shutil.which(name):
             return [name]
     raise BuildError(f"no C compiler found (tried {', '.join(COMPILERS)}; install gcc or set CC)")
+
+
+@functools.cache
+def checked(cc: tuple[str, ...]) -> list[str]:
+    """Flags that make a compiler add checks, as far as it can."""
+
+    def knows(flag: str) -> bool:
+        command = [*cc, "-O2", "-Werror", "-U_FORTIFY_SOURCE", flag, "-x", "c", "-", "-c", "-o", os.devnull]
+        return subprocess.run(command, input=PROBE, text=True, capture_output=True, check=False).returncode == 0
+
+    found = [next((flag for flag in line if knows(flag)), None) for line in CHECKED_IF_KNOWN]
+    return [*CHECKED, *(flag for flag in found if flag is not None)]
 
 
 def require_headers(cc: Sequence[str]) -> None:
@@ -98,8 +120,12 @@ def write_glue(path: Path) -> None:
     ffi.emit_c_code(str(path))
 
 
-def objects(cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Sequence[str] = RELEASE) -> list[Path]:
-    """Compile `files` into `directory`, skipping what is up to date. Raises BuildError."""
+def objects(
+    cc: Sequence[str], files: Iterable[Path], directory: Path, flags: Sequence[str] | None = None
+) -> list[Path]:
+    """Compile `files` into `directory`, skipping what is up to date; without `flags` for release. Raises BuildError."""
+    if flags is None:
+        flags = [*RELEASE, *checked(tuple(cc))]
 
     def one(source: Path) -> Path:
         target = directory / f"{source.stem}.o"

@@ -45,6 +45,9 @@ def state_dir_option() -> click.Option:
 @click.option("--show-dirs", metavar="DIR,...", envvar="REMORA_SHOW_DIRS",
               help="Directories of this machine that tasks see, read-only, besides those with programs "
                    "[$REMORA_SHOW_DIRS].")  # fmt: skip
+@click.option("--allow-networks", metavar="NAME,...", envvar="REMORA_ALLOW_NETWORKS",
+              help="What tasks reach besides the internet: loopback, whatever listens at 127.0.0.1 of this machine; "
+                   "link-local, the metadata of a cloud [$REMORA_ALLOW_NETWORKS].")  # fmt: skip
 def command(
     state_dir: Path | None,
     host: str,
@@ -56,6 +59,7 @@ def command(
     database: str | None,
     slots: int | None,
     show_dirs: str | None,
+    allow_networks: str | None,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -87,6 +91,7 @@ def command(
         containerd=containerd,
         slots=slots,
         show_dirs=show_dirs,
+        allow_networks=allow_networks,
         database=database,
     )
     try:

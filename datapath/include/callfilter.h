@@ -33,9 +33,9 @@ enum { CALLFILTER_MAX = 1024 };
  *
  * Where tasks are not `inside` namespaces, some calls would reach other processes of their
  * user, and are refused as well: kill(-1), shared memory and queues of System V and POSIX,
- * and unix sockets by a path but for those of the agent's kind (SOCK_SEQPACKET), since no
- * mode of a file keeps a user from the sockets of its own session, its agent for keys, or
- * a daemon that makes it root.
+ * and unix sockets that could reach a path, but for those of the agent's kind
+ * (SOCK_SEQPACKET), since no mode of a file keeps a user from the sockets of its own session,
+ * its agent for keys, or a daemon that makes it root.
  */
 size_t callfilter_build(struct sock_filter code[CALLFILTER_MAX], int inside);
 

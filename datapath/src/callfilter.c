@@ -152,23 +152,27 @@ static void refuse_argument(struct program *program, const struct rule *rule)
     end(program, begun);
 }
 
-static void refuse_type(struct program *program)
+/* Of unix sockets outside: those of the agent's kind, and pairs that are connected for good. */
+static void refuse_types(struct program *program, uint32_t call)
 {
     load_argument(program, 1);
     emit(program, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0); /* above are flags */
-    emit(program, BPF_JMP | BPF_JEQ | BPF_K, SOCK_SEQPACKET, 1, 0);
+    if (call == SYS_socket)
+        emit(program, BPF_JMP | BPF_JEQ | BPF_K, SOCK_SEQPACKET, 1, 0);
+    else
+        when(program, BPF_JEQ, SOCK_DGRAM);
     end_with(program, SECCOMP_RET_ERRNO | EPERM);
 }
 
-static void limit_sockets(struct program *program, uint32_t call, int paths)
+static void limit_sockets(struct program *program, uint32_t call, int inside)
 {
     size_t begun = begin(program, call);
 
     load_argument(program, 0);
     for (size_t i = 0; i < COUNT(spoken); i++) {
         size_t family = begin(program, spoken[i].family);
-        if (spoken[i].family == AF_UNIX && !paths)
-            refuse_type(program);
+        if (spoken[i].family == AF_UNIX && !inside)
+            refuse_types(program, call);
         load_argument(program, 2);
         for (size_t p = 0; p < COUNT(spoken[i].protocols); p++) {
             when(program, BPF_JEQ, spoken[i].protocols[p]);
@@ -196,7 +200,7 @@ size_t callfilter_build(struct sock_filter code[CALLFILTER_MAX], int inside)
     for (size_t i = 0; i < COUNT(rules); i++)
         refuse_argument(&program, &rules[i]);
     limit_sockets(&program, SYS_socket, inside);
-    limit_sockets(&program, SYS_socketpair, 1);
+    limit_sockets(&program, SYS_socketpair, inside);
     if (!inside) {
         refuse(&program, missing_outside, COUNT(missing_outside), ENOSYS);
         refuse_argument(&program, &kill_all);

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "beneath.h"
+#include "dumping.h"
 
 /* The files of both versions of control groups are shorter. */
-enum { EVENTS_BYTES = 512 };
+enum { EVENTS_BYTES = 512, DUMP_SECONDS = 5 };
 
 struct lackey_run {
     struct lackey_run *next;
@@ -128,6 +129,8 @@ static void keep_core(const struct lackey *lackey, const char *path, struct pass
     char directory[COREWATCH_PATH], name[32], kept[COREWATCH_PATH + 32];
     const char *slash = strrchr(path, '/');
 
+    if (done->core[0])
+        return; /* what came later does not count */
     snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
     snprintf(name, sizeof name, ".core.%llu", (unsigned long long)lackey->running->task);
     snprintf(kept, sizeof kept, "%.*s/%s", (int)(slash - path), path, name);
@@ -161,17 +164,30 @@ static int was_killed(struct lackey *lackey)
 
 /* ---- the running task ---- */
 
-/* Look for core files of the running task; 1 if there was one. */
+/* Look for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
 static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
 {
     struct corewatch_found found;
 
     if (!corewatch_check(&lackey->watch, all, &found))
         return 0;
+    lackey->done.flags |= PASS_CORE;
+    if (lackey->done.core[0])
+        return 1;
     strcpy(path, found.path);
     strcpy(lackey->done.program, found.program);
-    lackey->done.flags |= PASS_CORE;
     return 1;
+}
+
+/* Before the rest is killed, which would cut off what others dump: a whole core file, under its own name. */
+static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
+{
+    dumping_wait(DUMP_SECONDS);
+    see_cores(lackey, 0, path);
+    if (!path[0])
+        return;
+    keep_core(lackey, path, &lackey->done);
+    dumping_wait(DUMP_SECONDS); /* it may be one that somebody began just then */
 }
 
 /* End the running task, whatever of it is left, and tell the agent. */
@@ -180,6 +196,8 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     struct lackey_run *run = lackey->running;
     struct pass_done *done = &lackey->done;
 
+    if ((path[0] || lackey->usage.dumped) && !(done->flags & PASS_STOPPED))
+        save_core(lackey, path);
     task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
     done->ended_ns = now();
     see_cores(lackey, 1, path);

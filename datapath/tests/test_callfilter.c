@@ -148,6 +148,7 @@ static void others_of_the_same_user_are_out_of_reach_without_namespaces(int insi
     CHECK(says(SYS_socket, AF_UNIX, SOCK_DGRAM, 0) == expected);
     CHECK(says(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0) == ALLOW);
     CHECK(says(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0) == ALLOW);
+    CHECK(says(SYS_socketpair, AF_UNIX, SOCK_DGRAM, 0) == expected);
 }
 
 int main(void)

@@ -63,7 +63,9 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
-    chosen = ProviderOptions(options.provider, options.isolation, options.containerd, host_view(options))
+    chosen = ProviderOptions(
+        options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
+    )
     provider = await open_provider(options.state_dir, chosen)
     stores = open_stores(options)
     exchange, sharing = open_exchange(options, stores)

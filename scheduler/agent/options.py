@@ -19,8 +19,10 @@ from typing import Any, NoReturn
 from datapath.host_view import PROGRAMS
 from scheduler.agent import capacity
 from scheduler.providers.choice import NAMES
+from scheduler.providers.loopback import Reach
 
 CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
+LOOPBACK, LINK_LOCAL = "loopback", "link-local"
 EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
 URL = re.compile(r"https?://[^/\s?#]+")
 
@@ -86,6 +88,14 @@ def directories(text: str) -> tuple[Path, ...]:
     return tuple(directory(each).resolve() for each in text.split(",") if each)
 
 
+def networks(text: str) -> Reach:
+    """A comma list. Raises ValueError."""
+    said = {each for each in text.split(",") if each}
+    if unknown := sorted(said - {LOOPBACK, LINK_LOCAL}):
+        raise ValueError(f"{unknown[0]!r} is neither {LOOPBACK} nor {LINK_LOCAL}")
+    return Reach(LOOPBACK in said, LINK_LOCAL in said)
+
+
 def positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if not number:
@@ -119,6 +129,8 @@ OPTIONS = (
            choices=("auto", "namespaces", "subreaper"), default=lambda: "auto"),
     Option("--show-dirs", "Directories of the machine that tasks see, read-only, besides those with programs "
            f"({' '.join(PROGRAMS)}).", "DIR,...", directories, default=tuple),
+    Option("--allow-networks", f"What tasks reach besides the internet: {LOOPBACK}, whatever listens at 127.0.0.1 of "
+           f"the machine; {LINK_LOCAL}, the metadata of a cloud.", "NAME,...", networks, default=Reach),
     Option("--slots", "Instances that compute at a time. [default: one per CPU]", "N", positive,
            default=lambda: os.cpu_count() or 1),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),

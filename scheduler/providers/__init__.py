@@ -89,6 +89,9 @@ class HostView:
     hide: tuple[Path, ...] = ()
 
 
+PROGRAMS_ONLY = HostView()
+
+
 class Instance(Protocol):
     """A running lackey. Owned by whoever created it, until `destroy`."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 REMOVE_TRIES = 50
@@ -202,10 +202,10 @@ def weigh(path: str, processes: int) -> None:
                 _try_write(group / name, str(min(usual * processes, most)))
 
 
-async def sweep_everywhere(path: str) -> None:
-    """Remove the groups below `path` of every hierarchy, and those on the way if they are empty then."""
-    for point, _, _ in hierarchies():
-        await sweep_groups(Path(point + path), keep_root=False)
+async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
+    """Remove the groups below `path` of every hierarchy, and those on the way that are empty then, but for `keep`."""
+    for root in (Path(point + path) for point, _, _ in hierarchies()):
+        await sweep_groups(root, keep_root=root in keep)
 
 
 async def remove_everywhere(path: str) -> None:

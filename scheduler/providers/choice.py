@@ -10,9 +10,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers import HostView, InstanceError, Provider
+from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, Provider
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.isolation import gaps, record
+from scheduler.providers.loopback import CONFINED, Reach
 from scheduler.providers.process import ProcessProvider
 
 NAMES = ("process", "containerd", "auto")
@@ -26,7 +27,8 @@ class ProviderOptions:
     name: str = "process"
     isolation: str = "auto"
     address: str | None = None
-    host_view: HostView = HostView()
+    host_view: HostView = PROGRAMS_ONLY
+    reach: Reach = CONFINED
 
 
 async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
@@ -49,7 +51,9 @@ async def _open(state_dir: Path, options: ProviderOptions) -> Provider:
             if options.name == "containerd":
                 raise
             log.warning("instances are processes, not containers", extra={"why": str(error)})
-    provider = ProcessProvider(state_dir, options.isolation, adopt=True, host_view=options.host_view)
+    provider = ProcessProvider(
+        state_dir, options.isolation, adopt=True, host_view=options.host_view, reach=options.reach
+    )
     await provider.prepare()
     return provider
 
@@ -60,7 +64,7 @@ async def containers(state_dir: Path, options: ProviderOptions) -> Provider:
         raise InstanceError(why)
     from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that not all have
 
-    provider = ContainerdProvider(state_dir, options.address, options.host_view)
+    provider = ContainerdProvider(state_dir, options.address, options.host_view, options.reach)
     try:
         await provider.prepare()
     except BaseException:

@@ -7,7 +7,8 @@ container, say) the lackey is only a subreaper, and its tasks are our own user, 
 capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
 keeps tasks to the machine's programs and their own directory. Which of the two it is does not
 change while we run, so it is tried once, in `prepare`, and never silently after that. What
-tasks are kept from by system call filters and Landlock is in READY (`Holds`).
+tasks are kept from by system call filters and Landlock is in READY (`Holds`). As root each
+instance also has a loopback of its own (`loopback`); else it is the machine's.
 
 The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap
 on processes, else a limit that the kernel counts by user. The lackey joins its cgroups when it is ready:
@@ -40,6 +41,7 @@ from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
 from scheduler.providers import (
     MAX_PROCESSES,
+    PROGRAMS_ONLY,
     Door,
     HostView,
     InstanceError,
@@ -54,12 +56,16 @@ from scheduler.providers.cgroups import (
     MemoryGroups,
     ProcessGroup,
     ProcessGroups,
+    groups_of,
     open_groups,
     open_process_groups,
+    remove_everywhere,
+    sweep_everywhere,
     sweep_groups,
 )
 from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Hold, Isolation, of_processes
+from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
@@ -87,16 +93,14 @@ class ProcessInstance:
     process: asyncio.subprocess.Process
     ready: Ready
     first_user: int | None
+    door: Door
     group: MemoryGroup | None
     process_group: ProcessGroup | None
+    network_group: str
     tools: Path
     ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
     number: int
     free: Callable[[int], None]  # to be called when nothing of it is left
-
-    @property
-    def door(self) -> Door:
-        return Door()
 
     @property
     def view(self) -> View:
@@ -160,6 +164,8 @@ class ProcessInstance:
         for group in (self.group, self.process_group):
             if group is not None:
                 await group.remove()
+        if self.door.url is not None:
+            await remove_everywhere(self.network_group)
         await remove_tree(self.work)
         self.free(self.number)
 
@@ -175,7 +181,8 @@ class ProcessProvider:
         isolation: str = "auto",
         groups: bool = True,
         adopt: bool = False,
-        host_view: HostView = HostView(),
+        host_view: HostView = PROGRAMS_ONLY,
+        reach: Reach = CONFINED,
     ) -> None:
         """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
         self._state_dir = state_dir.resolve()
@@ -185,6 +192,7 @@ class ProcessProvider:
         self._isolation = isolation
         self._adopt = adopt
         self._host_view = host_view
+        self._loopbacks = Loopbacks(reach)
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
@@ -193,6 +201,7 @@ class ProcessProvider:
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
         self._ready: Ready | None = None  # of an instance that was tried
+        self._groups_path = f"/remora/{owner}"
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
@@ -201,6 +210,7 @@ class ProcessProvider:
         assert self._ready is not None
         caps = {
             Hold.MEMORY: self.groups is not None,
+            Hold.NETWORK: self._loopbacks.holds,
             # Where root gives an instance users of its own, a limit on each of them is none on all.
             Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
         }
@@ -228,6 +238,8 @@ class ProcessProvider:
         for stale in self._root.iterdir():
             await remove_tree(stale)
         ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
+        if os.geteuid() == 0:
+            await sweep_everywhere(self._groups_path, keep=ours)
         left = self._note.read_text().splitlines() if self._note.exists() else []
         for root in map(Path, filter(None, left)):
             await sweep_groups(root, keep_root=root in ours)
@@ -293,6 +305,7 @@ class ProcessProvider:
                 for each in (group, process_group):
                     if each is not None:
                         each.add(pid)
+            door = await self._open_loopback(number, ready.pid) if mapped(first_user, ready) else Door()
         except BaseException as error:
             listener.close()
             channel.close()
@@ -302,6 +315,7 @@ class ProcessProvider:
             for each in (group, process_group):
                 if each is not None:
                     await each.remove()
+            await remove_everywhere(self._network_group(number))
             if isinstance(error, TimeoutError):
                 raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
             raise
@@ -315,13 +329,26 @@ class ProcessProvider:
             process,
             ready,
             first_user if ready.namespaces else None,
+            door,
             group,
             process_group,
+            self._network_group(number),
             self._tools,
             self._ended,
             number,
             self._numbers.give_back,
         )
+
+    def _network_group(self, number: int) -> str:
+        """Of version 2, for an instance that is in none of its own for another reason."""
+        return f"{self._groups_path}/{number}"
+
+    async def _open_loopback(self, number: int, pid: int) -> Door:
+        """Raises OSError."""
+        group = groups_of(pid).get("")
+        if group is None or group == groups_of(os.getpid()).get(""):
+            group = self._network_group(number)
+        return await asyncio.to_thread(self._loopbacks.give, pid, group)
 
     async def _spawn(
         self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None, group: MemoryGroup | None
@@ -347,6 +374,11 @@ class ProcessProvider:
         return await asyncio.create_subprocess_exec(
             libexec("lackey"), *options, pass_fds=(sock,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}
         )
+
+
+def mapped(first_user: int | None, ready: Ready) -> bool:
+    """Has an instance users of its own? Then we are root, and may have programs in the kernel."""
+    return first_user is not None and ready.namespaces
 
 
 async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:

@@ -28,6 +28,7 @@ class AgentOptions:
     slots: int
     containerd: str | None = None
     show_dirs: str | None = None
+    allow_networks: str | None = None
 
     def command(self, parent_fd: int) -> list[str]:
         return [
@@ -37,6 +38,7 @@ class AgentOptions:
             *("--parent-fd", str(parent_fd)),
             *(("--containerd", self.containerd) if self.containerd else ()),
             *(("--show-dirs", self.show_dirs) if self.show_dirs else ()),
+            *(("--allow-networks", self.allow_networks) if self.allow_networks else ()),
         ]
 
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
-from scheduler.providers import InstanceError
+from scheduler.providers import InstanceError, loopback
 from scheduler.providers.cgroups import hierarchies, own_limit
 from scheduler.providers.choice import ProviderOptions, containers
-from scheduler.providers.containerd import loopback, mounts
+from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, PATH, loadable, why_no_containers
 from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.isolation import RULES
@@ -222,7 +222,7 @@ async def container(address: str | None) -> Finding:
         return Finding("containers", why, "instances are processes")
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
         try:
-            provider = await containers(Path(state), ProviderOptions("containerd", address=address))
+            provider = await containers(Path(state), ProviderOptions(address=address))
         except InstanceError as error:
             return Finding("containers", str(error), "instances are processes")
         await provider.close()

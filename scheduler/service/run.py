@@ -42,6 +42,7 @@ class ServiceOptions:
     containerd: str | None = None  # the socket of one that runs already
     slots: int | None = None
     show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
+    allow_networks: str | None = None  # what tasks reach besides the internet, a comma list
     database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
 
 
@@ -109,7 +110,9 @@ def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Se
     node = socket.gethostname()
     state.write("agent.credential", credentials.issue(secrets.agent, node))
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
-    return AgentOptions(url, state.path, options.provider, slots, options.containerd, options.show_dirs)
+    return AgentOptions(
+        url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks
+    )
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object], seconds: float) -> None:

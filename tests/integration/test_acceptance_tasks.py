@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.providers.containerd import loopback
+from scheduler.providers import loopback
 from tests.support.gate import Gate
 from tests.support.machine import REFUSED, needs_core_files, needs_curl, needs_namespaces
 from tests.support.service import Service, processes_with

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -263,6 +264,26 @@ def test_cores_of_two_tasks_do_not_overwrite_each_other(instance: Instance) -> N
     assert len(set(cores)) == 2
     for core in cores:
         assert_core(instance, core)
+
+
+def whole_size(core: bytes) -> int:
+    """How large a core file is that was written to its end."""
+    table, size, count = struct.unpack_from("=Q14xHH", core, 32)
+    segments = [struct.unpack_from("=8xQ16xQ", core, table + index * size) for index in range(count)]
+    return max(offset + length for offset, length in segments)
+
+
+@needs_core_files
+def test_of_processes_that_dump_at_once_one_whole_core_is_kept(instance: Instance) -> None:
+    dump = "bash -c 'x=$(head -c 3000000 /dev/zero | tr \"\\0\" x); kill -SEGV $$'"
+    for _ in range(5):
+        outcome = instance.run(f"mkdir -p d; cd d; for n in 1 2 3; do {dump} & done; wait; sleep 1000")
+        assert outcome.done.flags == DoneFlag.CORE
+        assert outcome.done.program == "bash"
+        with open(open_beneath(instance.work, outcome.done.core), "rb") as file:
+            core = file.read()
+        assert core[:4] == b"\x7fELF"
+        assert len(core) >= whole_size(core) > 3_000_000
 
 
 def test_a_file_named_core_that_is_none_is_no_core_dump(instance: Instance) -> None:

@@ -14,7 +14,7 @@ import re
 import struct
 from pathlib import Path
 
-libc = ctypes.CDLL(None, use_errno=True)
+from scheduler.providers.libc import check, libc
 
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME = 1, 2, 4, 8, 1024
 # The same wishes in the newer calls.
@@ -26,14 +26,6 @@ DETACH = 2
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 CLONE, FROM_DESCRIPTOR = 1, 4
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
-
-
-def check(result: int, what: str) -> int:
-    """Raise OSError if a call says -1."""
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-    return result
 
 
 def mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:

@@ -23,17 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.providers import Door, HostView, InstanceError, InstanceSpec, NoImageError
+from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
-from scheduler.providers.containerd.loopback import give_loopback, keeps_abstract_sockets_apart
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.isolation import Isolation, of_containers
+from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.process import PROBE, PROBE_BYTES, remove_tree
 from scheduler.providers.programs import Programs
@@ -63,7 +63,13 @@ class ContainerdProvider:
 
     name = "containerd"
 
-    def __init__(self, state_dir: Path, address: str | None = None, host_view: HostView = HostView()) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        address: str | None = None,
+        host_view: HostView = PROGRAMS_ONLY,
+        reach: Reach = CONFINED,
+    ) -> None:
         self._state_dir = state_dir.resolve()
         self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
@@ -75,7 +81,7 @@ class ContainerdProvider:
         self._stuck: dict[int, Draft] = {}  # by number
         self._left: list[Draft] = []  # of them, what a killed agent had made
         self._expiry: asyncio.Task[None] | None = None
-        self._own_loopback = True  # until the kernel says no
+        self._loopbacks = Loopbacks(reach)
         self._shown: dict[str, Path] = {}
         self._tools = self._state_dir / "tools"
         self._images = ImageStore(self._state_dir / "images")
@@ -85,7 +91,7 @@ class ContainerdProvider:
 
     @property
     def isolation(self) -> Isolation:
-        return of_containers(keeps_abstract_sockets_apart(), self._own_loopback)
+        return of_containers(keeps_abstract_sockets_apart(), self._loopbacks.holds)
 
     async def prepare(self) -> None:
         for path in (self._root, self._run):
@@ -205,7 +211,7 @@ class ContainerdProvider:
             try:
                 for path in (survivor.draft.work / "input").iterdir():
                     await remove_tree(path)
-                door = await asyncio.to_thread(self._open_loopback, survivor.draft, survivor.pid)
+                door = await asyncio.to_thread(self._loopbacks.give, survivor.pid, self._group_of(survivor.draft))
                 return await meet(survivor.draft, survivor.pid, door, self.remove)
             except (OSError, ValueError, InstanceError) as error:
                 log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
@@ -224,7 +230,7 @@ class ContainerdProvider:
         machine = rootfs.machine_mounts(self._host_view) if root is None else ()
         shared = (*machine, *rootfs.network_files())
         pid = await asyncio.to_thread(self._create_container, draft, shared)
-        door = await asyncio.to_thread(self._open_loopback, draft, pid)
+        door = await asyncio.to_thread(self._loopbacks.give, pid, self._group_of(draft))
         await asyncio.to_thread(self._client.start, draft.name)
         return await meet(draft, pid, door, self.remove)
 
@@ -250,18 +256,6 @@ class ContainerdProvider:
 
     def _group_of(self, draft: Draft) -> str:
         return f"{self._group}/{draft.number}"
-
-    def _open_loopback(self, draft: Draft, pid: int) -> Door:
-        """Give it a loopback of its own, where the kernel can do that: what the probe was refused nobody gets."""
-        if self._own_loopback:
-            try:
-                return give_loopback(pid, self._group_of(draft))
-            except OSError as error:
-                if draft.spec.pool != PROBE:
-                    raise
-                log.warning("tasks reach whatever listens on this machine's loopback", extra={"why": str(error)})
-                self._own_loopback = False
-        return Door()
 
     async def remove(self, draft: Draft) -> bool:
         """End a container and remove all that was made for it. False, and a word in the log, if that cannot be."""

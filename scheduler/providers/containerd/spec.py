@@ -2,9 +2,10 @@
 
 All that a container may and sees is in this one document, so it is made in one pure function
 that a test can read. What system calls it may make is not in it: its process 1 is our lackey,
-which filters them as in any instance (`datapath/include/callfilter.h`). The root file system is mounted already; what is mounted into it comes
-in three kinds: what every Linux program expects (`/proc`, `/dev`), what every task expects
-(`/manta`, `/.remora`), and what the image brings from the machine.
+which filters them as in any instance (`datapath/include/callfilter.h`). The root file system is
+mounted already; what is mounted into it comes in three kinds: what every Linux program expects
+(`/proc`, `/dev`), what every task expects (`/manta`, `/.remora`), and what the image brings from
+the machine.
 """
 
 from __future__ import annotations

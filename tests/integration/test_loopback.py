@@ -1,8 +1,9 @@
-"""What the tasks of a container reach on a network that is the machine's: a loopback of their own."""
+"""What tasks reach on a network that is the machine's, in containers and as root: a loopback of their own."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -11,14 +12,13 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import AttemptReport, Outcome
-from scheduler.providers.containerd import loopback
-from scheduler.providers.containerd.loopback import DOOR, address_of
+from scheduler.providers import loopback
+from scheduler.providers.loopback import DOOR, address_of
 from tests.integration.agent_rig import Rig, rig
 from tests.support.containers import CONTAINERD, lackeys, needs_containers
 from tests.support.gate import Gate
 
 pytestmark = [
-    needs_containers,
     pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="tasks have no /usr/bin/python3"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
@@ -62,9 +62,18 @@ def say(what, *arguments):
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def agent(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    async with rig(tmp_path_factory.mktemp("network") / "state", isolation=CONTAINERD) as running:
+needs_own_loopback = pytest.mark.skipif(
+    os.geteuid() != 0 or loopback.why_none() is not None, reason="processes have no loopback of their own here"
+)
+KINDS = [
+    pytest.param(CONTAINERD, marks=needs_containers),
+    pytest.param("namespaces", marks=needs_own_loopback),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+async def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("network") / "state", isolation=request.param) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ import os
 import struct
 from pathlib import Path
 
-from scheduler.providers.containerd.mounts import check, libc
+from scheduler.providers.libc import check, libc
 
 # The kernel's numbers: of the call, by machine; of its commands; of kinds of programs.
 SYSCALL = {"x86_64": 321, "aarch64": 280}
@@ -22,7 +22,7 @@ CONTEXT = 6  # a register that keeps its value; R0 is the result
 LOAD, STORE, COPY, SET, SHIFT_RIGHT, TO_BIG_ENDIAN, RETURN = 0x61, 0x63, 0xBF, 0xB7, 0x77, 0xDC, 0x95
 LOAD_LONG, STORE_NUMBER, ADD, ABOVE, CALL = 0x79, 0x62, 0x07, 0x2D, 0x85
 STACK, SETSOCKOPT = 10, 49
-EQUAL, NOT_EQUAL, ALWAYS = 0x15, 0x55, 0x05
+EQUAL, NOT_EQUAL, ALWAYS = 0x16, 0x56, 0x05  # the first two of 32 bits
 
 
 class Program:
@@ -94,7 +94,7 @@ class Program:
         words = []
         for place, (operation, to, of, offset, value) in enumerate(self._code):
             distance = self._labels[offset] - place - 1 if isinstance(offset, str) else offset
-            words.append(struct.pack("=BBhi", operation, to | of << 4, distance, value))
+            words.append(struct.pack("=BBhI", operation, to | of << 4, distance, value & 0xFFFFFFFF))
         return b"".join(words)
 
 

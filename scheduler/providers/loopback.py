@@ -1,4 +1,4 @@
-"""A loopback of its own for every container, on a network that is the machine's.
+"""A loopback of its own for every instance, on a network that is the machine's.
 
 Tasks may use the internet, so they have the machine's network; but whatever listens on the
 machine's loopback, the doors of other instances too, trusts whoever comes from there. So a
@@ -26,6 +26,10 @@ Six things follow:
   such sockets again they are marked.
 - Only what these hooks see may be spoken: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are refused.
 
+Beyond the loopback, addresses that only exist on the link are refused, and those like them:
+there a cloud tells a machine who it is and hands out its credentials. Port 53 is left alone
+there as well. An operator may let tasks reach either (`Reach`).
+
 All of that are small programs on the instance's version-2 control group; the group keeps them.
 """
 
@@ -33,20 +37,28 @@ from __future__ import annotations
 
 import ctypes
 import ipaddress
+import logging
 import os
 import socket
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers import Door
+from scheduler.providers import Door, bpf
+from scheduler.providers.bpf import Program
 from scheduler.providers.cgroups import groups_of, hierarchies
-from scheduler.providers.containerd import bpf
-from scheduler.providers.containerd.bpf import Program
-from scheduler.providers.containerd.mounts import libc
+from scheduler.providers.libc import libc
 
+log = logging.getLogger("remora.agent")
+WARNING = "tasks reach whatever listens on this machine's loopback, and the metadata of a cloud"
 NETWORK = int(ipaddress.IPv4Address("127.64.0.0"))
 LOCALHOST = ipaddress.IPv4Address("127.0.0.1").packed
 RESOLVER = 53
+# Link-local networks, as what is left of the first word after a shift: 169.254.0.0/16, fe80::/10.
+LINK4, LINK6 = (16, 0xA9FE), (22, 0x3FA)
+# Where clouds have the same elsewhere: Alibaba, Oracle, Azure; Amazon, Google.
+METADATA4 = [int(ipaddress.IPv4Address(text)) for text in ("100.100.100.200", "192.0.0.192", "168.63.129.16")]
+METADATA6 = [ipaddress.IPv6Address(text).packed for text in ("fd00:ec2::254", "fd20:ce::254")]
 WEB, DOOR = 80, 7480  # the port that tasks say, and the one that it is
 # The call that tells the version of Landlock, and the first that knows scopes.
 LANDLOCK_CREATE_RULESET, LANDLOCK_SCOPES = 444, 6
@@ -65,25 +77,68 @@ SPOKEN = (1, 6, 17, 58)  # ICMP, TCP, UDP, ICMPv6
 MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address as IPv6 writes it
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What tasks may reach of the machine's own network."""
+
+    loopback: bool = False  # whatever listens at the machine's 127.0.0.1
+    link_local: bool = False  # whatever has an address of the link, the metadata of a cloud above all
+
+
+CONFINED = Reach()
+
+
 def address_of(pid: int) -> str:
     """What the instance with this process 1 has in place of 127.0.0.1: nobody else has it while that process lives."""
     return str(ipaddress.IPv4Address(NETWORK + pid))
 
 
-def give_loopback(pid: int, group: str) -> Door:
+def give_loopback(pid: int, group: str, reach: Reach = CONFINED) -> Door:
     """Put process `pid` under the version-2 group `group`, and give that a loopback. Raises OSError."""
     address = address_of(pid)
-    own = ipaddress.IPv4Address(address).packed
+    own = None if reach.loopback else ipaddress.IPv4Address(address).packed
     place = version_2_group(pid, group)
     bpf.hang(place, bpf.CGROUP_SOCK, SOCKET_CREATE, only_spoken())
-    bpf.hang(place, bpf.CGROUP_SOCKOPT, SET_OPTION, mark_ipv6_only())
-    for hooks in (CONNECT, SEND, BIND):
+    for hooks in (CONNECT, SEND):
         for hook, six in zip(hooks, (False, True), strict=True):
-            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=hooks is BIND))
+            bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=False, link=reach.link_local))
+    if own is None:
+        return Door()
+    bpf.hang(place, bpf.CGROUP_SOCKOPT, SET_OPTION, mark_ipv6_only())
+    for hook, six in zip(BIND, (False, True), strict=True):
+        bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, outward(own, six, bind=True, link=True))
     for hooks in (RECEIVE, PEER_NAME, OWN_NAME):
         for hook, six in zip(hooks, (False, True), strict=True):
             bpf.hang(place, bpf.CGROUP_SOCK_ADDR, hook, inward(own, six))
     return Door(address, DOOR, f"http://localhost:{WEB}/")
+
+
+@dataclass(slots=True)
+class Loopbacks:
+    """Those of one agent. What the first instance is refused none gets, and what it gets none goes without."""
+
+    reach: Reach
+    works: bool | None = None  # nothing was tried yet
+
+    @property
+    def holds(self) -> bool:
+        """Is the machine's loopback out of reach of tasks?"""
+        return bool(self.works) and not self.reach.loopback
+
+    def give(self, pid: int, group: str) -> Door:
+        """As `give_loopback`. Raises OSError."""
+        if self.works is False:
+            return Door()
+        try:
+            door = give_loopback(pid, group, self.reach)
+        except OSError as error:
+            if self.works:
+                raise
+            self.works = False
+            log.warning(WARNING, extra={"why": str(error)})
+            return Door()
+        self.works = True
+        return door
 
 
 def why_none() -> str | None:
@@ -155,9 +210,67 @@ def mark_ipv6_only() -> Program:
     return program
 
 
-def outward(own: bytes, six: bool, bind: bool) -> Program:
-    """Put `own` in place of any loopback address, and of none."""
+def outward(own: bytes | None, six: bool, bind: bool, link: bool = False) -> Program:
+    """Put `own`, if there is one, in place of any loopback address, and of none; refuse metadata unless `link`."""
     program = Program()
+    if not link:
+        refuse_metadata(program, six)
+    if own is not None:
+        replace_loopback(program, own, six, bind)
+    program.label("fine")
+    program.result(1)
+    return program
+
+
+def refuse_metadata(program: Program, six: bool) -> None:
+    if six:
+        find_metadata6(program)
+    else:
+        program.load(2, ADDRESS4)
+        find_metadata4(program)
+    program.label("metadata")
+    program.load(2, PORT)
+    program.from_network(2, 16)
+    program.jump_if(2, RESOLVER, "elsewhere")
+    program.result(0)
+    program.label("elsewhere")
+
+
+def find_metadata4(program: Program) -> None:
+    """Jump by the address in register 2, or go on if it is one of those."""
+    shift, network = LINK4
+    program.from_network(2, 32)
+    for address in METADATA4:
+        program.jump_if(2, address, "metadata")
+    program.shift_right(2, shift)
+    program.jump_unless(2, network, "elsewhere")
+
+
+def find_metadata6(program: Program) -> None:
+    shift, network = LINK6
+    program.load(2, ADDRESS6[0])
+    program.from_network(2, 32)
+    program.shift_right(2, shift)
+    program.jump_if(2, network, "metadata")
+    for address in METADATA6:
+        other = f"not {address.hex()}"
+        for index, place in enumerate(ADDRESS6):
+            program.load(2, place)
+            program.from_network(2, 32)
+            program.jump_unless(2, int.from_bytes(address[4 * index : 4 * index + 4], "big"), other)
+        program.jump("metadata")
+        program.label(other)
+    for place in ADDRESS6[:2]:
+        program.load(2, place)
+        program.jump_unless(2, 0, "elsewhere")
+    program.load(2, ADDRESS6[2])
+    program.from_network(2, 32)
+    program.jump_unless(2, int.from_bytes(MAPPED, "big"), "elsewhere")
+    program.load(2, ADDRESS6[3])
+    find_metadata4(program)
+
+
+def replace_loopback(program: Program, own: bytes, six: bool, bind: bool) -> None:
     if six:
         find_loopback6(program)
     else:
@@ -192,9 +305,6 @@ def outward(own: bytes, six: bool, bind: bool) -> Program:
         program.store(ADDRESS6[3], own)
     else:
         program.store(ADDRESS4, own)
-    program.label("fine")
-    program.result(1)
-    return program
 
 
 def find_loopback4(program: Program) -> None:
