@@ -35,8 +35,9 @@ from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.isolation import Isolation, of_containers
 from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.process import PROBE, PROBE_BYTES, remove_tree
+from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
+from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
 # A label, of the service that a container belongs to.
