@@ -203,9 +203,8 @@ def weigh(path: str, processes: int) -> None:
 
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
-    """Remove the groups below `path` of every hierarchy, and `path` itself but for those in `keep`, if it is empty."""
-    for point, _, _ in hierarchies():
-        root = Path(point + path)
+    """Remove the groups below `path` of every hierarchy, and those on the way that are empty then, but for `keep`."""
+    for root in (Path(point + path) for point, _, _ in hierarchies()):
         await sweep_groups(root, keep_root=root in keep)
 
 

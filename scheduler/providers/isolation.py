@@ -103,7 +103,8 @@ RULES: Mapping[Hold, Rule] = {
         avoidable=False,
     ),
     Hold.NETWORK: Rule(
-        "tasks have a loopback of their own", "tasks reach whatever listens on this machine's loopback", avoidable=False
+        "tasks have a loopback of their own",
+        "tasks reach whatever listens on this machine's loopback, and the metadata of a cloud",
     ),
 }
 

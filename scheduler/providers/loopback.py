@@ -121,9 +121,9 @@ class Loopbacks:
     works: bool | None = None  # nothing was tried yet
 
     @property
-    def hold(self) -> bool:
-        """Whether instances are kept from the machine's loopback, as far as is known."""
-        return self.works is not False and not self.reach.loopback
+    def holds(self) -> bool:
+        """Is the machine's loopback out of reach of tasks?"""
+        return bool(self.works) and not self.reach.loopback
 
     def give(self, pid: int, group: str) -> Door:
         """As `give_loopback`. Raises OSError."""

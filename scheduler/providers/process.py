@@ -23,12 +23,9 @@ which `sweep` removes when the next agent starts.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import os
-import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -36,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec, passing
-from datapath.passing import Channel, Kind, Ready
+from datapath.passing import Channel, Ready
 from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
@@ -64,20 +61,19 @@ from scheduler.providers.cgroups import (
     sweep_everywhere,
     sweep_groups,
 )
+from scheduler.providers.children import end, first_word
 from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
+from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import USERS, UserRanges
-from scheduler.providers.waiting import readable
 
 PROBE_BYTES = 64 << 20
 NOT_OF_TASKS = ("input", "agent.sock")  # in the instance's directory
 READY_SECONDS = 20.0
-# A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
-END_SECONDS = 3.0
 PROBE = "probe"
 log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
@@ -199,10 +195,10 @@ class ProcessProvider:
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
         owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
-        self._groups_path = f"/remora/{owner}"
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
         self._ready: Ready | None = None  # of an instance that was tried
+        self._groups_path = f"/remora/{owner}"
         self._programs: Programs | None = None  # made when it is known what tasks will see
         self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
 
@@ -211,9 +207,9 @@ class ProcessProvider:
         assert self._ready is not None
         caps = {
             Hold.MEMORY: self.groups is not None,
+            Hold.NETWORK: self._loopbacks.holds,
             # Where root gives an instance users of its own, a limit on each of them is none on all.
             Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
-            Hold.NETWORK: self._ready.namespaces and os.geteuid() == 0 and self._loopbacks.hold,
         }
         return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
 
@@ -378,53 +374,3 @@ class ProcessProvider:
 def mapped(first_user: int | None, ready: Ready) -> bool:
     """Has an instance users of its own? Then we are root, and may have programs in the kernel."""
     return first_user is not None and ready.namespaces
-
-
-async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
-    """The lackey's READY. Raises ValueError if it ends or says something else."""
-    await readable(channel.fileno())
-    message = channel.receive()
-    if message is None:
-        raise ValueError(f"the lackey ended with status {await process.wait()}; its reason is in the agent's log")
-    if message.kind != Kind.READY:
-        raise ValueError(f"the lackey began with message {message.kind}")
-    return passing.decode_ready(message.payload)
-
-
-async def end(process: asyncio.subprocess.Process) -> None:
-    """Wait for a lackey whose socket is closed, and for all that runs below it; help it on if that takes long."""
-    if await has_ended(process):
-        return
-    send_signal([process.pid], signal.SIGTERM)
-    if await has_ended(process):
-        return
-    # A subreaper that is killed takes only itself away.
-    send_signal(list(descendants(process.pid)), signal.SIGKILL)
-    await process.wait()
-
-
-async def has_ended(process: asyncio.subprocess.Process) -> bool:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), END_SECONDS)
-    return process.returncode is not None
-
-
-def send_signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-async def remove_tree(path: Path) -> None:
-    """Remove what tasks left, however deep and whatever its permissions; never raises."""
-    with contextlib.suppress(OSError, RecursionError):
-        await asyncio.to_thread(shutil.rmtree, path)
-    if path.exists():
-        if os.geteuid() != 0:
-            await run("chmod", "-R", "u+rwX", str(path))
-        await run("rm", "-rf", "--one-file-system", str(path))
-
-
-async def run(*command: str) -> None:
-    process = await child.spawn(*command, stderr=subprocess.DEVNULL)
-    await process.wait()

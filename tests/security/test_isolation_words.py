@@ -40,8 +40,8 @@ def test_everything_that_may_hold_has_a_sentence_for_when_it_does_not() -> None:
 
 
 def test_a_root_service_lacks_what_processes_cannot_have() -> None:
-    caps = frozenset([Hold.MEMORY, Hold.PROCESSES])
-    assert processes(Ready(True, 1, ALL, ""), own_users=True, caps=caps) == {Hold.DISK, Hold.NETWORK}
+    caps = frozenset([Hold.MEMORY, Hold.PROCESSES, Hold.NETWORK])
+    assert processes(Ready(True, 1, ALL, ""), own_users=True, caps=caps) == {Hold.DISK}
 
 
 def test_an_ordinary_users_tasks_are_that_user_to_the_machine() -> None:

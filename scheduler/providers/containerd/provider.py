@@ -35,8 +35,9 @@ from scheduler.providers.images import ImageError, ImageStore
 from scheduler.providers.isolation import Isolation, of_containers
 from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.process import PROBE, PROBE_BYTES, remove_tree
+from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
+from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
 # A label, of the service that a container belongs to.
@@ -91,7 +92,7 @@ class ContainerdProvider:
 
     @property
     def isolation(self) -> Isolation:
-        return of_containers(keeps_abstract_sockets_apart(), self._loopbacks.hold)
+        return of_containers(keeps_abstract_sockets_apart(), self._loopbacks.holds)
 
     async def prepare(self) -> None:
         for path in (self._root, self._run):

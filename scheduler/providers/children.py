@@ -1,0 +1,51 @@
+"""A lackey that is our child: its first word, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+from datapath import passing
+from datapath.passing import Channel, Kind, Ready
+from scheduler.providers.processes import descendants
+from scheduler.providers.waiting import readable
+
+# A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
+END_SECONDS = 3.0
+
+
+async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
+    """The lackey's READY. Raises ValueError if it ends or says something else."""
+    await readable(channel.fileno())
+    message = channel.receive()
+    if message is None:
+        raise ValueError(f"the lackey ended with status {await process.wait()}; its reason is in the agent's log")
+    if message.kind != Kind.READY:
+        raise ValueError(f"the lackey began with message {message.kind}")
+    return passing.decode_ready(message.payload)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Wait for a lackey whose socket is closed, and for all that runs below it; help it on if that takes long."""
+    if await has_ended(process):
+        return
+    send_signal([process.pid], signal.SIGTERM)
+    if await has_ended(process):
+        return
+    # A subreaper that is killed takes only itself away.
+    send_signal(list(descendants(process.pid)), signal.SIGKILL)
+    await process.wait()
+
+
+async def has_ended(process: asyncio.subprocess.Process) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    return process.returncode is not None
+
+
+def send_signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

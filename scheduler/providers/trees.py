@@ -1,0 +1,27 @@
+"""Removing what tasks left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from scheduler.common import child
+
+
+async def remove_tree(path: Path) -> None:
+    """Remove what tasks left, however deep and whatever its permissions; never raises."""
+    with contextlib.suppress(OSError, RecursionError):
+        await asyncio.to_thread(shutil.rmtree, path)
+    if path.exists():
+        if os.geteuid() != 0:
+            await run("chmod", "-R", "u+rwX", str(path))
+        await run("rm", "-rf", "--one-file-system", str(path))
+
+
+async def run(*command: str) -> None:
+    process = await child.spawn(*command, stderr=subprocess.DEVNULL)
+    await process.wait()
