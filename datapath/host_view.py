@@ -5,7 +5,7 @@
     HIDDEN          files below /proc that tell of others or of the whole machine; covered
     UNCHANGEABLE    read-only, whatever their modes say
 
-The lackey builds an instance by them (`include/rootfs.h`, `include/procmask.h`); the runtime of
+The lackey builds an instance by them (`include/hostview.h`, `include/procmask.h`); the runtime of
 a container is told of them.
 """
 
@@ -24,7 +24,7 @@ def strings(array) -> Iterator[str]:  # type: ignore[no-untyped-def]  # cffi's t
         array += 1
 
 
-PROGRAMS = tuple(f"/{name}" for name in strings(lib.rootfs_programs()))
-SYSTEM = tuple(f"/{name}" for name in strings(lib.rootfs_system()))
+PROGRAMS = tuple(f"/{name}" for name in strings(lib.hostview_programs()))
+SYSTEM = tuple(f"/{name}" for name in strings(lib.hostview_system()))
 HIDDEN = tuple(strings(lib.procmask_hidden()))
 UNCHANGEABLE = tuple(strings(lib.procmask_unchangeable()))

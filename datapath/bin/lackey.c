@@ -18,6 +18,7 @@
 
 #include "agent_socket.h"
 #include "confine.h"
+#include "hostview.h"
 #include "inherit.h"
 #include "sandbox.h"
 
@@ -53,7 +54,7 @@ static const char usage[] =
     "\n"
     "Close the socket to end the instance. With namespaces, killing this process does it too.\n";
 
-enum { PATIENCE_MS = 60 * 1000, CORE_PATTERN = 129 /* the kernel's, and its newline */ };
+enum { PATIENCE_MS = 60 * 1000 };
 enum isolation { AUTO, NAMESPACES, SUBREAPER };
 
 struct options {
@@ -124,7 +125,7 @@ static void add(struct rootfs_plan *plan, const char *path)
 
     if (plan->added == ROOTFS_MAX_SHOW)
         die(2, "too many --show-dir options at ", path);
-    if (!rootfs_may_add(real))
+    if (!hostview_may_add(real))
         die(2, "--show-dir is a directory that instances have of their own: ", path);
     plan->also[plan->added++] = real;
 }
@@ -296,12 +297,12 @@ static int signals(int namespaces)
 /* In memory: nobody outside can have what lies there. */
 #define IN_MEMORY {"/dev/", NULL}
 
-static const struct lackey_place *places(const struct options *options, uint32_t namespaces)
+static const struct coreplace *places(const struct options *options, uint32_t namespaces)
 {
-    static const struct lackey_place container[] = {IN_MEMORY, {"/", "root/"}, {NULL, NULL}};
-    static const struct lackey_place own_root[] = {
+    static const struct coreplace container[] = {IN_MEMORY, {"/", "root/"}, {NULL, NULL}};
+    static const struct coreplace own_root[] = {
         IN_MEMORY, {"/assets/", "assets/"}, {"/var/tmp/", "var-tmp/"}, {"/", "root/"}, {NULL, NULL}};
-    static struct lackey_place shared[2] = {{NULL, ""}, {NULL, NULL}};
+    static struct coreplace shared[2] = {{NULL, ""}, {NULL, NULL}};
     static char work[PATH_MAX];
 
     if (options->connect)
@@ -333,20 +334,6 @@ static int serve_agents(struct lackey *lackey, const char *path, const struct pa
     die(1, "cannot connect to the agent: ", strerror(errno));
 }
 
-/* Where the kernel puts core files; as it does by itself if it does not say. */
-static void read_core_pattern(char pattern[CORE_PATTERN])
-{
-    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, pattern, CORE_PATTERN - 1);
-
-    if (fd >= 0)
-        close(fd);
-    if (got > 0)
-        pattern[got - (pattern[got - 1] == '\n')] = '\0';
-    else
-        strcpy(pattern, "core");
-}
-
 /* All that keeps tasks in, in the order in which the kernel allows it; fills READY. */
 static void keep_in(const struct options *options, struct pass_ready *ready, struct landlock *files)
 {
@@ -375,11 +362,11 @@ int main(int argc, char **argv)
     static struct lackey lackey;
     static struct landlock files;
     struct pass_ready ready = {0};
-    char pattern[CORE_PATTERN];
+    char pattern[COREWATCH_PATTERN];
 
     parse(&options, argc, argv);
     forget_arguments(argc, argv);
-    read_core_pattern(pattern);
+    corewatch_pattern(pattern);
     keep_only(options.socket);
     if (inherit_clean(options.disk_bytes) < 0)
         die(1, "cannot set limits: ", strerror(errno));

@@ -20,7 +20,8 @@
 
 #include <stddef.h>
 
-enum { COREWATCH_MAX = 256, COREWATCH_PATH = 256, COREWATCH_PROGRAM = 32 };
+enum { COREWATCH_MAX = 256, COREWATCH_PATH = 256, COREWATCH_PROGRAM = 32,
+       COREWATCH_PATTERN = 129 /* the kernel's, and its newline */ };
 
 struct corewatch {
     int fd;   /* readable when there is something to check; -1: not watching */
@@ -39,6 +40,9 @@ struct corewatch_found {
     char path[COREWATCH_PATH];
     char program[COREWATCH_PROGRAM];
 };
+
+/* Where the kernel puts core files; as it does by itself if it does not say. */
+void corewatch_pattern(char pattern[COREWATCH_PATTERN]);
 
 /*
  * corewatch_open - begin to watch.

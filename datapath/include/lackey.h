@@ -25,23 +25,19 @@
 
 #include <signal.h>
 
+#include "coreplace.h"
 #include "corewatch.h"
 #include "pass.h"
 #include "task.h"
 
-enum { LACKEY_QUEUE = 64, LACKEY_VARIABLES = 4096 };
+enum { LACKEY_QUEUE = 64 };
 
 struct lackey_run; /* a queued task */
-
-/* What lies below `inside` for tasks, the agent finds below `told`, relative to the work directory; NULL: nowhere. */
-struct lackey_place {
-    const char *inside, *told;
-};
 
 struct lackey {
     int sock;    /* to the agent; blocking */
     int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks */
-    const struct lackey_place *places; /* the first that fits counts; ends with an `inside` of NULL */
+    const struct coreplace *places; /* of core files */
     struct task_setting setting;
     struct corewatch watch;
     int events; /* EVENTS' file, or -1 */

@@ -7,7 +7,7 @@
  * programs, and what the operator adds. Data of the machine, of its users and of the service
  * lies elsewhere, and so is not there at all.
  *
- *   /bin /etc /lib /opt /usr ...  the host's (rootfs_programs), with all that is mounted below
+ *   /bin /etc /lib /opt /usr ...  the host's (hostview_programs), with all that is mounted below
  *   DIR                           further directories of the host, under their own names
  *   / /tmp /root                  WORK/root and directories in it, writable
  *   /var/tmp /assets              WORK/var-tmp, WORK/assets, writable
@@ -60,23 +60,6 @@ struct rootfs_plan {
     size_t added;
     const char *group; /* directory of the instance's memory control group, or NULL */
 };
-
-/* cffi begin */
-/* Directories of `/` that hold programs and what they need: their names, NULL at the end. */
-const char *const *rootfs_programs(void);
-
-/* Parts of /sys that programs ask how large the machine is, without the first slash. */
-const char *const *rootfs_system(void);
-/* cffi end */
-
-/* Whether a path is in a directory of programs. */
-int rootfs_is_program(const char *path);
-
-/* Whether a directory may be added: not if it is a place that instances have of their own. */
-int rootfs_may_add(const char *path);
-
-/* The real file that /etc/resolv.conf leads to, in `path`, if no directory of programs holds it; else 0. */
-int rootfs_resolver(char path[], size_t size);
 
 /*
  * rootfs_build - make it and make it the root of the calling process.

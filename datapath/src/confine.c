@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hostview.h"
+
 /* Those at `/` plus each of the names. */
 static int allow_below_root(struct landlock *files, const char *const *names)
 {
@@ -22,7 +24,7 @@ static int allow_below_root(struct landlock *files, const char *const *names)
 /* What lies among the programs anyway needs no rule. */
 static int allow_shown(struct landlock *files, const char *path)
 {
-    return rootfs_is_program(path) ? 0 : landlock_allow(files, path, LANDLOCK_READ);
+    return hostview_is_program(path) ? 0 : landlock_allow(files, path, LANDLOCK_READ);
 }
 
 static int allow_plan(const struct rootfs_plan *plan, struct landlock *files)
@@ -47,12 +49,12 @@ static int allow_machine(struct landlock *files)
                                           "/dev/tty",  "/dev/urandom", "/dev/ptmx", "/dev/pts"};
     char resolver[PATH_MAX];
 
-    if (allow_below_root(files, rootfs_programs()) < 0 || allow_below_root(files, rootfs_system()) < 0)
+    if (allow_below_root(files, hostview_programs()) < 0 || allow_below_root(files, hostview_system()) < 0)
         return -1;
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
         if (landlock_allow(files, devices[i], LANDLOCK_DEVICE) < 0)
             return -1;
-    if (rootfs_resolver(resolver, sizeof resolver) && landlock_allow(files, resolver, LANDLOCK_READ) < 0)
+    if (hostview_resolver(resolver, sizeof resolver) && landlock_allow(files, resolver, LANDLOCK_READ) < 0)
         return -1;
     return landlock_allow(files, "/proc", LANDLOCK_READ) < 0 ? -1 : landlock_allow(files, "/dev/shm", LANDLOCK_SHARE);
 }

@@ -159,6 +159,19 @@ int corewatch_tells(const struct corewatch *watch, int status)
     return 0;
 }
 
+void corewatch_pattern(char pattern[COREWATCH_PATTERN])
+{
+    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, pattern, COREWATCH_PATTERN - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (got > 0)
+        pattern[got - (pattern[got - 1] == '\n')] = '\0';
+    else
+        strcpy(pattern, "core");
+}
+
 int corewatch_open(struct corewatch *watch, const char *const *places, const char *pattern, int own)
 {
     const char *slash = strrchr(pattern, '/');

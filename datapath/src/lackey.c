@@ -1,22 +1,24 @@
 #include "lackey.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "beneath.h"
+#include "corefile.h"
+#include "coreplace.h"
 #include "dumping.h"
+#include "environment.h"
 
 /* The files of both versions of control groups are shorter. */
 enum { EVENTS_BYTES = 512, DUMP_SECONDS = 5 };
+
+_Static_assert(sizeof((struct pass_done *)0)->program >= (size_t)COREFILE_PROGRAM, "a program's name fits");
 
 struct lackey_run {
     struct lackey_run *next;
@@ -48,93 +50,12 @@ static int report(struct lackey *lackey, uint64_t task, const struct pass_done *
     return pass_send(lackey->sock, &header, done, sizeof *done, NULL, 0);
 }
 
-/* ---- environment ---- */
-
-/* Point at each entry of a block. Returns how many there are now, or -1 for too many. */
-static int point_at(char **variables, int count, char *block, size_t len)
-{
-    for (char *at = block; at < block + len; at += strlen(at) + 1) {
-        if (count == LACKEY_VARIABLES)
-            return -1;
-        variables[count++] = at;
-    }
-    variables[count] = NULL;
-    return count;
-}
-
-static char **environment_of(struct lackey *lackey, struct lackey_run *run)
-{
-    static char *variables[LACKEY_VARIABLES + 1];
-    int count = point_at(variables, 0, lackey->common, lackey->common_len);
-
-    if (count < 0 || point_at(variables, count, run->environment, run->len) < 0) {
-        errno = E2BIG;
-        return NULL;
-    }
-    return variables;
-}
-
-/* See the header: the same file, but by way of the instance's own read-only mount. */
-static void reopen_input(struct lackey_run *run, char *const *variables)
-{
-    static const char name[] = "MANTA_INPUT_FILE=";
-    struct stat given, named;
-
-    while (*variables && strncmp(*variables, name, sizeof name - 1) != 0)
-        variables++;
-    if (!*variables)
-        return;
-    int fd = open(*variables + sizeof name - 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &named) == 0 && fstat(run->fds[0], &given) == 0 && S_ISREG(named.st_mode) &&
-        named.st_dev == given.st_dev && named.st_ino == given.st_ino) {
-        int given_fd = run->fds[0];
-        run->fds[0] = fd;
-        fd = given_fd;
-    }
-    close(fd);
-}
-
 /* ---- core files ---- */
-
-/* Where the agent finds what tasks of this instance know as `path`, relative to the work directory. */
-static void tell_path(const struct lackey *lackey, const char *path, char *told, size_t size)
-{
-    told[0] = '\0';
-    for (const struct lackey_place *place = lackey->places; place->inside; place++) {
-        size_t length = strlen(place->inside);
-        if (strncmp(path, place->inside, length) != 0)
-            continue;
-        if (place->told)
-            snprintf(told, size, "%s%s", place->told, path + length);
-        return;
-    }
-}
-
-/* Rename a core file in its place. Who made the directories on the way is not to be trusted. */
-static int rename_core(const char *directory, const char *name, const char *kept)
-{
-    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int place = root < 0 ? -1 : beneath_directory(root, directory[1] ? directory + 1 : ".");
-    int result = place < 0 ? -1 : renameat(place, name, place, kept);
-
-    close(place);
-    close(root);
-    return result;
-}
 
 static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
 {
-    char directory[COREWATCH_PATH], name[32], kept[COREWATCH_PATH + 32];
-    const char *slash = strrchr(path, '/');
-
-    if (done->core[0])
-        return; /* what came later does not count */
-    snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    snprintf(name, sizeof name, ".core.%llu", (unsigned long long)lackey->running->task);
-    snprintf(kept, sizeof kept, "%.*s/%s", (int)(slash - path), path, name);
-    tell_path(lackey, rename_core(directory, slash + 1, name) == 0 ? kept : path, done->core, sizeof done->core);
+    if (!done->core[0]) /* what came later does not count */
+        coreplace_keep(lackey->places, path, lackey->running->task, done->core, sizeof done->core);
 }
 
 /* ---- the memory cap ---- */
@@ -186,6 +107,8 @@ static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
     see_cores(lackey, 0, path);
     if (!path[0])
         return;
+    /* The kernel's word of a closed file may come late, and have been of another: this is what lies there now. */
+    corefile_read(lackey->watch.root, path + 1, lackey->done.program);
     keep_core(lackey, path, &lackey->done);
     dumping_wait(DUMP_SECONDS); /* it may be one that somebody began just then */
 }
@@ -219,7 +142,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 
 static int start(struct lackey *lackey, struct lackey_run *run)
 {
-    char **variables = environment_of(lackey, run);
+    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
     const char *script = lackey->scripts[run->slot];
 
     lackey->running = run;
@@ -228,7 +151,7 @@ static int start(struct lackey *lackey, struct lackey_run *run)
     lackey->pid = -1;
     if (variables && script) {
         if (lackey->setting.reach == TASK_NAMESPACE)
-            reopen_input(run, variables);
+            environment_reopen_input(&run->fds[0], variables);
         lackey->pid = task_start(&lackey->setting, script, variables, run->fds);
     } else if (!script) {
         errno = EINVAL;

@@ -5,13 +5,14 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include "hostview.h"
 
 /* C libraries before 2.36 know neither these calls nor their constants. */
 enum { CLONE_TREE = 1, FROM_DESCRIPTOR = 4, RECURSIVE = 0x8000 };
@@ -107,58 +108,6 @@ static int make_file(struct rootfs *fs, const char *path)
     return 0;
 }
 
-/* Whether `path` is `directory`, or below it. */
-static int is_below(const char *path, const char *directory)
-{
-    size_t length = strlen(directory);
-
-    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
-const char *const *rootfs_programs(void)
-{
-    static const char *const names[] = {"bin",    "etc", "gnu", "lib",  "lib32", "lib64",
-                                        "libx32", "nix", "opt", "sbin", "usr",   NULL};
-
-    return names;
-}
-
-const char *const *rootfs_system(void)
-{
-    static const char *const paths[] = {"sys/devices/system/cpu", "sys/devices/system/node", NULL};
-
-    return paths;
-}
-
-int rootfs_is_program(const char *path)
-{
-    for (const char *const *name = rootfs_programs(); *name; name++)
-        if (is_below(path + 1, *name))
-            return 1;
-    return 0;
-}
-
-int rootfs_may_add(const char *path)
-{
-    static const char *const whole[] = {"/proc", "/dev", "/sys", "/manta", "/assets", "/.remora"};
-
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        if (is_below(path, whole[i]))
-            return 0;
-    return strcmp(path, "/") != 0 && strcmp(path, "/tmp") != 0 && strcmp(path, "/var/tmp") != 0 && strcmp(path, "/root") != 0;
-}
-
-int rootfs_resolver(char path[], size_t size)
-{
-    char *real = realpath("/etc/resolv.conf", NULL);
-    int elsewhere = real && !rootfs_is_program(real) && rootfs_may_add(real) && strlen(real) < size;
-
-    if (elsewhere)
-        strcpy(path, real);
-    free(real);
-    return elsewhere;
-}
-
 static int copy_link(struct rootfs *fs, const char *source, const char *name)
 {
     char target[PATH_MAX], path[PATH_MAX];
@@ -206,15 +155,15 @@ static int collect_host(struct rootfs *fs)
 {
     char path[PATH_MAX];
 
-    for (const char *const *name = rootfs_programs(); *name; name++)
+    for (const char *const *name = hostview_programs(); *name; name++)
         if (collect_program(fs, *name) < 0)
             return -1;
     for (size_t i = 0; i < fs->plan->added; i++)
-        if (!rootfs_is_program(fs->plan->also[i]) && collect_own_name(fs, fs->plan->also[i]) < 0)
+        if (!hostview_is_program(fs->plan->also[i]) && collect_own_name(fs, fs->plan->also[i]) < 0)
             return -1;
-    if (rootfs_resolver(path, sizeof path) && collect_own_name(fs, path) < 0)
+    if (hostview_resolver(path, sizeof path) && collect_own_name(fs, path) < 0)
         return -1;
-    for (const char *const *name = rootfs_system(); *name; name++) {
+    for (const char *const *name = hostview_system(); *name; name++) {
         snprintf(path, sizeof path, "/%s", *name);
         if (collect_own_name(fs, path) < 0)
             return -1;

@@ -25,7 +25,7 @@ static int serve(int sock)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     lackey.sock = sock;
     lackey.events = -1;
-    static const struct lackey_place places[] = {{"/tmp/", ""}, {NULL, NULL}};
+    static const struct coreplace places[] = {{"/tmp/", ""}, {NULL, NULL}};
     lackey.places = places;
     lackey.watch.fd = -1;
     lackey.signals = signalfd(-1, &wanted, SFD_CLOEXEC);

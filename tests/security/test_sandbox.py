@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import platform
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -18,6 +20,8 @@ import pytest
 
 from datapath.host_view import HIDDEN, PROGRAMS, UNCHANGEABLE
 from datapath.passing import Holds
+from tests.integration import lackey_instance
+from tests.integration.agent_rig import rig
 from tests.integration.lackey_instance import (
     MODES,
     SECONDS,
@@ -27,6 +31,7 @@ from tests.integration.lackey_instance import (
     skip_if_refused,
     unique_seconds,
 )
+from tests.support.containers import CONTAINERD, needs_containers
 
 PYTHON = Path("/usr/bin/python3")
 pytestmark = [
@@ -142,6 +147,15 @@ def test_a_task_may_not_make_calls_that_it_has_no_business_with(instance: Instan
     with open(instance.link_input("in", b"precious\n"), "rb") as stdin:
         answers = ask(instance, {name: call for name, (call, _) in REFUSED.items()}, stdin.fileno())
     assert answers == {name: error for name, (_, error) in REFUSED.items()}
+
+
+@needs_containers
+async def test_containers_have_the_same_filter(tmp_path: Path) -> None:
+    calls = {name: call for name, (call, _) in REFUSED.items()}
+    code = f"CALLS = {json.dumps(calls)!r}\n{ASK}"
+    async with rig(tmp_path / "state", isolation=CONTAINERD) as agent:
+        said = agent.output(await agent.run(f"{PYTHON} -I -S - <<'END'\n{code}\nEND"))
+    assert json.loads(said) == {name: error for name, (_, error) in REFUSED.items()}
 
 
 def test_what_a_task_prints_takes_no_blocks_beyond_its_end(instance: Instance) -> None:
@@ -426,6 +440,30 @@ def test_nothing_that_a_kernel_has_is_left_out(instance: Instance) -> None:
     if release >= (6, 12):
         expected = Holds.CALLS | Holds.FILES | Holds.SIGNALS | Holds.SOCKETS
     assert instance.ready.holds & expected == expected
+
+
+def without_landlock() -> None:
+    """Have the kernel say that it has none, to this process and its children."""
+    libc, steps = (
+        ctypes.CDLL(None, use_errno=True),
+        [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (6, 0, 0, 0x50026), (6, 0, 0, 0x7FFF0000)],
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, program) == 0
+
+
+def test_a_kernel_without_landlock_runs_tasks_and_says_what_does_not_hold(
+    mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = functools.partial(subprocess.Popen, preexec_fn=without_landlock)
+    monkeypatch.setattr(lackey_instance.subprocess, "Popen", older)
+    instance = Instance(mode)
+    assert instance.run("echo on").stdout == "on\n"
+    instance.close()
+    kept = Holds.FILES | Holds.SIGNALS if instance.ready.namespaces else Holds(0)
+    assert instance.ready.holds == Holds.CALLS | kept
 
 
 def test_a_lease_is_what_the_refusal_was_for(place: Path) -> None:

@@ -1,0 +1,23 @@
+/*
+ * coreplace - keep a core file where it lies, and tell the agent where that is.
+ */
+#ifndef REMORA_COREPLACE_H
+#define REMORA_COREPLACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What lies below `inside` for tasks, the agent finds below `told`, relative to the work directory; NULL: nowhere. */
+struct coreplace {
+    const char *inside, *told;
+};
+
+/*
+ * coreplace_keep - rename the core file at `path` to `.core.<task>`, so that no later one replaces it.
+ *
+ * Writes to `told` where the agent finds it, by the first of `places` that fits (they end with an
+ * `inside` of NULL), or "" for nowhere. If it cannot be renamed it is told of as it is.
+ */
+void coreplace_keep(const struct coreplace *places, const char *path, uint64_t task, char *told, size_t size);
+
+#endif

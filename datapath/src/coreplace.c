@@ -1,0 +1,46 @@
+#include "coreplace.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "beneath.h"
+#include "corewatch.h"
+
+/* Where the agent finds what tasks of this instance know as `path`. */
+static void tell(const struct coreplace *place, const char *path, char *told, size_t size)
+{
+    told[0] = '\0';
+    for (; place->inside; place++) {
+        size_t length = strlen(place->inside);
+        if (strncmp(path, place->inside, length) != 0)
+            continue;
+        if (place->told)
+            snprintf(told, size, "%s%s", place->told, path + length);
+        return;
+    }
+}
+
+/* Who made the directories on the way is not to be trusted. */
+static int rename_beneath(const char *directory, const char *name, const char *kept)
+{
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int place = root < 0 ? -1 : beneath_directory(root, directory[1] ? directory + 1 : ".");
+    int result = place < 0 ? -1 : renameat(place, name, place, kept);
+
+    close(place);
+    close(root);
+    return result;
+}
+
+void coreplace_keep(const struct coreplace *places, const char *path, uint64_t task, char *told, size_t size)
+{
+    char directory[COREWATCH_PATH], name[32], kept[COREWATCH_PATH + 32];
+    const char *slash = strrchr(path, '/');
+
+    snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    snprintf(name, sizeof name, ".core.%llu", (unsigned long long)task);
+    snprintf(kept, sizeof kept, "%.*s/%s", (int)(slash - path), path, name);
+    tell(places, rename_beneath(directory, slash + 1, name) == 0 ? kept : path, told, size);
+}
