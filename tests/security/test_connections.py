@@ -282,3 +282,9 @@ def test_the_agent_of_a_crowded_service_is_never_lost(crowded: Service) -> None:
     trusted = next(line for line in text.splitlines() if line.startswith("remora_connections_trusted "))
     assert float(trusted.split()[1]) >= 1
     assert "agent lost" not in crowded.log.read_text()
+
+
+def test_a_range_of_versions_that_took_half_a_minute_is_answered_at_once(crowded: Service) -> None:
+    blanks = " " * 1350
+    hostile = {"Accept-Version": f"1||{blanks}1 -{blanks}y"}
+    assert httpx.get(f"{crowded.url}/nobody/public/x", headers=hostile, timeout=10).status_code == 400
