@@ -22,6 +22,7 @@ def neighbour(service: Service, login: str = "bob") -> Iterator[User]:
     key = Ed25519PrivateKey.generate()
     private = service.state_dir.with_name(f"{login}.key")
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    private.chmod(0o600)
     public = private.with_suffix(".pub")
     public.write_text(f"{public_line(key)}\n")
     service.run("remora", "user", "add", login, "--key", str(public))
