@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.gateway.credentials import Gatekeeper
 from scheduler.gateway.metrics import Metrics
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
@@ -55,6 +56,10 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # what is asked of jobs goes there
     public: bool = True  # users are served; else agents only
+    nodes: Gatekeeper = field(init=False)  # whose agents are served
+
+    def __post_init__(self) -> None:
+        self.nodes = Gatekeeper(self.db, self.agent_secret, self.clock)
 
 
 @dataclass(slots=True)

@@ -38,7 +38,9 @@ class Peer:
         return self.ref(blob, len(data))
 
     def ref(self, blob: str, size: int) -> BlobRef:
-        return BlobRef(id=blob, size=size, node="far", source=source_of(f"http://127.0.0.1:{self.port}", KEY, blob))
+        return BlobRef(
+            id=blob, size=size, node="far", source=source_of(f"http://127.0.0.1:{self.port}", KEY, blob, "here")
+        )
 
     def close(self) -> None:
         self.exchange.close()
