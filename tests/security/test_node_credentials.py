@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from scheduler.agent import __main__ as agent_main
+from scheduler.agent.options import parse
 from scheduler.engine.credential import FIRST, Trust
 from scheduler.gateway import agents, credentials
 from scheduler.records import node_trust
@@ -112,3 +116,33 @@ def test_generations() -> None:
     assert not any(ended.accepts(number, 0) for number in range(4))
     assert ended.revoke(6) == ended
     assert ended.rotate(None) == Trust(generation=3, oldest=3)
+
+
+async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "credential"
+    file.write_text(credentials.issue("key", "n1"))
+    told = {"--url": "http://g", "--node": "n1", "--state-dir": str(tmp_path), "--credential-file": str(file)}
+    options = parse([word for option in told.items() for word in option], {})
+    working = asyncio.Event()
+    heard = asyncio.Event()
+
+    async def work(_: object) -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(agent_main, "work_on", work)
+    monkeypatch.setattr(agent_main, "reread", heard.set)
+    serving = asyncio.create_task(agent_main.serve(options))
+    async with asyncio.timeout(10):
+        await working.wait()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await heard.wait()
+        file.write_text(credentials.issue("key", "n1", 1))
+        assert credentials.verify("key", f"Bearer {options.credential()}") == ("n1", 1)
+        assert not serving.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
