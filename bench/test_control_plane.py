@@ -24,6 +24,7 @@ from scheduler.supervisor.commit import commit_reports
 from scheduler.supervisor.dispatch import PAGE, dispatch_page
 from scheduler.supervisor.lease import lease_tasks, pool_spec
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.provenance import Reporter
 from scheduler.supervisor.status import status
 from tests.support.instant_agent import ok
 from tests.support.records import connect
@@ -113,7 +114,7 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
 
     def work() -> int:
         reports = [ok(spec, task) for task in lease_tasks(c, live, pool, agent, BATCH)]
-        commit_reports(c, lambda _: live, reports, 1)
+        commit_reports(c, lambda _: live, Reporter(agent, "n1"), reports, 1)
         return len(reports)
 
     assert benchmark.pedantic(work, rounds=rounds) == BATCH  # type: ignore[no-untyped-call]

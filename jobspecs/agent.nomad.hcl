@@ -99,14 +99,14 @@ job "remora-agent" {
         REMORA_CREDENTIAL_FILE = var.credential
       }
 
-      # The node's own credential, made of the key here: the agent never has the key.
+      # The node's own credential, made of the key here, unless nodes have theirs in files: the agent never has the key.
       template {
         destination = "${NOMAD_SECRETS_DIR}/remora.env"
         env         = true
         data        = <<-EOT
-          {{ with nomadVar "nomad/jobs/remora-agent" }}{{ $node := env "node.unique.name" }}
+          {{ with nomadVar "nomad/jobs/remora-agent" }}{{ if .agent_key.Value }}{{ $node := env "node.unique.name" }}
           REMORA_AGENT_CREDENTIAL={{ printf "%s.%s" $node (hmacSHA256Hex $node .agent_key.Value) | toJSON }}
-          {{ end }}
+          {{ end }}{{ end }}
         EOT
       }
 

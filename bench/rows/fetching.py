@@ -70,7 +70,7 @@ def put(blobs: BlobStore, size: int, port: int) -> BlobRef:
         os.write(fd, os.urandom(KIB * 64))
     blobs.publish(fd, blob)
     os.close(fd)
-    return BlobRef(id=blob, size=size, node="other", source=source_of(f"http://127.0.0.1:{port}", KEY, blob))
+    return BlobRef(id=blob, size=size, node="other", source=source_of(f"http://127.0.0.1:{port}", KEY, blob, "here"))
 
 
 Run = Callable[[str, BlobStore, Sequence[BlobRef]], int]

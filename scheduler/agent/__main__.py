@@ -52,6 +52,8 @@ async def serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    # The file of the credential is read for each request, so there is nothing to do but to stay.
+    loop.add_signal_handler(signal.SIGHUP, reread)
     if options.parent_fd is not None:
         loop.add_reader(options.parent_fd, stopped.set)
     work = loop.create_task(work_on(options))
@@ -64,6 +66,10 @@ async def serve(options: argparse.Namespace) -> None:
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
+
+
+def reread() -> None:
+    logging.getLogger("remora.agent").info("the credential is read again")
 
 
 async def work_on(options: argparse.Namespace) -> None:
@@ -97,9 +103,14 @@ async def work_on(options: argparse.Namespace) -> None:
             await Agent(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
 
         watching = asyncio.create_task(identity.watch()) if identity else None
+
+        def shun(nodes: list[str]) -> None:
+            if exchange is not None:
+                exchange.revoked = frozenset(nodes)
+
         try:
             await slots.open()
-            await Links(gateways, connect, work).run()
+            await Links(gateways, connect, work, shun).run()
         finally:
             if watching is not None:
                 watching.cancel()

@@ -35,6 +35,7 @@ from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
+    MAX_OUTPUTS,
     AgentState,
     AttemptReport,
     Beat,
@@ -50,7 +51,6 @@ from scheduler.model.wire import (
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
-MAX_OUTPUTS = 10_000  # of a batch; a single attempt may have more
 LINGER = 0.1
 TICK = 0.25
 KINDS = (False, True)  # of a pool: is it one of reducers?
@@ -223,10 +223,18 @@ class Agent:
     async def _send(self, batch: list[AttemptReport]) -> None:
         request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
         try:
-            await self._client.report(request)
+            refused = await self._client.report(request)
         except WireError as error:
             self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
             await self._send_less(batch, error.message)
+        else:
+            self._drop(batch, {(attempt.task, attempt.attempt) for attempt in refused})
+
+    def _drop(self, batch: list[AttemptReport], refused: set[tuple[int, int]]) -> None:
+        """Remove what attempts have left that came to nothing: they were cancelled, or are tried again."""
+        left = [report for report in batch if (report.task, report.attempt) in refused]
+        if doomed := [blob.id for report in left for blob in blobs_of(report)]:
+            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.discard, doomed)))
 
     async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
         """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""

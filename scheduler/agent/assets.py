@@ -8,6 +8,7 @@ which costs a file system that can share blocks nothing.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from scheduler.agent.placement import place_of
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import Asset
-from scheduler.objects.blobs import copy_file
+from scheduler.objects.blobs import LEASED_SECONDS, copy_file
 
 ASSET_MODE = 0o777
 
@@ -31,13 +32,19 @@ class Assets:
         self._assets = assets
         self._stores = stores
         self._held: dict[str, int] = {}  # blobs that are open
+        self._holding = asyncio.Lock()
 
-    def hold(self) -> None:
-        """Open them, if they are not. Raises AssetError."""
-        for asset in self._assets:
+    async def hold(self) -> None:
+        """Open them, if they are not. Raises AssetError, OSError."""
+        async with self._holding:
+            for asset in self._assets:
+                await self._hold(asset)
+
+    async def _hold(self, asset: Asset) -> None:
+        if asset.blob.size and asset.blob.id not in self._held:
             try:
-                if asset.blob.size and asset.blob.id not in self._held:
-                    self._held[asset.blob.id] = self._stores.open(asset.blob)
+                store = self._stores.home(asset.blob.node is None)
+                self._held[asset.blob.id] = await store.open_soon(asset.blob.id, LEASED_SECONDS)
             except FileNotFoundError:
                 reason = f'error retrieving asset "{asset.name}" (status code 404)'
                 raise AssetError(f"failed to dispatch task: first of 1 error: {reason}") from None

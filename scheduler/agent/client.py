@@ -64,11 +64,11 @@ class Client:
         self._session = session
         self._credential = credential
 
-    async def supervisors(self) -> list[wire.Supervisor]:
+    async def supervisors(self) -> wire.Supervisors:
         """Who lives now; one without an URL is the one that was asked."""
-        answer = await self._post("supervisors", "{}", BRIEF_SECONDS)
-        found = parse(wire.Supervisors, answer).supervisors
-        return [each if each.url else each.model_copy(update={"url": self.url}) for each in found]
+        answer = parse(wire.Supervisors, await self._post("supervisors", "{}", BRIEF_SECONDS))
+        found = [each if each.url else each.model_copy(update={"url": self.url}) for each in answer.supervisors]
+        return answer.model_copy(update={"supervisors": found})
 
     async def register(self, request: wire.RegisterRequest) -> int:
         """The number that the supervisor gives us. Raises WireError for one that speaks another version."""
@@ -90,9 +90,13 @@ class Client:
         """Which of these intermediates nobody wants."""
         return parse(wire.SweepReply, await self._post("sweep", request.model_dump_json())).unknown
 
-    async def report(self, request: wire.ReportRequest) -> None:
-        """When this returns, the attempts are durable. Raises WireError for more than a message may hold."""
-        await self._post("report", request.model_dump_json(exclude_defaults=True))
+    async def report(self, request: wire.ReportRequest) -> list[wire.AttemptId]:
+        """When this returns, the attempts are durable, but for those that it returns, which came to nothing.
+
+        Raises WireError for more than a message may hold.
+        """
+        answer = await self._post("report", request.model_dump_json(exclude_defaults=True))
+        return parse(wire.ReportReply, answer).discard
 
     async def check(self, request: wire.OutputCheck) -> None:
         """May this output be written? Raises WireError if not."""
@@ -106,8 +110,8 @@ class Client:
         if self._refused:
             raise UnavailableError(self._refused)
         data = body.encode()
-        if len(data) > wire.MAX_BYTES:  # not left to the other side, which hangs up in the middle
-            raise WireError(413, "RequestEntityTooLargeError", f"{what} of {len(data)} bytes, above {wire.MAX_BYTES}")
+        if excess := wire.excess(data):  # not left to the other side, which hangs up in the middle
+            raise WireError(413, "RequestEntityTooLargeError", f"{what} of {excess}")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
             headers = {"Authorization": f"Bearer {self._credential()}", "Content-Type": "application/json"}

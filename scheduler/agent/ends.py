@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
+from pydantic import ValidationError
+
 from datapath.passing import Done
 from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.verdict import FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.wire import AttemptReport, Outcome, TaskLease
+from scheduler.model.wire import MAX_OUTPUTS, AttemptReport, Outcome, TaskLease
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+TOO_MANY = Verdict(Outcome.FAILED, JobErrorCode.USER_TASK.value, f"user task emitted more than {MAX_OUTPUTS} outputs")
 NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
@@ -47,13 +50,23 @@ class Ends:
             self._node.stores.discard(blob.id for blob in blobs_of(report))
 
     def _report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
-        """The report of an attempt, which is lost if the disk refuses its outputs. In any thread."""
+        """The report of an attempt, which is lost if the disk refuses its outputs. In any thread.
+
+        What no report can say (`model.wire` has the bounds) fails it.
+        """
+        if len(attempt.emitted) > MAX_OUTPUTS:
+            self._reporter.release(attempt)
+            return plain_report(attempt.lease, TOO_MANY)
         try:
             return self._reporter.report(attempt, done, verdict)
         except OSError as error:
             self._log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
             self._reporter.release(attempt)
             return plain_report(attempt.lease, LOST)
+        except ValidationError as error:
+            self._reporter.release(attempt)
+            why = f"cannot save outputs: {error.errors()[0]['msg']}"
+            return plain_report(attempt.lease, Verdict(Outcome.FAILED, JobErrorCode.INTERNAL.value, why))
 
     def fail(self, lease: TaskLease, code: JobErrorCode, message: str) -> None:
         """End a task that never started."""

@@ -1,8 +1,8 @@
-"""Giving our intermediates to the agents of other nodes: `GET /blobs/ID?ticket=TICKET`.
+"""Giving our intermediates to the agents of other nodes: `GET /blobs/ID?for=NODE&ticket=TICKET`.
 
-Whoever has the blob's ticket (`model.tickets`) gets its bytes, by sendfile, all or from a byte on
-(`Range`): a reader that lost its connection goes on where it was. Whoever has not gets one answer
-to everything, so that nobody learns what is here. 404 is said to those with a ticket only, and
+A reader with the blob's ticket for its node (`model.tickets`), if that is not revoked, gets its bytes, by
+sendfile, all or from a byte on (`Range`): a reader that lost its connection goes on where it was. Any
+other gets one answer to everything, so that nobody learns what is here. 404 is said to those with a ticket only, and
 means that the bytes are gone for good.
 
 It all happens in a thread with an event loop of its own: a file that is not in memory any more
@@ -32,6 +32,7 @@ from typing import Any, BinaryIO
 from aiohttp import web
 
 from scheduler.agent.traffic import Traffic
+from scheduler.model.ids import is_id
 from scheduler.model.tickets import PATH, opens
 from scheduler.objects.blobs import BlobStore
 from scheduler.tls.names import AGENT, comes_from
@@ -42,7 +43,6 @@ except ImportError:  # it comes with what clusters need; without, bytes travel a
     zstandard = None  # type: ignore[assignment]
 
 log = logging.getLogger("remora.agent")
-BLOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 MAX_CONNECTIONS = 2048
 IDLE_SECONDS = 30.0  # a connection may wait for the next request
 REQUEST_SECONDS = 10.0  # until a connection has asked for something
@@ -70,6 +70,7 @@ class Exchange:
         self._stop = asyncio.Event()
         self._running = threading.Event()
         self._squeezing = 0
+        self.revoked: frozenset[str] = frozenset()  # nodes that get nothing any more
 
     def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen and serve from now on; returns the port, which is any free one for 0. Raises OSError."""
@@ -114,14 +115,19 @@ class Exchange:
         if isinstance(request.protocol, Caller):
             request.protocol.has_asked = True
         blob = request.raw_path.partition("?")[0].removeprefix(PATH)
-        known = request.method in ("GET", "HEAD") and BLOB.match(blob)
+        known = request.method in ("GET", "HEAD") and is_id(blob)
+        reader = request.query.get("for", "")
         if (
             not known
+            or reader in self.revoked
             or not comes_from(request.transport, AGENT)
-            or not opens(self._key, blob, request.query.get("ticket", ""))
+            or not opens(self._key, blob, reader, request.query.get("ticket", ""))
         ):
             return web.Response(status=403, text="this takes a ticket\n")
-        reply: web.StreamResponse | None = self._little(request, blob)
+        try:
+            reply: web.StreamResponse | None = self._little(request, blob)
+        except BlockingIOError:
+            return web.Response(status=503, text="a task holds a lease on it\n")
         if (
             reply is None
             and zstandard is not None
@@ -136,6 +142,8 @@ class Exchange:
         asked = FROM_BYTE.fullmatch(request.headers.get("Range", "bytes=0-"))
         try:
             fd = self._blobs.open(blob)
+        except BlockingIOError:
+            raise
         except OSError:
             return None
         try:

@@ -45,10 +45,13 @@ class Links:
         gateways: Gateways,
         connect: Callable[[str], Client],
         work: Callable[[Supervisor], Awaitable[None]],
+        shun: Callable[[list[str]], None] = lambda nodes: None,
     ) -> None:
+        """`shun` hears which nodes are revoked."""
         self._gateways = gateways
         self._connect = connect
         self._work = work
+        self._shun = shun
         self._open: dict[int, asyncio.Task[None]] = {}
         self._closing: dict[int, asyncio.Task[None]] = {}
         self._known: dict[int, Supervisor] = {}
@@ -80,7 +83,8 @@ class Links:
                 self._gateways.failed(url)
             else:
                 self._silence = False
-                return found
+                self._shun(found.revoked)
+                return found.supervisors
         if not self._silence:
             log.warning("nobody says who the supervisors are", extra={"why": why})
         self._silence = True

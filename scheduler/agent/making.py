@@ -54,7 +54,7 @@ class Maker:
             raise
         self._places.fill(instance.number, place)
         try:
-            self._assets.hold()
+            await self._assets.hold()
             if not instance.initialized:
                 await asyncio.to_thread(self._assets.copy, instance.work / "assets")
         except BaseException:

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from scheduler.model import names
+
 MAX_COMPONENT = 255
 CUT_COMPONENT = 250
 MAX_PATH = 1024
 CUT_MARK = "_…"
-# One slash before each component; none is empty, `.` or `..`, or holds a NUL.
-NAME = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[^/\0]+)+\Z")
 
 
 Stamp = tuple[int, int, int]
@@ -54,7 +53,7 @@ class Place:
 
 def place_of(name: str) -> Place:
     """The place of an object. Raises ValueError for a name that no object can have."""
-    if not NAME.match(name):
+    if not names.is_normal(name):
         raise ValueError(f"not the name of an object: {name!r}")
     if len(name.encode()) <= MAX_COMPONENT:
         return Place(name, False)

@@ -41,7 +41,7 @@ class Sources:
     def open(self, blob: BlobRef, offset: int) -> int:
         """A descriptor of a file, or of a stream from `offset` on. Raises BlobGoneError, OSError."""
         if not self._stores.is_elsewhere(blob):
-            return self._stores.open(blob)
+            return self._stores.open_in_thread(blob)
         if blob.size <= LITTLE:
             with contextlib.suppress(OSError):  # its connection may have been too old
                 return self._calls.get(blob)

@@ -133,8 +133,12 @@ class Stores:
         return self.home(blob.node is None)
 
     def open(self, blob: BlobRef) -> int:
-        """A read-only descriptor of a blob of this node or the object store. Raises FileNotFoundError if it is gone."""
+        """A read-only descriptor of a blob of this node or the object store. Raises what `BlobStore.open` raises."""
         return self.home(blob.node is None).open(blob.id)
+
+    def open_in_thread(self, blob: BlobRef) -> int:
+        """As `open`, but wait for the end of a lease."""
+        return self.home(blob.node is None).open_in_thread(blob.id)
 
     def doubt(self, blob: BlobRef) -> None:
         """Somebody has written to the file that an instance had of it."""
@@ -148,7 +152,7 @@ class Stores:
         if blob.node is not None:
             fetch(blob, fd, self.traffic, unwanted, self.reach)
             return
-        source = self.objects.open(blob.id)
+        source = self.objects.open_in_thread(blob.id)
         try:
             self.traffic.fetched += copy_file(source, fd, blob.size)
         finally:

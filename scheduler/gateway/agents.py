@@ -16,7 +16,6 @@ from functools import partial
 from aiohttp import web
 from pydantic import ValidationError
 
-from scheduler.gateway import credentials
 from scheduler.gateway.context import Call
 from scheduler.http.body import read_body
 from scheduler.http.limits import trust
@@ -35,7 +34,7 @@ Serve = Callable[[Call, str, bytes], Awaitable[web.StreamResponse]]
 
 async def handle(call: Call) -> web.StreamResponse:
     """The entry point of the subtree."""
-    node = credentials.verify(call.context.agent_secret, call.request.headers.get("Authorization", ""))
+    node = await call.context.nodes.node_of(call.request.headers.get("Authorization", ""))
     if node is None:
         raise errors.invalid_agent_secret()
     if not comes_from(call.request.transport, AGENT, node):
@@ -46,10 +45,14 @@ async def handle(call: Call) -> web.StreamResponse:
         raise errors.no_such_route(call.path)
     if call.method != "POST":
         raise errors.method_not_allowed(call.method)
+    body = await read_body(call.request, wire.MAX_BYTES)
+    if excess := wire.excess(body):
+        raise errors.bad_request(f"a message of {excess}")
     try:
-        return await serve(call, node, await read_body(call.request, wire.MAX_BYTES))
+        return await serve(call, node, body)
     except ValidationError as error:
-        raise errors.bad_request(f"not a message of the agents' protocol: {error.errors()[0]['msg']}") from None
+        why = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise errors.bad_request(f"not a message of the agents' protocol: {why}") from None
     except (UnknownAgentError, Fenced) as error:  # fenced: whoever it registered with is no more
         raise WireError(409, "UnknownAgent", str(error)) from None
 
@@ -63,7 +66,8 @@ def message(reply: wire.Wire) -> web.Response:
 
 async def supervisors(call: Call, _node: str, _body: bytes) -> web.StreamResponse:
     living = await call.context.db.read(select("living_supervisors"))
-    return message(wire.Supervisors(supervisors=[wire.Supervisor(id=row["id"], url=row["url"]) for row in living]))
+    known = [wire.Supervisor(id=row["id"], url=row["url"]) for row in living]
+    return message(wire.Supervisors(supervisors=known, revoked=await call.context.nodes.revoked()))
 
 
 async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
@@ -88,8 +92,7 @@ async def poll(call: Call, node: str, body: bytes) -> web.StreamResponse:
 async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.ReportRequest.model_validate_json(body)
     _require_own(call, node, request.agent)
-    await call.context.supervisor.desk.report(request)
-    return web.Response(status=204)
+    return message(await call.context.supervisor.desk.report(request))
 
 
 async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
@@ -106,9 +109,8 @@ async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
 async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.SweepRequest.model_validate_json(body)
     _require_own(call, node, request.agent)
-    if len(request.blobs) > wire.MAX_SWEEP:
-        raise errors.bad_request(f"more than {wire.MAX_SWEEP} blobs at once")
-    return message(wire.SweepReply(unknown=await call.context.db.read(partial(unwanted, blobs=request.blobs))))
+    find = partial(unwanted, node=node, blobs=request.blobs)
+    return message(wire.SweepReply(unknown=await call.context.db.read(find)))
 
 
 def _require_own(call: Call, node: str, agent: int) -> None:
@@ -130,7 +132,9 @@ async def check(call: Call, node: str, body: bytes) -> web.StreamResponse:
 async def adopt(call: Call, node: str, body: bytes) -> web.StreamResponse:
     adoption = wire.Adoption.model_validate_json(body)
     owner = await _owner(call, node, adoption.job)
-    work = partial(outputs.adopt, owner=owner, adoption=adoption, now=call.now)
+    blob = adoption.blob
+    absent = await call.context.supervisor.desk.absent([blob] if blob.size else [])
+    work = partial(outputs.adopt, owner=owner, adoption=adoption, now=call.now, absent=absent)
     call.context.blobs.discard(await call.context.db.write(work))
     return web.Response(status=204)
 

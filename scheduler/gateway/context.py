@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.gateway.credentials import Gatekeeper
 from scheduler.gateway.metrics import Metrics
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
@@ -73,6 +74,10 @@ class Context:
     require_signed_target: bool = False  # a signature over the date alone is refused
     metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine
     health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
+    nodes: Gatekeeper = field(init=False)  # whose agents are served
+
+    def __post_init__(self) -> None:
+        self.nodes = Gatekeeper(self.db, self.agent_secret, self.clock)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,17 @@
 """Who an agent is: the credential of a node.
 
 The parts of a cluster share one key. A node is not given the key but `NODE.MAC`, the MAC of its
-own name under it: enough to prove the one name, and no help in making another. So nothing has to
-be stored, anybody who has the key can make the credential of a node that is yet to come (Nomad's
-templates do, with `hmacSHA256Hex`), and a credential that leaks is good for one node's work only.
+own name under it: enough to prove the one name, and no help in making another. So a node that is
+yet to come can be given a credential where the key is, and a credential that leaks is good
+for one node's work only.
+
+A credential can be replaced, or ended, without touching those of other nodes. The next one of a
+node is `NODE.1-MAC`, over its name and its *generation*; the records say which generations are good
+(`engine.credential`). Every process looks at them once a second: so long, at most, a revoked
+credential is still good. While the records cannot be reached nothing can be revoked in them, so
+what was read last holds.
+
+The key itself can be replaced too: `model.secrets`.
 
 Example: under the key `k` the node `n1` sends `Authorization: Bearer n1.ab31…`, and may register
 as `n1`; the same credential with `n2` in it, or for an agent of `n2`, is refused.
@@ -11,28 +19,102 @@ as `n1`; the same credential with `n2` in it, or for an agent of `n2`, is refuse
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-# What can stand in a header: a name may have dots, a MAC has none.
+from scheduler.engine.credential import FIRST, Trust
+from scheduler.model.secrets import keys_of
+from scheduler.records.database import Database
+from scheduler.records.node_trust import all_trust
+
+# What can stand in a header: a name may have dots, what follows the last of them has none.
 NODE_NAME = re.compile(r"[!-~]{1,128}")
+PROOF = re.compile(r"(?:([1-9][0-9]{0,8})-)?([0-9a-f]{64})")
 SCHEME = "Bearer "
+# Seconds for which what the records said is believed, and for which a request waits for them when it is older.
+LOOK_SECONDS = 1.0
+WAIT_SECONDS = 0.5
 
 
-def issue(key: str, node: str) -> str:
-    """The credential of a node. Raises ValueError, a sentence, for a name that no node can have or an empty key."""
-    if not key:
+class Proven(NamedTuple):
+    """What a credential proves, if it is good."""
+
+    node: str
+    generation: int
+
+
+def issue(secret: str, node: str, generation: int = 0) -> str:
+    """A credential of a node, signed with the first key of the agents' secret.
+
+    Raises ValueError, a sentence, for a name that no node can have or an empty secret.
+    """
+    keys = keys_of(secret)
+    if not keys:
         raise ValueError("the agents' key is empty")
     if not NODE_NAME.fullmatch(node):
         raise ValueError(f"{node!r} cannot be the name of a node: it takes 1 to 128 visible characters of ASCII")
-    return f"{node}.{hmac.new(key.encode(), node.encode(), hashlib.sha256).hexdigest()}"
+    number = f"{generation}-" if generation else ""
+    return f"{node}.{number}{_mac(keys[0], node, generation)}"
 
 
-def verify(key: str, authorization: str) -> str | None:
-    """The node that an `Authorization` header proves to come from; None if it proves nothing."""
+def verify(secret: str, authorization: str) -> Proven | None:
+    """What an `Authorization` header proves: a node and the generation of its credential; None if nothing."""
     sent = authorization.removeprefix(SCHEME)
-    node = sent.rpartition(".")[0]
-    if sent == authorization or not key or not NODE_NAME.fullmatch(node):
+    node, _, rest = sent.rpartition(".")
+    proof = PROOF.fullmatch(rest)
+    if sent == authorization or proof is None or not NODE_NAME.fullmatch(node):
         return None
-    return node if hmac.compare_digest(sent.encode("utf-8", "replace"), issue(key, node).encode()) else None
+    generation = int(proof[1] or 0)
+    good = [hmac.compare_digest(proof[2], _mac(key, node, generation)) for key in keys_of(secret)]
+    return Proven(node, generation) if any(good) else None
+
+
+def _mac(key: str, node: str, generation: int) -> str:
+    signed = f"{node}\n{generation}" if generation else node  # no name has a line's end
+    return hmac.new(key.encode(), signed.encode(), hashlib.sha256).hexdigest()
+
+
+class Gatekeeper:
+    """Says of each request of an agent from which node it comes, by what the records said a moment ago."""
+
+    def __init__(self, db: Database, secret: str, clock: Callable[[], int]) -> None:
+        self._db = db
+        self._secret = secret
+        self._clock = clock
+        self._trust: Mapping[str, Trust] | None = None
+        self._looked = 0.0
+        self._looking: asyncio.Task[None] | None = None
+
+    async def node_of(self, authorization: str) -> str | None:
+        """The node that an `Authorization` header proves to come from; None if it proves nothing."""
+        proven = verify(self._secret, authorization)
+        if proven is None:
+            return None
+        trust = (await self.trust()).get(proven.node, FIRST)
+        return proven.node if trust.accepts(proven.generation, self._clock()) else None
+
+    async def revoked(self) -> list[str]:
+        """Nodes whose credentials are revoked."""
+        return sorted(node for node, trust in (await self.trust()).items() if trust.revoked is not None)
+
+    async def trust(self) -> Mapping[str, Trust]:
+        """What the records say of nodes, not older than `LOOK_SECONDS` while they can be read."""
+        if time.monotonic() - self._looked >= LOOK_SECONDS and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+        if self._looking is not None and not self._looking.done():
+            await asyncio.wait([self._looking], timeout=WAIT_SECONDS if self._trust is not None else None)
+        if self._trust is None:
+            assert self._looking is not None
+            self._looking.result()  # which says why not
+        assert self._trust is not None
+        return self._trust
+
+    async def _look(self) -> None:
+        began = time.monotonic()
+        self._trust = await self._db.read(all_trust)
+        self._looked = began

@@ -28,6 +28,8 @@ from scheduler.objects.admission import admit, refuse_directory
 from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import Entry, NewObject
 
+# A task may keep a reader from its input for so long: then the reader is told to come again.
+LEASED_SECONDS = 2.0
 SMALL_BYTES = 64 * 1024
 NOT_MODIFIED = 304
 
@@ -122,9 +124,11 @@ async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
     if size == 0:
         return web.Response(status=status, headers=headers)
     try:
-        fd = call.context.blobs.open(entry.etag or "")
+        fd = await call.context.blobs.open_soon(entry.etag or "", LEASED_SECONDS)
     except FileNotFoundError:
         return await read_again(call, entry)
+    except BlockingIOError:
+        raise errors.service_unavailable(f"a task holds a lease on the bytes of {call.path}: try again") from None
     try:
         return await send_blob(call, fd, part, status, headers)
     finally:

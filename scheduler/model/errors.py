@@ -50,6 +50,10 @@ def authorization_failed(who: str, path: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"{who} is not allowed to access {path}")
 
 
+def service_unavailable(message: str) -> WireError:
+    return WireError(503, "ServiceUnavailable", message)
+
+
 def bad_request(message: str) -> WireError:
     return WireError(400, "BadRequestError", message)
 

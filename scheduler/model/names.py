@@ -17,6 +17,9 @@ from scheduler.model.errors import invalid_resource
 
 LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9_\-.@%]*\Z")
 TOP_LEVEL = ("jobs", "public", "reports", "stor")
+# One slash before each segment; none is empty, `.` or `..`, or holds a NUL.
+NORMAL = r"(?:/(?:[^/\x00.][^/\x00]*|\.[^/\x00.][^/\x00]*|\.\.[^/\x00]+))+"
+_NORMAL = re.compile(NORMAL)
 # Paths longer than this cannot be file names on the way to a task, and no client makes them.
 MAX_PATH_BYTES = 4096
 # Each directory above an object is a record of its own.
@@ -45,6 +48,11 @@ def from_request(raw_path: str) -> str:
 
 def bad_segment(segment: str) -> bool:
     return segment in (".", "..") or "\0" in segment or "/" in segment
+
+
+def is_normal(path: str) -> bool:
+    """Whether a text is a path as it is inside the house, however long: see the module."""
+    return _NORMAL.fullmatch(path) is not None
 
 
 def from_input_line(line: str) -> str:
@@ -103,6 +111,7 @@ __all__ = [
     "LOGIN",
     "MAX_DEPTH",
     "MAX_PATH_BYTES",
+    "NORMAL",
     "TOP_LEVEL",
     "ancestors",
     "as_line",
@@ -110,6 +119,7 @@ __all__ = [
     "encode",
     "from_input_line",
     "from_request",
+    "is_normal",
     "is_root",
     "owner",
     "split",

@@ -13,6 +13,10 @@ credential in `Authorization: Bearer …` (`gateway.credentials`):
 - `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still
   wanted; `supervisors`, which any gateway answers too, tells whom to register with.
 
+The holder of a node's credential can send anything, so every field has a type that says what it may be: an id is a
+UUID, a count has a bound, a name is a path. What such a message then may bring about is for the supervisor to say:
+an agent is believed only about its own leases (`supervisor.commit`).
+
 The supervisor must know how much an agent can take *now*, also while a poll hangs.
 So both requests carry the agent's whole `AgentState`, which is small: a line per pool
 and per running reducer. `seen` is the number of the last poll reply that the agent
@@ -28,19 +32,56 @@ which the poll that it left hanging is answered with 16 more tasks.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from scheduler.model import ids, names
+from scheduler.model.errors import JobErrorCode
 from scheduler.model.tiers import DISK_GB
 
-VERSION = 2
+VERSION = 3
 POLL_SECONDS = 20.0
 # An agent that nobody heard of for LEASE_SECONDS is gone, so one with nothing to say says that every BEAT_SECONDS.
 LEASE_SECONDS = 10.0
 BEAT_SECONDS = 2.0
 MAX_SWEEP = 5000
-# The longest message: a report of one attempt with some hundred thousand outputs.
-MAX_BYTES = 64 * 1024 * 1024
+# What one attempt may emit: the transaction that commits it is the only one of the whole cluster while it lasts (about
+# 25 µs for each output), so this bounds how long all others wait.
+MAX_OUTPUTS = 10_000
+# The longest message, in bytes and in parts (values and what holds them): nothing else is served while it is parsed,
+# which takes about 1 µs a part. A report of MAX_OUTPUTS outputs has some 80,000.
+MAX_BYTES = 4 * 1024 * 1024
+MAX_PARTS = 150_000
+MAX_REPORTS = 4096
+MAX_ROOM = 4096
+MAX_STATES = 65_536
+
+
+Id = Annotated[str, StringConstraints(pattern=f"^{ids.PATTERN}$", max_length=36)]
+Number = Annotated[int, Field(ge=0, le=1 << 53)]  # of a record, of bytes
+Count = Annotated[int, Field(ge=0, le=1 << 24)]  # of slots, instances, MiB
+Room = Annotated[int, Field(le=MAX_ROOM)]  # below 0: more are there than should be
+Md5 = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+/]{22}==$")]
+Node = Annotated[str, StringConstraints(pattern="^[!-~]{1,128}$")]
+Url = Annotated[str, StringConstraints(pattern="^https?://[!-~]+$", max_length=1024)]
+Word = Annotated[str, StringConstraints(max_length=256)]
+Text = Annotated[str, StringConstraints(max_length=65_536)]
+# A normal path (`model.names`); "/", which is one too, is no object's, and only an output by reference may say it.
+ObjectName = Annotated[str, StringConstraints(pattern=f"^{names.NORMAL}$", max_length=65_536)]
+OutputName = Annotated[str, StringConstraints(pattern=f"^(?:/|{names.NORMAL})$", max_length=65_536)]
+Headers = Annotated[dict[Word, Text], Field(max_length=1024)]
+ErrorCode = Annotated[str, StringConstraints(pattern=f"^(?:{'|'.join(JobErrorCode)})$")]
+# A column of the records adds up what all tasks of a phase took, so one of them cannot take more than so much.
+Measure = Annotated[int, Field(ge=0, le=1 << 45)]
+
+
+def excess(message: bytes) -> str | None:
+    """Why a message is more than is read, in the form "so much of something, above so much"."""
+    if len(message) > MAX_BYTES:
+        return f"{len(message)} bytes, above {MAX_BYTES}"
+    parts = sum(map(message.count, (b",", b"{", b"[")))
+    return f"{parts} parts, above {MAX_PARTS}" if parts > MAX_PARTS else None
 
 
 class Wire(BaseModel):
@@ -56,17 +97,17 @@ class BlobRef(Wire):
     of another node is told a `source` as well, an URL that gives these bytes to whoever has it.
     """
 
-    id: str
-    size: int
-    md5: str | None = None  # base64; known for whatever becomes an object
-    node: str | None = None  # None: in the shared store
-    source: str | None = None  # None: open it yourself
+    id: Id
+    size: Number
+    md5: Md5 | None = None  # base64; known for whatever becomes an object
+    node: Node | None = None  # None: in the shared store
+    source: Url | None = None  # None: open it yourself
 
 
 class Asset(Wire):
     """An object to be copied to `/assets<name>` in each instance of a pool."""
 
-    name: str
+    name: ObjectName
     blob: BlobRef
 
 
@@ -74,7 +115,7 @@ class PoolSpec(Wire):
     """All that an agent must know of one phase of one job to run its tasks."""
 
     pool: int
-    job: str  # UUID
+    job: Id
     login: str
     phase: int
     reduce: bool
@@ -93,9 +134,9 @@ class PoolSpec(Wire):
 class TaskLease(Wire):
     """One attempt at one task, leased to this agent."""
 
-    task: int
-    uuid: str
-    attempt: int
+    task: Number
+    uuid: Id
+    attempt: Number
     base: str  # what names are derived from: the job input, the own input without its prefix, or "/reduce"
     input: str | None = None  # map: the object's name
     blob: BlobRef | None = None  # map: its bytes
@@ -128,8 +169,8 @@ class FeedPage(Wire):
 
 
 class AttemptId(Wire):
-    task: int
-    attempt: int
+    task: Number
+    attempt: Number
 
 
 class PoolState(Wire):
@@ -140,30 +181,30 @@ class PoolState(Wire):
     tells that also of pools that it was never granted: so it learns of them.
     """
 
-    pool: int
-    instances: int
-    room: int
-    booked: int | None = None
+    pool: Number
+    instances: Count
+    room: Room
+    booked: Count | None = None
 
 
 class FeedState(Wire):
     """A running reducer: the highest `seq` that it was given, and how many more sources it would like."""
 
-    task: int
-    attempt: int
-    after: int
-    room: int
+    task: Number
+    attempt: Number
+    after: Number
+    room: Room
 
 
 class AgentState(Wire):
-    seen: int  # number of the last poll reply acted on; 0 at first
-    pools: list[PoolState] = Field(default_factory=list)
-    feeds: list[FeedState] = Field(default_factory=list)
-    disabled: int = Field(default=0, ge=0)  # slots whose instances could not be ended
-    away: int = Field(default=0, ge=0)  # slots that serve other supervisors
-    away_mb: int = Field(default=0, ge=0)  # and memory
-    ending: int = Field(default=0, ge=0)  # instances that are being ended
-    ending_mb: int = Field(default=0, ge=0)  # and their memory
+    seen: Number  # number of the last poll reply acted on; 0 at first
+    pools: list[PoolState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
+    feeds: list[FeedState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
+    disabled: Count = 0  # slots whose instances could not be ended
+    away: Count = 0  # slots that serve other supervisors
+    away_mb: Count = 0  # and memory
+    ending: Count = 0  # instances that are being ended
+    ending_mb: Count = 0  # and their memory
 
 
 class Versioned(Wire):
@@ -174,14 +215,14 @@ class Versioned(Wire):
 
 class RegisterRequest(Wire):
     version: int = VERSION
-    node: str
-    slots: int  # instances for tasks that always make progress
-    memory_mb: int  # what the tiers of all instances together may reserve, and so the largest that fits
-    disk_gb: int = DISK_GB[-1]  # the largest disk tier that fits
-    provider: str
+    node: Node
+    slots: Count  # instances for tasks that always make progress
+    memory_mb: Count  # what the tiers of all instances together may reserve, and so the largest that fits
+    disk_gb: Count = DISK_GB[-1]  # the largest disk tier that fits
+    provider: Word
     booked: bool = False  # instances are made when a booking for them arrives, not when we grant them
-    serves: str | None = None  # URL below which other agents get this node's intermediates
-    tickets: str | None = None  # the key of the tickets that it asks of them; it lies beside them
+    serves: Url | None = None  # URL below which other agents get this node's intermediates
+    tickets: Word | None = None  # the key of the tickets that it asks of them; it lies beside them
 
 
 class RegisterReply(Wire):
@@ -197,33 +238,34 @@ class Supervisor(Wire):
 
 
 class Supervisors(Wire):
-    """Those that live now."""
+    """Those that live now, and the nodes whose credentials are revoked: no agent gives these anything."""
 
     supervisors: list[Supervisor]
+    revoked: list[Node] = Field(default_factory=list)
 
 
 class Beat(Wire):
     """A sign of life, when there was no other for a while. Refused like a poll if the agent is not known."""
 
-    agent: int
+    agent: Number
     leaves: bool = False  # the last one: what it was leased may go to others now
 
 
 class SweepRequest(Wire):
     """Intermediates that lie on this node from before: are they wanted? At most `MAX_SWEEP` ids."""
 
-    agent: int
-    blobs: list[str]
+    agent: Number
+    blobs: list[Id] = Field(max_length=MAX_SWEEP)
 
 
 class SweepReply(Wire):
     """Those that nothing refers to."""
 
-    unknown: list[str]
+    unknown: list[Id]
 
 
 class PollRequest(Wire):
-    agent: int
+    agent: Number
     state: AgentState
 
 
@@ -235,7 +277,7 @@ class PollReply(Wire):
     feeds: list[FeedPage] = Field(default_factory=list)
     cancel: list[AttemptId] = Field(default_factory=list)  # kill, report nothing
     release: list[int] = Field(default_factory=list)
-    discard: list[str] = Field(default_factory=list)  # intermediates on this node that nobody needs any more
+    discard: list[Id] = Field(default_factory=list)  # intermediates on this node that nobody needs any more
 
 
 class OutputRecord(Wire):
@@ -245,11 +287,11 @@ class OutputRecord(Wire):
     A reference (`mcat`) has a name only and is resolved by the next phase.
     """
 
-    name: str
+    name: OutputName
     blob: BlobRef | None = None  # None: by reference
-    reducer: int | None = None
+    reducer: Count | None = None
     named: bool = False  # the script chose the name: the object is kept even when it is consumed
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
 
 
 class Outcome(StrEnum):
@@ -261,42 +303,50 @@ class Outcome(StrEnum):
 class Usage(Wire):
     """What an attempt took, measured by the lackey."""
 
-    wall_us: int = 0
-    user_us: int = 0
-    sys_us: int = 0
-    max_rss_kb: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
+    wall_us: Measure = 0
+    user_us: Measure = 0
+    sys_us: Measure = 0
+    max_rss_kb: Measure = 0
+    bytes_in: Measure = 0
+    bytes_out: Measure = 0
 
 
 class SavedFile(Wire):
     """stderr or a core of a failed attempt, saved under `name`."""
 
-    name: str
+    name: ObjectName
     blob: BlobRef
 
 
 class AttemptReport(Wire):
     """How one attempt ended. `outputs` of a failed attempt are saved as objects and not forwarded."""
 
-    task: int
-    attempt: int
+    task: Number
+    attempt: Number
     outcome: Outcome
-    code: str | None = None
-    message: str | None = None
-    outputs: list[OutputRecord] = Field(default_factory=list)
+    code: ErrorCode | None = None
+    message: Text | None = None
+    outputs: list[OutputRecord] = Field(default_factory=list, max_length=MAX_OUTPUTS, fail_fast=True)
     stderr: SavedFile | None = None
     core: SavedFile | None = None
     usage: Usage = Usage()
-    instance: str | None = None  # that it ran in, as its node calls it
-    missing: list[str] = Field(default_factory=list)  # lost, because these intermediates could not be had
+    instance: Word | None = None  # that it ran in, as its node calls it
+    missing: list[Id] = Field(
+        default_factory=list, max_length=MAX_SWEEP
+    )  # lost, because these intermediates could not be had
     evicted: bool = False  # lost, because the place of its instance was wanted back: nobody's fault
 
 
 class ReportRequest(Wire):
-    agent: int
+    agent: Number
     state: AgentState
-    attempts: list[AttemptReport]
+    attempts: list[AttemptReport] = Field(max_length=MAX_REPORTS, fail_fast=True)
+
+
+class ReportReply(Wire):
+    """Which of the attempts came to nothing: the supervisor refers to none of their blobs, which the agent removes."""
+
+    discard: list[AttemptId] = Field(default_factory=list)
 
 
 class OutputCheck(Wire):
@@ -305,16 +355,16 @@ class OutputCheck(Wire):
     `headers` are those of its request that can forbid it: conditions, and what no directory can be given.
     """
 
-    job: str
-    name: str
+    job: Id
+    name: Text
     parents: bool = False
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
 
 
 class Adoption(Wire):
     """A task wrote a plain object (`mtee`): the blob is in the store already, give it its name."""
 
-    job: str
-    name: str
+    job: Id
+    name: Text
     blob: BlobRef
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)

@@ -1,5 +1,8 @@
 """Blobs: immutable bytes in a directory, by UUID.
 
+Every path is made of an id in one place (`name_of`), which refuses what is no UUID: whatever an id has come
+through, no blob is ever outside of its directory.
+
 A blob is born without a name (`O_TMPFILE`): if its writer dies, the kernel takes it
 back, and there is nothing to clean up. `publish` links it to its name in one of 256
 shards. It is durable only after a `durable()` that began later: one `syncfs` covers
@@ -20,12 +23,14 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datapath import spool
+from scheduler.model.ids import is_id
 
 SHARDS = 256
 UNFINISHED = ".unfinished"
@@ -36,12 +41,22 @@ NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 MODE = 0o444
 # What copy_file_range says of two files that it cannot serve.
 CANNOT_COPY = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+# Somewhat more than the kernel's lease-break-time; and between looks.
+LEASED_SECONDS = 60.0
+LEASED_PAUSE = 0.1
 EMPTY_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
 
 
 def new_id() -> str:
     """A fresh blob id: a random UUID, which is also the etag of the object it becomes."""
     return str(uuid.uuid4())
+
+
+def name_of(blob: str) -> str:
+    """Where a blob is, below the directory of its store. Raises ValueError for what is no id of a blob."""
+    if not is_id(blob):
+        raise ValueError(f"not the id of a blob: {blob[:100]!r}")
+    return f"{blob[:2]}/{blob}"
 
 
 class BlobStore:
@@ -67,7 +82,8 @@ class BlobStore:
         os.close(self._root_fd)
 
     def path(self, blob: str) -> Path:
-        return self.root / blob[:2] / blob
+        """Raises ValueError for what is no id of a blob, as all that take one."""
+        return self.root / name_of(blob)
 
     def create(self) -> int:
         """A descriptor, open for reading and writing, of a fresh file without a name that counts. Raises OSError."""
@@ -83,10 +99,10 @@ class BlobStore:
         """
         if (name := self._unfinished_name(fd)) is not None:
             os.fsync(fd)  # who shares this directory may not see what only our memory has
-            os.rename(name, f"{blob[:2]}/{blob}", src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+            os.rename(name, name_of(blob), src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
             return
         try:
-            os.link(f"/proc/self/fd/{fd}", f"{blob[:2]}/{blob}", dst_dir_fd=self._root_fd, follow_symlinks=True)
+            os.link(f"/proc/self/fd/{fd}", name_of(blob), dst_dir_fd=self._root_fd, follow_symlinks=True)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
                 raise
@@ -124,18 +140,46 @@ class BlobStore:
         return True
 
     def open(self, blob: str) -> int:
-        """A read-only descriptor. Raises FileNotFoundError if the blob is gone."""
-        return os.open(f"{blob[:2]}/{blob}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._root_fd)
+        """A read-only descriptor. Raises FileNotFoundError if the blob is gone, BlockingIOError if it is leased.
+
+        It never waits. A task that runs as the file's owner can take a write lease on its input (fcntl F_SETLEASE);
+        the kernel ends that `lease-break-time` (45 s) after the first open that meets it, and a plain open waits.
+        """
+        fd = os.open(name_of(blob), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._root_fd)
+        os.set_blocking(fd, True)
+        return fd
+
+    async def open_soon(self, blob: str, seconds: float) -> int:
+        """As `open`, but wait so long for the end of a lease."""
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            try:
+                return self.open(blob)
+            except BlockingIOError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(LEASED_PAUSE)
+
+    def open_in_thread(self, blob: str) -> int:
+        """As `open`, but wait until the kernel has ended a lease."""
+        until = time.monotonic() + LEASED_SECONDS
+        while True:
+            try:
+                return self.open(blob)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(LEASED_PAUSE)
 
     def status(self, blob: str) -> os.stat_result:
         """Raises FileNotFoundError if the blob is gone."""
-        return os.stat(f"{blob[:2]}/{blob}", dir_fd=self._root_fd)
+        return os.stat(name_of(blob), dir_fd=self._root_fd)
 
     def discard(self, blobs: Iterable[str]) -> None:
         """Remove blobs; ones that are gone already are no error."""
         for blob in blobs:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{blob[:2]}/{blob}", dir_fd=self._root_fd)
+                os.unlink(name_of(blob), dir_fd=self._root_fd)
 
     def older_than(self, when: int) -> Iterator[str]:
         """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
@@ -143,7 +187,7 @@ class BlobStore:
             with os.scandir(self.root / f"{shard:02x}") as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):
-                        if file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
+                        if is_id(file.name) and file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
                             yield file.name
 
     def discard_unfinished(self, when: int) -> None:

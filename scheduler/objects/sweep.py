@@ -49,9 +49,9 @@ def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
     return removed
 
 
-def unwanted(c: Connection, blobs: list[str]) -> list[str]:
-    """Which of the intermediates that lie on some node nobody needs any more."""
-    wanted = {row["blob"] for row in c.all("wanted_at_nodes", blobs=json.dumps(blobs))}
+def unwanted(c: Connection, node: str, blobs: list[str]) -> list[str]:
+    """Which of the intermediates that lie on a node are not needed any more."""
+    wanted = {row["blob"] for row in c.all("wanted_at_node", node=node, blobs=json.dumps(blobs))}
     return [blob for blob in blobs if blob not in wanted]
 
 

@@ -11,6 +11,7 @@ from scheduler import log as json_log
 from scheduler.common import descriptors
 from scheduler.common.watchdog import watched
 from scheduler.gateway import agents
+from scheduler.model.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
 from scheduler.service.nomad import booking
@@ -80,7 +81,7 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         limits = parts.bounded(context, options.connections)
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
-        book = await stack.enter_async_context(booking(options.secrets.agent)) if options.nomad else None
+        book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
         await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))
         await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_forever(context))))
         log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scheduler.gateway import credentials
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
 from scheduler.providers.isolation import recorded, sentences
+from scheduler.records.node_trust import trust_in
 from scheduler.service import first_account, parts
 from scheduler.service.agent_process import AgentOptions, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
@@ -90,7 +92,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
-        agent = _agent(options, state, url, secrets)
+        node = socket.gethostname()
+        trust = await context.db.read(partial(trust_in, node=node))
+        state.write("agent.credential", credentials.issue(secrets.agent, node, trust.generation))
+        agent = _agent(options, state, url)
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
         await stack.enter_async_context(parts.background(asyncio.create_task(keep_running(agent)), sweeping))
         await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
@@ -122,10 +127,8 @@ def gaps_at(state_dir: Path) -> tuple[str, ...]:
     return sentences(isolation) if isolation is not None else ()
 
 
-def _agent(options: ServiceOptions, state: StateDir, url: str, secrets: parts.Secrets) -> AgentOptions:
-    """The agent of this machine, which gets a credential of its own."""
-    node = socket.gethostname()
-    state.write("agent.credential", credentials.issue(secrets.agent, node))
+def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:
+    """The agent of this machine."""
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
         url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from scheduler.model.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import UNGUARDED, Guard, Secrets
@@ -133,7 +134,7 @@ def secret(what: str, option: str, file: Path | None, environment: Mapping[str, 
         where, text = variable, environment.get(variable, "").strip()
         if not text:
             raise StateError(f"{what} is missing: say {option} FILE, or set {variable}")
-    shortest = min(len(line.strip()) for line in text.splitlines() if line.strip())
+    shortest = min(map(len, keys_of(text)), default=0)
     if shortest < MIN_SECRET:
         raise StateError(f"{what} is too short: {where} has {shortest} characters, at least {MIN_SECRET} are needed")
     return text

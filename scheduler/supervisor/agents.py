@@ -15,7 +15,7 @@ from itertools import islice
 
 from scheduler.engine.fit import Tiers
 from scheduler.model.tickets import source_of
-from scheduler.model.wire import AgentState, AttemptId, FeedState, PollReply, PoolGrant, RegisterRequest
+from scheduler.model.wire import AgentState, AttemptId, AttemptReport, FeedState, PollReply, PoolGrant, RegisterRequest
 
 # Intermediates that an agent has still to be told to remove.
 MAX_DISCARDS = 100_000
@@ -80,9 +80,9 @@ class AgentSession:
             tickets=request.tickets,
         )
 
-    def source(self, blob: str) -> str | None:
-        """Where an agent of another node gets an intermediate that lies on this one."""
-        return source_of(self.serves, self.tickets or "", blob) if self.serves else None
+    def source(self, blob: str, reader: str) -> str | None:
+        """Where the agent of another node, `reader`, gets an intermediate that lies on this one."""
+        return source_of(self.serves, self.tickets or "", blob, reader) if self.serves else None
 
     def discard(self, blobs: Iterable[str]) -> None:
         """Nobody needs these any more. More than the agent can be told soon, it finds when it starts again."""
@@ -146,12 +146,24 @@ class AgentSession:
             self.since[pool] = now
         self.told[pool] = granted.instances
 
+    def reported(self, reports: Iterable[AttemptReport]) -> None:
+        """These attempts are over: they are fed no more."""
+        for report in reports:
+            self.ended(report.task, report.attempt)
+
+    def ended(self, task: int, attempt: int) -> None:
+        """An attempt is over, or not wanted any more."""
+        reducer = self.reducers.get(task)
+        if reducer is not None and reducer.attempt == attempt:
+            del self.reducers[task]
+
     def sent(self, reply: PollReply) -> None:
         """A reply is on its way: until a state shows that it arrived, there is no room."""
         self.number = reply.number
         self.unseen = reply
         for page in reply.feeds:
-            reducer = self.reducers[page.task]
+            if (reducer := self.reducers.get(page.task)) is None:
+                continue
             reducer.ended = page.end
             if page.sources:
                 reducer.given = page.sources[-1].seq

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scheduler.model.wire import AttemptId
+
 
 class Revoked(NamedTuple):
     """A running attempt that is not wanted any more."""
@@ -32,7 +34,7 @@ class Changes:
     `finished_reducers` are reduce tasks whose inputs may be forgotten, `consumed_reducers` those
     whose inputs may be discarded. `left` counts attempts that agents no longer hold, by pool.
     `mend`: jobs of which something is gone that must be made again; `reopened`: by job, pools whose
-    input has ended, but some of it is being made again.
+    input has ended, but some of it is being made again. `refused`: reported attempts that do not count.
     """
 
     ready: Counter[int] = field(default_factory=Counter)
@@ -48,6 +50,7 @@ class Changes:
     mend: set[int] = field(default_factory=set)
     reopened: dict[int, set[int]] = field(default_factory=dict)
     revoked: list[Revoked] = field(default_factory=list)
+    refused: list[AttemptId] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)  # for metrics: committed, failed, retried …
 
     def now_ready(self, pool: int, node: str | None, count: int = 1) -> None:

@@ -1,8 +1,9 @@
 """A batch of reports becomes outputs, next tasks, errors, and counters, in one transaction.
 
-Each report is judged by `engine.task.step` against the task's row. Attempts are numbered by
-leases, so only the agent that holds the lease can name the number that counts, and a batch
-may be handed in twice.
+Each report is judged by `engine.task.step` against the task's row. It counts only if the agent that
+sends it holds the lease of that very attempt, and only if the blobs that it claims are its own to name
+(`provenance`). Attempts are numbered by leases, so a batch may be handed in twice. What a report that does
+not count has left is for its agent to remove: nothing is ever removed because a report names it.
 
 Objects get their names first, all of a batch together, because that can go wrong: meanwhile
 somebody made a directory of that name. Then the attempt has failed, by an error that says so,
@@ -15,7 +16,8 @@ says how it is made again, and does what such a report means for those that wait
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scheduler.engine.task import (
@@ -33,19 +35,21 @@ from scheduler.engine.task import (
     step,
     then,
 )
-from scheduler.model import names
-from scheduler.model.errors import JobErrorCode, authorization_failed
-from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
-from scheduler.objects.entries import NewObject
+from scheduler.objects.entries import Entry, NewObject
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import errors, lineage
 from scheduler.supervisor.book import Item, JobBook
 from scheduler.supervisor.changes import Changes, Revoked
 from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.outputs import new_object
-from scheduler.supervisor.resolve import resolve
+from scheduler.supervisor.outputs import new_object, refusal
+from scheduler.supervisor.provenance import Claims, Reporter, blobs_of, objects_of, without_blobs
+from scheduler.supervisor.resolve import Problem, resolve
+
+log = logging.getLogger("remora.supervisor")
 
 FindJob = Callable[[int], LiveJob | None]
 
@@ -53,21 +57,26 @@ FindJob = Callable[[int], LiveJob | None]
 def commit_reports(
     c: Connection,
     find_job: FindJob,
+    reporter: Reporter,
     reports: Sequence[AttemptReport],
     now: int,
-    node: str | None = None,
-    serves: bool = False,
+    absent: Collection[str] = (),
 ) -> Changes:
-    """Commit, fail or retry the reported attempts of a node. `find_job` gives the live job of a pool.
+    """Commit, fail or retry the reported attempts of an agent. `find_job` gives the live job of a pool.
 
-    `serves`: what the attempts left for the next phase may lie on the node, for others to fetch.
+    `absent`: blobs that are claimed to be in the shared store, and are not.
     """
-    batch = Batch(c, find_job, now, node, serves)
+    batch = Batch(c, find_job, now, reporter.node, reporter.serves)
     known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
     rows = {row["id"]: row for row in known}
+    claims = Claims(c, [blob for report in reports for blob in blobs_of(report)], reporter.keeps, absent)
     for report in reports:
-        if row := rows.get(report.task):  # else forgotten long ago; the sweep knows whether its blobs have names
-            batch.judge(row, reported(report, counted=not (report.missing or report.evicted)), report)
+        row = rows.get(report.task)
+        if row is None or (row["agent"] != reporter.agent and row["state"] == TaskState.LEASED):
+            batch.refuse(report)  # forgotten long ago, or not its lease
+        else:
+            held = row["agent"] == reporter.agent and row["attempt"] == report.attempt
+            batch.judge_report(row, report, claims if held else None)
     return batch.close()
 
 
@@ -149,6 +158,25 @@ class Batch:
         self._rows: list[dict[str, object]] = []
         self._unnamed: dict[str, str] = {}  # why objects could not be named, by path
 
+    def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
+        """Say what a report does to a task. `claims` if it is of the attempt that is leased."""
+        problem = None
+        if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
+            live = self._find_job(row["pool"])
+            last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
+            problem = claims.problem(mine, list(objects_of(report, last)))
+        if problem is None:
+            self.judge(row, reported(report, counted=not (report.missing or report.evicted)), report)
+        else:
+            log.warning("a report was not believed", extra={"node": self.node, "task": row["uuid"], "why": problem})
+            self.judge(
+                row, Reported(report.attempt, Outcome.LOST, JobErrorCode.INTERNAL, problem), without_blobs(report)
+            )
+
+    def refuse(self, report: AttemptReport) -> None:
+        """It does not count: its agent may remove what the attempt has left."""
+        self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
+
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
         """Say what an event does to a task; `close` does it."""
         live = self._find_job(row["pool"])
@@ -157,7 +185,7 @@ class Batch:
         result = step(earlier.result.task if earlier else before, event)
         if earlier or result.task == before or live is None:
             if report and Effect.DISCARD in result.effects:
-                self.discard_report(report)
+                self.refuse(report)
             return
         judged = _Judged(live, row, before, result, report, live.phase_of(row["pool"]))
         judged.revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
@@ -236,14 +264,14 @@ class Batch:
         objects = []
         for judged in all_judged:
             for new in judged.objects():
-                if names.owner(new.path) != judged.live.owner:
-                    self._refuse(new, authorization_failed(judged.live.owner, new.path).message)
+                if problem := refusal(judged.live.owner, new.path):
+                    self._refuse(new, problem.message)
                 elif new.path not in self._unnamed:
                     objects.append(new)
         placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
         self.changes.discard += placed.discard
-        for new, problem in placed.refused:
-            self._refuse(new, problem.message)
+        for new, why in placed.refused:
+            self._refuse(new, why.message)
 
     def _refuse(self, new: NewObject, why: str) -> None:
         self._unnamed[new.path] = why
@@ -269,7 +297,7 @@ class Batch:
         if report and Effect.COMMIT in effects:
             self._forward(book, judged, report)
         if report and Effect.DISCARD in effects:
-            self.discard_report(report)
+            self.refuse(report)
         if Effect.RETRIED in effects:
             book.retried()
         again = judged.before.again
@@ -311,10 +339,13 @@ class Batch:
     def _forward(self, book: JobBook, judged: _Judged, report: AttemptReport) -> None:
         following, origin = judged.phase + 1, judged.row["origin"]
         task: int = judged.row["id"]
+        references = {output.name for output in report.outputs if output.blob is None}
+        last = following == len(book.live.pools)
+        found = {} if last else resolve(self.c, book.live.owner, references)
         for number, output in enumerate(report.outputs):
             blob = output.blob
             if blob is None:
-                self._forward_reference(book, following, output, origin)
+                self._forward_reference(book, following, output, origin, found.get(output.name))
                 continue
             own = not (judged.last or output.named)
             node = self._where(blob) if own else None
@@ -322,16 +353,17 @@ class Batch:
             item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer, node, *maker)
             book.forward(following, item)
 
-    def _forward_reference(self, book: JobBook, phase: int, output: OutputRecord, origin: str | None) -> None:
-        """An object emitted by name is looked up for the phase that it reaches, with that phase's errors."""
-        if phase == len(book.live.pools):
+    def _forward_reference(
+        self, book: JobBook, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
+    ) -> None:
+        """An object emitted by name is what the name stands for now (`found`), with the errors of the phase that it
+        reaches; beyond the last one it is a name."""
+        if found is None:
             book.forward(phase, Item(output.name, origin, "", 0))
-            return
-        answer = resolve(self.c, book.live.owner, [output.name])[output.name]
-        if isinstance(answer, tuple):
-            book.problem(phase, output.name, origin, answer)
+        elif isinstance(found, tuple):
+            book.problem(phase, output.name, origin, found)
         else:
-            book.forward(phase, Item.of_entry(answer.path, origin, answer, output.reducer))
+            book.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
 
     def _fail(self, book: JobBook, judged: _Judged) -> None:
         assert judged.result.error is not None
@@ -365,11 +397,3 @@ class Batch:
                 self.c.run("forget_gone", task=row["id"])
         elif row["own"] == Own.HERE and row["size"] and not self._own(judged):
             self.changes.throw(row["node"], row["blob"])
-
-    def discard_report(self, report: AttemptReport) -> None:
-        """Throw away what an attempt that does not count has left."""
-        blobs = [output.blob for output in report.outputs if output.blob]
-        blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
-        for blob in blobs:
-            if blob.size:
-                self.changes.throw(self._where(blob), blob.id)

@@ -17,7 +17,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -25,15 +25,21 @@ from scheduler.engine.fit import Tiers, misfit
 from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
+    MAX_OUTPUTS,
     POLL_SECONDS,
     AttemptId,
+    AttemptReport,
+    BlobRef,
     PollReply,
     PollRequest,
     RegisterRequest,
+    ReportReply,
     ReportRequest,
 )
+from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database, select
-from scheduler.supervisor import lease, lineage
+from scheduler.records.node_trust import revoked_nodes
+from scheduler.supervisor import lease, lineage, provenance
 from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
@@ -47,6 +53,8 @@ LOSE_PAGE = 500
 # Intermediates that an agent is told to remove in one reply, and how many make a reply worth it.
 DISCARD_PAGE = 5000
 DISCARD_BATCH = 500
+# Reports that are committed in one transaction.
+REPORT_PAGE = 512
 # Milliseconds for which a node that was here counts for what can be run.
 REMEMBER_MS = 86_400_000
 
@@ -65,6 +73,7 @@ class AgentDesk:
         clock: Callable[[], int],
         issue_token: lease.IssueToken,
         apply: Callable[[Changes], None],
+        blobs: BlobStore,
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
         self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
@@ -75,6 +84,7 @@ class AgentDesk:
         self._clock = clock
         self._issue_token = issue_token
         self._apply = apply
+        self._blobs = blobs
         self._sessions: dict[int, AgentSession] = {}
         self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
@@ -152,22 +162,36 @@ class AgentDesk:
                 return PollReply(number=request.state.seen, discard=session.take_discards(DISCARD_PAGE))
         return PollReply(number=request.state.seen)
 
-    async def report(self, request: ReportRequest) -> None:
+    async def report(self, request: ReportRequest) -> ReportReply:
         """Commit a batch of attempts; durable when this returns. Raises UnknownAgentError."""
         session = self._session(request.agent)
-        changes = await self._db.write(
-            partial(
-                commit_reports,
-                find_job=self._jobs.by_pool,
-                reports=request.attempts,
-                now=self._clock(),
-                node=session.node,
-                serves=session.serves is not None,
-            )
-        )
-        session.held.subtract(changes.left)
-        self._apply(changes)
+        refused: list[AttemptId] = []
+        for page in pages_of(request.attempts):
+            changes = await self._commit(session, page)
+            session.held.subtract(changes.left)
+            refused += changes.refused
+            self._apply(changes)
+        session.reported(request.attempts)
         session.hear(request.state, self.monotonic())
+        return ReportReply(discard=refused)
+
+    async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport]) -> Changes:
+        reporter = provenance.Reporter(session.id, session.node, session.serves is not None)
+        claimed = provenance.shared((b for r in reports for b in provenance.blobs_of(r)), reporter.keeps)
+        absent = await self.absent(claimed)
+        work = partial(
+            commit_reports,
+            find_job=self._jobs.by_pool,
+            reporter=reporter,
+            reports=reports,
+            now=self._clock(),
+            absent=absent,
+        )
+        return await self._db.write(work)
+
+    async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
+        """Of blobs that are claimed to be in the shared store those that are not."""
+        return await asyncio.to_thread(provenance.absent, self._blobs, claimed) if claimed else set()
 
     def misfit(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
@@ -189,12 +213,12 @@ class AgentDesk:
         return self._session(agent).node
 
     def runs_on(self, node: str, job: str) -> bool:
-        """Was an agent of this node, which is here, given instances for a job that still runs?"""
+        """Has an agent of this node, which is here, instances or attempts of a job that still runs?"""
         live = self._jobs.by_uuid(job)
         if live is None or live.done:
             return False
         here = [session for session in self._sessions.values() if session.node == node]
-        return any(pool in session.told for session in here for pool in live.pools)
+        return any(session.told.get(pool) or session.held[pool] > 0 for session in here for pool in live.pools)
 
     # What happens to them.
 
@@ -215,6 +239,7 @@ class AgentDesk:
             if session := self._sessions.get(revoked.agent):
                 session.revoked.append(AttemptId(task=revoked.task, attempt=revoked.attempt))
                 session.held[revoked.pool] -= 1
+                session.ended(revoked.task, revoked.attempt)
 
     def discard(self, blobs: Iterable[Placed]) -> None:
         """Nobody needs these any more. An agent that is not here finds that out when it comes."""
@@ -237,6 +262,15 @@ class AgentDesk:
                     await self._lose_node(node)
         if self._jobs.located:
             self.wake()  # for a task may have waited for its node long enough
+
+    async def expel_revoked(self) -> None:
+        """Give up the agents of nodes whose credentials are revoked, and what lies there."""
+        for node in await self._db.read(revoked_nodes) & self._nodes().keys():
+            async with self._leaving:
+                if session := self._nodes().get(node):
+                    log.warning("the credential of a node is revoked", extra={"node": node})
+                    await self._lose(session, counted=False)
+                    await self._lose_node(node)
 
     async def _lose_node(self, node: str) -> None:
         """What was on a node is gone; if no agent is there by now."""
@@ -326,6 +360,20 @@ class AgentDesk:
         """Whether what is recorded of a pool's input is all of it."""
         live = self._jobs.by_pool(pool)
         return live is not None and pool in live.input_ended
+
+
+def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:
+    """The reports of a batch, as many together as make a transaction of bearable length."""
+    page: list[AttemptReport] = []
+    outputs = 0
+    for report in reports:
+        outputs += len(report.outputs)
+        if page and (outputs > MAX_OUTPUTS or len(page) >= REPORT_PAGE):
+            yield page
+            page, outputs = [], len(report.outputs)
+        page.append(report)
+    if page:
+        yield page
 
 
 def _enrol(c: Connection, request: RegisterRequest, now: int) -> int:

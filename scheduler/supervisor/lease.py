@@ -281,7 +281,7 @@ def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str
         return blob_of(replaced)
     at = row["node"] if row["own"] else None
     holder = nodes.get(at) if at is not None and at != node else None
-    source = holder.source(row["blob"]) if holder else None
+    source = holder.source(row["blob"], node) if holder else None
     return BlobRef(id=row["blob"], size=row["size"], md5=md5 or None, node=at, source=source)
 
 

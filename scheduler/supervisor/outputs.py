@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from scheduler.model import access, errors, names
 from scheduler.model.errors import WireError
@@ -12,6 +12,7 @@ from scheduler.objects.admission import admit
 from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import DEFAULT_COPIES, NO_HEADERS, NewObject
 from scheduler.records.database import Connection
+from scheduler.supervisor.provenance import Claims
 
 
 def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> None:
@@ -27,9 +28,16 @@ def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> Non
     admit(c, path, check.headers, Conditions.of(check.headers))
 
 
-def adopt(c: Connection, owner: str, adoption: Adoption, now: int) -> list[str]:
-    """Name a blob that a task has written as a plain object; blobs to discard. Raises WireError."""
+def adopt(c: Connection, owner: str, adoption: Adoption, now: int, absent: Collection[str] = ()) -> list[str]:
+    """Name a blob that a task has written as a plain object; blobs to discard. Raises WireError.
+
+    `absent` as for `commit_reports`: only what is there, and belongs to nothing yet, is given a name.
+    """
     path = writable(owner, adoption.name)
+    blob = adoption.blob
+    claimed = [blob] if blob.size else []
+    if problem := Claims(c, claimed, None, absent).problem(claimed, claimed):
+        raise errors.bad_request(problem)
     return namespace.put_object(c, new_object(path, adoption.blob, adoption.headers), now).discard
 
 
@@ -52,8 +60,15 @@ def writable(owner: str, name: str) -> str:
     path = names.from_input_line(name)
     if any(names.bad_segment(segment) for segment in path.split("/")) or not path.startswith("/"):
         raise errors.invalid_resource(name)
-    if not access.may_write(owner, path):
-        raise errors.authorization_failed(owner, path)
-    if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:
-        raise errors.operation_not_allowed_on_root("PUT", path)
+    if problem := refusal(owner, path):
+        raise problem
     return path
+
+
+def refusal(owner: str, path: str) -> WireError | None:
+    """Why `owner` may not write an object at a normal path."""
+    if not access.may_write(owner, path):
+        return errors.authorization_failed(owner, path)
+    if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:
+        return errors.operation_not_allowed_on_root("PUT", path)
+    return None

@@ -78,7 +78,7 @@ class Supervisor:
         self._beat_seconds = beat_seconds
         self._book = book
         self._pulse = Pulse.begin(0)
-        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply)
+        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs)
         self._background = Background()
         self.lost = self._background.fenced  # others have taken over
         self._stopping = False
@@ -105,6 +105,7 @@ class Supervisor:
         if self._book is not None:
             self._background.spawn(self._book(self._db, self.jobs, self.desk))
         self._background.every(SILENCE_SECONDS, self.desk.lose_silent)
+        self._background.every(SILENCE_SECONDS, self.desk.expel_revoked)
         self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
         self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 

@@ -134,7 +134,7 @@ class FakeSupervisor:
             for attempt in body.attempts:
                 self.reports[attempt.task, attempt.attempt] = attempt
             self.reported.notify_all()
-        return web.Response(status=204)
+        return answer(wire.ReportReply())
 
     async def check(self, request: web.Request) -> web.Response:
         body = wire.OutputCheck.model_validate_json(await request.read())

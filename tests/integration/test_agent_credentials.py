@@ -103,8 +103,8 @@ async def test_a_credential_that_was_changed_is_none(gateway: Gateway, forge: An
 
 
 async def test_an_agent_of_another_version_is_told_so(gateway: Gateway) -> None:
-    future = '{"version": 3, "node": {"name": "n1"}, "everything": "else"}'
-    told = f"the agent speaks version 3 of the protocol, this service {wire.VERSION}"
+    future = '{"version": 99, "node": {"name": "n1"}, "everything": "else"}'
+    told = f"the agent speaks version 99 of the protocol, this service {wire.VERSION}"
     assert error(await ask(gateway, "register", future)) == (400, "BadRequestError", told)
     past = registration(version=1)
     assert "speaks version 1" in error(await ask(gateway, "register", past))[2]

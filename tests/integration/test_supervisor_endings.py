@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.model import naming
 from scheduler.model.errors import WireError
-from scheduler.model.wire import AttemptReport, OutputRecord, ReportRequest
+from scheduler.model.wire import AttemptReport, OutputRecord
 from scheduler.objects import namespace
 from scheduler.objects.sweep import sweep
 from scheduler.supervisor import retention
@@ -69,8 +69,7 @@ async def cancelled_in_the_middle(house, *phases, gate: Gate, inputs: int = 40) 
             await gate.holding.wait()
             await house.dispatched(job)
         await house.supervisor.cancel(house.live(job))
-        late = ReportRequest(agent=agent.id, state=agent.state(), attempts=gate.kept)
-        await house.supervisor.desk.report(late)
+        await agent.hand_in(gate.kept)
         await house.archived(job)
     return job
 

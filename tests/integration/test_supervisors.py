@@ -27,11 +27,12 @@ from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.tenure import Tenure
 from tests.integration.conftest import MEMORY
 from tests.support.house import MAP, REDUCE, House
+from tests.support.ids import id_of
 from tests.support.instant_agent import InstantAgent, ok
 
 T = TypeVar("T")
 SPEC = PoolSpec(
-    pool=1, job="late", login="jill", phase=0, reduce=False, exec="true", memory_mb=1, disk_gb=1, last=True,
+    pool=1, job=id_of("late"), login="jill", phase=0, reduce=False, exec="true", memory_mb=1, disk_gb=1, last=True,
     next_reducers=0, token="",
 )  # fmt: skip
 

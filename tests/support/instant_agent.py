@@ -26,6 +26,7 @@ from scheduler.model.wire import (
     ReportRequest,
     TaskLease,
 )
+from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
 
 EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
@@ -91,7 +92,15 @@ class InstantAgent:
             reports = [report for report in self._take(reply) if report] * self._times
             if reports:
                 self.reported += reports
-                await self.supervisor.desk.report(ReportRequest(agent=agent, state=self.state(), attempts=reports))
+                await self.hand_in(reports)
+
+    async def hand_in(self, reports: list[AttemptReport]) -> None:
+        """Report, and remove what attempts have left that came to nothing, as a real agent does."""
+        request = ReportRequest(agent=self.id, state=self.state(), attempts=reports)
+        refused = (await self.supervisor.desk.report(request)).discard
+        gone = {(attempt.task, attempt.attempt) for attempt in refused}
+        left = [report for report in reports if (report.task, report.attempt) in gone]
+        self.supervisor.desk._blobs.discard(blob.id for report in left for blob in blobs_of(report))
 
     def state(self) -> AgentState:
         pools = [

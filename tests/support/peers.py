@@ -41,7 +41,10 @@ class Peer:
 
     def ref(self, blob: str, size: int) -> BlobRef:
         return BlobRef(
-            id=blob, size=size, node="far", source=source_of(f"{self.scheme}://127.0.0.1:{self.port}", KEY, blob)
+            id=blob,
+            size=size,
+            node="far",
+            source=source_of(f"{self.scheme}://127.0.0.1:{self.port}", KEY, blob, "here"),
         )
 
     def close(self) -> None:

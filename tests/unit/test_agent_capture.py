@@ -14,12 +14,13 @@ from scheduler.agent.capture import Scratch
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.objects.blobs import BlobStore
+from tests.support.ids import id_of
 
 SPEC = PoolSpec(
-    pool=1, job="j", login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=True,
+    pool=1, job=id_of("j"), login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=True,
     next_reducers=0, token="t",
 )  # fmt: skip
-LEASE = TaskLease(task=1, uuid="u", attempt=1, base="/jill/stor/x", input="/jill/stor/x")
+LEASE = TaskLease(task=1, uuid=id_of("u"), attempt=1, base="/jill/stor/x", input="/jill/stor/x")
 
 
 @pytest.fixture

@@ -219,6 +219,10 @@ def test_secrets_are_made_once_and_shared_by_their_readers() -> None:
     assert set(made["agent"]) == {"agent_key"}
     assert made["agent"]["agent_key"] == made["gateway"]["agent_key"] != made["gateway"]["token_secret"]
     assert secrets.decide(made, {}) == made
+    keyless = secrets.decide(made, {}, credentials=True)
+    assert keyless == made | {"agent": {"agent_key": ""}}
+    assert secrets.decide(keyless, {}, credentials=True) == keyless
+    assert secrets.decide(keyless, {}) == made
     other = secrets.decide(made, {"database": "postgresql://other/remora"})
     assert other["gateway"] == made["gateway"] | {"database": "postgresql://other/remora"}
 

@@ -31,7 +31,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 def asked_with(ticket: str) -> bytes:
     """A request of somebody who guesses."""
-    path = f"/blobs/{new_id()}?ticket={ticket}".replace("\r", "").replace("\n", "")
+    path = f"/blobs/{new_id()}?for=n1&ticket={ticket}".replace("\r", "").replace("\n", "")
     return f"GET {path} HTTP/1.0\r\n\r\n".encode("utf-8", "surrogatepass")
 
 
@@ -76,30 +76,39 @@ def test_a_head_has_no_body(here: Peer) -> None:
 
 def test_strangers_get_one_answer_to_everything(here: Peer) -> None:
     there, not_there = here.put(TEXT).id, new_id()
-    other = ticket_of(KEY, not_there)
+    other = ticket_of(KEY, not_there, "n1")
     paths = [
         f"/blobs/{there}",
         f"/blobs/{not_there}",
-        f"/blobs/{there}?ticket=",
-        f"/blobs/{there}?ticket={other}",
-        f"/blobs/{there}?ticket={'0' * 64}",
-        f"/blobs/{there}?ticket=%ff%00",
-        f"/blobs/{there.upper()}?ticket={ticket_of(KEY, there.upper())}",
-        f"/blobs/../{there}?ticket={ticket_of(KEY, '../' + there)}",
-        f"/blobs/..%2f..%2fetc%2fpasswd?ticket={ticket_of(KEY, '..%2f..%2fetc%2fpasswd')}",
-        f"/blobs/%ff?ticket={other}",
+        f"/blobs/{there}?for=n1&ticket=",
+        f"/blobs/{there}?for=n1&ticket={other}",
+        f"/blobs/{there}?for=n1&ticket={'0' * 64}",
+        f"/blobs/{there}?for=n1&ticket=%ff%00",
+        f"/blobs/{there.upper()}?for=n1&ticket={ticket_of(KEY, there.upper(), 'n1')}",
+        f"/blobs/../{there}?for=n1&ticket={ticket_of(KEY, '../' + there, 'n1')}",
+        f"/blobs/..%2f..%2fetc%2fpasswd?for=n1&ticket={ticket_of(KEY, '..%2f..%2fetc%2fpasswd', 'n1')}",
+        f"/blobs/%ff?for=n1&ticket={other}",
+        f"/blobs/{there}?for=n2&ticket={ticket_of(KEY, there, 'n1')}",
+        f"/blobs/{there}?ticket={ticket_of(KEY, there, 'n1')}",
         "/",
         "/metrics",
     ]
     answers = {(status, body) for status, _, body in (ask(here, path) for path in paths)}
     assert answers == {(403, b"this takes a ticket\n")}
     for method in ("PUT", "POST", "DELETE", "OPTIONS"):
-        assert ask(here, f"/blobs/{there}?ticket={ticket_of(KEY, there)}", method)[0] == 403
+        assert ask(here, f"/blobs/{there}?for=n1&ticket={ticket_of(KEY, there, 'n1')}", method)[0] == 403
 
 
 def test_who_has_a_ticket_learns_that_the_blob_is_gone(here: Peer) -> None:
     gone = new_id()
-    assert ask(here, f"/blobs/{gone}?ticket={ticket_of(KEY, gone)}")[0] == 404
+    assert ask(here, f"/blobs/{gone}?for=n1&ticket={ticket_of(KEY, gone, 'n1')}")[0] == 404
+
+
+def test_a_revoked_node_gets_nothing_whatever_tickets_it_has(here: Peer) -> None:
+    there = here.put(TEXT).id
+    paths = {node: f"/blobs/{there}?for={node}&ticket={ticket_of(KEY, there, node)}" for node in ("n1", "n2")}
+    here.exchange.revoked = frozenset({"n1"})
+    assert {node: ask(here, path)[0] for node, path in paths.items()} == {"n1": 403, "n2": 200}
 
 
 def test_what_shrinks_is_squeezed_for_who_takes_it(here: Peer) -> None:

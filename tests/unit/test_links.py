@@ -10,7 +10,7 @@ from scheduler.agent.client import UnavailableError
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.links import LONGEST_PAUSE, LOOK_SECONDS, Links
 from scheduler.model.errors import WireError
-from scheduler.model.wire import Supervisor
+from scheduler.model.wire import Supervisor, Supervisors
 from tests.support.warp import run
 
 GATEWAYS = ["http://gw1", "http://gw2"]
@@ -58,13 +58,14 @@ class Door:
         self._cluster = cluster
         self._url = url
 
-    async def supervisors(self) -> list[Supervisor]:
+    async def supervisors(self) -> Supervisors:
         self._cluster.asked[self._url] += 1
         if self._url in self._cluster.silent:
             raise UnavailableError("no answer")
         if self._url in self._cluster.refusing:
             raise WireError(404, "ResourceNotFound", "what agents?")
-        return [Supervisor(id=number, url=f"http://s{number}") for number in self._cluster.living]
+        living = [Supervisor(id=number, url=f"http://s{number}") for number in self._cluster.living]
+        return Supervisors(supervisors=living, revoked=["n9"])
 
 
 def test_there_is_a_link_to_each_supervisor_that_lives() -> None:

@@ -19,11 +19,10 @@ WHOLE = {
     "lie_at",  # for `remora cluster drain`; intermediates that are needed, only
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only
     "blobs_of_entries",  # the sweep at a start reads every reference
-    "blobs_of_tasks",
     "blobs_of_task_inputs",
 }
 # Tables that are read whole because they have a few rows.
-SMALL = "supervisors|nodes"
+SMALL = "supervisors|nodes|node_credentials"
 # Sorts, beside those: at most what one agent holds, the names of the nodes, or a directory by time.
 SORTED = {"cluster_leases", "leased_of_pool", "nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"}
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.

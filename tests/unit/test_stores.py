@@ -24,9 +24,10 @@ from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import Verdict
 from scheduler.model.wire import BlobRef, Outcome, PoolSpec, TaskLease
 from scheduler.objects.blobs import UNFINISHED, BlobStore, new_id
+from tests.support.ids import id_of
 from tests.support.peers import peer
 
-LEASE = TaskLease(task=1, uuid="u", attempt=1, base="/jill/stor/x", input="/jill/stor/x")
+LEASE = TaskLease(task=1, uuid=id_of("u"), attempt=1, base="/jill/stor/x", input="/jill/stor/x")
 DONE = Done(0, DoneFlag(0), 0, 0, 0, 0, 0, "", "")
 FAILED = Verdict(Outcome.FAILED, "UserTaskError", "no")
 MEMORY = Path("/dev/shm")
@@ -34,7 +35,7 @@ MEMORY = Path("/dev/shm")
 
 def spec(last: bool) -> PoolSpec:
     return PoolSpec(
-        pool=1, job="j", login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=last,
+        pool=1, job=id_of("j"), login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=last,
         next_reducers=0, token="t",
     )  # fmt: skip
 
@@ -119,7 +120,7 @@ async def test_what_a_failed_task_leaves_is_moved_to_the_objects(stores: Stores)
     scratch = Scratch(stores.born(False))
     reporter = Reporter(stores, scratch, spec(False), 1 << 30)
     attempt = attempt_of(scratch, b"out", b"err")
-    held, early = emitted(stores, "held", b"held"), emitted(stores, "early", b"early")
+    held, early = emitted(stores, "/jill/stor/held", b"held"), emitted(stores, "/jill/stor/early", b"early")
     assert early.fd is not None
     early.kept = capture.publish(stores, early.fd, 5, False, early.blob)
     os.close(early.fd)

@@ -7,6 +7,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import open_database
+from tests.support.ids import id_of
 from tests.support.records import database_at
 
 LATER = 1 << 50
@@ -24,39 +25,39 @@ async def store(tmp_path):
 def put(blobs: BlobStore, blob: str) -> str:
     fd = blobs.create()
     os.write(fd, b"x")
-    blobs.publish(fd, blob)
+    blobs.publish(fd, id_of(blob))
     os.close(fd)
-    return blob
+    return id_of(blob)
 
 
 async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
     db, blobs = store
-    for blob in ("00 named", "00 of a task", "00 of a reducer", "00 lost", "00 lost too", "00 consumed"):
+    for blob in ("named", "of a task", "of a reducer", "lost", "lost too", "consumed"):
         put(blobs, blob)
+    of_task, of_reducer = id_of("of a task"), id_of("of a reducer")
 
     def refer(c):
-        namespace.put_object(c, NewObject("/jill/stor/a", "00 named", 1, ""), 1)
-        c.plain("INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '00 of a task', 1)")
-        c.plain("INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '00 of a reducer', 1, 1, NULL, NULL, NULL)")
+        namespace.put_object(c, NewObject("/jill/stor/a", id_of("named"), 1, ""), 1)
+        c.plain(f"INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '{of_task}', 1)")
+        c.plain(f"INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '{of_reducer}', 1, 1, NULL, NULL, NULL)")
 
     await db.write(refer)
     assert await sweep.sweep(db, blobs, LATER) == 3
-    assert set(blobs.older_than(LATER)) == {"00 named", "00 of a task", "00 of a reducer"}
+    assert set(blobs.older_than(LATER)) == {id_of("named"), of_task, of_reducer}
 
 
 async def test_what_is_newer_than_the_service_is_left_alone(store):
     db, blobs = store
-    put(blobs, "00 being uploaded")
+    uploaded = put(blobs, "being uploaded")
     assert await sweep.sweep(db, blobs, 1) == 0
-    assert list(blobs.older_than(LATER)) == ["00 being uploaded"]
+    assert list(blobs.older_than(LATER)) == [uploaded]
 
 
 async def test_more_blobs_than_a_page_are_swept(store, monkeypatch):
     monkeypatch.setattr(sweep, "PAGE", 3)
     db, blobs = store
-    for number in range(20):
-        put(blobs, f"{number:02x}-{number}")
-    kept = [NewObject(f"/jill/stor/{number}", f"{number:02x}-{number}", 1, "") for number in range(7)]
+    ids = [put(blobs, f"blob {number}") for number in range(20)]
+    kept = [NewObject(f"/jill/stor/{number}", ids[number], 1, "") for number in range(7)]
     await db.write(lambda c: namespace.put_objects(c, kept, 1))
     assert await sweep.sweep(db, blobs, LATER) == 13
     assert set(blobs.older_than(LATER)) == {new.etag for new in kept}
@@ -74,6 +75,7 @@ async def test_of_what_lies_on_a_node_only_what_somebody_waits_for_is_wanted(sto
 
     await db.write(refer)
     asked = ["of a task", "consumed", "in the shared store", "of a reducer", "read already", "'); DROP TABLE tasks; --"]
-    unwanted = await db.read(lambda c: sweep.unwanted(c, asked))
+    unwanted = await db.read(lambda c: sweep.unwanted(c, "n1", asked))
     assert unwanted == ["consumed", "in the shared store", "read already", "'); DROP TABLE tasks; --"]
-    assert await db.read(lambda c: sweep.unwanted(c, [])) == []
+    assert await db.read(lambda c: sweep.unwanted(c, "n2", asked)) == asked
+    assert await db.read(lambda c: sweep.unwanted(c, "n1", [])) == []

@@ -66,7 +66,7 @@ def command(
         check_url(database)
 
     async def work(api: NomadApi) -> Json:
-        await prepare(api, namespace, policy, database, note)
+        await prepare(api, namespace, policy, database, bool(chosen.get("credential")), note)
         done = [await bring_up(api, job, told, timeout, note) for job, told in texts.items()]
         return {"jobs": done, "gateways": await gateways(api, "https" if chosen["tls"] else "http")}
 
@@ -83,8 +83,10 @@ def check_url(database: str) -> None:
         raise Problem("--database wants postgresql://USER:PASSWORD@HOST/NAME: several nodes cannot share a file")
 
 
-async def prepare(api: NomadApi, namespace: str, policy: str, database: str | None, say: Say) -> None:
-    """All that the jobs take for granted. Raises `Problem`."""
+async def prepare(
+    api: NomadApi, namespace: str, policy: str, database: str | None, credentials: bool, say: Say
+) -> None:
+    """All that the jobs take for granted. `credentials`: nodes have theirs already. Raises `Problem`."""
     await check_version(api)
     settings = await api.ask("show the scheduler's settings", "GET", "/v1/operator/scheduler/configuration")
     if not settings["SchedulerConfig"]["MemoryOversubscriptionEnabled"]:
@@ -92,7 +94,7 @@ async def prepare(api: NomadApi, namespace: str, policy: str, database: str | No
     if namespace not in await api.namespaces():
         await api.make_namespace(namespace, "Remora")
         say(f"namespace {namespace}: made")
-    for path in await secrets.provide(api, database):
+    for path in await secrets.provide(api, database, credentials):
         say(f"variable {path}: written")
     await provide_policy(api, namespace, policy, say)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.client.problem import Problem
@@ -11,7 +11,7 @@ from cli.service.cluster import secrets
 
 if TYPE_CHECKING:
     from scheduler.providers.nomad.api import NomadApi
-    from scheduler.records.database import Connection
+    from scheduler.records.database import Connection, Database
 
 T = TypeVar("T")
 
@@ -26,12 +26,21 @@ async def database_url(api: NomadApi, told: str | None) -> str:
 
 async def look(url: str, work: Callable[[Connection], T]) -> T:
     """Run `work` on the records, which changes nothing. Raises `Problem`."""
+    return await _with(url, lambda records: records.read(work))
+
+
+async def change(url: str, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction of the records. Raises `Problem`."""
+    return await _with(url, lambda records: records.write(work))
+
+
+async def _with(url: str, use: Callable[[Database], Awaitable[T]]) -> T:
     from scheduler.records.database import DatabaseError, open_database
 
     try:
         records = await asyncio.to_thread(open_database, url)
         try:
-            return await records.read(work)
+            return await use(records)
         finally:
             await asyncio.to_thread(records.close)
     except DatabaseError as error:

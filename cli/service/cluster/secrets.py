@@ -7,6 +7,10 @@ there already is taken, what is missing is made, and two that differ are an erro
     database       supervisor, gateway           where the records are, with the password
     token_secret   supervisor, gateway           signs the tokens of clients and tasks
     agent_key      supervisor, gateway, agent    proves nodes' names; agents are only given what is made of it
+
+Nomad gives a variable to a job, not to a node: root on any node can read what the agents' job may read, and make
+the credential of every node of the key there. Where each node has a file with its own credential (the variable
+`credential` of the job files), the agents' job is not given the key.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ READERS = {
     "token_secret": ("supervisor", "gateway"),
     "agent_key": ("supervisor", "gateway", "agent"),
 }
+# What the agents' variable says instead: their job waits until it is there.
+KEYLESS = {"agent_key": ""}
 BYTES = 32
 Kept = dict[str, dict[str, str]]  # by job, by name
 
@@ -44,13 +50,13 @@ async def kept(api: NomadApi, job: str) -> dict[str, str]:
         return {}
 
 
-async def provide(api: NomadApi, database: str | None) -> list[str]:
+async def provide(api: NomadApi, database: str | None, credentials: bool = False) -> list[str]:
     """See to it that every job has its secrets; the paths that were written. Raises `Problem`.
 
-    `database`: where the records are, if the operator said so now.
+    `database`: where the records are, if the operator said so now. `credentials`: nodes have theirs already.
     """
     found = {job: await kept(api, job) for job in JOBS}
-    wanted = decide(found, {"database": database} if database else {})
+    wanted = decide(found, {"database": database} if database else {}, credentials)
     written = []
     for job, items in wanted.items():
         if items != found[job]:
@@ -59,8 +65,11 @@ async def provide(api: NomadApi, database: str | None) -> list[str]:
     return written
 
 
-def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str]) -> Kept:
-    """What each job's variable should hold, of what is there and what the operator said. Raises `Problem`."""
+def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str], credentials: bool = False) -> Kept:
+    """What each job's variable should hold, of what is there and what the operator said. Raises `Problem`.
+
+    `credentials`: nodes have theirs already, so the agents' job is not given the key.
+    """
     wanted = {job: dict(items) for job, items in found.items()}
     for name, readers in READERS.items():
         value = told.get(name) or shared(name, found)
@@ -68,6 +77,8 @@ def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str]) -> K
             raise Problem("where are the records? Give --database postgresql://USER:PASSWORD@HOST/NAME once")
         for reader in readers:
             wanted[reader][name] = value = value or secrets.token_hex(BYTES)
+    if credentials:
+        wanted["agent"] |= KEYLESS
     return wanted
 
 

@@ -36,7 +36,7 @@ UPDATE entries SET children = children + :count WHERE dir = :dir AND name = :nam
 UPDATE entries SET shared = 1 WHERE dir = :dir AND name = :name;
 
 -- find_sharer: whether any entry still names a blob that had several names.
-SELECT 1 FROM entries WHERE etag = :etag AND shared = 1 LIMIT 1;
+SELECT 1 FROM entries WHERE etag = :etag AND kind = 'o' AND size > 0 AND shared = 1 LIMIT 1;
 
 -- list_by_name: entries of a directory from a name on, ascending.
 SELECT dir, name, kind, etag, size, md5, type, copies, shared, children, mtime,

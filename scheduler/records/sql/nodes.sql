@@ -98,3 +98,17 @@ SELECT 1 FROM tasks WHERE id = :task AND state = 'committed'
 -- count_located: ready tasks of a pool by the node that they belong to.
 SELECT node, count(*) AS n FROM tasks INDEXED BY tasks_ready_at
 WHERE pool = :pool AND state = 'ready' AND node IS NOT NULL GROUP BY node
+
+-- find_node_credential: which credentials of a node are good.
+SELECT node, generation, oldest, until, revoked FROM node_credentials WHERE node = :node
+
+-- list_node_credentials: the same of all nodes whose first one was replaced or revoked.
+SELECT node, generation, oldest, until, revoked FROM node_credentials ORDER BY node
+
+-- put_node_credential: from now on these are good.
+INSERT INTO node_credentials (node, generation, oldest, until, revoked) VALUES (:node, :generation, :oldest, :until, :revoked)
+ON CONFLICT (node) DO UPDATE SET
+    generation = excluded.generation, oldest = excluded.oldest, until = excluded.until, revoked = excluded.revoked
+
+-- list_nodes: every node that was here.
+SELECT name FROM nodes ORDER BY name

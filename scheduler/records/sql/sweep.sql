@@ -7,9 +7,17 @@ SELECT blob FROM tasks WHERE own = 1 AND blob IS NOT NULL;
 -- blobs_of_task_inputs: every intermediate that was made for a reducer.
 SELECT blob FROM task_inputs WHERE own = 1;
 
--- wanted_at_nodes: of a JSON list of blobs, the intermediates on nodes that somebody still needs.
+-- wanted_at_node: of a JSON list of blobs, the intermediates on a node that are still needed.
 SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN tasks ON blob = CAST(asked.value AS TEXT)
-WHERE own = 1 AND node IS NOT NULL
+WHERE own = 1 AND node = :node
 UNION ALL
 SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN task_inputs ON blob = CAST(asked.value AS TEXT)
-WHERE own = 1 AND node IS NOT NULL;
+WHERE own = 1 AND node = :node;
+
+-- blobs_referred_to: of a JSON list of blobs, those that an object or an intermediate refers to.
+SELECT etag AS blob FROM json_each(:blobs) AS asked CROSS JOIN entries ON etag = CAST(asked.value AS TEXT)
+WHERE kind = 'o' AND size > 0
+UNION ALL
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN tasks ON blob = CAST(asked.value AS TEXT) WHERE own = 1
+UNION ALL
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN task_inputs ON blob = CAST(asked.value AS TEXT) WHERE own = 1;

@@ -1,0 +1,44 @@
+"""The nodes whose credentials were rotated or revoked; of every other node the first one is good."""
+
+from __future__ import annotations
+
+from scheduler.engine.credential import FIRST, Trust
+from scheduler.records.database import Connection, Row
+
+
+def trust_in(c: Connection, node: str) -> Trust:
+    row = c.one("find_node_credential", node=node)
+    return FIRST if row is None else _trust(row)
+
+
+def all_trust(c: Connection) -> dict[str, Trust]:
+    """By node, of those that have been changed: as many as an operator has named."""
+    return {row["node"]: _trust(row) for row in c.all("list_node_credentials")}
+
+
+def revoked_nodes(c: Connection) -> set[str]:
+    return {node for node, trust in all_trust(c).items() if trust.revoked is not None}
+
+
+def rotate(c: Connection, node: str, until: int | None) -> Trust:
+    return _put(c, node, trust_in(c, node).rotate(until))
+
+
+def revoke(c: Connection, node: str, now: int) -> Trust:
+    return _put(c, node, trust_in(c, node).revoke(now))
+
+
+def _put(c: Connection, node: str, trust: Trust) -> Trust:
+    c.run(
+        "put_node_credential",
+        node=node,
+        generation=trust.generation,
+        oldest=trust.oldest,
+        until=trust.until,
+        revoked=trust.revoked,
+    )
+    return trust
+
+
+def _trust(row: Row) -> Trust:
+    return Trust(row["generation"], row["oldest"], row["until"], row["revoked"])
