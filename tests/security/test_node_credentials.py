@@ -123,7 +123,7 @@ async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_th
 ) -> None:
     file = tmp_path / "credential"
     file.write_text(credentials.issue("key", "n1"))
-    told = {"--url": "http://g", "--node": "n1", "--state-dir": str(tmp_path), "--credential-file": str(file)}
+    told = {"--url": "http://127.0.0.1:1", "--node": "n1", "--state-dir": str(tmp_path), "--credential-file": str(file)}
     options = parse([word for option in told.items() for word in option], {})
     working = asyncio.Event()
     heard = asyncio.Event()

@@ -167,6 +167,7 @@ NOT_BOBS = ["/jill/stor/forged", "/bob", "/bob/stor", "/bob/other/x", "/nobody/p
 
 async def test_an_output_is_named_where_the_owner_of_the_job_may_write(gateway: Gateway, evil: HostileNode) -> None:
     for name in NOT_BOBS:
+        await evil.register()
         job, [lease] = await evil.leased("bob")
         before = await gateway.records()
         await evil.report(ok(lease, output(name, written(gateway))))

@@ -33,6 +33,7 @@ from tests.support.noise import noise
 from tests.support.peers import Peer, crook, keeps_open, peer
 
 KEY = "the key of agents' credentials"
+NO_SUPERVISORS = "supervisors=[] revoked=[]"
 DATA = noise(3_000_000)
 SECONDS = 10.0
 
@@ -79,7 +80,7 @@ async def url(ours: Certificates, tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def test_a_node_is_served_with_its_credential_and_its_certificate(url: str, ours: Certificates) -> None:
-    assert await who_lives(url, shows(ours.issue("n1", roles=[AGENT]))) == "[]"
+    assert await who_lives(url, shows(ours.issue("n1", roles=[AGENT]))) == NO_SUPERVISORS
 
 
 async def test_a_credential_is_worth_nothing_without_a_certificate(url: str, ours: Certificates) -> None:
@@ -216,13 +217,13 @@ async def test_an_authority_is_exchanged_while_all_goes_on(
     old, new = ours.issue("n1"), others.issue("n1")
     older, newer = shows(old), shows(new, believes=ours.authority)
     async with serving(tmp_path, files) as url:
-        assert (await who_lives(url, older), "[]" in await who_lives(url, newer)) == ("[]", False)
+        assert (await who_lives(url, older), NO_SUPERVISORS in await who_lives(url, newer)) == (NO_SUPERVISORS, False)
         files.authority.write_bytes(others.authority.read_bytes() + ours.authority.read_bytes())
         await hang_up(lambda: len(caplog.messages) == 1)
-        assert (await who_lives(url, older), await who_lives(url, newer)) == ("[]", "[]")
+        assert (await who_lives(url, older), await who_lives(url, newer)) == (NO_SUPERVISORS, NO_SUPERVISORS)
         files.authority.write_bytes(others.authority.read_bytes())
         await hang_up(lambda: len(caplog.messages) == 2)
-        assert ("[]" in await who_lives(url, older), await who_lives(url, newer)) == (False, "[]")
+        assert (NO_SUPERVISORS in await who_lives(url, older), await who_lives(url, newer)) == (False, NO_SUPERVISORS)
 
 
 # The exchange.
@@ -347,7 +348,7 @@ def read_along(port: int) -> Iterator[tuple[int, bytearray]]:
 
 async def test_no_credential_and_no_answer_is_read_along(url: str, ours: Certificates) -> None:
     with read_along(int(url.rpartition(":")[2])) as (port, seen):
-        assert await who_lives(f"https://127.0.0.1:{port}", shows(ours.issue("n1"))) == "[]"
+        assert await who_lives(f"https://127.0.0.1:{port}", shows(ours.issue("n1"))) == NO_SUPERVISORS
     assert len(seen) > 1000
     for word in (credentials.issue(KEY, "n1").encode(), b"Bearer", b"_agent", b"supervisors"):
         assert word not in seen
