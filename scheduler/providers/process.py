@@ -209,6 +209,8 @@ class ProcessProvider:
             self._note.write_text(str(ours))
 
     async def close(self) -> None:
+        if self._loopbacks.works:
+            await sweep_everywhere(self._groups_path)
         if self.groups is not None:
             self.groups.close()
             self._note.unlink(missing_ok=True)
