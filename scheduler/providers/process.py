@@ -244,6 +244,8 @@ class ProcessProvider:
             self._note.write_text("".join(f"{root}\n" for root in ours))
 
     async def close(self) -> None:
+        if self._loopbacks.works:
+            await sweep_everywhere(self._groups_path)
         for groups in (self.groups, self.process_groups):
             if groups is not None:
                 groups.close()
