@@ -26,14 +26,13 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec, passing
-from datapath.passing import Channel, Kind, Ready
+from datapath.passing import Channel, Kind, Listener, Ready
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
 from scheduler.providers import Door, InstanceError, InstanceSpec, NoImageError, View
@@ -66,7 +65,7 @@ class ProcessInstance:
     """A lackey that is our child. See `scheduler.providers.Instance`."""
 
     channel: Channel
-    listener: socket.socket
+    listener: Listener
     work: Path
     spec: InstanceSpec
     process: asyncio.subprocess.Process
