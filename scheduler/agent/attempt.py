@@ -26,6 +26,7 @@ from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import Ending, Stop, Verdict, judge
 from scheduler.model import naming
+from scheduler.model.errors import WireError
 from scheduler.model.wire import (
     AttemptReport,
     BlobRef,
@@ -39,6 +40,10 @@ from scheduler.model.wire import (
 from scheduler.objects.blobs import copy_file, new_id
 from scheduler.providers import View
 
+# What one attempt may emit, so that neither our memory nor a report is its to fill: outputs, and bytes of
+# their names and headers together.
+MAX_EMITTED = 50_000
+MAX_EMITTED_BYTES = 16 << 20
 HEAVY_BYTES = 128 * 1024
 HEAVY_COUNT = 64
 MAX_CORE_NAME = 64
@@ -61,6 +66,11 @@ class Emitted:
     kept: BlobRef | None = None
     disk: int = 0  # bytes of disk in `kept`
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes in a report, but for what all outputs take."""
+        return len(self.name.encode("utf-8", "replace")) + sum(len(k) + len(v) for k, v in self.headers.items())
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
@@ -74,6 +84,7 @@ class Attempt:
     feed: ReducerInput | None = None
     emitted: list[Emitted] = field(default_factory=list)
     held: int = 0  # how many of them have a descriptor
+    weight: int = 0  # of all of them
     kept_bytes: int = 0  # in all those that are blobs already...
     kept_disk: int = 0  # ... and on disk
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
@@ -96,11 +107,21 @@ class Attempt:
     began: float = 0.0  # event loop time at which it became its instance's current task
 
     def add(self, *outputs: Emitted) -> None:
-        """From now on these are outputs."""
+        """From now on these are outputs. Raises WireError if they are too much, and takes none."""
+        self.weight += self.check_room(*outputs)
         self.emitted += outputs
         self.held += sum(output.fd is not None for output in outputs)
         self.kept_bytes += sum(output.kept.size for output in outputs if output.kept is not None)
         self.kept_disk += sum(output.disk for output in outputs)
+
+    def check_room(self, *outputs: Emitted) -> int:
+        """The weight of these outputs. Raises WireError if the attempt may not emit them besides what it has."""
+        weight = sum(output.weight for output in outputs)
+        if len(self.emitted) + max(1, len(outputs)) > MAX_EMITTED:
+            raise too_much_emitted(f"{MAX_EMITTED} outputs")
+        if self.weight + weight > MAX_EMITTED_BYTES:
+            raise too_much_emitted(f"{MAX_EMITTED_BYTES >> 20} MiB of names and headers of outputs")
+        return weight
 
     def take_back(self, fds: Iterable[int]) -> list[int]:
         """Of granted files, those that are still ours: the caller's from here on."""
@@ -131,6 +152,10 @@ class Attempt:
         if self.core is not None:
             os.close(self.core)
             self.core = None
+
+
+def too_much_emitted(most: str) -> WireError:
+    return WireError(409, "InvalidArgument", f"a task may have at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
