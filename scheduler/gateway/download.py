@@ -1,64 +1,21 @@
-"""From a blob to the client, without the bytes passing through here.
-
-The kernel copies from the page cache to the socket (`sendfile`). It is asked for a piece
-at a time, so that a client that takes nothing for too long is noticed; one that takes
-its bytes slowly is not in anybody's way. Small objects go out in one write together with
-their headers.
-"""
+"""Sending what a user asks for, and counting it."""
 
 from __future__ import annotations
-
-import asyncio
-import os
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from scheduler.gateway.context import Call
-from scheduler.gateway.ranges import Part
-from scheduler.http.body import INACTIVITY_SECONDS
-
-SMALL_BYTES = 64 * 1024
-PIECE_BYTES = 1 << 20
+from scheduler.http.ranges import Part
+from scheduler.http.sending import send_part, send_size
 
 
 async def send_blob(call: Call, fd: int, part: Part, status: int, headers: CIMultiDict[str]) -> web.StreamResponse:
     """Answer with `part` of the file behind `fd`, which stays the caller's to close."""
     call.context.metrics.bytes_out.inc(part.length)
-    if part.length <= SMALL_BYTES:
-        return web.Response(status=status, body=os.pread(fd, part.length, part.offset), headers=headers)
-    reply = web.StreamResponse(status=status, headers=headers)
-    reply.content_length = part.length
-    os.posix_fadvise(fd, part.offset, part.length, os.POSIX_FADV_SEQUENTIAL)
-    await reply.prepare(call.request)
-    # The headers of a streamed reply wait for its first bytes, and these bypass the writer.
-    call.request.writer.send_headers()
-    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-        await send_pieces(call.request, file, part)
-    await reply.write_eof()
-    return reply
-
-
-async def send_pieces(request: web.BaseRequest, file: object, part: Part) -> None:
-    loop = asyncio.get_running_loop()
-    offset, end = part.offset, part.offset + part.length
-    while offset < end:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client is gone")
-        count = min(PIECE_BYTES, end - offset)
-        try:
-            async with asyncio.timeout(INACTIVITY_SECONDS):
-                await loop.sendfile(transport, file, offset, count)  # type: ignore[arg-type]
-        except TimeoutError:
-            transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
-        offset += count
+    return await send_part(call.request, fd, part, status, headers)
 
 
 async def send_nothing(call: Call, size: int, headers: CIMultiDict[str]) -> web.StreamResponse:
     """Answer HEAD: all headers, among them the length of what GET would send."""
-    reply = web.StreamResponse(headers=headers)
-    reply.content_length = size
-    await reply.prepare(call.request)
-    return reply
+    return await send_size(call.request, size, headers)
