@@ -8,6 +8,12 @@ A `Channel` is one end of a socket. It is made for an event loop: `add_reader(ch
 ...)` and then `receive()` until it raises BlockingIOError. Who receives descriptors owns
 them, also when the message turns out to be nonsense: close `message.fds`.
 
+To close a descriptor can block for as long as its sender chose: a TCP socket with SO_LINGER,
+a file on a file system that hangs. And a receiver cannot avoid it: the kernel closes what it
+does not take. So a `Listener`, where strangers send, has SO_PASSRIGHTS off (Linux 6.16): the
+kernel refuses a packet with descriptors to its sender (EPERM), before it is in any queue.
+Older kernels cannot, as `Listener.bars_descriptors` tells.
+
 Example, the agent's side of an instance:
 
     channel, theirs = pair()
@@ -22,6 +28,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -35,6 +42,7 @@ MAX_FDS: int = lib.PASS_MAX_FDS
 # Room for what comes *to* an agent: an OPEN with a name and headers of a few KiB each.
 CAPACITY = 32 * 1024
 BACKLOG = 128
+SO_PASSRIGHTS = 83
 
 
 class Kind(IntEnum):
@@ -192,15 +200,39 @@ def pair() -> tuple[Channel, int]:
     """A channel (non-blocking) and a descriptor of its other end (blocking), which goes to a child."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
+    bar_descriptors(ours)  # a lackey sends none
     return Channel(ours.detach()), theirs.detach()
 
 
-def listen(path: Path) -> socket.socket:
+class Listener(socket.socket):
+    """A listening unix socket for packets from strangers; what it accepts is as it is (`bars_descriptors`)."""
+
+    bars_descriptors = False
+
+    def close(self) -> None:
+        """Idempotent. Where descriptors may wait in its queue, a thread closes it."""
+        if self.bars_descriptors or self.fileno() < 0:
+            super().close()
+        else:
+            threading.Thread(target=os.close, args=(self.detach(),), name="listener", daemon=True).start()
+
+
+def bar_descriptors(sock: socket.socket) -> bool:
+    """Have the kernel refuse descriptors that are sent to this unix socket; False if it cannot."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+    except OSError:
+        return False
+    return True
+
+
+def listen(path: Path) -> Listener:
     """Listen at a unix socket (non-blocking) that any user who can reach `path` may connect to.
 
     The path may be longer than an address can hold: it is named relative to its directory.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener = Listener(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bars_descriptors = bar_descriptors(listener)  # before it listens: connections inherit it as they are made
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         listener.bind(f"/proc/self/fd/{directory}/{path.name}")

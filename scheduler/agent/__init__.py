@@ -29,8 +29,9 @@ The life of one small map task, with the files in which it happens:
     agent     flushes, reports with whatever else has finished
 
 `stores` knows where bytes lie; `exchange` gives other nodes ours, and `supply` and `sources`, by `fetch` and
-`cache`, bring theirs. `node` is what they all share, `tools` and `endpoint` (with `forward` and `emission`) are the
-two doors that tasks have, `reducer` is a reducer's input, `client` the way to a supervisor.
+`cache`, bring theirs. `node` is what they all share, `tools` (with `tool_channel`) and `endpoint` (with
+`entrance`, `peers`, `turns`, `forward`, `emission` and `own_outputs`) are the two doors that tasks have,
+`reducer` is a reducer's input, `client` the way to a supervisor.
 
 There may be several supervisors, each with jobs of its own: `links` keeps an `agent` for each of
 them, `contact` notices when one does not hear us any more, and `slots` says what serves the others.

@@ -29,6 +29,7 @@ from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.reach import Reach
 from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
+from scheduler.agent.tool_channel import allow_nudges
 from scheduler.common import descriptors
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
@@ -183,6 +184,7 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
     descriptors.raise_limit()  # a task takes two or three, and the kernel counts those under way against us too
+    allow_nudges()
     gc.freeze()  # the modules stay: looking through them again and again costs as much as a small task
     try:
         with held(options.state_dir):

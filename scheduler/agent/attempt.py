@@ -26,7 +26,9 @@ from scheduler.agent.reducer import ReducerInput
 from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import Ending, Stop, Verdict, judge
 from scheduler.model import naming
+from scheduler.model.errors import WireError
 from scheduler.model.wire import (
+    MAX_OUTPUTS,
     AttemptReport,
     BlobRef,
     Outcome,
@@ -39,6 +41,10 @@ from scheduler.model.wire import (
 from scheduler.objects.blobs import copy_file, new_id
 from scheduler.providers import View
 
+# What one attempt may emit, so that neither our memory nor a report is its to fill: outputs, and bytes of
+# their names and headers together.
+MAX_EMITTED = MAX_OUTPUTS
+MAX_EMITTED_BYTES = 2 << 20
 HEAVY_BYTES = 128 * 1024
 HEAVY_COUNT = 64
 MAX_CORE_NAME = 64
@@ -61,6 +67,11 @@ class Emitted:
     kept: BlobRef | None = None
     disk: int = 0  # bytes of disk in `kept`
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes in a report, but for what all outputs take."""
+        return len(self.name.encode("utf-8", "replace")) + sum(len(k) + len(v) for k, v in self.headers.items())
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
@@ -74,6 +85,8 @@ class Attempt:
     feed: ReducerInput | None = None
     emitted: list[Emitted] = field(default_factory=list)
     held: int = 0  # how many of them have a descriptor
+    weight: int = 0  # of all of them
+    excess: str | None = None  # what it was refused to emit more of
     kept_bytes: int = 0  # in all those that are blobs already...
     kept_disk: int = 0  # ... and on disk
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
@@ -96,11 +109,26 @@ class Attempt:
     began: float = 0.0  # event loop time at which it became its instance's current task
 
     def add(self, *outputs: Emitted) -> None:
-        """From now on these are outputs."""
+        """From now on these are outputs. Raises WireError if they are too much, and takes none."""
+        self.weight += self.check_room(*outputs)
         self.emitted += outputs
         self.held += sum(output.fd is not None for output in outputs)
         self.kept_bytes += sum(output.kept.size for output in outputs if output.kept is not None)
         self.kept_disk += sum(output.disk for output in outputs)
+
+    def check_room(self, *outputs: Emitted) -> int:
+        """The weight of these outputs. Raises WireError if the attempt may not emit them besides what it has.
+
+        Then the attempt fails when it ends, too: a script that goes on would seem to have emitted them.
+        """
+        weight = sum(output.weight for output in outputs)
+        if len(self.emitted) + max(1, len(outputs)) > MAX_EMITTED:
+            self.excess = f"{MAX_EMITTED} outputs"
+        elif self.weight + weight > MAX_EMITTED_BYTES:
+            self.excess = f"{MAX_EMITTED_BYTES >> 20} MiB of names and headers of outputs"
+        else:
+            return weight
+        raise too_much_emitted(self.excess)
 
     def take_back(self, fds: Iterable[int]) -> list[int]:
         """Of granted files, those that are still ours: the caller's from here on."""
@@ -131,6 +159,10 @@ class Attempt:
         if self.core is not None:
             os.close(self.core)
             self.core = None
+
+
+def too_much_emitted(most: str) -> WireError:
+    return WireError(409, "InvalidArgument", f"a task may have at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +348,7 @@ class Reporter:
 
 def verdict_of(attempt: Attempt, done: Done) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
-    if done.status == 0 and not done.flags and attempt.stop is None and not attempt.input_changed:
+    if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
     return judge(
         Ending(
@@ -330,6 +362,7 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             disk_full=attempt.disk_full,
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
+            excess=attempt.excess,
         )
     )
 

@@ -8,11 +8,12 @@ both ways and are never held whole. Three requests are more than that (headers i
   task is committed and not before, so it goes into a blob here and not to the gateway. A link
   has no bytes: it is made at once, and its name is the output.
 - `PUT` with `X-Manta-Reference` makes an output of a name. Nothing is sent anywhere.
-- `GET` of the task's own input, when it is an intermediate that the namespace does not know.
+- `GET` of what the task itself has emitted (`own_outputs`), and of its own input, when that is an
+  intermediate that the namespace does not know.
 
-A port belongs to an instance, and a request to the task that runs when it arrives; when
-nothing runs the answer is 409, as it was from the first. `Endpoints` is one HTTP server for
-all the ports: a port costs a listening socket.
+A port belongs to an instance, and lets in nobody else (`entrance`); a request belongs to the task
+that runs when it arrives; when nothing runs the answer is 409, as it was from the first.
+`Endpoints` is one HTTP server for all the ports: a port costs a listening socket.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ import logging
 import re
 import socket
 import time
-import weakref
-from collections.abc import Callable
 
 from aiohttp import web
 
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.emission import emit_body, refer
+from scheduler.agent.entrance import BACKLOG, Bounds, Entrance, TaskConnection
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.host import Host, no_task
-from scheduler.agent.peers import Address, is_inside
+from scheduler.agent.own_outputs import emitted_by, send_output
+from scheduler.agent.peers import Sockets
 from scheduler.http import answering
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.upload import Announced
@@ -44,47 +45,23 @@ from scheduler.providers import Door
 
 log = logging.getLogger("remora.agent")
 MAX_PENDING = 25
-# At once and for each instance; with all of them a task could take every descriptor that we may have.
-MAX_CONNECTIONS = 250
 FAILED = 400  # statuses from here on
 LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
-
-
-class Refusal(asyncio.Protocol):
-    """What a connection too many gets."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]
 
 
 class Endpoint:
     """The port of one instance."""
 
-    def __init__(self, owner: Endpoints, host: Host, address: Address, url: str) -> None:
+    def __init__(self, host: Host, listener: socket.socket, url: str, endpoints: Endpoints) -> None:
         self.host = host
-        self.address = address
         self.url = url
         self.pending = asyncio.Semaphore(MAX_PENDING)
-        self._owner = owner
-        self._server: asyncio.Server | None = None
-        self._connections: weakref.WeakSet[web.RequestHandler] = weakref.WeakSet()
-
-    async def listen(self, listener: socket.socket, make: Callable[[], web.RequestHandler]) -> None:
-        """Serve what connects, each by a handler of its own. Raises OSError."""
-
-        def accept() -> asyncio.Protocol:
-            if sum(each.transport is not None for each in self._connections) >= MAX_CONNECTIONS:
-                return Refusal()
-            handler = make()
-            self._connections.add(handler)
-            return handler
-
-        self._server = await asyncio.get_running_loop().create_server(accept, sock=listener)
+        self.entrance = Entrance(
+            listener, host.instance, endpoints.server, endpoints.sockets, endpoints.bounds, key=self
+        )
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._owner.forget(self)
+        self.entrance.close()
 
 
 class Endpoints:
@@ -92,17 +69,17 @@ class Endpoints:
 
     def __init__(self, forwarder: Forwarder, node: str) -> None:
         self.server_name = node
+        self.sockets = Sockets()
+        self.bounds = Bounds()
         self._forward = forwarder
-        self._ports: dict[Address, Endpoint] = {}
         plain = web.Server(
             self._handle,
             access_log=None,
-            read_bufsize=READ_BUFFER,
+            read_bufsize=READ_BUFFER // 2,  # there may be hundreds of connections of each instance
             auto_decompress=False,
             keepalive_timeout=IDLE_SECONDS,
         )
-        self._server = Server(self, plain)
-        self._known: weakref.WeakKeyDictionary[asyncio.BaseTransport, Endpoint] = weakref.WeakKeyDictionary()
+        self.server = Server(self, plain)
 
     def clock(self) -> int:
         return time.time_ns() // 1_000_000
@@ -110,20 +87,16 @@ class Endpoints:
     async def open(self, host: Host) -> Endpoint:
         """A fresh port for an instance. Raises OSError."""
         listener, url = open_door(host.instance.door)
-        address: Address = listener.getsockname()
-        endpoint = self._ports[address] = Endpoint(self, host, address, url)
-        await endpoint.listen(listener, self._server)
-        return endpoint
-
-    def forget(self, endpoint: Endpoint) -> None:
-        del self._ports[endpoint.address]
+        return Endpoint(host, listener, url, self)
 
     async def close(self) -> None:
-        await self._server.shutdown()
+        await self.server.shutdown()
+        self.sockets.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            endpoint = self._identify(request)
+            endpoint = endpoint_of(request)
+            await endpoint.entrance.turns.mine()
             async with endpoint.pending:
                 reply = await self._answer(endpoint.host, request)
         except WireError as error:
@@ -137,24 +110,13 @@ class Endpoints:
             answering.begin(self, request, reply)
         return reply
 
-    def _identify(self, request: web.BaseRequest) -> Endpoint:
-        """Whose port it is, if it is one of the instance's own who asks. Raises WireError."""
-        transport = request.transport
-        if transport is None:
-            raise forbidden()
-        if (known := self._known.get(transport)) is not None:
-            return known
-        server, client = addresses(transport)
-        endpoint = self._ports.get(server)
-        if endpoint is None or not is_inside(endpoint.host.instance, client, server):
-            raise forbidden()
-        self._known[transport] = endpoint
-        return endpoint
-
     async def _answer(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
         running = host.running()
         if running is None:
             raise no_task()
+        check_target(request)
+        if (output := emitted_by(running, request)) is not None:
+            return await send_output(host.stores, the_asking(host, request), output, request)
         own = running.lease.blob if not running.init and own_input(running, request) else None
         kind = headers.requested_kind(request.headers)
         if request.method != "PUT" or kind == "directory":
@@ -166,6 +128,7 @@ class Endpoints:
                 Announced.of(request)  # refused here, since what has no length could not be passed on as it is
             return await self._forward(request, host.spec.token, running, own)
         asking = the_asking(host, request)
+        asking.check_room()
         asking.uncaptured = True
         reducer = reducer_of(request)
         if kind != "link":
@@ -183,19 +146,32 @@ def open_door(door: Door) -> tuple[socket.socket, str]:
     """
     if door.url is not None:
         with contextlib.suppress(OSError):
-            return socket.create_server((door.address, door.port), backlog=MAX_PENDING), door.url
-    listener = socket.create_server((door.address, 0), backlog=MAX_PENDING)
+            return socket.create_server((door.address, door.port), backlog=BACKLOG), door.url
+    listener = socket.create_server((door.address, 0), backlog=BACKLOG)
     return listener, f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def endpoint_of(request: web.BaseRequest) -> Endpoint:
+    """Whose port it came to. Raises WireError if its connection is gone already."""
+    connection = request.protocol
+    if not isinstance(connection, TaskConnection):
+        raise no_task()
+    connection.asked = True
+    endpoint: Endpoint = connection.entrance.key
+    return endpoint
+
+
+def check_target(request: web.BaseRequest) -> None:
+    """Raises WireError for a target that is no path: of a proxy (`CONNECT host:1`, `GET http://…`), or `*`."""
+    if not request.raw_path.startswith("/"):
+        raise errors.bad_request("the target of a request begins with a slash here")
 
 
 def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
     """The task that a request is part of: the one that runs now, if the one who asks is still alive."""
     attempt = host.current()
-    transport = request.transport
-    if attempt is None or transport is None:
-        raise no_task()
-    server, client = addresses(transport)
-    if not is_inside(host.instance, client, server):
+    connection = request.protocol
+    if attempt is None or not isinstance(connection, TaskConnection) or not connection.is_alive():
         raise no_task()
     return attempt
 
@@ -219,15 +195,3 @@ def reducer_of(request: web.BaseRequest) -> int | None:
     if match is None or not 0 <= int(match[1]) < MAX_REDUCERS:
         raise WireError(409, "InvalidArgument", "invalid reducer")
     return int(match[1])
-
-
-def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address]:
-    """`(ours, theirs)`. Raises WireError if the connection is gone already."""
-    ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-    if not ours or not theirs:
-        raise forbidden()
-    return ours[:2], theirs[:2]
-
-
-def forbidden() -> WireError:
-    return WireError(403, "AuthorizationFailed", "this endpoint is for the tasks of one instance only")

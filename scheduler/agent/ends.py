@@ -13,10 +13,9 @@ from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.verdict import FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.wire import MAX_OUTPUTS, AttemptReport, Outcome, TaskLease
+from scheduler.model.wire import AttemptReport, Outcome, TaskLease
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
-TOO_MANY = Verdict(Outcome.FAILED, JobErrorCode.USER_TASK.value, f"user task emitted more than {MAX_OUTPUTS} outputs")
 NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
@@ -54,9 +53,6 @@ class Ends:
 
         What no report can say (`model.wire` has the bounds) fails it.
         """
-        if len(attempt.emitted) > MAX_OUTPUTS:
-            self._reporter.release(attempt)
-            return plain_report(attempt.lease, TOO_MANY)
         try:
             return self._reporter.report(attempt, done, verdict)
         except OSError as error:

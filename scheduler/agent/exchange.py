@@ -1,9 +1,13 @@
 """Giving our intermediates to the agents of other nodes: `GET /blobs/ID?for=NODE&ticket=TICKET`.
 
 A reader with the blob's ticket for its node (`model.tickets`), if that is not revoked, gets its bytes, by
-sendfile, all or from a byte on (`Range`): a reader that lost its connection goes on where it was. Any
-other gets one answer to everything, so that nobody learns what is here. 404 is said to those with a ticket only, and
-means that the bytes are gone for good.
+sendfile, all or from a byte on (`Range`): a reader that lost its connection goes on where it was. A client
+without gets one answer to everything, so that it does not learn what is here, and its connection is closed. 404 is
+said to those with a ticket only, and means that the bytes are gone for good.
+
+Connections are bounded, in all and per peer, and one that has not asked within 10 s is closed
+(`http.limits`). A ticket proves that its bearer is a node of the cluster: it moves the connection
+into a reserve that strangers cannot fill.
 
 It all happens in a thread with an event loop of its own: a file that is not in memory any more
 would hold up every task of this node while it is read, and this way just those who want it.
@@ -27,11 +31,12 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from aiohttp import web
 
 from scheduler.agent.traffic import Traffic
+from scheduler.http.limits import FIRST_REQUEST_SECONDS, Bounds, ConnectionLimits, LimitedHandler
 from scheduler.model.ids import is_id
 from scheduler.model.tickets import PATH, opens
 from scheduler.objects.blobs import BlobStore
@@ -43,9 +48,7 @@ except ImportError:  # it comes with what clusters need; without, bytes travel a
     zstandard = None  # type: ignore[assignment]
 
 log = logging.getLogger("remora.agent")
-MAX_CONNECTIONS = 2048
 IDLE_SECONDS = 30.0  # a connection may wait for the next request
-REQUEST_SECONDS = 10.0  # until a connection has asked for something
 END_SECONDS = 0.1  # for what is being sent (0 would be for ever)
 SAMPLE = 256 * 1024
 WORTHWHILE = 0.6  # of its size
@@ -58,11 +61,22 @@ SQUEEZERS = 2
 QUIET: dict[str, Any] = {"access_log": None, "keepalive_timeout": IDLE_SECONDS}
 
 
+class Limits(NamedTuple):
+    """Of connections. `first_request_seconds`: until one has asked for something."""
+
+    bounds: Bounds = Bounds(total=1024, per_peer=256, reserve=1024)
+    first_request_seconds: float = FIRST_REQUEST_SECONDS
+
+
+LIMITS = Limits()
+
+
 class Exchange:
     """The serving side of one agent; `key` is that of its tickets."""
 
-    def __init__(self, blobs: BlobStore, key: str, traffic: Traffic) -> None:
+    def __init__(self, blobs: BlobStore, key: str, traffic: Traffic, limits: Limits = LIMITS) -> None:
         self._blobs = blobs
+        self._limits = limits
         self._key = key
         self._traffic = traffic
         self._thread: threading.Thread | None = None
@@ -94,16 +108,15 @@ class Exchange:
     async def _serve(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         loop = self._loop = asyncio.get_running_loop()
         server = web.Server(self._handle)
+        limits = ConnectionLimits(*self._limits)
 
         def accept() -> asyncio.Protocol:
-            if len(server.connections) >= MAX_CONNECTIONS:
-                return Refusal()
-            caller = Caller(server, loop=loop, **QUIET)
-            loop.call_later(REQUEST_SECONDS, caller.end_if_mute)
-            return caller
+            return LimitedHandler(server, limits=limits, loop=loop, **QUIET)
 
-        patience = REQUEST_SECONDS if tls else None
-        listening = await loop.create_server(accept, sock=listener, ssl=tls, ssl_handshake_timeout=patience)
+        patience = self._limits.first_request_seconds if tls else None
+        listening = await loop.create_server(
+            accept, sock=limits.listener(listener), ssl=tls, ssl_handshake_timeout=patience
+        )
         self._running.set()
         try:
             await self._stop.wait()
@@ -112,8 +125,6 @@ class Exchange:
             await server.shutdown(END_SECONDS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if isinstance(request.protocol, Caller):
-            request.protocol.has_asked = True
         blob = request.raw_path.partition("?")[0].removeprefix(PATH)
         known = request.method in ("GET", "HEAD") and is_id(blob)
         reader = request.query.get("for", "")
@@ -123,7 +134,10 @@ class Exchange:
             or not comes_from(request.transport, AGENT)
             or not opens(self._key, blob, reader, request.query.get("ticket", ""))
         ):
-            return web.Response(status=403, text="this takes a ticket\n")
+            refusal = web.Response(status=403, text="this takes a ticket\n")
+            refusal.force_close()
+            return refusal
+        trust(request)
         try:
             reply: web.StreamResponse | None = self._little(request, blob)
         except BlockingIOError:
@@ -222,22 +236,11 @@ class Whole(web.FileResponse):
         return writer
 
 
-class Caller(web.RequestHandler):
-    """One connection."""
-
-    has_asked = False
-
-    def end_if_mute(self) -> None:
-        """Whoever occupies it and does not ask has to go."""
-        if self.transport is not None and not self.has_asked:
-            self.transport.abort()
-
-
-class Refusal(asyncio.Protocol):
-    """What a connection too many gets."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]
+def trust(request: web.BaseRequest) -> None:
+    """It has shown a ticket, so it is another node that asks."""
+    connection = request.protocol
+    if isinstance(connection, LimitedHandler) and connection.limits is not None and connection.accepted is not None:
+        connection.limits.trust(connection.accepted)
 
 
 def shrinks_to(file: BinaryIO, start: int) -> float:

@@ -8,7 +8,6 @@ to go on when the gateway wants the body, and not before: the gateway may refuse
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -18,6 +17,7 @@ from yarl import URL
 from scheduler.agent.attempt import Attempt
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.host import unavailable
+from scheduler.agent.own_outputs import send_input
 from scheduler.agent.stores import Stores
 from scheduler.http import answering
 from scheduler.http.body import expects_continue, invite, next_chunk
@@ -84,7 +84,7 @@ class Forwarder:
         attempt = body.attempt
         async with self._session.request(
             request.method,
-            URL(gateway + request.raw_path, encoded=True),
+            url_at(gateway, request.raw_path),
             headers=forwarded_headers(request, token),
             data=body if has_body(request) else None,
             expect100=expects_continue(request),
@@ -93,25 +93,25 @@ class Forwarder:
             skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
         ) as reply:
-            if reply.status == 404 and own is not None and self._has(own):
-                attempt.received += own.size if request.method == "GET" else 0
-                return self._serve(own)
+            if reply.status == 404 and own is not None and (served := await self._serve(request, own, attempt)):
+                return served
             return await pass_back(request, reply, attempt)
 
-    def _has(self, blob: BlobRef) -> bool:
-        """An ordinary object may have been deleted since the task began; its bytes go with its last name."""
-        return blob.size == 0 or self._path(blob).exists()
+    async def _serve(self, request: web.BaseRequest, own: BlobRef, attempt: Attempt) -> web.StreamResponse | None:
+        """None if its bytes are gone: an ordinary object may have been deleted since the task began."""
+        try:
+            return await send_input(self._stores, attempt, own, request)
+        except FileNotFoundError:
+            return None
 
-    def _path(self, blob: BlobRef) -> Path:
-        return self._stores.store_of(blob).path(blob.id)
 
-    def _serve(self, blob: BlobRef) -> web.StreamResponse:
-        headers = {"Content-Type": "application/octet-stream", "Etag": blob.id}
-        if blob.md5:
-            headers["Content-MD5"] = blob.md5
-        if blob.size == 0:
-            return web.Response(headers=headers)
-        return web.FileResponse(self._path(blob), headers=headers)
+def url_at(gateway: str, target: str) -> URL:
+    """A request's target at a gateway. The parts are never joined as text: a target cannot change the host."""
+    path, _, query = target.partition("?")
+    base = URL(gateway)
+    return URL.build(
+        scheme=base.scheme, host=base.host or "", port=base.port, path=path, query_string=query, encoded=True
+    )
 
 
 def has_body(request: web.BaseRequest) -> bool:

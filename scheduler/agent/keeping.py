@@ -32,17 +32,18 @@ MAX_HELD = 16
 async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
     """Make complete files outputs of the attempt, all of them or none.
 
-    Raises WireError if the attempt ends meanwhile, OSError if the disk refuses.
+    Raises WireError if they are too much or the attempt ends meanwhile, OSError if the disk refuses.
     """
-    if attempt.held + len(outputs) > MAX_HELD:
-        try:
+    try:
+        attempt.check_room(*outputs)
+        if attempt.held + len(outputs) > MAX_HELD:
             await in_thread(lambda: give_names(host.stores, outputs, host.spec.last))
             if host.current() is not attempt:
                 raise no_task()
-        except BaseException:
-            drop(host.stores, outputs)
-            raise
-    attempt.add(*outputs)
+        attempt.add(*outputs)
+    except BaseException:
+        drop(host.stores, outputs)
+        raise
 
 
 def give_names(stores: Stores, outputs: Sequence[Emitted], last: bool) -> None:

@@ -1,56 +1,157 @@
 """Who is at the other end of a loopback connection.
 
-A task's door to the service is a TCP port, which everybody on the machine can knock at. The
-kernel knows who holds the other end: `/proc/net/tcp` has its user and its inode, as long as
-a living process has it open. An instance with users of its own is recognised by the user;
-one that shares its user, by the process that has the socket.
+A task's door to the service is a TCP port, to which every process on the machine can connect. The
+kernel knows the client's socket: its user, and its inode, as long as a living process has it open.
+It is asked for that one socket (sock_diag), which takes the same time however many there are. Two
+things must hold, and are looked at when the connection is accepted:
 
-Tables and processes are read while they change, and on a busy machine a row that was there
-all the time can be missed. So whoever is not found is looked for again before he is refused.
+- The socket's user is one of the instance's. That turns away strangers for the price of one
+  question. It is not enough: another service on this machine may give its instances the same
+  users, and an earlier instance of the same number had them, too.
+- A process of the instance has the socket open. That is looked for among its processes, in steps,
+  so that an instance with many processes and files holds up nothing but itself.
+
+Kernels without sock_diag have tables of all sockets, which are read then. Processes and tables are
+read while they change, and what was there all the time can be missed. So a search that finds
+nothing is done again before the connection is refused.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import errno
 import ipaddress
+import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from scheduler.providers import Instance
-from scheduler.providers.processes import holds_socket
 
 ESTABLISHED = "01"
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LOOKS = 3
+STEP = 64  # descriptors that are looked at in one turn of the event loop
 Address = tuple[str, int]
 
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 4, 20, 1, 2
+HEADER = struct.Struct("=IHHII")  # of a netlink message: length, type, flags, sequence, port
+REQUEST = struct.Struct("=BBBxI")  # family, protocol, extensions, states
+SOCKET_ID = struct.Struct("!HH16s16s12s")  # ports and addresses of source and destination; interface and cookie: any
+REPLY = struct.Struct("=BBxx48xIIIII")  # family, state, id, expires, queues, user, inode
+ANY = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 
-def is_inside(instance: Instance, client: Address, server: Address) -> bool:
-    """Does a living process of `instance` hold the client end of this connection?"""
+
+class Peer(NamedTuple):
+    """The client's socket. No other has its inode before it is closed."""
+
+    uid: int
+    inode: int
+
+
+class Sockets:
+    """Asks the kernel about TCP sockets of this machine."""
+
+    def __init__(self) -> None:
+        self._diag: socket.socket | None = None
+        with contextlib.suppress(OSError):
+            self._diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
+            self._diag.setblocking(False)  # the answer is there when the question was sent
+        if self._diag is not None and not answers(self._diag):
+            self.close()
+            self._diag = None
+
+    def close(self) -> None:
+        if self._diag is not None:
+            self._diag.close()
+
+    def find(self, client: Address, server: Address) -> Peer | None:
+        """The client's end of a connection, or None if no process has it open any more."""
+        if self._diag is None:
+            return find_in_tables(client, server)
+        try:
+            return ask(self._diag, client, server)
+        except OSError:  # out of memory, say
+            return None
+
+
+def answers(diag: socket.socket) -> bool:
+    """Does this kernel answer? One that has no module for it says of every socket that there is none."""
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname()) as one,
+        ):
+            peer = ask(diag, one.getsockname(), listener.getsockname())
+            return peer is not None and peer.inode == os.fstat(one.fileno()).st_ino
+    except OSError:
+        return False
+
+
+def ask(diag: socket.socket, client: Address, server: Address) -> Peer | None:
+    """Raises OSError if the kernel does not answer."""
+    addresses = socket.inet_aton(client[0]).ljust(16, b"\0"), socket.inet_aton(server[0]).ljust(16, b"\0")
+    question = REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    question += SOCKET_ID.pack(client[1], server[1], *addresses, ANY)
+    diag.send(HEADER.pack(HEADER.size + len(question), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + question)
+    answer = diag.recv(8192)
+    _, kind, *_ = HEADER.unpack_from(answer)
+    if kind == NLMSG_ERROR:
+        error = -struct.unpack_from("=i", answer, HEADER.size)[0]
+        if error == errno.ENOENT:
+            return None
+        raise OSError(error, os.strerror(error))
+    *_, uid, inode = REPLY.unpack_from(answer, HEADER.size)
+    return Peer(uid, inode) if inode else None
+
+
+def may_be_inside(instance: Instance, peer: Peer) -> bool:
+    """Is the user of a socket one that processes of `instance` have?"""
+    owned = instance.owns_user(peer.uid)
+    return peer.uid == os.geteuid() if owned is None else owned
+
+
+async def is_inside(instance: Instance, peer: Peer) -> bool:
+    """Does a living process of `instance` hold this socket?"""
     for _ in range(LOOKS):
-        if (inside := _look(instance, client, server)) is not None:
-            return inside
+        if await holds(instance, peer.inode):
+            return True
     return False
 
 
-def _look(instance: Instance, client: Address, server: Address) -> bool | None:
-    """None if nobody was found: he may have been missed."""
-    found = holder(client, server)
-    if found is None:
-        return None
-    uid, inode = found
-    owned = instance.owns_user(uid)
-    return owned if owned is not None else holds_socket(instance.processes(), inode) or None
+async def holds(instance: Instance, inode: int) -> bool:
+    wanted = f"socket:[{inode}]"
+    for number, target in enumerate(open_files(instance)):
+        if target == wanted:
+            return True
+        if number % STEP == STEP - 1:
+            await asyncio.sleep(0)
+    return False
 
 
-def holder(client: Address, server: Address) -> tuple[int, int] | None:
-    """`(uid, inode)` of the client's socket, or None if nobody has it open any more."""
+def open_files(instance: Instance) -> Iterator[str]:
+    """What the descriptors of an instance's processes are, as /proc spells it."""
+    for pid in instance.processes():
+        try:
+            with os.scandir(f"/proc/{pid}/fd") as descriptors:
+                for descriptor in descriptors:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield os.readlink(descriptor.path)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+
+
+def find_in_tables(client: Address, server: Address) -> Peer | None:
+    """The same from the tables of all sockets."""
     wanted = list(zip(spellings(client), spellings(server), strict=True))
-    for table, (local, remote) in zip(TABLES, wanted, strict=True):
-        for fields in rows(table):
-            if fields[1] == local and fields[2] == remote and fields[3] == ESTABLISHED and fields[9] != "0":
-                return int(fields[7]), int(fields[9])
+    for _ in range(LOOKS):
+        for table, (local, remote) in zip(TABLES, wanted, strict=True):
+            for fields in rows(table):
+                if fields[1] == local and fields[2] == remote and fields[3] == ESTABLISHED and fields[9] != "0":
+                    return Peer(int(fields[7]), int(fields[9]))
     return None
 
 

@@ -22,23 +22,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import select
 import uuid
-from collections.abc import Iterable
 
 from datapath import passing
-from datapath.passing import Channel, Kind, Message, Open, OpenFlag, OpenKind
-from scheduler.agent import capture
+from datapath.passing import Kind, Message, Open, OpenFlag, OpenKind
+from scheduler.agent import capture, tool_channel
 from scheduler.agent.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.host import Host
 from scheduler.agent.keeping import emit, in_thread
+from scheduler.agent.tool_channel import Direct, close_all
 from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
 from scheduler.model.wire import Adoption, OutputCheck
 from scheduler.objects.blobs import MODE
-from scheduler.providers.waiting import readable
 
 MAX_PENDING = 25
 MAX_GRANTED = 2 * MAX_REDUCERS  # one msplit may feed another, and mpipe all that is allowed
@@ -80,7 +78,7 @@ class Tools:
 
     def _accept(self) -> None:
         try:
-            channel = passing.accept(self._host.instance.listener)
+            channel = tool_channel.accept(self._host.instance.listener)
         except OSError:
             return  # it went away again, or we are out of descriptors: the others will be served
         task = self._loop.create_task(self._serve(channel))
@@ -96,9 +94,9 @@ class Tools:
         if self._host.alive:
             self._listen(True)
 
-    async def _serve(self, channel: Channel) -> None:
+    async def _serve(self, channel: Direct) -> None:
         try:
-            message = await next_message(channel)
+            message = await channel.receive()
             if message is not None:
                 await Request(self._host, channel).answer(message)
         except (WireError, RefusalError) as refused:
@@ -108,25 +106,25 @@ class Tools:
         except ValueError as error:
             send(channel, Kind.REFUSED, str(error), FAILED)
         except OSError as error:
-            if is_connected(channel):
+            if channel.is_connected():
                 send(channel, Kind.REFUSED, os.strerror(error.errno or 0), FAILED)
         finally:
-            channel.close()
+            await channel.close(lambda: not self._host.alive)
 
 
 class Request:
     """One run of a tool, from OPEN to OK."""
 
-    def __init__(self, host: Host, channel: Channel) -> None:
+    def __init__(self, host: Host, channel: Direct) -> None:
         self._host = host
         self._channel = channel
 
     async def answer(self, message: Message) -> None:
-        if message.kind != Kind.OPEN or message.fds:
-            close_all(message.fds)
+        if message.kind != Kind.OPEN:
             raise ValueError("a tool begins with OPEN, and without descriptors")
         request = passing.decode_open(message.payload)
         attempt = self._attempt()
+        attempt.check_room()
         headers = parse_headers(request.headers)
         check_reducer(request.reducer)
         if request.kind is OpenKind.REFERENCE:
@@ -141,7 +139,7 @@ class Request:
     def _attempt(self) -> Attempt:
         """The task that asks: the one that runs, provided that the one who asks is alive."""
         attempt = self._host.current()
-        if attempt is None or not is_connected(self._channel):
+        if attempt is None or not self._channel.is_connected():
             raise RefusalError("no task is running")
         return attempt
 
@@ -203,11 +201,10 @@ class Request:
                 fds.append(store.create())
                 attempt.open_grants.add(fds[-1])
             self._offer(fds)
-            message = await next_message(self._channel)
+            message = await self._channel.receive()
             if message is None:
                 raise RefusalError("not committed")
-            close_all(message.fds)
-            if message.kind != Kind.COMMIT or message.fds:
+            if message.kind != Kind.COMMIT:
                 raise ValueError("after GRANT comes COMMIT, without descriptors")
             if self._attempt() is not attempt:
                 raise RefusalError("the task is over")
@@ -238,27 +235,12 @@ class Request:
             close_all(writers)
 
 
-async def next_message(channel: Channel) -> Message | None:
-    """The next packet of a tool, or None when it has gone."""
-    while True:
-        try:
-            return channel.receive()
-        except BlockingIOError:
-            await readable(channel.fileno())
-
-
-def send(channel: Channel, kind: Kind, text: str = "", flags: int = 0) -> None:
+def send(channel: Direct, kind: Kind, text: str = "", flags: int = 0) -> None:
     """Send an answer; a tool that went away, or that fills its socket, does not get it."""
     try:
-        channel.send(kind, flags=flags, payload=text.encode())
+        channel.send(kind, text, flags)
     except OSError:
         return
-
-
-def is_connected(channel: Channel) -> bool:
-    poll = select.poll()
-    poll.register(channel.fileno(), 0)
-    return not poll.poll(0)  # only HUP and ERR are told when nothing is asked for
 
 
 def normal(name: str) -> str:
@@ -283,8 +265,3 @@ def parse_headers(text: str) -> dict[str, str]:
             raise RefusalError(f"invalid header: {line!r}")
         result[name.lower()] = value.strip()
     return result
-
-
-def close_all(fds: Iterable[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -6,7 +6,8 @@ signal before an exit code. A cap that ended the task outranks the signal or exi
 which the task noticed; a file that outgrew the disk cap even dumps core. A process that the
 memory cap killed fails the task as a core dump does, also if the script says that all is well:
 what it printed lacks that process's share. An exit code that the script chose itself
-(`big-program || exit 3`) stands, and a suffix tells of the cap.
+(`big-program || exit 3`) stands, and a suffix tells of the cap. A task that says that all is well although some
+of its outputs were refused fails: what it emitted is not all.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Ending:
     input_changed: bool = False  # where it runs as our user, it could
     unusual_place: bool = False  # the input file's name had to be shortened
     init: bool = False  # the pool's init script, not a task
+    excess: str | None = None  # the bound of outputs that the task was refused to exceed
 
     @property
     def exit_code(self) -> int | None:
@@ -98,6 +100,7 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),
     (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),
     (lambda end: end.exit_code != 0, lambda end: f"user command exited with code {end.exit_code}"),
+    (lambda end: end.excess is not None, lambda end: f"user task emitted more than {end.excess}"),
 )
 
 

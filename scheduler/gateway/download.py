@@ -1,91 +1,21 @@
-"""From a blob to the client, without the bytes passing through here.
-
-The kernel copies from the page cache to the socket (`sendfile`). It is asked for a piece
-at a time, so that a client that takes nothing for too long is noticed; one that takes
-its bytes slowly is not in anybody's way. Small objects go out in one write together with
-their headers.
-
-By TLS each byte has to be encrypted here. asyncio could do that behind `sendfile`, but asks a thread for
-every 16 KiB, which costs ten times as much as the encryption: so larger pieces are read and written.
-"""
+"""Sending what a user asks for, and counting it."""
 
 from __future__ import annotations
-
-import asyncio
-import os
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from scheduler.gateway.context import Call
-from scheduler.gateway.ranges import Part
-from scheduler.http.body import INACTIVITY_SECONDS
-
-SMALL_BYTES = 64 * 1024
-PIECE_BYTES = 1 << 20
-TLS_PIECE_BYTES = 256 * 1024
+from scheduler.http.ranges import Part
+from scheduler.http.sending import send_part, send_size
 
 
 async def send_blob(call: Call, fd: int, part: Part, status: int, headers: CIMultiDict[str]) -> web.StreamResponse:
     """Answer with `part` of the file behind `fd`, which stays the caller's to close."""
     call.context.metrics.bytes_out.inc(part.length)
-    if part.length <= SMALL_BYTES:
-        return web.Response(status=status, body=os.pread(fd, part.length, part.offset), headers=headers)
-    reply = web.StreamResponse(status=status, headers=headers)
-    reply.content_length = part.length
-    os.posix_fadvise(fd, part.offset, part.length, os.POSIX_FADV_SEQUENTIAL)
-    await reply.prepare(call.request)
-    if is_encrypted(call.request):
-        await write_pieces(call.request, reply, fd, part)
-        await reply.write_eof()
-        return reply
-    # The headers of a streamed reply wait for its first bytes, and these bypass the writer.
-    call.request.writer.send_headers()
-    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-        await send_pieces(call.request, file, part)
-    await reply.write_eof()
-    return reply
-
-
-async def send_pieces(request: web.BaseRequest, file: object, part: Part) -> None:
-    loop = asyncio.get_running_loop()
-    offset, end = part.offset, part.offset + part.length
-    while offset < end:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client is gone")
-        count = min(PIECE_BYTES, end - offset)
-        try:
-            async with asyncio.timeout(INACTIVITY_SECONDS):
-                await loop.sendfile(transport, file, offset, count)  # type: ignore[arg-type]
-        except TimeoutError:
-            transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
-        offset += count
-
-
-def is_encrypted(request: web.BaseRequest) -> bool:
-    return request.transport is not None and request.transport.get_extra_info("ssl_object") is not None
-
-
-async def write_pieces(request: web.BaseRequest, reply: web.StreamResponse, fd: int, part: Part) -> None:
-    loop = asyncio.get_running_loop()
-    offset, end = part.offset, part.offset + part.length
-    while offset < end:
-        piece = await loop.run_in_executor(None, os.pread, fd, min(TLS_PIECE_BYTES, end - offset), offset)
-        try:
-            async with asyncio.timeout(INACTIVITY_SECONDS):
-                await reply.write(piece)
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
-        offset += len(piece)
+    return await send_part(call.request, fd, part, status, headers)
 
 
 async def send_nothing(call: Call, size: int, headers: CIMultiDict[str]) -> web.StreamResponse:
     """Answer HEAD: all headers, among them the length of what GET would send."""
-    reply = web.StreamResponse(headers=headers)
-    reply.content_length = size
-    await reply.prepare(call.request)
-    return reply
+    return await send_size(call.request, size, headers)

@@ -17,8 +17,8 @@ from aiohttp import web
 from scheduler.gateway import headers as entry_headers
 from scheduler.gateway.context import Call, Context
 from scheduler.gateway.download import send_blob, send_nothing
-from scheduler.gateway.ranges import Part, parse_range
 from scheduler.http.body import expects_continue, invite
+from scheduler.http.ranges import Part, parse_range
 from scheduler.http.upload import Announced, Upload
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123

@@ -8,6 +8,8 @@ headers. So whatever is about HTTP, and about neither routes nor rights, is here
     progress   how far a request has come: its id, and whether its reply has begun
     body       reading what the client sends, and telling it to go on
     upload     from a body to a blob, hashed on the way
+    ranges     which part of a file is wanted
+    sending    from a file to the client, by the kernel
     roles      what is answered to whoever names one
     replies    JSON, errors, the headers of every reply
     protocol   errors before there is a request

@@ -26,13 +26,12 @@ channel. The agent links a blob to `instances/3/input/jill/stor/a`, and the task
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from datapath.passing import Channel
+from datapath.passing import Channel, Listener
 from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Isolation
 
@@ -104,7 +103,7 @@ class Instance(Protocol):
         """The connection to the lackey, non-blocking. Closed by the peer: the instance is dead."""
 
     @property
-    def listener(self) -> socket.socket:
+    def listener(self) -> Listener:
         """Where the tools of the instance's tasks connect, listening and non-blocking."""
 
     @property

@@ -26,14 +26,13 @@ import asyncio
 import hashlib
 import logging
 import os
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datapath import libexec, passing
-from datapath.passing import Channel, Ready
+from datapath.passing import Channel, Listener, Ready
 from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
@@ -84,7 +83,7 @@ class ProcessInstance:
     """A lackey that is our child. See `scheduler.providers.Instance`."""
 
     channel: Channel
-    listener: socket.socket
+    listener: Listener
     work: Path
     spec: InstanceSpec
     process: asyncio.subprocess.Process

@@ -102,7 +102,7 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("public at the end", lambda w: w.ask("GET", "/jill/stor/public/../secret"), NO_PATH),
     ("another case", lambda w: w.ask("GET", "/Jill/Public/../stor/secret"), NO_PATH),
     ("an account of another case", lambda w: w.ask("GET", "/JILL/stor/secret"), NO_ACCOUNT),
-    ("a whole URL", lambda w: w.ask("GET", w.service.url + SECRET), NO_ACCOUNT),
+    ("a whole URL", lambda w: w.ask("GET", w.service.url + SECRET), NO_PATH),
     # By headers that say where one comes from, or goes.
     ("as if from this machine", lambda w: w.ask("GET", SECRET, by=None, x_forwarded_for="127.0.0.1"), DENIED),
     ("for another URL", lambda w: w.ask("GET", "/bob/stor/a", x_original_url=SECRET, x_rewrite_url=SECRET), OPEN),

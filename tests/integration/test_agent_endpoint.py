@@ -136,12 +136,12 @@ async def test_nobody_else_on_the_machine_may_use_it(agent: Rig) -> None:
     await agent.until(lambda supervisor: bool(supervisor.requests))
     said = agent.supervisor.requests[0][1].partition("url=")[2]
     (url,) = doors(agent.state_dir, [said])
-    async with aiohttp.ClientSession() as stranger, stranger.get(url + "jill/stor/a") as reply:
-        assert reply.status == 403
-        assert (await reply.json())["code"] == "AuthorizationFailed"
+    async with aiohttp.ClientSession() as stranger:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await stranger.get(url + "jill/stor/a")
     if url == said:  # another container does not even reach it
-        other = await agent.run(f"curl -sS {url}jill/stor/a")
-        assert b"AuthorizationFailed" in agent.output(other)
+        other = await agent.run(f"curl -sS {url}jill/stor/a; echo $?")
+        assert agent.output(other) in (b"7\n", b"52\n", b"56\n")  # of curl: no connection, an empty reply, a reset
     agent.cancel(task)
 
 

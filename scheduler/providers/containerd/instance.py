@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datapath import passing
-from datapath.passing import Channel, Kind
+from datapath.passing import Channel, Kind, Listener
 from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
@@ -85,7 +85,7 @@ class ContainerInstance:
     """A lackey in a container. See `scheduler.providers.Instance`."""
 
     channel: Channel
-    listener: socket.socket
+    listener: Listener
     draft: Draft
     remove: Remove
     pid: int  # the lackey's
@@ -179,7 +179,7 @@ async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerI
     return ContainerInstance(channel, listener, draft, remove, pid, pidfd, group, door)
 
 
-def listen(path: Path) -> socket.socket:
+def listen(path: Path) -> Listener:
     """Listen at a socket that appears whole, whatever had its name before. Raises OSError."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)

@@ -35,6 +35,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datapath import passing
 from scheduler.providers import InstanceError
 
 GRACE = 10.0
@@ -90,6 +91,7 @@ class Arrivals:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX)
+            passing.bar_descriptors(listener)  # elsewhere the mode of the socket keeps tasks out
             before = os.umask(0o177)
             try:
                 listener.bind(str(self._path))

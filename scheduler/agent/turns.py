@@ -1,0 +1,97 @@
+"""Turns: what one instance makes the agent do, one step per turn of the event loop.
+
+A task can send requests faster than the agent answers them, on hundreds of connections. If the
+event loop took all of it as it comes, it would turn once in a tenth of a second, and the tasks of
+other instances would wait for that. So whatever arrives at an instance's port waits in one queue,
+and in each turn of the loop one thing is taken from it: what was read from one connection, for the
+HTTP parser, or the start of a request. A transport is not read while a piece of it waits.
+
+Example: 200 connections of bob's task with 32 requests each, and one of jill's. Each turn parses
+one piece of bob's and one of jill's: she waits for one step of his, not for 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from scheduler.http.protocol import Connection, Server
+
+
+class Turns:
+    """The queue of one instance. While nothing waits in it, what comes first in a turn is done at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._taken = False  # this turn
+
+    def take(self) -> bool:
+        """Take this turn, if no one else has it or waits for it."""
+        if self._taken:
+            return False
+        self._begin()
+        return True
+
+    def add(self, step: Callable[[], None]) -> None:
+        """Do `step` in a turn of its own."""
+        self._waiting.append(step)
+        if not self._taken:
+            self._begin()
+
+    async def mine(self) -> None:
+        """Return when it is the caller's turn."""
+        if not self.take():
+            turn: asyncio.Future[None] = self._loop.create_future()
+            self.add(partial(grant, turn))
+            await turn
+
+    def _begin(self) -> None:
+        self._taken = True
+        self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self._taken = False
+        if self._waiting:
+            self._begin()
+            self._waiting.popleft()()
+
+
+def grant(turn: asyncio.Future[None]) -> None:
+    if not turn.done():  # its request may have ended
+        turn.set_result(None)
+
+
+class TurnConnection(Connection):
+    """A connection whose data waits for its turn. `asked`: a whole request has come."""
+
+    def __init__(self, manager: Server, turns: Turns, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.asked = False
+        self._turns = turns
+        self._pieces = 0  # that wait
+
+    def data_received(self, data: bytes) -> None:
+        if not self._pieces and self._turns.take():
+            super().data_received(data)
+            return
+        assert self.transport is not None
+        self.transport.pause_reading()
+        self._pieces += 1
+        self._turns.add(partial(self._go_on, data))
+
+    def _go_on(self, data: bytes) -> None:
+        self._pieces -= 1
+        if self.transport is None:
+            return
+        if not (self._reading_paused or self._buffer_paused):  # by aiohttp: what it has is enough
+            self.transport.resume_reading()
+        super().data_received(data)
+
+    def end_if_mute(self) -> None:
+        """Close the connection if no whole request has come so far."""
+        if self.transport is not None and not self.asked:
+            self.transport.abort()
