@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 
 from scheduler.agent import disk_count, making
+from scheduler.agent.disk_count import DiskCount
 from scheduler.providers import disk
 from scheduler.providers.disk import EVERYTHING, Use
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
@@ -78,9 +80,21 @@ async def test_what_a_short_task_leaves_is_counted_and_is_gone_for_the_next_one(
     assert agent.output(report) == b""
 
 
-async def test_what_the_file_system_has_lost_is_counted_at_once(agent: Rig) -> None:
-    report = await agent.run(QUICK["files"], disk_gb=CAP)
-    assert (report.code, report.message) == FULL
+def test_it_is_counted_early_if_the_file_system_has_lost_more_than_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(f_frsize=4096, f_bfree=1000, f_ffree=1000)
+    monkeypatch.setattr(disk_count.os, "statvfs", lambda _: free)
+    count, most = DiskCount.begin(tmp_path, 0.0), Use(100 * 4096, 50)
+    assert not count.may_exceed(most, 0.5)
+    free.f_bfree -= 100
+    assert not count.may_exceed(most, 0.5)
+    free.f_bfree -= 1
+    assert count.may_exceed(most, 0.5)
+    free.f_bfree, free.f_ffree = 1000, 949
+    assert count.may_exceed(most, 0.5)
+    free.f_ffree = 1000
+    assert count.may_exceed(most, disk_count.COUNT_EVERY)  # whoever else gave back as much
 
 
 @pytest.mark.parametrize("kind", SLOW)
