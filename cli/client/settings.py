@@ -102,7 +102,7 @@ def read_profile(environ: Mapping[str, str]) -> Profile:
 
 
 def check_owner(path: Path, status: os.stat_result, environ: Mapping[str, str]) -> None:
-    """Raises `Problem` for a profile of another user, who would say whom we trust with what we store."""
+    """Raises `Problem` for a profile that another user wrote or could: it says which service gets what we store."""
     ours = {os.geteuid(), 0, int(sudo) if (sudo := environ.get("SUDO_UID", "")).isdigit() else 0}
     if status.st_uid not in ours or status.st_mode & 0o022:
         why = "can be changed by others" if status.st_uid in ours else f"belongs to user {status.st_uid}"

@@ -8,9 +8,9 @@ digest. Hence plain HTTP is for a registry on this machine.
 
 Layers are unpacked as they arrive, and no copy of them is kept.
 
-Most registries want a token, even from strangers: the first refusal says where it is had. Whoever has
-the registry's password knows best where it is wanted, so it goes there too. Wherever a registry redirects us, HTTPS is
-kept to, and tokens and passwords stay behind, which is httpx's doing.
+Most registries want a token, even from strangers: the first refusal says where it is had. The
+registry decides where its password is asked for, so it is sent there. A redirect is followed to HTTPS only, and httpx
+sends neither tokens nor passwords along to another host.
 
 Example: `python:3.13` is `registry-1.docker.io/v2/library/python/manifests/3.13`, a list of
 manifests; the one for this machine names nine layers, at `/v2/library/python/blobs/sha256:…`.

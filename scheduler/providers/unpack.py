@@ -4,7 +4,7 @@ DIR is made the root directory first, so no name and no link of the archive lead
 Files called `.wh.NAME` say that NAME of the layers below is gone, and `.wh..wh..opq` that all
 of them in its directory are. Devices are left out: containers have their own.
 
-An archive may be made to exhaust whoever unpacks it: a kilobyte that decompresses to a terabyte, millions of empty
+An archive may be made to exhaust the machine: a kilobyte that decompresses to a terabyte, millions of empty
 files, a header of gigabytes. So it may have BYTES in its files and ENTRIES of all kinds, and what is left of both is
 printed at the end, for the layers that follow. The process may take so much memory and processor time and no more.
 It needs to be root for the owners of files; of root's capabilities it keeps those about files, and has no network.

@@ -1,4 +1,4 @@
-"""A directory that strangers have filled: whoever stands in it and runs a command of ours runs nothing of theirs."""
+"""A directory that strangers have filled: a command of ours that is started there runs nothing of theirs."""
 
 from __future__ import annotations
 

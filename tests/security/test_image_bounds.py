@@ -1,4 +1,4 @@
-"""An image of strangers takes so much of the machine and no more, and a registry sends nobody elsewhere."""
+"""An image of strangers takes so much of the machine and no more, and a registry leads to no unsafe place."""
 
 from __future__ import annotations
 

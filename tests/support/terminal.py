@@ -41,7 +41,7 @@ class Terminal:
             return False
         try:
             data = os.read(self._master, 1 << 16)
-        except OSError:  # nobody has the terminal any more
+        except OSError:  # the terminal has no user any more
             return False
         self.shown += data
         return bool(data)

@@ -53,7 +53,7 @@ async def test_a_containerd_that_does_not_answer_is_named(tmp_path: Path, monkey
 
 def test_what_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(machine.shutil, "which", lambda program, path: None if program == "runc" else program)
+    monkeypatch.setattr(machine.child, "find", lambda program: None if program == "runc" else program)
     assert machine.why_no_containers() == (
         "containers need programs that are not installed: try `apt-get install runc`"
     )
