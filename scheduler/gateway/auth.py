@@ -82,6 +82,8 @@ class Authenticator:
         if note.job is not None:
             if not await self._runs(note.job):
                 raise errors.invalid_token()
+            if note.node is not None and not await self._context.nodes.vouches_for(note.node, note.issued):
+                raise errors.invalid_token()
             return Caller(note.login, Proof.JOB, job=note.job)
         key = await self._find_key(note.login, note.key or "")
         if key is None or not key.vouches_for(note.issued):

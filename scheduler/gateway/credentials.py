@@ -100,7 +100,11 @@ class Gatekeeper:
 
     async def revoked(self) -> list[str]:
         """Nodes whose credentials are revoked."""
-        return sorted(node for node, trust in (await self.trust()).items() if trust.revoked is not None)
+        return sorted(node for node, trust in (await self.trust()).items() if trust.is_revoked)
+
+    async def vouches_for(self, node: str, issued: int) -> bool:
+        """Whether a token that was issued to a node at this time (ms) is good."""
+        return (await self.trust()).get(node, FIRST).vouches_for(issued)
 
     async def trust(self) -> Mapping[str, Trust]:
         """What the records say of nodes, not older than `LOOK_SECONDS` while they can be read."""

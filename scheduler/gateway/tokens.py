@@ -5,7 +5,8 @@ holds the service's secret can check a token. There are two kinds, and neither i
 
 - A token that a person asked for names the key whose signature asked for it, and when. It ends a week later; before
   that it is as good as the key is registered and the account not revoked since, for the verifier to look up (`auth`).
-- A token of a job has no age. It is as good as the job is alive, for the verifier to ask.
+- A token of a job has no age. It is as good as the job is alive and the credential of the node is not revoked whose
+  instances it was made for, for the verifier to ask.
 
 The secret is a text of one key a line. The first one encrypts, all of them decrypt. So a secret is changed without an
 outage: add the new key as the last line and restart every process; move it to the first line and restart again; after
@@ -27,12 +28,14 @@ MAX_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a token says: whose it is, since when (ms), and either of which key (a fingerprint) or of which job."""
+    """What a token says: whose it is, since when (ms), and either of which key (a fingerprint) or of which job and for
+    the instances of which node."""
 
     login: str
     issued: int = 0
     key: str | None = None
     job: str | None = None
+    node: str | None = None
 
 
 NOTE = TypeAdapter(Note)
@@ -45,9 +48,11 @@ class Tokens:
         keys = [line for line in map(bytes.strip, secret.splitlines()) if line]
         self._fernet = MultiFernet([Fernet(derived(key)) for key in keys])
 
-    def issue(self, login: str, now: int, job: str | None = None, key: str | None = None) -> str:
-        """A token for `login`: for one job, by its UUID, or of a key, by its fingerprint. `now` in ms."""
-        note = NOTE.dump_json(Note(login, now, key, job), exclude_none=True)
+    def issue(
+        self, login: str, now: int, job: str | None = None, key: str | None = None, node: str | None = None
+    ) -> str:
+        """A token for `login`: for one job, by its UUID, on one node, or of a key, by its fingerprint. `now` in ms."""
+        note = NOTE.dump_json(Note(login, now, key, job, node), exclude_none=True)
         return self._fernet.encrypt_at_time(note, now // 1000).decode()
 
     def verify(self, token: str, now: int) -> Note | None:

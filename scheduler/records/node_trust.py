@@ -17,7 +17,7 @@ def all_trust(c: Connection) -> dict[str, Trust]:
 
 
 def revoked_nodes(c: Connection) -> set[str]:
-    return {node for node, trust in all_trust(c).items() if trust.revoked is not None}
+    return {node for node, trust in all_trust(c).items() if trust.is_revoked}
 
 
 def rotate(c: Connection, node: str, until: int | None) -> Trust:

@@ -166,8 +166,8 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
         registry=registry,
     )
 
-    def issue(login: str, job: str) -> str:
-        return tokens.issue(login, context.clock(), job)
+    def issue(login: str, job: str, node: str) -> str:
+        return tokens.issue(login, context.clock(), job, node=node)
 
     def make() -> Supervisor:
         return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book)

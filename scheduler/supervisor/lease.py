@@ -44,7 +44,7 @@ QUANTUM = 2.0
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
 
-IssueToken = Callable[[str, str], str]  # (login, job) -> token
+IssueToken = Callable[[str, str, str], str]  # (login, job, node) -> token
 Nodes = Mapping[str, AgentSession]  # those that are here, by name
 Picks = list[tuple[str | None, int]]  # how many tasks that belong to which node
 
@@ -196,7 +196,7 @@ def grant(
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
-        spec = pool_spec(c, want.live, want.pool, issue_token) if want.new else None
+        spec = pool_spec(c, want.live, want.pool, session.node, issue_token) if want.new else None
         granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
         taken = Counter(row["node"] for row in rows if row["node"])
         inputs = [row["node"] for row in rows if row["node"] and row["reducer"] is None]
@@ -237,7 +237,7 @@ def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes
     )
 
 
-def pool_spec(c: Connection, live: LiveJob, pool: int, issue_token: IssueToken) -> PoolSpec:
+def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:
     number = live.phase_of(pool)
     phase = live.spec.phases[number]
     assets, problem = find_assets(c, live.owner, phase.assets)
@@ -256,7 +256,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, issue_token: IssueToken) 
         image=phase.image,
         last=number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
-        token=issue_token(live.owner, live.uuid),
+        token=issue_token(live.owner, live.uuid, node),
     )
 
 

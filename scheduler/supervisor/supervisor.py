@@ -47,7 +47,8 @@ Book = Callable[[Database, LiveJobs, AgentDesk], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
-    """`clock` gives ms since the epoch; `issue_token(login, job)` a credential for tasks; agents find it at `url`.
+    """`clock` gives ms since the epoch; `issue_token(login, job, node)` a credential for tasks; agents find it at
+    `url`.
 
     `book` books instances for its jobs, for ever, where that is needed.
     `alone`: nobody else can use this database, so nobody is told that this one lives, and nobody has to be missed.

@@ -169,7 +169,7 @@ def gateway(directory: Path) -> Iterator[Service]:
         await db.write(lambda c: accounts.create(c, LOGIN, clock()))
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)
-        supervisor = Supervisor(db, blobs, clock, lambda login, job: tokens.issue(login, clock(), job))
+        supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
         context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor, jobs.handle)
         context.service = NearestOwner(Postbox(db, clock), lambda: supervisor)
         await supervisor.start()

@@ -76,6 +76,23 @@ async def test_a_revoked_node_is_refused_and_its_tasks_run_elsewhere(gateway: Ga
     assert (await other.say("supervisors", {})).json()["revoked"] == ["stolen"]
 
 
+async def test_tokens_of_jobs_that_a_revoked_node_was_given_open_nothing(gateway: Gateway) -> None:
+    node = HostileNode(gateway, "n1")
+    await node.register()
+    _, [_] = await node.leased("jill")
+    [token] = {grant.spec.token for grant in node.granted if grant.spec is not None}
+    await gateway.put("/jill/stor/secret", b"secret")
+
+    async def read() -> int:
+        return (await gateway.get("/jill/stor/secret", by=None, Authorization=f"Token {token}")).status_code
+
+    assert await read() == 200
+    await gateway.context.db.write(lambda c: node_trust.revoke(c, "n1", gateway.context.clock()))
+    assert await read() == 403
+    await gateway.context.db.write(lambda c: node_trust.rotate(c, "n1", None))
+    assert await read() == 403
+
+
 async def test_after_a_revocation_only_a_new_credential_is_good(gateway: Gateway) -> None:
     node = HostileNode(gateway, "n1")
     for work in (node_trust.rotate, node_trust.revoke, node_trust.rotate):
@@ -115,7 +132,10 @@ def test_generations() -> None:
     ended = twice.revoke(5)
     assert not any(ended.accepts(number, 0) for number in range(4))
     assert ended.revoke(6) == ended
-    assert ended.rotate(None) == Trust(generation=3, oldest=3)
+    assert ended.rotate(None) == Trust(generation=3, oldest=3, revoked=5)
+    assert [ended.rotate(None).vouches_for(issued) for issued in (4, 5, 6)] == [False, False, True]
+    assert not ended.vouches_for(10**15)
+    assert twice.vouches_for(0)
 
 
 async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_the_file(

@@ -182,7 +182,10 @@ async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
         context = started.context
         tokens = Tokens(context.secret)
         context.supervisor = Supervisor(
-            context.db, context.blobs, context.clock, lambda login, job: tokens.issue(login, context.clock(), job)
+            context.db,
+            context.blobs,
+            context.clock,
+            lambda login, job, node: tokens.issue(login, context.clock(), job, node=node),
         )
         postbox = Postbox(context.db, context.clock)
         context.service = NearestOwner(postbox, lambda: context.supervisor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ class HostileNode:
     name: str = "evil"
     agent: int = 0
     seen: int = 0
+    granted: list[wire.PoolGrant] = field(default_factory=list)  # last, by `leased`
 
     async def say(self, what: str, message: wire.Wire | Mapping[str, Any] | str | bytes) -> httpx.Response:
         body = message.model_dump_json() if isinstance(message, wire.Wire) else message
@@ -54,7 +55,7 @@ class HostileNode:
         for line in lines:
             await self.gateway.put(line, b"")
         await supervisor.add_inputs(supervisor.jobs.by_uuid(job), lines)
-        grants = (await self.poll()).pools
+        grants = self.granted = (await self.poll()).pools
         return job, [task for grant in grants for task in grant.tasks]
 
     async def report(self, *attempts: wire.AttemptReport | Mapping[str, Any]) -> httpx.Response:

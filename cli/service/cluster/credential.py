@@ -85,7 +85,7 @@ def give(node: str, rotate: bool, overlap: int, file: Path | None, database: str
         trust = node_trust.trust_in(c, node)
         if rotate:
             trust = node_trust.rotate(c, node, c.now() + overlap * 60_000)
-        elif trust.revoked is not None:
+        elif trust.is_revoked:
             raise Problem(f"the credentials of {node} are revoked: --rotate makes a new one")
         return issued(told, node, trust.generation)
 
@@ -125,7 +125,7 @@ def show_all(database: str | None, namespace: str | None) -> None:
 
 def standing(trust: Trust, now: int) -> str:
     """How a node's credentials stand, in a few words."""
-    if trust.revoked is not None:
+    if trust.is_revoked and trust.revoked is not None:
         return f"revoked {stamp(trust.revoked)}"
     if trust.oldest < trust.generation and trust.until is not None and now < trust.until:
         return f"good; the one before until {stamp(trust.until)}"

@@ -12,5 +12,5 @@ CREATE TABLE node_credentials (
     generation  INTEGER NOT NULL,       -- of the newest one
     oldest      INTEGER NOT NULL,       -- older ones are good from this generation on...
     until       INTEGER,                -- ... and until then (ms since the epoch); NULL: until the operator ends it
-    revoked     INTEGER                 -- since then none is good
+    revoked     INTEGER                 -- when the node was revoked last; while it is, oldest lies beyond generation
 ) WITHOUT ROWID;
