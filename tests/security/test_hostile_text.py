@@ -24,9 +24,9 @@ from multidict import CIMultiDict
 import cli
 import datapath
 import scheduler
-from scheduler.gateway import app, auth, credentials, headers, ranges, storage_listing
+from scheduler.gateway import app, auth, credentials, headers, storage_listing
 from scheduler.gateway.tokens import Tokens
-from scheduler.http import roles, upload
+from scheduler.http import ranges, roles, upload
 from scheduler.model import dates, httpsig, job, names, semver, tickets
 from scheduler.objects import conditions
 from scheduler.objects import headers as kept
