@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -16,6 +17,7 @@ from click.core import ParameterSource
 from cli.client.problem import Problem
 from cli.frame import fail
 
+F = TypeVar("F", bound=Callable[..., Any])
 FILE = "database-file"
 SEEN = (
     "--database: all users of this machine see the password of a command line: put the URL into a file and say "
@@ -55,6 +57,16 @@ def database_options(text: str, keep: Callable[[click.Context, str | None], None
             help="File with that URL, which others cannot read. [$REMORA_DATABASE_FILE]",
         ),
     ]  # fmt: skip
+
+
+def with_database_options(text: str) -> Callable[[F], F]:
+    """Decorates the function of a command with both options."""
+
+    def decorate(function: F) -> F:
+        function.__dict__.setdefault("__click_params__", []).extend(reversed(database_options(text)))
+        return function
+
+    return decorate
 
 
 def url_in(path: Path) -> str:

@@ -125,10 +125,10 @@ def deploy(cluster: Cluster, say: Say) -> None:
         cluster.hub, "operator", "scheduler", "set-config", "-memory-oversubscription=true", token=cluster.token
     )
     say("remora cluster deploy")
-    command = ["remora", "cluster", "deploy", f"--var-file={site}", f"--database={engines.database_url()}", "--json"]
+    command = ["remora", "cluster", "deploy", f"--var-file={site}", "--json"]
     for jobs in (["supervisor", "gateway"], ["agent"]):
         done = subprocess.run(
-            cluster.hub.inside(*command, *jobs), env=environment(cluster), stdout=subprocess.PIPE, text=True
+            cluster.hub.inside(*command, *jobs), env=with_database(cluster), stdout=subprocess.PIPE, text=True
         )
         if done.returncode:
             raise ClusterError("the deployment failed")
@@ -138,12 +138,16 @@ def deploy(cluster: Cluster, say: Say) -> None:
     cluster.gateways = json.loads(done.stdout)["gateways"]
 
 
+def with_database(cluster: Cluster) -> dict[str, str]:
+    return environment(cluster) | {"REMORA_DATABASE": engines.database_url()}
+
+
 def add_account(cluster: Cluster) -> None:
     """An account with a key of its own, and the profile that commands find it by (see `cluster.environment`)."""
     key = cluster.directory / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", LOGIN, "-f", str(key)], check=True)
-    add = ["user", "add", LOGIN, f"--key={key}.pub", f"--database={engines.database_url()}"]
-    fingerprint = cluster.hub.call(str(BIN / "remora"), *add, env=environment(cluster)).strip()
+    add = ["user", "add", LOGIN, f"--key={key}.pub"]
+    fingerprint = cluster.hub.call(str(BIN / "remora"), *add, env=with_database(cluster)).strip()
     profile = {"url": cluster.gateways[0], "user": LOGIN, "key_id": fingerprint, "key_file": str(key)}
     (cluster.directory / "client.json").write_text(json.dumps(profile))
 

@@ -21,6 +21,7 @@ from tests.support.fake_nomad import Node
 from tests.support.operated_nomad import OperatedNomad
 
 URL = "postgresql://remora:secret@db/remora"
+DATABASE = {"REMORA_DATABASE": URL}
 
 
 class Operator:
@@ -77,7 +78,7 @@ def operator() -> Iterator[Operator]:
 
 
 def test_a_first_deploy_makes_secrets_and_jobs_in_order_and_tells_the_gateways(operator: Operator) -> None:
-    result = operator("deploy", "--database", URL)
+    result = operator("deploy", env=DATABASE)
     assert result.exit_code == 0, result.output
     assert operator.nomad.registered == ["remora-supervisor", "remora-gateway", "remora-agent"]
     kept = {path: variable["Items"] for path, variable in operator.nomad.variables.items()}
@@ -90,7 +91,7 @@ def test_a_first_deploy_makes_secrets_and_jobs_in_order_and_tells_the_gateways(o
 
 
 def test_a_second_deploy_changes_nothing_and_needs_no_database(operator: Operator) -> None:
-    operator.right("deploy", "--database", URL)
+    operator.right("deploy", env=DATABASE)
     before = {**operator.nomad.variables}
     told = json.loads(operator.right("deploy", "--json"))
     assert [job["changed"] for job in told["jobs"]] == [False, False, False]
@@ -99,7 +100,7 @@ def test_a_second_deploy_changes_nothing_and_needs_no_database(operator: Operato
 
 
 def test_a_changed_choice_changes_its_job_alone(operator: Operator) -> None:
-    operator.right("deploy", "--database", URL)
+    operator.right("deploy", env=DATABASE)
     planned = operator("plan", "--var", "gateways=3")
     assert planned.exit_code == 1
     assert planned.stdout.splitlines() == [
@@ -117,23 +118,30 @@ def test_a_changed_choice_changes_its_job_alone(operator: Operator) -> None:
 
 def test_a_job_that_does_not_come_up_is_named_with_what_its_task_says(operator: Operator) -> None:
     operator.do(lambda nomad: nomad.trouble.update({"remora-gateway": "Exit Code: 1"}))
-    told = operator.refused("deploy", "--database", URL, "--timeout", "1")
+    told = operator.refused("deploy", "--timeout", "1", env=DATABASE)
     assert "remora-gateway is not well after 1 s: 0 of 2 well; on n1: Terminated: Exit Code: 1" in told
     assert "remora-agent" not in operator.nomad.registered
 
 
 def test_a_job_that_nomad_gave_up_is_not_waited_for(operator: Operator) -> None:
     operator.do(lambda nomad: nomad.failed.update({"remora-supervisor": "Failed due to unhealthy allocations"}))
-    told = operator.refused("deploy", "--database", URL)
+    told = operator.refused("deploy", env=DATABASE)
     assert "remora-supervisor does not come up: Failed due to unhealthy allocations" in told
 
 
 def test_a_job_that_somebody_changes_meanwhile_is_left_alone(operator: Operator) -> None:
-    operator.right("deploy", "--database", URL)
+    operator.right("deploy", env=DATABASE)
     conflict = "Enforcing job modify index 3: job exists with conflicting job modify index: 17"
     operator.do(lambda nomad: nomad.fail("(POST|PUT) /v1/job(s|/remora-gateway)", 500, conflict))
     told = operator.refused("deploy", "--var", "gateways=3")
     assert told.endswith("remora-gateway was changed by somebody else at the same time: look, and deploy again")
+
+
+def test_a_password_among_the_words_of_a_command_is_refused(operator: Operator) -> None:
+    for words in (("deploy",), ("status",), ("drain", "n1"), ("credential", "n1", "--revoke")):
+        told = operator(*words, "--database", URL)
+        assert (told.exit_code, "all users of this machine see the password" in told.output) == (1, True), words
+        assert "secret" not in told.output
 
 
 def test_what_deploy_takes_for_granted_is_said_when_it_is_not_so(operator: Operator) -> None:
@@ -141,14 +149,14 @@ def test_what_deploy_takes_for_granted_is_said_when_it_is_not_so(operator: Opera
     assert "several nodes cannot share a file" in operator.refused("deploy", "--database", "/tmp/remora.db")
     assert "there is no job 'gatway'" in operator.refused("deploy", "gatway")
     operator.do(lambda nomad: setattr(nomad, "oversubscription", False))
-    assert "set-config -memory-oversubscription=true" in operator.refused("deploy", "--database", URL)
+    assert "set-config -memory-oversubscription=true" in operator.refused("deploy", env=DATABASE)
     operator.do(lambda nomad: setattr(nomad, "_version", "1.6.5"))
     assert "this Nomad is 1.6.5; it takes 1.7.0 or newer" in operator.refused("plan")
 
 
 def test_where_nomad_asks_for_tokens_supervisors_get_a_policy_once(operator: Operator) -> None:
     operator.do(lambda nomad: setattr(nomad, "acl", True))
-    assert "policy remora-supervisor: written" in operator("deploy", "--database", URL).stderr
+    assert "policy remora-supervisor: written" in operator("deploy", env=DATABASE).stderr
     policy = operator.nomad.policies["remora-supervisor"]
     assert policy["JobACL"] == {"Namespace": "default", "JobID": "remora-supervisor"}
     assert "submit-job" in policy["Rules"]
@@ -158,13 +166,13 @@ def test_where_nomad_asks_for_tokens_supervisors_get_a_policy_once(operator: Ope
 def test_without_leave_to_write_policies_deploy_says_who_must_run_what(operator: Operator) -> None:
     operator.do(lambda nomad: setattr(nomad, "acl", True))
     operator.do(lambda nomad: nomad.fail(".* /v1/acl/policy/.*", 403, "Permission denied"))
-    result = operator("deploy", "--database", URL)
+    result = operator("deploy", env=DATABASE)
     assert result.exit_code == 0
     assert "nomad acl policy apply -namespace default -job remora-supervisor remora-supervisor" in result.stderr
 
 
 def test_a_namespace_is_made_where_it_is_missing(operator: Operator) -> None:
-    assert "namespace compute: made" in operator("deploy", "--database", URL, "--var", "namespace=compute").stderr
+    assert "namespace compute: made" in operator("deploy", "--var", "namespace=compute", env=DATABASE).stderr
     assert operator.nomad.spaces == ["default", "compute"]
 
 
@@ -212,7 +220,7 @@ def test_a_credential_is_made_of_the_key_that_nomad_keeps_or_of_one_that_is_give
     operator: Operator, tmp_path: Path
 ) -> None:
     assert "there is no agents' key" in operator.refused("credential", "n4")
-    operator.right("deploy", "--database", URL)
+    operator.right("deploy", env=DATABASE)
     key = operator.nomad.variables["nomad/jobs/remora-agent"]["Items"]["agent_key"]
     there = {"REMORA_DATABASE": str(tmp_path / "remora.db")}
     assert operator.right("credential", "n4", env=there).strip() == credentials.issue(key, "n4")
@@ -245,7 +253,7 @@ def test_status_shows_nodes_parts_and_supervisors(operator: Operator, records: P
     before = operator("status", "--database", str(records))
     assert before.exit_code == 1
     assert "remora-agent         0 of 0 well; not deployed" in before.stdout
-    operator.right("deploy", "--database", URL)
+    operator.right("deploy", env=DATABASE)
     told = json.loads(operator.right("status", "--database", str(records), "--json"))
     assert {part["job"]: (part["wanted"], part["well"]) for part in told["parts"]} == {
         "remora-supervisor": (2, 2), "remora-gateway": (2, 2), "remora-agent": (3, 3),

@@ -15,6 +15,7 @@ from cli.client.problem import Problem
 from cli.frame import Plain
 from cli.service.cluster import records, secrets
 from cli.service.cluster.common import ask_nomad
+from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
     from scheduler.engine.credential import Trust
@@ -33,8 +34,7 @@ OVERLAP_MINUTES = 60
 @click.option("--agent-key-file", "file", metavar="FILE", type=click.Path(path_type=Path),
               help="Holds the agents' key. [default: $REMORA_AGENT_KEY_FILE, $REMORA_AGENT_KEY, or Nomad's "
               "variable]")  # fmt: skip
-@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
-              help="The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")  # fmt: skip
+@with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
 @click.option("--namespace", metavar="NAME", help="Where Nomad keeps the variables. [default: $NOMAD_NAMESPACE]")
 @click.argument("node", required=False)
 def command(

@@ -15,6 +15,7 @@ from cli.client.problem import Problem
 from cli.frame import Plain, note
 from cli.service.cluster import jobfiles, secrets
 from cli.service.cluster.common import ask_nomad, check_version, choosing, wanted_jobs
+from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
     from cli.service.cluster.watching import Progress
@@ -29,8 +30,7 @@ OVERSUBSCRIPTION = "nomad operator scheduler set-config -memory-oversubscription
 
 @click.command("deploy", cls=Plain)
 @choosing
-@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
-              help="PostgreSQL, for the records. Said once: Nomad keeps it. [default: $REMORA_DATABASE]")  # fmt: skip
+@with_database_options("PostgreSQL, for the records. Said once: Nomad keeps it. [default: $REMORA_DATABASE]")
 @click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, metavar="SECONDS",
               help="Give up on a job that is not well by then.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Tell the outcome as one JSON object.")
@@ -52,7 +52,7 @@ def command(
 
     \b
     Examples:
-      remora cluster deploy --var-file site.hcl --database postgresql://remora:secret@db.example/remora
+      remora cluster deploy --var-file site.hcl --database-file /etc/remora/database
       remora cluster deploy --var-file site.hcl
       remora cluster deploy gateway --var gateways=3
 
@@ -80,7 +80,9 @@ def command(
 
 def check_url(database: str) -> None:
     if not database.startswith(("postgresql://", "postgres://")):
-        raise Problem("--database wants postgresql://USER:PASSWORD@HOST/NAME: several nodes cannot share a file")
+        raise Problem(
+            "the address of the database is postgresql://USER:PASSWORD@HOST/NAME: several nodes cannot share a file"
+        )
 
 
 async def prepare(

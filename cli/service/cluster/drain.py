@@ -13,6 +13,7 @@ from cli.client.problem import Problem
 from cli.frame import Plain, note
 from cli.service.cluster import records
 from cli.service.cluster.common import ask_nomad
+from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
     from scheduler.providers.nomad.api import NomadApi
@@ -28,8 +29,7 @@ LIVE = ("pending", "running")
 @click.option("--deadline", type=click.IntRange(min=1), default=600, show_default=True, metavar="SECONDS",
               help="What still runs then is ended; its tasks run elsewhere.")  # fmt: skip
 @click.option("--end", is_flag=True, help="Take the node into use again instead.")
-@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
-              help="The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")  # fmt: skip
+@with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
 @click.option("--namespace", metavar="NAME", help="Where the service runs. [default: $NOMAD_NAMESPACE]")
 @click.option("--json", "as_json", is_flag=True, help="Tell the outcome as one JSON object.")
 @click.argument("node")

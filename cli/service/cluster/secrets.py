@@ -74,7 +74,9 @@ def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str], cred
     for name, readers in READERS.items():
         value = told.get(name) or shared(name, found)
         if not value and name == "database":
-            raise Problem("where are the records? Give --database postgresql://USER:PASSWORD@HOST/NAME once")
+            raise Problem(
+                "where are the records? Say once --database-file FILE, or set REMORA_DATABASE, with postgresql://USER:PASSWORD@HOST/NAME"
+            )
         for reader in readers:
             wanted[reader][name] = value = value or secrets.token_hex(BYTES)
     if credentials:

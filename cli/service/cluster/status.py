@@ -11,6 +11,7 @@ from cli import text
 from cli.frame import Plain
 from cli.service.cluster import jobfiles, records
 from cli.service.cluster.common import ask_nomad
+from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
     from scheduler.providers.nomad.api import NomadApi
@@ -21,8 +22,7 @@ MOST_PHASES = 200
 
 
 @click.command("status", cls=Plain)
-@click.option("--database", metavar="URL", envvar="REMORA_DATABASE",
-              help="The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")  # fmt: skip
+@with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
 @click.option("--namespace", metavar="NAME", help="Where the service runs. [default: $NOMAD_NAMESPACE]")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(database: str | None, namespace: str | None, as_json: bool) -> None:
