@@ -78,7 +78,7 @@ def test_a_key_opens_from_when_it_is_added_to_when_it_is_removed(service: Servic
 def test_keys_are_listed_as_people_read_them(service: Service, files: Path) -> None:
     service.run("remora", "user", "add", "dora", "--key", str(files / "ed25519.pub"))
     key = PublicKey.parse(public_line(KEYS["ed25519"]))
-    line = f"{key.md5}\t{key.sha256}\tssh-ed25519\ted25519 of \\x1b[31mjill\n"
+    line = f"{key.md5}\t{key.sha256}\tssh-ed25519\ted25519 of \\u001b[31mjill\n"
     assert service.text("remora", "key", "ls", "dora") == line
 
 

@@ -4,8 +4,8 @@ One line is one attempt and what it is answered. `SECRET` is hers; nothing that 
 what is in it, and when all was tried, nothing of hers has changed. Attempts of three kinds: by HTTP at the
 front door, by the job that he runs, and from inside of a task, at the door of its instance.
 
-A container has a loopback of its own: there the front door is out of a task's reach, and whatever address
-of a loopback it asks, what answers is its own door.
+A door hangs up on who is not of its instance. Where instances have a loopback of their own, the front door is out of a
+task's reach, and whatever address of a loopback it asks, what answers is its own door.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.accounts import SECRET, Answer, World, two_accounts
-from tests.support.containers import CONTAINERD, PROVIDER
+from tests.support.accounts import SECRET, UNHEARD, Answer, World, two_accounts
 from tests.support.gateway import DIRECTORY, link_to
-from tests.support.machine import needs_curl
+from tests.support.machine import OWN_LOOPBACK, needs_curl
 from tests.support.user import Ended, reduce
 
 TARGET = "(request-target)"
@@ -34,9 +33,9 @@ NO_PATH = (400, "InvalidResource")
 NO_JOB = (404, "ResourceNotFound")
 NO_ACCOUNT = (403, "AccountDoesNotExist")
 OPEN = (200, "")
+# At the address of another instance's port.
+AT_HIS_OWN = DENIED if OWN_LOOPBACK else UNHEARD
 NAMED = (204, "")  # a reference is a name, and opens nothing
-NOBODY_THERE = (0, "")
-CONTAINED = PROVIDER == CONTAINERD
 
 
 @pytest.fixture(scope="module")
@@ -221,12 +220,12 @@ HTTP: list[tuple[str, Callable[[World], Answer], Answer]] = [
     ("an output of her job", lambda w: w.ask("GET", w.done.outputs[0]), DENIED),
     ("a place in her job", lambda w: w.ask("PUT", f"/jill/jobs/{w.live}/stor/x", body=b"x"), DENIED),
     # By the door of her task's instance.
-    ("at the door of her task", lambda w: w.ask("GET", SECRET, at=w.door.removeprefix("http://").strip("/")), DENIED),
-    ("there, as nobody", lambda w: w.ask("GET", SECRET, by=None, at=w.door.removeprefix("http://").strip("/")), DENIED),
+    ("at the door of her task", lambda w: w.ask("GET", SECRET, at=w.door.removeprefix("http://").strip("/")), UNHEARD),
+    ("as nobody", lambda w: w.ask("GET", SECRET, by=None, at=w.door.removeprefix("http://").strip("/")), UNHEARD),
     ("there, with a token", lambda w: w.ask("GET", SECRET, by=None, at=w.door.removeprefix("http://").strip("/"),
-        **w.token("bob", w.own)), DENIED),
+        **w.token("bob", w.own)), UNHEARD),
     ("there, for an output", lambda w: w.ask("PUT", "/jill/stor/x", body=b"x", x_manta_stream="stdout",
-        at=w.door.removeprefix("http://").strip("/")), DENIED),
+        at=w.door.removeprefix("http://").strip("/")), UNHEARD),
 ]  # fmt: skip
 
 # By what his job is told to read or write: the error that the job has, code and message.
@@ -292,17 +291,17 @@ INSIDE: list[tuple[str, str, Answer]] = [
     ("her job", "$U/jill/jobs/{live}/live/status", DENIED),
     ("the end of her job", "-X POST $U/jill/jobs/{live}/live/cancel", DENIED),
     ("the agents' protocol", "-X POST $U/_agent/v1/poll", (403, "InvalidAgentSecret")),
-    ("her task's door", "{door}jill/stor/secret", DENIED),
-    ("her task's door, to write", "-T /dev/null {door}jill/stor/x", DENIED),
-    ("her task's door, for an output", "-T /dev/null -H 'x-manta-stream: stdout' {door}jill/stor/x", DENIED),
+    ("her task's door", "{door}jill/stor/secret", AT_HIS_OWN),
+    ("her task's door, to write", "-T /dev/null {door}jill/stor/x", AT_HIS_OWN),
+    ("her task's door, for an output", "-T /dev/null -H 'x-manta-stream: stdout' {door}jill/stor/x", AT_HIS_OWN),
     (
         "her task's door, by reference",
         "-X PUT -H 'x-manta-reference: true' {door}jill/stor/secret",
-        NAMED if CONTAINED else DENIED,
+        NAMED if OWN_LOOPBACK else UNHEARD,
     ),
-    ("her task's door, for his own", "{door}bob/stor/a", OPEN if CONTAINED else DENIED),
-    ("the front door", "{url}/jill/stor/secret", NOBODY_THERE if CONTAINED else DENIED),
-    ("the front door, otherwise", "http://127.1.2.3:{port}/jill/stor/secret", NOBODY_THERE),
+    ("her task's door, for his own", "{door}bob/stor/a", OPEN if OWN_LOOPBACK else UNHEARD),
+    ("the front door", "{url}/jill/stor/secret", UNHEARD if OWN_LOOPBACK else DENIED),
+    ("the front door, otherwise", "http://127.1.2.3:{port}/jill/stor/secret", UNHEARD),
 ]
 
 # The same with the commands that a task has, which need no key there.

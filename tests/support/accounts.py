@@ -27,6 +27,7 @@ from tests.support.user import Ended, Phase, User
 SECRET = "/jill/stor/secret"
 WORDS = b"the secret of jill"
 Answer = tuple[int, str]  # status and code
+UNHEARD: Answer = (0, "")
 
 
 @dataclass
@@ -49,13 +50,19 @@ class World:
     def ask(
         self, method: str, target: str, by: str | None = "bob", body: bytes | None = None, at: str = "", **headers: str
     ) -> Answer:
-        """Status and code of the answer to a request, signed by somebody or nobody; `at` another host and port."""
+        """Status and code of the answer to a request, signed by somebody or nobody; `at` another host and port.
+
+        `UNHEARD` if the connection is refused or reset.
+        """
         signed = self.signers[by].headers() if by else {}
         sent = {**signed, **{name.replace("_", "-"): value for name, value in headers.items()}}
         with closing(http.client.HTTPConnection(at or self.host, timeout=20)) as connection:
-            connection.request(method, target, body=body, headers=sent)
-            reply = connection.getresponse()
-            said = reply.read()
+            try:
+                connection.request(method, target, body=body, headers=sent)
+                reply = connection.getresponse()
+                said = reply.read()
+            except ConnectionError:
+                return UNHEARD
         assert WORDS not in said or by == "jill"
         return reply.status, json.loads(said)["code"] if reply.status >= 400 and said else ""
 

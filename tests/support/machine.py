@@ -6,14 +6,18 @@ host is seen, paths like `/assets`, a user 0 of one's own) is asked for by `need
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
 
+from scheduler.providers.loopback import why_none
 from tests.integration.lackey_instance import Mode, needs_core_files, refusal
 
-__all__ = ["needs_core_files", "needs_curl", "needs_namespaces"]
+__all__ = ["OWN_LOOPBACK", "needs_core_files", "needs_curl", "needs_namespaces"]
 
 REFUSED = refusal(Mode("namespaces"))
 needs_namespaces = pytest.mark.skipif(bool(REFUSED), reason=f"the kernel refuses namespaces: {REFUSED}")
+# Whether instances, of either provider, have a loopback of their own here.
+OWN_LOOPBACK = os.geteuid() == 0 and why_none() is None and not REFUSED
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
