@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Coroutine
 
 from scheduler.agent.attempt import blobs_of, plain_report
-from scheduler.agent.client import Client, UnavailableError, UnknownAgentError
+from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.ends import LOST
@@ -31,8 +31,11 @@ from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import strangers
 from scheduler.agent.pool import Pool
+from scheduler.agent.pressure import Pressure
 from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
+from scheduler.agent.verdict import FULL_MACHINE
+from scheduler.agent.worker import Worker
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     AgentState,
@@ -52,6 +55,8 @@ from scheduler.providers import Provider
 MAX_BATCH = 256
 MAX_OUTPUTS = 10_000  # of a batch; a single attempt may have more
 LINGER = 0.1
+# Outputs that are smaller make no room that is worth a task.
+DROPPED_BYTES = 1 << 20
 TICK = 0.25
 KINDS = (False, True)  # of a pool: is it one of reducers?
 
@@ -83,9 +88,11 @@ class Agent:
         self._urgent = asyncio.Event()  # nothing more does, of all or of a pool: what has ended is waited for
         self._contact = Contact(self._complain)
         slots = slots or Slots()
+        self._pressure = Pressure(stores.own.root, self._workers, log)
         self.node = Node(
-            stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._urgent.set
-        )
+            stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._pressure,
+            self._urgent.set,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Work until the registration is worth nothing any more. Leaves no instance behind."""
@@ -107,6 +114,7 @@ class Agent:
                 group.create_task(self._poll())
                 group.create_task(self._report())
                 group.create_task(self._tick())
+                group.create_task(self._watch_disk())
                 group.create_task(self._contact.keep(lambda: self._client.beat(Beat(agent=self._id))))
                 group.create_task(self._sweep())
         except* UnknownAgentError:
@@ -224,9 +232,20 @@ class Agent:
         request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
         try:
             await self._client.report(request)
+        except FullError:
+            self._drop_largest(batch)
+            raise
         except WireError as error:
             self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
             await self._send_less(batch, error.message)
+
+    def _drop_largest(self, batch: list[AttemptReport]) -> None:
+        """There is no room to record a batch: the outputs that make most room are given up, and their task has failed."""
+        sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
+        if sizes and (most := max(sizes)) >= DROPPED_BYTES:
+            position = sizes.index(most)
+            self.node.stores.discard(blob.id for blob in blobs_of(batch[position]))
+            batch[position] = failed_report(batch[position], FULL_MACHINE, JobErrorCode.USER_TASK)
 
     async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
         """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""
@@ -270,6 +289,26 @@ class Agent:
             for pool in list(self._pools.values()):
                 pool.tick(loop.time())
 
+    async def _watch_disk(self) -> None:
+        """While tasks run or wait, see that the disk is not filled up."""
+        while True:
+            await self._busy.wait()
+            before = self._pressure.short
+            pause = await self._pressure.look(self._replace)
+            if self._pressure.short != before:
+                self._news.set()
+                for pool in list(self._pools.values()):
+                    pool.advance()
+            await asyncio.sleep(pause)
+
+    def _workers(self) -> list[Worker]:
+        return [worker for pool in self._pools.values() for worker in pool.workers]
+
+    def _replace(self, worker: Worker) -> None:
+        """End an instance at rest."""
+        for pool in self._pools.values():
+            pool.replace(worker)
+
     def _complain(self, why: str) -> None:
         self._log.warning("the supervisor does not answer", why=why)
 
@@ -287,13 +326,15 @@ class Agent:
             self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
 
 
-def failed_report(report: AttemptReport, message: str) -> AttemptReport:
+def failed_report(
+    report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL
+) -> AttemptReport:
     """The same attempt, failed and with nothing left of it."""
     return AttemptReport(
         task=report.task,
         attempt=report.attempt,
         outcome=Outcome.FAILED,
-        code=JobErrorCode.INTERNAL.value,
+        code=code.value,
         message=message,
         usage=report.usage,
         instance=report.instance,

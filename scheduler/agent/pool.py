@@ -39,6 +39,7 @@ from scheduler.agent.places import Places
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
 from scheduler.providers import InstanceError, NoImageError
@@ -74,7 +75,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._endings.start, self._replace)
+        self._caps = Caps(limits, self._endings.start, self.replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -243,7 +244,7 @@ class Pool:
         """Hand waiting tasks to instances, the emptiest first."""
         ahead = 1 if self.spec.reduce else self.pace.ahead()
         now = asyncio.get_running_loop().time()
-        while self.queue:
+        while self.queue and not self.node.pressure.short:
             able = [worker for worker in self.workers if worker.can_take(ahead, now)]
             if not able or not self._hand(min(able, key=lambda worker: len(worker.handed))):
                 return
@@ -378,6 +379,21 @@ class Pool:
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
+        if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
+            self._endings.start(self._judge(worker, attempt, done, space))
+        else:
+            self._take_end(worker, attempt, done)
+
+    async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
+        """An attempt has ended while the disk was full."""
+        await self.node.pressure.judge(worker, attempt, done.status, space)
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        self._take_end(worker, attempt, done)
+        self.advance()
+
+    def _take_end(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         if attempt.init:
             self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
@@ -399,9 +415,9 @@ class Pool:
             attempt.stop = Stop.DISK
         self._ends.conclude(attempt, done, verdict_of(attempt, done))
         if overfull:
-            self._replace(worker)
+            self.replace(worker)
 
-    def _replace(self, worker: Worker) -> None:
+    def replace(self, worker: Worker) -> None:
         """End an instance; another takes its place, if there is anything to do."""
         if worker in self.workers:
             self._evict(worker)

@@ -76,7 +76,7 @@ async def opened(
 ) -> AsyncIterator[Context]:
     """Records and objects, and nobody yet who does anything about jobs. Raises StateError."""
     try:
-        db = open_database(database)
+        db = open_database(database, ballast=True)
     except DatabaseError as error:
         raise StateError(str(error)) from None
     try:
