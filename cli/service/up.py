@@ -126,9 +126,17 @@ command.params[-1:-1] = [
 ]
 
 
+def is_default(state_dir: Path) -> bool:
+    """Do commands find a state directory by themselves?"""
+    try:
+        return state_dir == state_directory(os.environ)
+    except Problem:  # there is no default here
+        return False
+
+
 def announce(info: ServiceInfo) -> None:
     """The banner, once the service answers."""
-    own = Path(info.state_dir) == state_directory(os.environ)
+    own = is_default(Path(info.state_dir))
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
     print(f"remora is up at {info.public} for {info.login}")
     print(f"  state   {info.state_dir}")

@@ -155,6 +155,7 @@ class Agent:
             away_mb=away.memory_mb,
             ending=slots.ending.slots,
             ending_mb=slots.ending.memory_mb,
+            lack=str(self._pressure) if self._pressure.short else slots.lack,
         )
 
     def _use(self) -> Use:
@@ -326,9 +327,7 @@ class Agent:
             self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
 
 
-def failed_report(
-    report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL
-) -> AttemptReport:
+def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
     """The same attempt, failed and with nothing left of it."""
     return AttemptReport(
         task=report.task,

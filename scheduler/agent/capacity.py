@@ -22,6 +22,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
 from scheduler.providers.cgroups import own_limit, own_processes
 
@@ -48,11 +49,12 @@ def shortage(directory: Path) -> str | None:
     """What the node has too little of for another instance now, as a sentence for the operator; None if nothing."""
     status = os.statvfs(directory)
     total, free = (status.f_frsize * blocks for blocks in (status.f_blocks, status.f_bavail))
-    if free < min(SPARE_DISK, total // SMALL):
-        return f"{free >> 20} MiB of disk are free"
+    least = min(SPARE_DISK, total // SMALL)
+    if free < least:
+        return f"{sized(free)} of {sized(total)} of its disk are free, which is less than {sized(least)}"
     for present, most in ((processes(), process_limit()), *own_processes()):
         if most - present < min(SPARE_PROCESSES, most // SMALL):
-            return f"{most - present} of {most} processes are free"
+            return f"{most - present} of its {most} processes are free"
     return None
 
 

@@ -122,7 +122,10 @@ class Pool:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
         more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
-        return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more, booked=booked)
+        idle = held > 0 and not any(worker.handed for worker in self.workers)
+        return PoolState.model_construct(
+            pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
+        )
 
     def feeds(self) -> list[FeedState]:
         if not self.spec.reduce:

@@ -89,7 +89,7 @@ class Pressure:
         return space_at(self._directory)
 
     def __str__(self) -> str:
-        return f"its disk is full: {self.space()}"
+        return f"its disk is full, {self.space()}"
 
     async def look(self, replace: Callable[[Worker], None]) -> float:
         """Look once, and end what is to blame; seconds until the next look. `replace` ends an instance at rest."""

@@ -144,6 +144,7 @@ class PoolState(Wire):
     instances: int
     room: int
     booked: int | None = None
+    idle: bool = False  # tasks wait there, and none runs
 
 
 class FeedState(Wire):
@@ -164,6 +165,7 @@ class AgentState(Wire):
     away_mb: int = Field(default=0, ge=0)  # and memory
     ending: int = Field(default=0, ge=0)  # instances that are being ended
     ending_mb: int = Field(default=0, ge=0)  # and their memory
+    lack: str | None = None  # what the node has too little of: no task begins until it has more
 
 
 class Versioned(Wire):

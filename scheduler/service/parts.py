@@ -174,6 +174,7 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
 
     def install(supervisor: Supervisor) -> None:
         supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
+        supervisor.desk.absent = lambda: context.no_agent()
         supervisor.desk.placed = lambda where, count: placed.labels(where).inc(count)
         context.supervisor = supervisor
 

@@ -20,7 +20,7 @@ from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.service import first_account, parts
-from scheduler.service.agent_process import AgentOptions, keep_running
+from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.settings import shared_database
@@ -91,9 +91,14 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
         agent = _agent(options, state, url, secrets)
+        trouble = Trouble()
+        context.no_agent = lambda: trouble.why
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
-        await stack.enter_async_context(parts.background(asyncio.create_task(keep_running(agent)), sweeping))
-        await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
+        await stack.enter_async_context(parts.background(asyncio.create_task(keep_running(agent, trouble)), sweeping))
+        desk = context.supervisor.desk
+        await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
+        if trouble.hopeless.is_set() and not desk.arrived.is_set() and not stop.is_set():
+            raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(
             url,

@@ -9,6 +9,10 @@ A node whose agent was given up for its silence is lost, and with it the interme
 are made again (`lineage`). One whose agent registers anew within the lease has lost nothing, unless
 it comes with another store: the key of its tickets lies beside the blobs, and tells. A node of which
 only the records know, because this supervisor is younger than they are, has a lease too.
+
+Silence means nothing while the supervisor itself was away: stopped by SIGSTOP, paused with its container, suspended
+with its machine. It looks once a second; when a look comes late, every lease is prolonged by what it was late. An agent
+that has given up meanwhile, since it was not answered, and registers anew costs its tasks no retry.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
     POLL_SECONDS,
+    AgentState,
     AttemptId,
     PollReply,
     PollRequest,
@@ -47,6 +52,8 @@ LOSE_PAGE = 500
 # Intermediates that an agent is told to remove in one reply, and how many make a reply worth it.
 DISCARD_PAGE = 5000
 DISCARD_BATCH = 500
+# Seconds between two looks for who is silent that mean that this process was away in between; they are 1 s apart.
+ABSENCE = 3.0
 # Milliseconds for which a node that was here counts for what can be run.
 REMEMBER_MS = 86_400_000
 
@@ -67,6 +74,7 @@ class AgentDesk:
         apply: Callable[[Changes], None],
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
+        self.absent: Callable[[], str | None] = lambda: None  # why no agent is here, as far as that is known
         self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
         self.monotonic: Callable[[], float] = time.monotonic
         self.woken: Callable[[], None] = lambda: None  # by whatever wakes agents: somebody plans for them, too
@@ -80,6 +88,8 @@ class AgentDesk:
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stores: dict[str, str] = {}  # of every node that was here and served, which store it had
+        self._looked: float | None = None  # monotonic seconds of the last look for who is silent
+        self._excused: set[int] = set()  # agents that were here when this process was away, and were not heard since
         self._stopping = False
 
     async def open(self) -> None:
@@ -112,9 +122,10 @@ class AgentDesk:
 
     async def register(self, request: RegisterRequest) -> int:
         """A fresh start of a node's agent; what an earlier start held is ready again."""
+        self._notice_absence()
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
-                await self._lose(session)
+                await self._lose(session, counted=session.id not in self._excused)
             store = store_of(request)
             if self._stores.get(request.node, store) != store:
                 log.warning("node has another store", extra={"node": request.node})
@@ -132,7 +143,7 @@ class AgentDesk:
     async def poll(self, request: PollRequest) -> PollReply:
         """Wait until there is something for the agent, or `POLL_SECONDS`. Raises UnknownAgentError."""
         session = self._session(request.agent)
-        session.hear(request.state, self.monotonic())
+        self._hear(session, request.state)
         session.polls += 1
         newest = session.polls
         deadline = time.monotonic() + POLL_SECONDS
@@ -167,7 +178,7 @@ class AgentDesk:
         )
         session.held.subtract(changes.left)
         self._apply(changes)
-        session.hear(request.state, self.monotonic())
+        self._hear(session, request.state)
 
     def misfit(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
@@ -175,12 +186,15 @@ class AgentDesk:
 
     def beat(self, agent: int) -> None:
         """It lives. Raises UnknownAgentError."""
-        self._session(agent).heard = self.monotonic()
+        session = self._session(agent)
+        self._excused.discard(agent)
+        session.heard = self.monotonic()
 
     async def leave(self, agent: int) -> None:
         """It ends in order: its tasks go to others at once. Its node may come back. Raises UnknownAgentError."""
         session = self._session(agent)
         async with self._leaving:
+            log.info("agent leaves", extra={"agent": session.id, "node": session.node})
             await self._lose(session, counted=False)
             self._absent.setdefault(session.node, self.monotonic())
 
@@ -225,10 +239,12 @@ class AgentDesk:
 
     async def lose_silent(self) -> None:
         """Give up agents that were not heard of for too long, and the nodes where they were."""
+        self._notice_absence()
         now = self.monotonic()
         for session in list(self._sessions.values()):
             if now - session.heard > LEASE_SECONDS:
                 async with self._leaving:
+                    log.warning("agent lost", extra={"agent": session.id, "node": session.node})
                     await self._lose(session)
                     await self._lose_node(session.node)
         for node, since in list(self._absent.items()):
@@ -237,6 +253,24 @@ class AgentDesk:
                     await self._lose_node(node)
         if self._jobs.located:
             self.wake()  # for a task may have waited for its node long enough
+        self._looked = self.monotonic()  # what took long here was the database
+
+    def _notice_absence(self) -> None:
+        """If the last look was too long ago, this process was away: nobody else's silence counts for that time."""
+        now = self.monotonic()
+        away = now - (now if self._looked is None else self._looked) - ABSENCE
+        self._looked = now
+        if away <= 0:
+            return
+        log.warning("this process was away: leases are prolonged", extra={"seconds": round(away + ABSENCE, 1)})
+        for session in self._sessions.values():
+            session.heard = min(now, session.heard + away + ABSENCE)
+        self._absent = {node: min(now, since + away + ABSENCE) for node, since in self._absent.items()}
+        self._excused |= set(self._sessions)
+
+    def _hear(self, session: AgentSession, state: AgentState) -> None:
+        self._excused.discard(session.id)
+        session.hear(state, self.monotonic())
 
     async def _lose_node(self, node: str) -> None:
         """What was on a node is gone; if no agent is there by now."""
@@ -258,8 +292,8 @@ class AgentDesk:
         """Give up an agent: what it held is tried again. `counted`: that may be the fault of its tasks."""
         if self._sessions.pop(session.id, None) is None:
             return
+        self._excused.discard(session.id)
         session.wake.set()
-        log.warning("agent lost", extra={"agent": session.id, "node": session.node})
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
