@@ -241,7 +241,7 @@ class Agent:
             await self._send_less(batch, error.message)
 
     def _drop_largest(self, batch: list[AttemptReport]) -> None:
-        """There is no room to record a batch: the outputs that make most room are given up, and their task has failed."""
+        """There is no room to record a batch: give up the outputs that make most room. Their task has failed."""
         sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
         if sizes and (most := max(sizes)) >= DROPPED_BYTES:
             position = sizes.index(most)

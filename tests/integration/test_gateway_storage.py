@@ -72,6 +72,7 @@ async def test_health_says_what_does_not_work(gateway, monkeypatch):
         "status": "failing",
         "database": "ok",
         "blobs": "cannot create a blob: No space left on device",
+        "disk": "ok",
     }
 
 
