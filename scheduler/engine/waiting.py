@@ -51,4 +51,4 @@ def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
 
 def others(count: int) -> str:
     """What is added to a sentence about the first of `count` nodes."""
-    return "" if count == 1 else f" (and {count - 1} more nodes)"
+    return "" if count == 1 else f" (and {count - 1} more {'node' if count == 2 else 'nodes'})"

@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from scheduler.providers.processes import children
+
 PAUSE = 5.0
 INIT = 1
 
@@ -37,9 +39,7 @@ class Reaper:
 
 def zombies() -> Iterator[int]:
     """Children that have ended and were not waited for."""
-    for children in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            yield from (int(pid) for pid in children.read_text().split() if is_zombie(int(pid)))
+    return filter(is_zombie, children(os.getpid()))
 
 
 def is_zombie(pid: int) -> bool:
