@@ -49,7 +49,8 @@ def state_dir_option() -> click.Option:
               help="What tasks reach besides the internet: loopback, whatever listens at 127.0.0.1 of this machine; "
                    "link-local, the metadata of a cloud [$REMORA_ALLOW_NETWORKS].")  # fmt: skip
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]), envvar="REMORA_LOG_FORMAT", default="auto",
-              show_default=True, help="Form of the log; auto: text on a terminal, else JSON [$REMORA_LOG_FORMAT].")  # fmt: skip
+              show_default=True,
+              help="Form of the log; auto: text on a terminal, else JSON [$REMORA_LOG_FORMAT].")  # fmt: skip
 def command(
     state_dir: Path | None,
     host: str,
