@@ -39,7 +39,8 @@ async def reason(house: House, job: str) -> str | None:
 async def ready_job(house: House) -> str:
     job = await house.job(MAP)
     await house.give(job, await house.objects(1))
-    await house.dispatched(job)
+    while not house.supervisor.jobs.ready[house.live(job).pools[0]]:
+        await asyncio.sleep(0.01)
     return job
 
 
