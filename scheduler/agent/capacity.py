@@ -8,8 +8,8 @@ else a small machine could not run a job that says nothing of tiers, though its 
 Memory is booked by tier, when instances are shared out. Disk and processes are not: what is promised
 of them is a hundred times what is used, and booking it would leave the machine idle. So what is free,
 on the machine and in the control group that we run in, is looked at when an instance is to be made,
-and where that is scarce its tasks wait. An instance that has its place keeps it: should all of them
-fill up at once, tasks are told that the disk is full.
+and where that is scarce its tasks wait. An instance that has its place keeps it: should the disk fill
+up meanwhile, `pressure` ends the task that has written most.
 
 Example: 24 GiB of memory and a file system of 252 GiB, 77 of them free, offer all tiers of
 memory, and of disk those up to 128 GB. A machine of 8 GB, of which the kernel leaves 7.7 GiB,
