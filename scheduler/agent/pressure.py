@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from scheduler.agent.caps import known_files
 from scheduler.agent.log import Log
 from scheduler.agent.verdict import Stop
 from scheduler.agent.worker import Worker
-from scheduler.common.space import Space, space_at
+from scheduler.common.space import Space, is_ample, space_at, space_of
 from scheduler.providers.disk import EVERYTHING, Use
 
 # Bytes a second: no task is expected to write faster. Seconds between two looks, at least and at most.
@@ -79,14 +80,14 @@ class Pressure:
 
     def __init__(self, directory: Path, workers: Callable[[], Iterable[Worker]], log: Log) -> None:
         self.short = False
-        self._directory = directory
+        self._place = str(directory)
         self._workers = workers
         self._log = log
         self._victim: Attempt | None = None
         self._until = 0.0  # event loop time until which its end is awaited
 
     def space(self) -> Space:
-        return space_at(self._directory)
+        return space_at(self._place)
 
     def __str__(self) -> str:
         return f"its disk is full, {self.space()}"
@@ -129,9 +130,10 @@ class Pressure:
 
     def doubts(self, attempt: Attempt, status: int) -> Space | None:
         """What is free, if that may be why a task ended as it did. Asked after every task."""
-        if attempt.stop is not None:
+        found = os.statvfs(self._place)
+        if is_ample(found) or attempt.stop is not None:
             return None
-        space = self.space()
+        space = space_of(found)
         return space if (space.short if status else space.full) else None
 
     async def judge(self, worker: Worker, attempt: Attempt, status: int, space: Space) -> None:

@@ -69,7 +69,16 @@ class Space:
 
 def space_at(place: Path | str | int) -> Space:
     """Of the file system that holds a directory, or an open file. Raises OSError."""
-    status = os.statvfs(place)
+    return space_of(os.statvfs(place))
+
+
+def is_ample(status: os.statvfs_result) -> bool:
+    """Is more free than any file system must have? The answer takes a microsecond."""
+    ample = status.f_bavail * status.f_frsize >= GIGABYTE
+    return ample and (status.f_favail >= RESERVED_FILES or not status.f_files)
+
+
+def space_of(status: os.statvfs_result) -> Space:
     unit = status.f_frsize
     return Space(status.f_bavail * unit, status.f_blocks * unit, status.f_favail, status.f_files)
 
