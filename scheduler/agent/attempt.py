@@ -225,7 +225,7 @@ class Reporter:
         failed = verdict.outcome is Outcome.FAILED
         usage = self.usage(attempt, done)
         if attempt.stop is Stop.FULL:  # before anything is written of it
-            self.stores.discard(attempt.empty())
+            self.empty(attempt)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
         stderr = core = None
@@ -251,6 +251,11 @@ class Reporter:
             usage=usage,
             missing=missing_of(attempt.missing),
         )
+
+    def empty(self, attempt: Attempt) -> None:
+        """Give back what an attempt has written. In any thread."""
+        if not attempt.emptied:
+            self.stores.discard(attempt.empty())
 
     def usage(self, attempt: Attempt, done: Done) -> Usage:
         return usage_of(attempt, done, attempt.size())

@@ -20,6 +20,7 @@ tasks are given back too, so that another node may have them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from functools import partial
@@ -47,6 +48,8 @@ from scheduler.providers import InstanceError, NoImageError
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a place before others may have them.
 HOMELESS_SECONDS = 2.0
+# Seconds that an instance which has filled the disk is given to be gone before its task is reported.
+ROOM_SECONDS = 3.0
 # Attempts after which a task waits where it is.
 MAX_MOVES = 8
 
@@ -365,7 +368,11 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._endings.start(self._maker.end(worker.instance))
+            self._endings.start(self._until_gone(worker, self._maker.end(worker.instance)))
+
+    async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
+        await ending
+        worker.gone.set()
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """A worker found its lackey gone."""
@@ -414,11 +421,26 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
             return
+        if attempt.stop is Stop.FULL:
+            self._endings.start(self._make_room(worker, attempt, done))
+            return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
         self._ends.conclude(attempt, done, verdict_of(attempt, done))
         if overfull:
             self.replace(worker)
+
+    async def _make_room(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        """The machine's disk is full: what the attempt and its instance have of it goes before the report is made."""
+        self.replace(worker)
+        await asyncio.to_thread(self._reporter.empty, attempt)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_SECONDS):
+                await worker.gone.wait()
+        if self.closed:
+            self._reporter.release(attempt)
+        else:
+            self._ends.conclude(attempt, done, verdict_of(attempt, done))
 
     def replace(self, worker: Worker) -> None:
         """End an instance; another takes its place, if there is anything to do."""

@@ -23,8 +23,13 @@ def troubles(state_dir: Path) -> Iterator[str]:
     place = existing(state_dir)
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
         yield f"{place} {NOEXEC}: say --state-dir DIR"
-    if why := capacity.shortage(place):
+    if why := why_no_instance(place):
         yield f"no task runs until there is room: {why}"
+
+
+def why_no_instance(state_dir: Path) -> str | None:
+    """What there is too little of for an instance now."""
+    return capacity.shortage(existing(state_dir))
 
 
 def existing(path: Path) -> Path:

@@ -102,7 +102,8 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await stack.enter_async_context(parts.background(running, sweeping, reaping))
         desk = context.supervisor.desk
         await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
-        if trouble.hopeless.is_set() and not desk.arrived.is_set() and not stop.is_set():
+        full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served
+        if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(

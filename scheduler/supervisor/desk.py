@@ -30,7 +30,6 @@ from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
     POLL_SECONDS,
-    AgentState,
     AttemptId,
     PollReply,
     PollRequest,
@@ -89,7 +88,7 @@ class AgentDesk:
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stores: dict[str, str] = {}  # of every node that was here and served, which store it had
         self._looked: float | None = None  # monotonic seconds of the last look for who is silent
-        self._excused: set[int] = set()  # agents that were here when this process was away, and were not heard since
+        self._returned = float("-inf")  # monotonic seconds at which this process was last found to have been away
         self._stopping = False
 
     async def open(self) -> None:
@@ -125,7 +124,7 @@ class AgentDesk:
         self._notice_absence()
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
-                await self._lose(session, counted=session.id not in self._excused)
+                await self._lose(session)
             store = store_of(request)
             if self._stores.get(request.node, store) != store:
                 log.warning("node has another store", extra={"node": request.node})
@@ -143,7 +142,7 @@ class AgentDesk:
     async def poll(self, request: PollRequest) -> PollReply:
         """Wait until there is something for the agent, or `POLL_SECONDS`. Raises UnknownAgentError."""
         session = self._session(request.agent)
-        self._hear(session, request.state)
+        session.hear(request.state, self.monotonic())
         session.polls += 1
         newest = session.polls
         deadline = time.monotonic() + POLL_SECONDS
@@ -178,7 +177,7 @@ class AgentDesk:
         )
         session.held.subtract(changes.left)
         self._apply(changes)
-        self._hear(session, request.state)
+        session.hear(request.state, self.monotonic())
 
     def misfit(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
@@ -186,9 +185,7 @@ class AgentDesk:
 
     def beat(self, agent: int) -> None:
         """It lives. Raises UnknownAgentError."""
-        session = self._session(agent)
-        self._excused.discard(agent)
-        session.heard = self.monotonic()
+        self._session(agent).heard = self.monotonic()
 
     async def leave(self, agent: int) -> None:
         """It ends in order: its tasks go to others at once. Its node may come back. Raises UnknownAgentError."""
@@ -266,11 +263,7 @@ class AgentDesk:
         for session in self._sessions.values():
             session.heard = min(now, session.heard + away + ABSENCE)
         self._absent = {node: min(now, since + away + ABSENCE) for node, since in self._absent.items()}
-        self._excused |= set(self._sessions)
-
-    def _hear(self, session: AgentSession, state: AgentState) -> None:
-        self._excused.discard(session.id)
-        session.hear(state, self.monotonic())
+        self._returned = now
 
     async def _lose_node(self, node: str) -> None:
         """What was on a node is gone; if no agent is there by now."""
@@ -292,8 +285,8 @@ class AgentDesk:
         """Give up an agent: what it held is tried again. `counted`: that may be the fault of its tasks."""
         if self._sessions.pop(session.id, None) is None:
             return
-        self._excused.discard(session.id)
         session.wake.set()
+        counted = counted and self.monotonic() - self._returned > LEASE_SECONDS  # else it may be our absence's
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)

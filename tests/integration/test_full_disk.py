@@ -74,13 +74,17 @@ def still_works(service: Service, user: User) -> None:
 
 def fills_it_twice(service: Service, command: str) -> None:
     for _ in range(2):
-        with client(service.start()) as session:
-            user = User(session)
-            user.patience = PATIENCE
-            user.put("input", b"text\n")
-            fill_up(user, command)
-            still_works(service, user)
-        assert service.stop() == 0
+        service.start()
+        try:
+            with client(service) as session:
+                user = User(session)
+                user.patience = PATIENCE
+                user.put("input", b"text\n")
+                fill_up(user, command)
+                still_works(service, user)
+        finally:
+            status = service.stop()
+        assert status == 0
 
 
 @needs_root
