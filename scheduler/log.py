@@ -1,4 +1,4 @@
-"""Log lines: one JSON object a line on stderr, with the job and task that it is about.
+"""Log lines: one JSON object a line on stderr, with the job and task that it is about; on a terminal, as text.
 
 Code logs through the standard library and passes what it is about as `extra`:
 `log.info("job created", extra={"job": uuid})`. Every such field becomes a key.
@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from scheduler.model.display import in_json
+from scheduler.model.display import in_json, in_text
 
 # What a record has by itself; every other attribute came through `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 AUDIT = "remora.audit"
+FORMAT_VARIABLE = "REMORA_LOG_FORMAT"  # auto, text, json
 MINUTE = 60.0
 # Messages of one kind in a minute. asyncio's are about its surroundings (it repeats one for each failing accept).
 MOST_INFO = 600
@@ -102,9 +104,29 @@ class JsonLines(logging.Formatter):
         return in_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
+class TextLines(logging.Formatter):
+    """A record as a line for people: `21:04:11 warning: agent lost (agent=1 node=n7)`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        fields = " ".join(f"{key}={value}" for key, value in vars(record).items() if key not in STANDARD)
+        lines = [f"{stamp} {level}{record.getMessage()}{f' ({fields})' if fields else ''}"]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).split("\n")
+        return "\n  ".join(map(in_text, lines))
+
+
+def formatter() -> logging.Formatter:
+    """What REMORA_LOG_FORMAT says; by default (auto) text on a terminal, and JSON elsewhere."""
+    wanted = os.environ.get(FORMAT_VARIABLE, "auto")
+    text = wanted == "text" or (wanted != "json" and sys.stderr.isatty())
+    return TextLines() if text else JsonLines()
+
+
 def setup(level: int = logging.INFO) -> None:
-    """Send every log of this process to stderr as JSON lines."""
+    """Send every log of this process to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(formatter())
     handler.addFilter(Sparing())
     logging.basicConfig(level=level, handlers=[handler], force=True)

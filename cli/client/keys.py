@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from cli.client import sshagent
 from cli.client.problem import Problem
+from cli.client.settings import home_directory
 from cli.text import printable
 from scheduler.model import httpsig
 from scheduler.model.httpsig import PublicKey
@@ -60,7 +61,7 @@ class EncryptedKeyError(Exception):
 
 def find(key_id: str, key_file: str = "", *, agent: str | None = None, ssh_dir: Path | None = None) -> Signer:
     """The signer for `key_id`. `agent` is a socket path, by default `SSH_AUTH_SOCK`. Raises `Problem`."""
-    ssh_dir = ssh_dir or Path(os.path.expanduser("~/.ssh"))
+    ssh_dir = ssh_dir or (home_directory(os.environ) or Path("/nonexistent")) / ".ssh"
     agent = os.environ.get("SSH_AUTH_SOCK", "") if agent is None else agent
     signer = (
         (from_file(Path(key_file), key_id) if key_file else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,16 +81,37 @@ class Options:
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where a service on this machine keeps its state: `REMORA_STATE_DIR`, or `remora` below the XDG state home."""
+    """Where a service on this machine keeps its state: `REMORA_STATE_DIR`, or `remora` below the XDG state home.
+
+    Raises `Problem` where neither is said and the user has no home.
+    """
     if environ.get("REMORA_STATE_DIR"):
         return Path(environ["REMORA_STATE_DIR"])
-    base = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(base) / "remora"
+    if os.path.isabs(base := environ.get("XDG_STATE_HOME") or ""):  # as its specification wants it
+        return Path(base) / "remora"
+    home = home_directory(environ)
+    if home is None:
+        raise Problem("this user has no home directory (HOME is not set): say --state-dir DIR, or set REMORA_STATE_DIR")
+    return home / ".local/state/remora"
+
+
+def home_directory(environ: Mapping[str, str]) -> Path | None:
+    """The user's, by HOME or else by the machine's list of users; None for a user without one."""
+    if os.path.isabs(home := environ.get("HOME") or ""):
+        return Path(home)
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
+    return Path(home) if os.path.isabs(home) else None
 
 
 def read_profile(environ: Mapping[str, str]) -> Profile:
     """The profile of this machine's service; an empty one if there is none. Raises `Problem` if it is damaged."""
-    path = state_directory(environ) / PROFILE
+    try:
+        path = state_directory(environ) / PROFILE
+    except Problem:
+        return Profile()  # what it would say may come from elsewhere
     try:
         with path.open() as file:
             check_owner(path, os.fstat(file.fileno()), environ)

@@ -29,6 +29,7 @@ class Watcher:
         self.mine = mine
         self.job = job
         self.told = False
+        self._waiting: set[str] = set()  # sentences that were shown
         self._meter = Meter()
         self._done_at_start: int | None = None
 
@@ -47,8 +48,17 @@ class Watcher:
         if stats.get("errors") and not self.told:
             self._meter.wipe()
             self.told = tell_first_error(self.mine, self.job)
+        self._tell_waiting(status)
         if self._meter.due():
             self._meter.show(self._line(status))
+
+    def _tell_waiting(self, status: Status) -> None:
+        """Say once why a phase waits."""
+        for each in status.get("waiting") or ():
+            if (sentence := f"phase {each['phase']} waits: {each['reason']}") not in self._waiting:
+                self._waiting.add(sentence)
+                self._meter.wipe()
+                note(sentence)
 
     def _line(self, status: Status) -> str:
         """`running  120/400 tasks  85/s  2 errors  3 outputs`"""

@@ -48,6 +48,9 @@ def state_dir_option() -> click.Option:
 @click.option("--allow-networks", metavar="NAME,...", envvar="REMORA_ALLOW_NETWORKS",
               help="What tasks reach besides the internet: loopback, whatever listens at 127.0.0.1 of this machine; "
                    "link-local, the metadata of a cloud [$REMORA_ALLOW_NETWORKS].")  # fmt: skip
+@click.option("--log-format", type=click.Choice(["auto", "text", "json"]), envvar="REMORA_LOG_FORMAT", default="auto",
+              show_default=True,
+              help="Form of the log; auto: text on a terminal, else JSON [$REMORA_LOG_FORMAT].")  # fmt: skip
 def command(
     state_dir: Path | None,
     host: str,
@@ -60,6 +63,7 @@ def command(
     slots: int | None,
     show_dirs: str | None,
     allow_networks: str | None,
+    log_format: str,
     max_connections: int | None,
     max_connections_per_peer: int | None,
     require_signed_target: bool,
@@ -82,9 +86,9 @@ def command(
       remora up --database postgresql://remora@db.example/remora
       remora up --host 0.0.0.0 --tls-cert /etc/remora/cert.pem --tls-key /etc/remora/key.pem
 
-    Logs are JSON lines on stderr.
+    Logs go to stderr, JSON lines unless that is a terminal.
 
-    Exit status: 0 after Ctrl-C, 1 if the service could not start.
+    Exit status: 0 after Ctrl-C, 1 if the service could not start, or the agent that runs its tasks.
     """
     from scheduler.service.listeners import Connections
     from scheduler.service.parts import Guard
@@ -92,6 +96,7 @@ def command(
     from scheduler.service.settings import metrics_token, tls_files
     from scheduler.service.state import StateError
 
+    os.environ["REMORA_LOG_FORMAT"] = log_format  # the agent's too, which is a process of its own
     try:
         options = ServiceOptions(
             state_dir=state_dir or state_directory(os.environ),
@@ -126,9 +131,17 @@ command.params[-1:-1] = [
 ]
 
 
+def is_default(state_dir: Path) -> bool:
+    """Do commands find a state directory by themselves?"""
+    try:
+        return state_dir == state_directory(os.environ)
+    except Problem:  # there is no default here
+        return False
+
+
 def announce(info: ServiceInfo) -> None:
     """The banner, once the service answers."""
-    own = Path(info.state_dir) == state_directory(os.environ)
+    own = is_default(Path(info.state_dir))
     state = "" if own else f" --state-dir {shlex.quote(info.state_dir)}"
     print(f"remora is up at {info.public} for {info.login}")
     print(f"  state   {info.state_dir}")

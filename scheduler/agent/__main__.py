@@ -22,7 +22,7 @@ from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.exchange import Exchange, ticket_key, url_of
 from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.home import held
+from scheduler.agent.home import held, leave_last_words
 from scheduler.agent.links import Links
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
@@ -191,14 +191,19 @@ def run(options: argparse.Namespace) -> int:
             asyncio.run(serve(options))
     except InstanceError as error:
         logging.getLogger("remora.agent").error("no instance can be made here", extra={"why": str(error)})
+        leave_last_words(options.state_dir, str(error))
         return 1
     return 0
 
 
 def main() -> int:
+    options: argparse.Namespace | None = None
     try:
-        return run(parse(sys.argv[1:]))
+        options = parse(sys.argv[1:])
+        return run(options)
     except OptionsError as error:
+        if options is not None:
+            leave_last_words(options.state_dir, str(error))
         print(f"python -m scheduler.agent: error: {error}", file=sys.stderr)
         return 1
 

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Coroutine
 
 from scheduler.agent.attempt import blobs_of, plain_report
-from scheduler.agent.client import Client, UnavailableError, UnknownAgentError
+from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
 from scheduler.agent.ends import LOST
@@ -31,11 +31,15 @@ from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import strangers
 from scheduler.agent.pool import Pool
+from scheduler.agent.pressure import Pressure
 from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
+from scheduler.agent.verdict import FULL_MACHINE
+from scheduler.agent.worker import Worker
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
+    MAX_WORD,
     AgentState,
     AttemptReport,
     Beat,
@@ -52,6 +56,8 @@ from scheduler.providers import Provider
 
 MAX_BATCH = 256
 LINGER = 0.1
+# Outputs that are smaller make no room that is worth a task.
+DROPPED_BYTES = 1 << 20
 TICK = 0.25
 KINDS = (False, True)  # of a pool: is it one of reducers?
 
@@ -83,9 +89,11 @@ class Agent:
         self._urgent = asyncio.Event()  # nothing more does, of all or of a pool: what has ended is waited for
         self._contact = Contact(self._complain)
         slots = slots or Slots()
+        self._pressure = Pressure(stores.own.root, self._workers, log)
         self.node = Node(
-            stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._urgent.set
-        )
+            stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._pressure,
+            self._urgent.set,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Work until the registration is worth nothing any more. Leaves no instance behind."""
@@ -107,6 +115,7 @@ class Agent:
                 group.create_task(self._poll())
                 group.create_task(self._report())
                 group.create_task(self._tick())
+                group.create_task(self._watch_disk())
                 group.create_task(self._contact.keep(lambda: self._client.beat(Beat(agent=self._id))))
                 group.create_task(self._sweep())
         except* UnknownAgentError:
@@ -138,6 +147,7 @@ class Agent:
         slots = self.node.slots
         slots.use(self, self._use())
         away = slots.away(self, self._request.slots, self._request.memory_mb)
+        lack = str(self._pressure) if self._pressure.short else slots.lack
         return AgentState.model_construct(
             seen=self._seen,
             pools=[pool.state() for pool in pools] + strangers(slots.arrivals, set(self._pools)),
@@ -147,6 +157,7 @@ class Agent:
             away_mb=away.memory_mb,
             ending=slots.ending.slots,
             ending_mb=slots.ending.memory_mb,
+            lack=lack and lack[:MAX_WORD],
         )
 
     def _use(self) -> Use:
@@ -224,6 +235,9 @@ class Agent:
         request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
         try:
             refused = await self._client.report(request)
+        except FullError:
+            self._drop_largest(batch)
+            raise
         except WireError as error:
             self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
             await self._send_less(batch, error.message)
@@ -235,6 +249,14 @@ class Agent:
         left = [report for report in batch if (report.task, report.attempt) in refused]
         if doomed := [blob.id for report in left for blob in blobs_of(report)]:
             self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.discard, doomed)))
+
+    def _drop_largest(self, batch: list[AttemptReport]) -> None:
+        """There is no room to record a batch: give up the outputs that make most room. Their task has failed."""
+        sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
+        if sizes and (most := max(sizes)) >= DROPPED_BYTES:
+            position = sizes.index(most)
+            self.node.stores.discard(blob.id for blob in blobs_of(batch[position]))
+            batch[position] = failed_report(batch[position], FULL_MACHINE, JobErrorCode.USER_TASK)
 
     async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
         """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""
@@ -278,6 +300,26 @@ class Agent:
             for pool in list(self._pools.values()):
                 pool.tick(loop.time())
 
+    async def _watch_disk(self) -> None:
+        """While tasks run or wait, see that the disk is not filled up."""
+        while True:
+            await self._busy.wait()
+            before = self._pressure.short
+            pause = await self._pressure.look(self._replace)
+            if self._pressure.short != before:
+                self._news.set()
+                for pool in list(self._pools.values()):
+                    pool.advance()
+            await asyncio.sleep(pause)
+
+    def _workers(self) -> list[Worker]:
+        return [worker for pool in self._pools.values() for worker in pool.workers]
+
+    def _replace(self, worker: Worker) -> None:
+        """End an instance at rest."""
+        for pool in self._pools.values():
+            pool.replace(worker)
+
     def _complain(self, why: str) -> None:
         self._log.warning("the supervisor does not answer", why=why)
 
@@ -295,13 +337,13 @@ class Agent:
             self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
 
 
-def failed_report(report: AttemptReport, message: str) -> AttemptReport:
+def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
     """The same attempt, failed and with nothing left of it."""
     return AttemptReport(
         task=report.task,
         attempt=report.attempt,
         outcome=Outcome.FAILED,
-        code=JobErrorCode.INTERNAL.value,
+        code=code.value,
         message=message,
         usage=report.usage,
         instance=report.instance,

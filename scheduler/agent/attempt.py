@@ -48,6 +48,8 @@ MAX_EMITTED_BYTES = 2 << 20
 HEAVY_BYTES = 128 * 1024
 HEAVY_COUNT = 64
 MAX_CORE_NAME = 64
+# Bytes of stderr that are kept of a task that has filled the disk.
+STDERR_KEPT = 64 * 1024
 # Where tools look for the agent; only where it cannot be there are they told.
 SOCKET = "/.remora/agent.sock"
 OK = Verdict(Outcome.OK)
@@ -100,6 +102,7 @@ class Attempt:
     missing: BlobRef | None = None  # an input that could not be had
     disk_full: bool = False  # while it ran, or at its end
     core: int | None = None  # the core file that the task left, opened
+    emptied: bool = False  # what it had written is gone
     orphaned: bool = False  # its instance has gone, and what runs there may write for a moment yet
     recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
     received: int = 0  # bytes from the service, through the endpoint
@@ -149,6 +152,17 @@ class Attempt:
     def size(self) -> int:
         """Bytes that it has written."""
         return self.kept_bytes + sum(os.fstat(fd).st_size for fd in self.files())
+
+    def empty(self) -> list[str]:
+        """Let go of all that it has written, but for the beginning of stderr; the blobs that were made of it."""
+        blobs = [output.blob for output in self.emitted if output.kept is not None]
+        self.close()
+        self.held = self.kept_bytes = self.kept_disk = 0
+        for fd, most in ((self.stdout, 0), (self.stderr, STDERR_KEPT)):
+            if os.fstat(fd).st_blocks * 512 > most:
+                os.ftruncate(fd, min(most, os.fstat(fd).st_size))
+        self.emptied = True
+        return blobs
 
     def close(self) -> None:
         """Let go of everything that was not published."""
@@ -242,6 +256,8 @@ class Reporter:
         """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
         failed = verdict.outcome is Outcome.FAILED
         usage = self.usage(attempt, done)
+        if attempt.stop is Stop.FULL:  # before anything is written of it
+            self.empty(attempt)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
         stderr = core = None
@@ -267,6 +283,11 @@ class Reporter:
             usage=usage,
             missing=missing_of(attempt.missing),
         )
+
+    def empty(self, attempt: Attempt) -> None:
+        """Give back what an attempt has written. In any thread."""
+        if not attempt.emptied:
+            self.stores.discard(attempt.empty())
 
     def usage(self, attempt: Attempt, done: Done) -> Usage:
         return usage_of(attempt, done, attempt.size())

@@ -8,8 +8,8 @@ else a small machine could not run a job that says nothing of tiers, though its 
 Memory is booked by tier, when instances are shared out. Disk and processes are not: what is promised
 of them is a hundred times what is used, and booking it would leave the machine idle. So what is free,
 on the machine and in the control group that we run in, is looked at when an instance is to be made,
-and where that is scarce its tasks wait. An instance that has its place keeps it: should all of them
-fill up at once, tasks are told that the disk is full.
+and where that is scarce its tasks wait. An instance that has its place keeps it: should the disk fill
+up meanwhile, `pressure` ends the task that has written most.
 
 Example: 24 GiB of memory and a file system of 252 GiB, 77 of them free, offer all tiers of
 memory, and of disk those up to 128 GB. A machine of 8 GB, of which the kernel leaves 7.7 GiB,
@@ -22,6 +22,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
 from scheduler.providers.cgroups import own_limit, own_processes
 
@@ -48,11 +49,12 @@ def shortage(directory: Path) -> str | None:
     """What the node has too little of for another instance now, as a sentence for the operator; None if nothing."""
     status = os.statvfs(directory)
     total, free = (status.f_frsize * blocks for blocks in (status.f_blocks, status.f_bavail))
-    if free < min(SPARE_DISK, total // SMALL):
-        return f"{free >> 20} MiB of disk are free"
+    least = min(SPARE_DISK, total // SMALL)
+    if free < least:
+        return f"{sized(free)} of {sized(total)} of its disk are free, which is less than {sized(least)}"
     for present, most in ((processes(), process_limit()), *own_processes()):
         if most - present < min(SPARE_PROCESSES, most // SMALL):
-            return f"{most - present} of {most} processes are free"
+            return f"{most - present} of its {most} processes are free"
     return None
 
 

@@ -64,7 +64,7 @@ class Caps:
     def check_end(self, worker: Worker, attempt: Attempt, conclude: Callable[[bool], None]) -> None:
         """A task has ended: call `conclude` with whether it has left too much on the disk."""
         now = asyncio.get_running_loop().time()
-        if attempt.stop is Stop.DISK:
+        if attempt.stop in (Stop.DISK, Stop.FULL):
             conclude(True)
         elif not self._must_count(worker, attempt, now):
             self._count_later(worker, now)

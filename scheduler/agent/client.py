@@ -42,11 +42,16 @@ LONGEST_WAIT = 2.0
 TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
+INSUFFICIENT_STORAGE = 507
 OF_AGENT = ("poll", "report", "beat", "sweep")
 
 
 class UnavailableError(Exception):
     """No answer, or none that could be used; ask again later."""
+
+
+class FullError(UnavailableError):
+    """The other side has no disk space to record what it was told."""
 
 
 class UnknownAgentError(Exception):
@@ -157,6 +162,8 @@ def refusal(what: str, status: int, body: bytes) -> Exception:
     """What an answer that is no success means."""
     if what in OF_AGENT and status in UNKNOWN:
         return UnknownAgentError()
+    if status == INSUFFICIENT_STORAGE:
+        return FullError(f"{what}: its disk is full")
     if status >= 500:
         return UnavailableError(f"{what}: the answer was {status}")
     try:

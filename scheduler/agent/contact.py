@@ -9,6 +9,9 @@ A shorter cut costs nothing: requests are repeated, and the lease is still ours.
 way when the wire went dead may wait for an answer that was lost. So when a beat comes through again,
 everything that still waits is asked anew.
 
+An agent that was away itself (stopped by SIGSTOP, paused, suspended) has heard nothing because it did not listen. That
+time does not count: it asks, and is told if it was given up.
+
 Example: a node is cut off for 5 s while its poll hangs. Beats at 2 and 4 s fail, the one at 6 s is
 answered; the poll is sent again, and gets the reply that was lost. Cut off for 60 s, its tasks end
 after 12 and run elsewhere after 10.
@@ -28,6 +31,8 @@ T = TypeVar("T")
 MARGIN = 2.0
 # Seconds between beats that fail.
 PAUSE = 0.5
+# Seconds by which a timer may be late before it means that this process was away.
+ABSENCE = 1.0
 
 
 class SilentError(Exception):
@@ -64,7 +69,10 @@ class Contact:
         """Beat whenever nothing else was answered for a while. Raises SilentError once that cannot help any more."""
         failed = False
         while True:
-            await asyncio.sleep(max(PAUSE, self._heard + BEAT_SECONDS - self._loop.time()))
+            pause = max(PAUSE, self._heard + BEAT_SECONDS - self._loop.time())
+            due = self._loop.time() + pause
+            await asyncio.sleep(pause)
+            self._heard += max(0.0, self._loop.time() - due - ABSENCE)
             quiet = self._loop.time() - self._heard
             if quiet > LEASE_SECONDS + MARGIN:
                 raise SilentError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine
 
 from pydantic import ValidationError
@@ -11,11 +12,13 @@ from datapath.passing import Done
 from scheduler.agent.attempt import Attempt, Reporter, blobs_of, plain_report
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
-from scheduler.agent.verdict import FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
+from scheduler.agent.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, Outcome, TaskLease
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
+FULL = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, DISK_IS_FULL)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
@@ -58,7 +61,7 @@ class Ends:
         except OSError as error:
             self._log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
             self._reporter.release(attempt)
-            return plain_report(attempt.lease, LOST)
+            return plain_report(attempt.lease, FULL if error.errno in NO_SPACE else LOST)
         except ValidationError as error:
             self._reporter.release(attempt)
             why = f"cannot save outputs: {error.errors()[0]['msg']}"

@@ -16,6 +16,7 @@ from scheduler.agent.options import OptionsError
 from scheduler.common.private import NotPrivateError, open_own_file, open_private
 
 LOCK = "agent.lock"
+LAST_WORDS = "agent.ended"
 
 
 @contextlib.contextmanager
@@ -43,3 +44,29 @@ def take(lock: int, directory: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OptionsError(f"an agent runs on {directory} already") from None
+
+
+def leave_last_words(directory: Path, why: str) -> None:
+    """Before an agent ends that cannot work here: tell who started it why, if there is a way."""
+    with contextlib.suppress(OSError, NotPrivateError):
+        private = open_private(directory)
+        try:
+            with open(open_own_file(LAST_WORDS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private), "w") as file:
+                file.write(why)
+        finally:
+            os.close(private)
+
+
+def take_last_words(directory: Path) -> str | None:
+    """Why the agent has ended, if it said so; told once."""
+    try:
+        private = open_private(directory)
+        try:
+            with open(open_own_file(LAST_WORDS, os.O_RDONLY, private)) as file:
+                why = file.read().strip()
+            os.unlink(LAST_WORDS, dir_fd=private)
+        finally:
+            os.close(private)
+    except (OSError, ValueError, NotPrivateError):
+        return None
+    return why or None

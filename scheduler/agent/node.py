@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from scheduler.agent.client import Client
 from scheduler.agent.endpoint import Endpoints
@@ -18,6 +19,9 @@ from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import AttemptReport
 from scheduler.providers import Provider
+
+if TYPE_CHECKING:
+    from scheduler.agent.pressure import Pressure  # which looks at what shares a node
 
 
 @dataclass(slots=True)
@@ -32,5 +36,6 @@ class Node:
     finished: Callable[[AttemptReport], None]  # hand a report in
     changed: Callable[[], None]  # the state is worth telling, though no attempt ended
     slots: Slots
+    pressure: Pressure
     hurry: Callable[[], None] = lambda: None  # what has ended is waited for: its report is not to be held back
     attempts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

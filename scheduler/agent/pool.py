@@ -20,6 +20,7 @@ tasks are given back too, so that another node may have them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from functools import partial
@@ -39,6 +40,7 @@ from scheduler.agent.places import Places
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
 from scheduler.providers import InstanceError, NoImageError
@@ -46,6 +48,8 @@ from scheduler.providers import InstanceError, NoImageError
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a place before others may have them.
 HOMELESS_SECONDS = 2.0
+# Seconds that an instance which has filled the disk is given to be gone before its task is reported.
+ROOM_SECONDS = 3.0
 # Attempts after which a task waits where it is.
 MAX_MOVES = 8
 
@@ -74,7 +78,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._endings.start, self._replace)
+        self._caps = Caps(limits, self._endings.start, self.replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -121,7 +125,10 @@ class Pool:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
         more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
-        return PoolState.model_construct(pool=self.spec.pool, instances=self.instances, room=more, booked=booked)
+        idle = held > 0 and not any(worker.handed for worker in self.workers)
+        return PoolState.model_construct(
+            pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
+        )
 
     def feeds(self) -> list[FeedState]:
         if not self.spec.reduce:
@@ -243,7 +250,7 @@ class Pool:
         """Hand waiting tasks to instances, the emptiest first."""
         ahead = 1 if self.spec.reduce else self.pace.ahead()
         now = asyncio.get_running_loop().time()
-        while self.queue:
+        while self.queue and not self.node.pressure.short:
             able = [worker for worker in self.workers if worker.can_take(ahead, now)]
             if not able or not self._hand(min(able, key=lambda worker: len(worker.handed))):
                 return
@@ -361,7 +368,11 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._endings.start(self._maker.end(worker.instance))
+            self._endings.start(self._until_gone(worker, self._maker.end(worker.instance)))
+
+    async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
+        await ending
+        worker.gone.set()
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """A worker found its lackey gone."""
@@ -378,6 +389,21 @@ class Pool:
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
+        if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
+            self._endings.start(self._judge(worker, attempt, done, space))
+        else:
+            self._take_end(worker, attempt, done)
+
+    async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
+        """An attempt has ended while the disk was full."""
+        await self.node.pressure.judge(worker, attempt, done.status, space)
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        self._take_end(worker, attempt, done)
+        self.advance()
+
+    def _take_end(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         if attempt.init:
             self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
@@ -395,13 +421,28 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
             return
+        if attempt.stop is Stop.FULL:
+            self._endings.start(self._make_room(worker, attempt, done))
+            return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
         self._ends.conclude(attempt, done, verdict_of(attempt, done))
         if overfull:
-            self._replace(worker)
+            self.replace(worker)
 
-    def _replace(self, worker: Worker) -> None:
+    async def _make_room(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        """The machine's disk is full: what the attempt and its instance have of it goes before the report is made."""
+        self.replace(worker)
+        await asyncio.to_thread(self._reporter.empty, attempt)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_SECONDS):
+                await worker.gone.wait()
+        if self.closed:
+            self._reporter.release(attempt)
+        else:
+            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+
+    def replace(self, worker: Worker) -> None:
         """End an instance; another takes its place, if there is anything to do."""
         if worker in self.workers:
             self._evict(worker)

@@ -34,7 +34,7 @@ from scheduler.providers.nomad.arrivals import Arrivals
 PATIENCE = 60.0
 # Seconds before the node is looked at again.
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+LONGEST_PAUSE = 2.0
 log = logging.getLogger("remora.agent")
 
 
@@ -63,6 +63,8 @@ class Slots:
         self._hanging: set[asyncio.Task[None]] = set()
         self._ending: list[int] = []  # memory in MiB of each
         self._able = 0  # slots that can be used, as last reckoned
+        self._waiters = 0  # instances that are to be made once there is room
+        self.lack: str | None = None  # what there is too little of for an instance
 
     async def open(self) -> None:
         """Let launchers call. Raises InstanceError."""
@@ -115,11 +117,24 @@ class Slots:
     async def room(self, directory: Path) -> None:
         """Wait until the node, with its disk below `directory`, has room for an instance."""
         pause = FIRST_PAUSE
-        while (why := capacity.shortage(directory)) is not None:
-            if pause == FIRST_PAUSE:
-                log.warning("an instance waits until there is room for it", extra={"why": why})
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        self._waiters += 1
+        try:
+            while (why := capacity.shortage(directory)) is not None:
+                if pause == FIRST_PAUSE:
+                    log.warning("an instance waits until there is room for it", extra={"why": why})
+                self._lacks(why)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            self._waiters -= 1
+            if not self._waiters:
+                self._lacks(None)
+
+    def _lacks(self, why: str | None) -> None:
+        changed = (self.lack is None) != (why is None)
+        self.lack = why
+        if changed:
+            self._tell()
 
     @property
     def ending(self) -> Use:

@@ -23,6 +23,8 @@ from scheduler.model.wire import Outcome
 
 OUT_OF_MEMORY = "user task ran out of memory"
 OUT_OF_DISK = "user task ran out of local disk space"
+FULL_MACHINE = f"{OUT_OF_DISK}: the machine's disk is full, and this task had written most"
+DISK_IS_FULL = "internal error: the machine's disk is full"
 CHANGED_INPUT = "user task changed its input file"
 DUMPED_CORE = "user command or child process dumped core"
 INTERNAL = "internal error"
@@ -41,6 +43,8 @@ class Stop(Enum):
 
     MEMORY = auto()  # the watched memory cap
     DISK = auto()  # the accounted disk cap
+    FULL = auto()  # the machine's disk is full, and it has written most
+    CROWDED = auto()  # the machine's disk was full when it ended badly, by the doing of others
     FETCH = auto()  # a source of a reducer's input is gone
     LOST = auto()  # the instance died under it
     CANCEL = auto()  # nobody wants it any more: no report
@@ -85,6 +89,7 @@ class Verdict:
 Rule = tuple[Callable[[Ending], bool], Callable[[Ending], str]]
 
 SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
+    (lambda end: end.stop is Stop.CROWDED, JobErrorCode.INTERNAL, DISK_IS_FULL),
     (lambda end: end.setup_failed or end.stop is Stop.LOST, JobErrorCode.INTERNAL, INTERNAL),
     (lambda end: end.stop is Stop.FETCH, JobErrorCode.SERVICE_UNAVAILABLE, FETCH_FAILED),
 )
@@ -95,6 +100,7 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.core and not end.died_by(signal.SIGXFSZ), lambda _: DUMPED_CORE),
     (lambda end: end.stop is Stop.MEMORY, lambda _: OUT_OF_MEMORY),
     (lambda end: end.stop is Stop.DISK, lambda _: OUT_OF_DISK),
+    (lambda end: end.stop is Stop.FULL, lambda _: FULL_MACHINE),
     (lambda end: end.memory_killed and (end.status == 0 or end.died_by(signal.SIGKILL)), lambda _: OUT_OF_MEMORY),
     (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
     (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),

@@ -89,6 +89,7 @@ class Worker:
         self.disk = DiskCount.begin(instance.disk, self.loop.time())
         self._tools = Tools(self)
         self.endpoint: Endpoint | None = None
+        self.gone = asyncio.Event()  # nothing of the instance is left
 
     async def open(self) -> None:
         """Make the instance ready to be handed tasks. Raises OSError."""

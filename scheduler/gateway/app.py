@@ -38,6 +38,7 @@ from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
+from scheduler.records.database import DatabaseFullError
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class Gateway:
             reply = await self._dispatch(request)
         except WireError as error:
             reply = answering.refusal(request, error)
+        except DatabaseFullError:
+            reply = answering.refusal(request, errors.not_enough_space("records: the disk of the service is full"))
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:

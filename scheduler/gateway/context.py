@@ -73,6 +73,7 @@ class Context:
     public: bool = True  # users are served; else agents only
     require_signed_target: bool = False  # a signature over the date alone is refused
     metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine
+    no_agent: Callable[[], str | None] = lambda: None  # why this machine's is not here, if it is to be
     health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
     nodes: Gatekeeper = field(init=False)  # whose agents are served
 

@@ -14,6 +14,7 @@ import os
 
 from aiohttp import web
 
+from scheduler.common.space import sized, space_at
 from scheduler.gateway.context import Call, Context, Handler
 from scheduler.http.replies import json_reply
 from scheduler.model.errors import authorization_failed, method_not_allowed
@@ -54,7 +55,8 @@ async def ping(call: Call) -> web.StreamResponse:
 
 
 async def healthz(call: Call) -> web.StreamResponse:
-    """The database answers and the blob directory takes files: 200, else 503, and to the operator what does not."""
+    """The database answers, the blob directory takes files, and the disk has more free than its reserve: 200, else
+    503, and to the operator what is wrong."""
     require_reading(call)
     context = call.context
     if context.health is None or context.health.done():
@@ -67,7 +69,11 @@ async def healthz(call: Call) -> web.StreamResponse:
 
 async def check(context: Context) -> dict[str, str]:
     """What works: `ok`, or what is wrong with it."""
-    found = {"database": await check_database(context), "blobs": await check_blobs(context)}
+    found = {
+        "database": await check_database(context),
+        "blobs": await check_blobs(context),
+        "disk": await asyncio.to_thread(check_disk, context),
+    }
     return {name: problem or "ok" for name, problem in found.items()}
 
 
@@ -95,6 +101,16 @@ async def check_blobs(context: Context) -> str | None:
     except OSError as error:
         return f"cannot create a blob: {error.strerror}"
     return None
+
+
+def check_disk(context: Context) -> str | None:
+    """What is wrong with the file systems of objects and records, if anything: too little is free of one."""
+    places = [place for place in (context.blobs.root, context.db.directory) if place is not None]
+    try:
+        short = next((space for space in map(space_at, places) if space.short), None)
+    except OSError as error:
+        return f"cannot tell what is free: {error.strerror}"
+    return None if short is None else f"{short}, and {sized(short.reserve)} must be: make room"
 
 
 async def metrics(call: Call) -> web.StreamResponse:

@@ -26,6 +26,7 @@ from types import TracebackType
 
 from aiohttp import web
 
+from scheduler.common.space import sized
 from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
@@ -111,7 +112,7 @@ class Upload:
         self._flushed = 0
 
     def __enter__(self) -> Upload:
-        if (self._announced.length or 0) > self._blobs.free_bytes():
+        if self._announced.length != 0 and (self._announced.length or 0) >= self._blobs.space().for_objects:
             raise self._no_space()
         self._lane.uploads += 1
         return self
@@ -205,7 +206,7 @@ class Upload:
 
     def _no_space(self) -> WireError:
         size = self._announced.length if self._announced.length is not None else self.size
-        return errors.not_enough_space(-(-size // MEGABYTE))
+        return errors.not_enough_space(sized(size))
 
     def detach(self) -> int:
         """The file of what has been received, without a name; the caller's from here on. Raises OSError."""

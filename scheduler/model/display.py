@@ -30,6 +30,11 @@ def _in_json(character: str) -> str:
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
+def in_text(line: str) -> str:
+    """A line for people, without anything that a terminal would obey."""
+    return line if line.isprintable() else "".join(c if is_harmless(c) else ascii(c)[1:-1] for c in line)
+
+
 def compact(record: object) -> str:
     """One JSON value on one line."""
     return in_json(_compact(record))
@@ -37,4 +42,4 @@ def compact(record: object) -> str:
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
-__all__ = ["compact", "in_json", "is_harmless"]
+__all__ = ["compact", "in_json", "in_text", "is_harmless"]

@@ -118,8 +118,8 @@ def no_such_route(url: str) -> WireError:
     return WireError(404, "ResourceNotFound", f"{url} does not exist")
 
 
-def not_enough_space(megabytes: int) -> WireError:
-    return WireError(507, "NotEnoughSpace", f"not enough free space for {megabytes} MB")
+def not_enough_space(what: str) -> WireError:
+    return WireError(507, "NotEnoughSpace", f"not enough free space for {what}")
 
 
 def not_found(path: str) -> WireError:

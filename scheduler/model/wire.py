@@ -58,6 +58,7 @@ MAX_ROOM = 4096
 MAX_STATES = 65_536
 
 
+MAX_WORD = 256
 Id = Annotated[str, StringConstraints(pattern=f"^{ids.PATTERN}$", max_length=36)]
 Number = Annotated[int, Field(ge=0, le=1 << 53)]  # of a record, of bytes
 Count = Annotated[int, Field(ge=0, le=1 << 24)]  # of slots, instances, MiB
@@ -65,7 +66,7 @@ Room = Annotated[int, Field(le=MAX_ROOM)]  # below 0: more are there than should
 Md5 = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+/]{22}==$")]
 Node = Annotated[str, StringConstraints(pattern="^[!-~]{1,128}$")]
 Url = Annotated[str, StringConstraints(pattern="^https?://[!-~]+$", max_length=1024)]
-Word = Annotated[str, StringConstraints(max_length=256)]
+Word = Annotated[str, StringConstraints(max_length=MAX_WORD)]
 Text = Annotated[str, StringConstraints(max_length=65_536)]
 # A normal path (`model.names`); "/", which is one too, is no object's, and only an output by reference may say it.
 ObjectName = Annotated[str, StringConstraints(pattern=f"^{names.NORMAL}$", max_length=65_536)]
@@ -185,6 +186,7 @@ class PoolState(Wire):
     instances: Count
     room: Room
     booked: Count | None = None
+    idle: bool = False  # tasks wait there, and none runs
 
 
 class FeedState(Wire):
@@ -205,6 +207,7 @@ class AgentState(Wire):
     away_mb: Count = 0  # and memory
     ending: Count = 0  # instances that are being ended
     ending_mb: Count = 0  # and their memory
+    lack: Word | None = None  # what the node has too little of: no task begins until it has more
 
 
 class Versioned(Wire):

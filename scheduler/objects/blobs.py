@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datapath import spool
+from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
 
 SHARDS = 256
@@ -198,9 +199,8 @@ class BlobStore:
                     if file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
                         os.unlink(file.path)
 
-    def free_bytes(self) -> int:
-        status = os.fstatvfs(self._root_fd)
-        return status.f_bavail * status.f_frsize
+    def space(self) -> Space:
+        return space_at(self._root_fd)
 
     async def durable(self) -> None:
         """Return when every blob published before the call is on disk. Raises OSError if the disk refuses.

@@ -37,6 +37,10 @@ class DatabaseError(Exception):
     """Why a database cannot be used, as a sentence for its operator."""
 
 
+class DatabaseFullError(DatabaseError):
+    """There is no disk space left for what was to be recorded."""
+
+
 class Fenced(Exception):  # noqa: N818 - the others took over: it is news, not an error
     """This process no longer owns what it wanted to write for: others do. For a fence to raise."""
 
@@ -215,6 +219,11 @@ class Database(ABC):
         self._readers.shutdown()
 
     @property
+    def directory(self) -> Path | None:
+        """Where its files are, if they are on this machine."""
+        return None
+
+    @property
     def trouble(self) -> str | None:
         """Why nothing can be read or written at the moment, as a sentence; all that is asked for waits."""
         return None
@@ -302,12 +311,16 @@ def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseExcep
     return result, None
 
 
-def open_database(where: str | Path) -> Database:
-    """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError."""
+def open_database(where: str | Path, ballast: bool = False) -> Database:
+    """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError.
+
+    `ballast`: a file keeps disk space back for it.
+    """
     if isinstance(where, str) and where.startswith(("postgresql:", "postgres:")):
         from scheduler.records.postgres import PostgresDatabase
 
         return PostgresDatabase(where)
+    from scheduler.records.ballast import Ballast
     from scheduler.records.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(where))
+    return SqliteDatabase(Path(where), Ballast(Path(where)) if ballast else None)

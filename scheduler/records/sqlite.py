@@ -8,17 +8,20 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
+from scheduler.common.space import space_at
 from scheduler.records import queries
+from scheduler.records.ballast import Ballast
 from scheduler.records.database import (
     Answer,
     Connection,
     Database,
     DatabaseError,
+    DatabaseFullError,
     Item,
     Listeners,
     Row,
@@ -30,6 +33,8 @@ from scheduler.records.database import (
 # KiB of pages that a connection keeps. The writer comes back to the same few; what readers want is in the page cache.
 WRITER_CACHE = 16384
 READER_CACHE = 2048
+# The part of an extended result code that names the kind of error.
+PRIMARY = 0xFF
 
 
 class SqliteConnection(Connection):
@@ -80,21 +85,29 @@ class SqliteConnection(Connection):
     def keep(self) -> None:
         self.raw.execute("RELEASE work")
 
+    def broken(self) -> bool:
+        return not self.raw.in_transaction  # SQLite itself has rolled it back: the disk is full, say
+
 
 class SqliteDatabase(Database):
     """Owner of the SQLite file. See Database."""
 
     _buses: ClassVar[WeakValueDictionary[Path, Listeners]] = WeakValueDictionary()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ballast: Ballast | None = None) -> None:
         self.path = path
+        self._ballast = ballast
         self._local = threading.local()
         try:
-            self._migrate()
+            self._with_ballast(self._migrate)
+            self._connection = self._with_ballast(self._connect)
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot use {path}: {error}") from None
-        self._connection = self._connect()
         super().__init__(str(path), self._buses.setdefault(path.resolve(), Listeners()))
+
+    @property
+    def directory(self) -> Path:
+        return self.path.parent
 
     def _connect(self, read_only: bool = False) -> SqliteConnection:
         raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -131,17 +144,47 @@ class SqliteDatabase(Database):
             connection.raw.execute("ROLLBACK")
 
     def _commit(self, group: Sequence[Item]) -> list[Answer]:
+        try:
+            answers = self._with_ballast(lambda: self._transact(group))
+        except BaseException as error:
+            kind = DatabaseFullError if self._is_full(error) else DatabaseError
+            raise kind(f"cannot write to {self.where}: {error}") from error
+        self._listeners.tell(dict.fromkeys(self._connection.announced))
+        return answers
+
+    def _transact(self, group: Sequence[Item]) -> list[Answer]:
         connection = self._connection
         try:
             connection.raw.execute("BEGIN IMMEDIATE")
             answers = perform(connection, group)
+            full = next((failure for _, _, failure in answers if failure is not None and self._is_full(failure)), None)
+            if full is not None:  # no fault of that work's, so nothing of the others counts either
+                raise full
             connection.raw.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if connection.raw.in_transaction:
                 connection.raw.execute("ROLLBACK")
-            raise DatabaseError(f"cannot write to {self.where}: {error}") from error
-        self._listeners.tell(dict.fromkeys(connection.announced))
+            raise
         return answers
+
+    def _with_ballast(self, action: Callable[[], T]) -> T:
+        """What `action` returns; if the disk is full, the ballast is given up, and it is tried once more."""
+        try:
+            result = action()
+        except sqlite3.Error as error:
+            if self._ballast is None or not self._is_full(error) or not self._ballast.give_up():
+                raise
+            return action()
+        if self._ballast is not None:
+            self._ballast.restore()
+        return result
+
+    def _is_full(self, error: BaseException) -> bool:
+        """Does an error say that the disk is full? SQLite calls it an I/O error too, where its shared memory grows."""
+        code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
+        return code == sqlite3.SQLITE_FULL or (
+            code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and space_at(self.path.parent).full
+        )
 
     def _disconnect(self) -> None:
         self._connection.raw.close()

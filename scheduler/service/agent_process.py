@@ -1,4 +1,8 @@
-"""The agent as a child: started, owned by a pipe, started again if it dies."""
+"""The agent as a child: started, owned by a pipe, started again if it dies.
+
+An agent that cannot work on this machine says why in a file of the state directory before it ends. `Trouble` keeps
+that: jobs show it as the reason why they wait, and a service whose agent never came up ends with it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scheduler.agent.home import take_last_words
 from scheduler.common import child
 
 log = logging.getLogger("remora.service")
 
+# So often it may end soon after its start.
+MAX_FAILURES = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 # An agent that ran so long (seconds) is not one that dies at once.
@@ -46,8 +53,25 @@ class AgentOptions:
         ]
 
 
-async def keep_running(options: AgentOptions) -> None:
+class Trouble:
+    """Why there is no agent. `hopeless` is set when it has ended too often without a pause."""
+
+    def __init__(self) -> None:
+        self.why: str | None = None
+        self.hopeless = asyncio.Event()
+        self._failures = 0
+
+    def ended(self, status: int | str, said: str | None, steady: bool) -> None:
+        """It has ended, after it had run for long (`steady`) or not."""
+        self.why = said or (f"it ended with status {status} (see the log)" if isinstance(status, int) else status)
+        self._failures = 1 if steady else self._failures + 1
+        if self._failures >= MAX_FAILURES:
+            self.hopeless.set()
+
+
+async def keep_running(options: AgentOptions, trouble: Trouble | None = None) -> None:
     """Run the agent until cancelled; then end it and wait for it."""
+    trouble = trouble or Trouble()
     pause = FIRST_PAUSE
     while True:
         started = asyncio.get_running_loop().time()
@@ -55,8 +79,10 @@ async def keep_running(options: AgentOptions) -> None:
             status: int | str = await _run(options)
         except OSError as error:  # no process, no memory, no descriptor: there may be one later
             status = f"cannot be started: {error}"
-        if asyncio.get_running_loop().time() - started > STEADY_SECONDS:
+        steady = asyncio.get_running_loop().time() - started > STEADY_SECONDS
+        if steady:
             pause = FIRST_PAUSE
+        trouble.ended(status, take_last_words(options.state_dir), steady)
         log.error("the agent ended and is started again", extra={"status": status, "pause": pause})
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.common import child
+from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError, loopback
 from scheduler.providers.cgroups import hierarchies, own_limit
@@ -27,6 +28,7 @@ from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.isolation import RULES
 from scheduler.providers.process import ProcessProvider
 from scheduler.providers.user_ranges import FIRST_USER, USERS
+from scheduler.service import place
 
 NO_CONTAINERS = "no containers"
 # The releases of runc that have a known way out of a container.
@@ -66,6 +68,7 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
     yield core_files()
     yield free_memory()
     yield free_disk(state_dir)
+    yield state_place(state_dir)
     yield control_groups()
     yield loop_devices()
     yield file_systems()
@@ -120,10 +123,14 @@ def free_memory() -> Finding:
 
 
 def free_disk(state_dir: Path) -> Finding:
-    place = next(path for path in (state_dir.absolute(), *state_dir.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
+    where = place.existing(state_dir)
+    free = shutil.disk_usage(where).free
     lack = f"tasks may find less than the {DEFAULT_DISK_GB} GB that they have by default"
-    return Finding("free disk", f"{free >> 30} GB at {place}", lack if free < DEFAULT_DISK_GB << 30 else None)
+    return Finding("free disk", f"{sized(free)} at {where}", lack if free < DEFAULT_DISK_GB << 30 else None)
+
+
+def state_place(state_dir: Path) -> Finding:
+    return Finding("state", str(place.existing(state_dir)), "; ".join(place.troubles(state_dir)) or None)
 
 
 # -- the parts of a container ------------------------------------------------------------------

@@ -38,8 +38,12 @@ class FirstAccount:
 
 
 def default_login() -> str:
-    """The user's name, made into a login if it is none: `_apt` becomes `u_apt`."""
-    name = re.sub(r"[^A-Za-z0-9_\-.@%]", "_", getpass.getuser())
+    """The user's name, made into a login if it is none: `_apt` becomes `u_apt`. Raises StateError."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # as in a container that was started with just a number
+        raise StateError(f"user {os.getuid()} has no name on this machine: say --login NAME") from None
+    name = re.sub(r"[^A-Za-z0-9_\-.@%]", "_", user)
     return name if LOGIN.match(name) else f"u{name}"
 
 

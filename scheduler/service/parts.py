@@ -76,7 +76,7 @@ async def opened(
 ) -> AsyncIterator[Context]:
     """Records and objects, and nobody yet who does anything about jobs. Raises StateError."""
     try:
-        db = open_database(database)
+        db = open_database(database, ballast=True)
     except DatabaseError as error:
         raise StateError(str(error)) from None
     try:
@@ -174,6 +174,7 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
 
     def install(supervisor: Supervisor) -> None:
         supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
+        supervisor.desk.why_no_agent = lambda: context.no_agent()
         supervisor.desk.placed = lambda where, count: placed.labels(where).inc(count)
         context.supervisor = supervisor
 

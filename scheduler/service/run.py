@@ -21,10 +21,11 @@ from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
-from scheduler.service import first_account, parts
-from scheduler.service.agent_process import AgentOptions, keep_running
+from scheduler.service import first_account, parts, place
+from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
+from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
 from scheduler.tls.identity import TlsFiles
@@ -65,6 +66,8 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     if options.database is not None:
         shared_database(options.database)
     state = StateDir(options.state_dir.absolute())
+    for trouble in place.troubles(state.path):
+        log.warning("tasks will not run well here", extra={"why": trouble})
     try:
         asyncio.run(_serve(options, state, on_ready))
     finally:
@@ -96,9 +99,17 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", credentials.issue(secrets.agent, node, trust.generation))
         agent = _agent(options, state, url)
+        trouble = Trouble()
+        context.no_agent = lambda: trouble.why
+        running = asyncio.create_task(keep_running(agent, trouble))
+        reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
-        await stack.enter_async_context(parts.background(asyncio.create_task(keep_running(agent)), sweeping))
-        await _first_of(context.supervisor.desk.arrived.wait(), stop.wait(), seconds=AGENT_SECONDS)
+        await stack.enter_async_context(parts.background(running, sweeping, reaping))
+        desk = context.supervisor.desk
+        await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
+        full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served
+        if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
+            raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
         instances = " ".join(context.supervisor.desk.providers())
         info = ServiceInfo(
             url,
@@ -108,7 +119,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             os.getpid(),
             account.key_file,
             instances,
-            gaps_at(state.path) if instances else (),
+            gaps_at(state.path) if instances else tuple(place.troubles(state.path)),
             public,
         )
         state.announce(info)
@@ -122,9 +133,9 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
 
 
 def gaps_at(state_dir: Path) -> tuple[str, ...]:
-    """What does not keep tasks in, as the agent of a state directory found when it started."""
+    """What is wrong with the place, and what does not keep tasks in, as the agent found when it started."""
     isolation = recorded(state_dir)
-    return sentences(isolation) if isolation is not None else ()
+    return (*place.troubles(state_dir), *(sentences(isolation) if isolation is not None else ()))
 
 
 def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:

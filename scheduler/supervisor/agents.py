@@ -46,6 +46,7 @@ class AgentSession:
     away_mb: int = 0  # and memory
     ending: int = 0  # instances that are being ended
     ending_mb: int = 0
+    lack: str | None = None  # what its node has too little of to run tasks
     provider: str = "process"
     booked: bool = False  # instances are made when a booking arrives
     draining: bool = False  # nothing new is to begin there
@@ -93,6 +94,7 @@ class AgentSession:
         self.heard = now
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
+        self.lack = state.lack
         if state.seen == self.number:
             self.state = state
             self.unseen = None
@@ -113,6 +115,10 @@ class AgentSession:
     def may_have(self, pool: int, booked: int) -> int:
         """How many of the booked instances are to be there."""
         return 0 if self.draining else min(booked, self.keep.get(pool, booked))
+
+    def stuck(self, pool: int) -> bool:
+        """Whether none of a pool's tasks runs there, because the node lacks something."""
+        return self.lack is not None and all(known.idle for known in self.state.pools if known.pool == pool)
 
     def full(self, pool: int) -> bool:
         """Whether it said that it can take no more of a pool, after it had heard all that we have to say."""

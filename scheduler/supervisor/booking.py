@@ -39,10 +39,11 @@ from scheduler.providers.nomad.reconcile import (
     reconcile,
     understand,
 )
-from scheduler.records.database import Connection, Database, Fenced, select
+from scheduler.records.database import Database, Fenced, select
 from scheduler.supervisor import claims
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.live import LiveJobs
+from scheduler.supervisor.reasons import set_waiting
 from scheduler.supervisor.stranded import Stranded
 from scheduler.supervisor.waiting import wait_for
 
@@ -370,7 +371,7 @@ class Bookings:
             now = {**self._told, **{pool: self._troubles.get(LOOKING) for pool in waiting if not self._arrived(pool)}}
         news = {pool: why for pool, why in now.items() if self._told.get(pool, "") != why}
         if news:
-            await self._db.write(lambda c: _set_waiting(c, news))
+            await self._db.write(lambda c: set_waiting(c, news))
         self._told = now
 
     def _why(self, claim: Claim) -> str | None:
@@ -396,8 +397,3 @@ class Bookings:
 
 def _id(step: Instruction) -> str:
     return step.booking.id if isinstance(step, Register) else step.id
-
-
-def _set_waiting(c: Connection, news: Mapping[int, str | None]) -> None:
-    for pool, why in news.items():
-        c.run("set_waiting", pool=pool, waiting=why)

@@ -9,6 +9,10 @@ A node whose agent was given up for its silence is lost, and with it the interme
 are made again (`lineage`). One whose agent registers anew within the lease has lost nothing, unless
 it comes with another store: the key of its tickets lies beside the blobs, and tells. A node of which
 only the records know, because this supervisor is younger than they are, has a lease too.
+
+Silence means nothing while the supervisor itself was away: stopped by SIGSTOP, paused with its container, suspended
+with its machine. It looks once a second; when a look comes late, every lease is prolonged by what it was late. An agent
+that has given up meanwhile, since it was not answered, and registers anew costs its tasks no retry.
 """
 
 from __future__ import annotations
@@ -55,6 +59,8 @@ DISCARD_PAGE = 5000
 DISCARD_BATCH = 500
 # Reports that are committed in one transaction.
 REPORT_PAGE = 512
+# Seconds between two looks for who is silent that mean that this process was away in between; they are 1 s apart.
+ABSENCE = 3.0
 # Milliseconds for which a node that was here counts for what can be run.
 REMEMBER_MS = 86_400_000
 
@@ -76,6 +82,7 @@ class AgentDesk:
         blobs: BlobStore,
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
+        self.why_no_agent: Callable[[], str | None] = lambda: None  # as far as that is known
         self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
         self.monotonic: Callable[[], float] = time.monotonic
         self.woken: Callable[[], None] = lambda: None  # by whatever wakes agents: somebody plans for them, too
@@ -90,6 +97,8 @@ class AgentDesk:
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
         self._stores: dict[str, str] = {}  # of every node that was here and served, which store it had
+        self._looked: float | None = None  # monotonic seconds of the last look for who is silent
+        self._returned = float("-inf")  # monotonic seconds at which this process was last found to have been away
         self._stopping = False
 
     async def open(self) -> None:
@@ -122,6 +131,7 @@ class AgentDesk:
 
     async def register(self, request: RegisterRequest) -> int:
         """A fresh start of a node's agent; what an earlier start held is ready again."""
+        self._notice_absence()
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
                 await self._lose(session)
@@ -205,6 +215,7 @@ class AgentDesk:
         """It ends in order: its tasks go to others at once. Its node may come back. Raises UnknownAgentError."""
         session = self._session(agent)
         async with self._leaving:
+            log.info("agent leaves", extra={"agent": session.id, "node": session.node})
             await self._lose(session, counted=False)
             self._absent.setdefault(session.node, self.monotonic())
 
@@ -250,10 +261,12 @@ class AgentDesk:
 
     async def lose_silent(self) -> None:
         """Give up agents that were not heard of for too long, and the nodes where they were."""
+        self._notice_absence()
         now = self.monotonic()
         for session in list(self._sessions.values()):
             if now - session.heard > LEASE_SECONDS:
                 async with self._leaving:
+                    log.warning("agent lost", extra={"agent": session.id, "node": session.node})
                     await self._lose(session)
                     await self._lose_node(session.node)
         for node, since in list(self._absent.items()):
@@ -262,6 +275,20 @@ class AgentDesk:
                     await self._lose_node(node)
         if self._jobs.located:
             self.wake()  # for a task may have waited for its node long enough
+        self._looked = self.monotonic()  # what took long here was the database
+
+    def _notice_absence(self) -> None:
+        """If the last look was too long ago, this process was away: nobody else's silence counts for that time."""
+        now = self.monotonic()
+        away = now - (now if self._looked is None else self._looked) - ABSENCE
+        self._looked = now
+        if away <= 0:
+            return
+        log.warning("this process was away: leases are prolonged", extra={"seconds": round(away + ABSENCE, 1)})
+        for session in self._sessions.values():
+            session.heard = min(now, session.heard + away + ABSENCE)
+        self._absent = {node: min(now, since + away + ABSENCE) for node, since in self._absent.items()}
+        self._returned = now
 
     async def expel_revoked(self) -> None:
         """Give up the agents of nodes whose credentials are revoked, and what lies there."""
@@ -293,7 +320,7 @@ class AgentDesk:
         if self._sessions.pop(session.id, None) is None:
             return
         session.wake.set()
-        log.warning("agent lost", extra={"agent": session.id, "node": session.node})
+        counted = counted and self.monotonic() - self._returned > LEASE_SECONDS  # else it may be our absence's
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)

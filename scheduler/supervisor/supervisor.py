@@ -27,6 +27,7 @@ from scheduler.supervisor.dispatch import dispatch_page
 from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
 from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.reasons import Reasons
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -80,6 +81,7 @@ class Supervisor:
         self._book = book
         self._pulse = Pulse.begin(0)
         self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs)
+        self._reasons = Reasons(self._db, self.jobs, self.desk)
         self._background = Background()
         self.lost = self._background.fenced  # others have taken over
         self._stopping = False
@@ -105,6 +107,8 @@ class Supervisor:
             self._background.every(self._beat_seconds, self.beat)
         if self._book is not None:
             self._background.spawn(self._book(self._db, self.jobs, self.desk))
+        else:
+            self._background.every(SILENCE_SECONDS, self._reasons.look)
         self._background.every(SILENCE_SECONDS, self.desk.lose_silent)
         self._background.every(SILENCE_SECONDS, self.desk.expel_revoked)
         self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
@@ -168,6 +172,7 @@ class Supervisor:
             self.jobs.ready[pool] = count
         for pool in live.pools:
             self.jobs.located.set(pool, claim.located[pool], self.desk.monotonic())
+        self._reasons.take_up(live)
         self._background.spawn(self.desk.take_up(live))
         self._apply(claim.changes)
         self._mend_soon(live.id)

@@ -86,7 +86,7 @@ def test_both_supervisors_own_jobs(cluster):
 
 def test_a_supervisor_serves_agents_only_and_a_gateway_no_work(cluster):
     gateway, supervisor = cluster.parts["gateway0"].url, cluster.parts["supervisor0"].url
-    assert httpx.get(f"{supervisor}/healthz").json() == {"status": "ok", "database": "ok", "blobs": "ok"}
+    assert httpx.get(f"{supervisor}/healthz").json() == {"status": "ok", "database": "ok", "blobs": "ok", "disk": "ok"}
     assert "remora_jobs_live" in httpx.get(f"{supervisor}/metrics").text
     assert httpx.get(f"{supervisor}/jill/public").status_code == 404
     assert httpx.get(f"{gateway}/healthz").status_code == 200

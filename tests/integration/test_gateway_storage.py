@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from scheduler.common.space import Space
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from tests.support.gateway import DIRECTORY, error, link_to, running
@@ -71,6 +72,7 @@ async def test_health_says_what_does_not_work(gateway, monkeypatch):
         "status": "failing",
         "database": "ok",
         "blobs": "cannot create a blob: No space left on device",
+        "disk": "ok",
     }
 
 
@@ -570,10 +572,10 @@ async def test_a_full_disk_is_said_to_be_full_and_leaves_nothing(gateway, monkey
 
     before = await gateway.records()
     monkeypatch.setattr("os.pwritev", full)
-    for size in (5, 3 << 20):
+    for size, said in ((5, "5 bytes"), (3 << 20, "3 MB")):
         reply = await gateway.put("/jill/stor/a", b"x" * size)
-        assert error(reply) == (507, "NotEnoughSpace", f"not enough free space for {max(1, size >> 20)} MB")
-    monkeypatch.setattr(gateway.context.blobs, "free_bytes", lambda: 4)
+        assert error(reply) == (507, "NotEnoughSpace", f"not enough free space for {said}")
+    monkeypatch.setattr(gateway.context.blobs, "space", lambda: Space(4, 64))
     assert (await gateway.put("/jill/stor/a", b"hello")).status_code == 507
     assert await gateway.records() == before
     assert gateway.blobs() == set()

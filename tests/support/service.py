@@ -31,6 +31,7 @@ class Service:
 
     state_dir: Path
     options: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()  # a command that starts it, as another user say
     process: subprocess.Popen[str] | None = None
     url: str = ""
     env: dict[str, str] = field(default_factory=dict)
@@ -54,7 +55,8 @@ class Service:
         """Start, and return when it says that it is up. The log is kept beside the state directory."""
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                command("remora", "up", "--state-dir", str(self.state_dir), "--port", "0", *PROVIDED, *self.options),
+                [*self.prefix, *command("remora", "up", "--state-dir", str(self.state_dir), "--port", "0"),
+                 *PROVIDED, *self.options],
                 stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, env=self.env,
                 start_new_session=True,
             )  # fmt: skip

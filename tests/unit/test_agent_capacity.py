@@ -43,10 +43,10 @@ GIB = 1 << 18  # in blocks
     ("total", "free", "most", "used", "short"),
     [
         (252 * GIB, 3 * GIB, 32768, 400, None),
-        (252 * GIB, GIB, 32768, 400, "1024 MiB of disk are free"),
+        (252 * GIB, GIB, 32768, 400, "1.0 GB of 252.0 GB of its disk are free, which is less than 2.0 GB"),
         (5 * GIB, GIB, 32768, 400, None),
-        (5 * GIB, GIB // 4, 32768, 400, "256 MiB of disk are free"),
-        (252 * GIB, 99 * GIB, 32768, 32000, "768 of 32768 processes are free"),
+        (5 * GIB, GIB // 4, 32768, 400, "256 MB of 5.0 GB of its disk are free, which is less than 512 MB"),
+        (252 * GIB, 99 * GIB, 32768, 32000, "768 of its 32768 processes are free"),
         (252 * GIB, 99 * GIB, 4096, 3500, None),
     ],
 )
@@ -63,7 +63,7 @@ def test_an_instance_waits_where_disk_or_processes_are_scarce(
 
 @pytest.mark.parametrize(
     ("present", "most", "short"),
-    [(100, 4096, None), (3900, 4096, "196 of 4096 processes are free"), (60, 64, "4 of 64 processes are free")],
+    [(100, 4096, None), (3900, 4096, "196 of its 4096 processes are free"), (60, 64, "4 of its 64 processes are free")],
 )
 def test_our_own_control_group_may_have_room_for_fewer_processes_than_the_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: int, most: int, short: str | None

@@ -17,7 +17,7 @@ from tests.support.service import command
 
 SUBJECTS = [
     *("files", "namespaces", "users", "signals", "sockets", "calls", "memory", "processes", "disk", "network"),
-    *("core files", "free memory", "free disk", "groups", "loop devices", "file systems"),
+    *("core files", "free memory", "free disk", "state", "groups", "loop devices", "file systems"),
     *("mapped users", "loopback", "open ports", "runc", "containerd", "containers"),
 ]
 
@@ -63,11 +63,11 @@ def test_a_program_that_is_missing_is_told_with_its_package(tmp_path: Path, monk
     )
 
 
-@pytest.mark.parametrize("size", [1, 1 << 40])
-def test_what_is_free_is_compared_with_the_default_tiers(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+@pytest.mark.parametrize(("size", "said"), [(1, "1 byte"), (1 << 40, "1024.0 GB")])
+def test_what_is_free_is_compared_with_the_default_tiers(monkeypatch: pytest.MonkeyPatch, size: int, said: str) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=size))
     found = doctor.free_disk(Path("/nowhere/at/all"))
-    assert (found.found, found.lack is None) == (f"{size >> 30} GB at /", size > 1)
+    assert (found.found, found.lack is None) == (f"{said} at /", size > 1)
 
 
 def test_the_command_tells_all_and_its_status_whether_something_lacks(tmp_path: Path) -> None:

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 
-from scheduler.log import AUDIT, MINUTE, MOST_WARNINGS, Sparing
+import pytest
+
+from scheduler.log import (
+    AUDIT,
+    FORMAT_VARIABLE,
+    MINUTE,
+    MOST_WARNINGS,
+    JsonLines,
+    Sparing,
+    TextLines,
+    formatter,
+)
 
 
 class Clock:
@@ -67,3 +79,20 @@ def test_what_asyncio_repeats_about_its_surroundings_is_said_once_a_minute():
 def test_the_audit_log_is_complete():
     sparing = Sparing(Clock())
     assert all(sparing.filter(record("key added", name=AUDIT)) for _ in range(5000))
+
+
+def test_on_a_terminal_a_record_is_a_line_of_text():
+    about = record("agent lost")
+    about.node = "n7\x1b[31m"
+    line = TextLines().format(about)
+    assert line.endswith(r" warning: agent lost (node=n7\x1b[31m)")
+
+
+@pytest.mark.parametrize(
+    ("said", "terminal", "form"),
+    [("auto", True, TextLines), ("auto", False, JsonLines), ("json", True, JsonLines), ("text", False, TextLines)],
+)
+def test_the_form_goes_by_the_terminal_unless_it_is_said(monkeypatch, said, terminal, form):
+    monkeypatch.setenv(FORMAT_VARIABLE, said)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    assert type(formatter()) is form

@@ -1,0 +1,54 @@
+"""Why tasks that are ready do not run, in one sentence for their owner.
+
+A job shows such a sentence in its status while one of its phases has tasks and none of them runs anywhere. The first
+fact of this list that is so is the reason:
+
+1. No agent is registered; what is known of why is added.
+2. No node is large enough for the phase's tiers.
+3. Nodes lack something (disk, processes) without which no instance may be made, and no task may begin.
+4. Each instance that a node may have is one that could not be ended.
+5. Instances of other jobs have all the places, or all the memory.
+
+Example: one node, whose disk has 28 of 400 MB free: "node n1 cannot run tasks now: 28 MB of 400 MB are free".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NO_AGENT = "no agent is registered that could run tasks"
+TOO_SMALL = "no node that is here has instances as large as this phase wants"
+BUSY = "all instances serve other jobs now"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """Of a node with an agent: `fits`, whether the phase's tiers do; `lack`, what it has too little of."""
+
+    name: str
+    fits: bool = True
+    slots: int = 1
+    disabled: int = 0
+    lack: str | None = None
+
+
+def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
+    """The reason. `absent`: why this machine's agent is not there, if that is known."""
+    here = list(nodes)
+    if not here:
+        return f"{NO_AGENT}: {absent}" if absent else NO_AGENT
+    fitting = [node for node in here if node.fits]
+    if not fitting:
+        return TOO_SMALL
+    able = [node for node in fitting if node.lack is None]
+    if not able:
+        return f"node {fitting[0].name} cannot run tasks now: {fitting[0].lack}{others(len(fitting))}"
+    if all(node.disabled >= node.slots for node in able):
+        return f"none of the {able[0].slots} instances of node {able[0].name} could be ended{others(len(able))}"
+    return BUSY
+
+
+def others(count: int) -> str:
+    """What is added to a sentence about the first of `count` nodes."""
+    return "" if count == 1 else f" (and {count - 1} more {'node' if count == 2 else 'nodes'})"

@@ -1,0 +1,75 @@
+"""Recording why phases wait: the sentence that a job's status shows while none of a phase's tasks runs.
+
+Once a second the shadow is looked at. A phase that has ready tasks of which no agent holds any, or whose agents hold
+some and lack what it takes to run one, waits; after `PATIENCE` seconds its reason is recorded, and taken back when a
+task runs. Nothing is written for jobs that do not wait. Where instances are booked elsewhere, `booking` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.engine.fit import Tiers
+from scheduler.engine.waiting import NodeState, why_waiting
+from scheduler.records.database import Connection, Database
+from scheduler.supervisor.agents import AgentSession
+from scheduler.supervisor.desk import AgentDesk
+from scheduler.supervisor.live import LiveJob, LiveJobs
+
+# Seconds that tasks are ready before anything is said: an instance is made in less.
+PATIENCE = 2.0
+
+
+class Reasons:
+    """Of one supervisor's jobs."""
+
+    def __init__(self, db: Database, jobs: LiveJobs, desk: AgentDesk) -> None:
+        self._db = db
+        self._jobs = jobs
+        self._desk = desk
+        self._since: dict[int, float] = {}  # pools that wait, and since when
+        self._told: dict[int, str] = {}  # what is recorded, or (empty) may be
+
+    def take_up(self, live: LiveJob) -> None:
+        """Another supervisor, or an earlier start, may have recorded something."""
+        self._told |= dict.fromkeys(live.pools, "")
+
+    async def look(self) -> None:
+        """Record what has changed."""
+        now, sessions = self._desk.monotonic(), self._desk.sessions()
+        waiting = {pool: live for live in self._jobs for pool in live.pools if self._waits(live, pool, sessions)}
+        self._since = {pool: self._since.get(pool, now) for pool in waiting}
+        reasons = {
+            pool: self._why(live, pool, sessions)
+            for pool, live in waiting.items()
+            if now - self._since[pool] >= PATIENCE
+        }
+        over = [pool for pool in self._told if pool not in waiting]
+        news: dict[int, str | None] = {pool: why for pool, why in reasons.items() if self._told.get(pool) != why}
+        news |= dict.fromkeys(over)
+        if news:
+            await self._db.write(lambda c: set_waiting(c, news))
+        for pool in over:
+            del self._told[pool]
+        self._told |= reasons
+        for pool in news:
+            if live := self._jobs.by_pool(pool):
+                live.wake_watchers()
+
+    def _waits(self, live: LiveJob, pool: int, sessions: list[AgentSession]) -> bool:
+        if live.done:
+            return False
+        holders = [session for session in sessions if session.held[pool] > 0]
+        return all(session.stuck(pool) for session in holders) if holders else self._jobs.ready[pool] > 0
+
+    def _why(self, live: LiveJob, pool: int, sessions: list[AgentSession]) -> str:
+        wanted = Tiers.of(live.spec.phases[live.phase_of(pool)])
+        nodes = [
+            NodeState(each.node, wanted.within(each.offer), each.slots, each.disabled, each.lack) for each in sessions
+        ]
+        return why_waiting(nodes, self._desk.why_no_agent())
+
+
+def set_waiting(c: Connection, news: Mapping[int, str | None]) -> None:
+    for pool, why in news.items():
+        c.run("set_waiting", pool=pool, waiting=why)

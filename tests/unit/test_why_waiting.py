@@ -1,0 +1,30 @@
+"""The sentence that says why ready tasks do not run: the first fact that is so."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.engine.waiting import BUSY, NO_AGENT, TOO_SMALL, NodeState, why_waiting
+
+FULL = "28 MB of 400 MB are free"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "absent", "sentence"),
+    [
+        ([], None, NO_AGENT),
+        ([], "it ended with status 1", f"{NO_AGENT}: it ended with status 1"),
+        ([NodeState("n1", fits=False), NodeState("n2", fits=False, lack=FULL)], None, TOO_SMALL),
+        ([NodeState("n1", lack=FULL)], "it ended once", f"node n1 cannot run tasks now: {FULL}"),
+        (
+            [NodeState("n1", lack=FULL), NodeState("n2", lack=FULL), NodeState("n3", fits=False)],
+            None,
+            f"node n1 cannot run tasks now: {FULL} (and 1 more node)",
+        ),
+        ([NodeState("n1", slots=4, disabled=4)], None, "none of the 4 instances of node n1 could be ended"),
+        ([NodeState("n1", slots=4, disabled=3)], None, BUSY),
+        ([NodeState("n1", lack=FULL), NodeState("n2")], None, BUSY),
+    ],
+)
+def test_the_first_fact_that_is_so_is_the_reason(nodes: list[NodeState], absent: str | None, sentence: str) -> None:
+    assert why_waiting(nodes, absent) == sentence
