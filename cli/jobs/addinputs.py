@@ -33,8 +33,8 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, nu
     """
     from cli.jobs.inputs_from import pour, typed
 
-    wanted = ids(job)
     with jobs() as mine:
+        wanted = ids(mine, job)
         named = typed(sys.stdin.fileno(), batch, mine.session.settings.home, null=null)
         pour(mine, wanted, named, parallel=parallel, quiet=quiet)
         if not keep_open:
