@@ -12,4 +12,4 @@ def lines(rows: Sequence[Sequence[str]], *, left: Collection[int] = (), width: i
         "  ".join(cell.ljust(size) if at in left else cell.rjust(size) for at, (cell, size) in enumerate(cells))
         for cells in (list(zip(row, widths, strict=True)) for row in rows)
     )
-    return [line.rstrip()[:width] for line in made]
+    return [line[:width].rstrip() for line in made]

@@ -78,9 +78,11 @@ def beginning_with(mine: Jobs, word: str) -> Iterator[Entry]:
 
 
 def named(mine: Jobs, name: str) -> Iterator[Entry]:
-    """Jobs of that name that have a record."""
+    """Jobs of that name that have a record; not those that have been deleted since, whose directory is gone."""
     try:
-        yield from mine.listing(name=name)
+        for entry in mine.listing(name=name):
+            if objects.info_or_none(mine.session, mine.directory(entry["name"])):
+                yield entry
     except Refused as error:
         if error.status != 400:  # a service that takes some names only
             raise

@@ -6,6 +6,7 @@ import json
 import re
 import signal as signals
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from cli.client.jobs import Jobs
 
 Task = dict[str, Any]
+Endings = dict[tuple[str, str | None], list[tuple[str, str]]]  # by phase and input, which reducers have none
 PAGE = 1000  # tasks whose columns are as wide as each other
 HEADS = ("TASK", "PHASE", "STATE", "TRIES", "WALL", "CPU", "MEMORY", "IN", "OUT", "INPUT")
 JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
 EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\Z")
+UNKNOWN = ("1", "0")
 KILLED = re.compile(r"user command terminated by (SIG\w{1,16})")
 
 
@@ -124,21 +127,22 @@ def joblog(mine: Jobs, job: str, found: Iterable[Task], log: TextIO) -> None:
     ended = (task for task in found if task["state"] in ("done", "failed"))
     for number, task in enumerate(ended, 1):
         usage = task.get("usage") or {}
-        exit_value, signal = ends.get((str(task["phaseNum"]), input_of(task)), ("1", "0"))
-        if task["state"] == "done":
-            exit_value, signal = "0", "0"
+        exit_value, signal = "0", "0"
+        if task["state"] == "failed":
+            told = ends.get((str(task["phaseNum"]), task.get("input")))
+            exit_value, signal = told.pop() if told else UNKNOWN
         took = f"{usage.get('wall_us', 0) / 1e6:.3f}"
         size = (str(usage.get("bytes_in", 0)), str(usage.get("bytes_out", 0)))
         ran = f"{text.shortened(status['phases'][task['phaseNum']]['exec'], 1000)} < {text.escape(input_of(task))}"
         log.write("\t".join((str(number), ":", f"{start:.3f}", took, *size, exit_value, signal, ran)) + "\n")
 
 
-def endings(mine: Jobs, job: str) -> dict[tuple[str, str], tuple[str, str]]:
+def endings(mine: Jobs, job: str) -> Endings:
     """Exit value and signal of the tasks that failed, by phase and input, as far as messages say them."""
-    found = {}
+    found: Endings = defaultdict(list)
     for line in mine.records(job, "err"):
         record = json.loads(line)
-        found[(str(record.get("phase")), str(record.get("input")))] = ending(str(record.get("message")))
+        found[(str(record.get("phase")), record.get("input"))].append(ending(str(record.get("message"))))
     return found
 
 
@@ -148,4 +152,4 @@ def ending(message: str) -> tuple[str, str]:
         return match[1], "0"
     if match := KILLED.match(message):
         return "0", str(int(getattr(signals, match[1], 0)))
-    return "1", "0"
+    return UNKNOWN
