@@ -16,11 +16,8 @@ import click
 
 from cli.client.patience import Patience
 from cli.frame import note
-from cli.jobs import outcome
 from cli.jobs.leaving import ADDING, PRINTING, telling_of
 from cli.jobs.printing import Printing, print_outputs, printing_of, printing_options
-from cli.jobs.tasks import write_joblog
-from cli.jobs.watching import Watcher
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -111,12 +108,17 @@ def add_all(mine: Jobs, job: str, batches: Iterable[list[bytes]], flow: Flow) ->
 
 def see_through(mine: Jobs, job: str, flow: Flow) -> None:
     """Wait for the job and do with it what was wanted. Raises `Problem` if it had errors or was cancelled."""
+    from cli.jobs import outcome
+    from cli.jobs.watching import Watcher
+
     status = Watcher(mine, job, flow.halt).run()
     if flow.shows:
         with telling_of(job, PRINTING):
             print_outputs(mine, job, flow.printing)
             sys.stdout.flush()
     if flow.joblog:
+        from cli.jobs.tasks import write_joblog
+
         with telling_of(job, PRINTING):
             write_joblog(mine, job, flow.joblog)
     outcome.check(mine, job, status)

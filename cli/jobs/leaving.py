@@ -56,15 +56,23 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def telling_of(job: str, stage: Stage) -> Iterator[None]:
     """Whatever ends the block early is followed by what `stage` says about the job."""
+    try:
+        with interruptible([job], stage):
+            yield
+    except NoSuchJob:
+        raise
+    except Problem as problem:
+        raise Problem(f"{problem.message}\n{stage.about(job)}", problem.name) from None
+
+
+@contextmanager
+def interruptible(jobs: Sequence[str], stage: Stage) -> Iterator[None]:
+    """Ctrl-C and SIGTERM within the block end the command, after what `stage` says about the jobs."""
     with terminable():
         try:
             yield
-        except NoSuchJob:
-            raise
-        except Problem as problem:
-            raise Problem(f"{problem.message}\n{stage.about(job)}", problem.name) from None
         except KeyboardInterrupt as end:
-            note(f"\n{stage.about(job)}")
+            note("\n" + "\n".join(stage.about(job) for job in jobs))
             raise click.exceptions.Exit(exit_code(end)) from None
 
 

@@ -158,12 +158,12 @@ def row(entry: Entry, status: Status | None, size: int, now: int) -> tuple[str, 
     stats = status["stats"]
     return (
         entry["name"][:size],
-        text.shortened(status["name"], NAME_WIDTH),
+        text.escape(text.shortened(status["name"], NAME_WIDTH)),
         state_of(status),
         f"{stats['tasksDone']}/{stats['tasks']}",
         str(stats["errors"]),
         age,
-        text.shortened(expression(status["phases"]), COMMAND_WIDTH),
+        text.escape(text.shortened(expression(status["phases"]), COMMAND_WIDTH)),
     )
 
 

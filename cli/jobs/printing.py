@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -129,6 +128,8 @@ def label(mine: Jobs, job: str, name: bytes) -> bytes:
 
 def ordered(names: Iterable[bytes], inputs: Iterable[bytes], label_of: Callable[[bytes], bytes]) -> Iterator[bytes]:
     """`names` in the order of `inputs`, by their labels; kept in a temporary file, since they may be millions."""
+    import sqlite3
+
     with closing(sqlite3.connect("")) as kept:
         kept.execute(SCHEMA)
         rows = ((label_of(name), name) for name in names)
