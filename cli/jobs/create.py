@@ -11,7 +11,7 @@ import click
 from cli.frame import Command, note
 from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
-from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
+from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
 from cli.output import null_option
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     phases = from_options(words, home) if by_options else from_expression(expression, words, home)
     if not phases:
         raise click.UsageError("At least one map or reduce task must be specified", context)
+    if without_reducers(words, phases):
+        note("mjob: warning: --count counts the reducers of a reduce phase (put it before its -r)")
     return encoded(document(name, phases))
 
 

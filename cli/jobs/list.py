@@ -69,8 +69,8 @@ def command(
       mjob list -s failed --since 2h
       mjob list -n 'nightly*' --before 7d | xargs mjob delete -f
     """
-    if sum((long, as_table, as_ids, as_json)) > 1:
-        raise click.UsageError("-l, -j, --table and --ids exclude each other", click.get_current_context())
+    if sum((long or as_json, as_table, as_ids)) > 1:
+        raise click.UsageError("--table, --ids, and -l or -j exclude each other", click.get_current_context())
     as_table = as_table or (sys.stdout.isatty() and not (long or as_ids or as_json))
     with jobs() as mine:
         entries = newest_first(mine, state, since, before)
@@ -138,6 +138,9 @@ def show(mine: Jobs, entry: Entry, status: Status | None, *, long: bool, as_json
 
 
 def show_table(found: list[Described], width: int | None) -> None:
+    if not found:
+        note("mjob list: no such jobs")
+        return
     now = int(time.time() * 1000)
     ids = [str(entry["name"]) for entry, _ in found]
     size = 8 if len({one[:8] for one in ids}) == len(ids) else max(map(len, ids))

@@ -257,6 +257,20 @@ def test_whatever_ends_a_client_says_that_the_job_goes_on(service: Service) -> N
     service.ok("mjob", "cancel", job)
 
 
+def test_an_interrupt_while_outputs_are_printed_says_how_to_get_all_of_them(service: Service) -> None:
+    printing = service.start("mjob", "create", "-o", "-q", "-m", "head -c 1000000 /dev/zero")
+    assert printing.stdin and printing.stdout
+    printing.stdin.write(inputs("a"))
+    printing.stdin.close()
+    printing.stdin = None
+    printing.stdout.read(1)  # the rest does not fit into the pipe
+    printing.send_signal(signal.SIGINT)
+    _, err = printing.communicate(timeout=30)
+    assert printing.returncode == 130
+    assert re.search(r"^job \S+ is done, and keeps its outputs$", err.decode(), re.MULTILINE)
+    assert advised(Result(0, "", err.decode())) == ["cat", "outputs"]
+
+
 def test_a_watcher_outlives_a_restart_of_the_service_at_another_port(tmp_path: Path) -> None:
     service = whole.Service(tmp_path / "state").start()
     service.run("mput", "~~/stor/a", stdin=b"x\n")

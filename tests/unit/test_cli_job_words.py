@@ -9,8 +9,8 @@ import pytest
 
 from cli import table, when
 from cli.client.patience import Patience, may_be_repeated
-from cli.client.problem import Problem, Refused, broken, refusal, unreachable
-from cli.jobs import outcome, printing, progress, tasks, unfinished
+from cli.client.problem import NoSuchJob, Problem, Refused, broken, refusal, unreachable
+from cli.jobs import leaving, outcome, printing, progress, specification, tasks, unfinished
 from cli.jobs.list import expression
 
 NOW = 1_800_000_000_000
@@ -156,6 +156,35 @@ def test_phases_are_shown_as_they_are_typed():
 )
 def test_how_a_task_ended_is_told_by_its_error(message, ending):
     assert tasks.ending(message) == ending
+
+
+@pytest.mark.parametrize(
+    ("words", "phases", "lost"),
+    [
+        ([("count", 2), ("map", "wc")], [{"type": "map"}], True),
+        ([("count", 2), ("reduce", "wc")], [{"type": "reduce"}], False),
+        ([("count", 2), ("map", "wc"), ("reduce", "wc")], [{"type": "map"}, {"type": "reduce"}], True),
+        ([("count", 2)], [{"type": "map"}], True),
+        ([("count", 2)], [{"type": "map"}, {"type": "reduce"}], False),
+        ([], [{"type": "map"}], False),
+    ],
+)
+def test_a_count_without_a_reduce_phase_is_noticed(words, phases, lost):
+    assert specification.without_reducers(words, phases) is lost
+
+
+def test_a_client_that_loses_the_service_says_that_the_job_goes_on():
+    with pytest.raises(Problem) as lost, leaving.telling_of("J", leaving.WATCHING):
+        raise AWAY
+    first, second, *rest = lost.value.message.splitlines()
+    assert (first, second) == (AWAY.message, "stopped watching; job J goes on")
+    assert [line.partition("mjob ")[2] for line in rest] == ["watch J", "cat J", "cancel J"]
+
+
+def test_of_a_job_that_never_was_nothing_goes_on():
+    with pytest.raises(NoSuchJob, match='no job "J"') as lost, leaving.telling_of("J", leaving.WATCHING):
+        raise NoSuchJob("J")
+    assert "goes on" not in lost.value.message
 
 
 AWAY, BROKE, STARTING = unreachable("u", "r"), broken("u", "r"), refusal(503, None, None)
