@@ -217,7 +217,9 @@ def connect(settings: Settings) -> Session:
 @contextmanager
 def session(context: click.Context | None = None) -> Iterator[Session]:
     """A client made from the common options (see `settings`); closed at the end of the block."""
+    context = context or click.get_current_context()
     with connect(settings(context)) as client:
+        client.reload = lambda: settings(context)
         yield client
 
 

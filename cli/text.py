@@ -58,6 +58,12 @@ def indented(record: object, indent: int = 2) -> str:
     return "\n".join(map(in_json, json.dumps(record, ensure_ascii=False, indent=indent).split("\n")))
 
 
+def shortened(words: str, width: int) -> str:
+    """A text on one line, its end cut off if it is longer than `width`."""
+    line = " ".join(words.split())
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
 def count(number: int, noun: str) -> str:
     """`1 input`, `2 inputs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -73,4 +79,5 @@ __all__ = [
     "local",
     "printable",
     "short_date",
+    "shortened",
 ]

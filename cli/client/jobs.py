@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cli.client import objects
-from cli.client.problem import Problem, Refused
+from cli.client.problem import NoSuchJob, Problem, Refused, refusal
 from cli.client.session import Session, json_of
 from cli.client.transfer import encoded_md5
 
@@ -42,8 +44,13 @@ class Jobs:
         self.session = session
         self.account = session.settings.account
 
+    @property
+    def root(self) -> str:
+        """The directory that has a directory for each job."""
+        return f"/{self.account}/jobs"
+
     def directory(self, job: str) -> str:
-        return f"/{self.account}/jobs/{job}"
+        return f"{self.root}/{job}"
 
     def live(self, job: str, name: str) -> str:
         return f"{self.directory(job)}/live/{name}"
@@ -51,7 +58,7 @@ class Jobs:
     def create(self, document: bytes) -> str:
         """Create a job from its JSON text; its id. Raises `Refused`."""
         headers = {"content-type": "application/json; type=job", "content-md5": encoded_md5(document)}
-        reply = self.session.call("POST", f"/{self.account}/jobs", headers=headers, body=document)
+        reply = self.session.call("POST", self.root, headers=headers, body=document)
         if "location" not in reply.headers:
             raise Problem(f"{reply.url} did not say where the job is (is the URL right?)")
         return str(reply.headers["location"]).rstrip("/").rpartition("/")[2]
@@ -59,17 +66,26 @@ class Jobs:
     def add_inputs(self, job: str, names: Iterable[bytes]) -> None:
         """Add one batch of inputs, raw UTF-8 names. Raises `Refused`."""
         body = b"\n".join(names)
-        self.session.call("POST", self.live(job, "in"), headers={"content-type": "text/plain"}, body=body)
+        self._post(job, "in", {"content-type": "text/plain"}, body)
 
     def end_input(self, job: str) -> None:
-        self._post_empty(self.live(job, "in/end"))
+        self._post_empty(job, "in/end")
 
     def cancel(self, job: str) -> None:
-        self._post_empty(self.live(job, "cancel"))
+        self._post_empty(job, "cancel")
 
-    def _post_empty(self, path: str) -> None:
+    def _post_empty(self, job: str, what: str) -> None:
         body = b"{}"
-        self.session.call("POST", path, headers={**JSON_TYPE, "content-md5": encoded_md5(body)}, body=body)
+        self._post(job, what, {**JSON_TYPE, "content-md5": encoded_md5(body)}, body)
+
+    def _post(self, job: str, what: str, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            self.session.call("POST", self.live(job, what), headers=headers, body=body)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            state = self.status_or_archive(job)["state"]
+            raise refusal(409, "InvalidJobState", f"job {job} is in state '{state}'") from None
 
     def status(self, job: str, wait: int = 0) -> Status:
         """The job's status; with `wait`, once something has changed or so many seconds have passed."""
@@ -91,14 +107,15 @@ class Jobs:
         except Refused as error:
             if error.status != 404:
                 raise
-            reply = self.session.call("GET", f"{self.directory(job)}/{archived}")
+            with archive_of(job):
+                reply = self.session.call("GET", f"{self.directory(job)}/{archived}")
         record: dict[str, Any] = json_of(reply)
         return record
 
     def wait(self, job: str, seen: Callable[[Status], None] = lambda _: None) -> Status:
         """Wait until the job is done; its last status. `seen` is shown every status on the way."""
         started = time.monotonic()
-        last = self._first_status(job)
+        last = self.status_or_archive(job)
         delay = FIRST_DELAY
         while True:
             seen(last)
@@ -111,15 +128,6 @@ class Jobs:
                 time.sleep(delay)
                 delay = min(LONGEST_DELAY, delay * 2)
             last = status
-
-    def _first_status(self, job: str) -> Status:
-        """As `status_or_archive`; of a job that never was, the refusal is about the job and not about its archive."""
-        try:
-            return self.status_or_archive(job)
-        except Refused as error:
-            if error.status != 404:
-                raise
-        return self.status(job)
 
     def wait_archived(self, job: str) -> None:
         """Wait until a job that is done has its archive too, which is soon; until then its directory still changes."""
@@ -144,15 +152,26 @@ class Jobs:
                 raise
         if begun:
             return
-        with self.session.stream("GET", f"{self.directory(job)}/{ARCHIVES[kind]}") as archived:
+        path = f"{self.directory(job)}/{ARCHIVES[kind]}"
+        with archive_of(job), self.session.stream("GET", path) as archived:
             yield from lines_of(archived.iter_raw())
+
+    def tasks(self, job: str) -> Iterator[dict[str, Any]]:
+        """The tasks of a job by phase, as long as it has a record; the first page is asked for now.
+
+        Raises `NoSuchJob` if the record is gone: the archive has no tasks.
+        """
+        pages = self._pages(self.live(job, "tasks"), {"limit": str(LIST_PAGE)})
+        with archive_of(job):
+            first = next(pages)
+        return (json_of(reply, line) for reply in chain([first], pages) for line in lines_of([reply.content]))
 
     def listing(self, state: str | None = None, name: str | None = None) -> Iterator[objects.Entry]:
         """The jobs there are: of a state or name the live list, otherwise every job directory."""
         if not state and not name:
-            return objects.entries(self.session, f"/{self.account}/jobs", kind="d")
+            return objects.entries(self.session, self.root, kind="d")
         query = {key: value for key, value in (("state", state), ("name", name)) if value}
-        pages = self._pages(f"/{self.account}/jobs", {**query, "limit": str(LIST_PAGE)})
+        pages = self._pages(self.root, {**query, "limit": str(LIST_PAGE)})
         return (json_of(reply, line) for reply in pages for line in lines_of([reply.content]))
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Reply]:
@@ -171,6 +190,15 @@ class Jobs:
         return json.loads(line) if line else None
 
 
+@contextmanager
+def archive_of(job: str) -> Iterator[None]:
+    """What is asked for within the block is there, unless the job never was or has been deleted."""
+    try:
+        yield
+    except Refused as error:
+        raise NoSuchJob(job) if error.status == 404 else error from None
+
+
 def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The non-empty lines of a stream, without their ends."""
     rest = b""
@@ -181,12 +209,4 @@ def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def job_id(text: str) -> str:
-    """The UUID of a job named by itself or by its directory, `/login/jobs/UUID`. Raises `Problem`."""
-    parts = text.rstrip("/").split("/")
-    if len(parts) == 1 or (len(parts) == 4 and parts[2] == "jobs"):
-        return parts[-1]
-    raise Problem(f'"{text}" names no job: give its id, or /<account>/jobs/<id>')
-
-
-__all__ = ["Jobs", "Status", "job_id", "lines_of"]
+__all__ = ["Jobs", "Status", "lines_of"]

@@ -27,6 +27,13 @@ class Refused(Problem):
         self.status = status
 
 
+class NoSuchJob(Refused):
+    """There is neither a record nor an archive of the job."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(404, "ResourceNotFoundError", f'no job "{as_line(job)}"')
+
+
 def refusal(status: int, code: str | None, message: str | None) -> Refused:
     """The error of a reply; without a body (HEAD) its name comes from the status: 404 is `NotFoundError`."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else f"Http {status}"

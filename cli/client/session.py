@@ -1,11 +1,12 @@
 """Signed requests over kept connections.
 
-A `Session` is one service and one identity. It may be used by many threads at once. Three
+A `Session` is one service and one identity. It may be used by many threads at once. Four
 rules keep it honest:
 
 - A connection that could not be made is tried three more times: nothing has happened yet.
   A GET or HEAD whose kept connection turns out to be dead is sent once more. Anything that
   the service answered is final, and anything it may have begun is not repeated here.
+- A session with `patience` repeats requests while the service is away (see `patience`).
 - Replies stream: `stream` hands out the reply before its body, `call` reads a small one.
 - An error reply becomes `Refused`, with the code and the sentence that the service gave.
 
@@ -21,10 +22,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cli.client.connection import Connection, Reply
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     import httpx
 
     from cli.client.keys import Signer
+    from cli.client.patience import Patience
     from cli.client.pool import Body, Pool
 
+T = TypeVar("T")
 SIGNED = ("date", "(request-target)")
 MAX_ERROR_BODY = 64 * 1024
 
@@ -49,6 +52,8 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.patience: Patience | None = None
+        self.reload: Callable[[], Settings] | None = None  # the settings as they are now
         self._trust = trusted(settings)
         self._base = urlsplit(settings.url).path
         self._connection = Connection(settings.url, self._trust)
@@ -101,10 +106,28 @@ class Session:
 
     def call(self, method: str, path: str, **more: Any) -> Reply:
         """As `ask`. Raises `Refused` for a status of 400 or more."""
+        return self._asked(method, lambda: self._call(method, path, **more))
+
+    def _call(self, method: str, path: str, **more: Any) -> Reply:
         reply = self.ask(method, path, **more)
         if reply.status_code >= 400:
             raise refused(reply.status_code, reply.content)
         return reply
+
+    def _asked(self, method: str, ask: Callable[[], T]) -> T:
+        return self.patience.asked(method, ask, self._follow) if self.patience else ask()
+
+    def _follow(self) -> None:
+        """Go to where the service is now: one that is started again may have another port, and writes it down."""
+        try:
+            settings = self.reload() if self.reload else self.settings
+        except Problem:  # nothing is written down at the moment
+            return
+        if settings.url != self.settings.url:
+            self.settings = settings
+            self._base = urlsplit(settings.url).path
+            self._connection = Connection(settings.url, self._trust)
+            self._pool = None
 
     @contextmanager
     def exchange(
@@ -126,6 +149,11 @@ class Session:
     @contextmanager
     def stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         """As `exchange`. Raises `Refused` for a status of 400 or more."""
+        with ExitStack() as opened:
+            yield self._asked(method, lambda: opened.enter_context(self._stream(method, path, **more)))
+
+    @contextmanager
+    def _stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         with self.exchange(method, path, **more) as response:
             if response.status_code >= 400:
                 raise refused(response.status_code, b"".join(first_bytes(response, MAX_ERROR_BODY)))

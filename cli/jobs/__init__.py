@@ -23,6 +23,8 @@ MODULES = {
     "errors": "errors",
     "failures": "failures",
     "list": "list",
+    "tasks": "tasks",
+    "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",
     "cost": "cost",
@@ -41,8 +43,10 @@ command = Lazy(
     Examples:
       mfind ~~/stor/logs | mjob create -o -m 'grep -c ERROR' -r "awk '{n+=\\$1} END {print n}'"
       mjob list -s running
-      mjob watch 8bd3c96e-… && mjob cat 8bd3c96e-…
-      mjob rerun --failed 8bd3c96e-…
+      mjob watch last && mjob cat last
+      mjob rerun --failed 8bd3c96e
+
+    A job is named by its id, the beginning of it, its name, or last: the one that was created last.
 
     See mjob COMMAND --help, and begin with mjob create --help.
     """,

@@ -6,8 +6,10 @@ import sys
 
 import click
 
-from cli.frame import Command
+from cli.client.patience import Patience
+from cli.frame import Command, note
 from cli.jobs.common import ids, job_argument, jobs
+from cli.jobs.leaving import ADDING, interruptible
 from cli.output import null_option
 
 
@@ -33,10 +35,12 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, nu
     """
     from cli.jobs.inputs_from import pour, typed
 
-    wanted = ids(job)
     with jobs() as mine:
+        wanted = ids(mine, job)
+        mine.session.patience = Patience(note)
         named = typed(sys.stdin.fileno(), batch, mine.session.settings.home, null=null)
-        pour(mine, wanted, named, parallel=parallel, quiet=quiet)
-        if not keep_open:
-            for one in wanted:
-                mine.end_input(one)
+        with interruptible(wanted, ADDING):
+            pour(mine, wanted, named, parallel=parallel, quiet=quiet)
+            if not keep_open:
+                for one in wanted:
+                    mine.end_input(one)

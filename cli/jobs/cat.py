@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client.problem import Problem
 from cli.frame import Command
 from cli.jobs.common import complete_job, jobs, only
+from cli.jobs.printing import Printing, print_contents, print_outputs, printing_of, printing_options
 from cli.text import count
 
 if TYPE_CHECKING:
@@ -22,24 +21,30 @@ NUMBER = re.compile(r"-?0*[1-9][0-9]{0,17}\Z")
 
 
 @click.command("cat", cls=Command, context_settings={"ignore_unknown_options": True})
+@printing_options
 @click.argument("words", metavar="job [n]", nargs=-1, shell_complete=complete_job)
-def command(words: tuple[str, ...]) -> None:
+def command(words: tuple[str, ...], **options: Any) -> None:
     """Print the contents of all outputs of a job, or of the N-th: 1 is the first, -1 the last.
 
-    The order is that of mjob outputs. A running job has the outputs of the tasks that have ended.
+    The order is that of mjob outputs, which is that in which tasks have ended. A running job has the outputs of the
+    tasks that have ended.
 
     \b
     Examples:
-      mjob cat 8bd3c96e-… > all
-      mjob cat 8bd3c96e-… 2
-      mjob cat 8bd3c96e-… -1
+      mjob cat last > all
+      mjob cat 8bd3c96e -1
+      mjob cat --tag --keep-order last
+      mjob cat --results here last         here/stor/logs/a.log is what came of ~~/stor/logs/a.log
     """
-    job = only(words[:1])
+    printing = printing_of(options)
+    if words[1:] and printing != Printing():
+        raise click.UsageError("--tag, --keep-order and --results are for all outputs", click.get_current_context())
     with jobs() as mine:
-        names: Iterable[bytes] = mine.records(job, "out")
+        job = only(mine, words[:1])
         if words[1:]:
-            names = [nth(mine, job, number(words[1:]))]
-        print_contents(mine, names)
+            print_contents(mine, [nth(mine, job, number(words[1:]))])
+        else:
+            print_outputs(mine, job, printing)
 
 
 def number(words: tuple[str, ...]) -> int:
@@ -61,13 +66,3 @@ def nth(mine: Jobs, job: str, wanted: int) -> bytes:
         total = mine.status_or_archive(job)["stats"]["outputs"]
         raise Problem(f"job {job} has {count(total, 'output')}: there is no output {wanted}")
     return found
-
-
-def print_contents(mine: Jobs, names: Iterable[bytes]) -> None:
-    """Write the contents of objects to stdout, one after another. Raises `Problem`."""
-    from cli.client import transfer
-
-    sink = sys.stdout.buffer
-    for name in names:
-        transfer.get(mine.session, name.decode("utf-8", "surrogateescape"), sink.write)
-    sink.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cli.client.problem import Problem, Refused
+from cli.client.problem import Problem
 from cli.frame import session
 
 if TYPE_CHECKING:
@@ -26,28 +26,25 @@ def jobs(context: click.Context | None = None) -> Iterator[Jobs]:
         yield Jobs(client)
 
 
-def ids(texts: Sequence[str]) -> list[str]:
-    """The job ids among operands. Raises a usage error if there is none, `Problem` for what is no job."""
-    from cli.client.jobs import job_id
+def ids(mine: Jobs, texts: Sequence[str]) -> list[str]:
+    """The ids of the jobs that operands stand for (see `job_names`). Raises a usage error if there is no operand."""
+    from cli.client.job_names import find
 
     if not texts:
         raise click.UsageError("At least one JobId must be specified", click.get_current_context())
-    return [job_id(text) for text in texts]
+    return [find(mine, text) for text in texts]
 
 
-def only(texts: Sequence[str]) -> str:
+def only(mine: Jobs, texts: Sequence[str]) -> str:
     """The id of the one job among operands. Raises a usage error if there is none or more, as `ids` for no job."""
     if len(texts) != 1:
         raise click.UsageError("Exactly one JobId must be specified", click.get_current_context())
-    return ids(texts)[0]
+    return ids(mine, texts)[0]
 
 
 def check_done(mine: Jobs, job: str) -> Status:
     """The status of a job that is done. Raises `Problem` if it is not, or if there is no such job."""
-    try:
-        status = mine.status_or_archive(job)
-    except Refused as error:
-        raise Problem(f"there is no job {job}") if error.status == 404 else error from None
+    status = mine.status_or_archive(job)
     if status["state"] != "done":
         state = status["state"]
         raise Problem(f"job {job} is {state}: wait for it (mjob watch {job}) or end it (mjob cancel {job}) first")
@@ -70,8 +67,8 @@ def ignored_parallel_option(function: Callable[..., T]) -> Callable[..., T]:
 
 def for_each(texts: Sequence[str], parallel: int, act: Callable[[Jobs, str], T]) -> Iterable[T]:
     """Do `act` for each job, some at once; results in the order of the operands."""
-    wanted = ids(texts)
     with jobs() as mine:
+        wanted = ids(mine, texts)
         if len(wanted) == 1:
             yield act(mine, wanted[0])
             return

@@ -12,6 +12,7 @@ from cli import text
 from cli.client.problem import Problem, Refused
 from cli.frame import Command, note
 from cli.jobs.common import jobs, one_job_argument, only
+from cli.table import lines
 
 Row = dict[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -50,8 +51,8 @@ def command(job: tuple[str, ...], price: float | None, quiet: bool, as_json: boo
       mjob cost --price 0.00004 -q 8bd3c96e-…
       mjob cost --json 8bd3c96e-… | jq '.phases[] | .cpu_us / .tasks'
     """
-    wanted = only(job)
     with jobs() as mine:
+        wanted = only(mine, job)
         try:
             usage = mine.usage(wanted)
         except Refused as error:
@@ -87,9 +88,7 @@ def summed(phases: Sequence[Row]) -> Row:
 def table(rows: Sequence[Row], priced: bool) -> str:
     """Lines of columns, numbers to the right; the last row is the sum."""
     cells = [list(HEADS) + (["$"] if priced else []), *(in_cells(row, priced) for row in rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in lines(cells))
 
 
 def in_cells(row: Row, priced: bool) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from cli.frame import Command, note
 from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
-from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
+from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
 from cli.output import null_option
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
 @phase_option("--count", "count", metavar="N", type=int, help="Reducers of a reduce phase. [default: 1]")
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
-              help="The job as JSON, used as it is, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
+              help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
 @flow_options
 @click.option("--open", "keep_open", is_flag=True, help="Leave the input open: see mjob addinputs, mjob close.")
@@ -89,9 +89,14 @@ def command(
                        a line break itself is left out, and the exit status is 1
       a terminal       no inputs are read; the input is left open, unless --close
 
-    Exit status: 0; 1 if the job could not be created or, with -o or -w, had errors: then the first error is shown
-    with the end of its stderr, and with -o no output is printed. 130 if you stop watching; the job goes on.
+    -o and -w outlive a restart of the service: they ask again for a minute. If the job had errors the first is shown
+    when it happens, with the end of its stderr; -o prints the outputs that there are, then the errors by kind.
+
+    Exit status: 0; 1 if the job could not be created or, with -o or -w, had errors or was cancelled. 130 (143) if you
+    stop watching with Ctrl-C (SIGTERM); the job goes on.
     """
+    if keep_open and close:
+        raise click.UsageError("--open and --close exclude each other", click.get_current_context())
     flow = taken(options)
     words = in_order(options)
     with jobs() as mine:
@@ -117,7 +122,10 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     if file:
         from cli.jobs import manifest
 
-        return manifest.read(file)
+        if words or expression:
+            given = ", ".join(dict.fromkeys(f"--{word}" for word, _ in words)) or "an expression"
+            raise click.UsageError(f"-f FILE has its own phases, and {given} would not count: change the file", context)
+        return manifest.renamed(file, manifest.read(file), name)
     by_options = any(word in ("map", "reduce") for word, _ in words)
     if by_options and expression:
         raise click.UsageError(
@@ -129,6 +137,8 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
     phases = from_options(words, home) if by_options else from_expression(expression, words, home)
     if not phases:
         raise click.UsageError("At least one map or reduce task must be specified", context)
+    if without_reducers(words, phases):
+        note("mjob: warning: --count counts the reducers of a reduce phase (put it before its -r)")
     return encoded(document(name, phases))
 
 
@@ -143,6 +153,8 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null
     if sys.stdin is not None:
         from cli.jobs.inputs_from import typed
 
-        add_all(mine, job, typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home, null=null), flow)
+        named = typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home, null=null)
+        if not add_all(mine, job, named, flow) and not keep_open:
+            note("mjob create: the job has no inputs: stdin named no objects")
     if close or not keep_open:
         mine.end_input(job)

@@ -8,15 +8,16 @@ that could not be fed to the end stays, and is named.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.client.problem import Problem
-from cli.frame import INTERRUPTED, note
+from cli.client.patience import Patience
+from cli.frame import note
+from cli.jobs.leaving import ADDING, PRINTING, telling_of
+from cli.jobs.printing import Printing, print_outputs, printing_of, printing_options
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -33,6 +34,24 @@ class Flow:
     cat_outputs: bool
     watch: bool
     quiet: bool
+    halt: int | None
+    joblog: str | None
+    rm: bool
+    printing: Printing
+
+    @property
+    def shows(self) -> bool:
+        """Whether outputs are wanted, on stdout or as files."""
+        return self.cat_outputs or self.printing != Printing()
+
+    @property
+    def prints(self) -> bool:
+        """Whether stdout is for the outputs."""
+        return self.shows and not self.printing.results
+
+    @property
+    def waits(self) -> bool:
+        return self.shows or self.watch or self.halt is not None or self.joblog is not None
 
 
 def flow_options(function: Function) -> Function:
@@ -45,56 +64,63 @@ def flow_options(function: Function) -> Function:
         click.option("-o", "--cat-outputs", is_flag=True, help="Wait, then print all outputs."),
         click.option("-w", "--watch", is_flag=True, help="Wait until the job is done."),
         click.option("-q", "--quiet", is_flag=True, help='No "added ..." lines.'),
+        printing_options,
+        click.option("--halt", type=click.IntRange(min=1), metavar="N", help="Cancel the job after N errors; as -w."),
+        click.option("--joblog", metavar="FILE", type=click.Path(),
+                     help="Write a line for each task to FILE, as GNU parallel does; as -w."),
+        click.option("--rm", is_flag=True, help="Remove the job once its outputs are shown, unless it failed."),
     )):  # fmt: skip
         function = option(function)
     return function
 
 
 def taken(options: dict[str, Any]) -> Flow:
-    """Take a flow's options out of all the options."""
-    return Flow(**{name: options.pop(name) for name in Flow.__slots__})
+    """Take a flow's options out of all the options. Raises a usage error."""
+    printing = printing_of(options)
+    words = {name: options.pop(name) for name in Flow.__slots__ if name != "printing"}
+    flow = Flow(**words, printing=printing)
+    context = click.get_current_context()
+    if flow.rm and not flow.shows:
+        raise click.UsageError("--rm removes outputs that were not shown: say -o or --results, too", context)
+    if flow.cat_outputs and printing.results:
+        raise click.UsageError("-o prints the outputs, --results writes them to files: say one of them", context)
+    return flow
 
 
 def run(mine: Jobs, body: bytes, flow: Flow, feed: Callable[[str], None]) -> None:
     """Create a job from its JSON text; `feed` gives it its inputs. Raises `Problem`; also if the job had errors."""
     job = mine.create(body)
-    if not flow.cat_outputs:
+    if not flow.prints:
         print(job, flush=True)
-    with telling_of(job):
+    mine.session.patience = Patience(note)
+    with telling_of(job, ADDING):
         feed(job)
-    if flow.cat_outputs or flow.watch:
-        see_through(mine, job, show_outputs=flow.cat_outputs)
+    if flow.waits:
+        see_through(mine, job, flow)
 
 
-def add_all(mine: Jobs, job: str, batches: Iterable[list[bytes]], flow: Flow) -> None:
-    """Add inputs to a job, several batches at once. Raises `Problem`."""
+def add_all(mine: Jobs, job: str, batches: Iterable[list[bytes]], flow: Flow) -> int:
+    """Add inputs to a job, several batches at once; how many there were. Raises `Problem`."""
     from cli.jobs.inputs_from import pour
 
-    pour(mine, [job], batches, parallel=flow.parallel, quiet=flow.quiet)
+    return pour(mine, [job], batches, parallel=flow.parallel, quiet=flow.quiet)
 
 
-@contextmanager
-def telling_of(job: str) -> Iterator[None]:
-    """A job whose inputs could not all be added is still there: say so."""
-    try:
-        yield
-    except Problem as problem:
-        raise Problem(f"{problem.message}\njob {job} is left with its input open: mjob cancel {job}") from None
-    except KeyboardInterrupt:
-        note(f"\njob {job} is left with its input open: mjob cancel {job}")
-        sys.exit(INTERRUPTED)
+def see_through(mine: Jobs, job: str, flow: Flow) -> None:
+    """Wait for the job and do with it what was wanted. Raises `Problem` if it had errors or was cancelled."""
+    from cli.jobs import outcome
+    from cli.jobs.watching import Watcher
 
+    status = Watcher(mine, job, flow.halt).run()
+    if flow.shows:
+        with telling_of(job, PRINTING):
+            print_outputs(mine, job, flow.printing)
+            sys.stdout.flush()
+    if flow.joblog:
+        from cli.jobs.tasks import write_joblog
 
-def see_through(mine: Jobs, job: str, *, show_outputs: bool) -> None:
-    """Wait for the job; print its outputs if wanted. Raises `Problem` if it had errors."""
-    from cli.jobs.cat import print_contents
-    from cli.jobs.watching import Watcher, error_message, tell_first_error
-
-    watcher = Watcher(mine, job)
-    status = watcher.run()
-    if status["stats"].get("errors"):
-        if not watcher.told:
-            tell_first_error(mine, job)
-        raise Problem(error_message(job, status))
-    if show_outputs:
-        print_contents(mine, mine.records(job, "out"))
+        with telling_of(job, PRINTING):
+            write_joblog(mine, job, flow.joblog)
+    outcome.check(mine, job, status)
+    if flow.rm:
+        mine.remove(job, flow.parallel)

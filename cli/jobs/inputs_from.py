@@ -25,17 +25,20 @@ READ = 64 * 1024
 LULL_SECONDS = 0.2  # a stdin that has been silent for so long gets what it said sent
 
 
-def pour(mine: Jobs, targets: list[str], batches: Iterable[list[bytes]], *, parallel: int, quiet: bool) -> None:
-    """Add every batch of names to all jobs in `targets`. Raises `Problem`."""
+def pour(mine: Jobs, targets: list[str], batches: Iterable[list[bytes]], *, parallel: int, quiet: bool) -> int:
+    """Add every batch of names to all jobs in `targets`; how many names there were. Raises `Problem`."""
 
     def send(job: str, batch: list[bytes]) -> None:
         mine.add_inputs(job, batch)
         if not quiet:
             note(f"added {count(len(batch), 'input')} to {job}")
 
-    with ThreadPoolExecutor(parallel) as pool:
+    names = 0
+    pool = ThreadPoolExecutor(parallel)
+    try:
         under_way: set[Future[None]] = set()
         for batch in batches:
+            names += len(batch)
             for job in targets:
                 under_way.add(pool.submit(send, job, batch))
             while len(under_way) >= parallel:
@@ -44,6 +47,11 @@ def pour(mine: Jobs, targets: list[str], batches: Iterable[list[bytes]], *, para
                     future.result()
         for future in under_way:
             future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)  # a request may be waiting for the service for long
+        raise
+    pool.shutdown()
+    return names
 
 
 def typed(source: int, size: int, home: str, *, null: bool) -> Iterator[list[bytes]]:

@@ -32,7 +32,6 @@ def print_records(operands: Sequence[str]) -> None:
 
 
 def lines(operands: Sequence[str], kind: str) -> Iterator[bytes]:
-    wanted = ids(operands)
     with jobs() as mine:
-        for job in wanted:
+        for job in ids(mine, operands):
             yield from mine.records(job, kind)

@@ -31,6 +31,18 @@ def read(file: str) -> bytes:
     return text
 
 
+def renamed(file: str, text: bytes, name: str) -> bytes:
+    """The JSON text with another name for the job; without a name it is the same, byte for byte. Raises `Problem`."""
+    if not name:
+        return text
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise Problem(f"{file} is no job: a job is a JSON object")
+    from cli.jobs.specification import encoded
+
+    return encoded({**document, "name": name})
+
+
 def from_yaml(file: str, text: bytes) -> bytes:
     """The JSON text of a YAML document. Raises `Problem`."""
     import yaml

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cli.client.problem import Problem
 from cli.frame import note
 from cli.jobs.inputs_from import batches
-from cli.text import count, indented
+from cli.text import count, indented, shortened
 from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec, decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
@@ -70,14 +70,8 @@ def described(phase: PhaseSpec) -> str:
     if phase.assets:
         parts.append(count(len(phase.assets), "asset"))
     if phase.init:
-        parts.append(f"init {shortened(phase.init)}")
-    return "  ".join([*parts, shortened(phase.exec)])
-
-
-def shortened(command: str) -> str:
-    """A command on one line, its end cut off if it is long."""
-    line = " ".join(command.split())
-    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
+        parts.append(f"init {shortened(phase.init, WIDTH)}")
+    return "  ".join([*parts, shortened(phase.exec, WIDTH)])
 
 
 def inputs_on_stdin(*, null: bool) -> int | None:

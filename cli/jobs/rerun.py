@@ -6,46 +6,59 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client.problem import Problem
-from cli.frame import Command
+from cli.frame import Command, note
 from cli.jobs import flow as flows
+from cli.jobs import unfinished
 from cli.jobs.common import check_done, jobs, one_job_argument, only
+from cli.text import count
+
+if TYPE_CHECKING:
+    from cli.client.jobs import Jobs, Status
 
 
 @click.command("rerun", cls=Command)
-@click.option("--failed", is_flag=True, help="Only the inputs for which the job had errors, each once.")
+@click.option("--failed", is_flag=True, help="Only the inputs that have no result: those that failed, each once; of a "
+              "cancelled job also those that never ran.")  # fmt: skip
 @flows.flow_options
 @one_job_argument
 def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
     """Create a job with the name, the phases and the inputs of a job that is done; print its id.
 
     The inputs are names: each object is read as it is now. With --failed the new job gets the inputs that mjob
-    failures lists, each once; errors of reducers come from no single input and are not among them.
+    failures lists, each once; errors of reducers come from no single input and are not among them. Of a job that was
+    cancelled it gets all inputs whose tasks were not all done: every one, if the job has a reduce phase.
 
     \b
     Examples:
-      mjob rerun 8bd3c96e-…
-      mjob rerun --failed -o 8bd3c96e-… >> results
+      mjob rerun last
+      mjob rerun --failed -o 8bd3c96e >> results
 
     Exit status: as of mjob create; 1 also if --failed finds no input.
     """
     flow = flows.taken(options)
-    old = only(job)
     with jobs() as mine:
+        old = only(mine, job)
         status = check_done(mine, old)
-        inputs = distinct(mine.records(old, "fail")) if failed else mine.records(old, "in")
-        if failed:
-            inputs = at_least_one(inputs, f"job {old} has no failed inputs: nothing to run again")
+        inputs = without_result(mine, old, status) if failed else mine.records(old, "in")
 
         def feed(new: str) -> None:
-            flows.add_all(mine, new, batches(inputs, flow.batch), flow)
+            number = flows.add_all(mine, new, batches(inputs, flow.batch), flow)
             mine.end_input(new)
+            if failed and status["cancelled"]:
+                note(f"job {old} was cancelled: {count(number, 'input')} without a result run again")
 
         flows.run(mine, body_of(status), flow, feed)
+
+
+def without_result(mine: Jobs, job: str, status: Status) -> Iterator[bytes]:
+    """The inputs that --failed means. Raises `Problem` if there are none."""
+    found = unfinished.of_job(mine, job, status) if status["cancelled"] else distinct(mine.records(job, "fail"))
+    return at_least_one(found, f"job {job} has no failed inputs: nothing to run again")
 
 
 def body_of(status: dict[str, Any]) -> bytes:

@@ -33,9 +33,9 @@ def command(job: tuple[str, ...], to_stdout: bool, readme: str | None) -> None:
     from cli.client import objects
     from cli.jobs import share_page
 
-    wanted = only(job)
     text = read(readme) if readme else ""
     with jobs() as mine:
+        wanted = only(mine, job)
         status = check_done(mine, wanted)
         if status["cancelled"]:
             raise Problem(f"job {wanted} was cancelled: there is nothing whole to share")

@@ -63,6 +63,18 @@ def left_over(words: Sequence[tuple[str, Any]]) -> list[str]:
     return list(dict.fromkeys(names[after:]))
 
 
+def without_reducers(words: Sequence[tuple[str, Any]], phases: Sequence[Phase]) -> bool:
+    """Whether a count was given that counts no reducers: one before a map phase, or without any reduce phase."""
+    if not any(name in ("map", "reduce") for name, _ in words):
+        return any(name == "count" for name, _ in words) and all(phase["type"] == "map" for phase in phases)
+    coming = False
+    for name, _ in words:
+        if name == "map" and coming:
+            return True
+        coming = (coming or name == "count") and name not in ("map", "reduce")
+    return False
+
+
 def from_expression(words: Sequence[str], properties: Iterable[tuple[str, Any]], home: str) -> list[Phase]:
     """Phases of the expression style. `properties` are (name, value) as for `from_options`; they apply to all."""
     given: Phase = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import text
+from cli.client.problem import Problem
 from cli.frame import Command
 from cli.jobs.common import ids, ignored_parallel_option, job_argument, jobs
 
@@ -16,18 +17,27 @@ from cli.jobs.common import ids, ignored_parallel_option, job_argument, jobs
 def command(job: tuple[str, ...], as_json: bool) -> None:
     """Wait until jobs are done, then print the final status of each.
 
-    On a terminal a line shows how they get on, and the first error is shown when it happens. Ctrl-C stops watching;
-    the jobs go on.
+    On a terminal a line shows how they get on, and the first error is shown when it happens. A restart of the
+    service is waited for, up to a minute. Ctrl-C stops watching; the jobs go on.
 
     \b
     Examples:
-      mjob watch 8bd3c96e-…
-      mjob watch $(mjob list -s running | tr -d /)    wait for all that runs
+      mjob watch last && mjob cat last
+      mjob watch $(mjob list -s running)    wait for all that runs
+
+    Exit status: 0 if all jobs ended well; 1 if any had errors or was cancelled, as with mjob create -w.
     """
+    from cli.jobs import outcome
     from cli.jobs.watching import Watcher
 
-    wanted = ids(job)
+    failed: list[Problem] = []
     with jobs() as mine:
-        for one in wanted:
+        for one in ids(mine, job):
             status = Watcher(mine, one).run()
-            print(text.compact(status) if as_json else text.indented(status))
+            print(text.compact(status) if as_json else text.indented(status), flush=True)
+            try:
+                outcome.check(mine, one, status)
+            except outcome.Failed as problem:
+                failed.append(problem)
+    if failed:
+        raise Problem("\n".join(problem.message for problem in failed))

@@ -79,8 +79,9 @@ def count_as_job(session: Session) -> bytes:
 def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     """Run the word count over `inputs`; its output. Raises `Problem` if it had errors."""
     from cli.client import transfer
+    from cli.jobs import outcome
     from cli.jobs.specification import document, encoded
-    from cli.jobs.watching import error_message, tell_first_error
+    from cli.jobs.watching import tell_first_error
 
     print(f"$ mfind {shown} | mjob create -o -m {in_quotes(MAP)} \\\n      -r {in_quotes(REDUCE)}", flush=True)
     phases = [{"exec": MAP, "type": "map"}, {"exec": REDUCE, "type": "reduce"}]
@@ -90,7 +91,7 @@ def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     status = jobs.wait(job)
     if status["stats"].get("errors"):
         tell_first_error(jobs, job)
-        raise Problem(error_message(job, status))
+    outcome.check(jobs, job, status)
     pieces: list[bytes] = []
     for name in jobs.records(job, "out"):
         transfer.get(jobs.session, name.decode(), pieces.append)

@@ -33,7 +33,6 @@ from scheduler.supervisor.status import iso
 LATEST = 100
 MAX_PAGE = 1000
 NEXT = "X-Remora-Next"
-JOB_NAME = re.compile(r"[\w-]+\Z", re.ASCII)
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
@@ -68,13 +67,18 @@ async def list_jobs(call: Call) -> web.StreamResponse:
         if value not in ("live", "running", "done"):
             raise errors.invalid_parameter(value, parameter)
     name = call.query.get("name")
-    if name is not None and not JOB_NAME.match(name):
+    if name is not None and not is_name(name):
         raise errors.invalid_parameter(name, "name")
     limit = page_limit(call, MAX_PAGE)
     search = partial(_jobs_after, call, limit=limit, state=state, name=name)
     rows = await call.context.db.read(search)
     following = {NEXT: rows[-1]["uuid"]} if "limit" in call.query and len(rows) == limit else {}
     return lines_reply([job_line(row) for row in rows], JOBS_TYPE if rows else None, following)
+
+
+def is_name(text: str) -> bool:
+    """Whether a job may have this name: whatever is accepted when it is created, which the databases can hold."""
+    return bool(text) and "\0" not in text
 
 
 def _jobs_after(call: Call, c: Connection, **search: object) -> list[Row]:

@@ -66,11 +66,12 @@ def test_without_waiting_the_id_is_printed_and_everything_can_be_asked_by_it(ser
     assert json.loads(service.ok("mjob", "get", "--json", job))["stats"]["outputs"] == 1
     assert f"{job}/\n" in service.ok("mjob", "list")
     assert service.ok("mjob", "list", "-n", "counting") == f"{job}/\n"
+    assert service.ok("mjob", "list", "--ids", "--limit", "1") == f"{job}/\n"
     line = next(line for line in service.ok("mjob", "list", "-l").splitlines() if job in line)
     assert re.fullmatch(rf"drwxr-xr-x 1 {login} 1 \w{{3}} \d+ \d\d:\d\d {job}", line)
 
 
-def test_a_failed_job_shows_why_at_once_and_prints_no_output(service: Service, inputs: bytes) -> None:
+def test_a_failed_job_shows_why_at_once_and_what_to_do_next(service: Service, inputs: bytes) -> None:
     script = "seq 30 >&2; printf 'a\\033[2Jb\\n' >&2; exit 3"
     result = service.run("mjob", "create", "-o", "-m", script, stdin=inputs.splitlines()[0])
     assert (result.code, result.out) == (1, "")
@@ -80,12 +81,13 @@ def test_a_failed_job_shows_why_at_once_and_prints_no_output(service: Service, i
     assert lines[2] == f'  in phase 0: input "/{service.login}/stor/in/a"'
     assert lines[3].startswith("  its stderr ends with (all of it: mget /")
     assert lines[4:24] == [f"    {number}" for number in range(12, 31)] + ["    a\\x1b[2Jb"]
-    assert re.fullmatch(rf"mjob create: error: job {UUID.pattern} had 1 error", lines[24])
+    assert [line.partition(" mjob ")[2].rpartition(" ")[0] for line in lines[24:26]] == ["errors", "rerun --failed"]
+    assert re.fullmatch(rf"mjob create: error: job {UUID.pattern} had 1 error", lines[26])
 
 
 def test_errors_and_failures_of_a_job_are_listed(service: Service, inputs: bytes) -> None:
     job = service.ok("mjob", "create", "-q", "-m", "false", stdin=inputs).strip()
-    service.ok("mjob", "watch", job)
+    assert service.run("mjob", "watch", job).code == 1
     records = [json.loads(line) for line in service.ok("mjob", "errors", job).splitlines()]
     assert [one["code"] for one in records] == ["UserTaskError"] * 3
     assert len(service.ok("mjob", "failures", job).splitlines()) == 3
@@ -136,12 +138,12 @@ def test_a_job_is_run_again_with_all_inputs_or_those_that_failed(service: Servic
     early = service.run("mjob", "rerun", service.ok("mjob", "create", "--open", "-m", "wc").strip())
     assert early.code == 1
     assert " is running: wait for it (mjob watch " in early.err
-    assert json.loads(service.ok("mjob", "watch", old))["stats"]["errors"] == 3  # b has no x; two times gone
+    assert json.loads(service.run("mjob", "watch", old).out)["stats"]["errors"] == 3  # b has no x; two times gone
     service.put("~~/stor/in/gone", b"x at last\n")
     some = service.run("mjob", "rerun", "--failed", old)
     new = some.out.strip()
     assert some.err == f"added 2 inputs to {new}\n"
-    status = json.loads(service.ok("mjob", "watch", new))
+    status = json.loads(service.run("mjob", "watch", new).out)
     assert (status["name"], status["stats"]["errors"]) == ("again", 1)
     assert [phase["exec"] for phase in status["phases"]] == ["grep x", "sort"]
     assert service.ok("mjob", "cat", new) == "x at last\n"
@@ -205,7 +207,9 @@ def test_a_running_job_is_not_deleted_and_a_finished_one_is(service: Service) ->
     service.ok("mjob", "cancel", job)
     again = service.run("mjob", "cancel", job)
     assert (again.code, again.err) == (1, f"mjob cancel: error: job {job} is in state 'cancelled'\n")
-    assert json.loads(service.ok("mjob", "wait", job))["cancelled"] is True
+    waited = service.run("mjob", "wait", job)
+    assert (waited.code, json.loads(waited.out)["cancelled"]) == (1, True)
+    assert waited.err.endswith(f"mjob wait: error: job {job} was cancelled\n")
     service.ok("mjob", "delete", job)
     assert f"{job}/" not in service.ok("mjob", "list").split()
 
@@ -254,7 +258,7 @@ def test_a_job_kept_as_yaml_runs(service: Service, inputs: bytes, tmp_path: Path
 
 def test_a_manifest_is_used_as_it_is(service: Service, inputs: bytes, tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text('{"phases": [{"exec": "cat"}, {"type": "reduce", "exec": "wc -l"}]}')
-    made = service.run("mjob", "create", "-q", "-o", "-n", "ignored", "-f", str(tmp_path / "job.json"), stdin=inputs)
+    made = service.run("mjob", "create", "-q", "-o", "-f", str(tmp_path / "job.json"), stdin=inputs)
     assert (made.code, made.out) == (0, "4\n")
     (tmp_path / "job.json").write_text("{")
     broken = service.run("mjob", "create", "-f", str(tmp_path / "job.json"))
@@ -281,7 +285,8 @@ def test_a_job_that_could_not_be_fed_is_named(service: Service) -> None:
     assert result.code == 1
     job = UUID.search(result.err)
     assert job
-    assert result.err.endswith(f"\njob {job[0]} is left with its input open: mjob cancel {job[0]}\n")
+    assert f"\njob {job[0]} is left with its input open\n" in result.err
+    assert result.err.endswith(f" mjob cancel {job[0]}\n")
     service.ok("mjob", "cancel", job[0])
 
 

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cli.client import keys, paths
-from cli.client.jobs import job_id, lines_of
+from cli.client.job_names import in_directory
+from cli.client.jobs import lines_of
 from cli.client.problem import Problem, refusal
 from cli.client.settings import Options, load
 from cli.jobs.inputs_from import batches
@@ -240,14 +241,9 @@ def test_errors_are_named_by_code_or_status(status: int, code: str | None, name:
     assert refusal(status, code, "m").name == name
 
 
-@pytest.mark.parametrize("text", ["8bd3", "/jill/jobs/8bd3", "/jill/jobs/8bd3/"])
+@pytest.mark.parametrize("text", ["8bd3", "8bd3/", "/jill/jobs/8bd3", "/jill/jobs/8bd3/"])
 def test_a_job_is_named_by_id_or_directory(text: str) -> None:
-    assert job_id(text) == "8bd3"
-
-
-def test_other_paths_name_no_job() -> None:
-    with pytest.raises(Problem, match='"/jill/stor/x" names no job'):
-        job_id("/jill/stor/x")
+    assert in_directory(text) == "8bd3"
 
 
 def test_lines_are_joined_over_pieces() -> None:

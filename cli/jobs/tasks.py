@@ -1,0 +1,155 @@
+"""mjob tasks: the tasks of a job, how each stands and what it took."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal as signals
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from cli import table, text
+from cli.client.problem import NoSuchJob, Problem
+from cli.frame import Command
+from cli.jobs.common import jobs, one_job_argument, only
+from cli.jobs.cost import duration
+from scheduler.model import dates
+
+if TYPE_CHECKING:
+    from cli.client.jobs import Jobs
+
+Task = dict[str, Any]
+Endings = dict[tuple[str, str | None], list[tuple[str, str]]]  # by phase and input, which reducers have none
+PAGE = 1000  # tasks whose columns are as wide as each other
+HEADS = ("TASK", "PHASE", "STATE", "TRIES", "WALL", "CPU", "MEMORY", "IN", "OUT", "INPUT")
+JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
+EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\Z")
+UNKNOWN = ("1", "0")
+KILLED = re.compile(r"user command terminated by (SIG\w{1,16})")
+
+
+@click.command("tasks", cls=Command)
+@click.option("-s", "--state", metavar="STATE", type=click.Choice(["ready", "running", "done", "failed", "cancelled"]),
+              help="Only tasks in this state: ready, running, done, failed, cancelled.")  # fmt: skip
+@click.option("--joblog", "as_joblog", is_flag=True, help="As GNU parallel's --joblog writes it.")
+@click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object a line, times in µs, as the service says.")
+@one_job_argument
+def command(job: tuple[str, ...], state: str | None, as_joblog: bool, as_json: bool) -> None:
+    """Print the tasks of a job, phase by phase: state, attempts, times, memory, bytes in and out, input.
+
+    A job has its tasks while it has a record: until a day after its end.
+
+    \b
+    Examples:
+      mjob tasks last
+      mjob tasks -s running last
+      mjob tasks --json last | jq -r 'select(.usage.wall_us > 1e6) | .input'
+    """
+    if as_joblog and as_json:
+        raise click.UsageError("--joblog and --json exclude each other", click.get_current_context())
+    with jobs() as mine:
+        wanted = only(mine, job)
+        found = (task for task in tasks(mine, wanted) if state is None or task["state"] == state)
+        if as_json:
+            for task in found:
+                print(text.compact(task))
+        elif as_joblog:
+            joblog(mine, wanted, found, sys.stdout)
+        else:
+            show_table(found)
+
+
+def tasks(mine: Jobs, job: str) -> Iterator[Task]:
+    """The tasks of a job. Raises `Problem` if they are not known any more."""
+    try:
+        return mine.tasks(job)
+    except NoSuchJob:
+        mine.status_or_archive(job)  # raises if there never was such a job
+        raise Problem(
+            f"the tasks of job {job} are not known any more: its record is gone, a day after its end"
+        ) from None
+
+
+def show_table(found: Iterable[Task]) -> None:
+    rows: list[tuple[str, ...]] = [HEADS]
+    for task in found:
+        rows.append(row(task))
+        if len(rows) > PAGE:
+            print_rows(rows)
+            rows = [HEADS]
+    print_rows(rows)
+
+
+def print_rows(rows: list[tuple[str, ...]]) -> None:
+    for line in table.lines(rows, left=(0, 2, 9)):
+        print(line)
+
+
+def row(task: Task) -> tuple[str, ...]:
+    usage = task.get("usage")
+    took = ("", "", "", "", "")
+    if usage:
+        took = (
+            duration(usage["wall_us"]),
+            duration(usage["user_us"] + usage["sys_us"]),
+            text.human_size(usage["max_rss_kb"] * 1024),
+            text.human_size(usage["bytes_in"]),
+            text.human_size(usage["bytes_out"]),
+        )
+    state, tries = str(task["state"]), str(task["attempts"])
+    return (str(task["taskId"])[:8], str(task["phaseNum"]), state, tries, *took, text.escape(input_of(task)))
+
+
+def input_of(task: Task) -> str:
+    """What a task reads; of a reducer its number."""
+    return str(task["input"]) if "input" in task else f"reduce {task.get('reducer', 0)}"
+
+
+def write_joblog(mine: Jobs, job: str, file: str) -> None:
+    """Write the tasks of a job to a local file as GNU parallel's `--joblog` does. Raises `Problem`, `OSError`."""
+    with open(file, "w", encoding="utf-8", errors="surrogateescape") as log:
+        joblog(mine, job, tasks(mine, job), log)
+
+
+def joblog(mine: Jobs, job: str, found: Iterable[Task], log: TextIO) -> None:
+    """A head and a line for each task that has ended, its command being that of its phase and its input.
+
+    Host is `:` as for what parallel runs itself; the start of a task is not recorded, so the column has the job's.
+    """
+    status = mine.status_or_archive(job)
+    start = (dates.parse_iso(str(status["timeCreated"])) or 0) / 1000
+    ends = endings(mine, job) if status["stats"]["errors"] else {}
+    log.write("\t".join(JOBLOG) + "\n")
+    ended = (task for task in found if task["state"] in ("done", "failed"))
+    for number, task in enumerate(ended, 1):
+        usage = task.get("usage") or {}
+        exit_value, signal = "0", "0"
+        if task["state"] == "failed":
+            told = ends.get((str(task["phaseNum"]), task.get("input")))
+            exit_value, signal = told.pop() if told else UNKNOWN
+        took = f"{usage.get('wall_us', 0) / 1e6:.3f}"
+        size = (str(usage.get("bytes_in", 0)), str(usage.get("bytes_out", 0)))
+        ran = f"{text.shortened(status['phases'][task['phaseNum']]['exec'], 1000)} < {text.escape(input_of(task))}"
+        log.write("\t".join((str(number), ":", f"{start:.3f}", took, *size, exit_value, signal, ran)) + "\n")
+
+
+def endings(mine: Jobs, job: str) -> Endings:
+    """Exit value and signal of the tasks that failed, by phase and input, as far as messages say them."""
+    found: Endings = defaultdict(list)
+    for line in mine.records(job, "err"):
+        record = json.loads(line)
+        found[(str(record.get("phase")), record.get("input"))].append(ending(str(record.get("message"))))
+    return found
+
+
+def ending(message: str) -> tuple[str, str]:
+    """`("3", "0")` of a command that exited with code 3; `("0", "9")` of one that SIGKILL ended; else `("1", "0")`."""
+    if match := EXITED.match(message):
+        return match[1], "0"
+    if match := KILLED.match(message):
+        return "0", str(int(getattr(signals, match[1], 0)))
+    return UNKNOWN
