@@ -172,11 +172,27 @@ def fail(context: click.Context, problem: Problem) -> NoReturn:
     """Print a problem the way its program does, and end with exit code 1."""
     if problem.name == "UsageError":
         raise click.UsageError(problem.message, context)
+    say(context, problem)
+    context.exit(FAILED)
+
+
+def say(context: click.Context, problem: Problem) -> None:
+    """A problem on stderr, and what may have been meant instead."""
     if context.parent is not None:
         note(f"{context.command_path}: error: {problem.message}")
     else:
         note(f"{context.command_path}: {problem}")
-    context.exit(FAILED)
+    say_tilde(context, problem)
+
+
+def say_tilde(context: click.Context, problem: Problem) -> None:
+    """One tilde is the shell's: `~/stor` has become `/home/jill/stor`, and nobody's account is called `home`."""
+    home = os.path.expanduser("~")
+    if problem.name not in ("AccountDoesNotExistError", "AuthorizationFailedError") or home in ("~", "/"):
+        return
+    for text in context.params.get("where") or ():
+        if f"{text}/".startswith(f"{home}/"):
+            note(f"{context.command_path}: did you mean ~~{text.removeprefix(home)}? The shell makes ~ {home}")
 
 
 def version_option() -> click.Option:
@@ -221,11 +237,14 @@ def session(context: click.Context | None = None) -> Iterator[Session]:
         yield client
 
 
-def operands(texts: Sequence[str], home: str) -> list[str]:
+def operands(texts: Sequence[str], home: str, *, relative: bool = True) -> list[str]:
     """The paths among a command's operands, in normal form. Raises a usage error if there is none.
 
-    What does not begin with `/` or `~~` cannot be a path of the service; it is left out, as Manta's tools do.
+    A relative name is one below `~~/stor`. Where an operand may be a file of this machine too (`relative` is false),
+    what does not begin with `/` or `~~` is left out, as Manta's tools do.
     """
+    if relative:
+        texts = [text if paths.is_full(text) or not text else f"~~/stor/{text}" for text in texts]
     for text in texts:
         if not paths.is_full(text):
             note(f'{click.get_current_context().command_path}: "{text}" left out: a path begins with / or ~~/')
@@ -233,6 +252,67 @@ def operands(texts: Sequence[str], home: str) -> list[str]:
     if not full:
         raise click.UsageError("path required", click.get_current_context())
     return full
+
+
+class Failures:
+    """Failures of single names: each is said, the other names are done all the same, and the command ends with 1."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    @contextmanager
+    def said(self) -> Iterator[None]:
+        """A block whose `Problem` is said and remembered, unless it would be that of each other name as well."""
+        try:
+            yield
+        except Problem as problem:
+            if problem.name in ("ConnectError", "UsageError"):
+                raise
+            self.any = True
+            say(click.get_current_context(), problem)
+
+    def end(self) -> None:
+        if self.any:
+            click.get_current_context().exit(FAILED)
+
+
+def named(client: Session, texts: Sequence[str], failures: Failures, *, relative: bool = True) -> Iterator[str]:
+    """The paths that a command's operands stand for, patterns expanded (`client.globs`)."""
+    from cli.client.globs import expand
+
+    for operand in operands(texts, client.settings.home, relative=relative):
+        found: list[str] = []
+        with failures.said():
+            found = expand(client, operand)
+        yield from found
+
+
+def each(client: Session, texts: Sequence[str], act: Callable[[str], object], *, patterns: bool = True) -> None:
+    """Do `act` for each path that the operands stand for. What fails is said, and the rest goes on."""
+    failures = Failures()
+    found = named(client, texts, failures) if patterns else operands(texts, client.settings.home)
+    for path in found:
+        with failures.said():
+            act(path)
+    failures.end()
+
+
+def bulk_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What all commands for many files have: `quiet`, `progress`, `parallel`, `as_json`."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="With many files: one JSON object for each."),
+        click.option("--parallel", type=click.IntRange(1, 256), default=16, show_default=True, metavar="N",
+                     help="Transfers at once, of many files."),
+        click.option("--progress", is_flag=True, help="A progress line even if stderr is no terminal."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress line, no summary."),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def follow_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-L`; the function gets `follow`."""
+    return click.option("-L", "--follow", is_flag=True, help="Follow symbolic links in directories.")(function)
 
 
 def agreed(question: str) -> bool:
