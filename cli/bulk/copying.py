@@ -12,7 +12,7 @@ same command.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,6 +22,7 @@ from cli.client.objects import Entry
 from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.tree import Walk
+from cli.text import escape
 from scheduler.model import names
 
 
@@ -41,7 +42,8 @@ class Copying:
         into = bool(found and found.is_directory)
         if len(sources) > 1 and not into:
             raise Problem(f"{goal} is not a directory: {len(sources)} sources need one")
-        check_distinct(sources if into else [])
+        if into:
+            check_distinct({source: names.split(source)[1] for source in sources})
         for source in sources:
             path = f"{goal.rstrip('/')}/{names.split(source)[1]}" if into else goal
             try:
@@ -102,11 +104,10 @@ class Copying:
                 self.run.fail(directory, error)
 
 
-def check_distinct(paths: Sequence[str]) -> None:
-    """See that no two sources have one name in the directory that they go to. Raises `Problem`."""
+def check_distinct(own: Mapping[str, str]) -> None:
+    """See that no two sources would have one name in the directory that they go to. Raises `Problem`."""
     seen: dict[str, str] = {}
-    for path in paths:
-        name = path.rpartition("/")[2]
+    for source, name in own.items():
         if name in seen and name:
-            raise Problem(f'{seen[name]} and {path} would both be "{name}" there: give them one at a time')
-        seen[name] = path
+            raise Problem(f'{escape(seen[name])} and {escape(source)} would both be "{escape(name)}" there')
+        seen[name] = source

@@ -11,6 +11,7 @@ own, and the last line says how many are done.
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,15 +20,16 @@ from types import TracebackType
 from typing import Self
 
 import click
+from click.globals import push_context
 
 from cli import text
 from cli.client.problem import Problem, Refused
 from cli.frame import FAILED, note
 from cli.meter import Meter
-from cli.output import print_name
 from scheduler.model import names
 
 AHEAD = 4  # acts that wait, per worker
+SURROGATE = re.compile("[\ud800-\udfff]")
 FATAL_STATUS = (401, 507)  # no such key; no space
 
 
@@ -75,6 +77,8 @@ class Run:
         self._telling = threading.RLock()
         self._fatal: Problem | None = None
         self._stopped = False
+        self._broken: Exception | None = None
+        self._context = click.get_current_context()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(parallel)]
 
     def __enter__(self) -> Self:
@@ -102,6 +106,8 @@ class Run:
             self._acts.put(None)
         for thread in self._threads:
             thread.join()
+        if self._broken:
+            raise self._broken
 
     def submit(self, act: Callable[[], Done], path: str, file: str = "") -> None:
         """Have `act` done for this name. Raises `StoppedError` once the run is over."""
@@ -123,6 +129,7 @@ class Run:
         self._show()
 
     def _work(self) -> None:
+        push_context(self._context)  # which click keeps by thread
         while item := self._acts.get():
             act, path, file = item
             try:
@@ -132,6 +139,8 @@ class Run:
                 pass
             except (Problem, OSError) as error:
                 self.fail(path, error, file)
+            except Exception as error:  # a fault of ours: the main thread raises it
+                self._broken, self._stopped = error, True
             finally:
                 self._acts.task_done()
         self._acts.task_done()
@@ -140,7 +149,7 @@ class Run:
         with self._telling:
             self.counts[done.action] += 1
             if self._json:
-                print(text.compact(record(done)))
+                print(json_line(done))
             self._show()
 
     def fail(self, path: str, error: Problem | OSError, file: str = "") -> None:
@@ -153,7 +162,7 @@ class Run:
                 self._fatal, self._stopped = error, True  # type: ignore[assignment]
             self.counts["failed"] += 1
             if self._json:
-                print(text.compact({**record(Done("failed", path, file)), "error": sentence}))
+                print(json_line(Done("failed", path, file), sentence))
             self._note(sentence)
 
     def leave_out(self, path: str, file: str, why: str) -> None:
@@ -166,7 +175,7 @@ class Run:
         """Print what would be done with a name; in JSON it is an action like others."""
         if not self._json:
             with self._telling:
-                print_name(f"{verb} {name}")
+                print(f"{verb} {text.escape(name)}")
 
     def _note(self, sentence: str) -> None:
         self._meter.wipe()
@@ -191,12 +200,14 @@ class Run:
     def end(self) -> None:
         """The exit status of the command."""
         if self.counts["failed"]:
-            click.get_current_context().exit(FAILED)
+            self._context.exit(FAILED)
 
 
-def record(done: Done) -> dict[str, object]:
-    file = {"file": done.file} if done.file else {}
-    return {"action": done.action, "path": done.path, **file, "size": done.size}
+def json_line(done: Done, error: str = "") -> str:
+    """A record; bytes of a local name that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` has them."""
+    more = {**({"file": done.file} if done.file else {}), "size": done.size, **({"error": error} if error else {})}
+    line = text.compact({"action": done.action, "path": done.path, **more})
+    return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def said(error: Problem | OSError, path: str) -> str:
@@ -204,7 +215,8 @@ def said(error: Problem | OSError, path: str) -> str:
     if isinstance(error, OSError):
         where = text.escape(str(error.filename)) if error.filename else names.as_line(path)
         return f"{where}: {error.strerror or error}"
-    return str(error) if names.as_line(path) in str(error) else f"{names.as_line(path)}: {error}"
+    line = names.as_line(path)
+    return str(error) if text.printable(line) in text.printable(str(error)) else f"{line}: {error}"
 
 
 def is_fatal(error: Problem | OSError) -> bool:

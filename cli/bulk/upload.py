@@ -45,7 +45,10 @@ class Branch:
 
 @dataclass
 class Upload:
-    """An upload as part of `run`; `headers` makes the headers of an object from its path."""
+    """An upload as part of `run`; `headers` makes the headers of an object from its path.
+
+    With `md5` large files are hashed before they are sent, for the service to check; small ones always are.
+    """
 
     session: Session
     run: Run
@@ -53,6 +56,7 @@ class Upload:
     follow: bool = False
     excluded: Callable[[str], bool] = field(default=lambda _: False)
     dry: bool = False
+    md5: bool = False
 
     def target(self, path: str, *, make: bool) -> Listing:
         """The listing of the directory that all goes into. Raises `Problem` if it is none and is not to be made."""
@@ -176,7 +180,8 @@ class Upload:
                 return Done("same", path, file, found.st_size)
         if self.dry:
             return self._would(file, path)
-        transfer.put_file(self.session, path, file, self.headers(path), self.run.moved)
+        md5 = {"content-md5": transfer.file_md5(file)} if self.md5 else {}
+        transfer.put_file(self.session, path, file, {**self.headers(path), **md5}, self.run.moved)
         return Done("stored", path, file, found.st_size)
 
     def _put_small(self, file: str, path: str, there: Entry | None, data: bytes) -> Done:

@@ -10,7 +10,8 @@ import click
 from cli.client.problem import Problem, Refused
 from cli.client.settings import words
 from cli.completion import remote_path
-from cli.frame import Command, each, session
+from cli.frame import Command, session
+from cli.operands import each
 
 if TYPE_CHECKING:
     from cli.client.session import Session

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cli.completion import remote_path
-from cli.frame import Command, Failures, bulk_options, named, operands, session
+from cli.frame import Command, operands, session
+from cli.operands import Failures, bulk_options, named
 
 
 @click.command("mcp", cls=Command)

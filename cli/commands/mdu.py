@@ -10,7 +10,8 @@ import click
 
 from cli import text
 from cli.completion import remote_path
-from cli.frame import Command, Failures, each, session
+from cli.frame import Command, session
+from cli.operands import Failures, each
 from cli.output import null_option, print_name
 from scheduler.model import names
 

@@ -14,7 +14,8 @@ import click
 from cli import text
 from cli.client.problem import Refused
 from cli.completion import remote_path
-from cli.frame import Command, Failures, named, note, say_tilde, session
+from cli.frame import Command, note, say_tilde, session
+from cli.operands import Failures, named
 from cli.output import null_option, print_name
 from scheduler.model import names
 

@@ -14,7 +14,8 @@ import click
 from cli.client import paths
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, Failures, bulk_options, header_option, named, session
+from cli.frame import Command, header_option, session
+from cli.operands import Failures, bulk_options, named
 from scheduler.model import names
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def command(
         where, directory = sorted_out(where, recursive=recursive)
         if directory is not None and (output or remote_name):
             raise click.UsageError("a directory, -o and -O exclude each other", click.get_current_context())
+        if directory is not None and headers:
+            raise click.UsageError("-H cannot be had with a directory", click.get_current_context())
         sources = list(named(client, where, failures, relative=False))
         if directory is not None:
             from cli.commands.mput import bulk
@@ -112,7 +115,7 @@ def fetch_all(
     from cli.client import objects
     from cli.commands.mls import object_entry
 
-    check_distinct(sources)
+    check_distinct({source: names.split(source)[1] for source in sources})
     download = Download(client, run, Into(directory), parallel)
     with run:
         for source in sources:

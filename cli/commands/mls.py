@@ -11,7 +11,8 @@ import click
 
 from cli import text
 from cli.completion import remote_path
-from cli.frame import Command, each, session
+from cli.frame import Command, session
+from cli.operands import each
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:

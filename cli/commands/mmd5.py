@@ -11,7 +11,8 @@ import click
 from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, Failures, named, note, session
+from cli.frame import Command, note, session
+from cli.operands import Failures, named
 from cli.output import print_name
 from scheduler.model import names
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from cli.completion import remote_path
-from cli.frame import Command, each, header_option, role_tag_option, session, tagged
+from cli.frame import Command, header_option, role_tag_option, session, tagged
+from cli.operands import each
 
 
 @click.command("mmkdir", cls=Command)

@@ -9,7 +9,8 @@ import click
 
 from cli.commands.mcp import copy
 from cli.completion import remote_path
-from cli.frame import Command, bulk_options
+from cli.frame import Command
+from cli.operands import bulk_options
 
 
 @click.command("mmv", cls=Command)

@@ -13,7 +13,8 @@ import click
 from cli.client import paths
 from cli.client.problem import Problem, Refused
 from cli.completion import remote_path
-from cli.frame import Command, bulk_options, follow_option, header_option, operands, role_tag_option, session, tagged
+from cli.frame import Command, header_option, operands, role_tag_option, session, tagged
+from cli.operands import bulk_options, follow_option
 from scheduler.model import names
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(
         if len(sources) > 1 or recursive:
             run = bulk(client, quiet=quiet, progress=progress, parallel=parallel, as_json=as_json)
             store_all(client, run, sources, path, lambda name: {**guessed_type(name), **kept},
-                      recursive=recursive, follow=follow, make=parents or recursive)  # fmt: skip
+                      recursive=recursive, follow=follow, make=parents or recursive, md5=md5)  # fmt: skip
             run.end()
             return
         file = sources[0] if sources else None
@@ -114,7 +115,7 @@ def bulk(client: Session, *, quiet: bool, progress: bool, parallel: int, as_json
 
 def store_all(
     client: Session, run: Run, sources: Sequence[str], path: str, headers: Headers,
-    *, recursive: bool, follow: bool, make: bool
+    *, recursive: bool, follow: bool, make: bool, md5: bool
 ) -> None:  # fmt: skip
     """Store files and, with `recursive`, directories in the directory `path`. Raises `Problem`."""
     from cli.bulk.copying import check_distinct
@@ -122,12 +123,12 @@ def store_all(
 
     if not sources:
         raise click.UsageError("-r requires a directory", click.get_current_context())
-    own = [own_name(source) for source in sources]
+    own = {source: own_name(source) for source in sources}
     check_distinct(own)
-    upload = Upload(client, run, headers, follow)
+    upload = Upload(client, run, headers, follow, md5=md5)
     there = upload.target(path, make=make)
     with run:
-        for source, name in zip(sources, own, strict=True):
+        for source, name in own.items():
             target = f"{path}/{name}" if name else path
             if recursive and os.path.isdir(source):
                 upload.whole(source, target, there.get(name) if name else there, listed=not name)

@@ -8,7 +8,8 @@ import click
 
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, agreed, check_interactive, each, session
+from cli.frame import Command, agreed, check_interactive, session
+from cli.operands import each
 
 
 @click.command("mrmdir", cls=Command)

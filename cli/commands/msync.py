@@ -12,7 +12,8 @@ import click
 from cli.client import paths
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, bulk_options, follow_option, session
+from cli.frame import Command, session
+from cli.operands import bulk_options, follow_option
 
 if TYPE_CHECKING:
     from cli.bulk.run import Run

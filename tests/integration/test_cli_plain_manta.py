@@ -82,7 +82,7 @@ def test_a_file_is_sent_again_after_a_failure_of_the_service(
     service: Manta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []
-    monkeypatch.setattr("cli.client.transfer.time.sleep", delays.append)
+    monkeypatch.setattr("cli.client.retry.time.sleep", delays.append)
     service.replies["PUT /jill/stor/a"] = [Reply(503), Reply(503), Reply(204)]
     (tmp_path / "a").write_bytes(DATA)
     with service.session() as session:
