@@ -13,7 +13,7 @@ import click
 
 from cli.client import paths
 from cli.client.problem import Problem
-from cli.completion import remote_path
+from cli.completion import local_or_remote_path
 from cli.frame import Command, header_option, session
 from cli.operands import Failures, bulk_options, named
 from scheduler.model import names
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 @click.command("mget", cls=Command)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, not to stdout.")
 @click.option("-O", "--remote-name", is_flag=True, help="Write to a file with the object's own name.")
+@click.option("-d", "--directory", metavar="DIR", type=click.Path(), help="Write into DIR, as the last operand does.")
 @click.option("-r", "--recursive", is_flag=True, help="Fetch directories with all that is below them, into DIR.")
 @header_option
 @bulk_options
-@click.argument("where", metavar="path... [dir]", nargs=-1, shell_complete=remote_path)
+@click.argument("where", metavar="path... [dir]", nargs=-1, shell_complete=local_or_remote_path)
 def command(
     where: Sequence[str],
     output: str | None,
     remote_name: bool,
+    directory: str | None,
     recursive: bool,
     headers: dict[str, str],
     quiet: bool,
@@ -60,13 +62,15 @@ def command(
       mget -o both.txt ~~/stor/a.txt ~~/stor/b.txt
       mget '~~/stor/logs/*.log' logs       many objects, into the directory logs
       mget -r ~~/stor/texts .              a tree, as ./texts
+      mjob outputs $job | xargs mget -d results
       mget -H 'range: bytes=0-99' ~~/stor/lear.txt
 
     Exit status: 0, or 1 if an object is missing or did not arrive whole.
     """
     failures = Failures()
     with session() as client:
-        where, directory = sorted_out(where, recursive=recursive)
+        if directory is None:
+            where, directory = sorted_out(where, recursive=recursive)
         if directory is not None and (output or remote_name):
             raise click.UsageError("a directory, -o and -O exclude each other", click.get_current_context())
         if directory is not None and headers:

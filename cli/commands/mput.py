@@ -12,7 +12,7 @@ import click
 
 from cli.client import paths
 from cli.client.problem import Problem, Refused
-from cli.completion import remote_path
+from cli.completion import local_or_remote_path
 from cli.frame import Command, header_option, operands, role_tag_option, session, tagged
 from cli.operands import bulk_options, follow_option
 from scheduler.model import names
@@ -36,7 +36,7 @@ Headers = Callable[[str], Mapping[str, str]]
 @click.option("-p", "--parents", is_flag=True, help="Make missing parent directories.")
 @bulk_options
 @role_tag_option
-@click.argument("where", metavar="[file...] path", nargs=-1, shell_complete=remote_path)
+@click.argument("where", metavar="[file...] path", nargs=-1, shell_complete=local_or_remote_path)
 def command(
     where: Sequence[str],
     copies: int,

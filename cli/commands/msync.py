@@ -11,7 +11,7 @@ import click
 
 from cli.client import paths
 from cli.client.problem import Problem
-from cli.completion import remote_path
+from cli.completion import local_or_remote_path
 from cli.frame import Command, session
 from cli.operands import bulk_options, follow_option
 
@@ -31,7 +31,7 @@ Excluded = Callable[[str], bool]
 @click.option("-m", "--md5", is_flag=True, expose_value=False, help="Accepted and ignored: MD5s are always compared.")
 @follow_option
 @bulk_options
-@click.argument("where", metavar="source dest", nargs=-1, shell_complete=remote_path)
+@click.argument("where", metavar="source dest", nargs=-1, shell_complete=local_or_remote_path)
 def command(
     where: Sequence[str],
     delete: bool,

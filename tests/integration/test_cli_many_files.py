@@ -130,6 +130,8 @@ def test_objects_go_into_a_directory_here(service: Service, here: str, tmp_path:
     result = service.run("mget", f"{here}/*.log", f"{here}/none", "got", cwd=str(tmp_path))
     assert (result.code, result.err.splitlines()[-1]) == (1, "mget: 2 fetched, 1 failed")
     assert contents(tmp_path / "got") == {"a.log": b"a.log", "b.log": b"b.log"}
+    service.run("mget", "-d", "got", f"{here}/c.txt", cwd=str(tmp_path))
+    assert (tmp_path / "got/c.txt").read_bytes() == b"c.txt"
 
 
 def test_a_large_object_is_fetched_from_where_the_last_run_stopped(service: Service, here: str, tmp_path: Path) -> None:
