@@ -105,7 +105,8 @@ class Download:
         return dict(objects.info(self.session, path).headers)
 
     def _get_small(self, path: str, entry: Entry, parts: Parts) -> int:
-        reply = again(self.session, lambda: self.session.call("GET", path))
+        same = {"if-match": entry["etag"]} if entry.get("etag") else {}  # another version might not be small
+        reply = again(self.session, lambda: self.session.call("GET", path, headers=same))
         wanted = reply.headers.get("content-md5")
         if wanted and wanted != b64encode(md5(reply.content, usedforsecurity=False).digest()).decode():
             raise Problem(f"{path}: what came has not the MD5 {wanted}", "ChecksumError")

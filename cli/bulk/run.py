@@ -10,6 +10,7 @@ own, and the last line says how many are done.
 
 from __future__ import annotations
 
+import errno
 import queue
 import re
 import threading
@@ -31,6 +32,7 @@ from scheduler.model import names
 AHEAD = 4  # acts that wait, per worker
 SURROGATE = re.compile("[\ud800-\udfff]")
 FATAL_STATUS = (401, 507)  # no such key; no space
+FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Run:
         self._meter = Meter(show=True if progress else False if quiet else None)
         self._acts: queue.Queue[tuple[Callable[[], Done], str, str] | None] = queue.Queue(parallel * AHEAD)
         self._telling = threading.RLock()
-        self._fatal: Problem | None = None
+        self._fatal = False
         self._stopped = False
         self._broken: Exception | None = None
         self._context = click.get_current_context()
@@ -131,19 +133,24 @@ class Run:
     def _work(self) -> None:
         push_context(self._context)  # which click keeps by thread
         while item := self._acts.get():
-            act, path, file = item
             try:
                 if not self._stopped:
-                    self.report(act())
-            except StoppedError:
-                pass
-            except (Problem, OSError) as error:
-                self.fail(path, error, file)
-            except Exception as error:  # a fault of ours: the main thread raises it
+                    self._do(*item)
+            except Exception as error:  # no reader of stdout, or a fault of ours: the main thread raises it
                 self._broken, self._stopped = error, True
             finally:
                 self._acts.task_done()
         self._acts.task_done()
+
+    def _do(self, act: Callable[[], Done], path: str, file: str) -> None:
+        try:
+            done = act()
+        except StoppedError:
+            return
+        except (Problem, OSError) as error:
+            self.fail(path, error, file)
+        else:
+            self.report(done)
 
     def report(self, done: Done) -> None:
         with self._telling:
@@ -159,7 +166,7 @@ class Run:
             if self._fatal:
                 return
             if is_fatal(error):
-                self._fatal, self._stopped = error, True  # type: ignore[assignment]
+                self._fatal = self._stopped = True
             self.counts["failed"] += 1
             if self._json:
                 print(json_line(Done("failed", path, file), sentence))
@@ -220,6 +227,6 @@ def said(error: Problem | OSError, path: str) -> str:
 
 
 def is_fatal(error: Problem | OSError) -> bool:
-    if isinstance(error, Refused):
-        return error.status in FATAL_STATUS
-    return isinstance(error, Problem) and error.name == "ConnectError"
+    if isinstance(error, OSError):
+        return error.errno in FATAL_ERRORS
+    return error.name == "ConnectError" or (isinstance(error, Refused) and error.status in FATAL_STATUS)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from cli.client.keys import Signer
     from cli.client.pool import Body, Pool
 
+ENDS_LINE = re.compile("[\r\n\0]")
 SIGNED = ("date", "(request-target)")
 MAX_ERROR_BODY = 64 * 1024
 
@@ -203,7 +205,7 @@ class Session:
 
 def check_header(name: str, value: str) -> None:
     """Refuse what would not stay one header on its way. Raises `Problem`."""
-    if any(character in name + value for character in "\r\n\0") or not name.isascii() or " " in name:
+    if ENDS_LINE.search(name + value) or not name.isascii() or " " in name:
         raise Problem(f"header {name!r} cannot be sent: a name is one ASCII word, a value one line")
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,7 +283,7 @@ def test_a_service_that_cannot_be_reached_ends_the_run_at_once(service: Service,
 def test_ctrl_c_says_what_is_done_and_leaves_nothing_half(service: Service, here: str, tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()
-    for number in range(3000):
+    for number in range(600):
         (many / str(number)).write_text(str(number))
     process = service.start("mput", "-r", "--json", "--parallel", "2", str(many), here)
     assert process.stdin and process.stdout and process.stderr
@@ -298,3 +299,32 @@ def test_ctrl_c_says_what_is_done_and_leaves_nothing_half(service: Service, here
     assert again.code == 0
     there = re.search(r"(\d+) there already", again.err)
     assert there and len(stored) <= int(there[1]) <= len(stored) + 2
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run(service: Service, here: str, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(300):
+        (many / str(number)).write_text(str(number))
+    process = service.start("mput", "-q", "-r", "--json", str(many), here)
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdin.close()
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
+    process.stderr.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NO FULL DISK IS TRIED: that needs root")
+def test_a_full_disk_ends_the_run_at_once(service: Service, here: str, tmp_path: Path) -> None:
+    for number in range(20):
+        service.put(f"{here}/{number}", b"x" * 500_000)
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    try:
+        result = service.run("mget", "--parallel", "1", "-r", here, str(small))
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert result.code == 1
+    assert result.err.count("No space left on device") == 1
