@@ -186,7 +186,7 @@ def say(context: click.Context, problem: Problem) -> None:
 
 
 def say_tilde(context: click.Context, problem: Problem) -> None:
-    """One tilde is the shell's: `~/stor` has become `/home/jill/stor`, and nobody's account is called `home`."""
+    """Explain one tilde: the shell has made `~/stor` into `/home/jill/stor`, which names the account `home`."""
     home = os.path.expanduser("~")
     if problem.name not in ("AccountDoesNotExistError", "AuthorizationFailedError") or home in ("~", "/"):
         return

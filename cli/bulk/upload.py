@@ -35,11 +35,16 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A local directory, where it goes, and the directories above it (device, inode), which a link may lead back to."""
+    """A local directory and where it goes.
+
+    `entry` is what lies there; `listing`, if that has been asked for already, what is in it. `above` are the
+    directories above it (device, inode), which a link may lead back to.
+    """
 
     directory: str
     path: str
-    there: Listing
+    entry: Entry | None
+    listing: Listing | None = None
     above: frozenset[Identity] = frozenset()
 
 
@@ -79,33 +84,25 @@ class Upload:
         """A file that was named by the user."""
         self._submit(file, path, there)
 
-    def whole(self, directory: str, path: str, there: Listing | Entry | None, *, listed: bool = False) -> None:
-        """A directory that was named by the user. `there` is what lies at `path`, or, if `listed`, its listing."""
-        try:
-            listing = there or {} if listed else self._directory(path, there)
-            for _ in self.tree(directory, path, listing):
-                continue
-        except (Problem, OSError) as error:
-            self.run.fail(path, error, directory)
-
-    def tree(self, directory: str, path: str, there: Listing) -> Iterator[str]:
-        """All files of a directory; yields each path of the service that has its counterpart here."""
-        stack = [Branch(directory, path, there)]
+    def tree(self, directory: str, path: str, entry: Entry | None, listing: Listing | None = None) -> Iterator[str]:
+        """All files of a directory, which goes to `path` (see `Branch`); yields each path that has its like here."""
+        stack = [Branch(directory, path, entry, listing)]
         while stack:
             branch = stack.pop()
             try:
+                there = self._directory(branch.path, branch.entry) if branch.listing is None else branch.listing
                 here = os.stat(branch.directory)
                 entries = sorted(os.scandir(branch.directory), key=lambda entry: entry.name)
-            except OSError as error:
+            except (Problem, OSError) as error:
                 self.run.fail(branch.path, error, branch.directory)
                 continue
             above = branch.above | {(here.st_dev, here.st_ino)}
-            for entry in entries:
-                goal = f"{branch.path.rstrip('/')}/{entry.name}"
-                if is_part(entry.name) or self.excluded(os.path.relpath(entry.path, directory)):
+            for found in entries:
+                goal = f"{branch.path.rstrip('/')}/{found.name}"
+                if is_part(found.name) or self.excluded(os.path.relpath(found.path, directory)):
                     continue
                 yield goal
-                stack += self._entry(entry, goal, branch.there.get(entry.name), above)
+                stack += self._entry(found, goal, there.get(found.name), above)
 
     def remove_others(self, path: str, kept: Container[str], parallel: int) -> None:
         """Remove all below the directory `path` that is neither in `kept` nor excluded: objects, then directories."""
@@ -148,7 +145,7 @@ class Upload:
             elif (found.st_dev, found.st_ino) in above:
                 self.run.leave_out(path, entry.path, "a link to a directory above it")
             else:
-                return [Branch(entry.path, path, self._directory(path, there), above)]
+                return [Branch(entry.path, path, there, above=above)]
         except (Problem, OSError) as error:
             self.run.fail(path, error, entry.path)
         return []

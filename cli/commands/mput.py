@@ -131,7 +131,8 @@ def store_all(
         for source, name in own.items():
             target = f"{path}/{name}" if name else path
             if recursive and os.path.isdir(source):
-                upload.whole(source, target, there.get(name) if name else there, listed=not name)
+                for _ in upload.tree(source, target, there.get(name), None if name else there):
+                    continue
             elif os.path.isfile(source):
                 upload.one(source, target, there.get(name))
             else:

@@ -103,7 +103,7 @@ def to_service(
     upload = Upload(client, run, headers_of(guessed_type), follow, excluded, dry)
     there = upload.target(path, make=True)
     with run:
-        kept = set(upload.tree(source, path, there))
+        kept = set(upload.tree(source, path, None, there))
         run.wait()
         if delete and there and not run.counts["failed"]:
             upload.remove_others(path, kept, parallel)
