@@ -187,5 +187,14 @@ def remote_path(context: click.Context, _parameter: click.Parameter, incomplete:
     return [CompletionItem(f"{typed}/{name}") for name in names if name.startswith(prefix) and can_be_typed(name)]
 
 
+def local_or_remote_path(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """As `remote_path`, where an operand may also be a file of this machine, which the shell knows best."""
+    if incomplete.startswith(("~~", "/")) and (found := remote_path(context, parameter, incomplete)):
+        return found
+    return [CompletionItem(incomplete, type="file")]
+
+
 def can_be_typed(name: str) -> bool:
     return all(map(is_harmless, name))

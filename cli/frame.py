@@ -172,11 +172,27 @@ def fail(context: click.Context, problem: Problem) -> NoReturn:
     """Print a problem the way its program does, and end with exit code 1."""
     if problem.name == "UsageError":
         raise click.UsageError(problem.message, context)
+    say(context, problem)
+    context.exit(FAILED)
+
+
+def say(context: click.Context, problem: Problem) -> None:
+    """A problem on stderr, and what may have been meant instead."""
     if context.parent is not None:
         note(f"{context.command_path}: error: {problem.message}")
     else:
         note(f"{context.command_path}: {problem}")
-    context.exit(FAILED)
+    say_tilde(context, problem)
+
+
+def say_tilde(context: click.Context, problem: Problem) -> None:
+    """Explain one tilde: the shell has made `~/stor` into `/home/jill/stor`, which names the account `home`."""
+    home = os.path.expanduser("~")
+    if problem.name not in ("AccountDoesNotExistError", "AuthorizationFailedError") or home in ("~", "/"):
+        return
+    for text in context.params.get("where") or ():
+        if f"{text}/".startswith(f"{home}/"):
+            note(f"{context.command_path}: did you mean ~~{text.removeprefix(home)}? The shell makes ~ {home}")
 
 
 def version_option() -> click.Option:
@@ -223,11 +239,14 @@ def session(context: click.Context | None = None) -> Iterator[Session]:
         yield client
 
 
-def operands(texts: Sequence[str], home: str) -> list[str]:
+def operands(texts: Sequence[str], home: str, *, relative: bool = True) -> list[str]:
     """The paths among a command's operands, in normal form. Raises a usage error if there is none.
 
-    What does not begin with `/` or `~~` cannot be a path of the service; it is left out, as Manta's tools do.
+    A relative name is one below `~~/stor`. Where an operand may be a file of this machine too (`relative` is false),
+    what does not begin with `/` or `~~` is left out, as Manta's tools do.
     """
+    if relative:
+        texts = [text if paths.is_full(text) or not text else f"~~/stor/{text}" for text in texts]
     for text in texts:
         if not paths.is_full(text):
             note(f'{click.get_current_context().command_path}: "{text}" left out: a path begins with / or ~~/')

@@ -15,10 +15,14 @@ PROGRAMS = {
     "mget": "cli.commands.mget",
     "mrm": "cli.commands.mrm",
     "mrmdir": "cli.commands.mrmdir",
+    "mcp": "cli.commands.mcp",
+    "mmv": "cli.commands.mmv",
+    "msync": "cli.commands.msync",
     "mmkdir": "cli.commands.mmkdir",
     "mln": "cli.commands.mln",
     "minfo": "cli.commands.minfo",
     "mfind": "cli.commands.mfind",
+    "mdu": "cli.commands.mdu",
     "mmd5": "cli.commands.mmd5",
     "msign": "cli.commands.msign",
     "mchattr": "cli.commands.mchattr",
@@ -46,10 +50,14 @@ mput = partial(run, "mput")
 mget = partial(run, "mget")
 mrm = partial(run, "mrm")
 mrmdir = partial(run, "mrmdir")
+mcp = partial(run, "mcp")
+mmv = partial(run, "mmv")
+msync = partial(run, "msync")
 mmkdir = partial(run, "mmkdir")
 mln = partial(run, "mln")
 minfo = partial(run, "minfo")
 mfind = partial(run, "mfind")
+mdu = partial(run, "mdu")
 mmd5 = partial(run, "mmd5")
 msign = partial(run, "msign")
 mchattr = partial(run, "mchattr")

@@ -8,8 +8,8 @@ A request needs four answers, and each has a file that gives it:
 - Signed with what? `keys` finds the private key that a fingerprint means: in the ssh
   agent, among `~/.ssh`, or the profile's own key file.
 - How? `session` signs method, path and date, and tells failures apart: a connection that
-  never came about is tried again, an answer never is. Small questions go over one plain
-  `connection`, transfers and whatever happens at the same time through a `pool`.
+  never came about is tried again, an answer never is. Small questions go over plain
+  `connection`s, one a thread, what streams through a `pool`. `retry` says what is sent again.
 - What? `objects`, `transfer`, `tree` and `jobs` are the vocabulary of the service.
 
 Memory is bounded: bodies stream, lists are pages, and nothing keeps what it has handed on.

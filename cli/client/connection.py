@@ -1,9 +1,9 @@
 """One plain connection: a request goes out, a small reply comes back, and the connection is kept.
 
 Most commands ask one or two small questions, and are over before a full HTTP client would have
-been imported (`docs/decisions`: a command's first connection is plain). So the first connection of a
-session is this one: a socket, one exchange at a time, bodies and replies that fit into memory.
-Whatever streams, or runs while this connection is busy, goes through `pool` instead.
+been imported (`docs/decisions`: a command's first connection is plain). So a session asks over
+these: a socket, one exchange at a time, bodies and replies that fit into memory. Whatever streams
+goes through `pool` instead.
 
 What it keeps to is what `session` promises: a connection that cannot be made is tried three more
 times; a kept connection that the service has closed meanwhile is noticed before anything is sent

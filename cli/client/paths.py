@@ -35,6 +35,12 @@ def is_full(text: str) -> bool:
     return text.startswith(("/", "~~/")) or text == "~~"
 
 
+def is_remote(text: str) -> bool:
+    """Whether an operand that may also be a file of this machine is a path of the service: `/login/stor…`, `~~…`."""
+    top = text.split("/")[2:3] if text.startswith("/") else []
+    return text == "~~" or text.startswith("~~/") or (bool(top) and top[0] in names.TOP_LEVEL)
+
+
 def parents(path: str) -> list[str]:
     """The directories above `path` that may have to be made, outermost first.
 

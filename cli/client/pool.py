@@ -1,8 +1,7 @@
-"""Many connections at once, and bodies of any size: httpx.
+"""Bodies of any size, over kept connections: httpx.
 
-This is for transfers, and for commands that ask many things at the same time. To import httpx takes
-longer than all else that a small command does, so that happens when the first of these comes (see
-`connection`).
+This is for transfers that stream. To import httpx takes longer than all else that a small command
+does, so that happens when the first of these comes (see `connection`).
 """
 
 from __future__ import annotations

@@ -10,14 +10,16 @@ rules keep it honest:
 - Replies stream: `stream` hands out the reply before its body, `call` reads a small one.
 - An error reply becomes `Refused`, with the code and the sentence that the service gave.
 
-Small exchanges, one after another, go over one plain `connection`, which starts at once.
-What streams, and what finds that connection busy, goes through the `pool`.
+Small exchanges go over plain `connection`s, which start at once: one that is idle, or a new one if
+all are busy, so a thread that asks one thing after another keeps its own. What streams goes through
+the `pool`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from cli.client.pool import Body, Pool
 
 T = TypeVar("T")
+ENDS_LINE = re.compile("[\r\n\0]")
 SIGNED = ("date", "(request-target)")
 MAX_ERROR_BODY = 64 * 1024
 
@@ -56,10 +59,10 @@ class Session:
         self.reload: Callable[[], Settings] | None = None  # the settings as they are now
         self._trust = trusted(settings)
         self._base = urlsplit(settings.url).path
-        self._connection = Connection(settings.url, self._trust)
-        self._connection_free = threading.Lock()
+        self._idle: list[Connection] = []  # the last one used is the next: the others may have been closed meanwhile
         self._pool: Pool | None = None
         self._one_pool = threading.Lock()
+        self.reached = False  # whether the service has answered anything yet
 
     def __enter__(self) -> Session:
         return self
@@ -68,7 +71,8 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        self._connection.close()
+        for connection in self._idle:
+            connection.close()
         if self._pool:
             self._pool.close()
 
@@ -91,18 +95,25 @@ class Session:
 
         Raises `Problem` when the service cannot be reached or breaks off.
         """
-        if not (body is None or isinstance(body, bytes)) or not self._connection_free.acquire(blocking=False):
+        if not (body is None or isinstance(body, bytes)):
             with self.exchange(method, path, query=query, headers=headers, body=body) as response:
                 received = dict(response.headers)
                 return Reply(self.settings.url, response.status_code, response.reason_phrase, received, response.read())
+        target, sent = self._request(method, path, query, headers)
+        started = time.monotonic()
+        connection = self._free_connection()
         try:
-            target, sent = self._request(method, path, query, headers)
-            started = time.monotonic()
-            reply = self._connection.exchange(method, target, sent, body)
+            reply = connection.exchange(method, target, sent, body)
         finally:
-            self._connection_free.release()
-        self._trace(method, target, sent, reply.status_code, started)
+            self._idle.append(connection)
+        self._answered(method, target, sent, reply.status_code, started)
         return reply
+
+    def _free_connection(self) -> Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Connection(self.settings.url, self._trust)
 
     def call(self, method: str, path: str, **more: Any) -> Reply:
         """As `ask`. Raises `Refused` for a status of 400 or more."""
@@ -126,7 +137,7 @@ class Session:
         if settings.url != self.settings.url:
             self.settings = settings
             self._base = urlsplit(settings.url).path
-            self._connection = Connection(settings.url, self._trust)
+            self._idle.clear()
             self._pool = None
 
     @contextmanager
@@ -143,7 +154,7 @@ class Session:
         target, sent = self._request(method, path, query, headers)
         started = time.monotonic()
         with self._the_pool().exchange(method, target, sent, body) as response:
-            self._trace(method, target, sent, response.status_code, started)
+            self._answered(method, target, sent, response.status_code, started)
             yield response
 
     @contextmanager
@@ -205,8 +216,9 @@ class Session:
         key_name = self.settings.key_name(self.signer.fingerprint)
         return httpsig.authorization(key_name, self.signer.algorithm, SIGNED, self.signer.sign(text))
 
-    def _trace(self, method: str, target: str, headers: Mapping[str, str], status: int, started: float) -> None:
-        """A JSON line on stderr for each request (`--verbose`)."""
+    def _answered(self, method: str, target: str, headers: Mapping[str, str], status: int, started: float) -> None:
+        """Remember that the service is there; a JSON line on stderr for each request (`--verbose`)."""
+        self.reached = True
         if not self.settings.verbose:
             return
         record = {
@@ -221,7 +233,7 @@ class Session:
 
 def check_header(name: str, value: str) -> None:
     """Refuse what would not stay one header on its way. Raises `Problem`."""
-    if any(character in name + value for character in "\r\n\0") or not name.isascii() or " " in name:
+    if ENDS_LINE.search(name + value) or not name.isascii() or " " in name:
         raise Problem(f"header {name!r} cannot be sent: a name is one ASCII word, a value one line")
 
 

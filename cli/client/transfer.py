@@ -1,34 +1,42 @@
 """Bytes up and bytes down.
 
-Upwards, a source is either a file, which can be read again, or a stream, which cannot.
-So a file is sent with its length and, when the connection breaks, sent again; a stream goes
-in chunks, once. The parent is looked at first when the object is new: a refusal in the middle
-of a body is the one answer that may get lost with the connection it closes.
+Upwards, a source is either a file, which can be read again, or a stream, which cannot. So a file is
+sent with its length and, when the connection breaks or the service is restarted, sent again
+(`retry`); a stream goes in chunks, once. The parent is looked at first when the object is new: a
+refusal in the middle of a body is the one answer that may get lost with the connection it closes.
 
-Downwards, what arrived is checked: length and MD5. A transfer that breaks off is resumed
-where it stopped, by range, and only if the object is still the same (`If-Match`).
+A stream may be silent for longer than the service waits for the next byte of a body (45 s). So
+nothing is asked before there is more than a *reserve* of 4 KiB, and the last 4 KiB are always kept
+back: while the source says nothing, one byte of them is sent every 15 s. That lasts for 17 hours.
+
+Downwards, what arrived is checked: length and MD5. A transfer that breaks off is resumed where it
+stopped, by range, and only if the object is still the same (`If-Match`); so is one that an earlier
+run of the command has begun.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
+import select
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from cli.client import objects, paths
 from cli.client.problem import Problem, Refused, refusal
+from cli.client.retry import ATTEMPTS, again
 from cli.client.session import Session
 
 if TYPE_CHECKING:
     import httpx
 
 CHUNK = 1 << 20
-ATTEMPTS = 4
-FIRST_DELAY, LONGEST_DELAY = 1.0, 10.0
+RESERVE = 4096  # bytes of a stream that are kept back, to have something to say while it is silent
+DRIP_SECONDS = 15.0
 Progress = Callable[[int], None]  # called with the number of bytes that have just moved
 
 
@@ -48,7 +56,12 @@ def chunks(source: BinaryIO, progress: Progress, limit: int = sys.maxsize) -> It
 def file_md5(path: str) -> str:
     """The MD5 of a file, in base64."""
     with open(path, "rb") as file:
-        return base64.b64encode(hashlib.file_digest(file, "md5").digest()).decode()
+        return rest_md5(file)
+
+
+def rest_md5(file: io.BufferedReader | io.FileIO) -> str:
+    """The MD5 of what is left of a file, in base64."""
+    return base64.b64encode(hashlib.file_digest(file, "md5").digest()).decode()
 
 
 def check_parent(session: Session, path: str, *, make: bool) -> None:
@@ -63,27 +76,44 @@ def check_parent(session: Session, path: str, *, make: bool) -> None:
 
 def put_file(session: Session, path: str, file: str, headers: Mapping[str, str], progress: Progress = ignore) -> None:
     """Store a local file as the object `path`. Raises `Problem`, `OSError`."""
-    delay = FIRST_DELAY
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with open(file, "rb", buffering=0) as source:
-                size = os.fstat(source.fileno()).st_size  # a file that grows meanwhile is stored as it was
-                length = {"content-length": str(size)}
-                session.call("PUT", path, headers={**headers, **length}, body=chunks(source, progress, size))
-            return
-        except Problem as error:
-            temporary = error.status >= 500 if isinstance(error, Refused) else error.name == "ConnectionError"
-            if attempt == ATTEMPTS or not temporary:
-                raise
-        time.sleep(delay)
-        delay = min(LONGEST_DELAY, delay * 2)
+
+    def send() -> None:
+        with open(file, "rb", buffering=0) as source:
+            size = os.fstat(source.fileno()).st_size  # a file that grows meanwhile is stored as it was
+            length = {"content-length": str(size)}
+            session.call("PUT", path, headers={**headers, **length}, body=chunks(source, progress, size))
+
+    again(session, send)
 
 
 def put_stream(
     session: Session, path: str, source: BinaryIO, headers: Mapping[str, str], progress: Progress = ignore
 ) -> None:
     """Store what `source` gives until it ends as the object `path`, in one attempt. Raises `Problem`."""
-    session.call("PUT", path, headers=headers, body=chunks(source, progress))
+    pieces = steady(source.fileno(), progress)
+    first = next(pieces, b"")  # may take hours: the service hears nothing of it before
+    session.call("PUT", path, headers=headers, body=chain([first], pieces))
+
+
+def steady(source: int, progress: Progress) -> Iterator[bytes]:
+    """What the descriptor `source` gives, with a byte at least every `DRIP_SECONDS` once the first piece is out."""
+    held, begun = b"", False
+    while True:
+        if begun and held and not select.select([source], [], [], DRIP_SECONDS)[0]:
+            yield held[:1]
+            held = held[1:]
+            continue
+        data = os.read(source, CHUNK)
+        if not data:
+            break
+        progress(len(data))
+        whole = held + data
+        if len(whole) > RESERVE:
+            begun = True
+            yield whole[:-RESERVE]
+        held = whole[-RESERVE:]
+    if held:
+        yield held
 
 
 class Download:
@@ -102,15 +132,22 @@ class Download:
         self._wanted_md5: str | None = None
         self._md5 = hashlib.md5(usedforsecurity=False)
 
+    def resume(self, begun: BinaryIO, total: int, etag: str, md5: str) -> None:
+        """Go on after what the file `begun` holds of the version `etag`, which has `total` bytes and this MD5."""
+        while data := begun.read(CHUNK):
+            self._md5.update(data)
+            self.received += len(data)
+        self.total, self._etag, self._wanted_md5 = total, etag, md5
+
     def run(self, headers: Mapping[str, str]) -> None:
         """Fetch it whole. Raises `Refused`, or `Problem` DownloadError, ChecksumError."""
-        self._attempt(headers)
-        for _ in range(ATTEMPTS - 1):
-            if self.total is None or self.received >= self.total:
+        for attempt in range(ATTEMPTS):
+            if attempt and (self.total is None or not self._etag):
                 break
-            if not self._etag:
+            if self.total is not None and self.received >= self.total:
                 break
-            rest = {"range": f"bytes={self.received}-", "if-match": self._etag}
+            begun = self.total is not None and self.received > 0
+            rest = {"range": f"bytes={self.received}-", "if-match": self._etag} if begun or attempt else {}
             self._attempt({**headers, **rest})
         if self.total is not None and self.received != self.total:
             raise Problem(f"{self.path}: got {self.received} of {self.total} bytes", "DownloadError")
@@ -162,4 +199,14 @@ def encoded_md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
-__all__ = ["Download", "Progress", "check_parent", "encoded_md5", "file_md5", "get", "put_file", "put_stream"]
+__all__ = [
+    "Download",
+    "Progress",
+    "check_parent",
+    "encoded_md5",
+    "file_md5",
+    "get",
+    "put_file",
+    "put_stream",
+    "rest_md5",
+]

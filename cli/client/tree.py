@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cli.client import objects
@@ -32,11 +32,22 @@ class Found:
 
 
 class Walk:
-    """A walk below `root`. Iterate `results()`; `close()` stops it early."""
+    """A walk below `root`. Iterate `results()`; `close()` stops it early.
 
-    def __init__(self, session: Session, root: str, parallel: int, max_depth: int | None = None) -> None:
+    A listing that fails ends it; if there is a `failed`, it is told of the directory instead, and the walk goes on.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        root: str,
+        parallel: int,
+        max_depth: int | None = None,
+        failed: Callable[[str, Problem], None] | None = None,
+    ) -> None:
         self._session = session
         self._max_depth = max_depth
+        self._failed = failed
         self._todo = [(root, 0)]
         self._listing = 0
         self._turn = threading.Condition()
@@ -46,7 +57,7 @@ class Walk:
         self.threads: list[threading.Thread] = []
 
     def results(self) -> Iterator[Found]:
-        """What is found, in no particular order. Raises the first `Problem` of any listing."""
+        """What is found, a directory before what is in it. Raises the first `Problem` of any listing."""
         self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self._parallel)]
         for thread in self.threads:
             thread.start()
@@ -79,7 +90,10 @@ class Walk:
             try:
                 self._list(*directory)
             except Problem as error:
-                self._results.put(error)
+                if self._failed:
+                    self._failed(directory[0], error)
+                else:
+                    self._results.put(error)
             finally:
                 with self._turn:
                     self._listing -= 1

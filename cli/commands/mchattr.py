@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from cli.completion import remote_path
-from cli.frame import Command, header_option, operands, role_tag_option, session, tagged
+from cli.frame import Command, header_option, role_tag_option, session, tagged
+from cli.operands import each
 
 
 @click.command("mchattr", cls=Command)
@@ -24,10 +25,9 @@ def command(where: Sequence[str], headers: dict[str, str], role_tags: Sequence[s
     Example:
       mchattr -H 'm-colour: red' -H 'content-type: text/plain' ~~/stor/lear.txt
 
-    Exit status: 0, or 1 at the first path that does not exist or whose metadata the service refuses.
+    Exit status: 0, or 1 if a path does not exist or the service refuses its metadata; the others are changed.
     """
     from cli.client import objects
 
     with session() as client:
-        for path in operands(where, client.settings.home):
-            objects.set_metadata(client, path, tagged(headers, role_tags))
+        each(client, where, lambda path: objects.set_metadata(client, path, tagged(headers, role_tags)))

@@ -10,7 +10,8 @@ import click
 from cli.client.problem import Problem, Refused
 from cli.client.settings import words
 from cli.completion import remote_path
-from cli.frame import Command, operands, session
+from cli.frame import Command, session
+from cli.operands import each
 
 if TYPE_CHECKING:
     from cli.client.session import Session
@@ -30,18 +31,20 @@ def command(where: Sequence[str]) -> None:
       mchmod -- -writers ~~/stor/lear.txt
       mchmod -- =readers ~~/stor/a ~~/stor/b
 
-    Exit status: 0, or 1 at the first path that does not exist or whose tags the service refuses.
+    Exit status: 0, or 1 if a path does not exist or the service refuses its tags; the others are changed.
     """
     from cli.client import objects
 
     with session() as client:
-        named = operands(where[1:], client.settings.home)
-        operation, roles = where[0][:1], words(where[0][1:])
+        operation, roles = (where[0][:1], words(where[0][1:])) if where else ("", ())
         if operation not in ("+", "-", "="):
             raise click.UsageError('operation should be one of "+", "-" or "="', click.get_current_context())
-        for path in named:
+
+        def change(path: str) -> None:
             present = [] if operation == "=" else tags(client, path, operation)
             objects.set_metadata(client, path, {"role-tag": ",".join(changed(present, operation, roles))})
+
+        each(client, where[1:], change)
 
 
 def tags(client: Session, path: str, operation: str) -> Sequence[str]:

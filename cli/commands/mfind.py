@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import click
 from cli import text
 from cli.client.problem import Refused
 from cli.completion import remote_path
-from cli.frame import FAILED, Command, note, operands, session
+from cli.frame import Command, note, say_tilde, session
+from cli.operands import Failures, named
 from cli.output import null_option, print_name
 from scheduler.model import names
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command("mfind", cls=Command)
 @click.option("-n", "--name", "pattern", metavar="REGEX", help="Base name matches REGEX anywhere.")
+@click.option("-g", "--glob", metavar="PATTERN", help="Base name matches the shell pattern PATTERN, whole: '*.log'.")
 @click.option("-t", "--type", "kind", type=click.Choice(["d", "o"]), help="Directories only, or objects only.")
 @click.option("-s", "--size", type=click.IntRange(min=0), metavar="N", help="Objects of at least N bytes.")
 @click.option("--mindepth", type=click.IntRange(min=0), default=0, metavar="N", help="Depth N or more; children are 0.")
@@ -44,20 +47,22 @@ def command(where: Sequence[str], as_json: bool, null: bool, limit: int | None, 
     \b
     Examples:
       mfind -t o ~~/stor                            all objects
-      mfind -n '\\.log$' ~~/stor | mjob create -m wc   count every log
+      mfind -t o -g '*.log' ~~/stor | mjob create -o -m wc   count every log
+      mfind -n '\\.(log|txt)$' ~~/stor              a regular expression
       mfind --maxdepth 1 -t d ~~/stor               directories right below
-      mfind -s 1000000 -j ~~/public                 large objects, as JSON
+      mfind -t o -s 1000000 -j ~~/public            large objects, as JSON
       mfind -0 ~~/public | xargs -0 mmd5            whatever the names are
 
     Exit status: 0, or 1 if a path does not exist or may not be listed, or one was left out; the
     others are still printed.
     """
     wanted = matcher(**filters)
-    missing: list[str] = []
+    failures = Failures()
     with session() as client:
-        roots = operands(where, client.settings.home)
         found = (
-            one for root in roots for one in below(client, root, filters["parallel"], filters["maxdepth"], missing)
+            one
+            for root in named(client, where, failures)
+            for one in below(client, root, filters["parallel"], filters["maxdepth"], failures)
         )
         with closing(found):
             for one in islice(filter(wanted, found), limit):
@@ -65,8 +70,7 @@ def command(where: Sequence[str], as_json: bool, null: bool, limit: int | None, 
                     print(line(one))
                 else:
                     print_name(one.path, null=null)
-    if missing:
-        click.get_current_context().exit(FAILED)
+    failures.end()
 
 
 def line(found: Found) -> str:
@@ -74,13 +78,20 @@ def line(found: Found) -> str:
 
 
 def matcher(
-    pattern: str | None, kind: str | None, size: int | None, mindepth: int, maxdepth: int | None, parallel: int
+    pattern: str | None,
+    glob: str | None,
+    kind: str | None,
+    size: int | None,
+    mindepth: int,
+    maxdepth: int | None,
+    parallel: int,
 ) -> Callable[[Found], bool]:
     """Whether an entry of the walk is to be printed. Raises a usage error for a bad pattern."""
     try:
         regex = re.compile(pattern or "")
     except re.error as error:
-        raise click.BadParameter(f"{pattern!r} is no regular expression: {error}", param_hint="--name") from None
+        hint = " (for shell patterns: --glob)" if set("*?") & set(pattern or "") else ""
+        raise click.BadParameter(f"{pattern!r} is no regular expression: {error}{hint}", param_hint="--name") from None
 
     def wanted(found: Found) -> bool:
         is_object = found.entry["type"] != "directory"
@@ -90,13 +101,14 @@ def matcher(
             and (kind is None or is_object == (kind == "o"))
             and (size is None or not is_object or int(found.entry["size"]) >= size)
             and regex.search(found.entry["name"])
+            and (glob is None or fnmatchcase(found.entry["name"], glob))
         )
 
     return wanted
 
 
-def below(client: Session, path: str, parallel: int, maxdepth: int | None, missing: list[str]) -> Iterator[Found]:
-    """What is below `path`, or the object that it is. A path that may not be seen is said and goes into `missing`."""
+def below(client: Session, path: str, parallel: int, maxdepth: int | None, failures: Failures) -> Iterator[Found]:
+    """What is below `path`, or the object that it is. A path that may not be seen is said, and is one of `failures`."""
     from cli.client import objects
     from cli.client.tree import Found, Walk
     from cli.commands.mls import object_entry
@@ -105,7 +117,8 @@ def below(client: Session, path: str, parallel: int, maxdepth: int | None, missi
         found = objects.info(client, path)
     except Refused as error:
         note(f"mfind: in {names.as_line(path)}: {'NotFoundError' if error.status == 404 else error}")
-        missing.append(path)
+        say_tilde(click.get_current_context(), error)
+        failures.any = True
         return
     if not found.is_directory:
         yield Found(path, names.split(path)[0], 0, object_entry(found))

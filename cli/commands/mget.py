@@ -11,26 +11,46 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from cli.client import paths
 from cli.client.problem import Problem
-from cli.completion import remote_path
-from cli.frame import Command, header_option, operands, session
+from cli.completion import local_or_remote_path
+from cli.frame import Command, header_option, session
+from cli.operands import Failures, bulk_options, named
 from scheduler.model import names
 
 if TYPE_CHECKING:
+    from cli.bulk.run import Run
     from cli.client.session import Session
 
 
 @click.command("mget", cls=Command)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, not to stdout.")
 @click.option("-O", "--remote-name", is_flag=True, help="Write to a file with the object's own name.")
+@click.option("-d", "--directory", metavar="DIR", type=click.Path(), help="Write into DIR, as the last operand does.")
+@click.option("-r", "--recursive", is_flag=True, help="Fetch directories with all that is below them, into DIR.")
 @header_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress line.")
-@click.option("--progress", is_flag=True, help="A progress line even if stderr is no terminal.")
-@click.argument("where", metavar="path...", nargs=-1, shell_complete=remote_path)
+@bulk_options
+@click.argument("where", metavar="path... [dir]", nargs=-1, shell_complete=local_or_remote_path)
 def command(
-    where: Sequence[str], output: str | None, remote_name: bool, headers: dict[str, str], quiet: bool, progress: bool
+    where: Sequence[str],
+    output: str | None,
+    remote_name: bool,
+    directory: str | None,
+    recursive: bool,
+    headers: dict[str, str],
+    quiet: bool,
+    progress: bool,
+    parallel: int,
+    as_json: bool,
 ) -> None:
-    """Write objects to stdout, one after another, or to a file.
+    """Write objects to stdout, one after another, to a file, or into a directory of this machine.
+
+    If the last of several operands is no path of the service (a name such as logs, ./logs or /tmp/logs), it is a
+    directory, made if need be, and objects are written in it under their own names; with -r it always is one, by
+    default the current one. -r of ~~/stor/d writes DIR/d/... A path may be a pattern in quotes, see mls.
+
+    What is there already with the same size and MD5 is not fetched again, so a run that was broken off is finished by
+    the same command. What fails is said, and the rest goes on. No symbolic link in DIR is followed.
 
     FILE appears whole or not at all. Length and MD5 are checked. A transfer that breaks off is resumed where it
     stopped, as long as the object has not changed meanwhile. A directory gives its listing, as JSON lines.
@@ -40,12 +60,30 @@ def command(
       mget ~~/stor/lear.txt | head
       mget -O ~~/stor/all.tgz
       mget -o both.txt ~~/stor/a.txt ~~/stor/b.txt
+      mget '~~/stor/logs/*.log' logs       many objects, into the directory logs
+      mget -r ~~/stor/texts .              a tree, as ./texts
+      mjob outputs $job | xargs mget -d results
       mget -H 'range: bytes=0-99' ~~/stor/lear.txt
 
     Exit status: 0, or 1 if an object is missing or did not arrive whole.
     """
+    failures = Failures()
     with session() as client:
-        sources = operands(where, client.settings.home)
+        if directory is None:
+            where, directory = sorted_out(where, recursive=recursive)
+        if directory is not None and (output or remote_name):
+            raise click.UsageError("a directory, -o and -O exclude each other", click.get_current_context())
+        if directory is not None and headers:
+            raise click.UsageError("-H cannot be had with a directory", click.get_current_context())
+        sources = list(named(client, where, failures, relative=False))
+        if directory is not None:
+            from cli.commands.mput import bulk
+
+            run = bulk(client, quiet=quiet, progress=progress, parallel=parallel, as_json=as_json)
+            fetch_all(client, run, sources, directory, recursive=recursive, parallel=parallel)
+            run.end()
+            failures.end()
+            return
         if remote_name:
             if len(sources) != 1:
                 raise click.UsageError(
@@ -54,11 +92,48 @@ def command(
             output = own_name(sources[0])
         wanted = progress or (False if quiet or (output is None and sys.stdout.isatty()) else None)
         if output is None:
-            fetch(client, sources, sys.stdout.buffer.write, headers, wanted)
+            for source in sources:
+                with failures.said():
+                    fetch(client, [source], sys.stdout.buffer.write, headers, wanted)
             sys.stdout.buffer.flush()
-            return
-        with Target(output) as target:
-            fetch(client, sources, target.write, headers, wanted)
+        elif not failures.any:
+            with Target(output) as target:
+                fetch(client, sources, target.write, headers, wanted)
+    failures.end()
+
+
+def sorted_out(where: Sequence[str], *, recursive: bool) -> tuple[Sequence[str], str | None]:
+    """The paths of the service, and the directory of this machine that they go to; None for stdout or a file."""
+    if len(where) > 1 and (recursive or not paths.is_remote(where[-1])):
+        return where[:-1], where[-1]
+    return where, "." if recursive else None
+
+
+def fetch_all(
+    client: Session, run: Run, sources: Sequence[str], directory: str, *, recursive: bool, parallel: int
+) -> None:
+    """Fetch objects and, with `recursive`, directories into `directory`. Raises `Problem`."""
+    from cli.bulk.copying import check_distinct
+    from cli.bulk.download import Download
+    from cli.bulk.local import Target as Into
+    from cli.client import objects
+    from cli.commands.mls import object_entry
+
+    check_distinct({source: names.split(source)[1] for source in sources})
+    download = Download(client, run, Into(directory), parallel)
+    with run:
+        for source in sources:
+            try:
+                found = objects.info(client, source)
+                name = names.split(source)[1]
+                if not found.is_directory:
+                    download.one(source, object_entry(found), (name,))
+                elif recursive:
+                    download.whole(source, (name,))
+                else:
+                    raise Problem(f"{source} is a directory (-r fetches it with all that is below)")
+            except (Problem, OSError) as error:
+                run.fail(source, error)
 
 
 def own_name(path: str) -> str:

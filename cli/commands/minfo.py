@@ -8,7 +8,8 @@ import click
 
 from cli import text
 from cli.completion import remote_path
-from cli.frame import Command, operands, session
+from cli.frame import Command, session
+from cli.operands import each
 
 
 @click.command("minfo", cls=Command)
@@ -25,7 +26,8 @@ def command(where: Sequence[str], as_json: bool) -> None:
     Exit status: 0 also for a path that does not exist (the status line says so), 1 if the service cannot be reached.
     """
     with session() as client:
-        for path in operands(where, client.settings.home):
+
+        def show(path: str) -> None:
             reply = client.ask("HEAD", path)
             headers = reply.headers
             status, line = reply.status_code, f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}"
@@ -34,3 +36,5 @@ def command(where: Sequence[str], as_json: bool) -> None:
             else:
                 print(line)
                 print("".join(f"{name}: {value}\n" for name, value in headers.items()))
+
+        each(client, where, show)

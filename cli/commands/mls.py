@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import text
-from cli.client import paths
 from cli.completion import remote_path
 from cli.frame import Command, session
+from cli.operands import each
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:
@@ -33,24 +33,27 @@ if TYPE_CHECKING:
 def command(where: Sequence[str], **options: Any) -> None:
     """List directories, one name per line; directories end in a slash.
 
-    Without a path, lists ~~/stor. A path that does not begin with / or ~~ is taken below ~~/stor. An object is
-    listed by its own name. Names are escaped as in JSON, so that a line is always one name.
+    Without a path, lists ~~/stor. A path that does not begin with / or ~~ is taken below ~~/stor. A path may be a
+    pattern in quotes: * ? and [...] match within a name, ** any number of directories. An object is listed by its own
+    name. Names are escaped as in JSON, so that a line is always one name.
 
     \b
     Examples:
       mls                         what is in ~~/stor
       mls -l ~~/stor/logs         with sizes and times
       mls -t ~~/jobs | head -3    the three newest jobs
+      mls '~~/stor/logs/*.gz'     what matches
       mls -j ~~/stor | jq .size   sizes, for a script
 
-    Exit status: 0, or 1 if a path does not exist or may not be listed.
+    Exit status: 0, or 1 if a path does not exist or may not be listed; the others are.
     """
     with session() as client:
-        home = client.settings.home
-        for one in where or ("~~/stor",):
-            path = paths.valid(one if paths.is_full(one) else f"/{home}/stor/{one}", home)
+
+        def show(path: str) -> None:
             for line in listing(client, path, **options):
                 print(line)
+
+        each(client, where or ("~~/stor",), show)
 
 
 def listing(

@@ -11,7 +11,8 @@ import click
 from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import FAILED, Command, note, operands, session
+from cli.frame import Command, note, session
+from cli.operands import Failures, named
 from cli.output import print_name
 from scheduler.model import names
 
@@ -34,19 +35,18 @@ def command(where: Sequence[str], as_json: bool) -> None:
 
     Exit status: 0, or 1 if a path is no object; the others are still printed.
     """
-    failed = False
+    failures = Failures()
     with session() as client:
-        for path, digest in digests(client, operands(where, client.settings.home)):
+        for path, digest in digests(client, list(named(client, where, failures))):
             if isinstance(digest, Problem):
-                failed = True
+                failures.any = True
                 note(f"mmd5: {names.as_line(path)}: {digest.message}")
             else:
                 if as_json:
                     print(text.compact({"path": path, "md5": digest}))
                 else:
                     print_name(f"{digest}  {path}")
-    if failed:
-        click.get_current_context().exit(FAILED)
+    failures.end()
 
 
 def digests(client: Session, wanted: Sequence[str]) -> list[tuple[str, str | Problem]]:

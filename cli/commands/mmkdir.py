@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from cli.completion import remote_path
-from cli.frame import Command, header_option, operands, role_tag_option, session, tagged
+from cli.frame import Command, header_option, role_tag_option, session, tagged
+from cli.operands import each
 
 
 @click.command("mmkdir", cls=Command)
@@ -23,12 +24,15 @@ def command(where: Sequence[str], headers: dict[str, str], parents: bool, role_t
       mmkdir ~~/stor/logs
       mmkdir -p ~~/stor/logs/2026/11
 
-    Exit status: 0, or 1 if a directory could not be made.
+    Exit status: 0, or 1 if a directory could not be made; the others are.
     """
     from cli.client import objects
 
     with session() as client:
-        for path in operands(where, client.settings.home):
+
+        def make(path: str) -> None:
             if parents:
                 objects.make_parents(client, path)
             objects.make_directory(client, path, tagged(headers, role_tags))
+
+        each(client, where, make, patterns=False)

@@ -9,7 +9,8 @@ import click
 from cli import text
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, agreed, check_interactive, operands, session
+from cli.frame import Command, agreed, check_interactive, session
+from cli.operands import each
 
 
 @click.command("mrm", cls=Command)
@@ -21,26 +22,32 @@ from cli.frame import Command, agreed, check_interactive, operands, session
 def command(where: Sequence[str], recursive: bool, interactive: bool, parallel: int) -> None:
     """Remove objects; with -r, directories too. There is no way back.
 
+    A path may be a pattern in quotes, see mls.
+
     \b
     Examples:
       mrm ~~/stor/lear.txt
       mrm -r ~~/stor/logs/2025
       mrm -I ~~/stor/a ~~/stor/b
+      mrm '~~/stor/logs/*.tmp'
 
-    Exit status: 0, or 1 at the first path that does not exist or could not be removed.
+    Exit status: 0, or 1 if a path does not exist or could not be removed; the others are removed.
     """
     from cli.client import objects
 
     check_interactive(interactive)
     with session() as client:
-        for path in operands(where, client.settings.home):
+
+        def remove(path: str) -> None:
             directory = objects.info(client, path).is_directory
             if directory and not recursive:
                 raise Problem(f"{path} is not an object")
             what = "recursively remove directory" if directory else "remove object"
             if interactive and not agreed(f"{what} `{text.escape(path)}`"):
-                continue
+                return
             if directory:
                 objects.remove_tree(client, path, parallel)
             else:
                 objects.remove(client, path)
+
+        each(client, where, remove)

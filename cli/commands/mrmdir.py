@@ -8,7 +8,8 @@ import click
 
 from cli.client.problem import Problem
 from cli.completion import remote_path
-from cli.frame import Command, agreed, check_interactive, operands, session
+from cli.frame import Command, agreed, check_interactive, session
+from cli.operands import each
 
 
 @click.command("mrmdir", cls=Command)
@@ -21,14 +22,17 @@ def command(where: Sequence[str], interactive: bool) -> None:
     Example:
       mrmdir ~~/stor/logs/2025 ~~/stor/logs
 
-    Exit status: 0, or 1 at the first path that is no directory, is not empty, or does not exist.
+    Exit status: 0, or 1 if a path is no directory, is not empty, or does not exist; the others are removed.
     """
     from cli.client import objects
 
     check_interactive(interactive)
     with session() as client:
-        for path in operands(where, client.settings.home):
+
+        def remove(path: str) -> None:
             if not objects.info(client, path).is_directory:
                 raise Problem(f"{path} is not a directory")
             if not interactive or agreed(f"remove directory `{path}`"):
                 objects.remove(client, path)
+
+        each(client, where, remove)

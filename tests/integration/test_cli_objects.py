@@ -82,9 +82,10 @@ def test_mput_with_parents_makes_them(service: Service, here: str) -> None:
 
 
 def test_mput_of_a_directory_or_nothing_says_so(service: Service, here: str, tmp_path: Path) -> None:
-    assert service.run("mput", "-f", str(tmp_path), f"{here}/a").err == f"mput: {tmp_path} is not a file\n"
+    said = service.run("mput", "-f", str(tmp_path), f"{here}/a").err
+    assert said == f"mput: {tmp_path} is not a file (-r stores directories)\n"
     assert service.run("mput", "-f", "nowhere", f"{here}/a").err == "mput: nowhere does not exist\n"
-    assert "--md5 requires --file\nusage: mput [OPTIONS] path\n" in service.run("mput", "-m", f"{here}/a").err
+    assert "--md5 requires --file\nusage: mput [OPTIONS] [file...] path\n" in service.run("mput", "-m", f"{here}/a").err
 
 
 def test_mput_whose_condition_fails_says_so(service: Service, here: str) -> None:
@@ -320,7 +321,7 @@ def test_mrm_does_not_ask_without_a_terminal(service: Service, here: str) -> Non
 def test_a_path_is_required(service: Service) -> None:
     result = service.run("mget", "relative")
     assert result.code == 1
-    assert "path required\nusage: mget [OPTIONS] path...\n" in result.err
+    assert "path required\nusage: mget [OPTIONS] path... [dir]\n" in result.err
     assert "options:" in result.err
 
 

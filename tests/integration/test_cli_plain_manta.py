@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_file_is_sent_again_after_a_failure_of_the_service(
     service: Manta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []
-    monkeypatch.setattr("cli.client.transfer.time.sleep", delays.append)
+    monkeypatch.setattr("cli.client.retry.time.sleep", delays.append)
     service.replies["PUT /jill/stor/a"] = [Reply(503), Reply(503), Reply(204)]
     (tmp_path / "a").write_bytes(DATA)
     with service.session() as session:
@@ -210,3 +211,44 @@ def test_a_file_that_grows_is_stored_as_it_was(service: Manta, tmp_path: Path) -
     with service.session() as session:
         transfer.put_file(session, "/jill/stor/a", str(file), {}, grow)
     assert service.seen[0].body == b"x" * 1000
+
+
+def test_a_file_is_sent_again_when_the_service_comes_back(
+    service: Manta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(DATA)
+    service.replies["PUT /jill/stor/a"] = [Reply(204)]
+    service.replies["HEAD /jill/stor"] = [Reply(204)]
+    with service.session() as session, socket.create_server(("127.0.0.1", 0)) as other:
+        session.call("HEAD", "/jill/stor")  # it is there
+        closed = f"http://127.0.0.1:{other.getsockname()[1]}"
+        other.close()
+        monkeypatch.setattr("cli.client.connection.time.sleep", lambda _: None)
+        pool = session._the_pool()
+        monkeypatch.setattr(pool, "_url", closed)  # and now it is away
+        delays: list[float] = []
+
+        def comes_back(delay: float) -> None:
+            delays.append(delay)
+            if len(delays) == 6:
+                pool._url = service.url
+
+        monkeypatch.setattr("cli.client.retry.time", Clock(comes_back))
+        transfer.put_file(session, "/jill/stor/a", str(tmp_path / "a"), {})
+    assert service.seen[-1].body == DATA
+    assert len(delays) == 6
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self, slept: Callable[[float], None]) -> None:
+        self.now = 0.0
+        self._slept = slept
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds / 2
+        self._slept(seconds)

@@ -34,7 +34,15 @@ WIPE = "\r\x1b[K"
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What commands import when they run.
 LATE = (
-    *("cli.client.keys", "cli.client.pool", "cli.client.transfer", "cli.jobs.watching", "cli.jobs.share_page"),
+    *(
+        "cli.client.keys",
+        "cli.client.pool",
+        "cli.client.transfer",
+        "cli.bulk.upload",
+        "cli.bulk.download",
+        "cli.jobs.watching",
+        "cli.jobs.share_page",
+    ),
     *(
         "scheduler.service.run",
         "scheduler.service.roles",
@@ -50,9 +58,14 @@ STATE = ["--state-dir", "{state}"]
 WORDS: dict[str, list[list[str]]] = {
     "mls": [["{tree}"], ["-l", "{tree}"], ["-j", "{tree}"], ["--fulljson", "{hostile}"], ["{tree}/no{evil}"]],
     "mput": [["-f", "/dev/null", "{tree}/no{evil}/x"], ["--progress", "-f", "/etc/passwd", "{tree}/new{evil}"]],
-    "mget": [["{broken}\n{secret}"], ["--progress", "-o", "/dev/null", "{hostile}"], ["{tree}"], ["-O", "{tree}/.."]],
+    "mget": [["{broken}\n{secret}"], ["--progress", "-o", "/dev/null", "{hostile}"], ["{tree}"], ["-O", "{tree}/.."],
+             ["-r", "--progress", "{tree}", "{state}/got"]],
     "mrm": [["{tree}/no{evil}"], ["-I", "{hostile}"], ["-r", "{tree}/no{evil}"]],
     "mrmdir": [["{tree}/no{evil}"]],
+    "mcp": [["{tree}/no{evil}", "{hostile}", "{tree}/../copies"], ["-r", "{tree}", "{tree}/copy{evil}"]],
+    "mmv": [["{tree}/no{evil}", "{tree}/x{evil}"]],
+    "msync": [["{tree}", "{state}/copy"], ["--json", "{tree}", "{state}/copy"], ["-n", "/no{evil}", "{tree}"]],
+    "mdu": [["{tree}"], ["-j", "{tree}"], ["{tree}/no{evil}"]],
     "mmkdir": [["{tree}/no{evil}/x"]],
     "mln": [["{tree}/no{evil}", "{tree}/x{evil}"]],
     "minfo": [["{hostile}"], ["-j", "{hostile}"], ["{tree}/no{evil}"]],
