@@ -41,7 +41,7 @@ def command(where: Sequence[str], **options: Any) -> None:
       mls                         what is in ~~/stor
       mls -l ~~/stor/logs         with sizes and times
       mls -t ~~/jobs | head -3    the three newest jobs
-      mls -j ~~/stor | jq .size   sizes, for a script
+      mls -j ~~/stor | jq .size   sizes (null: directory)
 
     Exit status: 0, or 1 if a path does not exist or may not be listed.
     """

@@ -76,12 +76,15 @@ def command(
     \b
     Examples:
       echo ~~/stor/lear.txt | mjob create -o wc
-      mfind ~~/stor | mjob create -o -m "grep -c king" -r "paste -sd+ | bc"
-      mfind ~~/stor | mjob create -o 'grep -h king' ^^ sort
+      mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
+      mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
       mjob create --open -m wc                   inputs come later (mjob addinputs)
-      mjob create -s ~~/stor/prog -m /assets/$MANTA_USER/stor/prog --count 4 -r sort < names
+      mjob create -s ~~/stor/prog -m '/assets/$MANTA_USER/stor/prog' --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         check it, and show what would run
-      mfind ~~/stor/logs | mjob create -f nightly.yaml
+      mfind -t o ~~/stor/logs | mjob create -f nightly.yaml
+
+    A task fails if its command ends with a code other than 0, as grep and diff do when they find nothing: hence
+    `|| true`. An input is an object: -t o leaves directories out.
 
     \b
     Standard input:

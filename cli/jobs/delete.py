@@ -24,7 +24,7 @@ def command(job: tuple[str, ...], force: bool, parallel: int) -> None:
     \b
     Examples:
       mjob delete 8bd3c96e-…
-      mjob list -s done | tr -d / | xargs mjob delete -f
+      mjob list -s done | tr -d / | xargs -r mjob delete -f
     """
     wanted = ids(job)
     with jobs() as mine:

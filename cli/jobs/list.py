@@ -24,7 +24,7 @@ def command(long: bool, name: str | None, state: str | None, as_json: bool) -> N
     Examples:
       mjob list
       mjob list -l -s running
-      mjob list -n nightly | tr -d / | xargs mjob get
+      mjob list -n nightly | tr -d / | xargs -r mjob get
     """
     now = int(time.time() * 1000)
     with jobs() as mine:

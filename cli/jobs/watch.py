@@ -22,7 +22,7 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
     \b
     Examples:
       mjob watch 8bd3c96e-…
-      mjob watch $(mjob list -s running | tr -d /)    wait for all that runs
+      mjob list -s running | tr -d / | xargs -r mjob watch    wait for all that runs
     """
     from cli.jobs.watching import Watcher
 
