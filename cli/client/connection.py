@@ -128,9 +128,11 @@ class Connection:
                 return socket.create_connection(self._address, CONNECT_SECONDS)
             except OSError:
                 time.sleep(delay)
+            except UnicodeError:  # a label of the name is empty or too long
+                break
         try:
             return socket.create_connection(self._address, CONNECT_SECONDS)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise unreachable(self._url, str(error)) from error
 
     def _read(self, method: str) -> Reply:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cli.client.problem import Problem
 
@@ -120,11 +121,12 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
     account = options.account or environ.get("MANTA_USER") or profile.user
     key_id = options.key_id or environ.get("MANTA_KEY_ID") or profile.key_id
     url = given_url or profile.url
-    for name, value in (("url", url), ("account", account or no_auth), ("keyId", key_id or no_auth)):
+    if not url:
+        raise no_service(state_directory(environ))
+    for name, value in (("account", account or no_auth), ("keyId", key_id or no_auth)):
         if not value:
             raise Problem(f"{name} is a required argument", name="UsageError")
-    if not url.startswith(("http://", "https://")):
-        raise Problem(f'the service URL "{url}" must begin with http:// or https://')
+    check_url(url)
     return Settings(
         url=url.rstrip("/"),
         account=account,
@@ -137,6 +139,28 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
         no_auth=no_auth,
         verbose=options.verbose,
     )
+
+
+def no_service(directory: Path) -> Problem:
+    return Problem(
+        f"no service found: start one with remora up (there is no profile in {directory}; "
+        "one that runs elsewhere is named by REMORA_STATE_DIR or MANTA_URL)"
+    )
+
+
+def check_url(url: str) -> None:
+    """Raises `Problem` for a URL that no service can have."""
+    if not url.startswith(("http://", "https://")):
+        raise Problem(f'the service URL "{url}" must begin with http:// or https://')
+    try:
+        parts = urlsplit(url)
+        why = "it names no host" if not parts.hostname or parts.port == 0 else ""
+    except ValueError as error:  # of the port, or of brackets
+        why = str(error)
+    if not (url.isprintable() and url.isascii()) or " " in url or "?" in url or "#" in url:
+        why = why or "it has characters that do not belong there"
+    if why:
+        raise Problem(f'the service URL "{url}" is not valid: {why}')
 
 
 def words(text: str) -> tuple[str, ...]:
