@@ -75,8 +75,9 @@ def open_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_WRONLY)  # the lowest that is free
-            closed = io.BufferedReader(ClosedInput()) if name == "stdin" else open(descriptor, "wb", closefd=False)
-            setattr(sys, name, io.TextIOWrapper(closed, encoding="utf-8", errors="surrogateescape"))
+            raw = ClosedInput() if name == "stdin" else io.FileIO(descriptor, "wb", closefd=False)
+            buffered = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
+            setattr(sys, name, io.TextIOWrapper(buffered, encoding="utf-8", errors="surrogateescape"))
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
 
