@@ -23,6 +23,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -98,6 +99,8 @@ class Plain(Shaped):
                 return super().invoke(ctx)
         except Problem as problem:
             fail(ctx, problem)
+        except UnicodeEncodeError as error:  # the bytes of an operand
+            fail(ctx, Problem(f"{error.object!r} is not UTF-8: the service cannot name it"))
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 ctx.exit(0)
@@ -208,7 +211,8 @@ def settings(context: click.Context | None = None) -> Settings:
     """The settings of the running command; completion, where none runs, gives its context. Raises `Problem`."""
     common = (context or click.get_current_context()).meta.get("common", {})
     roles = tuple(role for text in common.get("roles") or () for role in words(text))
-    return load(Options(**{**common, "roles": roles}))
+    found = load(Options(**{**common, "roles": roles}))
+    return replace(found, patience=False) if context and context.resilient_parsing else found
 
 
 def connect(settings: Settings) -> Session:

@@ -28,6 +28,9 @@ VARIABLES = {
     "MANTA_TLS_INSECURE": "Trust any certificate, if 1, true, yes or on.",
     "MANTA_NO_AUTH": "Sign nothing, if true: so it is within a task, where neither account nor key is needed.",
     "SSH_AUTH_SOCK": "Socket of the ssh agent, which is asked for the key before the files of ~/.ssh.",
+    "HTTPS_PROXY": "Proxy for a service at https://, http://HOST:PORT; HTTP_PROXY for one at http://. "
+    "A service on this machine is never asked by a proxy.",
+    "NO_PROXY": "Hosts and domains that need no proxy, a comma list.",
     "REMORA_CA_FILE": "Certificates of the authorities to trust for the service, such as a cluster's own.",
     "SSL_CERT_FILE": "Certificates of the authorities to trust instead of the system's.",
     "REMORA_STATE_DIR": "State directory of a service on this machine, whose profile says what nothing else does. "
@@ -60,6 +63,7 @@ class Settings:
     insecure: bool = False
     no_auth: bool = False
     verbose: bool = False
+    patience: bool = True  # to connect: a shell that completes a word has none
 
     def key_name(self, fingerprint: str) -> str:
         """What the wire calls a key of this account or sub-user: `/jill/keys/c1:3a:…`."""
@@ -155,7 +159,8 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         why = "it names no host" if not parts.hostname or parts.port == 0 else ""
-    except ValueError as error:  # of the port, or of brackets
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:  # of the port, of brackets, of a label
         why = str(error)
     if not (url.isprintable() and url.isascii()) or " " in url or "?" in url or "#" in url:
         why = why or "it has characters that do not belong there"

@@ -97,7 +97,7 @@ def test_where_no_service_is_found_it_is_said_how_to_start_one_and_where_it_was_
 @pytest.mark.parametrize(
     "url",
     ["ftp://x", " ", "http://", "http://:80", "http://[::1", "http://x:99999", "http://x:y", "http://x:0", "http://a b",
-     "http://x?y", "http://x/#y", "http://x\x01"],
+     "http://x?y", "http://x/#y", "http://x\x01", "http://a..b/"],
 )  # fmt: skip
 def test_a_url_that_no_service_can_have_is_refused_by_name(url: str) -> None:
     with pytest.raises(Problem, match="the service URL") as raised:
