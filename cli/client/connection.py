@@ -144,7 +144,7 @@ class Connection:
         host = f"[{self._host}]" if ":" in self._host else self._host
         name = f"{host}:{self._port}"
         sock.sendall(head("CONNECT", name, {"host": name, **proxy.headers}, None))
-        with sock.makefile("rb", buffering=0) as replies:
+        with sock.makefile("rb") as replies:
             status, reason, _ = read_head(replies)
         if status != 200:
             raise ProtocolError(f"the proxy {proxy.url} answered {status} {reason}")
