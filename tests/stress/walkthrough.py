@@ -49,7 +49,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return self.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", self._name).rstrip("\n")
+        return self.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", self._name).rstrip()
 
     def interrupt(self) -> None:
         self.tmux("send-keys", "-t", self._name, "C-c")
