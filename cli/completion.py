@@ -174,6 +174,15 @@ def script(shell: str, programs: Sequence[str]) -> str:
     return "\n".join(made)
 
 
+def one_of(values: Iterable[object]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes the value of an option that is one of a few."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [str(value) for value in values if str(value).startswith(incomplete)]
+
+    return complete
+
+
 def remote_path(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Objects and directories that begin as the word does. No service, no candidates."""
     from cli.client import objects, paths
@@ -191,15 +200,6 @@ def remote_path(context: click.Context, _parameter: click.Parameter, incomplete:
     except Problem:
         return []
     return [CompletionItem(f"{typed}/{name}") for name in names if name.startswith(prefix) and can_be_typed(name)]
-
-
-def one_of(values: Iterable[object]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Completes the value of an option that is one of a few."""
-
-    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-        return [str(value) for value in values if str(value).startswith(incomplete)]
-
-    return complete
 
 
 def can_be_typed(name: str) -> bool:
