@@ -15,6 +15,7 @@ Example: `HEAD /jill/stor` and `GET /jill/stor?limit=1024` of `mls` are two exch
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -24,11 +25,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from cli.client.problem import broken, silent, unreachable
+from cli.client.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
     import ssl
-
-    from cli.client.proxy import Proxy
 
 CONNECT_SECONDS = 4.0
 HASTY_SECONDS = 1.0
@@ -62,18 +62,16 @@ class ProtocolError(OSError):
 class Connection:
     """A connection to the service at `url`; `trust` is what TLS believes, for https. One thread at a time.
 
-    By a `proxy`, https goes through a tunnel, and http names the service in each request. Without `patience` it is
-    tried once: a shell that completes a word does not wait.
+    By a proxy, which the environment names, https goes through a tunnel, and http names the service in each request.
+    Without `patience` it is tried once: a shell that completes a word does not wait.
     """
 
-    def __init__(
-        self, url: str, trust: ssl.SSLContext | None, proxy: Proxy | None = None, *, patience: bool = True
-    ) -> None:
+    def __init__(self, url: str, trust: ssl.SSLContext | None, *, patience: bool = True) -> None:
         parts = urlsplit(url)
         self._url = url
         self._host = parts.hostname or ""
         self._port = parts.port or PORTS[parts.scheme]
-        self._proxy = proxy
+        self._proxy = proxy = proxy_for(url, os.environ)
         self._address = (proxy.host, proxy.port) if proxy else (self._host, self._port)
         self._delays = DELAYS if patience else ()
         self._seconds = CONNECT_SECONDS if patience else HASTY_SECONDS

@@ -7,6 +7,7 @@ longer than all else that a small command does, so that happens when the first o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +16,10 @@ from urllib.parse import urlsplit
 
 from cli.client.connection import CONNECT_SECONDS, DELAYS, REPEATABLE, SILENCE_SECONDS
 from cli.client.problem import Problem, broken, silent, unreachable
+from cli.client.proxy import proxy_for
 
 if TYPE_CHECKING:
     import ssl
-
-    from cli.client.proxy import Proxy
 
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its command-line program, 35 ms of imports
 import httpx  # noqa: E402
@@ -31,7 +31,8 @@ Body = bytes | Iterable[bytes]
 class Pool:
     """Connections to the service at `url`, for any number of threads."""
 
-    def __init__(self, url: str, trust: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
+    def __init__(self, url: str, trust: ssl.SSLContext | None) -> None:
+        proxy = proxy_for(url, os.environ)
         self._url = httpx.URL(url)
         self._tunnel = proxy is not None and trust is not None
         # What the request line begins with: a proxy for plain HTTP wants to know the service.

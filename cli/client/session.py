@@ -29,7 +29,6 @@ from urllib.parse import urlencode, urlsplit
 
 from cli.client.connection import Connection, Reply
 from cli.client.problem import Problem, Refused, refusal
-from cli.client.proxy import proxy_for
 from cli.client.settings import Settings
 from scheduler.model import dates, names
 
@@ -52,8 +51,7 @@ class Session:
         self.settings = settings
         self._trust = trusted(settings)
         self._base = urlsplit(settings.url).path
-        self._proxy = proxy_for(settings.url, os.environ)
-        self._connection = Connection(settings.url, self._trust, self._proxy, patience=settings.patience)
+        self._connection = Connection(settings.url, self._trust, patience=settings.patience)
         self._connection_free = threading.Lock()
         self._pool: Pool | None = None
         self._one_pool = threading.Lock()
@@ -137,7 +135,7 @@ class Session:
         from cli.client.pool import Pool
 
         with self._one_pool:
-            self._pool = self._pool or Pool(self.settings.url, self._trust, self._proxy)
+            self._pool = self._pool or Pool(self.settings.url, self._trust)
             return self._pool
 
     def _request(

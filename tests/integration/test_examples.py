@@ -58,11 +58,13 @@ OBJECTS = {
     "lear.txt": b"the king\nof lear\n", "a": b"a\n", "b": b"b\n", "a.txt": b"a\n", "b.txt": b"b\n", "all.tgz": b"tar",
     "prog": b"#!/bin/sh\nexec cat\n", "today.log": b"x\n",
     "logs/a.log": b"an ERROR\n", "logs/none.log": b"nothing\n", "logs/sub/c.log": b"ERROR\nERROR\n",
+    "logs/old.gz": b"gz", "logs/old.tmp": b"x\n", "texts/lear.txt": b"the king\n", "first.log": b"x\n",
     "january/1": b"1\n", "february/1": b"1\n",
 }  # fmt: skip
-DIRECTORIES = ("inbox", "logs/2026", "copy")
+DIRECTORIES = ("inbox", "logs/2026", "copy", "backup")
 FILES = {
     "lear.txt": "lear\n", "notes": "n\n", "README.md": "# A job\n", "names": "/jill/stor/a\n/jill/stor/b\n",
+    "first.log": "x\n", "texts/lear.txt": "king\n", "logs/a.log": "x\n",
     "nightly.yaml": "name: nightly\nphases: [{exec: wc}]\n", "copy/a": "a\n", "copy/b": "b\n",
 }  # fmt: skip
 EMPTY_FIRST = {"mrmdir ~~/stor/logs/2025 ~~/stor/logs": ("logs",)}  # what must be a directory with nothing in it
@@ -171,6 +173,8 @@ def spelled(example: Example, jill: User, done: dict[str, str], state: Path) -> 
         if example.page == "mjob-delete":
             job = jill.run("wc", inputs=[]).job
         command = A_JOB.sub(job, command)
+    if "$job" in command and example.page != "mjob-addinputs":
+        command = command.replace("$job", done["done"])
     if "$job" in command:
         command = f"{next(e.command for e in ALL if e.command.startswith('job='))}; {command}"
     if example.page == "msplit":
