@@ -242,7 +242,7 @@ def test_what_readme_says_of_logs_and_texts_runs_as_it_stands(service: Service, 
     """In the order in which a reader comes to them, in the directory of the clone, on a log without a match."""
     log = home / "dpkg.log"
     log.write_text("startup\n")
-    for text in ("mmkdir -p ~~/stor/logs", "~~/stor/texts"):
+    for text in ("mmkdir -p ~~/stor/logs", "mmkdir ~~/stor/texts"):
         block = "\n".join(line for line in block_with(text).splitlines() if "/bin/activate" not in line)
         script = "set -e\n" + block.replace("/var/log/dpkg.log", str(log))
         ended = in_a_shell(script, service, examples.ROOT)
