@@ -1,8 +1,9 @@
-"""Builds the C of `datapath` as part of the package; everything else is in pyproject.toml."""
+"""Builds the C of `datapath` and the manual as parts of the package; everything else is in pyproject.toml."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,10 +35,21 @@ class BuildDatapath(build_ext):
             build.executables(cc, core, scratch, self.libexec())
         except build.BuildError as why:
             raise SystemExit(f"remora: cannot build datapath: {why}") from None
+        self.make_manual(Path(self.build_temp) / "man1")
+
+    def make_manual(self, directory: Path) -> None:
+        """The pages of what was just built: commands and executables say themselves what they do."""
+        words = ["man", "--dir", str(directory.parent.absolute())]
+        environ = {**os.environ, "PYTHONPATH": str(self.root().absolute())}
+        program = f"import sys; sys.argv[1:] = {words}; from cli.main import remora; remora()"
+        subprocess.run([sys.executable, "-c", program], check=True, env=environ, cwd=self.root())
+        self.distribution.data_files = [("share/man/man1", sorted(map(str, directory.glob("*.1"))))]
+
+    def root(self) -> Path:
+        return Path() if self.inplace else Path(self.build_lib)
 
     def libexec(self) -> Path:
-        root = Path() if self.inplace else Path(self.build_lib)
-        return root / "datapath" / "libexec"
+        return self.root() / "datapath" / "libexec"
 
     def get_outputs(self) -> list[str]:
         return [*super().get_outputs(), *(str(self.libexec() / program.stem) for program in build.programs())]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -54,7 +54,9 @@ class Bash(BashComplete):
             plain,*) COMPREPLY+=("${line#plain,}") ;;
         esac
     done
-    [[ ${#COMPREPLY[@]} = 1 && ${COMPREPLY[0]} = */ ]] && compopt -o nospace
+    for line in "${COMPREPLY[@]}"; do
+        [[ $line = */ ]] && compopt -o nospace
+    done
     return 0
 }
 
@@ -91,7 +93,7 @@ class Zsh(ZshComplete):
 
 %(complete_func)s() {
     local type value description
-    local -a lines names directories described
+    local -a lines names directories described account
     (( ! $+commands[%(prog_name)s] )) && return 1
     lines=("${(@f)$(env COMP_WORDS="${(F)words}" COMP_CWORD=$((CURRENT-1)) \\
         %(complete_var)s=zsh_complete %(prog_name)s 2>/dev/null)}")
@@ -110,8 +112,12 @@ class Zsh(ZshComplete):
         esac
     done
     (( $#described )) && _describe -V unsorted described -U
-    (( $#directories )) && compadd -U -S '' -V unsorted -a directories
-    (( $#names )) && compadd -U -V unsorted -a names
+    if [[ $PREFIX = '~~'* ]]; then  # which zsh would quote, and a quoted one is no account
+        account=(-i '~~')
+        directories=("${(@)directories#[~][~]}") names=("${(@)names#[~][~]}")
+    fi
+    (( $#directories )) && compadd -U $account -S '' -V unsorted -a directories
+    (( $#names )) && compadd -U $account -V unsorted -a names
     return 0
 }
 
@@ -166,6 +172,15 @@ def script(shell: str, programs: Sequence[str]) -> str:
     kind = CLASSES[shell]
     made = [kind(click.Command(name), {}, name, f"_{name.upper()}_COMPLETE").source() for name in programs]
     return "\n".join(made)
+
+
+def one_of(values: Iterable[object]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes the value of an option that is one of a few."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [str(value) for value in values if str(value).startswith(incomplete)]
+
+    return complete
 
 
 def remote_path(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

@@ -8,9 +8,11 @@ Three endings:
 
 - a `Problem` is printed as `mls: ResourceNotFoundError: /jill/stor/x was not found`, or as
   `mjob get: error: …` where a program has sub-commands; exit code 1;
-- a usage error is printed with the usage and the options after it, and where a program has
-  sub-commands with `mjob get: error: ` before it; exit code 1;
+- a usage error is the last line, below the usage, and where a program has sub-commands
+  `mjob get: error: ` is before it; exit code 1;
 - a reader of stdout that has gone away is no error; exit code 0. Ctrl-C is 130.
+
+What nobody foresaw is one line as well, with its place in the source: a traceback helps no user.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -44,8 +47,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def note(message: str) -> None:
-    """A line on stderr."""
-    print(printable(message), file=sys.stderr, flush=True)
+    """A line on stderr, if that can be written."""
+    with suppress(OSError):
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def common_options() -> list[click.Parameter]:
@@ -95,6 +99,8 @@ class Plain(Shaped):
                 return super().invoke(ctx)
         except Problem as problem:
             fail(ctx, problem)
+        except UnicodeEncodeError as error:  # the bytes of an operand
+            fail(ctx, Problem(f"{error.object!r} is not UTF-8: the service cannot name it"))
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 ctx.exit(0)
@@ -221,7 +227,8 @@ def settings(context: click.Context | None = None) -> Settings:
     """The settings of the running command; completion, where none runs, gives its context. Raises `Problem`."""
     common = (context or click.get_current_context()).meta.get("common", {})
     roles = tuple(role for text in common.get("roles") or () for role in words(text))
-    return load(Options(**{**common, "roles": roles}))
+    found = load(Options(**{**common, "roles": roles}))
+    return replace(found, patience=False) if context and context.resilient_parsing else found
 
 
 def connect(settings: Settings) -> Session:
@@ -302,17 +309,13 @@ def tagged(headers: dict[str, str], role_tags: Sequence[str]) -> dict[str, str]:
 
 
 def usage_error(error: click.ClickException) -> None:
-    """The message, then the usage and the options."""
+    """The usage, then the message: what is read first is the line above the prompt."""
     context = getattr(error, "ctx", None)
     if context is None:
         note(error.format_message())
         return
     program = f"{context.command_path}: error: " if context.parent is not None else ""
-    note(program + error.format_message())
-    formatter = context.make_formatter()
-    context.command.format_usage(context, formatter)
-    context.command.format_options(context, formatter)
-    note(formatter.getvalue().replace("\nOptions:", "options:", 1).rstrip("\n"))
+    note(f"{context.get_usage()}\noptions: {context.command_path} --help\n{program}{error.format_message()}")
 
 
 def run_program(program: str, command: click.Command) -> NoReturn:
@@ -333,7 +336,18 @@ def run_program(program: str, command: click.Command) -> NoReturn:
         code = FAILED
     except OSError as error:  # of what click itself prints; a reader who has left is `finish`'s matter
         code = 0 if isinstance(error, BrokenPipeError) else FAILED
+    except Exception as fault:
+        note(f"{program}: fault in Remora: {place(fault)}: {type(fault).__name__}: {fault}")
+        code = FAILED
     finish(program, code if isinstance(code, int) else 0)
+
+
+def place(fault: Exception) -> str:
+    """Where in the source an exception was raised: `connection.py:66`."""
+    at = fault.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    return f"{os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno}" if at else "?"
 
 
 def finish(program: str, code: int) -> NoReturn:
@@ -350,5 +364,6 @@ def finish(program: str, code: int) -> NoReturn:
         os._exit(code or FAILED)
     if program == "remora":  # the service has more to put away
         sys.exit(code)
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)

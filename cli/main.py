@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from functools import partial
 from importlib import import_module
 
@@ -33,6 +34,8 @@ PROGRAMS = {
 
 def run(program: str) -> None:
     gc.disable()  # what is imported stays: to look for garbage in it takes longer than the imports of some modules
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn developers, and it is users who would read it
     try:
         from cli.frame import run_program
 

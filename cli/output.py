@@ -18,12 +18,14 @@ Example: `/bob/public/a⏎/jill/stor/secret` is `/bob/public/a\\n/jill/stor/secr
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from cli.client.problem import Problem
 from cli.text import count, escape, printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -41,6 +43,7 @@ class Terminal(io.TextIOWrapper):
 
 def prepare() -> None:
     """Make stdout what the module says. Names are UTF-8, whatever the locale; other bytes pass through a pipe."""
+    open_streams()
     if not isinstance(sys.stdout, io.TextIOWrapper):
         return
     if sys.stdout.isatty():
@@ -49,6 +52,34 @@ def prepare() -> None:
         sys.stdout = Terminal(raw, encoding="utf-8", errors="replace", line_buffering=True)
     else:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+class ClosedInput(io.RawIOBase):
+    """Standard input of a command that was started without one (`<&-`): to read it is an error, not an empty input."""
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 0
+
+    def readinto(self, _buffer: object) -> int:
+        raise Problem("standard input is closed")
+
+
+def open_streams() -> None:
+    """Give the command the standard streams that it was started without.
+
+    Their descriptors are taken by /dev/null: a socket that got number 1 would be sent what is printed.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY)  # the lowest that is free
+            raw = ClosedInput() if name == "stdin" else io.FileIO(descriptor, "wb", closefd=False)
+            buffered = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
+            setattr(sys, name, io.TextIOWrapper(buffered, encoding="utf-8", errors="surrogateescape"))
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
 
 
 def null_option(help_text: str, *names: str) -> Callable[[Function], Function]:

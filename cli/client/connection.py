@@ -15,6 +15,7 @@ Example: `HEAD /jill/stor` and `GET /jill/stor?limit=1024` of `mls` are two exch
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -24,11 +25,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from cli.client.problem import broken, silent, unreachable
+from cli.client.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
     import ssl
 
 CONNECT_SECONDS = 4.0
+HASTY_SECONDS = 1.0
 SILENCE_SECONDS = 120.0  # the service itself gives up on a silent transfer sooner
 DELAYS = (0.0, 0.5, 1.0)  # before each further try to connect
 REPEATABLE = ("GET", "HEAD")
@@ -57,13 +60,21 @@ class ProtocolError(OSError):
 
 
 class Connection:
-    """A connection to the service at `url`; `trust` is what TLS believes, for https. One thread at a time."""
+    """A connection to the service at `url`; `trust` is what TLS believes, for https. One thread at a time.
 
-    def __init__(self, url: str, trust: ssl.SSLContext | None) -> None:
+    By a proxy, which the environment names, https goes through a tunnel, and http names the service in each request.
+    Without `patience` it is tried once: a shell that completes a word does not wait.
+    """
+
+    def __init__(self, url: str, trust: ssl.SSLContext | None, *, patience: bool = True) -> None:
         parts = urlsplit(url)
         self._url = url
         self._host = parts.hostname or ""
-        self._address = (self._host, parts.port or PORTS[parts.scheme])
+        self._port = parts.port or PORTS[parts.scheme]
+        self._proxy = proxy = proxy_for(url, os.environ)
+        self._address = (proxy.host, proxy.port) if proxy else (self._host, self._port)
+        self._delays = DELAYS if patience else ()
+        self._seconds = CONNECT_SECONDS if patience else HASTY_SECONDS
         self._authority = parts.netloc.rpartition("@")[2]
         self._trust = trust
         self._socket: socket.socket | None = None
@@ -103,6 +114,8 @@ class Connection:
     def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         sock = self._socket or self._connect()
         try:
+            if self._proxy and not self._trust:
+                target, headers = f"http://{self._authority}{target}", {**headers, **self._proxy.headers}
             sock.sendall(head(method, target, {"host": self._authority, **headers}, body) + (body or b""))
             return self._read(method)
         except BaseException:
@@ -113,6 +126,8 @@ class Connection:
         sock = self._reach()
         if self._trust:
             try:
+                if self._proxy:
+                    self._tunnel(sock, self._proxy)
                 sock = self._trust.wrap_socket(sock, server_hostname=self._host)
             except OSError as error:
                 sock.close()
@@ -122,16 +137,27 @@ class Connection:
         self._socket, self._replies = sock, sock.makefile("rb")
         return sock
 
+    def _tunnel(self, sock: socket.socket, proxy: Proxy) -> None:
+        """Let the proxy connect us to the service. Raises `OSError`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        name = f"{host}:{self._port}"
+        sock.sendall(head("CONNECT", name, {"host": name, **proxy.headers}, None))
+        with sock.makefile("rb") as replies:
+            status, reason, _ = read_head(replies)
+        if status != 200:
+            raise ProtocolError(f"the proxy {proxy.url} answered {status} {reason}")
+
     def _reach(self) -> socket.socket:
-        for delay in DELAYS:
+        for delay in self._delays:
             try:
-                return socket.create_connection(self._address, CONNECT_SECONDS)
+                return socket.create_connection(self._address, self._seconds)
             except OSError:
                 time.sleep(delay)
         try:
-            return socket.create_connection(self._address, CONNECT_SECONDS)
+            return socket.create_connection(self._address, self._seconds)
         except OSError as error:
-            raise unreachable(self._url, str(error)) from error
+            by = f" by the proxy {self._proxy.url}" if self._proxy else ""
+            raise unreachable(self._url + by, str(error)) from error
 
     def _read(self, method: str) -> Reply:
         assert self._replies

@@ -113,7 +113,7 @@ class Session:
         try:
             return self._idle.pop()
         except IndexError:
-            return Connection(self.settings.url, self._trust)
+            return Connection(self.settings.url, self._trust, patience=self.settings.patience)
 
     def call(self, method: str, path: str, **more: Any) -> Reply:
         """As `ask`. Raises `Refused` for a status of 400 or more."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cli.client.problem import Problem
 
@@ -28,6 +29,9 @@ VARIABLES = {
     "MANTA_TLS_INSECURE": "Trust any certificate, if 1, true, yes or on.",
     "MANTA_NO_AUTH": "Sign nothing, if true: so it is within a task, where neither account nor key is needed.",
     "SSH_AUTH_SOCK": "Socket of the ssh agent, which is asked for the key before the files of ~/.ssh.",
+    "HTTPS_PROXY": "Proxy for a service at https://, http://HOST:PORT; HTTP_PROXY for one at http://. "
+    "A service on this machine is never asked by a proxy.",
+    "NO_PROXY": "Hosts and domains that need no proxy, a comma list.",
     "REMORA_CA_FILE": "Certificates of the authorities to trust for the service, such as a cluster's own.",
     "SSL_CERT_FILE": "Certificates of the authorities to trust instead of the system's.",
     "REMORA_STATE_DIR": "State directory of a service on this machine, whose profile says what nothing else does. "
@@ -60,6 +64,7 @@ class Settings:
     insecure: bool = False
     no_auth: bool = False
     verbose: bool = False
+    patience: bool = True  # to connect: a shell that completes a word has none
 
     def key_name(self, fingerprint: str) -> str:
         """What the wire calls a key of this account or sub-user: `/jill/keys/c1:3a:…`."""
@@ -142,11 +147,12 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
     account = options.account or environ.get("MANTA_USER") or profile.user
     key_id = options.key_id or environ.get("MANTA_KEY_ID") or profile.key_id
     url = given_url or profile.url
-    for name, value in (("url", url), ("account", account or no_auth), ("keyId", key_id or no_auth)):
+    if not url:
+        raise no_service(state_directory(environ))
+    for name, value in (("account", account or no_auth), ("keyId", key_id or no_auth)):
         if not value:
             raise Problem(f"{name} is a required argument", name="UsageError")
-    if not url.startswith(("http://", "https://")):
-        raise Problem(f'the service URL "{url}" must begin with http:// or https://')
+    check_url(url)
     return Settings(
         url=url.rstrip("/"),
         account=account,
@@ -159,6 +165,29 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
         no_auth=no_auth,
         verbose=options.verbose,
     )
+
+
+def no_service(directory: Path) -> Problem:
+    return Problem(
+        f"no service found: start one with remora up (there is no profile in {directory}; "
+        "one that runs elsewhere is named by REMORA_STATE_DIR or MANTA_URL)"
+    )
+
+
+def check_url(url: str) -> None:
+    """Raises `Problem` for a URL that no service can have."""
+    if not url.startswith(("http://", "https://")):
+        raise Problem(f'the service URL "{url}" must begin with http:// or https://')
+    try:
+        parts = urlsplit(url)
+        why = "it names no host" if not parts.hostname or parts.port == 0 else ""
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:  # of the port, of brackets, of a label
+        why = str(error)
+    if not (url.isprintable() and url.isascii()) or " " in url or "?" in url or "#" in url:
+        why = why or "it has characters that do not belong there"
+    if why:
+        raise Problem(f'the service URL "{url}" is not valid: {why}')
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -48,10 +48,10 @@ def command(where: Sequence[str], as_json: bool, null: bool, limit: int | None, 
     Examples:
       mfind -t o ~~/stor                            all objects
       mfind -t o -g '*.log' ~~/stor | mjob create -o -m wc   count every log
-      mfind -n '\\.(log|txt)$' ~~/stor              a regular expression
+      mfind -t o -n '\\.(log|txt)$' ~~/stor         a regular expression
       mfind --maxdepth 1 -t d ~~/stor               directories right below
       mfind -t o -s 1000000 -j ~~/public            large objects, as JSON
-      mfind -0 ~~/public | xargs -0 mmd5            whatever the names are
+      mfind -t o -0 ~~/public | xargs -0 -r mmd5    whatever the names are
 
     Exit status: 0, or 1 if a path does not exist or may not be listed, or one was left out; the
     others are still printed.

@@ -43,7 +43,7 @@ def command(where: Sequence[str], **options: Any) -> None:
       mls -l ~~/stor/logs         with sizes and times
       mls -t ~~/jobs | head -3    the three newest jobs
       mls '~~/stor/logs/*.gz'     what matches
-      mls -j ~~/stor | jq .size   sizes, for a script
+      mls -j ~~/stor | jq .size   sizes (null: directory)
 
     Exit status: 0, or 1 if a path does not exist or may not be listed; the others are.
     """

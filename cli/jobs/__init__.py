@@ -41,7 +41,7 @@ command = Lazy(
 
     \b
     Examples:
-      mfind ~~/stor/logs | mjob create -o -m 'grep -c ERROR' -r "awk '{n+=\\$1} END {print n}'"
+      mfind -t o ~~/stor/logs | mjob create -o -m 'grep -c ERROR || true' -r "awk '{n += \\$1} END {print n}'"
       mjob list -s running
       mjob watch last && mjob cat last
       mjob rerun --failed 8bd3c96e

@@ -30,8 +30,8 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, nu
     \b
     Examples:
       job=$(mjob create --open -m wc)
-      mfind ~~/stor/january | mjob addinputs --open $job
-      mfind ~~/stor/february | mjob addinputs $job
+      mfind -t o ~~/stor/january | mjob addinputs --open $job
+      mfind -t o ~~/stor/february | mjob addinputs $job
     """
     from cli.jobs.inputs_from import pour, typed
 

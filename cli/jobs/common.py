@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.client.problem import Problem
 from cli.frame import session
+from cli.text import short_date
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs, Status
@@ -87,10 +90,22 @@ def one_job_argument(function: Callable[..., T]) -> Callable[..., T]:
     return click.argument("job", nargs=-1, metavar="job", shell_complete=complete_job)(function)
 
 
-def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Ids of jobs that begin as the word does. No service, no candidates."""
+def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Ids of jobs that begin as the word does, with state and age, the newest first. No service, no candidates."""
     try:
         with jobs(context) as mine:
-            return [entry["name"] for entry in mine.listing() if entry["name"].startswith(incomplete)]
+            running = {entry["name"] for entry in mine.listing("running")}
+            found = [entry for entry in mine.listing() if entry["name"].startswith(incomplete)]
     except Problem:
         return []
+    found.sort(key=lambda entry: str(entry.get("mtime", "")), reverse=True)
+    now = time.time_ns() // 1_000_000
+    return [
+        CompletionItem(entry["name"], help=described(entry, now, is_running=entry["name"] in running))
+        for entry in found
+    ]
+
+
+def described(entry: Mapping[str, Any], now: int, *, is_running: bool) -> str:
+    """`running, created Nov 28 17:33`: what tells a job from others."""
+    return f"{'running' if is_running else 'done'}, created {short_date(entry['mtime'], now, pad=False)}"

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.completion import one_of, remote_path
 from cli.frame import Command, note
 from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
 from cli.output import null_option
+from scheduler.model.tiers import DISK_GB, MEMORY_MB
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ORDER = "phase words"
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # as examples
 PHASE_WORDS = ("map", "reduce", "asset", "init", "memory", "disk", "image", "count")
 
 
@@ -38,12 +41,16 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @click.command("create", cls=Create)
 @phase_option("-m", "--map", "map", metavar="CMD", help="A map phase: CMD runs once for each input.")
 @phase_option("-r", "--reduce", "reduce", metavar="CMD", help="A reduce phase: CMD reads all its inputs as one.")
-@phase_option("-s", "--asset", "asset", metavar="PATH", help="Object to be had at /assets/PATH. Repeatable.")
+@phase_option("-s", "--asset", "asset", metavar="PATH", shell_complete=remote_path,
+              help="Object to be had at /assets/PATH. Repeatable.")  # fmt: skip
 @phase_option("--init", "init", metavar="CMD", help="Runs once in each instance, before its tasks.")
-@phase_option("--memory", "memory", metavar="MB", type=int, help="Memory of an instance: 128, 256, ... 8192.")
-@phase_option("--disk", "disk", metavar="GB", type=int, help="Disk of an instance: 2, 4, ... 1024.")
+@phase_option("--memory", "memory", metavar="MB", type=int, shell_complete=one_of(MEMORY_MB),
+              help="Memory of an instance: 128, 256, ... 8192.")  # fmt: skip
+@phase_option("--disk", "disk", metavar="GB", type=int, shell_complete=one_of(DISK_GB),
+              help="Disk of an instance: 2, 4, ... 1024.")  # fmt: skip
 @phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
-@phase_option("--count", "count", metavar="N", type=int, help="Reducers of a reduce phase. [default: 1]")
+@phase_option("--count", "count", metavar="N", type=int, shell_complete=one_of(COUNTS),
+              help="Reducers of a reduce phase. [default: 1]")  # fmt: skip
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
               help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
@@ -76,12 +83,15 @@ def command(
     \b
     Examples:
       echo ~~/stor/lear.txt | mjob create -o wc
-      mfind ~~/stor | mjob create -o -m "grep -c king" -r "paste -sd+ | bc"
-      mfind ~~/stor | mjob create -o 'grep -h king' ^^ sort
+      mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
+      mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
       mjob create --open -m wc                   inputs come later (mjob addinputs)
-      mjob create -s ~~/stor/prog -m /assets/$MANTA_USER/stor/prog --count 4 -r sort < names
+      mjob create -s ~~/stor/prog -m '/assets/$MANTA_USER/stor/prog' --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         check it, and show what would run
-      mfind ~~/stor/logs | mjob create -f nightly.yaml
+      mfind -t o ~~/stor/logs | mjob create -f nightly.yaml
+
+    A task fails if its command ends with a code other than 0, as grep and diff do when they find nothing: hence
+    `|| true`. An input is an object: -t o leaves directories out.
 
     \b
     Standard input:

@@ -36,7 +36,7 @@ def command(job: tuple[str, ...], force: bool, parallel: int, older_than: int | 
     Examples:
       mjob delete 8bd3c96e
       mjob delete --older-than 7d
-      mjob list -n 'try*' | xargs mjob delete -f
+      mjob list -n 'try*' | xargs -r mjob delete -f
     """
     if job and older_than is not None:
         raise click.UsageError("--older-than says which jobs: name none besides", click.get_current_context())

@@ -21,6 +21,6 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
     \b
     Examples:
       mjob errors 8bd3c96e-… | jq -r .message | sort | uniq -c
-      mget $(mjob errors 8bd3c96e-… | head -1 | jq -r .stderr)
+      mjob errors 8bd3c96e-… | jq -r '.stderr // empty' | head -1 | xargs -r mget
     """
     print_records(job)

@@ -20,6 +20,6 @@ def command(job: tuple[str, ...], as_json: bool, null: bool) -> None:
     \b
     Examples:
       mjob failures 8bd3c96e-… | sort | uniq -c
-      mjob failures 8bd3c96e-… | mjob create -m "..."    something else with these; mjob rerun --failed: the same
+      mjob failures 8bd3c96e-… | mjob create -m wc    something else with these; mjob rerun --failed: the same
     """
     print_names(job, "fail", as_json=as_json, null=null)

@@ -67,7 +67,7 @@ def command(
     Examples:
       mjob list
       mjob list -s failed --since 2h
-      mjob list -n 'nightly*' --before 7d | xargs mjob delete -f
+      mjob list -n 'nightly*' --before 7d | xargs -r mjob delete -f
     """
     if sum((long or as_json, as_table, as_ids)) > 1:
         raise click.UsageError("--table, --ids, and -l or -j exclude each other", click.get_current_context())

@@ -22,7 +22,7 @@ def command(job: tuple[str, ...], as_json: bool, null: bool) -> None:
     \b
     Examples:
       mjob outputs 8bd3c96e-…
-      mjob outputs 8bd3c96e-… | grep /reduce. | xargs mget
+      mjob outputs 8bd3c96e-… | grep /reduce. | xargs -r mget
       mjob outputs 8bd3c96e-… | mjob create -o sort    as inputs of another job
     """
     print_names(job, "out", as_json=as_json, null=null)

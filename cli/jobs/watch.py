@@ -23,7 +23,7 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
     \b
     Examples:
       mjob watch last && mjob cat last
-      mjob watch $(mjob list -s running)    wait for all that runs
+      mjob list -s running | xargs -r mjob watch    wait for all that runs
 
     Exit status: 0 if all jobs ended well; 1 if any had errors or was cancelled, as with mjob create -w.
     """

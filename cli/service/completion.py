@@ -17,6 +17,6 @@ def command(shell: str) -> None:
     \b
     Examples:
       eval "$(remora completion bash)"                 in ~/.bashrc
-      remora completion fish > ~/.config/fish/completions/remora.fish
+      remora completion fish > ~/.config/fish/conf.d/remora.fish
     """
     click.echo(script(shell, list(PROGRAMS)))

@@ -83,7 +83,7 @@ def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     from cli.jobs.specification import document, encoded
     from cli.jobs.watching import tell_first_error
 
-    print(f"$ mfind {shown} | mjob create -o -m {in_quotes(MAP)} \\\n      -r {in_quotes(REDUCE)}", flush=True)
+    print(f"$ mfind -t o {shown} | mjob create -o -m {in_quotes(MAP)} \\\n      -r {in_quotes(REDUCE)}", flush=True)
     phases = [{"exec": MAP, "type": "map"}, {"exec": REDUCE, "type": "reduce"}]
     job = jobs.create(encoded(document("remora demo", phases)))
     jobs.add_inputs(job, [name.encode() for name in inputs])

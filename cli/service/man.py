@@ -26,7 +26,7 @@ def command(named: Sequence[str], directory: Path | None) -> None:
     \b
     Examples:
       remora man mjob create
-      remora man --dir ~/.local/share/man && man mjob-create
+      remora man --dir ~/man && man -M ~/man mjob-create
       remora man msplit | mandoc -T pdf > msplit.pdf
 
     Exit status: 0, or 1 if there is no such page.

@@ -22,7 +22,7 @@ static struct tool tool = {
              "Sends each line of standard input to one of the next phase's reducers, chosen by\n"
              "the line's key: lines with the same key go to the same reducer, in order. Every\n"
              "reducer gets an output, also an empty one. A task that uses msplit does not have\n"
-             "its stdout saved as well.\n"
+             "its stdout saved as well. A line ends with LF, CR LF or CR, and is sent with LF.\n"
              "\n"
              "  -n REDUCERS      how many reducers there are: the `count` of the next phase\n"
              "  -d DELIMITER     what separates fields: any text but a newline (default: a tab)\n"

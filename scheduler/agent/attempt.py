@@ -214,7 +214,10 @@ def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
         "MANTA_USER": spec.login,
         "MANTA_JOB_ID": spec.job,
         "DTRACE_DOF_INIT_DISABLE": "1",
-    } | ({"REMORA_SOCKET": view.agent_socket, "TMPDIR": view.home} if shared else {})
+        # As root tar restores owners, which fails where there are none; archives are mostly somebody else's.
+        **({"TAR_OPTIONS": "--no-same-owner"} if view.one_user else {}),
+        **({"REMORA_SOCKET": view.agent_socket, "TMPDIR": view.home} if shared else {}),
+    }
 
 
 def task_environment(

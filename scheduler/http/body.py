@@ -51,11 +51,11 @@ async def next_chunk(request: web.BaseRequest) -> bytes:
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole of a small body. Raises WireError if it has more than `limit` bytes."""
     if (request.content_length or 0) > limit:
-        raise request_too_large()
+        raise request_too_large(request.content_length or 0, limit)
     await invite(request)
     body = bytearray()
     while chunk := await next_chunk(request):
         body += chunk
         if len(body) > limit:
-            raise request_too_large()
+            raise request_too_large(len(body), limit)
     return bytes(body)

@@ -142,8 +142,10 @@ def precondition_failed(message: str) -> WireError:
     return WireError(412, "PreconditionFailed", message)
 
 
-def request_too_large() -> WireError:
-    return WireError(413, "RequestEntityTooLargeError", "body too large")
+def request_too_large(size: int, limit: int) -> WireError:
+    """`size` is what the request says, or what has come of it."""
+    said = f"body too large: {size} bytes or more, and at most {limit} are taken"
+    return WireError(413, "RequestEntityTooLargeError", said)
 
 
 def source_object_not_found(location: str) -> WireError:

@@ -74,6 +74,7 @@ class View:
     inputs: str  # objects appear below it under their own names
     tools: str
     agent_socket: str
+    one_user: bool = False  # root is the only user there is: nothing can be given to another
 
 
 @dataclass(frozen=True, slots=True)

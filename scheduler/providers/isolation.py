@@ -74,11 +74,12 @@ RULES: Mapping[Hold, Rule] = {
         "can, its keys and all objects included",
     ),
     Hold.NAMESPACES: Rule(
-        "tasks have a root, processes and users of their own", "tasks run among the processes of this machine"
+        "tasks have a root and processes of their own", "tasks run among the processes of this machine"
     ),
     Hold.USERS: Rule(
-        "to the machine, the users of each instance are nobody else",
-        "to the machine, tasks of all accounts are the user that runs this service (not so if that is root)",
+        "instances have users of their own, which are nobody else to the machine",
+        "to the machine, tasks of all accounts are the user that runs this service, and have no other user: chown and "
+        "cp -a fail, tar restores no owners (not so if that is root)",
     ),
     Hold.SIGNALS: Rule(
         "tasks cannot reach processes of others",

@@ -28,7 +28,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datapath import libexec, passing
@@ -76,6 +76,7 @@ READY_SECONDS = 20.0
 PROBE = "probe"
 log = logging.getLogger("remora.agent")
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
+INSIDE_ALONE = replace(INSIDE, one_user=True)
 
 
 @dataclass(slots=True)
@@ -101,9 +102,9 @@ class ProcessInstance:
     @property
     def view(self) -> View:
         if self.ready.namespaces:
-            return INSIDE
+            return INSIDE_ALONE if self.first_user is None else INSIDE
         work = str(self.work)
-        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock")
+        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock", one_user=True)
 
     @property
     def isolated(self) -> bool:

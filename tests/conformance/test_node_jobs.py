@@ -285,10 +285,11 @@ def test_an_asset_that_is_no_path_is_refused_before_there_is_a_job(both: Both, s
 
 
 @pytest.mark.parametrize("words", [["create"], ["create", "-m", "wc", "x"], ["get"]])
-def test_wrong_usage_of_mjob_begins_with_the_same_words(both: Both, words: list[str]) -> None:
+def test_wrong_usage_of_mjob_ends_with_the_same_words(both: Both, words: list[str]) -> None:
     theirs, ours = both.each("mjob", *words)
     assert (theirs.code, theirs.out) == (ours.code, ours.out) == (1, "")
-    assert ours.err.startswith(f"{theirs.err}usage: mjob {words[0]} ")
+    assert ours.err.startswith(f"usage: mjob {words[0]} ")
+    assert ours.err.endswith(f"\n{theirs.err}")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,7 @@ def without_places(found: dict[str, str]) -> dict[str, str]:
     assert re.fullmatch(r"http://(localhost|127\.0\.0\.1):\d+/", found.pop("MANTA_URL"))
     tools, *usual = found.pop("PATH").split(":")
     assert tools.startswith("/") and "/usr/bin" in usual and "/bin" in usual
+    assert found.pop("TAR_OPTIONS", None) == (None if os.geteuid() == 0 else "--no-same-owner")
     return found
 
 

@@ -59,7 +59,7 @@ async def test_a_task_cannot_change_them_and_sees_only_them(tmp_path: Path) -> N
     script = """
         cd /.remora
         for file in bin/mls bin/mpipe packages/own/cli/main.py python/bin/python3 python/lib/*/os.py; do
-            { echo bad >> $file; rm -f $file; } 2> /dev/null; [ -s $file ] && ! grep -q ^bad $file && echo kept
+            { echo bad >> $file; rm -f $file; } 2> /dev/null; [ -s $file ] && ! grep -qxa bad $file && echo kept
         done
         ls packages/own /home /root
     """

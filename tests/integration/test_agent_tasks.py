@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
+import os
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,6 +55,8 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
     for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
         found.pop(set_by_bash, None)
     assert found.pop("MANTA_URL").startswith(("http://127.0.0.1:", "http://localhost:80/"))
+    alone = not agent.isolated or os.geteuid() != 0
+    assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if alone else None)
     plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": f"{agent.state_dir}/instances/0/agent.sock"}
     assert found == ({} if agent.isolated else plain) | {
         "HOME": agent.inside("/root"),
@@ -101,6 +106,17 @@ async def test_an_object_that_is_deleted_while_its_task_runs_is_no_fault_of_the_
     await agent.until(lambda supervisor: bool(supervisor.requests))
     agent.blobs.discard([task.blob.id])
     assert (await agent.report_of(task)).outcome is Outcome.OK
+
+
+async def test_an_archive_of_another_user_is_unpacked(agent: Rig) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        member = tarfile.TarInfo("program")
+        member.uid = member.gid = 1000
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"hello"))
+    report = await agent.run("tar xzf - && cat program", archive.getvalue())
+    assert (report.outcome, agent.output(report)) == (Outcome.OK, b"hello")
 
 
 async def test_an_empty_object_is_an_input_like_any_other(agent: Rig) -> None:
@@ -349,6 +365,7 @@ async def test_the_environment_of_init_is_that_of_all_tasks_and_nothing_more(age
     report = await agent.run("grep -v '^PWD=\\|^SHLVL=\\|^_=' seen | cut -d= -f1 | sort", b"x", init=init)
     common = ["DTRACE_DOF_INIT_DISABLE", "HOME", "MANTA_JOB_ID", "MANTA_NO_AUTH", "MANTA_OUTPUT_BASE", "MANTA_URL"]
     shared = [] if agent.isolated else ["REMORA_SOCKET", "TMPDIR"]
+    shared += ["TAR_OPTIONS"] if not agent.isolated or os.geteuid() != 0 else []
     assert agent.output(report).decode().split() == sorted(["0", *common, "MANTA_USER", "PATH", *shared])
 
 

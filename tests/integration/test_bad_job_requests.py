@@ -192,7 +192,8 @@ async def test_a_job_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(gate
     reply = await post(gateway, pieces(fitting) if chunked else fitting)
     assert reply.status_code == 201
     reply = await post(gateway, pieces(fitting + b" ") if chunked else fitting + b" ")
-    assert error(reply) == (413, "RequestEntityTooLargeError", "body too large")
+    said = "body too large: 100001 bytes or more, and at most 100000 are taken"
+    assert error(reply) == (413, "RequestEntityTooLargeError", said)
 
 
 # A job that is not there, or not one's own.

@@ -96,8 +96,8 @@ def test_mchattr_replaces_all_metadata_and_nothing_else(service: Service, here: 
 
 def test_mchattr_says_what_is_wrong(service: Service, here: str) -> None:
     assert "ResourceNotFoundError" in failed(service, "mchattr", "-H", "m-a: 1", f"{here}/none")
-    assert failed(service, "mchattr", "-H", "m-a", here).startswith('header must be in the form of "[header]: value"\n')
-    assert failed(service, "mchattr", "-H", "Content-Length: 5", here).startswith("header content-length is not ")
+    assert failed(service, "mchattr", "-H", "m-a", here).endswith('\nheader must be in the form of "[header]: value"\n')
+    assert "\nheader content-length is not " in failed(service, "mchattr", "-H", "Content-Length: 5", here)
     assert failed(service, "mchattr", "-H", "m-a: 1\r\nm-b: 2", here).startswith("mchattr: header 'm-a' cannot be sent")
 
 
@@ -106,8 +106,8 @@ def test_mchmod_of_a_service_without_roles_is_refused_by_name(service: Service, 
         message = failed(service, "mchmod", "--", operation, here)
         assert message == 'mchmod: InvalidRoleTagError: Role tag "writers" is invalid.\n'
     service.ok("mchmod", "--", "-writers", here)
-    assert failed(service, "mchmod", "--", "writers", here).startswith('operation should be one of "+", "-" or "="\n')
-    assert failed(service, "mchmod", "+writers").startswith("path required\n")
+    assert failed(service, "mchmod", "--", "writers", here).endswith('\noperation should be one of "+", "-" or "="\n')
+    assert failed(service, "mchmod", "+writers").endswith("\npath required\n")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_msign_takes_a_key_file_and_an_algorithm(service: Service, here: str, tm
 
 def test_msign_says_what_is_wrong(service: Service, tmp_path: Path) -> None:
     def message(*words: str) -> str:
-        return failed(service, "msign", *words, "~~/stor/a").splitlines()[0]
+        return failed(service, "msign", *words, "~~/stor/a").splitlines()[-1]
 
     assert message("-m", "get") == "method invalid: get"
     assert message("-e", "5", "-E", "1d") == "msign: -e and -E cannot be specified together"

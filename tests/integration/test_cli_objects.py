@@ -85,7 +85,7 @@ def test_mput_of_a_directory_or_nothing_says_so(service: Service, here: str, tmp
     said = service.run("mput", "-f", str(tmp_path), f"{here}/a").err
     assert said == f"mput: {tmp_path} is not a file (-r stores directories)\n"
     assert service.run("mput", "-f", "nowhere", f"{here}/a").err == "mput: nowhere does not exist\n"
-    assert "--md5 requires --file\nusage: mput [OPTIONS] [file...] path\n" in service.run("mput", "-m", f"{here}/a").err
+    assert service.run("mput", "-m", f"{here}/a").err.endswith("\n--md5 requires --file\n")
 
 
 def test_mput_whose_condition_fails_says_so(service: Service, here: str) -> None:
@@ -105,7 +105,7 @@ def test_headers_are_stored_and_shown(service: Service, here: str) -> None:
 def test_a_header_without_a_colon_is_refused(service: Service, here: str) -> None:
     result = service.run("mput", "-H", "colour", f"{here}/a")
     assert result.code == 1
-    assert result.err.startswith('header must be in the form of "[header]: value"\nusage: mput')
+    assert result.err.endswith('\nheader must be in the form of "[header]: value"\n')
 
 
 def test_minfo_of_nothing_shows_the_status_and_succeeds(service: Service, here: str) -> None:
@@ -181,7 +181,7 @@ def test_mget_remote_name_takes_one_object(service: Service, here: str) -> None:
     service.ok("mget", "-O", f"{here}/remote")
     assert (service.home / "remote").read_bytes() == b"1"
     message = "--remote-name only works with a single object path\n"
-    assert service.run("mget", "-O", f"{here}/a", f"{here}/b").err.startswith(message)
+    assert service.run("mget", "-O", f"{here}/a", f"{here}/b").err.endswith(f"\n{message}")
 
 
 def test_mls_long_and_json(service: Service, here: str) -> None:
@@ -321,8 +321,7 @@ def test_mrm_does_not_ask_without_a_terminal(service: Service, here: str) -> Non
 def test_a_path_is_required(service: Service) -> None:
     result = service.run("mget", "relative")
     assert result.code == 1
-    assert "path required\nusage: mget [OPTIONS] path... [dir]\n" in result.err
-    assert "options:" in result.err
+    assert result.err.endswith("\nusage: mget [OPTIONS] path... [dir]\noptions: mget --help\npath required\n")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(service: Service, here: str) -> None:
@@ -341,7 +340,7 @@ def test_the_environment_wins_over_the_profile(service: Service) -> None:
     other = {"MANTA_URL": "http://127.0.0.1:1", "MANTA_USER": "jill"}
     result = service.run("mls", env=other)
     assert result.code == 1
-    assert result.err.startswith("keyId is a required argument\nusage: mls [OPTIONS] [path...]\n")
+    assert result.err == "usage: mls [OPTIONS] [path...]\noptions: mls --help\nkeyId is a required argument\n"
 
 
 def test_a_service_that_is_not_there_is_named(service: Service) -> None:

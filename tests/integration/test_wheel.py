@@ -10,7 +10,17 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("scheduler", "datapath", "cli", "jobspecs", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
+PARTS = (
+    "scheduler",
+    "datapath",
+    "cli",
+    "jobspecs",
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+)
 
 
 def test_a_wheel_works_outside_the_tree(tmp_path: Path):
@@ -35,6 +45,9 @@ def test_a_wheel_works_outside_the_tree(tmp_path: Path):
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": sysconfig.get_path("purelib")}
     where = "import scheduler, sys; sys.exit(not scheduler.__file__.startswith(sys.prefix))"
     subprocess.run([str(python), "-c", where], check=True, env=env, cwd="/")
+    assert (tmp_path / "env/share/man/man1/mjob-create.1").read_text().startswith(".TH")
+    assert list((tmp_path / "env").glob("lib/python*/site-packages/remora-*.dist-info/licenses/LICENSE"))
+    assert not (tmp_path / "env/bin/mkey").exists()
     demo = subprocess.run(
         [str(tmp_path / "env" / "bin" / "remora"), "demo"],
         env=env,

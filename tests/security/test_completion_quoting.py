@@ -180,6 +180,12 @@ def test_a_directory_is_completed_to_what_is_in_it(shell: Shell) -> None:
     assert not shell.attacked
 
 
+def test_the_account_stays_the_account(shell: Shell) -> None:
+    assert shell.complete("~~/stor/00") == [f"~~/stor/00{NAMES[0]}"]
+    assert shell.complete("~~/st\td\t") == ["~~/stor/d$(touch PWNED)/in `touch PWNED`"]
+    assert not shell.attacked
+
+
 def test_a_name_with_control_characters_is_no_candidate(shell: Shell) -> None:
     for number in range(len(NAMES), len(NAMES) + len(HIDDEN)):
         assert shell.complete(f"/jill/stor/{number:02}") == [f"/jill/stor/{number:02}"]

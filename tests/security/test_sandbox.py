@@ -176,6 +176,7 @@ def test_a_file_that_is_a_tasks_input_can_be_opened_by_others_at_once(instance: 
         os.close(writer)
         assert os.read(reader, 100) == b"running\n"
         os.close(reader)
+    os.chmod(blob, 0o600)  # an ordinary user opens it for writing, too
     os.close(os.open(blob, os.O_RDWR | os.O_NONBLOCK))  # would say EWOULDBLOCK if a lease had to be broken
     instance.channel.send(4, task=task)
     instance.result()

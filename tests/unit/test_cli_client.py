@@ -87,6 +87,25 @@ def test_the_profile_key_file_serves_its_own_key_id_only(state: dict[str, str]) 
     assert load(Options(key_id="cc:dd"), own).key_file == ""
 
 
+def test_where_no_service_is_found_it_is_said_how_to_start_one_and_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as raised:
+        load(Options(), {"REMORA_STATE_DIR": str(tmp_path)})
+    said = str(raised.value)
+    assert said.startswith("no service found: start one with remora up ")
+    assert str(tmp_path) in said and "REMORA_STATE_DIR" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x", " ", "http://", "http://:80", "http://[::1", "http://x:99999", "http://x:y", "http://x:0", "http://a b",
+     "http://x?y", "http://x/#y", "http://x\x01", "http://a..b/"],
+)  # fmt: skip
+def test_a_url_that_no_service_can_have_is_refused_by_name(url: str) -> None:
+    with pytest.raises(Problem, match="the service URL") as raised:
+        load(Options(account="jill"), {"MANTA_URL": url, "MANTA_NO_AUTH": "true"})
+    assert url in str(raised.value)
+
+
 def test_no_auth_needs_a_url_only() -> None:
     settings = load(Options(), {"MANTA_URL": "http://x", "MANTA_NO_AUTH": "true", "REMORA_STATE_DIR": "/none"})
     assert settings.no_auth

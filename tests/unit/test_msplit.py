@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sysconfig
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -15,12 +15,14 @@ import pytest
 from datapath.passing import Open, OpenFlag, OpenKind
 from tests.support.tool_agent import FakeAgent, fails, run
 
-SCRIPTS = f"{sysconfig.get_path('scripts')}:/usr/bin:/bin"  # where mkey is
-
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[FakeAgent]:
     agent = FakeAgent(tmp_path)
+    (tmp_path / "tools").mkdir()
+    mkey = tmp_path / "tools/mkey"
+    mkey.write_text(f"#!{sys.executable}\nfrom datapath.keys import main\n\nmain()\n")
+    mkey.chmod(0o755)
     yield agent
     agent.close()
 
@@ -31,7 +33,7 @@ def parts(agent: FakeAgent, n: int) -> list[bytes]:
 
 
 def split(agent: FakeAgent, *argv: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
-    return run(agent, "msplit", *argv, stdin=stdin, PATH=SCRIPTS)
+    return run(agent, "msplit", *argv, stdin=stdin, PATH=f"{agent.folder}/tools:/usr/bin:/bin")
 
 
 def test_msplit_makes_a_part_for_every_reducer(agent: FakeAgent) -> None:

@@ -29,7 +29,7 @@ def why_no_containers(own_daemon: bool = True) -> str | None:
     if os.geteuid() != 0:
         return "containers need root (run as root, or use --provider process)"
     if find_spec("grpc") is None:
-        return "containers need the Python package grpcio (try `pip install 'remora[cluster]'`)"
+        return "containers need the Python package grpcio (try `pip install grpcio`)"
     missing = [name for name in missing_packages() if own_daemon or name not in ("containerd", "runc")]
     if missing:
         return f"containers need programs that are not installed: try `apt-get install {' '.join(missing)}`"
