@@ -61,7 +61,7 @@ class ClosedInput(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return 0
+        raise Problem("standard input is closed")
 
     def readinto(self, _buffer: object) -> int:
         raise Problem("standard input is closed")
