@@ -14,7 +14,7 @@ from scheduler.engine.admission import extra
 from scheduler.supervisor.lease import QUANTUM
 from tests.support.accounts import Person
 from tests.support.service import Service
-from tests.support.user import User
+from tests.support.user import PATIENCE, User
 
 SLOTS = 4
 JOBS = 10
@@ -42,7 +42,8 @@ class Crowd:
 
     @contextmanager
     def hostile_jobs(self, **more: object) -> Iterator[list[str]]:
-        """Bob's: one task each, which does not end."""
+        """Bob's: one task each, which does not end. Afterwards their instances are gone."""
+        before = self.instances()
         jobs = [self.bob.create({"exec": FOREVER, **more}) for _ in range(JOBS)]
         try:
             for job in jobs:
@@ -54,6 +55,10 @@ class Crowd:
                 self.bob.jobs.cancel(job)
             for job in jobs:
                 self.bob.ended(job)
+            deadline = time.monotonic() + PATIENCE
+            while self.instances() > before:
+                assert time.monotonic() < deadline, "instances of jobs that are over are left"
+                time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from scheduler.service.agent_process import AgentOptions, keep_running
 
 @pytest.mark.parametrize("failure", [OSError("no more processes"), 1])
 async def test_an_agent_that_cannot_start_or_ends_is_started_again(
-    failure: OSError | int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    failure: OSError | int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends: list[OSError | int] = [failure, failure]
     third = asyncio.Event()
@@ -29,7 +29,7 @@ async def test_an_agent_that_cannot_start_or_ends_is_started_again(
 
     monkeypatch.setattr(agent_process, "_run", run)
     monkeypatch.setattr(agent_process, "FIRST_PAUSE", 0.0)
-    keeping = asyncio.create_task(keep_running(AgentOptions("http://127.0.0.1:1", Path("/nowhere"), "process", 1)))
+    keeping = asyncio.create_task(keep_running(AgentOptions("http://127.0.0.1:1", tmp_path, "process", 1)))
     await asyncio.wait_for(third.wait(), 10)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)

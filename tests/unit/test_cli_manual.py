@@ -87,7 +87,11 @@ def test_groff_finds_no_fault_and_shows_the_text(manual: dict[str, Page]) -> Non
     done = subprocess.run(words, input=source, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     shown = re.sub(r"\s+", " ", done.stdout)
-    for example in ("mfind ~~/stor | mjob create -o", "awk '{print $2 \"\\t\" $1}' | msplit -n 4", "mls [OPTIONS]"):
+    for example in (
+        "mfind -t o ~~/stor | mjob create -o",
+        "awk '{print $2 \"\\t\" $1}' | msplit -n 4",
+        "mls [OPTIONS]",
+    ):
         assert example in shown
 
 
