@@ -10,9 +10,10 @@ change while we run, so it is tried once, in `prepare`, and never silently after
 tasks are kept from by system call filters and Landlock is in READY (`Holds`). As root each
 instance also has a loopback of its own (`loopback`); else it is the machine's.
 
-The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap
-on processes, else a limit that the kernel counts by user. The lackey joins its cgroups when it is ready:
-until then nothing of a task's has run. The disk cap is a limit on each file, and the agent's accounting.
+The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the
+cap on processes, else a limit that the kernel counts by user. The lackey joins its cgroups while it
+builds the instance, and the process 1 of that when it is ready: until then nothing of a task's has
+run. The disk cap is a limit on each file, and the agent's accounting.
 
 Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
 with it, since they ask the kernel for that (so whoever calls `create` must be a thread that
@@ -63,7 +64,7 @@ from scheduler.providers.cgroups import (
 from scheduler.providers.children import end, first_word
 from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Hold, Isolation, of_processes
-from scheduler.providers.loopback import CONFINED, Loopbacks, Reach
+from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, version_2_group
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
 from scheduler.providers.programs import Programs
@@ -290,7 +291,7 @@ class ProcessProvider:
         first_user = self._users.first_user(number) if own_users else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
-        process = group = process_group = None
+        process = group = process_group = opening = None
         try:
             if self.groups is not None:
                 group = self.groups.create(number, spec.memory_bytes)
@@ -299,15 +300,24 @@ class ProcessProvider:
             async with self._forking:
                 process = await self._spawn(theirs, work, spec, first_user, group)
                 self._lackeys.add(process.pid)
+            caps = [cap for cap in (group, process_group) if cap is not None]
+            for cap in caps:
+                cap.add(process.pid)
+            if first_user is not None and self._isolation == "namespaces":  # while the lackey builds the instance
+                opening = asyncio.create_task(self._open_loopback(number, process.pid))
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
-            for pid in {process.pid, ready.pid}:
-                for each in (group, process_group):
-                    if each is not None:
-                        each.add(pid)
-            door = await self._open_loopback(number, ready.pid) if mapped(first_user, ready) else Door()
+            for cap in caps:
+                cap.add(ready.pid)
+            if opening is None and mapped(first_user, ready):
+                opening = asyncio.create_task(self._open_loopback(number, process.pid))
+            door, network = await opening if opening is not None else (Door(), "")
+            if door.url is not None:
+                await asyncio.to_thread(version_2_group, ready.pid, network)
         except BaseException as error:
             listener.close()
             channel.close()
+            if opening is not None:
+                await asyncio.wait([opening])
             if process is not None:
                 await end(process)
                 await self._ended(process.pid)
@@ -342,12 +352,12 @@ class ProcessProvider:
         """Of version 2, for an instance that is in none of its own for another reason."""
         return f"{self._groups_path}/{number}"
 
-    async def _open_loopback(self, number: int, pid: int) -> Door:
-        """Raises OSError."""
+    async def _open_loopback(self, number: int, pid: int) -> tuple[Door, str]:
+        """The loopback of an instance whose lackey is `pid`, and the version-2 group that has it. Raises OSError."""
         group = groups_of(pid).get("")
         if group is None or group == groups_of(os.getpid()).get(""):
             group = self._network_group(number)
-        return await asyncio.to_thread(self._loopbacks.give, pid, group)
+        return await asyncio.to_thread(self._loopbacks.give, pid, group), group
 
     async def _spawn(
         self, sock: int, work: Path, spec: InstanceSpec, first_user: int | None, group: MemoryGroup | None

@@ -15,7 +15,7 @@ from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.providers import loopback
 from scheduler.providers.loopback import DOOR, address_of
 from tests.integration.agent_rig import Rig, rig
-from tests.support.containers import CONTAINERD, lackeys, needs_containers
+from tests.support.containers import CONTAINERD, holder_of, lackeys, needs_containers
 from tests.support.gate import Gate
 
 pytestmark = [
@@ -170,7 +170,7 @@ server.accept()[0].send(b"theirs\\n")
         agent.grant(spec, other)
         await asyncio.to_thread(gate.arrivals, 1)
         before = lackeys(agent.state_dir)
-        theirs = [address_of(pid) for pid in before]
+        theirs = [address_of(holder_of(pid)) for pid in before]
         script = f"for address in {LOCALS + theirs}:\n    say(tcp, address, 8000)\n"
         assert await says(agent, python(script)) == ""
         with socket.create_connection((theirs[0], 8000)) as known:  # it was there all the time
@@ -185,7 +185,7 @@ async def test_at_anothers_door_a_task_meets_its_own(agent: Rig) -> None:
         spec, other = agent.spec(gate.wait()), agent.map_task(b"")
         agent.grant(spec, other)
         await asyncio.to_thread(gate.arrivals, 1)
-        (theirs,) = (address_of(pid) for pid in lackeys(agent.state_dir))
+        (theirs,) = (address_of(holder_of(pid)) for pid in lackeys(agent.state_dir))
         emit = (
             f"exec 3<> /dev/tcp/{theirs}/{DOOR}; printf 'PUT /jill/stor/mine HTTP/1.1\\r\\nHost: x\\r\\n"
             "Content-Length: 1\\r\\nX-Manta-Stream: stdout\\r\\nConnection: close\\r\\n\\r\\nx' >&3; cat <&3 >&2"

@@ -58,7 +58,14 @@ def doors(state_dir: Path, said: list[str]) -> list[str]:
     if said[0] != "http://localhost:80/":
         return said
     busy = [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
-    return [f"http://{address_of(pid)}:{DOOR}/" for pid in busy]
+    return [f"http://{address_of(holder_of(pid))}:{DOOR}/" for pid in busy]
+
+
+def holder_of(lackey: int) -> int:
+    """The process whose id an instance's loopback has in its address: a container's first, or the lackey above that."""
+    parent = int(re.search(r"^PPid:\t(\d+)", Path(f"/proc/{lackey}/status").read_text(), re.MULTILINE)[1])
+    above = Path(f"/proc/{parent}/comm").read_text() == "lackey\n"
+    return parent if above else lackey
 
 
 def shims(state_dir: Path) -> list[int]:
