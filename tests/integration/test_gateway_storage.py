@@ -396,7 +396,7 @@ async def test_who_loses_a_race_with_a_condition_is_told_so(gateway):
     etag = (await gateway.put("/jill/stor/a", b"x")).headers["Etag"]
 
     async def slow():
-        yield b"mine"
+        yield b"mine" * (4 << 20)  # more than is sent before the gateway reads, for which the condition has to hold
         await gateway.put("/jill/stor/a", b"theirs")
 
     reply = await gateway.put("/jill/stor/a", slow(), if_match=etag)
