@@ -28,7 +28,7 @@ from cli.client.session import Session
 from datapath.passing import Kind, Slot, decode_done, encode_environment
 from scheduler.providers import Instance, InstanceSpec, Provider
 from scheduler.providers.cgroups import memory_group_of
-from scheduler.providers.choice import containers
+from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.process import ProcessProvider
 from tests.support.containers import CONTAINERD, REFUSED, shims
 from tests.support.objects import client, put_many
@@ -47,7 +47,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         raise SkippedError(REFUSED)
     with asyncio.Runner() as runner, ExitStack() as stack:
         state = setting.directory("containers")
-        made = stack.enter_context(closed(runner, runner.run(containers(state, None))))
+        made = stack.enter_context(closed(runner, runner.run(containers(state, ProviderOptions("containerd")))))
         plain = stack.enter_context(closed(runner, ProcessProvider(setting.directory("processes"))))
         runner.run(plain.prepare())
         yield from births(setting, runner, made, plain)
