@@ -63,9 +63,11 @@ def doors(state_dir: Path, said: list[str]) -> list[str]:
 
 def holder_of(lackey: int) -> int:
     """The process whose id an instance's loopback has in its address: a container's first, or the lackey above that."""
-    parent = int(re.search(r"^PPid:\t(\d+)", Path(f"/proc/{lackey}/status").read_text(), re.MULTILINE)[1])
-    above = Path(f"/proc/{parent}/comm").read_text() == "lackey\n"
-    return parent if above else lackey
+    with contextlib.suppress(FileNotFoundError):  # one that was about to end holds none any more
+        parent = int(re.search(r"^PPid:\t(\d+)", Path(f"/proc/{lackey}/status").read_text(), re.MULTILINE)[1])
+        if Path(f"/proc/{parent}/comm").read_text() == "lackey\n":
+            return parent
+    return lackey
 
 
 def shims(state_dir: Path) -> list[int]:
