@@ -22,7 +22,7 @@ from scheduler.records.database import Connection
 from scheduler.supervisor import intake
 from scheduler.supervisor.commit import commit_reports
 from scheduler.supervisor.dispatch import PAGE, dispatch_page
-from scheduler.supervisor.lease import lease_tasks, pool_spec
+from scheduler.supervisor.lease import lease_rows, pool_spec, task_leases
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.provenance import Reporter
 from scheduler.supervisor.status import status
@@ -110,11 +110,12 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
         pass
     pool = live.pools[0]
     agent = c.insert("insert_agent", node="here", now=1)
-    spec = pool_spec(c, live, pool, "{}/{}".format)
+    spec = pool_spec(c, live, pool, "here", "{}/{}".format)
 
     def work() -> int:
-        reports = [ok(spec, task) for task in lease_tasks(c, live, pool, agent, BATCH)]
-        commit_reports(c, lambda _: live, Reporter(agent, "n1"), reports, 1)
+        rows = lease_rows(c, pool, agent, [(None, BATCH)])
+        reports = [ok(spec, task) for task in task_leases(c, live, rows, "here", {})]
+        commit_reports(c, lambda _: live, Reporter(agent, "here"), reports, 1)
         return len(reports)
 
     assert benchmark.pedantic(work, rounds=rounds) == BATCH  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ Three endings:
   `mjob get: error: ` is before it; exit code 1;
 - a reader of stdout that has gone away is no error; exit code 0. Ctrl-C is 130.
 
-What nobody foresaw is one line as well, with its place in the source: a traceback helps no user.
+An unforeseen exception is one line as well, with its place in the source: a traceback helps no user.
 """
 
 from __future__ import annotations

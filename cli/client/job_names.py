@@ -1,6 +1,6 @@
 """Which job a word stands for: an id, the beginning of one, `last`, or a name.
 
-Ids are UUIDs, which nobody types. So a job is also named by
+Ids are UUIDs, too long to type. So a job is also named by
 
 - `/login/jobs/ID`, its directory, or by its id; these are taken as they are, and ask nothing of the service;
 - `last`, the job that was created last;

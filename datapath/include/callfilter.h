@@ -1,7 +1,7 @@
 /*
  * callfilter - the system calls that tasks may not make, in an instance of any kind.
  *
- * A list of what is allowed would break programs that nobody here knows of; what a task must
+ * A list of what is allowed would break programs unknown to us; what a task must
  * not do is already kept from it by its users, its namespaces and its lack of capabilities.
  * This list takes away the kernel's rarely trodden ground, where its holes have mostly been
  * found; the ways into fresh namespaces, where a task would have capabilities again; and what

@@ -1,5 +1,5 @@
 /*
- * inherit - what a task inherits is the same, whoever started the agent, and no more than it shall have.
+ * inherit - what a task inherits is the same, however the agent was started, and no more than it shall have.
  */
 #ifndef REMORA_INHERIT_H
 #define REMORA_INHERIT_H

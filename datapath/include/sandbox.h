@@ -53,7 +53,7 @@ int sandbox_drop(int inside, struct reason *why);
  * sandbox_leave_keyring - have a session keyring of one's own, with nothing in it.
  *
  * What the service was started with may hold the operator's keys, and is one for all instances.
- * Returns 0, also where there are no keys or nobody can ask for them; else -1 with `why`.
+ * Returns 0, also where the kernel has no keys or refuses the call; else -1 with `why`.
  */
 int sandbox_leave_keyring(struct reason *why);
 

@@ -41,7 +41,7 @@ static const uint32_t denied[] = {
     SYS_open_by_handle_at, FILE_SETATTR,
     /* other processes */
     SYS_kcmp, PIDFD_GETFD, PROCESS_MADVISE, PROCESS_MRELEASE, SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
-    /* memory: page faults answered by a program, places of pages, pages that nobody else can see; old personalities */
+    /* memory: page faults answered by a program, places of pages, pages hidden from the kernel; old personalities */
     SYS_userfaultfd, SYS_get_mempolicy, SYS_mbind, SYS_migrate_pages, SYS_move_pages, SYS_set_mempolicy,
     SET_MEMPOLICY_HOME_NODE, MEMFD_SECRET, SYS_personality, LSM_SET_SELF_ATTR,
 #ifdef __x86_64__

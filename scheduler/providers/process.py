@@ -317,7 +317,7 @@ class ProcessProvider:
             listener.close()
             channel.close()
             if opening is not None:
-                await asyncio.wait([opening])
+                await asyncio.gather(opening, return_exceptions=True)
             if process is not None:
                 await end(process)
                 await self._ended(process.pid)

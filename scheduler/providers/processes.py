@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -35,19 +35,6 @@ def children(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         pass
     return result
-
-
-def holds_socket(pids: Iterable[int], inode: int) -> bool:
-    """Does one of the processes have the socket with this inode number open?"""
-    wanted = f"socket:[{inode}]"
-    for pid in pids:
-        try:
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == wanted:
-                    return True
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return False
 
 
 def adopt_orphans() -> None:
