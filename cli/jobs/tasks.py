@@ -27,7 +27,7 @@ Endings = dict[tuple[str, str | None], list[tuple[str, str]]]  # by phase and in
 PAGE = 1000  # tasks whose columns are as wide as each other
 HEADS = ("TASK", "PHASE", "STATE", "TRIES", "WALL", "CPU", "MEMORY", "IN", "OUT", "INPUT")
 JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
-EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\Z")
+EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\b")
 UNKNOWN = ("1", "0")
 KILLED = re.compile(r"user command terminated by (SIG\w{1,16})")
 

@@ -78,7 +78,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._endings.start, self.replace)
+        self._caps = Caps(limits, spec.timeout_s, self._endings.start, self.replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -383,7 +383,7 @@ class Pool:
             self._starting += 1
             self._background.start(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
         self._remove(worker)
         self.advance()
 
@@ -426,7 +426,7 @@ class Pool:
             return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
-        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
         if overfull:
             self.replace(worker)
 
@@ -440,7 +440,7 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
         else:
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
 
     def replace(self, worker: Worker) -> None:
         """End an instance; another takes its place, if there is anything to do."""
@@ -457,7 +457,7 @@ class Pool:
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
-        verdict = verdict_of(attempt, done)
+        verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)

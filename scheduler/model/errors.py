@@ -39,6 +39,7 @@ class JobErrorCode(StrEnum):
     JOB_CANCELLED = "JobCancelledError"
     TASK_INIT = "TaskInitError"
     TASK_KILLED = "TaskKilledError"
+    TASK_TIMEOUT = "TaskTimeoutError"  # ours: only a phase with a timeout has it
     USER_TASK = "UserTaskError"
 
 

@@ -127,6 +127,7 @@ class PoolSpec(Wire):
     memory_mb: int
     disk_gb: int
     image: str = "*"  # a range of versions
+    timeout_s: int | None = None  # that a task may run
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # credential of the job, for what its tasks ask of the gateway

@@ -221,6 +221,28 @@ def test_tasks_are_listed_and_logged_as_gnu_parallel_does(service: Service, tmp_
     assert json.loads(failed)["input"] == f"/{service.login}/stor/in/a"
 
 
+def test_a_task_that_runs_too_long_fails_by_name_after_its_retries(service: Service) -> None:
+    words = ("create", "-q", "-w", "--timeout", "1s", "--retries", "1", "-m", "grep x || sleep 1000")
+    result = service.run("mjob", *words, stdin=inputs("a", "b"))
+    assert result.code == 1
+    assert 'TaskTimeoutError: user task ran longer than it may ("timeout": 1 seconds)\n' in result.err
+    table = [line.split()[2:4] for line in service.ok("mjob", "tasks", "last").splitlines()]
+    assert table[1:] == [["done", "1"], ["failed", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--timeout", "soon"), '"soon" is no time (90, 90s, 15m, 2h, 7d)'),
+        (("--timeout", "0"), '"0" is not from 1 s to 31536000 s'),
+        (("--retries", "-1"), "-1 is not in the range 0<=x<=100"),
+    ],
+)
+def test_what_is_no_limit_is_refused_in_a_sentence(service: Service, words: tuple[str, ...], sentence: str) -> None:
+    result = service.run("mjob", "create", *words, "-m", "wc")
+    assert (result.code, sentence in result.err) == (1, True), result.err
+
+
 def test_logs_show_what_failed_tasks_said(service: Service) -> None:
     job = service.ok("mjob", "create", "-q", "-m", "cat >&2; exit 2", stdin=inputs("a", "b")).strip()
     service.run("mjob", "watch", job)
