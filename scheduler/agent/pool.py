@@ -115,11 +115,17 @@ class Pool:
 
     def feed(self, page: FeedPage) -> bool:
         """Sources for a reducer; False if it does not run here (any more)."""
-        for attempt in self._attempts():
-            if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
-                attempt.feed.accept(page)
-                return True
-        return False
+        attempt = self.find(page.task, page.attempt)
+        if attempt is None or attempt.feed is None:
+            return False
+        attempt.feed.accept(page)
+        return True
+
+    def find(self, task: int, number: int) -> Attempt | None:
+        """An attempt that an instance was handed."""
+        return next(
+            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
+        )
 
     def state(self) -> PoolState:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)

@@ -91,6 +91,10 @@ def invalid_job_state(job: str, state: str) -> WireError:
     return WireError(409, "InvalidJobState", f"job {job} is in state '{state}'")
 
 
+def task_not_running(task: int) -> WireError:
+    return WireError(409, "TaskNotRunning", f"no task {task} of this job runs")
+
+
 def invalid_parameter(value: str, name: str) -> WireError:
     return WireError(400, "InvalidParameter", f'"{value}" is invalid for "{name}"')
 

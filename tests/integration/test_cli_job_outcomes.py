@@ -252,6 +252,64 @@ def test_logs_show_what_failed_tasks_said(service: Service) -> None:
     assert service.ok("mjob", "logs", "-f", job, "in/b") == told[1]
 
 
+def test_logs_of_a_running_task_are_shown_and_followed_over_its_retry(service: Service) -> None:
+    with Gate() as gate:
+        script = f"echo out $$; (echo err | cat) >&2; {gate.wait()}; mls ~~/stor/go >/dev/null && echo last || exit 3"
+        job = service.ok("mjob", "create", "-q", "--retries", "1", "-m", script, stdin=inputs("a")).strip()
+        gate.arrivals(1)
+        task = service.ok("mjob", "tasks", job).splitlines()[1].split()[0]
+        heading = f"==> task {task} (/{service.login}/stor/in/a), attempt {{}}: {{}} <==\n"
+        assert service.ok("mjob", "logs", "--stderr", job) == heading.format(1, "stderr") + "err\n"
+        follower = service.start("mjob", "logs", "-f", "--stdout", job, task)
+        assert follower.stdout
+        assert follower.stdout.readline().decode() == heading.format(1, "stdout")
+        first = follower.stdout.readline()
+        gate.open()
+        gate.arrivals(1)
+        service.put("~~/stor/go", b"")
+        gate.open()
+        rest, _ = follower.communicate(timeout=60)
+    second, *lines = rest.decode().splitlines(keepends=True)
+    assert (second, lines[-1], len(lines), follower.returncode) == (heading.format(2, "stdout"), "last\n", 2, 0)
+    assert first.startswith(b"out ")
+
+
+def test_all_that_a_job_prints_is_followed_once_until_its_end(service: Service) -> None:
+    with Gate() as gate:
+        script = f"read word; echo $word >&2; {gate.wait()}; test $word = x"
+        job = service.ok("mjob", "create", "-q", "-m", script, stdin=inputs("a", "b")).strip()
+        gate.arrivals(2)
+        follower = service.start("mjob", "logs", "-f", job)
+        assert follower.stdout
+        head = [follower.stdout.readline() for _ in range(4)]
+        gate.open()
+        rest, err = follower.communicate(timeout=60)
+    assert sorted(line for line in head if not line.startswith(b"==>")) == [b"x\n", b"y\n"]
+    failed = f'==> phase 0: input "/{service.login}/stor/in/b": user command exited with code 1 <==\n'
+    assert (rest.decode(), err, follower.returncode) == (failed, b"", 0)
+
+
+def test_an_interrupt_ends_the_watching_of_logs_alone(service: Service) -> None:
+    with Gate() as gate:
+        job = service.ok("mjob", "create", "-q", "-m", f"echo on; {gate.wait()}", stdin=inputs("a")).strip()
+        gate.arrivals(1)
+        follower = service.start("mjob", "logs", "-f", job)
+        assert follower.stdout
+        follower.stdout.readline()
+        follower.send_signal(signal.SIGINT)
+        _, err = follower.communicate(timeout=60)
+        assert follower.returncode == 130
+        assert f"stopped watching; job {job} goes on" in err.decode()
+    assert service.run("mjob", "watch", job).code == 0
+
+
+def test_logs_of_a_task_that_ended_are_what_it_has_left(service: Service) -> None:
+    job = service.ok("mjob", "create", "-w", "-q", "-m", "cat; echo quiet >&2", stdin=inputs("a")).strip()
+    task = service.ok("mjob", "tasks", job).splitlines()[1].split()[0]
+    heading = f"==> task {task} (/{service.login}/stor/in/a), attempt 1: stdout <==\n"
+    assert service.ok("mjob", "logs", job, task) == service.ok("mjob", "logs", "-f", job, task) == f"{heading}x\n"
+
+
 def test_whatever_ends_a_client_says_that_the_job_goes_on(service: Service) -> None:
     with Gate() as gate:
         watching = service.start("mjob", "create", "-o", "-q", "-m", gate.wait())
