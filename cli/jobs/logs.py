@@ -17,6 +17,7 @@ from cli.jobs.common import complete_job, jobs, only
 from cli.jobs.leaving import WATCHING, telling_of
 from cli.jobs.task_log import STREAMS, Screen, TaskLog, kept
 from cli.jobs.tasks import input_of, tasks
+from scheduler.common.backoff import Backoff
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -90,15 +91,15 @@ def task_named(mine: Jobs, job: str, word: str) -> Record | None:
 
 def follow_all(logs: Logs) -> None:
     """Show what is new until there can be no more."""
-    pause = FIRST_PAUSE
+    pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         over = logs.over()
-        shown = logs.show()
+        if logs.show():
+            pauses.reset()
         if over:
             logs.end()
             return
-        pause = FIRST_PAUSE if shown else min(LONGEST_PAUSE, 2 * pause)
-        time.sleep(pause)
+        time.sleep(pauses.next())
 
 
 class OneTask:

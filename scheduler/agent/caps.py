@@ -36,7 +36,7 @@ class Caps:
 
     limits: InstanceSpec
     timeout_s: int | None  # that a task may run
-    spawn: Callable[[Coroutine[None, None, None]], None]
+    spawn: Callable[[Coroutine[None, None, None]], object]
     replace: Callable[[Worker], None]
     inodes: int = 0
 

@@ -1,9 +1,9 @@
 -- post_log_request: a gateway wants a page of the log of a running task.
 INSERT INTO log_requests (id, job, agent, request, asked) VALUES (:id, :job, :agent, :request, :now)
 
--- posted_log_requests: those without an answer, for jobs of a supervisor, oldest first.
-SELECT log_requests.id AS id, agent, request FROM log_requests JOIN jobs ON jobs.id = log_requests.job
-WHERE page IS NULL AND jobs.supervisor = :supervisor ORDER BY log_requests.id LIMIT 256
+-- posted_log_requests: those without an answer, for jobs of a supervisor.
+SELECT log_requests.id AS id, agent, request FROM log_requests CROSS JOIN jobs ON jobs.id = log_requests.job
+WHERE page IS NULL AND jobs.supervisor = :supervisor LIMIT 256
 
 -- answer_log_request: the page is here.
 UPDATE log_requests SET page = :page WHERE id = :id
