@@ -25,6 +25,7 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
+from scheduler.supervisor.expiry import delete_expired
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.supervisor.tenure import Tenure
@@ -36,6 +37,8 @@ log = logging.getLogger("remora.service")
 # So nothing is swept that is younger than any task should get (ms).
 YOUNG_MS = 7 * 86_400_000
 SWEEP_SECONDS = 6 * 3600.0
+# Between two looks for jobs that their accounts keep no longer.
+EXPIRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,17 @@ async def sweep_forever(context: Context, seconds: float = SWEEP_SECONDS) -> Non
         await asyncio.sleep(seconds)
         if context.supervisor.leads:
             await sweep_once(context, clock() - YOUNG_MS)
+
+
+async def expire_forever(context: Context, keep_jobs_s: int, seconds: float = EXPIRY_SECONDS) -> None:
+    """Delete jobs that their accounts keep no longer. Of many processes one does."""
+    while True:
+        if context.supervisor.leads:
+            try:
+                await delete_expired(context.db, context.blobs, keep_jobs_s, clock())
+            except Exception:
+                log.exception("deleting old jobs failed and is tried again")
+        await asyncio.sleep(seconds)
 
 
 @contextlib.asynccontextmanager

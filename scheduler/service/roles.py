@@ -84,7 +84,9 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
         await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))
-        await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_forever(context))))
+        sweeping = asyncio.create_task(parts.sweep_forever(context))
+        expiring = asyncio.create_task(parts.expire_forever(context, options.keep_jobs_s))
+        await stack.enter_async_context(parts.background(sweeping, expiring))
         log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})
         on_ready(url)
         await stop.wait()

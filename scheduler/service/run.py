@@ -55,6 +55,7 @@ class ServiceOptions:
     guard: parts.Guard = parts.UNGUARDED
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
+    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -104,7 +105,8 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         running = asyncio.create_task(keep_running(agent, trouble))
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
-        await stack.enter_async_context(parts.background(running, sweeping, reaping))
+        expiring = asyncio.create_task(parts.expire_forever(context, options.keep_jobs_s))
+        await stack.enter_async_context(parts.background(running, sweeping, reaping, expiring))
         desk = context.supervisor.desk
         await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
         full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served

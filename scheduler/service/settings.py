@@ -38,6 +38,7 @@ class RoleOptions:
     connections: Connections = BY_DESCRIPTORS
     guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
+    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
 
 
 def shared_database(text: str | None) -> str:
