@@ -18,7 +18,7 @@
  * either ends every task, with and without namespaces. SIGKILL does so with namespaces only.
  *
  * What is expected of an agent: stdout and stderr that the tasks' user may open for writing
- * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused; at
+ * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused where it is not PASS_PIPED; at
  * most LACKEY_QUEUE tasks queued at once (further packets, STOP among them, are left in the
  * socket until there is room); no name twice in the environments of ENV and RUN; MANTA_INPUT_FILE among RUN's, if stdin is an input that
  * is also linked there: in a namespace it is opened again by that name, because then the

@@ -90,6 +90,15 @@ def test_a_task_that_reads_from_its_own_output_or_keeps_it_stops_nothing(instanc
     assert instance.run("echo on").stdout == "on\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="others may not look at what a lackey has open")
+def test_no_descriptor_is_left_of_a_task(instance: Instance) -> None:
+    before = os.listdir(f"/proc/{instance.ready.pid}/fd")
+    for script in ("true", "exec >&- 2>&-; sleep 0.1", "no-such-program", "yes & kill -9 $$"):
+        instance.run(script, flags=PIPED)
+    instance.run("true", environment={f"V{n}": "x" for n in range(4096)}, flags=PIPED)  # does not start
+    assert os.listdir(f"/proc/{instance.ready.pid}/fd") == before
+
+
 @needs_core_files
 def test_a_core_dump_is_told_as_ever(instance: Instance) -> None:
     outcome = instance.run("echo before > /dev/stdout; sh -c 'kill -SEGV $$'; echo after", flags=PIPED)
