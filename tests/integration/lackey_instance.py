@@ -24,7 +24,6 @@ from datapath.passing import (
     Kind,
     Message,
     Ready,
-    ScriptFlag,
     Slot,
     decode_done,
     decode_ready,
@@ -128,7 +127,7 @@ class Instance:
         stdin: int | None = None,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
-        flags: ScriptFlag = ScriptFlag(0),
+        flags: int = 0,
     ) -> int:
         """Queue a task; its number. Input is /dev/null and output a file, unless they are given."""
         self.channel.send(Kind.SCRIPT, flags=Slot.EXEC | flags, payload=script.encode())
@@ -155,7 +154,7 @@ class Instance:
         os.fchown(fd, self.mode.owner, -1)
         return fd
 
-    def submit_until_running(self, script: str, flags: ScriptFlag = ScriptFlag(0)) -> int:
+    def submit_until_running(self, script: str, flags: int = 0) -> int:
         """Queue a script that says `running`, and return its number when it has said so."""
         reader, writer = os.pipe()
         task = self.submit(script, stdout=writer, flags=flags)
@@ -176,7 +175,7 @@ class Instance:
         script: str,
         stdin: int | None = None,
         environment: Mapping[str, str] | None = None,
-        flags: ScriptFlag = ScriptFlag(0),
+        flags: int = 0,
     ) -> Outcome:
         task = self.submit(script, stdin, environment, flags=flags)
         ended, outcome = self.result()

@@ -27,7 +27,7 @@ FORMS = {
     "sort": "echo a; printf '2\\n1\\n' | sort -o /dev/stdout; echo c",
     "cp": "echo a; cp /proc/sys/kernel/ostype /dev/stdout; echo c",
     "dd": "echo a; echo b | dd of=/dev/stdout status=none; echo c",
-    "awk": "echo a; awk 'BEGIN { print \"b\" > \"/dev/stdout\" }'; echo c",
+    "awk": 'echo a; awk \'BEGIN { print "b" > "/dev/stdout" }\'; echo c',
     "subshells": "(echo a; (echo b > /dev/stdout; echo c) > /dev/stdout; echo d) >> /dev/stdout; echo e",
     "kept open": "exec 3> /dev/stdout; echo a; echo b >&3; echo c; echo d >&3",
     "both": "{ echo a; echo b >&2; echo c > /dev/stderr; echo d > /dev/stdout; } 2>&1",
@@ -39,7 +39,7 @@ FORMS = {
 }
 PROGRAMS = {
     "curl": "echo a; curl -s -o /dev/stdout file:///proc/sys/kernel/ostype; echo c",
-    "python3": "echo a; python3 -c 'open(\"/dev/stdout\", \"w\").write(\"b\\n\")'; echo c",
+    "python3": 'echo a; python3 -c \'open("/dev/stdout", "w").write("b\\n")\'; echo c',
     "perl": 'echo a; perl -e \'open F, ">", "/dev/stdout"; print F "b\\n"\'; echo c',
 }
 
@@ -137,4 +137,3 @@ async def test_a_task_that_fills_its_disk_through_a_pipe_fails_by_name(
     assert (report.outcome, report.code, report.message) == (Outcome.FAILED, "UserTaskError", OUT_OF_DISK)
     assert report.outputs[0].blob.size == 2 << 20
     assert agent.output(await agent.run("echo on > /dev/stdout")) == b"on\n"
-

@@ -29,7 +29,7 @@ from scheduler.agent.reopening import LARGE, asset_may_reopen, script_may_reopen
         "echo a > /dev/nullify",
         "echo a > /proc/self/fd/1",
         "cd /proc/self/fd; echo a > 1",
-        "python3 -c 'open(\"/dev/stdout\", \"w\")'",
+        'python3 -c \'open("/dev/stdout", "w")\'',
         """python3 -c 'import os; open(os.path.join("/dev", "stdout"), "a")'""",
         "bash",
         "sh -x",
@@ -101,6 +101,8 @@ def test_an_asset_that_may(data: bytes) -> None:
     assert asset_may_reopen(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\nsort 2>/dev/null\n. ./lib.sh\n", b"\x7fELF\0\0/lib\0", bytes(LARGE)])
+@pytest.mark.parametrize(
+    "data", [b"", b"#!/bin/sh\nsort 2>/dev/null\n. ./lib.sh\n", b"\x7fELF\0\0/lib\0", bytes(LARGE)]
+)
 def test_an_asset_that_cannot(data: bytes) -> None:
     assert not asset_may_reopen(data)
