@@ -2,7 +2,7 @@
 
 The producer submits acts, and waits while workers have more than enough of them, so memory holds a few names, never
 all. An act returns what became of its name (`Done`) or raises a `Problem` or an `OSError`, which is a failure of this
-name. What would fail for every other name as well stops the run: no further act is begun.
+name; one for many names tells of each of them itself. What would fail for every other name as well stops the run: no further act is begun.
 
 Ctrl-C stops it too. Transfers that are under way end at their next chunk, nothing half is left under a name of its
 own, and the last line says how many are done.
@@ -45,6 +45,9 @@ class Done:
     size: int = 0
 
 
+# None: what it was about has been told, or is still to be done.
+Act = Callable[[], Done | None]
+
 # What the summary says of so many names; the last of these are said only if there are any.
 SAID: Mapping[str, str] = {
     "stored": "stored",
@@ -75,7 +78,7 @@ class Run:
         self._quiet = quiet
         self._json = as_json
         self._meter = Meter(show=True if progress else False if quiet else None)
-        self._acts: queue.Queue[tuple[Callable[[], Done], str, str] | None] = queue.Queue(parallel * AHEAD)
+        self._acts: queue.Queue[tuple[Act, str, str] | None] = queue.Queue(parallel * AHEAD)
         self._telling = threading.RLock()
         self._fatal = False
         self._stopped = False
@@ -96,6 +99,7 @@ class Run:
         except KeyboardInterrupt:
             self._stopped = True
             kind = KeyboardInterrupt
+            self._end_threads()  # what they have under way is told too
             raise
         finally:
             with self._telling:
@@ -111,7 +115,7 @@ class Run:
         if self._broken:
             raise self._broken
 
-    def submit(self, act: Callable[[], Done], path: str, file: str = "") -> None:
+    def submit(self, act: Act, path: str, file: str = "") -> None:
         """Have `act` done for this name. Raises `StoppedError` once the run is over."""
         self.check()
         self._acts.put((act, path, file))
@@ -135,14 +139,15 @@ class Run:
         while item := self._acts.get():
             try:
                 if not self._stopped:
-                    self._do(*item)
+                    self.do(*item)
             except Exception as error:  # no reader of stdout, or a fault of ours: the main thread raises it
                 self._broken, self._stopped = error, True
             finally:
                 self._acts.task_done()
         self._acts.task_done()
 
-    def _do(self, act: Callable[[], Done], path: str, file: str) -> None:
+    def do(self, act: Act, path: str, file: str) -> None:
+        """Do an act in this thread, and tell what became of its name."""
         try:
             done = act()
         except StoppedError:
@@ -150,7 +155,8 @@ class Run:
         except (Problem, OSError) as error:
             self.fail(path, error, file)
         else:
-            self.report(done)
+            if done:
+                self.report(done)
 
     def report(self, done: Done) -> None:
         with self._telling:

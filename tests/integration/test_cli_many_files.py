@@ -94,6 +94,29 @@ def test_a_tree_goes_there_and_comes_back_whole(service: Service, here: str, tre
     assert service.run("mget", "-r", f"{here}/x/tree", str(tmp_path / "back")).err == "mget: 5 there already\n"
 
 
+def test_small_files_share_requests_and_each_keeps_its_type(service: Service, here: str, tmp_path: Path) -> None:
+    for number in range(250):
+        (tmp_path / f"{number}.{'html' if number % 2 else 'txt'}").write_text(str(number))
+    traced = service.run("mput", "-v", "-H", "m-colour: red", "-r", ".", here, cwd=str(tmp_path))
+    requests = [json.loads(line)["method"] for line in traced.err.splitlines() if line.startswith("{")]
+    assert (traced.err.splitlines()[-1], requests.count("POST"), requests.count("PUT")) == ("mput: 250 stored", 3, 0)
+    about = service.ok("minfo", f"{here}/7.html")
+    assert "content-type: text/html" in about and "m-colour: red" in about
+    assert contents(tmp_path) == {
+        name: service.ok("mget", f"{here}/{name}").encode() if name in ("7.html", "249.html") else data
+        for name, data in contents(tmp_path).items()
+    }
+
+
+def test_a_condition_holds_for_each_file(service: Service, here: str, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text("new")
+    service.put(f"{here}/a", b"old")
+    result = service.run("mput", "-H", "if-none-match: *", "-r", ".", here, cwd=str(tmp_path))
+    assert (result.code, result.err.splitlines()[-1]) == (1, "mput: 1 stored, 1 failed")
+    assert service.ok("mget", f"{here}/a", f"{here}/b") == "oldnew"
+
+
 def test_what_cannot_be_stored_is_said_and_the_rest_is_stored(service: Service, here: str, tree: Path) -> None:
     os.mkfifo(tree / "pipe")
     (tree / "link").symlink_to("/etc")
