@@ -66,6 +66,7 @@ class Upload:
     excluded: Callable[[str], bool] = field(default=lambda _: False)
     dry: bool = False
     md5: bool = False
+    replace: bool = False  # an object by a directory, and the other way round
     batches: bool = True  # until the service is seen to know none
     _waiting: list[Source] = field(default_factory=list)
     _size: int = 0
@@ -164,9 +165,9 @@ class Upload:
         return []
 
     def _directory(self, path: str, there: Entry | None) -> Listing:
-        if there and there["type"] != "directory":
+        if there and there["type"] != "directory" and not self.replace:
             raise Problem(f"{path} is an object, and a directory here")
-        if there:
+        if there and there["type"] == "directory":
             return self._listing(path)
         if not self.dry:
             again(self.session, lambda: objects.make_directory(self.session, path))
@@ -184,7 +185,7 @@ class Upload:
 
     def _flush(self) -> None:
         if self._waiting:
-            self.run.submit(partial(self._put_together, self._waiting), "")
+            self.run.submit_many(partial(self._put_together, self._waiting))
         self._waiting, self._size = [], 0
 
     def _put_together(self, files: list[Source]) -> None:
@@ -218,7 +219,7 @@ class Upload:
             if not stat.S_ISREG(found.st_mode):
                 raise Problem(f"{escape(file)} is no regular file")
             if there and there["type"] == "directory":
-                raise Problem(f"{path} is a directory, and a file here")
+                there = self._make_way(path)
             data = source.read(SMALL) if found.st_size < SMALL else None
             if data is not None and len(data) < SMALL:
                 return self._put_small(file, path, there, data, batch)
@@ -244,6 +245,15 @@ class Upload:
         headers = {**small.headers, "content-md5": small.md5}
         again(self.session, lambda: self.session.call("PUT", small.path, headers=headers, body=small.data))
         return self._answered(small, None)
+
+    def _make_way(self, path: str) -> None:
+        """Remove a directory where a file goes."""
+        if not self.replace:
+            raise Problem(f"{path} is a directory, and a file here")
+        if self.dry:
+            self.run.show_plan("remove", path)
+        else:
+            objects.remove_tree(self.session, path, 1)
 
     def _would(self, file: str, path: str) -> Done:
         self.run.show_plan("store", path)

@@ -213,6 +213,26 @@ def test_msync_brings_what_differs_and_removes_only_when_told_to(
     assert contents(local) == contents(tree)
 
 
+def test_msync_replaces_a_directory_by_a_file_and_the_other_way_round_only_when_it_removes(
+    service: Service, here: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root, file, directory in ((one, "a", "b"), (other, "b", "a")):
+        (root / directory / "below").mkdir(parents=True)
+        (root / directory / "below/file").write_text(f"below {directory}")
+        (root / file).write_text(f"a file {file}")
+    service.ok("msync", str(one), f"{here}/x")
+    said = service.run("msync", str(other), f"{here}/x")
+    assert said.code == 1 and "a is an object, and a directory here" in said.err
+    assert service.run("msync", "-d", "-x", "*.gz", str(other), f"{here}/x").code == 1
+    planned = service.ok("msync", "-d", "-n", str(other), f"{here}/x")
+    assert f"remove {here}/x/b\n" in planned and "b/below/file" in "".join(listing(service, f"{here}/x"))
+    service.ok("msync", "-d", str(other), f"{here}/x")
+    assert service.run("msync", f"{here}/x", str(one)).code == 1
+    service.ok("msync", "-d", f"{here}/x", str(one))
+    assert contents(one) == contents(other)
+
+
 def test_copies_and_moves_are_links(service: Service, here: str) -> None:
     service.ok("mput", "-p", f"{here}/a/deep/x", stdin=b"1")
     service.ok("mmkdir", f"{here}/a/empty")
