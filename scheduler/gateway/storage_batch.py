@@ -1,8 +1,8 @@
 """Many small objects put by one request.
 
 The PUT of a small object costs a signature, an HTTP exchange and a place in a transaction, and all of that far more
-than its bytes do. `POST /login/stor/directory` pays once for up to `batch.MAX_OBJECTS` of them. The body is, object after
-object, a line of JSON and then as many bytes as it says:
+than its bytes do. `POST /login/stor/directory` pays once for up to 500 of them. The body is, object after object, a
+line of JSON and then as many bytes as it says:
 
     {"name": "a.txt", "size": 3, "md5": "…", "type": "text/plain"}
     abc{"name": "empty", "size": 0}
