@@ -1,8 +1,11 @@
-"""Addresses that a process listens at, as they are told to people."""
+"""Network addresses that an operator gives."""
 
 from __future__ import annotations
 
 import os
+
+# Hosts that stand for every address of the machine: a listener there is reached from other machines.
+EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - compared with, not listened at
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> str:
