@@ -219,7 +219,8 @@ class Upload:
             if not stat.S_ISREG(found.st_mode):
                 raise Problem(f"{escape(file)} is no regular file")
             if there and there["type"] == "directory":
-                there = self._make_way(path)
+                self._make_way(path)
+                there = None
             data = source.read(SMALL) if found.st_size < SMALL else None
             if data is not None and len(data) < SMALL:
                 return self._put_small(file, path, there, data, batch)

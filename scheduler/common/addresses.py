@@ -10,6 +10,6 @@ EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - compared with, not
 
 def cannot_listen(host: str, port: int, error: OSError) -> str:
     """Why an address cannot be had, as a sentence. Python's own text repeats the address behind the reason."""
-    known = error.errno is not None and error.errno > 0  # else it is a code of the resolver
-    reason = os.strerror(error.errno) if known else error.strerror
+    number = error.errno or 0  # negative: a code of the resolver
+    reason = os.strerror(number) if number > 0 else error.strerror
     return f"cannot listen on {host} port {port}: {reason}"
