@@ -313,6 +313,7 @@ class Worker:
         if attempt.input_before is not None:
             self._look_at_input(attempt, attempt.input_before)
         self._finish(attempt)
+        attempt.ended()
         self.pool.attempt_ended(self, attempt, done)
 
     def _keep_core(self, attempt: Attempt, path: str) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from scheduler import log as json_log
 from scheduler.common import descriptors
+from scheduler.common.addresses import EVERYWHERE
 from scheduler.common.watchdog import watched
 from scheduler.gateway import agents
 from scheduler.model.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
 from scheduler.service.nomad import booking
-from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
+from scheduler.service.settings import RoleOptions, advertised
 from scheduler.service.state import StateError
 
 log = logging.getLogger("remora.service")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from scheduler.common.backoff import Backoff
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
@@ -24,7 +25,7 @@ from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
+from scheduler.supervisor.errand import PAUSES, Background, Errand
 from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.reasons import Reasons
@@ -341,16 +342,16 @@ class Supervisor:
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
         """Do what a job needs, however often a full disk or the like gets in the way."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 await work(live)
             except Fenced:
                 return
             except Exception:
-                log.exception("a job's work failed and is tried again", extra={"job": live.uuid, "pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                told = {"job": live.uuid, "pause": backoff.pause}
+                log.exception("a job's work failed and is tried again", extra=told)
+                await asyncio.sleep(backoff.next())
             else:
                 break
         live.working = None

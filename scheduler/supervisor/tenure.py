@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE
+from scheduler.common.backoff import Backoff
+from scheduler.supervisor.errand import PAUSES
 from scheduler.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("remora.supervisor")
@@ -52,13 +53,12 @@ class Tenure:
             await self._start()
 
     async def _start(self) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 await self.current.start()
             except Exception:
-                log.exception("a supervisor could not start and tries again", extra={"pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                log.exception("a supervisor could not start and tries again", extra={"pause": backoff.pause})
+                await asyncio.sleep(backoff.next())
             else:
                 return
