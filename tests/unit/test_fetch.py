@@ -39,12 +39,23 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 
 @pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience that fits a test."""
-    monkeypatch.setattr(getting, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(getting, "SILENCE_SECONDS", 0.2)
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow at once. Patience stays as it is: a slow machine may not fail what should succeed."""
     monkeypatch.setattr(getting, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(getting, "LONGEST_PAUSE", 0.05)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience that is soon over, for peers that never give what they should."""
+    monkeypatch.setattr(getting, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(getting, "SILENCE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that hangs is left after a second, and the next one has time enough."""
+    monkeypatch.setattr(getting, "SILENCE_SECONDS", 1.0)
 
 
 @pytest.fixture(params=["near", "far"])
@@ -126,6 +137,7 @@ def test_a_connection_that_was_kept_and_is_closed_is_no_loss(there: Peer) -> Non
         assert way.connections <= 2 * len(parts)
 
 
+@pytest.mark.usefixtures("alert")
 def test_a_little_source_that_is_cut_off_or_hangs_is_asked_for_again(there: Peer) -> None:
     little = there.put(bytes(range(256)) * 100)
     for hangs in (False, True):
@@ -136,6 +148,7 @@ def test_a_little_source_that_is_cut_off_or_hangs_is_asked_for_again(there: Peer
             assert way.connections == 3
 
 
+@pytest.mark.usefixtures("alert")
 def test_a_peer_that_hangs_in_the_middle_is_left_for_the_next_try(there: Peer, tmp_path: Path, distance: str) -> None:
     blob = there.put(DATA)
     with crook(passes_on(there.port, 1_000_000, hangs=True), passes_on(there.port)) as way:
@@ -143,6 +156,7 @@ def test_a_peer_that_hangs_in_the_middle_is_left_for_the_next_try(there: Peer, t
         assert way.connections == 2
 
 
+@pytest.mark.usefixtures("alert")
 def test_a_feed_leaves_a_peer_that_hangs(there: Peer) -> None:
     with crook(passes_on(there.port, 1_000_000, hangs=True), passes_on(there.port)) as way:
         assert Reducer(way.ref(there.put(DATA))).data == DATA
@@ -166,6 +180,7 @@ def test_a_blob_of_which_nobody_said_where_it_is_is_gone(tmp_path: Path) -> None
             fetched(tmp_path, BlobRef(id=new_id(), size=1, node="far", source=source))
 
 
+@pytest.mark.usefixtures("brief")
 def test_nobody_there_is_an_error_after_a_while(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -206,6 +221,7 @@ LIES = {
 }
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("lie", LIES)
 def test_an_answer_that_is_not_what_was_asked_for_is_not_taken(lie: str, tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
