@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import socket
@@ -9,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
@@ -47,8 +49,10 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience that is soon over, for peers that never give what they should."""
-    monkeypatch.setattr(getting, "PATIENCE_SECONDS", 0.3)
+    """Patience that is over after some tries, however long those take, for peers that never give what they should."""
+    looks = itertools.count()
+    monkeypatch.setattr(getting, "time", SimpleNamespace(monotonic=lambda: next(looks) / 50))
+    monkeypatch.setattr(getting, "PATIENCE_SECONDS", 0.6)
     monkeypatch.setattr(getting, "SILENCE_SECONDS", 0.2)
 
 
