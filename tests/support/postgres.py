@@ -20,13 +20,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 
 from scheduler.records.database import open_database
+from tests.support.eventually import eventually_here
 
 PREFIX = "remora-pg-"
 ROLE, PASSWORD = "remora", "a secret of the tests"
@@ -160,13 +160,15 @@ class Postgres:
 
     def _wait(self) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.local_url()).close()
-                return
-            time.sleep(0.02)
-        raise RuntimeError(f"PostgreSQL did not come up: {self.log.read_text()[-2000:]}")
+        eventually_here(lambda: self.process.poll() is not None or self._answers(), "PostgreSQL answers", READY_SECONDS)
+        if self.process.poll() is not None:
+            raise RuntimeError(f"PostgreSQL did not come up: {self.log.read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.local_url()).close()
+            return True
+        return False
 
 
 @functools.cache

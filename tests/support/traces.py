@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 from tests.support.containers import owner_of
+from tests.support.eventually import eventually_here
 from tests.support.service import processes_with
 
 PATIENCE = 30.0
@@ -76,7 +76,4 @@ def lines(path: Path) -> list[str]:
 
 def assert_traces(state_dir: Path, before: Counter[str], seconds: float = PATIENCE) -> None:
     """Wait until there is no more of anything than before."""
-    deadline = time.monotonic() + seconds
-    while more := traces(state_dir) - before:
-        assert time.monotonic() < deadline, f"left behind: {dict(more)}"
-        time.sleep(PAUSE)
+    eventually_here(lambda: not traces(state_dir) - before, "nothing is left behind", seconds)
