@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from scheduler.log import JsonLines
 from tests.support.objects import client
@@ -18,6 +19,12 @@ from tests.support.user import User
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
+
+
+# An example that is slow is none that fails: other tests run at the same time.
+settings.register_profile("brief", deadline=None, print_blob=True)
+settings.register_profile("night", settings.get_profile("brief"), max_examples=3000)
+settings.load_profile("brief")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -291,7 +291,7 @@ def test_nobody_waits_for_a_peer_any_longer_than_wanted(tmp_path: Path, monkeypa
     assert [str(error) for error in errors] == ["nobody waits for it any more"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=6), st.binary(max_size=40))
 def test_of_a_header_in_any_pieces_not_one_byte_more_is_taken(lines: list[bytes], body: bytes) -> None:
     told = b"".join(line.replace(b"\r", b"").replace(b"\n", b"") + b"x\r\n" for line in lines) + b"x\r\n\r\n"
@@ -303,7 +303,7 @@ def test_of_a_header_in_any_pieces_not_one_byte_more_is_taken(lines: list[bytes]
         assert ours.makefile("rb").read() == body
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=400))
 def test_no_answer_breaks_more_than_itself(answer: bytes) -> None:
     ours, theirs = socket.socketpair()
