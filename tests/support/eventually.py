@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # for whatever a test waits for: only one that fails takes so long
 PAUSE_SECONDS = 0.01
 
 
