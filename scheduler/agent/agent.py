@@ -36,6 +36,8 @@ from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import FULL_MACHINE
 from scheduler.agent.worker import Worker
+from scheduler.common.background import TaskSet
+from scheduler.common.backoff import Backoff
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
@@ -59,6 +61,8 @@ LINGER = 0.1
 # Outputs that are smaller make no room that is worth a task.
 DROPPED_BYTES = 1 << 20
 TICK = 0.25
+# Between tries of a flush that the disk refuses, at first and at most.
+FLUSH_PAUSES = (0.1, 5.0)
 KINDS = (False, True)  # of a pool: is it one of reducers?
 
 
@@ -82,7 +86,7 @@ class Agent:
         self._id = 0
         self._seen = 0
         self._pools: dict[int, Pool] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
         self._news = asyncio.Event()  # there is something to report
         self._busy = asyncio.Event()  # something runs or waits
@@ -173,9 +177,9 @@ class Agent:
             any(pool.cancel(cancelled) for pool in self._pools.values())
         for number in reply.release:
             if (pool := self._pools.pop(number, None)) is not None:
-                self._keep(asyncio.get_running_loop().create_task(pool.close(over=True)))
+                self._closing.spawn(pool.close(over=True))
         if reply.discard:
-            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.own.discard, reply.discard)))
+            self._closing.spawn(asyncio.to_thread(self.node.stores.own.discard, reply.discard))
         for grant in reply.pools:
             self._grant(grant)
         for page in reply.feeds:
@@ -248,7 +252,7 @@ class Agent:
         """Remove what attempts have left that came to nothing: they were cancelled, or are tried again."""
         left = [report for report in batch if (report.task, report.attempt) in refused]
         if doomed := [blob.id for report in left for blob in blobs_of(report)]:
-            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.discard, doomed)))
+            self._closing.spawn(asyncio.to_thread(self.node.stores.discard, doomed))
 
     def _drop_largest(self, batch: list[AttemptReport]) -> None:
         """There is no room to record a batch: give up the outputs that make most room. Their task has failed."""
@@ -269,15 +273,14 @@ class Agent:
 
     async def _flush(self, blobs: list[BlobRef]) -> None:
         """Nothing is reported that is not on disk; a disk that refuses is asked again."""
-        pause = 0.1
+        backoff = Backoff(*FLUSH_PAUSES)
         while True:
             try:
                 await self.node.stores.durable(blobs)
                 return
             except OSError as error:
                 self._log.error("the disk refuses to flush", why=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
+            await asyncio.sleep(backoff.next())
 
     async def _sweep(self) -> None:
         """Remove what an earlier start of this node's agent has left and nobody wants."""
@@ -323,13 +326,9 @@ class Agent:
     def _complain(self, why: str) -> None:
         self._log.warning("the supervisor does not answer", why=why)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
     async def _close(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
-        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing.tasks)
         self.node.slots.quit(self)
         if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:
             await asyncio.to_thread(self.node.stores.discard, never_told)

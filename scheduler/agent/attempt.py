@@ -17,6 +17,7 @@ import os
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent import capture
@@ -75,6 +76,23 @@ class Emitted:
         return len(self.name.encode("utf-8", "replace")) + sum(len(k) + len(v) for k, v in self.headers.items())
 
 
+class Totals(NamedTuple):
+    """What some files have in them: bytes, and bytes of disk."""
+
+    size: int
+    disk: int
+
+
+def totals_of(fds: Iterable[int]) -> Totals:
+    """Of open files."""
+    size = disk = 0
+    for fd in fds:
+        status = os.fstat(fd)
+        size += status.st_size
+        disk += status.st_blocks * 512
+    return Totals(size, disk)
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """An attempt that was handed to a lackey under `number`."""
@@ -110,6 +128,7 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as somebody saw
     before: Usage | None = None  # what the init script took, if this task is the one that it ran for
     began: float = 0.0  # event loop time at which it became its instance's current task
+    final: Totals | None = None  # of its files, since its end: nothing writes there any more
 
     def add(self, *outputs: Emitted) -> None:
         """From now on these are outputs. Raises WireError if they are too much, and takes none."""
@@ -147,17 +166,25 @@ class Attempt:
 
     def written(self) -> int:
         """Bytes of disk in all that it has written."""
-        return self.kept_disk + sum(os.fstat(fd).st_blocks * 512 for fd in self.files())
+        return self.kept_disk + self._totals().disk
 
     def size(self) -> int:
         """Bytes that it has written."""
-        return self.kept_bytes + sum(os.fstat(fd).st_size for fd in self.files())
+        return self.kept_bytes + self._totals().size
+
+    def ended(self) -> None:
+        """The attempt is over: its files are looked at once more, and not for each question about them."""
+        self.final = self._totals()
+
+    def _totals(self) -> Totals:
+        return self.final or totals_of(self.files())
 
     def empty(self) -> list[str]:
         """Let go of all that it has written, but for the beginning of stderr; the blobs that were made of it."""
         blobs = [output.blob for output in self.emitted if output.kept is not None]
         self.close()
         self.held = self.kept_bytes = self.kept_disk = 0
+        self.final = None
         for fd, most in ((self.stdout, 0), (self.stderr, STDERR_KEPT)):
             if os.fstat(fd).st_blocks * 512 > most:
                 os.ftruncate(fd, min(most, os.fstat(fd).st_size))
@@ -380,6 +407,7 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             core=DoneFlag.CORE in done.flags,
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
+            unsaved=done.status if DoneFlag.UNSAVED in done.flags else 0,
             stop=attempt.stop,
             memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,

@@ -30,7 +30,7 @@ class Caps:
     """Of one pool's instances. `spawn` runs what takes long; `replace` is called for an instance that is too full."""
 
     limits: InstanceSpec
-    spawn: Callable[[Coroutine[None, None, None]], None]
+    spawn: Callable[[Coroutine[None, None, None]], object]
     replace: Callable[[Worker], None]
     inodes: int = 0
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 import aiohttp
 
 from scheduler.agent.reach import ANYWHERE, Reach
+from scheduler.common.backoff import Backoff
 from scheduler.model import wire
 from scheduler.model.errors import AGENT_REFUSED, WireError
 
@@ -36,8 +37,7 @@ REGISTER_SECONDS = 15.0
 # What needs no transaction takes no longer; a poll takes as much longer than it hangs.
 BRIEF_SECONDS = 3.0
 POLL_MARGIN = 5.0
-FIRST_WAIT = 0.05
-LONGEST_WAIT = 2.0
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 # A task does not wait for ever: so many tries, and so many seconds between them.
 TRIES = 3
 PAUSE = 0.5
@@ -184,15 +184,14 @@ class ErrorBody(wire.Wire):
 
 async def patiently(action: Callable[[], Awaitable[T]], note: Callable[[str], None]) -> T:
     """Repeat `action` until it is answered, waiting longer each time. `note` hears of the first failure."""
-    wait = FIRST_WAIT
+    backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
     while True:
         try:
             return await action()
         except UnavailableError as error:
-            if wait == FIRST_WAIT:
+            if backoff.fresh:
                 note(str(error))
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+        await asyncio.sleep(backoff.next())
 
 
 async def several(action: Callable[[], Awaitable[None]]) -> None:

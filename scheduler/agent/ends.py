@@ -26,7 +26,7 @@ class Ends:
     """Of the tasks of one pool. `spawn` runs what takes long; the pool waits for it when it closes."""
 
     def __init__(
-        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], None]
+        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
     ) -> None:
         self.closed = False
         self._node = node

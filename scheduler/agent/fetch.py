@@ -37,6 +37,7 @@ from urllib.parse import SplitResult, urlsplit
 from datapath.feed import PIPE_BYTES
 from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.agent.traffic import Traffic
+from scheduler.common.backoff import Backoff
 from scheduler.model.wire import BlobRef
 
 try:
@@ -50,8 +51,7 @@ SILENCE_SECONDS = 3.0
 # Together hardly longer than an agent's lease (`wire.LEASE_SECONDS`): as long as a node is believed, so are its bytes.
 # Not more, because whoever waits for a node that is lost is in the way of those who make its bytes again.
 PATIENCE_SECONDS = 7.5
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 MAX_FRUITLESS = 3
 # A peer that is gone without a word, while we do not wait for it: probes after so long, so often, so many.
 PROBE_AFTER, PROBE_EVERY, PROBES = 4, 2, 3
@@ -221,15 +221,14 @@ class Pursuit:
             raise PeerError("the peer answers, and gives nothing")
         self._wait(self._fruitless * LONGEST_PAUSE)
         self._fruitless += 1
-        pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS
+        backoff, until = Backoff(FIRST_PAUSE, LONGEST_PAUSE), time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return ask(self.blob, offset, until - time.monotonic(), self._reach)
             except OSError as error:
-                if time.monotonic() + 2 * pause > until:
+                if time.monotonic() + 2 * backoff.pause > until:
                     raise PeerError("the peer is silent") if isinstance(error, SILENT) else error from None
-            self._wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            self._wait(backoff.next())
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

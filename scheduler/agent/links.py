@@ -25,13 +25,13 @@ from collections.abc import Awaitable, Callable
 
 from scheduler.agent.client import Client, UnavailableError
 from scheduler.agent.gateways import Gateways
+from scheduler.common.backoff import Backoff
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Supervisor
 
 LOOK_SECONDS = 2.0
 # Between registrations of which none lasts.
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 # A registration that lasted so long (seconds) is none that ends at once.
 STEADY_SECONDS = 10.0
 log = logging.getLogger("remora.agent")
@@ -104,7 +104,7 @@ class Links:
     async def _keep(self, number: int) -> None:
         """One registration after another."""
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             began = loop.time()
             try:
@@ -112,5 +112,6 @@ class Links:
             except Exception:
                 log.exception("a link failed", extra={"supervisor": number})
             self._look.set()
-            pause = FIRST_PAUSE if loop.time() - began > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
+            if loop.time() - began > STEADY_SECONDS:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())

@@ -24,3 +24,7 @@ class Log:
 
     def error(self, message: str, **fields: object) -> None:
         LOGGER.error(message, extra={**self._fields, **fields})
+
+    def unexpected(self, error: BaseException) -> None:
+        """Tell of a background task that has failed."""
+        self.error("unexpected error", why=repr(error))

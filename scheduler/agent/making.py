@@ -15,6 +15,7 @@ from scheduler.agent.assets import Assets
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import Places
+from scheduler.common.backoff import Backoff
 from scheduler.model.wire import PoolSpec
 from scheduler.providers import Instance, InstanceError, InstanceSpec
 
@@ -22,8 +23,7 @@ MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
 # In a row; and seconds between tries.
 MAX_FAILURES = 3
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.4, 10.0
 
 
 class NoPlaceError(Exception):
@@ -40,6 +40,7 @@ class Maker:
         self._assets = assets
         self._places = places
         self._failures = 0
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def make(self) -> Instance:
         """An instance, once there is room for it. Raises NoPlaceError, AssetError, InstanceError or OSError."""
@@ -65,6 +66,7 @@ class Maker:
     def succeeded(self) -> None:
         """An instance was made and runs."""
         self._failures = 0
+        self._backoff.reset()
 
     def failed(self, why: str) -> bool:
         """One could not be made, or did not get ready. True if that has happened too often in a row."""
@@ -74,7 +76,7 @@ class Maker:
 
     async def rest(self) -> None:
         """Until it may be tried again."""
-        await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
+        await asyncio.sleep(self._backoff.next())
 
     async def _create(self) -> Instance:
         creating = asyncio.ensure_future(self._node.provider.create(self._limits))

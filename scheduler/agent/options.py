@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from datapath.host_view import PROGRAMS
 from scheduler.agent import capacity
+from scheduler.common.addresses import EVERYWHERE
 from scheduler.providers.choice import NAMES
 from scheduler.providers.loopback import Reach
 from scheduler.tls import plain
@@ -25,7 +26,6 @@ from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
 LOOPBACK, LINK_LOCAL = "loopback", "link-local"
-EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
 URL = re.compile(r"https?://[^/\s?#]+")
 
 

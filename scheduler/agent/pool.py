@@ -28,7 +28,6 @@ from functools import partial
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
 from scheduler.agent.attempt import Attempt, Reporter, verdict_of
-from scheduler.agent.besides import Besides
 from scheduler.agent.caps import Caps
 from scheduler.agent.capture import Scratch
 from scheduler.agent.ends import Ends
@@ -37,9 +36,11 @@ from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
+from scheduler.agent.reopening import script_may_reopen
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.common.background import TaskSet
 from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
@@ -71,14 +72,14 @@ class Pool:
         self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
         self._supply = Supply(node.stores, self._arrived)
-        self._background = Besides(self.log)  # given up when the pool closes
-        self._endings = Besides(self.log)  # awaited then
+        self._background = TaskSet(self.log.unexpected)  # given up when the pool closes
+        self._endings = TaskSet(self.log.unexpected)  # awaited then
         self._starting = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
-        self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._endings.start, self.replace)
+        self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
+        self._caps = Caps(limits, self._endings.spawn, self.replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -198,7 +199,7 @@ class Pool:
             staying.append(worker)
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
-            self._background.start(self._start())
+            self._background.spawn(self._start())
         superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
         for worker in superfluous:
             worker.leave(for_good=False)
@@ -291,6 +292,11 @@ class Pool:
         return len(self.workers) + self._starting
 
     @property
+    def may_reopen(self) -> bool:
+        """May tasks open their own outputs again? Known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+
+    @property
     def busy(self) -> bool:
         """Does anything run or wait to run?"""
         return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
@@ -368,7 +374,7 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._endings.start(self._until_gone(worker, self._maker.end(worker.instance)))
+            self._endings.spawn(self._until_gone(worker, self._maker.end(worker.instance)))
 
     async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
         await ending
@@ -381,7 +387,7 @@ class Pool:
         if running is not None and running.init:
             self._reporter.release(running)
             self._starting += 1
-            self._background.start(self._start_failed("the instance died in its init script"))
+            self._background.spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
             self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
         self._remove(worker)
@@ -390,7 +396,7 @@ class Pool:
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """A worker heard that an attempt is over, and that nothing of it is left running."""
         if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
-            self._endings.start(self._judge(worker, attempt, done, space))
+            self._endings.spawn(self._judge(worker, attempt, done, space))
         else:
             self._take_end(worker, attempt, done)
 
@@ -422,7 +428,7 @@ class Pool:
             self._reporter.release(attempt)
             return
         if attempt.stop is Stop.FULL:
-            self._endings.start(self._make_room(worker, attempt, done))
+            self._endings.spawn(self._make_room(worker, attempt, done))
             return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
@@ -472,4 +478,4 @@ class Pool:
         self._reporter.release(attempt)
         if verdict.outcome is Outcome.LOST:
             self._starting += 1
-            self._background.start(self._start_failed("the init script could not be started"))
+            self._background.spawn(self._start_failed("the init script could not be started"))

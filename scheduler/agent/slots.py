@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.agent import capacity
+from scheduler.common.backoff import Backoff
 from scheduler.engine.part import part
 from scheduler.providers import Instance
 from scheduler.providers.nomad.arrivals import Arrivals
@@ -33,8 +34,7 @@ from scheduler.providers.nomad.arrivals import Arrivals
 # Seconds; what containerd is given to end a container, and some more.
 PATIENCE = 60.0
 # Seconds before the node is looked at again.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 2.0
+PAUSES = (0.2, 2.0)
 log = logging.getLogger("remora.agent")
 
 
@@ -116,15 +116,14 @@ class Slots:
 
     async def room(self, directory: Path) -> None:
         """Wait until the node, with its disk below `directory`, has room for an instance."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         self._waiters += 1
         try:
             while (why := capacity.shortage(directory)) is not None:
-                if pause == FIRST_PAUSE:
+                if backoff.fresh:
                     log.warning("an instance waits until there is room for it", extra={"why": why})
                 self._lacks(why)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
         finally:
             self._waiters -= 1
             if not self._waiters:

@@ -190,16 +190,15 @@ def memory_group_of(pid: int) -> MemoryGroup:
     raise FileNotFoundError("no control group caps memory here")
 
 
-def weigh(path: str, processes: int) -> None:
-    """Let the group `path`, and the one above it, get as much of processors and disks as so many processes outside.
+def weigh(path: str, processes: int = 1) -> None:
+    """Let the group `path` get as much of processors and disks as so many processes beside it.
 
     A group counts as one process, however many are in it: where the machine is busy, its tasks would all but starve.
     Of a disk groups get shares only where its scheduler is BFQ, or the kernel models what requests cost (version 2).
     """
     for point, version, _ in hierarchies():
         for name, usual, most in WEIGHTS[version]:
-            for group in (Path(point + path).parent, Path(point + path)):
-                _try_write(group / name, str(min(usual * processes, most)))
+            _try_write(Path(point + path) / name, str(min(usual * processes, most)))
 
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from scheduler.common.backoff import Backoff
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
@@ -24,9 +25,10 @@ from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
+from scheduler.supervisor.errand import PAUSES, Background, Errand
 from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.reasons import Reasons
 from scheduler.supervisor.waiting import wait_for
 
@@ -65,11 +67,11 @@ class Supervisor:
         alone: bool = True,
         beat_seconds: float = BEAT,
         book: Book | None = None,
+        ports: Ports = DEFAULT,
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
         self.leads = True  # does what is nobody's in particular
-        self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
         self._shared = db
         # Whatever is written through this holds only while we own what we write for.
         self._db = db.behind(lambda c: membership.check(c, self.id))
@@ -80,7 +82,8 @@ class Supervisor:
         self._beat_seconds = beat_seconds
         self._book = book
         self._pulse = Pulse.begin(0)
-        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs)
+        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
+        self._count_outcome = ports.count_outcome
         self._reasons = Reasons(self._db, self.jobs, self.desk)
         self._background = Background()
         self.lost = self._background.fenced  # others have taken over
@@ -266,7 +269,7 @@ class Supervisor:
         if changes.located:
             self.jobs.located.update(changes.located, self.desk.monotonic())
         for outcome, count in changes.outcomes.items():
-            self.outcomes(outcome, count)
+            self._count_outcome(outcome, count)
         for pool in changes.ended_pools:
             if live := self.jobs.by_pool(pool):
                 live.input_ended.add(pool)
@@ -341,16 +344,16 @@ class Supervisor:
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
         """Do what a job needs, however often a full disk or the like gets in the way."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 await work(live)
             except Fenced:
                 return
             except Exception:
-                log.exception("a job's work failed and is tried again", extra={"job": live.uuid, "pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                told = {"job": live.uuid, "pause": backoff.pause}
+                log.exception("a job's work failed and is tried again", extra=told)
+                await asyncio.sleep(backoff.next())
             else:
                 break
         live.working = None

@@ -54,6 +54,11 @@ def failure(report: AttemptReport) -> tuple[str | None, str | None]:
     return report.code, report.message
 
 
+async def test_an_instance_is_made_ahead_of_others_and_then_one_of_many(agent: Rig) -> None:
+    weights = "cat /sys/fs/cgroup/cpu.weight /sys/fs/cgroup/cpu/cpu.shares /sys/fs/cgroup/cpu,cpuacct/cpu.shares"
+    assert (await says(agent, f"{weights} 2>/dev/null; :")).split()[0] in ("100", "1024")
+
+
 # -- caps --------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 import pytest
@@ -48,6 +49,7 @@ def exited(code: int) -> int:
         (Ending(exited(153)), DISK),
         (Ending(exited(1), disk_full=True), DISK),
         (Ending(signal.SIGKILL, disk_full=True, memory_killed=True), MEMORY),
+        *((Ending(number, unsaved=number), DISK) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
         (Ending(signal.SIGKILL, core=True, core_signal=signal.SIGXFSZ), DISK),
         (Ending(exited(2), unusual_place=True), "user command exited with code 2" + PLACE),
         (
@@ -65,6 +67,7 @@ def test_a_user_failure_has_its_sentence(end: Ending, message: str) -> None:
     ("end", "code", "message"),
     [
         (Ending(2, setup_failed=True, core=True), "InternalError", "internal error"),
+        (Ending(errno.EIO, unsaved=errno.EIO), "InternalError", "internal error"),
         (Ending(stop=Stop.LOST), "InternalError", "internal error"),
         (Ending(exited(1), stop=Stop.FETCH), "ServiceUnavailableError", "error fetching inputs"),
         (Ending(exited(0), stop=Stop.FETCH), "ServiceUnavailableError", "error fetching inputs"),

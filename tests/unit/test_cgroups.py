@@ -148,8 +148,7 @@ def test_all_instances_together_weigh_as_so_many_processes(tree: Path, processes
     (tree / "remora/me").mkdir(parents=True)
     (tree / "remora/cgroup.subtree_control").write_text("+cpu +io")
     cgroups.weigh("/remora/me", processes)
-    for group in (tree / "remora", tree / "remora/me"):
-        assert [(group / name).read_text() for name in ("cpu.weight", "io.weight")] == [weight, weight]
+    assert [(tree / "remora/me" / name).read_text() for name in ("cpu.weight", "io.weight")] == [weight, weight]
 
 
 def test_version_1_has_other_files_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

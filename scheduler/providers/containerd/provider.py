@@ -45,8 +45,8 @@ OWNER = "remora.owner"
 # Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
 PATIENCE_SECONDS = 60.0
 RUN = Path("/run/remora")
-# What all instances together weigh against whatever else the machine does.
-PROCESSES_PER_CORE = 8
+# What all instances together weigh against whatever else the machine does, the making of instances included.
+PROCESSES_PER_CORE = 2
 MOST_FILES = 65536
 log = logging.getLogger("remora.agent")
 
@@ -105,7 +105,8 @@ class ContainerdProvider:
         programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
         await (await self.create(InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
-        weigh(self._group, PROCESSES_PER_CORE * (os.cpu_count() or 1))
+        for group in (os.path.dirname(self._group), self._group):
+            weigh(group, PROCESSES_PER_CORE * (os.cpu_count() or 1))
         self._expiry = asyncio.create_task(self._expire())
         told = {"containerd": version, "address": self._client.address, "survivors": len(self._survivors)}
         log.info("instances are containers", extra=told)
@@ -233,7 +234,9 @@ class ContainerdProvider:
         pid = await asyncio.to_thread(self._create_container, draft, shared)
         door = await asyncio.to_thread(self._loopbacks.give, pid, self._group_of(draft))
         await asyncio.to_thread(self._client.start, draft.name)
-        return await meet(draft, pid, door, self.remove)
+        instance = await meet(draft, pid, door, self.remove)
+        weigh(self._group_of(draft))  # it was made ahead of tasks that run: from now on it is one of many
+        return instance
 
     def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
         """A container that has not begun to run; the id of its process 1."""

@@ -26,6 +26,7 @@ import nomad
 import requests
 from nomad.api.exceptions import BaseNomadException
 
+from scheduler.common.backoff import Backoff
 from scheduler.providers.nomad.access import Access, NamedAdapter, context_of
 from scheduler.providers.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
 
@@ -41,7 +42,7 @@ CONNECT_TIMEOUT = 3.0
 TIMEOUT = 10.0
 # A stream says something every 30 seconds at least.
 SILENCE = 75.0
-FIRST_PAUSE = 0.2
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 TRIES = 4
 
 
@@ -252,15 +253,14 @@ class NomadApi:
 
     async def _patiently(self, work: Callable[[], Any]) -> Any:
         """A few tries of what may pass."""
-        pause = self._pause
+        backoff = Backoff(self._pause, LONGEST_PAUSE)
         for _ in range(TRIES - 1):
             try:
                 return await work()
             except NomadError as error:
                 if not error.passing:
                     raise
-            await asyncio.sleep(pause)
-            pause *= 2
+            await asyncio.sleep(backoff.next())
         return await work()
 
     def _client(self) -> Any:

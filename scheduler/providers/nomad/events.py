@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler.common.backoff import Backoff
 from scheduler.providers.nomad.api import NomadApi, NomadError
 from scheduler.providers.nomad.documents import PREFIX
 
 TOPICS = ("Job", "Allocation", "Evaluation", "Node")
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 15.0
+PAUSES = (0.5, 15.0)  # seconds, at first and at most
 log = logging.getLogger("remora.supervisor")
 
 
@@ -63,30 +63,30 @@ class News:
 class Watch:
     """Keeps a stream open, and notes in `news` what it says."""
 
-    def __init__(self, api: NomadApi, news: News, pause: float = FIRST_PAUSE) -> None:
+    def __init__(self, api: NomadApi, news: News, pause: float = PAUSES[0]) -> None:
         self.live = False  # a stream is open
         self._api = api
         self._news = news
-        self._first_pause = pause
+        self._backoff = Backoff(pause, PAUSES[1])
 
     async def run(self) -> None:
         """For ever."""
-        pause = self._first_pause
         index = 0
         while True:
             try:
                 async for frame in self._api.events(TOPICS, index + 1 if index else 0):
                     if not self.live:
                         self.live = True
-                        pause = self._first_pause
+                        self._backoff.reset()
                         self._news.all()
                     index = self._note(frame, index)
             except NomadError as error:
-                log.warning("the stream of Nomad's events has ended", extra={"why": str(error), "pause": pause})
+                log.warning(
+                    "the stream of Nomad's events has ended", extra={"why": str(error), "pause": self._backoff.pause}
+                )
             finally:
                 self.live = False
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(self._backoff.next())
 
     def _note(self, frame: Mapping[str, Any], index: int) -> int:
         """The index that we are at then."""
