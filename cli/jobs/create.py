@@ -59,6 +59,10 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
               help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
+@click.option("--put", "put", metavar="FILE", multiple=True, type=click.Path(),
+              help="Store a file, or all files of a directory, and take them as inputs. Repeatable.")  # fmt: skip
+@click.option("--to", "to", metavar="PATH", shell_complete=remote_path,
+              help="Directory for --put; made if need be.  [default: ~~/stor]")  # fmt: skip
 @flow_options
 @click.option("--open", "keep_open", is_flag=True, help="Leave the input open: see mjob addinputs, mjob close.")
 @click.option("--close", "close", is_flag=True, help="End the input at once if stdin is a terminal.")
@@ -69,13 +73,15 @@ def command(
     expression: Sequence[str],
     file: str | None,
     name: str,
+    put: Sequence[str],
+    to: str | None,
     keep_open: bool,
     close: bool,
     null: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
-    """Create a job. Objects named on stdin, one a line, become its inputs; the job's id is printed.
+    """Create a job. Objects named on stdin, one a line, or local files (--put) become its inputs; its id is printed.
 
     A map phase runs its command once for each input, with the object as stdin (and as the file $MANTA_INPUT_FILE).
     What it prints is an input of the next phase. A reduce phase runs its command once, or --count times, on all its
@@ -91,6 +97,7 @@ def command(
 
     \b
     Examples:
+      mjob create -o --put logs -m 'grep -c ERROR || true'      files of this machine, stored below ~~/stor/logs
       echo ~~/stor/lear.txt | mjob create -o wc
       mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
       mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
@@ -108,6 +115,10 @@ def command(
       not a terminal   each line is an input (~~ is expanded), then the input is ended, unless --open; a name that has
                        a line break itself is left out, and the exit status is 1
       a terminal       no inputs are read; the input is left open, unless --close
+      with --put       not read
+
+    --put stores as mput -r does: a directory d as ~~/stor/d/..., what is there already is not sent again, and it stays
+    there after the job. If a file cannot be stored there is no job; the same command goes on with the rest.
 
     -o and -w outlive a restart of the service: they ask again for a minute. If the job had errors the first is shown
     when it happens, with the end of its stderr; -o prints the outputs that there are, then the errors by kind.
@@ -117,6 +128,10 @@ def command(
     """
     if keep_open and close:
         raise click.UsageError("--open and --close exclude each other", click.get_current_context())
+    if put and dry_run:
+        raise click.UsageError("--dry-run stores nothing: leave --put out", click.get_current_context())
+    if to and not put:
+        raise click.UsageError("--to says where --put stores: say what to store", click.get_current_context())
     flow = taken(options)
     words = in_order(options)
     with jobs() as mine:
@@ -125,6 +140,12 @@ def command(
             from cli.jobs import plan
 
             plan.show(body, quiet=flow.quiet, null=null)
+            return
+        if put:
+            from cli.jobs import putting
+
+            stored = putting.store(mine.session, put, to or putting.DEFAULT_GOAL, flow)
+            run(mine, body, flow, lambda job: feed_stored(mine, job, flow, stored, keep_open=keep_open))
             return
         run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close, null=null))
 
@@ -177,4 +198,13 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null
         if not add_all(mine, job, named, flow) and not keep_open:
             note("mjob create: the job has no inputs: stdin named no objects")
     if close or not keep_open:
+        mine.end_input(job)
+
+
+def feed_stored(mine: Jobs, job: str, flow: Flow, stored: Sequence[str], *, keep_open: bool) -> None:
+    """Inputs that were stored for the job, and the end of input."""
+    from cli.jobs import putting
+
+    add_all(mine, job, putting.batches(stored, flow.batch), flow)
+    if not keep_open:
         mine.end_input(job)

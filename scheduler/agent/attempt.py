@@ -409,6 +409,7 @@ def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
             core=DoneFlag.CORE in done.flags,
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
+            unsaved=done.status if DoneFlag.UNSAVED in done.flags else 0,
             stop=attempt.stop,
             memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,

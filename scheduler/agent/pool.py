@@ -36,6 +36,7 @@ from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
+from scheduler.agent.reopening import script_may_reopen
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
@@ -295,6 +296,11 @@ class Pool:
     def instances(self) -> int:
         """Those that are on their way, too."""
         return len(self.workers) + self._starting
+
+    @property
+    def may_reopen(self) -> bool:
+        """May tasks open their own outputs again? Known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
 
     @property
     def busy(self) -> bool:

@@ -15,6 +15,7 @@ What a cap ended is told which cap, and what of the phase raises it:
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -64,6 +65,7 @@ class Ending:
     core: bool = False
     core_signal: int | None = None  # which signal dumped it, if the core file says so
     setup_failed: bool = False  # it never started
+    unsaved: int = 0  # errno of why what it printed could not be written to its file; then `status` says nothing
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
     disk_full: bool = False  # the instance's disk was, while it ran or when it ended
@@ -95,11 +97,13 @@ class Verdict:
     message: str | None = None
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Rule = tuple[Callable[[Ending], bool], Callable[[Ending], str]]
 
 SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
     (lambda end: end.stop is Stop.CROWDED, JobErrorCode.INTERNAL, DISK_IS_FULL),
     (lambda end: end.setup_failed or end.stop is Stop.LOST, JobErrorCode.INTERNAL, INTERNAL),
+    (lambda end: end.unsaved not in (0, *NO_ROOM), JobErrorCode.INTERNAL, INTERNAL),
     (lambda end: end.stop is Stop.FETCH, JobErrorCode.SERVICE_UNAVAILABLE, FETCH_FAILED),
 )
 
@@ -113,7 +117,7 @@ USER_RULES: tuple[Rule, ...] = (
     (lambda end: end.stop is Stop.TIMEOUT, lambda end: RAN_LONG.format(end.timeout_s)),
     (lambda end: end.memory_killed and (end.status == 0 or end.died_by(signal.SIGKILL)), lambda _: OUT_OF_MEMORY),
     (lambda end: end.died_by(signal.SIGXFSZ), lambda _: OUT_OF_DISK),
-    (lambda end: end.disk_full and end.status != 0, lambda _: OUT_OF_DISK),
+    (lambda end: end.unsaved != 0 or (end.disk_full and end.status != 0), lambda _: OUT_OF_DISK),
     (lambda end: end.signal is not None, lambda end: f"user command terminated by {signal_name(end.signal or 0)}"),
     (lambda end: end.exit_code != 0, lambda end: f"user command exited with code {end.exit_code}"),
     (lambda end: end.excess is not None, lambda end: f"user task emitted more than {end.excess}"),

@@ -15,7 +15,7 @@ from scheduler.agent import capacity, making, slots
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
 from scheduler.providers.containerd.instance import ContainerInstance
-from scheduler.providers.process import ProcessInstance
+from scheduler.providers.process_instance import ProcessInstance
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
 from tests.support.caps import of_memory, out_of_disk, out_of_memory
 

@@ -57,6 +57,14 @@ def test_an_exit_of_1_with_nothing_on_stderr_gets_a_hint(service: Service, comma
     assert ("add `|| true`" in result.err) is hinted
 
 
+@pytest.mark.parametrize(("line", "hinted"), [("#!/bin/bash\r\n", True), ("#!/bin/bash\n", False)])
+def test_a_script_from_windows_gets_a_hint(service: Service, line: str, hinted: bool) -> None:
+    service.put("~~/stor/script", f"{line}exit 3\n".encode())
+    words = ("-s", "~~/stor/script", "-m", "/assets/$MANTA_USER/stor/script")
+    result = service.run("mjob", "create", "-w", *words, stdin=inputs("a"))
+    assert ("a script from Windows" in result.err) is hinted
+
+
 def test_a_job_without_inputs_is_said_to_have_none(service: Service) -> None:
     result = service.run("mjob", "create", "-o", "-q", "-m", "wc")
     assert (result.code, result.err) == (0, "mjob create: the job has no inputs: stdin named no objects\n")

@@ -98,7 +98,7 @@ ATTACKS = {
     "stderr": Attack(f"while {allocate(2, 0)}; do :; done; exit 1", (DISK,)),
     "files": Attack("while fallocate -l 100M /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
     "empty files": Attack("while : > /var/tmp/$((++i)); do :; done; exit 1", (DISK,), providers=(CONTAINERD,)),
-    "stdout with a hole": Attack("truncate -s 10G /dev/stdout", (DISK,)),
+    "stdout with a hole": Attack("x=ev; truncate -s 10G /d$x/stdout", (DISK,)),
     "blocks that no size tells of": Attack(
         "exec 8>&1\n" + tries(allocate(8, 0x01, "20 << 30"), allocate(8, 0x11, "20 << 30")), providers=(CONTAINERD,)
     ),

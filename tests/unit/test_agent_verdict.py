@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 import pytest
@@ -50,6 +51,7 @@ def exited(code: int) -> int:
         (Ending(exited(153)), DISK),
         (Ending(exited(1), disk_full=True), DISK),
         (Ending(signal.SIGKILL, disk_full=True, memory_killed=True), MEMORY),
+        *((Ending(number, unsaved=number), DISK) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
         (Ending(signal.SIGKILL, core=True, core_signal=signal.SIGXFSZ), DISK),
         (Ending(signal.SIGKILL, stop=Stop.MEMORY, memory_mb=128), out_of_memory(128, 256)),
         (
@@ -73,6 +75,7 @@ def test_a_user_failure_has_its_sentence(end: Ending, message: str) -> None:
     ("end", "code", "message"),
     [
         (Ending(2, setup_failed=True, core=True), "InternalError", "internal error"),
+        (Ending(errno.EIO, unsaved=errno.EIO), "InternalError", "internal error"),
         (Ending(stop=Stop.LOST), "InternalError", "internal error"),
         (Ending(exited(1), stop=Stop.FETCH), "ServiceUnavailableError", "error fetching inputs"),
         (Ending(exited(0), stop=Stop.FETCH), "ServiceUnavailableError", "error fetching inputs"),

@@ -10,6 +10,3 @@ CREATE TABLE log_requests (
     asked    INTEGER NOT NULL,          -- ms since the epoch
     page     TEXT                       -- JSON: the answer
 );
-
--- Seconds that an account keeps jobs that are done; 0: for ever; NULL: as the service does.
-ALTER TABLE accounts ADD COLUMN keep_jobs INTEGER;
