@@ -22,13 +22,14 @@ from scheduler.agent.reach import Reach
 from scheduler.agent.sources import Sources
 from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
-from scheduler.gateway import agents, credentials
+from scheduler.gateway import credentials
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.service import parts
 from scheduler.tls.identity import Identity, TlsFiles
 from scheduler.tls.names import AGENT
 from tests.support.certificates import Certificates, shows
+from tests.support.eventually import eventually
 from tests.support.noise import noise
 from tests.support.peers import Peer, crook, keeps_open, peer
 
@@ -60,7 +61,6 @@ async def serving(directory: Path, files: TlsFiles) -> AsyncIterator[str]:
         parts.identified(context, files) as identity,
         parts.listening(context, "127.0.0.1", 0, tls=identity) as url,
     ):
-        context.agent_routes = agents.handle
         yield url
 
 
@@ -180,9 +180,7 @@ def serial(url: str, trust: ssl.SSLContext) -> str:
 async def hang_up(until: Callable[[], bool]) -> None:
     """SIGHUP to ourselves, who are the service."""
     os.kill(os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(SECONDS):
-        while not until():
-            await asyncio.sleep(0)
+    await eventually(until, "the files are read again")
 
 
 async def test_new_files_are_used_after_a_hangup_and_connections_go_on(
