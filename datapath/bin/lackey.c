@@ -290,13 +290,16 @@ static const char *find_bash(void)
 
 static int signals(int namespaces)
 {
-    sigset_t wanted;
+    sigset_t wanted, refused;
 
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     if (!namespaces) /* inside, tasks could send it */
         sigaddset(&wanted, SIGTERM);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
+    sigemptyset(&refused);
+    sigaddset(&refused, SIGXFSZ); /* a file that may not grow refuses what a task printed, and we say so */
+    sigprocmask(SIG_BLOCK, &refused, NULL);
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
@@ -381,7 +384,7 @@ int main(int argc, char **argv)
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
     const char *outside[] = {confine_directory(options.plan.rootfs.work), NULL};
     lackey.sock = options.socket;
-    lackey.events = -1;
+    lackey.kills.events = -1;
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,

@@ -37,7 +37,7 @@ from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstr
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import tools_place
+from scheduler.providers.tools_place import leave, tools_place
 from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
