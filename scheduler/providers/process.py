@@ -21,7 +21,6 @@ kernel for that (so a thread that calls `create` must live as long as the agent)
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import subprocess
@@ -60,6 +59,7 @@ from scheduler.providers.process_instance import ProcessInstance
 from scheduler.providers.processes import adopt_orphans, end_orphans
 from scheduler.providers.programs import Programs
 from scheduler.providers.subordinate_users import SubordinateUsers, subordinate_users
+from scheduler.providers.tools_place import digest, leave, tools_place
 from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import UserRanges
 
@@ -87,7 +87,7 @@ class ProcessProvider:
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._tools = self._state_dir / "tools"
+        self._tools = tools_place(self._state_dir)
         self._isolation = isolation
         self._adopt = adopt
         self._host_view = host_view
@@ -95,7 +95,7 @@ class ProcessProvider:
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
-        owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        owner = digest(self._state_dir)
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
@@ -160,6 +160,7 @@ class ProcessProvider:
                 groups.close()
         self._note.unlink(missing_ok=True)
         self._users.close()
+        leave(self._tools, self._state_dir)
         if self._subordinates is not None:
             self._subordinates.close()
 

@@ -22,7 +22,7 @@ not see our packages; and nothing that a task has put into its environment (`PYT
 Without namespaces a launcher of the shell names the same things at home; `shown` are then the
 places that tasks must be allowed to read, the interpreter's libraries among them.
 
-The directory of tools is made when the agent starts, below the state directory, from copies:
+The directory of tools is made when the agent starts, from copies, below the state directory (or see `tools_place`):
 the programs may lie on another file system, and an installation may be replaced as we run.
 """
 

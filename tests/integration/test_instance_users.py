@@ -112,7 +112,7 @@ async def test_a_file_in_a_directory_that_another_user_has_closed_counts(
     monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
     monkeypatch.setattr(disk_count, "COUNT_SHARE", 0.0)
     report = await agent.run(in_closed_home("head -c 900000 /dev/zero | tee a b > c"), disk_gb=2)
-    assert report.message == "user task ran out of local disk space"
+    assert report.message.startswith("user task ran out of local disk space: its cap is 2 GB")
 
 
 @needs_core_files

@@ -37,6 +37,7 @@ from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstr
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
+from scheduler.providers.tools_place import leave, tools_place
 from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
@@ -84,7 +85,7 @@ class ContainerdProvider:
         self._expiry: asyncio.Task[None] | None = None
         self._loopbacks = Loopbacks(reach)
         self._shown: dict[str, Path] = {}
-        self._tools = self._state_dir / "tools"
+        self._tools = tools_place(self._state_dir)
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
@@ -119,6 +120,7 @@ class ContainerdProvider:
         await asyncio.gather(*(self.remove(draft) for draft in list(self._stuck.values())))
         await sweep_everywhere(self._group)
         await remove_tree(self._tools)
+        leave(self._tools, self._state_dir)
         self._users.close()
         self._client.close()
         if self._daemon is not None:
