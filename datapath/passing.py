@@ -69,11 +69,18 @@ class Slot(IntEnum):
     INIT = lib.PASS_SLOT_INIT
 
 
+class ScriptFlag(IntFlag):
+    """How its tasks run: together with a slot, the `flags` of SCRIPT."""
+
+    PIPED = lib.PASS_PIPED
+
+
 class DoneFlag(IntFlag):
     CORE = lib.PASS_CORE
     STOPPED = lib.PASS_STOPPED
     SETUP = lib.PASS_SETUP
     MEMORY = lib.PASS_MEMORY
+    UNSAVED = lib.PASS_UNSAVED
 
 
 class Holds(IntFlag):
@@ -116,7 +123,7 @@ class Ready(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP; times in ns and µs, RSS in KiB.
+    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED; times in ns and µs, RSS in KiB.
 
     `core` is relative to the work directory, and what lies there was made by the task: open it with `open_beneath`.
     """

@@ -14,7 +14,8 @@ from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
 from cli.output import null_option
-from scheduler.model.tiers import DISK_GB, MEMORY_MB
+from cli.when import Duration
+from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MAX_TRIES_AGAIN, MEMORY_MB
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 ORDER = "phase words"
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # as examples
-PHASE_WORDS = ("map", "reduce", "asset", "init", "memory", "disk", "image", "count")
+PHASE_WORDS = ("map", "reduce", "asset", "init", "memory", "disk", "image", "count", "timeout", "retries")
 
 
 class Create(Command):
@@ -51,6 +52,10 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
 @phase_option("--count", "count", metavar="N", type=int, shell_complete=one_of(COUNTS),
               help="Reducers of a reduce phase. [default: 1]")  # fmt: skip
+@phase_option("--timeout", "timeout", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
+              help="A task that runs longer fails: 90, 90s, 15m, 2h.")  # fmt: skip
+@phase_option("--retries", "retries", metavar="N", type=click.IntRange(0, MAX_TRIES_AGAIN),
+              help="Try a task that fails so many times more. [default: 0]")  # fmt: skip
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
               help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
@@ -82,6 +87,10 @@ def command(
     What it prints is an input of the next phase. A reduce phase runs its command once, or --count times, on all its
     inputs concatenated. What the last phase prints are the job's outputs.
 
+    A task that runs longer than --timeout ends, and has failed (TaskTimeoutError). With --retries a task that fails,
+    by its exit status, a signal, a cap or the timeout, runs again, and is an error only when it has failed once more
+    than that; what the earlier attempts printed is not kept.
+
     Phases are given by options or as an expression. --count, --memory and the like describe the next -m or -r; in an
     expression they describe all phases. In an expression ^ begins a map phase and ^^ a reduce phase; more carets are
     more reducers (^^^^ is two). A word of carets counts only when it stands alone. Quote commands that have options.
@@ -92,6 +101,7 @@ def command(
       echo ~~/stor/lear.txt | mjob create -o wc
       mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
       mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
+      mfind -t o ~~/stor | mjob create -o --timeout 5m --retries 2 -m 'sort | uniq -c'
       mjob create --open -m wc                   inputs come later (mjob addinputs)
       mjob create -s ~~/stor/prog -m '/assets/$MANTA_USER/stor/prog' --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         check it, and show what would run

@@ -128,6 +128,8 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as somebody saw
     before: Usage | None = None  # what the init script took, if this task is the one that it ran for
     began: float = 0.0  # event loop time at which it became its instance's current task
+    looked: float = 0.0  # ... and of the last look at how long it has run,
+    ran: float = 0.0  # which was so many seconds
     final: Totals | None = None  # of its files, since its end: nothing writes there any more
 
     def add(self, *outputs: Emitted) -> None:
@@ -397,7 +399,7 @@ class Reporter:
             os.close(target)
 
 
-def verdict_of(attempt: Attempt, done: Done) -> Verdict:
+def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
     """Judge an attempt that its lackey says has ended."""
     if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
@@ -407,6 +409,7 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             core=DoneFlag.CORE in done.flags,
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
+            unsaved=done.status if DoneFlag.UNSAVED in done.flags else 0,
             stop=attempt.stop,
             memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,
@@ -414,6 +417,9 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
             excess=attempt.excess,
+            memory_mb=spec.memory_mb,
+            disk_gb=spec.disk_gb,
+            timeout_s=spec.timeout_s,
         )
     )
 

@@ -108,17 +108,13 @@ def ask(diag: socket.socket, client: Address, server: Address) -> Peer | None:
     return Peer(uid, inode) if inode else None
 
 
-def may_be_inside(instance: Instance, peer: Peer) -> bool:
-    """Is the user of a socket one that processes of `instance` have?"""
-    owned = instance.owns_user(peer.uid)
-    return peer.uid == os.geteuid() if owned is None else owned
-
-
 async def is_inside(instance: Instance, peer: Peer) -> bool:
     """Does a living process of `instance` hold this socket?"""
     for _ in range(LOOKS):
         if await holds(instance, peer.inode):
             return True
+    with contextlib.suppress(OSError):
+        return peer.uid != os.geteuid() and await asyncio.to_thread(instance.has_socket, peer.inode)
     return False
 
 

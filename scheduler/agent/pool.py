@@ -36,6 +36,7 @@ from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
+from scheduler.agent.reopening import script_may_reopen
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
@@ -78,7 +79,7 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
-        self._caps = Caps(limits, self._endings.spawn, self.replace)
+        self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
         # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -115,11 +116,17 @@ class Pool:
 
     def feed(self, page: FeedPage) -> bool:
         """Sources for a reducer; False if it does not run here (any more)."""
-        for attempt in self._attempts():
-            if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
-                attempt.feed.accept(page)
-                return True
-        return False
+        attempt = self.find(page.task, page.attempt)
+        if attempt is None or attempt.feed is None:
+            return False
+        attempt.feed.accept(page)
+        return True
+
+    def find(self, task: int, number: int) -> Attempt | None:
+        """An attempt that an instance was handed."""
+        return next(
+            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
+        )
 
     def state(self) -> PoolState:
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
@@ -291,6 +298,11 @@ class Pool:
         return len(self.workers) + self._starting
 
     @property
+    def may_reopen(self) -> bool:
+        """May tasks open their own outputs again? Known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+
+    @property
     def busy(self) -> bool:
         """Does anything run or wait to run?"""
         return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
@@ -383,7 +395,7 @@ class Pool:
             self._starting += 1
             self._background.spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
         self._remove(worker)
         self.advance()
 
@@ -426,7 +438,7 @@ class Pool:
             return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
-        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
         if overfull:
             self.replace(worker)
 
@@ -440,7 +452,7 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
         else:
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
 
     def replace(self, worker: Worker) -> None:
         """End an instance; another takes its place, if there is anything to do."""
@@ -457,7 +469,7 @@ class Pool:
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
-        verdict = verdict_of(attempt, done)
+        verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
