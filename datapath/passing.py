@@ -123,7 +123,8 @@ class Ready(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED; times in ns and µs, RSS in KiB.
+    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED; times in ns and µs,
+    RSS in KiB.
 
     `core` is relative to the work directory, and what lies there was made by the task: open it with `open_beneath`.
     """
