@@ -106,7 +106,7 @@ class Run:
         except KeyboardInterrupt:
             self._stopped = True
             kind = KeyboardInterrupt
-            self._end_threads()  # what they have under way is told too
+            self.wait()  # what is under way is told too
             raise
         finally:
             with self._telling:
@@ -117,8 +117,7 @@ class Run:
     def _end_threads(self) -> None:
         for _ in self._threads:
             self._acts.put(None)
-        for thread in self._threads:
-            thread.join()
+        self.wait()  # not by joining them: Python 3.11 takes a thread for ended if Ctrl-C interrupts its join
         if self._broken:
             raise self._broken
 
