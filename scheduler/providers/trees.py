@@ -1,4 +1,4 @@
-"""Removing what tasks left."""
+"""Removal of directory trees that tasks left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.common import child
 
 
 async def remove_tree(path: Path) -> None:
-    """Remove what tasks left, however deep and whatever its permissions; never raises."""
+    """Remove a tree of tasks' files, of any depth and with any modes; never raises."""
     with contextlib.suppress(OSError, RecursionError):
         await asyncio.to_thread(shutil.rmtree, path)
     if path.exists():

@@ -1,8 +1,7 @@
-"""A user namespace to map the users of a tree by.
+"""A user namespace, by which the users of a tree are mapped.
 
-The kernel wants the descriptor of a namespace that exists, and a namespace exists in a
-process. So a small one is started in a fresh namespace, gets its map, and ends as soon as
-the descriptor is ours.
+The kernel wants the descriptor of an existing namespace, and a namespace exists in a process. So a
+small process is started in a new namespace, gets its map, and ends as soon as we have the descriptor.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from scheduler.common import child
 
 @contextlib.contextmanager
 def user_namespace(first: int, count: int) -> Iterator[int]:
-    """A descriptor of a namespace whose users and groups from 0 are ours from `first`. Raises OSError."""
+    """A descriptor of a namespace whose users and groups from 0 are the host's from `first`. Raises OSError."""
     pipe = subprocess.PIPE
     with child.start(["unshare", "--user", "cat"], stdin=pipe, stdout=pipe) as process:
         assert process.stdin is not None
