@@ -28,6 +28,7 @@ from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.supervisor.tenure import Tenure
 from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
@@ -84,9 +85,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
         )
         stack.enter_context(watched("service", context.metrics.stalled))
+        tenure = Tenure()
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
-        postbox = await stack.enter_async_context(parts.receiving(context))
+        postbox = await stack.enter_async_context(parts.receiving(context, tenure))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(
@@ -94,7 +96,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         )
         if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
-        await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
+        await stack.enter_async_context(parts.supervising(context, tenure, url, alone=options.database is None))
         node = socket.gethostname()
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", credentials.issue(secrets.agent, node, trust.generation))
@@ -105,12 +107,12 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
         await stack.enter_async_context(parts.background(running, sweeping, reaping))
-        desk = context.supervisor.desk
+        desk = tenure.supervisor.desk
         await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
         full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served
         if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
-        instances = " ".join(context.supervisor.desk.providers())
+        instances = " ".join(desk.providers())
         info = ServiceInfo(
             url,
             account.login,
@@ -128,7 +130,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             on_ready(info)
         await stop.wait()
         log.info("service stops")
-        context.supervisor.let_go()
+        tenure.supervisor.let_go()
         postbox.close()
 
 

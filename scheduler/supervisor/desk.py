@@ -48,6 +48,7 @@ from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -80,12 +81,13 @@ class AgentDesk:
         issue_token: lease.IssueToken,
         apply: Callable[[Changes], None],
         blobs: BlobStore,
+        ports: Ports = DEFAULT,
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
-        self.why_no_agent: Callable[[], str | None] = lambda: None  # as far as that is known
-        self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
-        self.monotonic: Callable[[], float] = time.monotonic
-        self.woken: Callable[[], None] = lambda: None  # by whatever wakes agents: somebody plans for them, too
+        self.changed = asyncio.Event()  # set by all that wakes agents; cleared by what plans their instances
+        self.monotonic = ports.monotonic
+        self.why_no_agent = ports.why_no_agent
+        self._count_placed = ports.count_placed
         self._db = db
         self._jobs = jobs
         self._clock = clock
@@ -235,7 +237,7 @@ class AgentDesk:
 
     def wake(self) -> None:
         """Something changed: whoever waits looks again."""
-        self.woken()
+        self.changed.set()
         for session in self._sessions.values():
             session.wake.set()
 
@@ -381,7 +383,7 @@ class AgentDesk:
         session.grant(given.grant, now)
         for where, count in (("local", given.local), ("remote", given.remote)):
             if count:
-                self.placed(where, count)
+                self._count_placed(where, count)
 
     def _input_ended(self, pool: int) -> bool:
         """Whether what is recorded of a pool's input is all of it."""

@@ -28,6 +28,7 @@ from scheduler.supervisor.dispatch import dispatch_page
 from scheduler.supervisor.errand import PAUSES, Background, Errand
 from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.reasons import Reasons
 from scheduler.supervisor.waiting import wait_for
 
@@ -66,11 +67,11 @@ class Supervisor:
         alone: bool = True,
         beat_seconds: float = BEAT,
         book: Book | None = None,
+        ports: Ports = DEFAULT,
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
         self.leads = True  # does what is nobody's in particular
-        self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
         self._shared = db
         # Whatever is written through this holds only while we own what we write for.
         self._db = db.behind(lambda c: membership.check(c, self.id))
@@ -81,7 +82,8 @@ class Supervisor:
         self._beat_seconds = beat_seconds
         self._book = book
         self._pulse = Pulse.begin(0)
-        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs)
+        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
+        self._count_outcome = ports.count_outcome
         self._reasons = Reasons(self._db, self.jobs, self.desk)
         self._background = Background()
         self.lost = self._background.fenced  # others have taken over
@@ -267,7 +269,7 @@ class Supervisor:
         if changes.located:
             self.jobs.located.update(changes.located, self.desk.monotonic())
         for outcome, count in changes.outcomes.items():
-            self.outcomes(outcome, count)
+            self._count_outcome(outcome, count)
         for pool in changes.ended_pools:
             if live := self.jobs.by_pool(pool):
                 live.input_ended.add(pool)

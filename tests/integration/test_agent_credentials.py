@@ -27,7 +27,6 @@ BLOB = wire.BlobRef(id=str(uuid.uuid4()), size=0, md5=EMPTY_MD5)
 @pytest_asyncio.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with running_jobs(tmp_path) as started:
-        started.context.agent_routes = agents.handle
         yield started
 
 
@@ -185,7 +184,6 @@ async def test_a_supervisor_says_who_the_supervisors_are(gateway: Gateway) -> No
 
 async def test_a_gateway_alone_says_that_and_nothing_else(tmp_path: Path) -> None:
     async with running(tmp_path) as alone:
-        alone.context.agent_routes = agents.handle
         await alone.context.db.write(lambda c: c.insert("insert_supervisor", url="http://s1:1", now=c.now()))
         reply = wire.Supervisors.model_validate_json((await ask(alone, "supervisors", "{}")).content)
         assert [each.url for each in reply.supervisors] == ["http://s1:1"]

@@ -14,7 +14,6 @@ import pytest
 import pytest_asyncio
 
 from scheduler.agent import client, contact
-from scheduler.gateway import agents
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
@@ -81,7 +80,6 @@ async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         for name, value in constants.items():
             monkeypatch.setattr(module, name, value)
     async with running_jobs(tmp_path) as gateway, Proxy(httpx.URL(gateway.url).port or 0) as between:
-        gateway.context.agent_routes = agents.handle
         request = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
         state = tmp_path / "node"
 
@@ -160,7 +158,6 @@ async def test_an_agent_that_is_told_to_end_leaves_its_tasks_to_others_at_once(
     monkeypatch.setattr(desk, "LEASE_SECONDS", 3600.0)
     request = wire.RegisterRequest(node="far", slots=4, memory_mb=8192, provider="process")
     async with running_jobs(tmp_path) as gateway:
-        gateway.context.agent_routes = agents.handle
         here = Cut(gateway, Proxy(0), tmp_path)
 
         def credential() -> str:

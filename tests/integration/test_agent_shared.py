@@ -12,7 +12,6 @@ import pytest_asyncio
 from aiohttp import web
 
 from scheduler.engine import share
-from scheduler.gateway import agents
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.credentials import issue
@@ -61,7 +60,7 @@ class Shared:
 
 async def serve(context: Context) -> tuple[Runner, Supervisor]:
     """A supervisor of its own, on a port of its own."""
-    own = dataclasses.replace(context, agent_routes=agents.handle)
+    own = dataclasses.replace(context)
     runner = Runner(build_app(own), shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -74,7 +73,6 @@ async def serve(context: Context) -> tuple[Runner, Supervisor]:
 @pytest_asyncio.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[Shared]:
     async with running(tmp_path) as gateway:
-        gateway.context.agent_routes = agents.handle  # which knows whom to register with
         await gateway.put("/jill/stor/in", b"")
         runners, supervisors = zip(*[await serve(gateway.context) for _ in range(2)], strict=True)
         request = RegisterRequest(node="n1", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")

@@ -246,8 +246,8 @@ async def everything(cluster: Cluster) -> dict[str, list[tuple]]:
 
 async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_must_register_again(cluster):
     installed: list[Supervisor] = []
-    tenure = Tenure(cluster.make, installed.append)
-    await tenure.start()
+    tenure = Tenure()
+    await tenure.start(cluster.make, installed.append)
     (old,) = installed
     job = await cluster.job(MAP)
     assert await cluster.owned(job) == old.id

@@ -25,7 +25,7 @@ from tests.support.service import Service
 async def reason(house: House, job: str) -> str | None:
     """What the status of a job says after the supervisor has looked, waited, and looked again."""
     now = time.monotonic()
-    house.supervisor.desk.monotonic = lambda: now
+    house.monotonic = lambda: now
     reasons = Reasons(house.db, house.supervisor.jobs, house.supervisor.desk)
     reasons.take_up(house.live(job))
     await reasons.look()
@@ -47,7 +47,7 @@ async def ready_job(house: House) -> str:
 async def test_without_an_agent_the_reason_is_that_there_is_none(house: House) -> None:
     job = await ready_job(house)
     assert await reason(house, job) == NO_AGENT
-    house.supervisor.desk.why_no_agent = lambda: "it ended with status 1 (see the log)"
+    house.no_agent = "it ended with status 1 (see the log)"
     assert await reason(house, job) == f"{NO_AGENT}: it ended with status 1 (see the log)"
 
 

@@ -22,7 +22,7 @@ from scheduler.agent.reach import Reach
 from scheduler.agent.sources import Sources
 from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
-from scheduler.gateway import agents, credentials
+from scheduler.gateway import credentials
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.service import parts
@@ -60,7 +60,6 @@ async def serving(directory: Path, files: TlsFiles) -> AsyncIterator[str]:
         parts.identified(context, files) as identity,
         parts.listening(context, "127.0.0.1", 0, tls=identity) as url,
     ):
-        context.agent_routes = agents.handle
         yield url
 
 

@@ -27,7 +27,6 @@ from typing import Any
 
 import aiohttp
 
-from scheduler.gateway import agents
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.ids import is_id
@@ -388,7 +387,6 @@ async def fuzzing(directory: Path, seed: int) -> AsyncIterator[Fuzz]:
     state.mkdir()
     try:
         async with running_jobs(state) as gateway:
-            gateway.context.agent_routes = agents.handle
             yield Fuzz(gateway, state, seed)
     finally:
         desk.POLL_SECONDS = seconds

@@ -21,6 +21,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row, open_database, select
 from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent
 from tests.support.records import database_at
@@ -35,6 +36,8 @@ class House:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.ahead_ms = 0
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.no_agent: str | None = None  # why this machine's agent is not here
         self.jobs: dict[str, LiveJob] = {}  # all that were made here
         self.open()
 
@@ -54,7 +57,8 @@ class House:
     def open(self) -> None:
         self.db = open_database(database_at(self.path / "db"))
         self.blobs = BlobStore(self.path / "blobs")
-        self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format)
+        ports = Ports(monotonic=lambda: self.monotonic(), why_no_agent=lambda: self.no_agent)
+        self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format, ports=ports)
 
     async def close(self) -> None:
         await self.supervisor.stop()
