@@ -1,5 +1,5 @@
 /*
- * coreplace - keep a core file where it lies, and tell the agent where that is.
+ * coreplace - keep a core file in its directory, and report its path to the agent.
  */
 #ifndef REMORA_COREPLACE_H
 #define REMORA_COREPLACE_H
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What lies below `inside` for tasks, the agent finds below `told`, relative to the work directory; NULL: nowhere. */
+/* What tasks see below `inside`, the agent finds below `told`, relative to the work directory; NULL: nowhere. */
 struct coreplace {
     const char *inside, *told;
 };

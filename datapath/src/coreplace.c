@@ -8,7 +8,7 @@
 #include "beneath.h"
 #include "corewatch.h"
 
-/* Where the agent finds what tasks of this instance know as `path`. */
+/* The path at which the agent finds a file that tasks of this instance know as `path`. */
 static void tell(const struct coreplace *place, const char *path, char *told, size_t size)
 {
     told[0] = '\0';
@@ -22,7 +22,7 @@ static void tell(const struct coreplace *place, const char *path, char *told, si
     }
 }
 
-/* Who made the directories on the way is not to be trusted. */
+/* Tasks made the directories on the way, which are not trusted. */
 static int rename_beneath(const char *directory, const char *name, const char *kept)
 {
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

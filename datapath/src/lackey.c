@@ -54,13 +54,13 @@ static int report(struct lackey *lackey, uint64_t task, const struct pass_done *
 
 static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
 {
-    if (!done->core[0]) /* what came later does not count */
+    if (!done->core[0]) /* only the first one counts */
         coreplace_keep(lackey->places, path, lackey->running->task, done->core, sizeof done->core);
 }
 
 /* ---- the memory cap ---- */
 
-/* How many processes the cap has killed; what it was before if the file does not say. */
+/* The number of processes that the cap has killed; the last known one if the file does not say. */
 static uint64_t count_kills(const struct lackey *lackey)
 {
     static const char name[] = "\noom_kill ";
@@ -74,7 +74,7 @@ static uint64_t count_kills(const struct lackey *lackey)
     return line ? strtoull(line + sizeof name - 1, NULL, 10) : lackey->kills;
 }
 
-/* Whether there are more than when this was last asked. */
+/* Whether the cap has killed more since the last call. */
 static int was_killed(struct lackey *lackey)
 {
     uint64_t before = lackey->kills;
@@ -85,7 +85,7 @@ static int was_killed(struct lackey *lackey)
 
 /* ---- the running task ---- */
 
-/* Look for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
+/* Check for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
 static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
 {
     struct corewatch_found found;
@@ -100,20 +100,21 @@ static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
     return 1;
 }
 
-/* Before the rest is killed, which would cut off what others dump: a whole core file, under its own name. */
+/* Keep a whole core file under its own name, before the other processes are killed,
+ * which would truncate their dumps. */
 static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     dumping_wait(DUMP_SECONDS);
     see_cores(lackey, 0, path);
     if (!path[0])
         return;
-    /* The kernel's word of a closed file may come late, and have been of another: this is what lies there now. */
+    /* The event may be late, and about an earlier file of this name: read the one that is there now. */
     corefile_read(lackey->watch.root, path + 1, lackey->done.program);
     keep_core(lackey, path, &lackey->done);
-    dumping_wait(DUMP_SECONDS); /* it may be one that somebody began just then */
+    dumping_wait(DUMP_SECONDS); /* a second dump may have begun meanwhile */
 }
 
-/* End the running task, whatever of it is left, and tell the agent. */
+/* End the running task with all its processes, and report to the agent. */
 static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     struct lackey_run *run = lackey->running;
@@ -202,7 +203,7 @@ static int files_closed(struct lackey *lackey)
     return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
 }
 
-/* ---- what the agent says ---- */
+/* ---- the agent's messages ---- */
 
 static int protocol_error(const char *what)
 {
@@ -286,7 +287,7 @@ static int stop(struct lackey *lackey, uint64_t task)
             free(run);
             return report(lackey, task, &done);
         }
-    return 0; /* it has ended, and DONE is on its way */
+    return 0; /* it has ended, and DONE is queued */
 }
 
 static int handle(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
@@ -310,7 +311,7 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
     }
 }
 
-/* One packet. Returns -1 with ENOTCONN when the agent is gone. */
+/* Handle one packet. Returns -1 with ENOTCONN when the agent is gone. */
 static int listen_to_agent(struct lackey *lackey)
 {
     static char payload[PASS_MAX];
@@ -331,7 +332,7 @@ static int signalled(struct lackey *lackey)
     if (read(lackey->signals, &signal, sizeof signal) != sizeof signal)
         return -1;
     if (signal.ssi_signo != SIGCHLD) {
-        errno = ENOTCONN; /* told to end: the same as an agent that is gone */
+        errno = ENOTCONN; /* terminated: the same as an agent that is gone */
         return -1;
     }
     return children_ended(lackey);

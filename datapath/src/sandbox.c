@@ -21,7 +21,7 @@
 #include "pass.h"
 #include "procmask.h"
 
-/* A pipe by which builder and process 1 tell the monitor why they failed; silence is success. */
+/* A pipe by which builder and process 1 report the reason of a failure to the monitor; silence is success. */
 struct report {
     int in, out;
 };
@@ -29,7 +29,7 @@ struct report {
 static _Noreturn void fail(struct report *report, const struct reason *why)
 {
     if (write(report->in, why->text, strlen(why->text)) < 0)
-        _exit(2); /* the monitor is gone, and so is everybody's interest */
+        _exit(2); /* the monitor is gone, and no process reads this */
     _exit(1);
 }
 
@@ -62,7 +62,7 @@ static int map_users(pid_t pid, uid_t first, gid_t first_group, unsigned count, 
     return 0;
 }
 
-/* Get a mount namespace to build in. Returns 1 as root of the machine, 0 in a user namespace, -1 refused. */
+/* Enter a new mount namespace. Returns 1 as root of the machine, 0 in a user namespace, -1 if refused. */
 static int own_mounts(uid_t uid_base, struct reason *why)
 {
     uid_t user = geteuid();
@@ -85,7 +85,7 @@ static pid_t clone_process_1(void)
     return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 }
 
-/* Users are mapped now: be user 0. Without root there was nobody else to be. */
+/* Become user 0, now that users are mapped. Without root there is no other user. */
 static int become_user_0(int privileged, struct reason *why)
 {
     if (privileged && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
@@ -93,7 +93,7 @@ static int become_user_0(int privileged, struct reason *why)
     return 0;
 }
 
-/* Die with the monitor; it may be dead already, and then nobody reads its pipe. */
+/* Die with the monitor; if it is dead already, no process reads its pipe. */
 static int die_with_monitor(struct report *report, struct reason *why)
 {
     struct pollfd reader = {.fd = report->in};
@@ -105,7 +105,7 @@ static int die_with_monitor(struct report *report, struct reason *why)
     return 0;
 }
 
-/* What programs share by name lies in no process's memory. Kernels before 6.9 keep their large limits. */
+/* Memory that programs share by name lies in no process. Kernels before 6.9 keep their large limits. */
 static void limit_shared_memory(void)
 {
     static const char *const limits[][2] = {{"shmall", "16384"}, {"msgmni", "64"}, {"sem", "250 32000 32 128"}};
@@ -120,13 +120,13 @@ static void limit_shared_memory(void)
 static int start_process_1(struct report *report, int go, int privileged, pid_t *self, struct reason *why)
 {
     if (read(go, self, sizeof *self) != sizeof *self)
-        _exit(2); /* the builder failed and has said why */
+        _exit(2); /* the builder failed and has reported why */
     close(go);
     if (become_user_0(privileged, why) < 0)
         return -1;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return reason_errno(why, "mounting /proc");
-    /* No user namespace below ours: most holes of the last years began in one. Mounts are locked without this too. */
+    /* Forbid further user namespaces: most holes of recent years began in one. Mounts are locked without this too. */
     if (write_file("/proc/sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
         return reason_errno(why, "closing user namespaces");
     limit_shared_memory();
@@ -135,7 +135,7 @@ static int start_process_1(struct report *report, int go, int privileged, pid_t 
     return die_with_monitor(report, why);
 }
 
-/* The builder's life. Returns only in process 1. */
+/* The builder. Returns only in process 1. */
 static void build(const struct sandbox_plan *plan, struct report *report, pid_t *self, struct reason *why)
 {
     int go[2];
@@ -164,7 +164,7 @@ static void build(const struct sandbox_plan *plan, struct report *report, pid_t 
     _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
 }
 
-/* Wait until both are gone; the status of the last that ended, as a shell would say it. */
+/* Wait until both are gone; returns the status of the last that ended, as a shell reports it. */
 static int last_status(void)
 {
     int status = 0, last = 0;
@@ -176,7 +176,7 @@ static int last_status(void)
     return WIFSIGNALED(last) ? 128 + WTERMSIG(last) : WEXITSTATUS(last);
 }
 
-/* The monitor's life. Returns only if there is no instance. */
+/* The monitor. Returns only if there is no instance. */
 static void monitor(int report, struct reason *why)
 {
     size_t length = 0;
@@ -186,7 +186,7 @@ static void monitor(int report, struct reason *why)
         length += got > 0 ? (size_t)got : 0;
     why->text[length] = '\0';
     if (length == 0) {
-        /* Everything but the standard streams belongs to process 1 now: above all the socket. */
+        /* All descriptors but the standard streams belong to process 1 now: above all the socket. */
         close_range(3, ~0U, 0);
         exit(last_status());
     }
@@ -236,7 +236,7 @@ int sandbox_drop(int inside, struct reason *why)
 
     for (int capability = 0, bound; (bound = prctl(PR_CAPBSET_READ, capability)) >= 0; capability++) {
         int keep = !bound || (capability < 32 && kept >> capability & 1);
-        /* Who may not change the bound has nothing that no_new_privs would give back. */
+        /* A process that may not change the bound has no capability that no_new_privs would let it regain. */
         if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);
     }
@@ -249,7 +249,7 @@ int sandbox_leave_keyring(struct reason *why)
 {
     enum { JOIN_SESSION_KEYRING = 1 };
 
-    /* EPERM: whoever started us has a filter before it, which tasks inherit as well. */
+    /* EPERM: a filter of the process that started us refuses it, and tasks inherit that filter as well. */
     if (syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS || errno == EPERM)
         return 0;
     return reason_errno(why, "leaving the session keyring");
