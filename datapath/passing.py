@@ -69,6 +69,12 @@ class Slot(IntEnum):
     INIT = lib.PASS_SLOT_INIT
 
 
+class ScriptFlag(IntFlag):
+    """How its tasks run: together with a slot, the `flags` of SCRIPT."""
+
+    PIPED = lib.PASS_PIPED
+
+
 class DoneFlag(IntFlag):
     """Flags of DONE (`enum pass_done_flags`)."""
 
@@ -76,6 +82,7 @@ class DoneFlag(IntFlag):
     STOPPED = lib.PASS_STOPPED
     SETUP = lib.PASS_SETUP
     MEMORY = lib.PASS_MEMORY
+    UNSAVED = lib.PASS_UNSAVED
 
 
 class Holds(IntFlag):
@@ -122,7 +129,7 @@ class Ready(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A task has ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP.
+    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED; times in ns and µs, RSS in KiB.
 
     Times are in ns and µs, RSS in KiB. `core` is relative to the work directory, and was made by the task: open it with
     `open_beneath`.

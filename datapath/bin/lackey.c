@@ -40,12 +40,15 @@ static const char usage[] =
     "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
     "  --uid=BASE           as root, with namespaces: users 0 ... 65535 of the instance are\n"
     "                       BASE ... outside\n"
+    "  --users=FILE         not as root, with namespaces: a user namespace of the caller's that\n"
+    "                       has users 0 ... 65535, 0 the caller; the instance has the same\n"
     "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in `root`\n"
     "                       as the caller's user, without capabilities, and where the kernel\n"
     "                       has Landlock they open files only as listed here.\n"
     "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
     "  --group=DIR          the instance's memory control group, to be seen below /sys/fs/cgroup\n"
-    "  --processes=N        no user of the instance may have more than N processes\n"
+    "  --processes=N        no user of the instance may have more than N processes, nor all\n"
+    "                       users together unless root makes it\n"
     "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
     "  --connect=PATH       be process 1 of a container that stands already, and connect to the\n"
     "                       agent at PATH; if the agent goes, end the tasks and wait a minute\n"
@@ -62,7 +65,6 @@ struct options {
     const char *connect; /* NULL: the socket is given */
     enum isolation isolation;
     unsigned long long disk_bytes; /* 0: no limit */
-    unsigned long long processes;  /* 0: no limit */
     struct sandbox_plan plan;
 };
 
@@ -176,13 +178,16 @@ static void set_option(struct options *options, int option, const char *value)
         rootfs->group = directory("group", value);
         break;
     case 'p':
-        options->processes = number("processes", value, 1, UINT32_MAX);
+        options->plan.processes = number("processes", value, 1, UINT32_MAX);
         break;
     case 'a':
         rootfs->agent_socket = strdup(value);
         break;
     case 'u':
         options->plan.uid_base = (uid_t)number("uid", value, 1, UINT32_MAX - SANDBOX_USERS);
+        break;
+    case 'U':
+        options->plan.users = strdup(value);
         break;
     case 'i':
         options->isolation = isolation(value);
@@ -211,6 +216,7 @@ static void parse(struct options *options, int argc, char **argv)
                                           {"show", required_argument, NULL, 'S'},
                                           {"agent-socket", required_argument, NULL, 'a'},
                                           {"uid", required_argument, NULL, 'u'},
+                                          {"users", required_argument, NULL, 'U'},
                                           {"isolation", required_argument, NULL, 'i'},
                                           {"disk-bytes", required_argument, NULL, 'd'},
                                           {"help", no_argument, NULL, 'H'},
@@ -284,13 +290,16 @@ static const char *find_bash(void)
 
 static int signals(int namespaces)
 {
-    sigset_t wanted;
+    sigset_t wanted, refused;
 
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     if (!namespaces) /* inside, tasks could send it */
         sigaddset(&wanted, SIGTERM);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
+    sigemptyset(&refused);
+    sigaddset(&refused, SIGXFSZ); /* a file that may not grow refuses what a task printed, and we say so */
+    sigprocmask(SIG_BLOCK, &refused, NULL);
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
@@ -345,7 +354,7 @@ static void keep_in(const struct options *options, struct pass_ready *ready, str
         *ready = (struct pass_ready){.namespaces = 1, .pid = getpid()};
     else
         isolate(options, ready);
-    if (inherit_processes(options->processes) < 0)
+    if (inherit_processes(options->plan.processes) < 0)
         die(1, "cannot limit processes: ", strerror(errno));
     int held = sandbox_drop((int)ready->namespaces, &why) < 0 ? -1 : sandbox_harden((int)ready->namespaces, &why);
     int confined = ready->namespaces || held < 0 ? CONFINE_NAMESPACES : confine(&options->plan.rootfs, files, &why);
@@ -375,7 +384,7 @@ int main(int argc, char **argv)
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
     const char *outside[] = {confine_directory(options.plan.rootfs.work), NULL};
     lackey.sock = options.socket;
-    lackey.events = -1;
+    lackey.kills.events = -1;
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,

@@ -13,7 +13,8 @@ struct coreplace {
 };
 
 /*
- * coreplace_keep - rename the core file at `path` to `.core.<task>`, so that no later one replaces it.
+ * coreplace_keep - rename the core file at `path` to `.core.<task>`, so that no later one replaces it, and
+ * take it over, so that the agent may read it.
  *
  * Writes to `told` where the agent finds it, by the first of `places` that fits (they end with an
  * `inside` of NULL), or "" for nowhere. If it cannot be renamed it is told of as it is.

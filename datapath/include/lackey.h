@@ -7,14 +7,18 @@
  * processes are killed, and DONE is sent only when none is left. So the outputs of a
  * reported task are final. When the agent closes the socket, or dies, everything ends.
  *
+ * A task whose script is PASS_PIPED may open its outputs again by name, as often as it likes:
+ * it prints into pipes, and what comes out of them is appended to its files (see outpipe.h).
+ * If a file takes no more, the task ends.
+ *
  * A core file is renamed to `.core.<task>` where it lies, so that the next task cannot
  * write over it while the agent fetches it.
  *
  * To end an instance, close the socket, or send SIGTERM to the process that was started:
  * either ends every task, with and without namespaces. SIGKILL does so with namespaces only.
  *
- * Requirements on the agent: stdout and stderr that the tasks' user may open for writing
- * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused; at
+ * What is expected of an agent: stdout and stderr that the tasks' user may open for writing
+ * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused where it is not PASS_PIPED; at
  * most LACKEY_QUEUE tasks queued at once (further packets, STOP among them, are left in the
  * socket until there is room); no name twice in the environments of ENV and RUN; MANTA_INPUT_FILE among RUN's, if stdin is an input that
  * is also linked there: in a namespace it is opened again by that name, because then the
@@ -27,6 +31,8 @@
 
 #include "coreplace.h"
 #include "corewatch.h"
+#include "oomkills.h"
+#include "outpipe.h"
 #include "pass.h"
 #include "task.h"
 
@@ -36,21 +42,22 @@ struct lackey_run; /* a queued task */
 
 struct lackey {
     int sock;    /* to the agent; blocking */
-    int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks */
+    int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks; SIGXFSZ is blocked */
     const struct coreplace *places; /* of core files */
     struct task_setting setting;
     struct corewatch watch;
-    int events; /* EVENTS' file, or -1 */
+    struct oomkills kills; /* by EVENTS' file; -1 at first */
     /* from here on: zero at first */
     char *scripts[PASS_SLOTS];
+    int piped[PASS_SLOTS]; /* PASS_PIPED of each */
     char *common; /* ENV's payload */
     size_t common_len;
-    uint64_t kills; /* as counted in `events` so far */
     struct lackey_run *first, **last;
     int queued;
     struct lackey_run *running;
     pid_t pid;
     struct task_usage usage;
+    struct outpipes outpipes; /* of the running task, if it has any */
     struct pass_done done; /* of the running task, so far */
 };
 

@@ -8,7 +8,8 @@
  * ends run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
- *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT
+ *     SCRIPT  ->  keep this script under a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
+ *                 PASS_PIPED besides, its tasks print into pipes that end in their files
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
@@ -59,6 +60,8 @@ enum pass_type {
 
 enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOTS = 2 };
 
+enum pass_script_flags { PASS_PIPED = 256 };
+
 struct pass_header {
     uint32_t type;
     uint32_t flags;
@@ -85,7 +88,8 @@ enum pass_done_flags {
     PASS_CORE = 1,    /* a process of the task dumped core */
     PASS_STOPPED = 2, /* ended by STOP */
     PASS_SETUP = 4,   /* the task never started: `status` is an errno */
-    PASS_MEMORY = 8   /* the memory cap killed a process of the task (with EVENTS only) */
+    PASS_MEMORY = 8,  /* the memory cap killed some process of the task (with EVENTS only) */
+    PASS_UNSAVED = 16 /* what it printed could not all be written to its files, so it was ended: `status` is an errno (with PASS_PIPED only) */
 };
 
 struct pass_done {

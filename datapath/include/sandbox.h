@@ -12,8 +12,10 @@
  *             namespaces, below the builder's. So it cannot change mounts.
  *
  * Users: where the builder is root of the machine, users 0 ... 65535 of the instance are
- * `uid_base` ... `uid_base`+65535 outside, so a task is never root of the machine. Else
- * user 0 is the caller, and the only user.
+ * `uid_base` ... `uid_base`+65535 outside, so a task is never root of anything. Else user
+ * 0 is the caller. The others are those of a user namespace that the caller has (`users`),
+ * made with subordinate ids; the builder enters it and makes another below it, so that the
+ * processes of an instance are counted by itself. Without it there are no others.
  */
 #ifndef REMORA_SANDBOX_H
 #define REMORA_SANDBOX_H
@@ -26,7 +28,9 @@ enum { SANDBOX_USERS = 65536 };
 
 struct sandbox_plan {
     struct rootfs_plan rootfs;
-    uid_t uid_base; /* 0: none given, so even root gets a user namespace of one user */
+    uid_t uid_base;    /* 0: none given, so even root gets a user namespace of one user */
+    const char *users; /* the file of a user namespace with users 0 ... 65535, 0 the caller, or NULL */
+    unsigned long long processes; /* that the users of the instance may have together, if root does not make it; 0: any number */
 };
 
 /*

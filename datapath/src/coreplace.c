@@ -1,5 +1,6 @@
 #include "coreplace.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,13 +23,15 @@ static void tell(const struct coreplace *place, const char *path, char *told, si
     }
 }
 
-/* Tasks made the directories on the way, which are not trusted. */
+/* Who made the directories on the way is not to be trusted. The agent, who is our user outside, is to read the file. */
 static int rename_beneath(const char *directory, const char *name, const char *kept)
 {
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int place = root < 0 ? -1 : beneath_directory(root, directory[1] ? directory + 1 : ".");
     int result = place < 0 ? -1 : renameat(place, name, place, kept);
 
+    if (result == 0 && fchownat(place, kept, geteuid(), getegid(), AT_SYMLINK_NOFOLLOW) < 0 && errno != EPERM)
+        result = -1; /* EPERM: without namespaces it is ours, or cannot be */
     close(place);
     close(root);
     return result;

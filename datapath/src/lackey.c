@@ -15,8 +15,7 @@
 #include "dumping.h"
 #include "environment.h"
 
-/* The files of both versions of control groups are shorter. */
-enum { EVENTS_BYTES = 512, DUMP_SECONDS = 5 };
+enum { DUMP_SECONDS = 5 };
 
 _Static_assert(sizeof((struct pass_done *)0)->program >= (size_t)COREFILE_PROGRAM, "a program's name fits");
 
@@ -56,31 +55,6 @@ static void keep_core(const struct lackey *lackey, const char *path, struct pass
 {
     if (!done->core[0]) /* only the first one counts */
         coreplace_keep(lackey->places, path, lackey->running->task, done->core, sizeof done->core);
-}
-
-/* ---- the memory cap ---- */
-
-/* The number of processes that the cap has killed; the last known one if the file does not say. */
-static uint64_t count_kills(const struct lackey *lackey)
-{
-    static const char name[] = "\noom_kill ";
-    char text[EVENTS_BYTES];
-    ssize_t got = lackey->events < 0 ? -1 : pread(lackey->events, text, sizeof text - 1, 0);
-
-    if (got < 0)
-        return lackey->kills;
-    text[got] = '\0';
-    const char *line = strstr(text, name);
-    return line ? strtoull(line + sizeof name - 1, NULL, 10) : lackey->kills;
-}
-
-/* Whether the cap has killed more since the last call. */
-static int was_killed(struct lackey *lackey)
-{
-    uint64_t before = lackey->kills;
-
-    lackey->kills = count_kills(lackey);
-    return lackey->kills > before;
 }
 
 /* ---- the running task ---- */
@@ -128,10 +102,15 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     int ended_by_itself = !(done->flags & (PASS_STOPPED | PASS_SETUP));
     if (lackey->usage.dumped || (ended_by_itself && corewatch_tells(&lackey->watch, done->status)))
         done->flags |= PASS_CORE;
-    if (was_killed(lackey))
+    if (oomkills_more(&lackey->kills))
         done->flags |= PASS_MEMORY;
     if (path[0])
         keep_core(lackey, path, done);
+    int unsaved = outpipes_close(&lackey->outpipes);
+    if (unsaved) {
+        done->flags |= PASS_UNSAVED;
+        done->status = unsaved;
+    }
     done->user_us = lackey->usage.user_us;
     done->sys_us = lackey->usage.sys_us;
     done->max_rss_kb = lackey->usage.max_rss_kb;
@@ -141,22 +120,29 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
+/* The first process of a task; -1 with errno. */
+static pid_t begin(struct lackey *lackey, struct lackey_run *run)
+{
+    const char *script = lackey->scripts[run->slot];
+    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
+
+    if (!script)
+        errno = EINVAL;
+    if (!script || !variables)
+        return -1;
+    if (lackey->setting.reach == TASK_NAMESPACE)
+        environment_reopen_input(&run->fds[0], variables);
+    if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
+        return -1;
+    return task_start(&lackey->setting, script, variables, run->fds);
+}
+
 static int start(struct lackey *lackey, struct lackey_run *run)
 {
-    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
-    const char *script = lackey->scripts[run->slot];
-
     lackey->running = run;
     lackey->done = (struct pass_done){.started_ns = now()};
     lackey->usage = (struct task_usage){0};
-    lackey->pid = -1;
-    if (variables && script) {
-        if (lackey->setting.reach == TASK_NAMESPACE)
-            environment_reopen_input(&run->fds[0], variables);
-        lackey->pid = task_start(&lackey->setting, script, variables, run->fds);
-    } else if (!script) {
-        errno = EINVAL;
-    }
+    lackey->pid = begin(lackey, run);
     int error = errno;
     close_three(run->fds);
     if (lackey->pid > 0)
@@ -203,7 +189,15 @@ static int files_closed(struct lackey *lackey)
     return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
 }
 
-/* ---- the agent's messages ---- */
+/* The task has printed something. What cannot be saved ends it, as nothing after that could be right. */
+static int printed(struct lackey *lackey, int which)
+{
+    char no_core[COREWATCH_PATH] = "";
+
+    return lackey->outpipes.open && outpipes_pour(&lackey->outpipes, which) < 0 ? finish(lackey, no_core) : 0;
+}
+
+/* ---- what the agent says ---- */
 
 static int protocol_error(const char *what)
 {
@@ -223,11 +217,14 @@ static char *copy(const char *payload, size_t len)
     return kept;
 }
 
-static int keep_script(struct lackey *lackey, uint32_t slot, const char *payload, size_t len)
+static int keep_script(struct lackey *lackey, uint32_t flags, const char *payload, size_t len)
 {
+    uint32_t slot = flags & ~(uint32_t)PASS_PIPED;
+
     if (slot >= PASS_SLOTS || memchr(payload, '\0', len))
         return protocol_error("a script for no slot, or with a NUL byte,");
     free(lackey->scripts[slot]);
+    lackey->piped[slot] = slot != flags;
     lackey->scripts[slot] = copy(payload, len);
     return lackey->scripts[slot] ? 0 : -1;
 }
@@ -246,10 +243,7 @@ static int keep_events(struct lackey *lackey, const int *fds, size_t nfds)
 {
     if (nfds != 1)
         return protocol_error("no file of events, or several,");
-    if (lackey->events >= 0)
-        close(lackey->events);
-    lackey->events = fds[0];
-    lackey->kills = count_kills(lackey);
+    oomkills_watch(&lackey->kills, fds[0]);
     return 0;
 }
 
@@ -342,10 +336,15 @@ static int serve_once(struct lackey *lackey)
 {
     struct pollfd events[] = {{.fd = lackey->sock, .events = lackey->queued < LACKEY_QUEUE ? POLLIN : 0},
                               {.fd = lackey->signals, .events = POLLIN},
-                              {.fd = lackey->watch.fd, .events = POLLIN}};
+                              {.fd = lackey->watch.fd, .events = POLLIN},
+                              {.fd = lackey->outpipes.of[0].reading, .events = POLLIN},
+                              {.fd = lackey->outpipes.of[1].reading, .events = POLLIN}};
 
-    if (poll(events, 3, -1) < 0)
+    if (poll(events, lackey->outpipes.open ? 5 : 3, -1) < 0)
         return errno == EINTR ? 0 : -1;
+    for (int which = 0; which < 2; which++)
+        if (events[3 + which].revents && printed(lackey, which) < 0)
+            return -1;
     if (events[1].revents && signalled(lackey) < 0)
         return -1;
     if (events[2].revents && files_closed(lackey) < 0)
@@ -364,6 +363,7 @@ int lackey_serve(struct lackey *lackey)
         ;
     int error = errno;
     task_end(&lackey->setting, -1, &status, &lackey->usage);
+    outpipes_close(&lackey->outpipes);
     if (error == ENOTCONN || error == EPIPE || error == ECONNRESET)
         return 0;
     fprintf(stderr, "lackey: ended by an error: %s\n", strerror(error));
@@ -386,10 +386,7 @@ void lackey_forget(struct lackey *lackey)
     lackey->common_len = 0;
     free(lackey->running);
     lackey->running = NULL;
-    if (lackey->events >= 0)
-        close(lackey->events);
-    lackey->events = -1;
-    lackey->kills = 0;
+    oomkills_watch(&lackey->kills, -1);
     close(lackey->sock);
     lackey->sock = -1;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "callfilter.h"
+#include "inherit.h"
 #include "landlock.h"
 #include "pass.h"
 #include "procmask.h"
@@ -46,49 +47,100 @@ static int write_file(const char *path, const char *text)
     return written < 0 ? -1 : 0;
 }
 
-/* Map `count` users and groups of `pid`'s namespace, from 0, to those from `first` of ours. */
-static int map_users(pid_t pid, uid_t first, gid_t first_group, unsigned count, struct reason *why)
-{
-    char path[64], line[64];
+/* Users and groups of a namespace, from 0, as those of the namespace above from these. */
+struct users {
+    uid_t first;
+    gid_t first_group;
+    unsigned count;
+};
 
-    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
-    snprintf(line, sizeof line, "0 %u %u", first, count);
-    if (write_file(path, line) < 0)
-        return reason_errno(why, "mapping users");
-    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
-    snprintf(line, sizeof line, "0 %u %u", first_group, count);
-    if (write_file(path, line) < 0)
-        return reason_errno(why, "mapping groups");
-    return 0;
+static int write_map(pid_t pid, const char *name, unsigned first, unsigned count, struct reason *why)
+{
+    char path[64], map[64];
+    int length = snprintf(map, sizeof map, "0 %u 1\n", first);
+
+    /* User 0 apart: what a line says must lie in one line of the map above, and newuidmap's has user 0 apart. */
+    if (count > 1)
+        snprintf(map + length, sizeof map - (size_t)length, "1 %u %u\n", first + 1, count - 1);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return write_file(path, map) < 0 ? reason_errno(why, "writing %s", path) : 0;
 }
 
-/* Enter a new mount namespace. Returns 1 as root of the machine, 0 in a user namespace, -1 if refused. */
-static int own_mounts(uid_t uid_base, struct reason *why)
+static int map_users(pid_t pid, struct users users, struct reason *why)
 {
-    uid_t user = geteuid();
-    gid_t group = getegid();
+    if (write_map(pid, "uid_map", users.first, users.count, why) < 0)
+        return -1;
+    return write_map(pid, "gid_map", users.first_group, users.count, why);
+}
 
-    if (user == 0 && uid_base && unshare(CLONE_NEWNS) == 0)
-        return 1;
+/* Go on in a child with namespaces of its own, that of its users among them: a sibling of ours. We map them, and end. */
+static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self, struct reason *why)
+{
+    unsigned long flags = namespaces | CLONE_NEWUSER | CLONE_PARENT | SIGCHLD;
+    int go[2];
+
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        reason_errno(why, "making a pipe");
+        fail(report, why);
+    }
+    pid_t child = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+    if (child == 0) {
+        close(go[1]);
+        if (read(go[0], self, sizeof *self) != sizeof *self)
+            _exit(2); /* the parent failed and has said why */
+        close(go[0]);
+        return;
+    }
+    if (child < 0) {
+        reason_errno(why, "making the instance's namespaces");
+        fail(report, why);
+    }
+    if (map_users(child, users, why) < 0)
+        fail(report, why);
+    _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
+}
+
+static int enter_users(const char *path, struct reason *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return reason_errno(why, "opening %s", path);
+    int entered = setns(fd, CLONE_NEWUSER);
+    if (entered < 0)
+        reason_errno(why, "entering the user namespace %s", path);
+    close(fd);
+    return entered;
+}
+
+/* Get a mount namespace to build in; `users` is how those of the instance are mapped to its users. */
+static int own_mounts(const struct sandbox_plan *plan, struct users *users, struct report *report, pid_t *self,
+                      struct reason *why)
+{
+    struct users caller = {.first = geteuid(), .first_group = getegid(), .count = 1};
+
+    *users = (struct users){.count = plan->users ? SANDBOX_USERS : 1};
+    if (plan->users) {
+        if (enter_users(plan->users, why) < 0)
+            return -1;
+        go_on_in(CLONE_NEWNS, *users, report, self, why); /* once more: that one counts processes for all instances */
+        return 0;
+    }
+    if (caller.first == 0 && plan->uid_base && unshare(CLONE_NEWNS) == 0) {
+        *users = (struct users){.first = plan->uid_base, .first_group = plan->uid_base, .count = SANDBOX_USERS};
+        return 0;
+    }
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         return reason_errno(why, "making user and mount namespaces");
     if (write_file("/proc/self/setgroups", "deny") < 0)
         return reason_errno(why, "giving up setgroups");
-    return map_users(getpid(), user, group, 1, why);
+    return map_users(getpid(), caller, why);
 }
 
-/* Fork into the instance's namespaces, as a sibling: a child of the monitor. */
-static pid_t clone_process_1(void)
+/* Users are mapped now: be user 0, without the caller's other groups. Where there is one user, there are no more groups. */
+static int become_user_0(unsigned users, struct reason *why)
 {
-    unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
-
-    return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-}
-
-/* Become user 0, now that users are mapped. Without root there is no other user. */
-static int become_user_0(int privileged, struct reason *why)
-{
-    if (privileged && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+    if (users > 1 && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
         return reason_errno(why, "becoming user 0");
     return 0;
 }
@@ -117,12 +169,9 @@ static void limit_shared_memory(void)
     }
 }
 
-static int start_process_1(struct report *report, int go, int privileged, pid_t *self, struct reason *why)
+static int start_process_1(struct report *report, unsigned users, struct reason *why)
 {
-    if (read(go, self, sizeof *self) != sizeof *self)
-        _exit(2); /* the builder failed and has reported why */
-    close(go);
-    if (become_user_0(privileged, why) < 0)
+    if (become_user_0(users, why) < 0)
         return -1;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return reason_errno(why, "mounting /proc");
@@ -138,33 +187,22 @@ static int start_process_1(struct report *report, int go, int privileged, pid_t 
 /* The builder. Returns only in process 1. */
 static void build(const struct sandbox_plan *plan, struct report *report, pid_t *self, struct reason *why)
 {
-    int go[2];
-    int privileged = own_mounts(plan->uid_base, why);
-    uid_t base = privileged == 1 ? plan->uid_base : 0;
+    unsigned long namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+    struct users users;
 
-    if (privileged < 0 || rootfs_build(&plan->rootfs, base, why) < 0)
+    if (own_mounts(plan, &users, report, self, why) < 0 || rootfs_build(&plan->rootfs, users.first, why) < 0)
         fail(report, why);
-    if (pipe2(go, O_CLOEXEC) < 0) {
-        reason_errno(why, "making a pipe");
-        fail(report, why);
-    }
-    pid_t child = clone_process_1();
-    if (child == 0) {
-        close(go[1]);
-        if (start_process_1(report, go[0], privileged, self, why) < 0)
-            fail(report, why);
-        return;
-    }
-    if (child < 0) {
-        reason_errno(why, "making the instance's namespaces");
+    /* What the maker of a user namespace may have, all its users may have together (Linux 5.14; not if that is root). */
+    if (inherit_processes(plan->processes) < 0) {
+        reason_errno(why, "limiting processes");
         fail(report, why);
     }
-    if (map_users(child, base, base, privileged == 1 ? SANDBOX_USERS : 1, why) < 0)
+    go_on_in(namespaces, users, report, self, why);
+    if (start_process_1(report, users.count, why) < 0)
         fail(report, why);
-    _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
 }
 
-/* Wait until both are gone; returns the status of the last that ended, as a shell reports it. */
+/* Wait until all are gone; the status of the last that ended, as a shell would say it. */
 static int last_status(void)
 {
     int status = 0, last = 0;

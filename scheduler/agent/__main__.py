@@ -31,6 +31,7 @@ from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
 from scheduler.agent.tool_channel import allow_nudges
 from scheduler.common import descriptors
+from scheduler.common.addresses import cannot_listen
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
@@ -167,7 +168,7 @@ def open_exchange(
         exchange = Exchange(stores.own, key, stores.traffic)
         port = exchange.start(host, port, identity.exchange if identity else None)
     except OSError as error:
-        raise OptionsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise OptionsError(cannot_listen(host, port, error)) from None
     return exchange, {
         "serves": options.advertise or url_of(host, port, "https" if identity else "http"),
         "tickets": key,

@@ -23,7 +23,8 @@ import contextlib
 from collections import deque
 from collections.abc import Coroutine
 
-from scheduler.agent.attempt import blobs_of, plain_report
+from scheduler.agent import task_log
+from scheduler.agent.attempt import Attempt, blobs_of, plain_report
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
@@ -54,6 +55,8 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
     SweepRequest,
+    TaskLogReply,
+    TaskLogRequest,
 )
 from scheduler.providers import Provider
 
@@ -188,9 +191,20 @@ class Agent:
             self._closing.spawn(asyncio.to_thread(self.node.stores.own.discard, reply.discard))
         for grant in reply.pools:
             self._grant(grant)
+        for request in reply.logs:
+            self._closing.spawn(self._tell_log(request))
         for page in reply.feeds:
             any(pool.feed(page) for pool in self._pools.values())
         self._watch_idle()
+
+    async def _tell_log(self, request: TaskLogRequest) -> None:
+        """Tell what a running task has printed; a reader who gets no answer asks again."""
+        with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
+            page = await task_log.read(self._find, request)
+            await self._client.log(TaskLogReply(agent=self._id, page=page))
+
+    def _find(self, task: int, number: int) -> Attempt | None:
+        return next(filter(None, (pool.find(task, number) for pool in self._pools.values())), None)
 
     def _grant(self, grant: PoolGrant) -> None:
         pool = self._pools.get(grant.pool)

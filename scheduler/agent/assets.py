@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.agent.placement import place_of
+from scheduler.agent.reopening import LARGE, asset_may_reopen
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import Asset
 from scheduler.objects.blobs import LEASED_SECONDS, copy_file
@@ -31,14 +32,20 @@ class Assets:
     def __init__(self, assets: Sequence[Asset], stores: Stores) -> None:
         self._assets = assets
         self._stores = stores
-        self._held: dict[str, int] = {}  # descriptors of open blobs
+        self._held: dict[str, int] = {}  # blobs that are open
+        self.may_reopen: bool | None = None  # may one of them open a task's output again? None: not searched yet
         self._holding = asyncio.Lock()
 
     async def hold(self) -> None:
-        """Open the blobs, if they are not open yet. Raises AssetError, OSError."""
+        """Open and search them, if they are not. Raises AssetError, OSError."""
         async with self._holding:
             for asset in self._assets:
                 await self._hold(asset)
+            if self.may_reopen is None:
+                self.may_reopen = bool(self._held) and await asyncio.to_thread(self._search)
+
+    def _search(self) -> bool:
+        return any(asset_may_reopen(os.pread(fd, LARGE + 1, 0)) for fd in self._held.values())
 
     async def _hold(self, asset: Asset) -> None:
         if asset.blob.size and asset.blob.id not in self._held:

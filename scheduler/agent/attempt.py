@@ -128,7 +128,9 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as it was observed
     before: Usage | None = None  # of the init script, if it ran on behalf of this task
     began: float = 0.0  # event loop time at which it became its instance's current task
-    final: Totals | None = None  # of its files, once it has ended and they no longer change
+    looked: float = 0.0  # ... and of the last look at how long it has run,
+    ran: float = 0.0  # which was so many seconds
+    final: Totals | None = None  # of its files, since its end: nothing writes there any more
 
     def add(self, *outputs: Emitted) -> None:
         """Add outputs. Raises WireError, and adds none, if they exceed the bounds."""
@@ -403,8 +405,8 @@ class Reporter:
             os.close(target)
 
 
-def verdict_of(attempt: Attempt, done: Done) -> Verdict:
-    """The verdict on an attempt that its lackey reports as ended."""
+def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
+    """Judge an attempt that its lackey says has ended."""
     if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
     return judge(
@@ -413,6 +415,7 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             core=DoneFlag.CORE in done.flags,
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
+            unsaved=done.status if DoneFlag.UNSAVED in done.flags else 0,
             stop=attempt.stop,
             memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,
@@ -420,6 +423,9 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
             excess=attempt.excess,
+            memory_mb=spec.memory_mb,
+            disk_gb=spec.disk_gb,
+            timeout_s=spec.timeout_s,
         )
     )
 

@@ -43,7 +43,7 @@ TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
 INSUFFICIENT_STORAGE = 507
-OF_AGENT = ("poll", "report", "beat", "sweep")
+OF_AGENT = ("poll", "report", "beat", "sweep", "log")
 
 
 class UnavailableError(Exception):
@@ -93,6 +93,10 @@ class Client:
 
     async def beat(self, request: wire.Beat) -> None:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
+
+    async def log(self, reply: wire.TaskLogReply) -> None:
+        """What a poll reply has asked for of a running task."""
+        await self._post("log", reply.model_dump_json(), BRIEF_SECONDS)
 
     async def sweep(self, request: wire.SweepRequest) -> list[str]:
         """The intermediates among these that no job needs."""

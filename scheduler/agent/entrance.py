@@ -20,7 +20,7 @@ import socket
 import struct
 from typing import Any
 
-from scheduler.agent.peers import Address, Peer, Sockets, is_inside, may_be_inside
+from scheduler.agent.peers import Address, Peer, Sockets, is_inside
 from scheduler.agent.turns import TurnConnection, Turns
 from scheduler.http.protocol import Server
 from scheduler.providers import Instance
@@ -139,7 +139,7 @@ class Entrance:
     async def _insider(self, client: Address) -> Peer | None:
         """The client's socket, if one of the instance's processes has it; else None."""
         peer = self.find(client)
-        if peer is None or not may_be_inside(self._instance, peer):
+        if peer is None or not self._instance.has_user(peer.uid):
             return None
         return peer if await is_inside(self._instance, peer) else None
 

@@ -111,17 +111,13 @@ def ask(diag: socket.socket, client: Address, server: Address) -> Peer | None:
     return Peer(uid, inode) if inode else None
 
 
-def may_be_inside(instance: Instance, peer: Peer) -> bool:
-    """Whether the user of a socket is one that processes of `instance` have."""
-    owned = instance.owns_user(peer.uid)
-    return peer.uid == os.geteuid() if owned is None else owned
-
-
 async def is_inside(instance: Instance, peer: Peer) -> bool:
     """Whether a living process of `instance` has this socket open."""
     for _ in range(LOOKS):
         if await holds(instance, peer.inode):
             return True
+    with contextlib.suppress(OSError):
+        return peer.uid != os.geteuid() and await asyncio.to_thread(instance.has_socket, peer.inode)
     return False
 
 

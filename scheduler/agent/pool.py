@@ -37,6 +37,7 @@ from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
+from scheduler.agent.reopening import script_may_reopen
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
@@ -79,8 +80,8 @@ class Pool:
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
-        self._caps = Caps(limits, self._endings.spawn, self.replace)
-        # The reason why no task can start here, for its error.
+        self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
+        # Why no task can start here, as its error will say.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
     # -- what the supervisor says ------------------------------------------------------------
@@ -115,12 +116,18 @@ class Pool:
         return False
 
     def feed(self, page: FeedPage) -> bool:
-        """Queue sources for a reducer; False if it does not run here (any more)."""
-        for attempt in self._attempts():
-            if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
-                attempt.feed.accept(page)
-                return True
-        return False
+        """Sources for a reducer; False if it does not run here (any more)."""
+        attempt = self.find(page.task, page.attempt)
+        if attempt is None or attempt.feed is None:
+            return False
+        attempt.feed.accept(page)
+        return True
+
+    def find(self, task: int, number: int) -> Attempt | None:
+        """An attempt that an instance was handed."""
+        return next(
+            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
+        )
 
     def state(self) -> PoolState:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""
@@ -294,6 +301,11 @@ class Pool:
         return len(self.workers) + self._starting
 
     @property
+    def may_reopen(self) -> bool:
+        """May tasks open their own outputs again? Known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+
+    @property
     def busy(self) -> bool:
         """Whether a task runs or waits."""
         return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
@@ -386,7 +398,7 @@ class Pool:
             self._starting += 1
             self._background.spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
         self._remove(worker)
         self.advance()
 
@@ -429,7 +441,7 @@ class Pool:
             return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
-        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
         if overfull:
             self.replace(worker)
 
@@ -443,7 +455,7 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
         else:
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
 
     def replace(self, worker: Worker) -> None:
         """End an instance; another one replaces it if there is anything to do."""
@@ -459,11 +471,8 @@ class Pool:
             self.node.hurry()
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """Handle the end of the init script.
-
-        If it failed, the first task carries the reason; without tasks it is dropped.
-        """
-        verdict = verdict_of(attempt, done)
+        """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
+        verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)

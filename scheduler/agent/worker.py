@@ -19,7 +19,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from datapath import feed, passing
-from datapath.passing import Done, DoneFlag, Kind, Message, Slot
+from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
 from scheduler.agent.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.capture import Scratch
 from scheduler.agent.disk_count import DiskCount
@@ -62,6 +62,8 @@ class WorkerOwner(Protocol):
     node: Node
     scratch: Scratch
 
+    @property
+    def may_reopen(self) -> bool: ...
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
@@ -101,9 +103,10 @@ class Worker:
         if (events := self.instance.memory_events()) is not None:
             await self._say(Kind.EVENTS, 0, b"", (events,))
         await self._say(Kind.ENV, 0, passing.encode_environment(environment))
-        await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
+        how = ScriptFlag.PIPED if self.pool.may_reopen else 0
+        await self._say(Kind.SCRIPT, Slot.EXEC | how, spec.exec.encode())
         if spec.init is not None:
-            await self._say(Kind.SCRIPT, Slot.INIT, spec.init.encode())
+            await self._say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())
         if spec.init is None or self.instance.initialized:
             self.instance.set_initialized()
             self.state = State.READY

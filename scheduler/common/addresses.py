@@ -2,5 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 # Hosts that stand for every address of the machine: a listener there is reached from other machines.
 EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - compared with, not listened at
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> str:
+    """Why an address cannot be had, as a sentence. Python's own text repeats the address behind the reason."""
+    number = error.errno or 0  # negative: a code of the resolver
+    reason = os.strerror(number) if number > 0 else error.strerror
+    return f"cannot listen on {host} port {port}: {reason}"

@@ -113,6 +113,13 @@ async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
     return message(wire.SweepReply(unknown=await call.context.db.read(find)))
 
 
+async def log(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    said = wire.TaskLogReply.model_validate_json(body)
+    _require_own(call, node, said.agent)
+    call.context.supervisor.desk.logs.answer(said.agent, said.page)
+    return web.Response(status=204)
+
+
 def _require_own(call: Call, node: str, agent: int) -> None:
     """Raises WireError for the agent of another node, UnknownAgentError for one that is not here."""
     if call.agents.node_of(agent) != node:
@@ -161,6 +168,7 @@ SERVE: dict[str, Serve] = {
     "report": report,
     "beat": beat,
     "sweep": sweep,
+    "log": log,
     "check": check,
     "adopt": adopt,
 }

@@ -19,7 +19,7 @@ import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -198,13 +198,7 @@ class Upload:
             self._md5.update(chunk)
 
     def _write(self, batch: list[bytes], length: int, offset: int) -> None:
-        written = os.pwritev(self._fd, batch, offset)
-        if written < length:
-            # A short write: the disk is filling up. Write the rest again; the error comes with it.
-            rest = memoryview(b"".join(batch))[written:]
-            while rest:
-                written += (step := os.pwrite(self._fd, rest, offset + written))
-                rest = rest[step:]
+        write_whole(self._fd, batch, length, offset)
 
     def _no_space(self) -> WireError:
         size = self._announced.length if self._announced.length is not None else self.size
@@ -222,3 +216,14 @@ class Upload:
         if self._fd >= 0:
             self._blobs.publish(self._fd, self.blob)
             await self._blobs.durable()
+
+
+def write_whole(fd: int, batch: Sequence[bytes | memoryview], length: int, offset: int) -> None:
+    """Write pieces of `length` bytes in all. Raises OSError."""
+    written = os.pwritev(fd, batch, offset)
+    if written < length:
+        # A short write: the disk is filling up. Say the rest again; the error comes with it.
+        rest = memoryview(b"".join(batch))[written:]
+        while rest:
+            written += (step := os.pwrite(fd, rest, offset + written))
+            rest = rest[step:]

@@ -133,8 +133,11 @@ class Instance(Protocol):
     def set_initialized(self) -> None:
         """Record that it is prepared. Raises OSError."""
 
-    def owns_user(self, uid: int) -> bool | None:
-        """Whether `uid` (as the host counts) is a user of this instance alone. None: it shares its user."""
+    def has_user(self, uid: int) -> bool:
+        """May a process of the instance have the user `uid`, as this machine counts? Others may have it, too."""
+
+    def has_socket(self, inode: int) -> bool:
+        """Has a process whose descriptors are closed to us this socket open? May take long. Raises OSError."""
 
     def processes(self) -> Iterator[int]:
         """The ids of the processes in the instance now, including the lackey."""

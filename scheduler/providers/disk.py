@@ -4,10 +4,10 @@ Allocated resources count: blocks, those beyond a file's end included, and inode
 file system one too. A tree is walked by descriptors, so that a path may be longer than the kernel accepts, and no
 rename by a task can lead the walk out of it. Three rules bound the walk:
 
-- It ends as soon as the sum exceeds the cap.
-- A directory below more than `MAX_DEPTH` others is not opened: it counts as exceeding the cap.
-- A directory whose mode forbids its owner to read it gets another mode for a moment, if the agent's user is
-  the owner.
+- It ends as soon as it has found more than is allowed.
+- A directory below more than `MAX_DEPTH` others is not looked into: it counts as more than is allowed.
+- A directory that its owner has closed to itself is opened for the moment of looking, where we are the owner. One of
+  another user (`subordinate_users`) is looked into by a program that may.
 
 A file without a name exists as long as a process has it open. `unlinked` finds these by the
 descriptors and mappings of processes; it cannot see those in flight through a unix socket.
@@ -18,9 +18,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from scheduler.providers.subordinate_users import OpenFile, SubordinateUsers
 
 BLOCK = 512
 # the ratio of the file system of a container
@@ -60,8 +62,11 @@ def inodes_of(size: int) -> int:
     return -(-size // GIB) * INODES_PER_GIB
 
 
-def below(root: Path, most: Use, leave_out: Collection[str] = ()) -> Use:
-    """The use below `root`, except the entries `leave_out` in it; counting stops once it exceeds `most`."""
+def below(root: Path, most: Use, leave_out: Collection[str] = (), users: SubordinateUsers | None = None) -> Use:
+    """What lies below `root`, but for the entries `leave_out` in it; no more than is needed to exceed `most`.
+
+    `users`: the owners that files may have besides us. Raises OSError.
+    """
     use = Use()
     with contextlib.suppress(FileNotFoundError):
         directory = os.open(root, DIRECTORY)
@@ -69,8 +74,27 @@ def below(root: Path, most: Use, leave_out: Collection[str] = ()) -> Use:
             _walk(directory, use, most, leave_out, 0)
         except TooDeepError:
             return EVERYTHING
+        except PermissionError:
+            if users is None:
+                raise
+            return found_inside(users, root, most, leave_out)
         finally:
             os.close(directory)
+    return use
+
+
+def found_inside(users: SubordinateUsers, root: Path, most: Use, leave_out: Collection[str]) -> Use:
+    """As `below`, by a program that has every privilege over the files of `users`. Raises OSError."""
+    use = Use()
+    left_out = [word for name in leave_out for word in ("-path", f"./{name}", "-prune", "-o")]
+    with contextlib.closing(
+        users.lines("find", ".", "-mindepth", "1", *left_out, "-printf", r"%b\n", cwd=root)
+    ) as lines:
+        for blocks in lines:
+            use.bytes += int(blocks) * BLOCK
+            use.inodes += 1
+            if use.exceeds(most):
+                break
     return use
 
 
@@ -118,14 +142,23 @@ def open_closed(name: str, parent: int) -> int:
         os.close(place)
 
 
-def unlinked(pids: Iterable[int], device: int, known: Collection[File]) -> int:
-    """Bytes on `device` of files without a name that processes have open or mapped, except those that are `known`."""
+def unlinked(pids: Iterable[int], device: int, known: Collection[File], users: SubordinateUsers | None = None) -> int:
+    """Bytes on `device` of files without a name that processes have open or mapped, but for those that are `known`."""
     seen = {}
-    for pid in pids:
-        for status in opened(pid, os.geteuid() == 0):
-            if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
-                seen[device, status.st_ino] = status.st_blocks * BLOCK
+    for status in opened_by(list(pids), users):
+        if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
+            seen[device, status.st_ino] = status.st_blocks * BLOCK
     return sum(size for file, size in seen.items() if file not in known)
+
+
+def opened_by(pids: Sequence[int], users: SubordinateUsers | None) -> Iterator[os.stat_result | OpenFile]:
+    """What processes have open, and mapped if we are root; `users` are those that they may have besides us."""
+    theirs = [] if users is None else users.of(pids)
+    for pid in pids:
+        if pid not in theirs:
+            yield from opened(pid, os.geteuid() == 0)
+    if users is not None:
+        yield from users.opened(theirs)
 
 
 def opened(pid: int, mapped: bool) -> Iterator[os.stat_result]:

@@ -26,7 +26,8 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from scheduler.providers.disk import BLOCK, File, opened
+from scheduler.providers.disk import BLOCK, File, opened_by
+from scheduler.providers.subordinate_users import SubordinateUsers
 
 KILOBYTE = 1024
 # Lines of /proc/PID/status, and of smaps_rollup.
@@ -35,9 +36,12 @@ SHARED = (b"RssShmem",)
 PRIVATE_SHARE = (b"Pss_Anon", b"SwapPss")
 
 
-def in_use(pids: Sequence[int], most: int, shm: Path | None) -> int:
-    """Bytes in use by processes, and in their private directory `shm`; exact if more than `most`."""
-    files = memory_files(pids)
+def in_use(pids: Sequence[int], most: int, shm: Path | None, users: SubordinateUsers | None = None) -> int:
+    """Bytes in use by processes, and in the directory `shm` that is theirs alone; exact if more than `most`.
+
+    `users`: those that the processes may have besides us, where we are not root.
+    """
+    files = memory_files(pids, users)
     held = sum(files.values()) + used_at(shm)
     private = sum(kilobytes(f"/proc/{pid}/status", PRIVATE) for pid in pids) * KILOBYTE
     shared = sum(kilobytes(f"/proc/{pid}/status", SHARED) for pid in pids) * KILOBYTE
@@ -46,10 +50,10 @@ def in_use(pids: Sequence[int], most: int, shm: Path | None) -> int:
     return sum(share_of(pid, files) for pid in pids) * KILOBYTE + held
 
 
-def memory_files(pids: Sequence[int]) -> dict[File, int]:
-    """Files in memory that processes have open or, if permitted, mapped: bytes in each."""
-    device, mapped = memory_device(), os.geteuid() == 0
-    found = (status for pid in pids for status in opened(pid, mapped))
+def memory_files(pids: Sequence[int], users: SubordinateUsers | None = None) -> dict[File, int]:
+    """Files in memory that processes have open or, if we may see that, mapped: bytes in each."""
+    device = memory_device()
+    found = opened_by(pids, users)
     return {(device, each.st_ino): each.st_blocks * BLOCK for each in found if each.st_dev == device}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
@@ -114,7 +115,7 @@ async def listening(
             await web.SockSite(runner, listener, ssl_context=tls.serving if tls else None).start()
     except OSError as error:
         await runner.cleanup()
-        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise StateError(cannot_listen(host, port, error)) from None
     try:
         name, bound = runner.addresses[0][:2]
         yield f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{bound}"

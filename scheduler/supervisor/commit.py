@@ -101,8 +101,10 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
     return batch.close()
 
 
-def reported(report: AttemptReport, counted: bool = True) -> Reported:
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted and not report.evicted)
+def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
+    """The event that a report is. `retries`: those of its phase."""
+    counted = counted and not report.evicted
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)
 
 
 @dataclass(slots=True)
@@ -160,13 +162,13 @@ class Batch:
 
     def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
         """Say what a report does to a task. `claims` if it is of the attempt that is leased."""
-        problem = None
+        problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            live = self._find_job(row["pool"])
             last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            self.judge(row, reported(report, counted=not (report.missing or report.evicted)), report)
+            retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
+            self.judge(row, reported(report, not report.missing, retries), report)
         else:
             log.warning("a report was not believed", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -180,7 +182,7 @@ class Batch:
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
         """Say what an event does to a task; `close` does it."""
         live = self._find_job(row["pool"])
-        before = Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0)
+        before = Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
         earlier = self._judged.get(row["id"])
         result = step(earlier.result.task if earlier else before, event)
         if earlier or result.task == before or live is None:
@@ -324,7 +326,8 @@ class Batch:
         self.changes.outcomes["remade" if Effect.REMADE in judged.result.effects else task.state] += 1
         usage = row["usage"] if judged.before.again else report.usage.model_dump_json() if report and over else None
         own = self._own(judged) if over else Own.WANTED if judged.gone else row["own"]
-        self._rows.append({"task": row["id"], "state": task.state, "retries": task.retries, "usage": usage, "own": own})
+        counted = {"retries": task.retries, "failures": task.failures}
+        self._rows.append({"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own})
 
     def _own(self, judged: _Judged) -> int:
         """Whether a finished map task's input is kept: if it may be needed again, and nobody can make it again."""

@@ -49,6 +49,7 @@ from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.ports import DEFAULT, Ports
+from scheduler.supervisor.task_log import TaskLogs
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -95,6 +96,7 @@ class AgentDesk:
         self._apply = apply
         self._blobs = blobs
         self._sessions: dict[int, AgentSession] = {}
+        self.logs = TaskLogs(self._sessions.get)
         self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
@@ -358,11 +360,13 @@ class AgentDesk:
             self._count(session, given, now)
         feed = partial(lease.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
-        if not (grants or pages or session.revoked or release or len(session.discards) >= DISCARD_BATCH):
+        urgent = grants or pages or session.revoked or release or session.log_requests
+        if not urgent and len(session.discards) < DISCARD_BATCH:
             return None
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
+        logs, session.log_requests = session.log_requests, []
         reply = PollReply(
             number=session.number + 1,
             pools=grants,
@@ -370,6 +374,7 @@ class AgentDesk:
             cancel=revoked,
             release=release,
             discard=session.take_discards(DISCARD_PAGE),
+            logs=logs,
         )
         session.sent(reply)
         return reply

@@ -19,7 +19,7 @@ from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
-from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects
+from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects, task_log
 from scheduler.supervisor.cancel import cancel_open, cancel_orphans
 from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
@@ -30,6 +30,7 @@ from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.reasons import Reasons
+from scheduler.supervisor.task_log import PostedRequests
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -95,6 +96,7 @@ class Supervisor:
         self._debts: set[int] = set()  # own jobs of which something is gone
         self._mending = Errand(self._background, self._mend, "have made again what is gone")
         self._orphans = Errand(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
+        self._log_requests = PostedRequests(self._db, self.desk.logs, self._background, lambda: self.id)
         self._refreshing = Errand(self._background, self._refresh, "look at jobs again")
 
     # Starting and stopping.
@@ -188,6 +190,8 @@ class Supervisor:
         kind, job = subjects.parse(subject)
         if kind in (subjects.JOBS, subjects.EVERYTHING):
             self._claiming.ask()
+        if kind in (subjects.TASK_LOGS, subjects.EVERYTHING):
+            self._log_requests.look()
         if kind == subjects.JOB and self.jobs.by_id(job):
             self._look_again(job)
         elif kind == subjects.EVERYTHING:
@@ -400,6 +404,7 @@ class Supervisor:
         """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
+            await task_log.forget_old(self._db, self._clock())
             await self._db.write(membership.forget)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from scheduler.providers import loopback
 from tests.support.gate import Gate
-from tests.support.machine import REFUSED, needs_core_files, needs_curl, needs_namespaces
+from tests.support.machine import ONE_USER, REFUSED, needs_core_files, needs_curl, needs_namespaces
 from tests.support.service import Service, processes_with
 from tests.support.user import User, reduce
 
@@ -182,7 +181,7 @@ def without_places(found: dict[str, str]) -> dict[str, str]:
     assert re.fullmatch(r"http://(localhost|127\.0\.0\.1):\d+/", found.pop("MANTA_URL"))
     tools, *usual = found.pop("PATH").split(":")
     assert tools.startswith("/") and "/usr/bin" in usual and "/bin" in usual
-    assert found.pop("TAR_OPTIONS", None) == (None if os.geteuid() == 0 else "--no-same-owner")
+    assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if ONE_USER else None)
     return found
 
 

@@ -75,6 +75,16 @@ def test_cancelling_by_a_gateway_ends_tasks_that_run(cluster):
         assert gate.left() == 0  # it was killed
 
 
+def test_a_gateway_shows_what_a_running_task_has_printed(cluster):
+    with cluster.user() as user, Gate() as gate:
+        job = user.create(f"echo here; {gate.wait()}")
+        user.add(job, user.put("prints"))
+        gate.arrivals(1)
+        (task,) = user.jobs.tasks(job, state="running")
+        page = user.jobs.log(job, task["number"], "stdout", 0, 2)
+        assert (page.attempt, page.data, page.following) == (1, b"re\n", 5)
+
+
 def test_both_supervisors_own_jobs(cluster):
     with cluster.user() as user:
         jobs = [user.create("cat") for _ in range(4)]

@@ -88,7 +88,11 @@ def fills_it_twice(service: Service, command: str) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize(("disk", "command"), [("tmpfs", "yes"), ("ext4", "yes > file; exit 0")], indirect=["disk"])
+@pytest.mark.parametrize(
+    ("disk", "command"),
+    [("tmpfs", "yes"), ("tmpfs", "yes > /dev/stdout"), ("ext4", "yes > file; exit 0")],
+    indirect=["disk"],
+)
 def test_a_task_that_fills_the_disk_fails_by_name_and_nothing_else_does(disk: Path, command: str) -> None:
     fills_it_twice(Service(disk / "state"), command)
 

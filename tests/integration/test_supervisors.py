@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -15,10 +17,18 @@ import pytest
 from scheduler.engine.membership import TTL
 from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
-from scheduler.model.wire import AgentState, PollRequest, PoolSpec, RegisterRequest, ReportRequest
+from scheduler.model.wire import (
+    AgentState,
+    LogStream,
+    PollRequest,
+    PoolSpec,
+    RegisterRequest,
+    ReportRequest,
+    TaskLogRequest,
+)
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Fenced, select
-from scheduler.supervisor import membership
+from scheduler.supervisor import membership, task_log
 from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.intake import IDLE_INPUT_MS, JobRef
 from scheduler.supervisor.postbox import NearestOwner, Postbox
@@ -490,3 +500,37 @@ async def test_with_a_supervisor_that_was_fenced_everything_goes_by_post(cluster
     assert await cluster.owner(job) == other.id
     await cluster.done(job)
     assert (await cluster.house.row(job.uuid))["errors"] == 1
+
+
+# What running tasks have printed.
+
+
+async def test_a_gateway_elsewhere_reads_what_a_running_task_has_printed(cluster):
+    names = await cluster.house.objects(1)
+    supervisors = [await cluster.start() for _ in range(2)]
+    jobs = [await cluster.job(MAP) for _ in range(2)]
+    for supervisor in supervisors:
+        (job,) = [each for each in jobs if await cluster.owned(each) == supervisor.id]
+        await cluster.postbox.add_inputs(job, names)
+        said = f"of {supervisor.id}".encode()
+        async with cluster.agent(supervisor, answer=lambda *_: None, prints=said) as agent:
+            await leased(agent, 1)
+            (lease,) = agent.leases
+            request = TaskLogRequest(task=lease.task, attempt=1, stream=LogStream.STDOUT, offset=1)
+            page = await cluster.postbox.read_log(job, agent.id, request)
+            assert base64.b64decode(page.data) == said[1:]
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []
+
+
+async def test_requests_for_logs_that_no_agent_answers_end_and_leave_nothing(cluster, monkeypatch):
+    monkeypatch.setattr(task_log, "ANSWER_SECONDS", 0.2)
+    supervisor = await cluster.start()
+    job = await cluster.job(MAP)
+    await cluster.owned(job)
+    request = TaskLogRequest(task=1, attempt=1, stream=LogStream.STDOUT)
+    assert await cluster.postbox.read_log(job, 4711, request) is None
+    now = cluster.house.clock()
+    await cluster.db.write(partial(task_log.post, number=1, job=0, agent=1, request=request, now=now))  # and is gone
+    cluster.house.wait_ms(task_log.FORGOTTEN_MS + 1)
+    await supervisor.forget_expired()
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []

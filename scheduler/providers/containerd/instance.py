@@ -26,7 +26,7 @@ from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
 from scheduler.providers.disk import File, Use
-from scheduler.providers.process import INSIDE
+from scheduler.providers.process_instance import INSIDE
 from scheduler.providers.processes import descendants
 from scheduler.providers.user_ranges import USERS
 from scheduler.providers.waiting import readable
@@ -121,8 +121,11 @@ class ContainerInstance:
     def set_initialized(self) -> None:
         self.draft.initialized.touch()
 
-    def owns_user(self, uid: int) -> bool | None:
+    def has_user(self, uid: int) -> bool:
         return self.draft.first_user <= uid < self.draft.first_user + USERS
+
+    def has_socket(self, inode: int) -> bool:
+        return False  # we are root
 
     def processes(self) -> Iterator[int]:
         return descendants(self.pid)

@@ -23,7 +23,7 @@ from scheduler.providers import HostView
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.disk import mount_disk
 from scheduler.providers.containerd.spec import READ_ONLY, Mount, bind
-from scheduler.providers.containerd.users import user_namespace
+from scheduler.providers.user_namespace import block_namespace
 
 OURS = (("manta", 0o755), ("assets", 0o755), (".remora", 0o755))
 # Directories that an image brings, and that are made if the machine is the image.
@@ -95,7 +95,7 @@ def make(path: Path, mode: int, owner: int) -> None:
 
 def show_image(plan: Plan, lower: Path) -> None:
     assert plan.image is not None
-    with user_namespace(plan.first_user, plan.users) as namespace:
+    with block_namespace(plan.first_user, plan.users) as namespace:
         mounts.attach(plan.image, lower, mounts.ATTR_SEALED, namespace)
 
 
