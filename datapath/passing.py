@@ -70,7 +70,7 @@ class Slot(IntEnum):
 
 
 class ScriptFlag(IntFlag):
-    """How its tasks run: together with a slot, the `flags` of SCRIPT."""
+    """Options of a script's tasks: with a slot, the `flags` of SCRIPT."""
 
     PIPED = lib.PASS_PIPED
 
@@ -129,7 +129,7 @@ class Ready(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED; times in ns and µs, RSS in KiB.
+    """A task has ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED.
 
     Times are in ns and µs, RSS in KiB. `core` is relative to the work directory, and was made by the task: open it with
     `open_beneath`.

@@ -17,7 +17,7 @@
  * To end an instance, close the socket, or send SIGTERM to the process that was started:
  * either ends every task, with and without namespaces. SIGKILL does so with namespaces only.
  *
- * What is expected of an agent: stdout and stderr that the tasks' user may open for writing
+ * Requirements on the agent: stdout and stderr that the tasks' user may open for writing
  * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused where it is not PASS_PIPED; at
  * most LACKEY_QUEUE tasks queued at once (further packets, STOP among them, are left in the
  * socket until there is room); no name twice in the environments of ENV and RUN; MANTA_INPUT_FILE among RUN's, if stdin is an input that

@@ -8,7 +8,7 @@
  * ends run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
- *     SCRIPT  ->  keep this script under a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
+ *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
  *                 PASS_PIPED besides, its tasks print into pipes that end in their files
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the

@@ -12,10 +12,10 @@
  *             namespaces, below the builder's. So it cannot change mounts.
  *
  * Users: where the builder is root of the machine, users 0 ... 65535 of the instance are
- * `uid_base` ... `uid_base`+65535 outside, so a task is never root of anything. Else user
- * 0 is the caller. The others are those of a user namespace that the caller has (`users`),
- * made with subordinate ids; the builder enters it and makes another below it, so that the
- * processes of an instance are counted by itself. Without it there are no others.
+ * `uid_base` ... `uid_base`+65535 outside, so a task is never root of the machine. Else
+ * user 0 is the caller. The others are those of a user namespace that the caller passes
+ * (`users`), made with subordinate ids; the builder enters it and makes another below it,
+ * so that processes are counted per instance. Without it there are no others.
  */
 #ifndef REMORA_SANDBOX_H
 #define REMORA_SANDBOX_H

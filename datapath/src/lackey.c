@@ -120,7 +120,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
-/* The first process of a task; -1 with errno. */
+/* Start the first process of a task; -1 with errno. */
 static pid_t begin(struct lackey *lackey, struct lackey_run *run)
 {
     const char *script = lackey->scripts[run->slot];
@@ -189,7 +189,7 @@ static int files_closed(struct lackey *lackey)
     return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
 }
 
-/* The task has printed something. What cannot be saved ends it, as nothing after that could be right. */
+/* Handle output of the task. If it cannot be saved the task ends, since its output would be wrong. */
 static int printed(struct lackey *lackey, int which)
 {
     char no_core[COREWATCH_PATH] = "";
@@ -197,7 +197,7 @@ static int printed(struct lackey *lackey, int which)
     return lackey->outpipes.open && outpipes_pour(&lackey->outpipes, which) < 0 ? finish(lackey, no_core) : 0;
 }
 
-/* ---- what the agent says ---- */
+/* ---- the agent's messages ---- */
 
 static int protocol_error(const char *what)
 {

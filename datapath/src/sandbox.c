@@ -47,7 +47,7 @@ static int write_file(const char *path, const char *text)
     return written < 0 ? -1 : 0;
 }
 
-/* Users and groups of a namespace, from 0, as those of the namespace above from these. */
+/* The map of a namespace: its users and groups, from 0, are these and the following of the namespace above. */
 struct users {
     uid_t first;
     gid_t first_group;
@@ -73,7 +73,8 @@ static int map_users(pid_t pid, struct users users, struct reason *why)
     return write_map(pid, "gid_map", users.first_group, users.count, why);
 }
 
-/* Go on in a child with namespaces of its own, that of its users among them: a sibling of ours. We map them, and end. */
+/* Continue in a child with new namespaces, a user namespace among them: a sibling.
+ * The caller maps its users, and ends. */
 static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self, struct reason *why)
 {
     unsigned long flags = namespaces | CLONE_NEWUSER | CLONE_PARENT | SIGCHLD;
@@ -113,7 +114,7 @@ static int enter_users(const char *path, struct reason *why)
     return entered;
 }
 
-/* Get a mount namespace to build in; `users` is how those of the instance are mapped to its users. */
+/* Enter a new mount namespace; `users` becomes the map from the instance's users to its own. */
 static int own_mounts(const struct sandbox_plan *plan, struct users *users, struct report *report, pid_t *self,
                       struct reason *why)
 {
@@ -137,7 +138,8 @@ static int own_mounts(const struct sandbox_plan *plan, struct users *users, stru
     return map_users(getpid(), caller, why);
 }
 
-/* Users are mapped now: be user 0, without the caller's other groups. Where there is one user, there are no more groups. */
+/* Become user 0, without the caller's other groups, now that users are mapped. With
+ * one user there are no more groups. */
 static int become_user_0(unsigned users, struct reason *why)
 {
     if (users > 1 && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
@@ -202,7 +204,7 @@ static void build(const struct sandbox_plan *plan, struct report *report, pid_t 
         fail(report, why);
 }
 
-/* Wait until all are gone; the status of the last that ended, as a shell would say it. */
+/* Wait until all are gone; returns the status of the last that ended, as a shell reports it. */
 static int last_status(void)
 {
     int status = 0, last = 0;

@@ -198,7 +198,7 @@ class Agent:
         self._watch_idle()
 
     async def _tell_log(self, request: TaskLogRequest) -> None:
-        """Tell what a running task has printed; a reader who gets no answer asks again."""
+        """Send what a running task has printed, once: a reader without an answer asks again."""
         with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
             page = await task_log.read(self._find, request)
             await self._client.log(TaskLogReply(agent=self._id, page=page))

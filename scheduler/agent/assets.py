@@ -32,12 +32,13 @@ class Assets:
     def __init__(self, assets: Sequence[Asset], stores: Stores) -> None:
         self._assets = assets
         self._stores = stores
-        self._held: dict[str, int] = {}  # blobs that are open
-        self.may_reopen: bool | None = None  # may one of them open a task's output again? None: not searched yet
+        self._held: dict[str, int] = {}  # descriptors of open blobs
+        # whether one of them may open a task's output again; None: not searched yet
+        self.may_reopen: bool | None = None
         self._holding = asyncio.Lock()
 
     async def hold(self) -> None:
-        """Open and search them, if they are not. Raises AssetError, OSError."""
+        """Open and search the blobs, if they are not open yet. Raises AssetError, OSError."""
         async with self._holding:
             for asset in self._assets:
                 await self._hold(asset)

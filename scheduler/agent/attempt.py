@@ -128,9 +128,9 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as it was observed
     before: Usage | None = None  # of the init script, if it ran on behalf of this task
     began: float = 0.0  # event loop time at which it became its instance's current task
-    looked: float = 0.0  # ... and of the last look at how long it has run,
+    looked: float = 0.0  # ... and of the last look at its run time,
     ran: float = 0.0  # which was so many seconds
-    final: Totals | None = None  # of its files, since its end: nothing writes there any more
+    final: Totals | None = None  # of its files, once it has ended and they no longer change
 
     def add(self, *outputs: Emitted) -> None:
         """Add outputs. Raises WireError, and adds none, if they exceed the bounds."""
@@ -406,7 +406,7 @@ class Reporter:
 
 
 def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
-    """Judge an attempt that its lackey says has ended."""
+    """The verdict on an attempt that its lackey reports as ended."""
     if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
     return judge(

@@ -1,12 +1,12 @@
-"""Keeping tasks within their tier where the kernel does not: memory without a control group, disk, and time.
+"""Enforcement of tier caps where the kernel does not enforce them: memory without a control group, disk, and time.
 
-Memory in use is looked at with every tick, or more seldom where that takes long. Disk in use is counted while
-tasks run, and at the end of each before it is judged (`disk_count` says when that may be left out). A task that has
-too much ends, or has failed; and its instance, with all that is in it, is replaced: the next task finds an empty
-one. If a task runs there already that has done nothing wrong, it runs again.
+Memory in use is measured with every tick, or less often where measuring takes long. Disk in use is measured while
+tasks run, and at the end of each before it is judged (`disk_count` says when that may be left out). A task that
+exceeds a cap is ended, or has failed, and its instance is replaced with all that is in it: the next task finds an
+empty one. A task that runs there already and has done nothing wrong is retried.
 
-The time that a task runs is added up look by look, and a look that comes late counts for `LATE_SECONDS`: when this
-process was stopped, or its machine, the tasks were mostly stopped as well.
+The run time of a task is added up look by look, and a look that comes late counts for `LATE_SECONDS`: when this
+process was suspended, or its machine, the tasks were mostly suspended as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.providers.disk import File, Use, inodes_of
 
 # The pause between two looks at memory, in multiples of the time that a look takes.
 LOOK_SHARE = 20.0
-# What a look at the time adds at most; they are a quarter of a second apart.
+# The most that one look adds to a run time; looks are a quarter of a second apart.
 LATE_SECONDS = 2.0
 
 
@@ -38,7 +38,7 @@ class Caps:
     """
 
     limits: InstanceSpec
-    timeout_s: int | None  # that a task may run
+    timeout_s: int | None  # the run time that a task may have
     spawn: Callable[[Coroutine[None, None, None]], object]
     replace: Callable[[Worker], None]
     inodes: int = 0
@@ -47,7 +47,7 @@ class Caps:
         self.inodes = inodes_of(self.limits.disk_bytes)
 
     def look(self, worker: Worker, running: Attempt, now: float) -> None:
-        """What does the task that runs have in use?"""
+        """Measure what the running task has in use, if that is due."""
         if self.timeout_s is not None and self._has_run(running, now) > self.timeout_s and not running.init:
             worker.stop(running, Stop.TIMEOUT)
         if not worker.instance.memory_capped and now >= worker.memory_due:
@@ -58,7 +58,7 @@ class Caps:
             self.spawn(self._watch_disk(worker, running))
 
     def _has_run(self, running: Attempt, now: float) -> float:
-        """For how many seconds, as far as was looked."""
+        """The run time in seconds, as far as it was observed."""
         running.ran += min(now - (running.looked or running.began), LATE_SECONDS)
         running.looked = now
         return running.ran

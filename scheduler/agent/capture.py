@@ -22,7 +22,8 @@ from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file, new_id
 
-# While a task runs it may open its own stdout again, if that was not foreseen (`reopening`); it is not the file's owner.
+# Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
+# (`reopening`), though it is not the owner.
 WRITABLE = 0o622
 MAX_SPARE = 64
 

@@ -95,7 +95,7 @@ class Client:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
     async def log(self, reply: wire.TaskLogReply) -> None:
-        """What a poll reply has asked for of a running task."""
+        """Send the page of a running task's log that a poll reply has asked for."""
         await self._post("log", reply.model_dump_json(), BRIEF_SECONDS)
 
     async def sweep(self, request: wire.SweepRequest) -> list[str]:

@@ -81,7 +81,7 @@ class Pool:
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
         self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
         self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
-        # Why no task can start here, as its error will say.
+        # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
     # -- what the supervisor says ------------------------------------------------------------
@@ -116,7 +116,7 @@ class Pool:
         return False
 
     def feed(self, page: FeedPage) -> bool:
-        """Sources for a reducer; False if it does not run here (any more)."""
+        """Queue sources for a reducer; False if it does not run here (any more)."""
         attempt = self.find(page.task, page.attempt)
         if attempt is None or attempt.feed is None:
             return False
@@ -124,7 +124,7 @@ class Pool:
         return True
 
     def find(self, task: int, number: int) -> Attempt | None:
-        """An attempt that an instance was handed."""
+        """The attempt of this task and number, if an instance was handed it."""
         return next(
             (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
         )
@@ -302,7 +302,7 @@ class Pool:
 
     @property
     def may_reopen(self) -> bool:
-        """May tasks open their own outputs again? Known once there is an instance."""
+        """Whether tasks may open their own outputs again; known once there is an instance."""
         return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
 
     @property
@@ -471,7 +471,10 @@ class Pool:
             self.node.hurry()
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
+        """Handle the end of the init script.
+
+        If it failed, the first task carries the reason; without tasks it is dropped.
+        """
         verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))

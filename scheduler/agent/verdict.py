@@ -1,15 +1,14 @@
 """The verdict on a finished attempt: one table, first matching row wins.
 
-The order of the rows is the contract: what is the system's fault comes before what is the
-user's, a changed input before whatever else the task did, a core dump before a signal, a
-signal before an exit code. A cap that ended the task outranks the signal or exit code by
-which the task noticed; a file that outgrew the disk cap even dumps core. A process that the
-memory cap killed fails the task as a core dump does, also if the script says that all is well:
-what it printed lacks that process's share. An exit code that the script chose itself
-(`big-program || exit 3`) stands, and a suffix tells of the cap. A task that says that all is well although some
-of its outputs were refused fails: what it emitted is not all.
+The order of the rows is the contract: system failures come before user failures, a changed input before
+anything else that the task did, a core dump before a signal, a signal before an exit code. A cap that ended
+the task outranks the signal or exit code by which the task noticed; a file that outgrew the disk cap even
+dumps core. A process that the memory cap killed fails the task as a core dump does, even if the script exits
+with 0: its output lacks what that process would have printed. An exit code that the script chose itself
+(`big-program || exit 3`) stands, and a suffix mentions the cap. A task that exits with 0 although some of its
+outputs were refused fails: its outputs are incomplete.
 
-What a cap ended is told which cap, and what of the phase raises it:
+The message about a cap says how large it is, and which value of the phase raises it:
 `user task ran out of memory: its cap is 128 MB ("memory": 256 is more)`.
 """
 
@@ -47,8 +46,8 @@ PLACE_WARNING = (
 class Stop(Enum):
     """The reason why the agent ended an attempt that had not ended by itself."""
 
-    MEMORY = auto()  # the watched memory cap
-    DISK = auto()  # the accounted disk cap
+    MEMORY = auto()  # the measured memory cap
+    DISK = auto()  # the counted disk cap
     TIMEOUT = auto()  # the phase's timeout
     FULL = auto()  # the machine's disk is full, and it has written most
     CROWDED = auto()  # it ended badly while other tasks had filled the machine's disk
@@ -65,7 +64,7 @@ class Ending:
     core: bool = False
     core_signal: int | None = None  # the signal that dumped core, if the core file tells
     setup_failed: bool = False  # it never started
-    unsaved: int = 0  # errno of why what it printed could not be written to its file; then `status` says nothing
+    unsaved: int = 0  # errno of a failed write of its output to the file; then `status` is meaningless
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
     disk_full: bool = False  # the instance's disk was full, while it ran or when it ended
@@ -153,7 +152,7 @@ def remarks(end: Ending, sentence: str) -> str:
 
 
 def cap(name: str, size: int, unit: str, tiers: Sequence[int]) -> str:
-    """How large a cap of a phase is, and the next tier."""
+    """The size of a cap of a phase, and the next tier."""
     larger = next((f'"{name}": {tier} is more' for tier in tiers if tier > size), "there is no larger one")
     return f": its cap is {size} {unit} ({larger})"
 

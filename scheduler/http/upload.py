@@ -222,7 +222,7 @@ def write_whole(fd: int, batch: Sequence[bytes | memoryview], length: int, offse
     """Write pieces of `length` bytes in all. Raises OSError."""
     written = os.pwritev(fd, batch, offset)
     if written < length:
-        # A short write: the disk is filling up. Say the rest again; the error comes with it.
+        # A short write: the disk is filling up. Write the rest again; the error comes with it.
         rest = memoryview(b"".join(batch))[written:]
         while rest:
             written += (step := os.pwrite(fd, rest, offset + written))

@@ -134,10 +134,13 @@ class Instance(Protocol):
         """Record that it is prepared. Raises OSError."""
 
     def has_user(self, uid: int) -> bool:
-        """May a process of the instance have the user `uid`, as this machine counts? Others may have it, too."""
+        """Whether a process of the instance may have the user `uid`, as the host counts; others may have it, too."""
 
     def has_socket(self, inode: int) -> bool:
-        """Has a process whose descriptors are closed to us this socket open? May take long. Raises OSError."""
+        """Whether a process whose descriptors are hidden from us has this socket open.
+
+        May take long. Raises OSError.
+        """
 
     def processes(self) -> Iterator[int]:
         """The ids of the processes in the instance now, including the lackey."""

@@ -4,10 +4,10 @@ Allocated resources count: blocks, those beyond a file's end included, and inode
 file system one too. A tree is walked by descriptors, so that a path may be longer than the kernel accepts, and no
 rename by a task can lead the walk out of it. Three rules bound the walk:
 
-- It ends as soon as it has found more than is allowed.
-- A directory below more than `MAX_DEPTH` others is not looked into: it counts as more than is allowed.
-- A directory that its owner has closed to itself is opened for the moment of looking, where we are the owner. One of
-  another user (`subordinate_users`) is looked into by a program that may.
+- It ends as soon as the sum exceeds the cap.
+- A directory below more than `MAX_DEPTH` others is not opened: it counts as exceeding the cap.
+- A directory whose mode forbids its owner to read it gets another mode for a moment, if the agent's user is the
+  owner. One of another user (`subordinate_users`) is read by a program with the right to do so.
 
 A file without a name exists as long as a process has it open. `unlinked` finds these by the
 descriptors and mappings of processes; it cannot see those in flight through a unix socket.
@@ -63,7 +63,7 @@ def inodes_of(size: int) -> int:
 
 
 def below(root: Path, most: Use, leave_out: Collection[str] = (), users: SubordinateUsers | None = None) -> Use:
-    """What lies below `root`, but for the entries `leave_out` in it; no more than is needed to exceed `most`.
+    """The use below `root`, except the entries `leave_out` in it; counting stops once it exceeds `most`.
 
     `users`: the owners that files may have besides us. Raises OSError.
     """
@@ -84,7 +84,7 @@ def below(root: Path, most: Use, leave_out: Collection[str] = (), users: Subordi
 
 
 def found_inside(users: SubordinateUsers, root: Path, most: Use, leave_out: Collection[str]) -> Use:
-    """As `below`, by a program that has every privilege over the files of `users`. Raises OSError."""
+    """The same, by a program that has all privileges over the files of `users`. Raises OSError."""
     use = Use()
     left_out = [word for name in leave_out for word in ("-path", f"./{name}", "-prune", "-o")]
     with contextlib.closing(
@@ -143,7 +143,7 @@ def open_closed(name: str, parent: int) -> int:
 
 
 def unlinked(pids: Iterable[int], device: int, known: Collection[File], users: SubordinateUsers | None = None) -> int:
-    """Bytes on `device` of files without a name that processes have open or mapped, but for those that are `known`."""
+    """Bytes on `device` of files without a name that processes have open or mapped, except those that are `known`."""
     seen = {}
     for status in opened_by(list(pids), users):
         if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
@@ -152,7 +152,7 @@ def unlinked(pids: Iterable[int], device: int, known: Collection[File], users: S
 
 
 def opened_by(pids: Sequence[int], users: SubordinateUsers | None) -> Iterator[os.stat_result | OpenFile]:
-    """What processes have open, and mapped if we are root; `users` are those that they may have besides us."""
+    """The files that processes have open, and mapped if we are root; `users`: those that they may have besides us."""
     theirs = [] if users is None else users.of(pids)
     for pid in pids:
         if pid not in theirs:

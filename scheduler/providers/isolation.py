@@ -33,9 +33,9 @@ class Hold(StrEnum):
     """The kinds of isolation that may hold."""
 
     NAMESPACES = "namespaces"  # processes, mounts and users of its own
-    USERS = "users"  # which no other instance and nobody on the machine has
-    OWNERS = "owners"  # what an instance has may belong to any user of it
-    FILES = "files"  # nothing can be opened but what is shown and the instance's own
+    USERS = "users"  # which no other instance and no other process of the machine has
+    OWNERS = "owners"  # files of an instance may belong to any of its users
+    FILES = "files"  # only files that are shown and the instance's own can be opened
     SIGNALS = "signals"  # processes of others are out of reach
     SOCKETS = "sockets"  # abstract unix sockets of others are out of reach
     CALLS = "calls"  # system calls are filtered
@@ -78,7 +78,7 @@ RULES: Mapping[Hold, Rule] = {
         "tasks have a root and processes of their own", "tasks run among the processes of this machine"
     ),
     Hold.USERS: Rule(
-        "instances have users of their own, which are nobody else to the machine",
+        "instances have users of their own, which are used for nothing else on the machine",
         "to the machine, tasks of all accounts are the user that runs this service (not so if that is root)",
     ),
     Hold.OWNERS: Rule(

@@ -37,9 +37,9 @@ PRIVATE_SHARE = (b"Pss_Anon", b"SwapPss")
 
 
 def in_use(pids: Sequence[int], most: int, shm: Path | None, users: SubordinateUsers | None = None) -> int:
-    """Bytes in use by processes, and in the directory `shm` that is theirs alone; exact if more than `most`.
+    """Bytes in use by processes, and in their private directory `shm`; exact if more than `most`.
 
-    `users`: those that the processes may have besides us, where we are not root.
+    `users`: those that the processes may have besides us, if we are not root.
     """
     files = memory_files(pids, users)
     held = sum(files.values()) + used_at(shm)
@@ -51,7 +51,7 @@ def in_use(pids: Sequence[int], most: int, shm: Path | None, users: SubordinateU
 
 
 def memory_files(pids: Sequence[int], users: SubordinateUsers | None = None) -> dict[File, int]:
-    """Files in memory that processes have open or, if we may see that, mapped: bytes in each."""
+    """Files in memory that processes have open or, if permitted, mapped: bytes in each."""
     device = memory_device()
     found = opened_by(pids, users)
     return {(device, each.st_ino): each.st_blocks * BLOCK for each in found if each.st_dev == device}

@@ -1,21 +1,21 @@
-"""Instances as plain processes of this machine: the default, for every user.
+"""Instances as plain processes of this machine: the default, which every user can run.
 
-An instance is a lackey that we start. Where the kernel allows it, the lackey makes namespaces and a root file system
-around itself. If the agent is root, each instance has 65536 users of its own (`user_ranges`); else all have the same
-65536 if there are subordinate ids (`subordinate_users`), or root alone. Elsewhere (an ordinary container, say) the
-lackey is only a subreaper, and its tasks are our own user, without capabilities: nobody else could reach their input.
-There Landlock, where the kernel has it, keeps tasks to the machine's programs and their own directory. Which of the two
-it is does not change while we run, so it is tried once, in `prepare`, and never silently after that. What tasks are
-kept from by system call filters and Landlock is in READY (`Holds`). As root each instance also has a loopback of its
-own (`loopback`); else it is the machine's.
+An instance is a lackey that the agent starts. Where the kernel allows it, the lackey makes namespaces and a root file
+system around itself. If the agent is root, each instance has 65536 users of its own (`user_ranges`); else all instances
+have the same 65536 if there are subordinate ids (`subordinate_users`), or root alone. Elsewhere (in an ordinary
+container, for example) the lackey is only a subreaper, and its tasks run as the agent's own user, without capabilities;
+no other user can reach their input. There Landlock, where the kernel has it, restricts tasks to the machine's programs
+and their own directory. Which of the two holds does not change while the agent runs, so it is tried once, in `prepare`,
+and there is no silent fallback after that. READY reports which system call filters and Landlock rules are in force
+(`Holds`). If the agent is root each instance also has a loopback of its own (`loopback`); else it shares the machine's.
 
-The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the cap on processes,
-else a limit that the kernel counts by user. The lackey joins its cgroups while it builds the instance, and the process
-1 of that when it is ready: until then nothing of a task's has run. The disk cap is a limit on each file, and the
-agent's accounting.
+The memory cap is a control group where one is writable; elsewhere the agent measures `memory_used`. The cap on
+processes is a control group too; elsewhere it is a limit that the kernel counts by user. The lackey joins its groups
+while it builds the instance, and the instance's process 1 when it is ready: no process of a task runs before that. The
+disk cap is a limit on each file, and the agent's accounting.
 
-Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys with it, since they ask the
-kernel for that (so a thread that calls `create` must live as long as the agent). A directory and an empty cgroup stay.
+Everything of instance 3 is below `instances/3`. The lackeys of a killed agent die with it, since they ask the kernel
+for that (so a thread that calls `create` must live as long as the agent). A directory and an empty group remain.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class ProcessProvider:
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
         self._subordinates: SubordinateUsers | None = None
-        self._ready: Ready | None = None  # of an instance that was tried
+        self._ready: Ready | None = None  # of the probe in `prepare`
         self._groups_path = f"/remora/{owner}"
         self._programs: Programs | None = None  # made once it is known what tasks see
         self._note = self._state_dir / "cgroup"  # the path of our groups, since the next agent may run in another group
@@ -113,7 +113,7 @@ class ProcessProvider:
             Hold.OWNERS: self._ready.namespaces and (os.geteuid() == 0 or self._subordinates is not None),
             Hold.MEMORY: self.groups is not None,
             Hold.NETWORK: self._loopbacks.holds,
-            # A limit that root sets is one on each user of the instance, not on all.
+            # A limit that root sets applies to each user of the instance, not to their sum.
             Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
         }
         return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
@@ -139,11 +139,11 @@ class ProcessProvider:
         return instance.ready
 
     async def _sweep(self) -> None:
-        """Remove what an agent that was killed has left."""
+        """Remove what a killed agent has left."""
         for stale in self._root.iterdir():
             await remove_tree(stale, self._subordinates)
             if stale.exists():
-                raise InstanceError(f"cannot remove {stale}: it has files of users whom only newuidmap gives")
+                raise InstanceError(f"cannot remove {stale}: it has files of users that only newuidmap can map")
         ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
         if os.geteuid() == 0:
             await sweep_everywhere(self._groups_path, keep=ours)
