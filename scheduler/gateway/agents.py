@@ -116,7 +116,7 @@ async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
 async def log(call: Call, node: str, body: bytes) -> web.StreamResponse:
     said = wire.TaskLogReply.model_validate_json(body)
     _require_own(call, node, said.agent)
-    call.context.supervisor.desk.logs.answer(said.agent, said.page)
+    call.agents.take_log(said.agent, said.page)
     return web.Response(status=204)
 
 

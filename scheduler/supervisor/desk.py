@@ -39,6 +39,7 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportReply,
     ReportRequest,
+    TaskLogPage,
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database, select
@@ -222,6 +223,10 @@ class AgentDesk:
             log.info("agent leaves", extra={"agent": session.id, "node": session.node})
             await self._lose(session, counted=False)
             self._absent.setdefault(session.node, self.monotonic())
+
+    def take_log(self, agent: int, page: TaskLogPage) -> None:
+        """Take the page of a running task's output that was asked of an agent."""
+        self.logs.answer(agent, page)
 
     def node_of(self, agent: int) -> str:
         """On which node an agent is. Raises UnknownAgentError."""

@@ -34,11 +34,11 @@ from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.integration.lackey_instance import Mode, refusal
 from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
+from tests.support.eventually import PATIENCE_SECONDS
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test.secret"  # the credential of node "test"
 NODE = "here"
-SECONDS = 30.0
 BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
 KNOCK = (
@@ -299,7 +299,7 @@ class Rig:
 
     async def reports_of(self, *tasks: wire.TaskLease) -> list[wire.AttemptReport]:
         reports = self.supervisor.reports
-        async with asyncio.timeout(SECONDS), self.supervisor.reported:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.supervisor.reported:
             await self.supervisor.reported.wait_for(lambda: all((t.task, t.attempt) in reports for t in tasks))
         return [reports[t.task, t.attempt] for t in tasks]
 
@@ -311,7 +311,7 @@ class Rig:
 
     async def until(self, condition: Callable[[FakeSupervisor], bool]) -> None:
         """Wait until something that the agent or a task sent makes `condition` true."""
-        async with asyncio.timeout(SECONDS), self.supervisor.reported:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.supervisor.reported:
             await self.supervisor.reported.wait_for(lambda: condition(self.supervisor))
 
     def output(self, report: wire.AttemptReport, index: int = 0) -> bytes:

@@ -17,6 +17,7 @@ from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.objects.blobs import EMPTY_MD5
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, error, running, running_jobs
 from tests.support.instant_agent import InstantAgent
 
@@ -70,9 +71,7 @@ async def job_on(gateway: Gateway, node: str) -> tuple[str, InstantAgent, asynci
     await gateway.put("/jill/stor/in", b"")
     job = await supervisor.create_job("jill", parse_job({"phases": [{"exec": "sleep 9"}]}))
     await supervisor.add_inputs(supervisor.jobs.by_uuid(job), ["/jill/stor/in"])
-    async with asyncio.timeout(20):
-        while not agent.leases:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: agent.leases, "the task is leased")
     return job, agent, running
 
 

@@ -19,13 +19,13 @@ from scheduler.model.job import parse_job
 from scheduler.model.wire import RegisterRequest
 from scheduler.supervisor.lease import capacity
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.eventually import eventually
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, running
 from tests.support.house import MAP, House
 from tests.support.node import joined
 
 SLOTS = 4
-SECONDS = 30.0
 
 
 @dataclasses.dataclass
@@ -48,14 +48,12 @@ class Shared:
     async def until_told(self, supervisor: Supervisor, instances: int) -> None:
         """Wait until the agent knows that it should have so many for a supervisor."""
         (session,) = supervisor.desk._sessions.values()
-        async with asyncio.timeout(SECONDS):
-            while sum(session.told.values()) != instances or session.unseen is not None:
-                await asyncio.sleep(0.02)
+        await eventually(
+            lambda: sum(session.told.values()) == instances and session.unseen is None, "the agent knows how many"
+        )
 
     async def until(self, *instances: int) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.instances() != list(instances):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: self.instances() == list(instances), f"{instances} instances")
 
 
 async def serve(context: Context) -> tuple[Runner, Supervisor]:
@@ -109,9 +107,7 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         await shared.job(first, gate.wait("small"), 12)
         await shared.until(SLOTS - 1, 0)
         (session,) = second.desk._sessions.values()
-        async with asyncio.timeout(SECONDS):
-            while session.away_mb == 0:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
         large = share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
         assert capacity(session, []) == share.Capacity(2, 2048)
@@ -126,7 +122,5 @@ async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) 
             for node in ("n1", "n2")
         ]
         await house.give(job, await house.objects(4))
-        async with asyncio.timeout(SECONDS):
-            while sum(len(node.leases) for node in nodes) < 4:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: sum(len(node.leases) for node in nodes) == 4, "all tasks are leased")
         assert [len(node.leases) for node in nodes] == [2, 2]

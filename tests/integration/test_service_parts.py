@@ -17,6 +17,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Connection
 from scheduler.service import parts
 from scheduler.supervisor.tenure import Tenure
+from tests.support.eventually import eventually
 from tests.support.records import database_at
 
 SECRETS = parts.Secrets(b"a secret of tokens", "a key of agents")
@@ -54,9 +55,7 @@ async def test_the_first_supervisor_sweeps_what_nobody_can_be_about_to_name(tmp_
             await swept(context, times=2)
             assert context.blobs.path(left).exists(), "it is too young"
             monkeypatch.setattr(parts, "clock", lambda: context.clock() + parts.YOUNG_MS + 10_000)
-            async with asyncio.timeout(20):
-                while context.blobs.path(left).exists():
-                    await asyncio.sleep(0)
+            await eventually(lambda: not context.blobs.path(left).exists(), "the blob is swept")
         assert context.blobs.path(named).exists()
 
 

@@ -36,6 +36,7 @@ from scheduler.supervisor.retention import LINGER_MS
 from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.tenure import Tenure
 from tests.integration.conftest import MEMORY
+from tests.support.eventually import eventually
 from tests.support.house import MAP, REDUCE, House
 from tests.support.ids import id_of
 from tests.support.instant_agent import InstantAgent, ok
@@ -165,9 +166,7 @@ async def test_jobs_are_shared_out_evenly_and_each_has_one_owner(cluster):
     jobs = [await cluster.job(MAP) for _ in range(7)]
     owners = [await cluster.owned(job) for job in jobs]
     assert sorted(owners.count(each.id) for each in supervisors) == [2, 2, 3]
-    async with asyncio.timeout(10):
-        while sum(len(each.jobs) for each in supervisors) < len(jobs):
-            await asyncio.sleep(0)
+    await eventually(lambda: sum(len(each.jobs) for each in supervisors) == len(jobs), "all jobs are taken up")
     shadows = [live.uuid for each in supervisors for live in each.jobs]
     assert sorted(shadows) == sorted(job.uuid for job in jobs)
 
@@ -216,9 +215,7 @@ async def test_another_takes_over_within_seconds_of_the_last_beat(cluster):
 
 
 async def leased(agent: InstantAgent, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(agent.leases) < count:
-            await asyncio.sleep(0)
+    await eventually(lambda: len(agent.leases) >= count, f"{count} tasks are leased")
 
 
 async def test_what_a_lost_supervisor_still_tries_changes_nothing(cluster):
@@ -271,9 +268,7 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     assert new.id > old.id
     with pytest.raises(UnknownAgentError):
         await new.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
-    async with asyncio.timeout(10):
-        while not len(new.jobs):
-            await asyncio.sleep(0)
+    await eventually(lambda: len(new.jobs), "the new one takes the job up")
     assert await cluster.owner(job) == new.id
     assert [live.uuid for live in new.jobs] == [job.uuid]
     await tenure.stop()
@@ -326,9 +321,11 @@ async def test_records_that_expired_are_purged_by_the_first_alone(cluster):
     first, second = await cluster.start(), await cluster.start()
     job = await cluster.job(MAP)
     await cluster.postbox.cancel(job)
-    async with asyncio.timeout(20):
-        while len(first.jobs) or (await cluster.house.row(job.uuid))["archive_done"] is None:
-            await asyncio.sleep(0)
+
+    async def archived() -> bool:
+        return not len(first.jobs) and (await cluster.house.row(job.uuid))["archive_done"] is not None
+
+    await eventually(archived, "the job is archived")
     cluster.house.wait_ms(LINGER_MS + 1)
     for each in (first, second):
         await each.beat()
@@ -399,9 +396,7 @@ async def test_cancelling_by_post_ends_the_job_at_once_and_its_agents_are_told(c
         await leased(agent, 2)
         await cluster.postbox.cancel(job)
         assert await cluster.state(job) == "done"
-        async with asyncio.timeout(10):
-            while agent.instances():  # it was told to forget the pool
-                await asyncio.sleep(0)
+        await eventually(lambda: not agent.instances(), "the agent is told to forget the pool")
     errors = await cluster.house.errors(job.uuid)
     assert [error["code"] for error in errors] == ["JobCancelledError"] * 2
 

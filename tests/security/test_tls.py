@@ -29,6 +29,7 @@ from scheduler.service import parts
 from scheduler.tls.identity import Identity, TlsFiles
 from scheduler.tls.names import AGENT
 from tests.support.certificates import Certificates, shows
+from tests.support.eventually import eventually
 from tests.support.noise import noise
 from tests.support.peers import Peer, crook, keeps_open, peer
 
@@ -179,9 +180,7 @@ def serial(url: str, trust: ssl.SSLContext) -> str:
 async def hang_up(until: Callable[[], bool]) -> None:
     """SIGHUP to ourselves, who are the service."""
     os.kill(os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(SECONDS):
-        while not until():
-            await asyncio.sleep(0)
+    await eventually(until, "the files are read again")
 
 
 async def test_new_files_are_used_after_a_hangup_and_connections_go_on(

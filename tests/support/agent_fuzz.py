@@ -37,6 +37,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection, select
 from scheduler.supervisor import desk
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, running_jobs
 from tests.support.instant_agent import InstantAgent
 
@@ -330,11 +331,12 @@ class Fuzz:
             self.worst_stall = max(self.worst_stall, stood)
 
     async def ended(self, agent: asyncio.Task[None]) -> None:
-        async with asyncio.timeout(300):
-            while any(self.gateway.context.supervisor.jobs.by_uuid(job) for _, job in self.jobs):
-                if agent.done():
-                    agent.result()
-                await asyncio.sleep(0.05)
+        def all_done() -> bool:
+            if agent.done():
+                agent.result()
+            return not any(self.gateway.context.supervisor.jobs.by_uuid(job) for _, job in self.jobs)
+
+        await eventually(all_done, "all jobs have ended", 300)
 
     # What must hold.
 

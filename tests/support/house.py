@@ -23,6 +23,7 @@ from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.eventually import eventually
 from tests.support.instant_agent import InstantAgent
 from tests.support.records import database_at
 
@@ -156,9 +157,11 @@ class House:
 
     async def no_blob_left(self) -> None:
         """Wait until every blob has a name: what has none goes after the transaction that took it."""
-        async with asyncio.timeout(30):
-            while {path.name for path in (self.path / "blobs").glob("*/*")} - await self.named_blobs():
-                await asyncio.sleep(0.01)
+
+        async def all_named() -> bool:
+            return {path.name for path in (self.path / "blobs").glob("*/*")} <= await self.named_blobs()
+
+        await eventually(all_named, "every blob has a name")
 
     async def failures(self, uuid: str) -> list[str]:
         job = (await self.row(uuid))["id"]

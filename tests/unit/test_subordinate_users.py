@@ -44,7 +44,7 @@ def test_a_user_without_enough_ids_is_told_where_they_should_be(ids: Path, text:
 
 
 def test_a_program_that_is_missing_is_named_with_its_package() -> None:
-    with pytest.raises(NoSubordinateUsersError, match="newuidmop is not installed .*uidmap"):
+    with pytest.raises(NoSubordinateUsersError, match=r"newuidmop is not installed .*uidmap"):
         write_map("newuidmop", 1, 0, 100000)
 
 
