@@ -4,8 +4,8 @@ A reducer reads its standard input as if it were one file. In truth it is many b
 committed upstream at different times, partly on other nodes. A *feed* joins them: a queue of
 sources, a position, and the writing end of a pipe. There is one feed for each running reducer
 attempt, and the agent owns it. The agent appends sources as it learns of them; the feed moves bytes
-from the first source into the pipe until that source has given all its bytes, and goes on with the
-next.
+from the first source into the pipe until that source has given all its bytes, and continues with
+the next.
 
 From "reducers are slower than the page cache" follows that the pipe is nearly always full and the
 feed nearly always waits. So waiting must cost nothing: the feed is a thread inside one C call,
@@ -20,7 +20,7 @@ From "a program may stop reading when it has seen enough" follows that a closed 
 an answer, not an error: the feed drops what is left and says that the reader stopped.
 
 From "a job may have a million inputs" follows that the queue is bounded: `room` says how
-many more sources it takes, and an event tells when there is room again. Opening a small
+many more sources it takes, and an event is sent when there is room again. Opening a small
 blob costs more than moving it, so sources are opened and fed a batch at a time.
 
 Example: `head -c 4` reads from sources a (3 bytes), b (0 bytes) and c (1 MB, on node 7).

@@ -1,5 +1,5 @@
 /*
- * environment - the variables that a task starts with.
+ * environment - build the environment with which a task starts.
  */
 #ifndef REMORA_ENVIRONMENT_H
 #define REMORA_ENVIRONMENT_H

@@ -2,10 +2,10 @@
  * pass - descriptors and small messages between agent, lackey and in-instance tools.
  *
  * One message is one packet of a SOCK_SEQPACKET unix socket: the kernel keeps
- * boundaries, delivers a packet with its descriptors or not at all, and tells both
- * ends when the other is gone. So there is no framing to parse and nothing to resume.
- * A packet is a `struct pass_header`, then a payload whose shape the type says. Both
- * ends run on one machine: integers are native.
+ * boundaries, delivers a packet with its descriptors or not at all, and reports to each
+ * end when the other is gone. So there is no framing to parse and nothing to resume. A
+ * packet is a `struct pass_header`, then a payload whose shape the type says. Both ends
+ * run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
  *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with

@@ -154,9 +154,9 @@ static int decimals(const struct format *format, double value, int precision)
 }
 
 /*
- * A number that lies in the middle is rounded away from zero, as JavaScript does: by %.2f
- * 0.125 is 0.13. Such a number has exactly one bit more behind the point than there are
- * digits, because 10 has one factor of 2.
+ * Move a number at the midpoint away from zero, to round it as JavaScript does: %.2f
+ * prints 0.125 as 0.13. Such a number has exactly one bit more behind the point than
+ * there are digits, because 10 has one factor of 2.
  */
 static double out_of_middle(double value, int digits)
 {

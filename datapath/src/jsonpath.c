@@ -260,8 +260,8 @@ static size_t put_scalar(struct span value, char *out)
 }
 
 /*
- * Joining the elements of an array joins those of the arrays in it the same way, so
- * brackets just vanish, and what stays is the commas. `null` vanishes, too.
+ * Print an array as JavaScript joins it: nested arrays are joined in the same way, so
+ * that brackets vanish and commas stay. `null` vanishes, too.
  */
 static size_t put_array(struct span array, char *out)
 {

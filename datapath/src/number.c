@@ -152,10 +152,11 @@ static int try_digits(double value, int n, char text[NUMBER_ROOM])
 }
 
 /*
- * The fewest digits. What fits into 15 is found at once, with zeros behind it; only tiny
- * numbers hold fewer than 15, and need to be asked for each length. The neighbours of a
- * power of two are not equally far, so with 16 digits the nearest may be too far on one
- * side and another one do on the other; it is found by rounding up.
+ * Find the fewest digits. A number of up to 15 digits is found at once, with zeros
+ * behind it; only tiny numbers have fewer than 15 significant digits, so that each
+ * length has to be tried. The neighbours of a power of two are not equally far, so with
+ * 16 digits the nearest decimal may be too far on one side while another one fits on the
+ * other; it is found by rounding up.
  */
 static void shortest(double value, char text[NUMBER_ROOM])
 {

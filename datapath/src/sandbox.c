@@ -194,7 +194,8 @@ static void build(const struct sandbox_plan *plan, struct report *report, pid_t 
 
     if (own_mounts(plan, &users, report, self, why) < 0 || rootfs_build(&plan->rootfs, users.first, why) < 0)
         fail(report, why);
-    /* What the maker of a user namespace may have, all its users may have together (Linux 5.14; not if that is root). */
+    /* The limit of a user namespace's maker applies to all its users together
+     * (Linux 5.14; not if the maker is root). */
     if (inherit_processes(plan->processes) < 0) {
         reason_errno(why, "limiting processes");
         fail(report, why);

@@ -9,7 +9,7 @@ of the last task of a pool is reported at once: its job may be waiting for nothi
 much other jobs have to do.
 
 Outputs are durable before they are reported: one flush for the whole batch. An agent that the
-supervisor no longer knows holds nothing of value: it drops everything and registers anew. The same
+supervisor no longer knows has nothing of value: it drops everything and registers anew. The same
 is true of an agent that was cut off for too long (`contact`).
 
 Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at

@@ -38,7 +38,7 @@ REGISTER_SECONDS = 15.0
 BRIEF_SECONDS = 3.0
 POLL_MARGIN = 5.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
-# A task does not wait for ever: so many tries, and so many seconds between them.
+# A task's request is retried only a few times: the number of tries, and the seconds between them.
 TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
@@ -51,7 +51,7 @@ class UnavailableError(Exception):
 
 
 class FullError(UnavailableError):
-    """The other side has no disk space to record what it was told."""
+    """The other side has no disk space for its records."""
 
 
 class UnknownAgentError(Exception):

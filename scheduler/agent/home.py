@@ -58,7 +58,7 @@ def leave_last_words(directory: Path, why: str) -> None:
 
 
 def take_last_words(directory: Path) -> str | None:
-    """Why the agent has ended, if it wrote a reason, which is removed."""
+    """Read and remove the reason why the agent has ended; None if it wrote none."""
     try:
         private = open_private(directory)
         try:

@@ -133,7 +133,7 @@ async def holds(instance: Instance, inode: int) -> bool:
 
 
 def open_files(instance: Instance) -> Iterator[str]:
-    """What the descriptors of an instance's processes refer to, as /proc spells it."""
+    """The files to which descriptors of an instance's processes refer, as /proc spells them."""
     for pid in instance.processes():
         try:
             with os.scandir(f"/proc/{pid}/fd") as descriptors:

@@ -1,7 +1,7 @@
 """The slots of a node: places for instances, shared by the links to all supervisors, and disabled while they hang.
 
-Several supervisors may have work for the node. Each is told how much of it is *away*, in use for the
-other supervisors (`engine.part`), and plans with the rest.
+Several supervisors may have work for the node. Each is told which part of it is *away*, in use for
+the other supervisors (`engine.part`), and plans with the rest.
 
 A slot is taken when the node has room for an instance (`capacity.shortage`); until then its
 tasks wait, and the log says once which resource is short.

@@ -1,4 +1,4 @@
-"""From a handler's result to the reply that is sent, and whether the connection ends with it."""
+"""The last step of a request: from the handler's result to the reply, and whether the connection ends with it."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ NO_CONNECTIONS = _Group()
 
 
 class LimitedHandler(web.RequestHandler):
-    """aiohttp's connection, which tells the limits (if there are any) when it waits."""
+    """aiohttp's connection, which reports to the limits (if there are any) when it waits."""
 
     def __init__(self, manager: web.Server, *, limits: ConnectionLimits | None = None, **options: Any) -> None:
         super().__init__(manager, **options)

@@ -1,4 +1,4 @@
-"""From a request's body to a blob, hashed on the way.
+"""Uploads: a request's body is received, hashed and written into a blob.
 
 Three things take time with a large body: receiving it, hashing it (MD5 is the slowest by far),
 writing it. They run concurrently: the event loop receives batches, and threads hash and write them,

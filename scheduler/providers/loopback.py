@@ -240,7 +240,7 @@ def refuse_metadata(program: Program, six: bool) -> None:
 
 
 def find_metadata4(program: Program) -> None:
-    """Jump to `metadata` if the address in register 2 is one of those, else go on."""
+    """Jump to `metadata` if the address in register 2 is one of those; fall through otherwise."""
     shift, network = LINK4
     program.from_network(2, 32)
     for address in METADATA4:

@@ -119,6 +119,7 @@ class ProcessProvider:
         return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
 
     async def prepare(self) -> None:
+        """Sweep, probe what the kernel allows, and install the programs for tasks."""
         if os.geteuid() != 0 and self._isolation != "subreaper":
             self._subordinates = await asyncio.to_thread(subordinate_users)
         await self._sweep()

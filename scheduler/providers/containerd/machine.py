@@ -25,7 +25,7 @@ def missing_packages() -> list[str]:
 
 
 def why_no_containers(own_daemon: bool = True) -> str | None:
-    """One sentence about the missing requirement, or None. Without `own_daemon` containerd is run by the operator."""
+    """The missing requirement as a sentence, or None. Without `own_daemon` containerd is run by the operator."""
     if os.geteuid() != 0:
         return "containers need root (run as root, or use --provider process)"
     if find_spec("grpc") is None:

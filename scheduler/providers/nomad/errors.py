@@ -26,7 +26,8 @@ CERTIFICATE = re.compile(r"""(?:certificate verify failed: |(?=hostname '))([^()
 
 
 class NomadError(Exception):
-    """One sentence. `status` is that of the answer, 0 if there was none; `passing`: the error is transient."""
+    """A failed request to Nomad, as a sentence. `status`: of the answer, 0 if there was none; `passing`: it is
+    transient."""
 
     def __init__(self, sentence: str, status: int = 0, passing: bool = False) -> None:
         super().__init__(sentence)
