@@ -62,7 +62,7 @@ enum isolation { AUTO, NAMESPACES, SUBREAPER };
 
 struct options {
     int socket;
-    const char *connect; /* NULL: there is a socket */
+    const char *connect; /* NULL: the socket is given */
     enum isolation isolation;
     unsigned long long disk_bytes; /* 0: no limit */
     struct sandbox_plan plan;
@@ -74,7 +74,7 @@ static _Noreturn void die(int status, const char *what, const char *detail)
     exit(status);
 }
 
-/* A whole number from `low` to `high`, or the end of us. */
+/* A whole number from `low` to `high`; exits otherwise. */
 static unsigned long long number(const char *option, const char *text, unsigned long long low, unsigned long long high)
 {
     char *end, message[128];
@@ -231,20 +231,20 @@ static void parse(struct options *options, int argc, char **argv)
         die(2, "--socket and --work are needed; see --help", "");
 }
 
-/* Tasks can read our command line; the paths in it are none of their business. */
+/* Erase our command line, which tasks can read: its paths are internal. */
 static void forget_arguments(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
         memset(argv[i], 0, strlen(argv[i]));
 }
 
-/* Nothing of the agent's reaches a task: no descriptor but the socket (0: there is none yet), and that not beyond exec. */
+/* Close all descriptors but the socket (0: there is none yet), and keep that from tasks. */
 static void keep_only(int sock)
 {
     int fd;
 
     while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd < 3)
-        ; /* 0, 1, 2 exist from here on, so no other descriptor takes their place */
+        ; /* 0, 1, 2 are open from here on, so no other descriptor gets these numbers */
     if (fd < 0)
         die(1, "cannot open /dev/null: ", strerror(errno));
     if (!sock) {
@@ -257,13 +257,13 @@ static void keep_only(int sock)
         die(2, "--socket is no open descriptor", "");
 }
 
-/* Isolation as far as it is wanted and to be had; fills READY. */
+/* Isolate as far as requested and possible; fills READY. */
 static void isolate(const struct options *options, struct pass_ready *ready)
 {
     struct reason why = {"not asked for"};
 
     if (options->isolation != SUBREAPER) {
-        /* Of the monitor, this ends the whole instance; process 1 asks for its own. */
+        /* In the monitor, this ends the whole instance; process 1 sets its own. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (sandbox_enter(&options->plan, &ready->pid, &why) == 0) {
             ready->namespaces = 1;
@@ -285,7 +285,7 @@ static const char *find_bash(void)
     for (const char *const *place = places; *place; place++)
         if (access(*place, X_OK) == 0)
             return *place;
-    return places[0]; /* tasks will fail with what the kernel says */
+    return places[0]; /* tasks will fail with the kernel's error */
 }
 
 static int signals(int namespaces)
@@ -303,7 +303,7 @@ static int signals(int namespaces)
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
-/* In memory: nobody outside can have what lies there. */
+/* In memory: processes outside cannot reach files there. */
 #define IN_MEMORY {"/dev/", NULL}
 
 static const struct coreplace *places(const struct options *options, uint32_t namespaces)
@@ -330,7 +330,7 @@ static int say_ready(const struct lackey *lackey, const struct pass_ready *ready
     return pass_send(lackey->sock, &header, ready, sizeof *ready, NULL, 0);
 }
 
-/* A container outlives its agent for a while: nothing runs in it then. */
+/* Serve one agent after another: a container outlives its agent for a while, without tasks. */
 static int serve_agents(struct lackey *lackey, const char *path, const struct pass_ready *ready)
 {
     while ((lackey->sock = agent_connect(path, PATIENCE_MS)) >= 0) {
@@ -343,7 +343,7 @@ static int serve_agents(struct lackey *lackey, const char *path, const struct pa
     die(1, "cannot connect to the agent: ", strerror(errno));
 }
 
-/* All that keeps tasks in, in the order in which the kernel allows it; fills READY. */
+/* Apply all isolation, in the order that the kernel requires; fills READY. */
 static void keep_in(const struct options *options, struct pass_ready *ready, struct landlock *files)
 {
     struct reason why;

@@ -1,5 +1,5 @@
 /*
- * oomkills - how many processes the memory cap of a control group has killed.
+ * oomkills - count the processes that the memory cap of a control group has killed.
  */
 #ifndef REMORA_OOMKILLS_H
 #define REMORA_OOMKILLS_H
@@ -11,10 +11,10 @@ struct oomkills {
     uint64_t seen; /* so far */
 };
 
-/* Look at another file of events, which may be -1, in place of the one before, and count from there on. */
+/* Read another file of events from now on, which may be -1, and count from its present number. */
 void oomkills_watch(struct oomkills *kills, int events);
 
-/* Whether there are more than when this was last asked. */
+/* Whether the number has grown since the last call. */
 int oomkills_more(struct oomkills *kills);
 
 #endif

@@ -1,12 +1,13 @@
 /*
- * outpipe - a pipe in place of a file that a task prints into, and what carries its bytes there.
+ * outpipe - pipes that replace a task's output files, and the transfer of their bytes into the
+ * files.
  *
  * A file that is opened a second time (`echo b > /dev/stdout`) is truncated, and the second
  * writer has an offset of its own: `echo a; echo b > /dev/stdout; echo c` leaves "b\nc\n" or
  * less. A pipe has no offsets and is not truncated, so every writer appends. The pipe of such
  * a task is emptied into the file while the task runs, and once more when it has ended.
  *
- * A write into the file that fails is remembered: what the task printed is not all there.
+ * A failed write into the file is remembered: the output is incomplete.
  */
 #ifndef REMORA_OUTPIPE_H
 #define REMORA_OUTPIPE_H
@@ -26,23 +27,25 @@ struct outpipes {
 /*
  * outpipes_open - put the writing ends of two pipes in place of the files fds[0] and fds[1].
  *
- * The files are the outpipes' from here on. Any user may open the pipes for writing, as the
- * caller may not be who runs the task. Returns 0, or -1 with errno and everything as it was.
+ * The outpipes own the files from here on. Any user may open the pipes for writing, as the
+ * task may run as another user than the caller. Returns 0, or -1 with errno and nothing
+ * changed.
  */
 int outpipes_open(struct outpipes *pipes, int fds[2]);
 
 /*
- * outpipes_pour - move what waits in one pipe, at most 64 KiB, without waiting for more.
+ * outpipes_pour - move the bytes that are in one pipe, at most 64 KiB, without waiting for more.
  *
- * When there is no writer any more the pipe and its file are closed. Returns 0, or -1 if the
- * file refused. The caller has blocked SIGXFSZ.
+ * When the pipe has no writer any more, it and its file are closed. Returns 0, or -1 if
+ * writing to the file failed. The caller has blocked SIGXFSZ.
  */
 int outpipes_pour(struct outpipes *pipes, int which);
 
 /*
- * outpipes_close - move what is in the pipes at this moment, and close them and their files.
+ * outpipes_close - move the bytes that are in the pipes at this moment, and close them and
+ * their files.
  *
- * For when all writers are dead: if one is not, this waits for nothing of it. Returns 0, or
+ * To be called when all writers are dead; a writer that is not delays nothing. Returns 0, or
  * errno of the first write of all that failed.
  */
 int outpipes_close(struct outpipes *pipes);

@@ -9,7 +9,7 @@
 #include "beneath.h"
 #include "corewatch.h"
 
-/* Where the agent finds what tasks of this instance know as `path`. */
+/* The path at which the agent finds a file that tasks of this instance know as `path`. */
 static void tell(const struct coreplace *place, const char *path, char *told, size_t size)
 {
     told[0] = '\0';
@@ -23,7 +23,8 @@ static void tell(const struct coreplace *place, const char *path, char *told, si
     }
 }
 
-/* Who made the directories on the way is not to be trusted. The agent, who is our user outside, is to read the file. */
+/* Tasks made the directories on the way, which are not trusted. The new owner is
+ * the agent's user outside, who is to read the file. */
 static int rename_beneath(const char *directory, const char *name, const char *kept)
 {
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

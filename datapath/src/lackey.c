@@ -53,13 +53,13 @@ static int report(struct lackey *lackey, uint64_t task, const struct pass_done *
 
 static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
 {
-    if (!done->core[0]) /* what came later does not count */
+    if (!done->core[0]) /* only the first one counts */
         coreplace_keep(lackey->places, path, lackey->running->task, done->core, sizeof done->core);
 }
 
 /* ---- the running task ---- */
 
-/* Look for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
+/* Check for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
 static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
 {
     struct corewatch_found found;
@@ -74,20 +74,21 @@ static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
     return 1;
 }
 
-/* Before the rest is killed, which would cut off what others dump: a whole core file, under its own name. */
+/* Keep a whole core file under its own name, before the other processes are killed,
+ * which would truncate their dumps. */
 static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     dumping_wait(DUMP_SECONDS);
     see_cores(lackey, 0, path);
     if (!path[0])
         return;
-    /* The kernel's word of a closed file may come late, and have been of another: this is what lies there now. */
+    /* The event may be late, and about an earlier file of this name: read the one that is there now. */
     corefile_read(lackey->watch.root, path + 1, lackey->done.program);
     keep_core(lackey, path, &lackey->done);
-    dumping_wait(DUMP_SECONDS); /* it may be one that somebody began just then */
+    dumping_wait(DUMP_SECONDS); /* a second dump may have begun meanwhile */
 }
 
-/* End the running task, whatever of it is left, and tell the agent. */
+/* End the running task with all its processes, and report to the agent. */
 static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     struct lackey_run *run = lackey->running;
@@ -119,7 +120,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
-/* The first process of a task; -1 with errno. */
+/* Start the first process of a task; -1 with errno. */
 static pid_t begin(struct lackey *lackey, struct lackey_run *run)
 {
     const char *script = lackey->scripts[run->slot];
@@ -188,7 +189,7 @@ static int files_closed(struct lackey *lackey)
     return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
 }
 
-/* The task has printed something. What cannot be saved ends it, as nothing after that could be right. */
+/* Handle output of the task. If it cannot be saved the task ends, since its output would be wrong. */
 static int printed(struct lackey *lackey, int which)
 {
     char no_core[COREWATCH_PATH] = "";
@@ -196,7 +197,7 @@ static int printed(struct lackey *lackey, int which)
     return lackey->outpipes.open && outpipes_pour(&lackey->outpipes, which) < 0 ? finish(lackey, no_core) : 0;
 }
 
-/* ---- what the agent says ---- */
+/* ---- the agent's messages ---- */
 
 static int protocol_error(const char *what)
 {
@@ -280,7 +281,7 @@ static int stop(struct lackey *lackey, uint64_t task)
             free(run);
             return report(lackey, task, &done);
         }
-    return 0; /* it has ended, and DONE is on its way */
+    return 0; /* it has ended, and DONE is queued */
 }
 
 static int handle(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
@@ -304,7 +305,7 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
     }
 }
 
-/* One packet. Returns -1 with ENOTCONN when the agent is gone. */
+/* Handle one packet. Returns -1 with ENOTCONN when the agent is gone. */
 static int listen_to_agent(struct lackey *lackey)
 {
     static char payload[PASS_MAX];
@@ -325,7 +326,7 @@ static int signalled(struct lackey *lackey)
     if (read(lackey->signals, &signal, sizeof signal) != sizeof signal)
         return -1;
     if (signal.ssi_signo != SIGCHLD) {
-        errno = ENOTCONN; /* told to end: the same as an agent that is gone */
+        errno = ENOTCONN; /* terminated: the same as an agent that is gone */
         return -1;
     }
     return children_ended(lackey);

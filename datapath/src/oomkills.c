@@ -7,7 +7,7 @@
 /* The files of both versions of control groups are shorter. */
 enum { EVENTS_BYTES = 512 };
 
-/* What it was before, if the file does not say. */
+/* Read the number; the last known one if the file does not say. */
 static uint64_t count(const struct oomkills *kills)
 {
     static const char name[] = "\noom_kill ";

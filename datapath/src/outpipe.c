@@ -8,7 +8,7 @@
 
 #include "move.h"
 
-/* As much as a pipe holds; its owner may write into it, and so may users that the task becomes. */
+/* The size of a pipe; its owner may write into it, and so may users that the task becomes. */
 enum { STRIDE = 64 * 1024, WRITABLE = 0622 };
 
 static int fail(const int ends[2])
@@ -21,7 +21,7 @@ static int fail(const int ends[2])
     return -1;
 }
 
-/* A pipe that the task may open by name. Returns 0, or -1 with errno. */
+/* Make a pipe that the task may open by name. Returns 0, or -1 with errno. */
 static int make(int ends[2])
 {
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -54,7 +54,7 @@ int outpipes_open(struct outpipes *pipes, int fds[2])
     return 0;
 }
 
-/* Returns how much was moved, 0 at the end and where nothing waits, -1 if the file refused. */
+/* Move some bytes. Returns their number, 0 at the end or if there are none, -1 if writing to the file failed. */
 static ssize_t pour(struct outpipes *pipes, struct outpipe *pipe, size_t most)
 {
     static char buffer[STRIDE];
@@ -76,7 +76,7 @@ int outpipes_pour(struct outpipes *pipes, int which)
     return pour(pipes, &pipes->of[which], STRIDE) < 0 ? -1 : 0;
 }
 
-/* No more than was there at first: somebody else may have the writing end, and go on. */
+/* Move no more bytes than were there at first: another process may have the writing end, and continue. */
 static void empty(struct outpipes *pipes, struct outpipe *pipe)
 {
     int left = 0;

@@ -22,7 +22,7 @@
 #include "pass.h"
 #include "procmask.h"
 
-/* A pipe by which builder and process 1 tell the monitor why they failed; silence is success. */
+/* A pipe by which builder and process 1 report the reason of a failure to the monitor; silence is success. */
 struct report {
     int in, out;
 };
@@ -30,7 +30,7 @@ struct report {
 static _Noreturn void fail(struct report *report, const struct reason *why)
 {
     if (write(report->in, why->text, strlen(why->text)) < 0)
-        _exit(2); /* the monitor is gone, and so is everybody's interest */
+        _exit(2); /* the monitor is gone, and no process reads this */
     _exit(1);
 }
 
@@ -47,7 +47,7 @@ static int write_file(const char *path, const char *text)
     return written < 0 ? -1 : 0;
 }
 
-/* Users and groups of a namespace, from 0, as those of the namespace above from these. */
+/* The map of a namespace: its users and groups, from 0, are these and the following of the namespace above. */
 struct users {
     uid_t first;
     gid_t first_group;
@@ -73,7 +73,8 @@ static int map_users(pid_t pid, struct users users, struct reason *why)
     return write_map(pid, "gid_map", users.first_group, users.count, why);
 }
 
-/* Go on in a child with namespaces of its own, that of its users among them: a sibling of ours. We map them, and end. */
+/* Continue in a child with new namespaces, a user namespace among them: a sibling.
+ * The caller maps its users, and ends. */
 static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self, struct reason *why)
 {
     unsigned long flags = namespaces | CLONE_NEWUSER | CLONE_PARENT | SIGCHLD;
@@ -113,7 +114,7 @@ static int enter_users(const char *path, struct reason *why)
     return entered;
 }
 
-/* Get a mount namespace to build in; `users` is how those of the instance are mapped to its users. */
+/* Enter a new mount namespace; `users` becomes the map from the instance's users to its own. */
 static int own_mounts(const struct sandbox_plan *plan, struct users *users, struct report *report, pid_t *self,
                       struct reason *why)
 {
@@ -137,7 +138,8 @@ static int own_mounts(const struct sandbox_plan *plan, struct users *users, stru
     return map_users(getpid(), caller, why);
 }
 
-/* Users are mapped now: be user 0, without the caller's other groups. Where there is one user, there are no more groups. */
+/* Become user 0, without the caller's other groups, now that users are mapped. With
+ * one user there are no more groups. */
 static int become_user_0(unsigned users, struct reason *why)
 {
     if (users > 1 && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
@@ -145,7 +147,7 @@ static int become_user_0(unsigned users, struct reason *why)
     return 0;
 }
 
-/* Die with the monitor; it may be dead already, and then nobody reads its pipe. */
+/* Die with the monitor; if it is dead already, no process reads its pipe. */
 static int die_with_monitor(struct report *report, struct reason *why)
 {
     struct pollfd reader = {.fd = report->in};
@@ -157,7 +159,7 @@ static int die_with_monitor(struct report *report, struct reason *why)
     return 0;
 }
 
-/* What programs share by name lies in no process's memory. Kernels before 6.9 keep their large limits. */
+/* Memory that programs share by name lies in no process. Kernels before 6.9 keep their large limits. */
 static void limit_shared_memory(void)
 {
     static const char *const limits[][2] = {{"shmall", "16384"}, {"msgmni", "64"}, {"sem", "250 32000 32 128"}};
@@ -175,7 +177,7 @@ static int start_process_1(struct report *report, unsigned users, struct reason 
         return -1;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return reason_errno(why, "mounting /proc");
-    /* No user namespace below ours: most holes of the last years began in one. Mounts are locked without this too. */
+    /* Forbid further user namespaces: most holes of recent years began in one. Mounts are locked without this too. */
     if (write_file("/proc/sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
         return reason_errno(why, "closing user namespaces");
     limit_shared_memory();
@@ -184,7 +186,7 @@ static int start_process_1(struct report *report, unsigned users, struct reason 
     return die_with_monitor(report, why);
 }
 
-/* The builder's life. Returns only in process 1. */
+/* The builder. Returns only in process 1. */
 static void build(const struct sandbox_plan *plan, struct report *report, pid_t *self, struct reason *why)
 {
     unsigned long namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -192,7 +194,8 @@ static void build(const struct sandbox_plan *plan, struct report *report, pid_t 
 
     if (own_mounts(plan, &users, report, self, why) < 0 || rootfs_build(&plan->rootfs, users.first, why) < 0)
         fail(report, why);
-    /* What the maker of a user namespace may have, all its users may have together (Linux 5.14; not if that is root). */
+    /* The limit of a user namespace's maker applies to all its users together
+     * (Linux 5.14; not if the maker is root). */
     if (inherit_processes(plan->processes) < 0) {
         reason_errno(why, "limiting processes");
         fail(report, why);
@@ -202,7 +205,7 @@ static void build(const struct sandbox_plan *plan, struct report *report, pid_t 
         fail(report, why);
 }
 
-/* Wait until all are gone; the status of the last that ended, as a shell would say it. */
+/* Wait until all are gone; returns the status of the last that ended, as a shell reports it. */
 static int last_status(void)
 {
     int status = 0, last = 0;
@@ -214,7 +217,7 @@ static int last_status(void)
     return WIFSIGNALED(last) ? 128 + WTERMSIG(last) : WEXITSTATUS(last);
 }
 
-/* The monitor's life. Returns only if there is no instance. */
+/* The monitor. Returns only if there is no instance. */
 static void monitor(int report, struct reason *why)
 {
     size_t length = 0;
@@ -224,7 +227,7 @@ static void monitor(int report, struct reason *why)
         length += got > 0 ? (size_t)got : 0;
     why->text[length] = '\0';
     if (length == 0) {
-        /* Everything but the standard streams belongs to process 1 now: above all the socket. */
+        /* All descriptors but the standard streams belong to process 1 now: above all the socket. */
         close_range(3, ~0U, 0);
         exit(last_status());
     }
@@ -274,7 +277,7 @@ int sandbox_drop(int inside, struct reason *why)
 
     for (int capability = 0, bound; (bound = prctl(PR_CAPBSET_READ, capability)) >= 0; capability++) {
         int keep = !bound || (capability < 32 && kept >> capability & 1);
-        /* Who may not change the bound has nothing that no_new_privs would give back. */
+        /* A process that may not change the bound has no capability that no_new_privs would let it regain. */
         if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);
     }
@@ -287,7 +290,7 @@ int sandbox_leave_keyring(struct reason *why)
 {
     enum { JOIN_SESSION_KEYRING = 1 };
 
-    /* EPERM: whoever started us has a filter before it, which tasks inherit as well. */
+    /* EPERM: a filter of the process that started us refuses it, and tasks inherit that filter as well. */
     if (syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS || errno == EPERM)
         return 0;
     return reason_errno(why, "leaving the session keyring");

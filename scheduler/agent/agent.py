@@ -1,15 +1,16 @@
-"""A link: the agent's two conversations with one supervisor, and the clock that ticks while tasks run.
+"""A link: one registration of the agent with one supervisor, its polls and reports, and the clock that
+ticks meanwhile.
 
-*Polling* brings work: one request is always waiting at the gateway. *Reporting* takes
-results away: what finished while the last report was on its way is the next report, so the
-batches grow with the load and nothing waits when there is none. While more tasks run, a
-report is held back until `LINGER` seconds after the last, since a request costs as much as
-several small tasks. But the end of the last task of a pool is told at once: whoever made the job waits
-for it, and cannot know that other jobs have more to do.
+*Polling* brings work: one request is always waiting at the gateway. *Reporting* delivers results:
+attempts that finished while the last report was in flight form the next one, so the batches grow
+with the load and nothing waits when there is none. While more tasks run, a report is held back
+until `LINGER` seconds after the last, since a request costs as much as several small tasks. The end
+of the last task of a pool is reported at once: its job may be waiting for nothing else, however
+much other jobs have to do.
 
 Outputs are durable before they are reported: one flush for the whole batch. An agent that the
-supervisor does not know any more holds nothing of value: it drops all and starts as new. The
-same is true of one that was cut off for too long (`contact`).
+supervisor no longer knows has nothing of value: it drops everything and registers anew. The same
+is true of an agent that was cut off for too long (`contact`).
 
 Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at
 once, the next 25 together 20 ms later; the last ones go when nothing runs.
@@ -61,16 +62,18 @@ from scheduler.providers import Provider
 
 MAX_BATCH = 256
 LINGER = 0.1
-# Outputs that are smaller make no room that is worth a task.
+# Smaller outputs free too little space to fail their task for it.
 DROPPED_BYTES = 1 << 20
 TICK = 0.25
-# Between tries of a flush that the disk refuses, at first and at most.
+# Seconds between tries of a flush that the disk refuses: the first pause and the longest.
 FLUSH_PAUSES = (0.1, 5.0)
-KINDS = (False, True)  # of a pool: is it one of reducers?
+KINDS = (False, True)  # of pools: map, reduce
 
 
 class Agent:
-    """One registration with one supervisor: until it forgets us or is silent too long, or `run` is cancelled."""
+    """One registration with one supervisor, until that forgets it or is silent too long, or `run` is
+    cancelled.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class Agent:
         log: Log,
         slots: Slots | None = None,
     ) -> None:
-        """`slots` are those of other links, and of earlier registrations: some may still be disabled."""
+        """`slots` are shared with other links and with earlier registrations: some may still be disabled."""
         self._request = request
         self._client = client
         self._log = log
@@ -92,8 +95,9 @@ class Agent:
         self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
         self._news = asyncio.Event()  # there is something to report
-        self._busy = asyncio.Event()  # something runs or waits
-        self._urgent = asyncio.Event()  # nothing more does, of all or of a pool: what has ended is waited for
+        self._busy = asyncio.Event()  # a task runs or waits
+        # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
+        self._urgent = asyncio.Event()
         self._contact = Contact(self._complain)
         slots = slots or Slots()
         self._pressure = Pressure(stores.own.root, self._workers, log)
@@ -103,7 +107,7 @@ class Agent:
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Work until the registration is worth nothing any more. Leaves no instance behind."""
+        """Work until the registration is no longer valid. Leaves no instance behind."""
         parting: list[Coroutine[None, None, None]] = []
         try:
             await self._work()
@@ -128,12 +132,14 @@ class Agent:
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
         except* SilentError:
-            self._log.warning("the supervisor is silent: others have its tasks here by now, which end")
+            self._log.warning("the supervisor is silent: its leases have ended, and its tasks end here")
         except* WireError as refused:
             self._log.error("the supervisor refuses this agent", why=str(refused.exceptions[0]))
 
     async def _say_goodbye(self) -> None:
-        """Our tasks need not wait for the end of the lease; if nobody hears that, they do."""
+        """Tell the supervisor, if it can be reached, that this agent leaves: its tasks need not wait for their lease
+        to end.
+        """
         with contextlib.suppress(UnavailableError, UnknownAgentError, WireError):
             if self._id:
                 await self._client.beat(Beat(agent=self._id, leaves=True))
@@ -168,13 +174,13 @@ class Agent:
         )
 
     def _use(self) -> Use:
-        """What this link has of the node. Maps and reducers have places of their own, as many of either."""
+        """What this link uses of the node: instances with work, and their memory, maps and reducers apart."""
         kinds = [[pool for pool in self._pools.values() if pool.busy and pool.spec.reduce is kind] for kind in KINDS]
         slots = max(sum(pool.instances for pool in kind) for kind in kinds)
         return Use(slots, max(sum(pool.instances * pool.spec.memory_mb for pool in kind) for kind in kinds))
 
     def _apply(self, reply: PollReply) -> None:
-        """Do what a reply says. From then on our state counts again."""
+        """Carry out the instructions of a reply. From then on the supervisor takes our state into account again."""
         self._seen = reply.number
         for cancelled in reply.cancel:
             any(pool.cancel(cancelled) for pool in self._pools.values())
@@ -192,7 +198,7 @@ class Agent:
         self._watch_idle()
 
     async def _tell_log(self, request: TaskLogRequest) -> None:
-        """Tell what a running task has printed; a reader who gets no answer asks again."""
+        """Send what a running task has printed, once: a reader without an answer asks again."""
         with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
             page = await task_log.read(self._find, request)
             await self._client.log(TaskLogReply(agent=self._id, page=page))
@@ -205,7 +211,7 @@ class Agent:
         if pool is None and grant.spec is not None:
             pool = self._pools[grant.pool] = Pool(grant.spec, self.node)
         if pool is None:
-            self._log.error("the supervisor granted a pool without saying what it is", pool=grant.pool)
+            self._log.error("the supervisor granted a pool without its specification", pool=grant.pool)
             for lease in grant.tasks:
                 self._finish(plain_report(lease, LOST))
             return
@@ -244,7 +250,7 @@ class Agent:
             last = loop.time()
 
     async def _hand_in(self, batch: list[AttemptReport]) -> None:
-        """Make a batch durable and report it, however long that takes."""
+        """Make a batch durable and report it; retried until it succeeds."""
         if blobs := [blob for report in batch for blob in blobs_of(report)]:
             await self._flush(blobs)
         await self._contact.ask(lambda: self._send(batch))
@@ -263,13 +269,13 @@ class Agent:
             self._drop(batch, {(attempt.task, attempt.attempt) for attempt in refused})
 
     def _drop(self, batch: list[AttemptReport], refused: set[tuple[int, int]]) -> None:
-        """Remove what attempts have left that came to nothing: they were cancelled, or are tried again."""
+        """Remove the outputs of refused attempts: they were cancelled, or are retried."""
         left = [report for report in batch if (report.task, report.attempt) in refused]
         if doomed := [blob.id for report in left for blob in blobs_of(report)]:
             self._closing.spawn(asyncio.to_thread(self.node.stores.discard, doomed))
 
     def _drop_largest(self, batch: list[AttemptReport]) -> None:
-        """There is no room to record a batch: give up the outputs that make most room. Their task has failed."""
+        """Fail the tasks with the largest outputs and drop these: the records have no disk space for the batch."""
         sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
         if sizes and (most := max(sizes)) >= DROPPED_BYTES:
             position = sizes.index(most)
@@ -277,7 +283,7 @@ class Agent:
             batch[position] = failed_report(batch[position], FULL_MACHINE, JobErrorCode.USER_TASK)
 
     async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
-        """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""
+        """Report one by one what was refused as a batch; a task whose outputs cannot be reported even alone fails."""
         if len(batch) > 1:
             for report in batch:
                 await self._send([report])
@@ -286,7 +292,7 @@ class Agent:
             self.node.stores.discard(blob.id for blob in blobs_of(batch[0]))
 
     async def _flush(self, blobs: list[BlobRef]) -> None:
-        """Nothing is reported that is not on disk; a disk that refuses is asked again."""
+        """Make blobs durable before they are reported. A disk that refuses is retried."""
         backoff = Backoff(*FLUSH_PAUSES)
         while True:
             try:
@@ -297,7 +303,7 @@ class Agent:
             await asyncio.sleep(backoff.next())
 
     async def _sweep(self) -> None:
-        """Remove what an earlier start of this node's agent has left and nobody wants."""
+        """Remove unwanted intermediates that an earlier start of this node's agent has left."""
 
         async def unknown(blobs: list[str]) -> list[str]:
             return await self._contact.ask(lambda: self._client.sweep(SweepRequest(agent=self._id, blobs=blobs)))
@@ -305,7 +311,7 @@ class Agent:
         if (leftovers := self.node.stores.leftovers) is not None:
             removed = await leftovers.sweep(unknown)
             if removed is not None:
-                self._log.info("swept the intermediates", removed=removed)
+                self._log.info("removed leftover intermediates", removed=removed)
 
     # -- the clock, and the end --------------------------------------------------------------
 
@@ -318,7 +324,7 @@ class Agent:
                 pool.tick(loop.time())
 
     async def _watch_disk(self) -> None:
-        """While tasks run or wait, see that the disk is not filled up."""
+        """Watch free disk space while tasks run or wait."""
         while True:
             await self._busy.wait()
             before = self._pressure.short
@@ -333,7 +339,7 @@ class Agent:
         return [worker for pool in self._pools.values() for worker in pool.workers]
 
     def _replace(self, worker: Worker) -> None:
-        """End an instance at rest."""
+        """Replace an idle instance."""
         for pool in self._pools.values():
             pool.replace(worker)
 
@@ -347,11 +353,11 @@ class Agent:
         if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:
             await asyncio.to_thread(self.node.stores.discard, never_told)
         if self.node.stores.node is not None:
-            self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
+            self._log.info("bytes exchanged with other nodes", **self.node.stores.traffic.sums())
 
 
 def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
-    """The same attempt, failed and with nothing left of it."""
+    """The report of the same attempt as failed, without outputs."""
     return AttemptReport(
         task=report.task,
         attempt=report.attempt,
@@ -364,7 +370,7 @@ def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobE
 
 
 def next_batch(finished: deque[AttemptReport]) -> list[AttemptReport]:
-    """Take the first reports, at least one, as many as make a transaction and a body of bearable size."""
+    """Take the first reports, at least one, as many as fit into one transaction and one request body."""
     batch = [finished.popleft()]
     outputs = len(batch[0].outputs)
     while finished and len(batch) < MAX_BATCH and (outputs := outputs + len(finished[0].outputs)) <= MAX_OUTPUTS:

@@ -1,8 +1,8 @@
 """The log of a running task: what its attempt has printed so far, on stdout or stderr.
 
-Both are files that the attempt holds until it ends, so a page of one is a read at an offset. That happens in a
-thread, on a descriptor of its own, as the file need not be in memory any more. When the attempt ends meanwhile, its
-files may be given to the next task: then the page is thrown away.
+Both are files that the attempt holds open until it ends, so a page of one is a read at an offset. It is read in a
+thread, by a descriptor of its own, since the file need not be in memory any more. If the attempt ends meanwhile,
+its files may be reused by the next task: then the page is discarded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Find = Callable[[int, int], Attempt | None]
 
 
 async def read(find: Find, request: TaskLogRequest) -> TaskLogPage:
-    """A page of the log that is asked for; without data if the attempt does not run here, not yet or no more."""
+    """A page of the requested log; without data if the attempt does not run here, not yet or not any more."""
     attempt = find(request.task, request.attempt)
     if attempt is None:
         return TaskLogPage(number=request.number)

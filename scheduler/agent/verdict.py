@@ -1,15 +1,14 @@
-"""What a finished attempt amounts to: one table, first matching row wins.
+"""The verdict on a finished attempt: one table, first matching row wins.
 
-The order of the rows is the contract: what is the system's fault comes before what is the
-user's, a changed input before whatever else the task did, a core dump before a signal, a
-signal before an exit code. A cap that ended the task outranks the signal or exit code by
-which the task noticed; a file that outgrew the disk cap even dumps core. A process that the
-memory cap killed fails the task as a core dump does, also if the script says that all is well:
-what it printed lacks that process's share. An exit code that the script chose itself
-(`big-program || exit 3`) stands, and a suffix tells of the cap. A task that says that all is well although some
-of its outputs were refused fails: what it emitted is not all.
+The order of the rows is the contract: system failures come before user failures, a changed input before
+anything else that the task did, a core dump before a signal, a signal before an exit code. A cap that ended
+the task outranks the signal or exit code by which the task noticed; a file that outgrew the disk cap even
+dumps core. A process that the memory cap killed fails the task as a core dump does, even if the script exits
+with 0: its output lacks what that process would have printed. An exit code that the script chose itself
+(`big-program || exit 3`) stands, and a suffix mentions the cap. A task that exits with 0 although some of its
+outputs were refused fails: its outputs are incomplete.
 
-What a cap ended is told which cap, and what of the phase raises it:
+The message about a cap says how large it is, and which value of the phase raises it:
 `user task ran out of memory: its cap is 128 MB ("memory": 256 is more)`.
 """
 
@@ -45,31 +44,31 @@ PLACE_WARNING = (
 
 
 class Stop(Enum):
-    """Why the agent ended an attempt that had not ended by itself."""
+    """The reason why the agent ended an attempt that had not ended by itself."""
 
-    MEMORY = auto()  # the watched memory cap
-    DISK = auto()  # the accounted disk cap
+    MEMORY = auto()  # the measured memory cap
+    DISK = auto()  # the counted disk cap
     TIMEOUT = auto()  # the phase's timeout
     FULL = auto()  # the machine's disk is full, and it has written most
-    CROWDED = auto()  # the machine's disk was full when it ended badly, by the doing of others
+    CROWDED = auto()  # it ended badly while other tasks had filled the machine's disk
     FETCH = auto()  # a source of a reducer's input is gone
-    LOST = auto()  # the instance died under it
-    CANCEL = auto()  # nobody wants it any more: no report
+    LOST = auto()  # its instance died
+    CANCEL = auto()  # it is not needed any more: no report
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """All that is known of an attempt's end."""
+    """All facts about an attempt's end."""
 
     status: int = 0  # as from waitpid(2)
     core: bool = False
-    core_signal: int | None = None  # which signal dumped it, if the core file says so
+    core_signal: int | None = None  # the signal that dumped core, if the core file tells
     setup_failed: bool = False  # it never started
-    unsaved: int = 0  # errno of why what it printed could not be written to its file; then `status` says nothing
+    unsaved: int = 0  # errno of a failed write of its output to the file; then `status` is meaningless
     stop: Stop | None = None
     memory_killed: bool = False  # the kernel enforced the memory cap while it ran
-    disk_full: bool = False  # the instance's disk was, while it ran or when it ended
-    input_changed: bool = False  # where it runs as our user, it could
+    disk_full: bool = False  # the instance's disk was full, while it ran or when it ended
+    input_changed: bool = False  # the task could change its input, since it ran as our user, and did
     unusual_place: bool = False  # the input file's name had to be shortened
     init: bool = False  # the pool's init script, not a task
     excess: str | None = None  # the bound of outputs that the task was refused to exceed
@@ -86,12 +85,14 @@ class Ending:
         return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
 
     def died_by(self, number: int) -> bool:
-        """By this signal, itself or as a shell tells it of its last child."""
+        """Whether it died by this signal, itself or as a shell reports it of its last child."""
         return self.signal == number or self.exit_code == 128 + number
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """The outcome of an attempt, with the code and message of its error if it failed."""
+
     outcome: Outcome
     code: str | None = None
     message: str | None = None
@@ -151,7 +152,7 @@ def remarks(end: Ending, sentence: str) -> str:
 
 
 def cap(name: str, size: int, unit: str, tiers: Sequence[int]) -> str:
-    """How large a cap of a phase is, and the next tier."""
+    """The size of a cap of a phase, and the next tier."""
     larger = next((f'"{name}": {tier} is more' for tier in tiers if tier > size), "there is no larger one")
     return f": its cap is {size} {unit} ({larger})"
 

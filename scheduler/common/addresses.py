@@ -9,7 +9,7 @@ EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - compared with, not
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> str:
-    """Why an address cannot be had, as a sentence. Python's own text repeats the address behind the reason."""
+    """The reason why an address cannot be listened at, as a sentence. Python's own text repeats the address."""
     number = error.errno or 0  # negative: a code of the resolver
     reason = os.strerror(number) if number > 0 else error.strerror
     return f"cannot listen on {host} port {port}: {reason}"

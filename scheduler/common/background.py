@@ -1,7 +1,7 @@
 """Background tasks of an event loop, owned by one component.
 
-The event loop itself keeps only weak references to tasks, and an exception in a task that nothing awaits is told when
-the task is collected, if at all. A `TaskSet` holds its tasks until they end, cancels them together, and hands an
+The event loop itself keeps only weak references to tasks, and an exception in a task that is never awaited is logged
+when the task is collected, if at all. A `TaskSet` holds its tasks until they end, cancels them together, and hands an
 unexpected exception to its owner at once.
 """
 

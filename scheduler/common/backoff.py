@@ -24,11 +24,11 @@ class Backoff:
 
     @property
     def fresh(self) -> bool:
-        """No pause has been taken since the last reset."""
+        """Whether no pause has been taken since the last reset."""
         return self.pause == self.first
 
     def reset(self) -> None:
-        """The work has succeeded."""
+        """Begin with the first pause again, after a success."""
         self.pause = self.first
 
     def next(self) -> float:

@@ -1,4 +1,4 @@
-"""An instance that is a process of this machine: what the agent asks of it while tasks run, and its end."""
+"""The instance of the process provider: its state while tasks run, and its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INSIDE_ALONE = replace(INSIDE, one_user=True)
 
 @dataclass(slots=True)
 class ProcessInstance:
-    """A lackey that is our child. See `scheduler.providers.Instance`."""
+    """A lackey that is a child of the agent. See `scheduler.providers.Instance`."""
 
     channel: Channel
     listener: Listener
@@ -60,7 +60,7 @@ class ProcessInstance:
         return False
 
     def set_initialized(self) -> None:
-        """Nobody will ask: it dies with us."""
+        """Does nothing: no later agent can find the instance, since it dies with this one."""
 
     def has_user(self, uid: int) -> bool:
         if self.first_user is not None:
@@ -104,6 +104,7 @@ class ProcessInstance:
         return False
 
     async def destroy(self) -> None:
+        """Kill the instance and remove its groups and its directory."""
         self.channel.close()
         self.listener.close()
         await end(self.process)

@@ -1,18 +1,20 @@
-"""The users of instances where an ordinary user runs the service: subordinate ids.
+"""Subordinate ids: the users of instances where an ordinary user runs the service.
 
 The machine's administrator gives a user ids besides its own, in /etc/subuid and /etc/subgid (`useradd` does so on most
 distributions). Two programs with root's rights, newuidmap and newgidmap, map them into a user namespace of that user.
 The agent has one such namespace: user 0 of it is the agent's own user, and users 1 ... 65535 are subordinate ids.
-Four things follow:
+Four consequences follow:
 
-- `chown`, `cp -a`, `su` and archives of others work in tasks, exactly as where root runs the service.
+- `chown`, `cp -a`, `su` and archives with other owners work in tasks, exactly as where root runs the
+  service.
 - The map is made once for an agent, and each instance enters the namespace (`--users` of the lackey): so it costs
   an instance nothing.
 - To the machine, user 0 of every instance is still the agent's user, and all instances have the same other users.
   Namespaces alone keep instances from each other, as they do where there are no subordinate ids. So two agents of one
   user may share them, too; no other user of the machine has them.
-- The agent cannot list or remove a directory that one of these users has closed, nor see what their processes have
-  open. It has every privilege over them, but only inside the namespace: so a program is run there (`command`).
+- The agent cannot list or remove a directory whose mode is private to one of these users, nor see the open files
+  of their processes. It has all privileges over them, but only inside the namespace: so a program is run there
+  (`command`).
 
 Without a namespace of 65536 users (no such entry, or no newuidmap) root is the only user of an instance.
 
@@ -43,12 +45,12 @@ log = logging.getLogger("remora.agent")
 
 
 class NoSubordinateUsersError(Exception):
-    """There are none to be had; the text says what is missing."""
+    """There are no subordinate ids; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """As much of an `os.stat_result` as find(1) prints; the mode is the type alone, of files and sockets."""
+    """The part of an `os.stat_result` that find(1) prints; the mode is the type alone, of files and sockets."""
 
     st_dev: int
     st_ino: int
@@ -63,25 +65,28 @@ KINDS = {b"f": stat.S_IFREG, b"s": stat.S_IFSOCK}
 
 @dataclass(frozen=True, slots=True)
 class SubordinateUsers:
-    """Those of one agent. `namespace` is a descriptor of the user namespace, `first` the id of user 1 of it outside."""
+    """The subordinate users of one agent.
+
+    `namespace` is a descriptor of the user namespace, `first` the id of its user 1 outside.
+    """
 
     namespace: int
     first: int
 
     @property
     def place(self) -> str:
-        """The namespace as a file, for programs of this user."""
+        """The path of the namespace, for programs of this user."""
         return f"/proc/{os.getpid()}/fd/{self.namespace}"
 
     def __contains__(self, user: int) -> bool:
         return self.first <= user < self.first + OTHERS
 
     def command(self, *words: child.Word) -> list[child.Word]:
-        """What runs a program as root of the namespace, which must be passed on to it."""
+        """The command that runs a program as root of the namespace, whose descriptor must be passed to it."""
         return ["nsenter", f"--user=/proc/self/fd/{self.namespace}", *words]
 
     def of(self, pids: Iterable[int]) -> list[int]:
-        """Those of some processes that are these users', not ours."""
+        """The processes among these that run as subordinate users."""
         found = []
         for pid in pids:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -90,7 +95,7 @@ class SubordinateUsers:
         return found
 
     def lines(self, *words: child.Word, cwd: Path = Path("/")) -> Generator[bytes, None, None]:
-        """What a program prints as root of the namespace; it ends when no more is asked for. Raises OSError."""
+        """The output of a program as root of the namespace; it is ended when no more is read. Raises OSError."""
         command, passed = self.command(*words), [self.namespace]
         with child.start(command, cwd=cwd, stdout=PIPE, stderr=DEVNULL, pass_fds=passed) as process:
             assert process.stdout is not None
@@ -100,7 +105,10 @@ class SubordinateUsers:
                 process.kill()
 
     def opened(self, pids: Sequence[int]) -> Iterator[OpenFile]:
-        """What processes of these users have open: their descriptors are closed to us. Raises OSError."""
+        """The files that processes of these users have open, which only root of the namespace can list.
+
+        Raises OSError.
+        """
         if not pids:
             return
         places = [f"/proc/{pid}/fd" for pid in pids]
@@ -109,7 +117,7 @@ class SubordinateUsers:
             yield OpenFile(int(device), int(inode), int(names), int(blocks), KINDS.get(kind, 0))
 
     def have_socket(self, pids: Iterable[int], inode: int) -> bool:
-        """Has one of these processes this socket open? Raises OSError."""
+        """Whether one of these processes has this socket open. Raises OSError."""
         return any(file.st_ino == inode and stat.S_ISSOCK(file.st_mode) for file in self.opened(self.of(pids)))
 
     def close(self) -> None:
@@ -117,7 +125,7 @@ class SubordinateUsers:
 
 
 def subordinate_users() -> SubordinateUsers | None:
-    """Those of an agent that starts; None, and why in the log, if there are none to be had."""
+    """The subordinate users of an agent that starts; None if there are none, with the reason in the log."""
     try:
         return make()
     except NoSubordinateUsersError as error:
@@ -126,7 +134,7 @@ def subordinate_users() -> SubordinateUsers | None:
 
 
 def make() -> SubordinateUsers:
-    """Raises NoSubordinateUsersError."""
+    """Make the user namespace. Raises NoSubordinateUsersError."""
     user, group = os.geteuid(), os.getegid()
     users, groups = (first_of(path, user) for path in FILES)
 
@@ -141,7 +149,7 @@ def make() -> SubordinateUsers:
 
 
 def write_map(program: str, pid: int, own: int, first: int) -> None:
-    """Raises OSError, NoSubordinateUsersError."""
+    """Map the users (or groups) of a process by newuidmap or newgidmap. Raises OSError, NoSubordinateUsersError."""
     if (path := child.find(program)) is None:
         raise NoSubordinateUsersError(f"{program} is not installed (Debian: apt-get install uidmap)")
     words = map(str, (pid, 0, own, 1, 1, first, OTHERS))
@@ -151,7 +159,7 @@ def write_map(program: str, pid: int, own: int, first: int) -> None:
 
 
 def first_of(path: Path, user: int) -> int:
-    """The first of a user's block of ids that is large enough. Raises NoSubordinateUsersError."""
+    """The first id of a user's block that is large enough. Raises NoSubordinateUsersError."""
     for first, count in blocks(path, user):
         if count >= OTHERS:
             return first

@@ -1,4 +1,4 @@
-"""Removing what tasks left."""
+"""Removal of directory trees that tasks left."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scheduler.providers.subordinate_users import SubordinateUsers
 
 
 async def remove_tree(path: Path, users: SubordinateUsers | None = None) -> None:
-    """Remove what tasks left, however deep and whatever its permissions; never raises.
+    """Remove a tree of tasks' files, of any depth and with any modes; never raises.
 
-    `users`: the owners that files may have besides us, where we are not root.
+    `users`: the owners that files may have besides us, if we are not root.
     """
     with contextlib.suppress(OSError, RecursionError):
         await asyncio.to_thread(shutil.rmtree, path)

@@ -1,7 +1,7 @@
 """A user namespace without processes: a descriptor, by which others enter it or map the users of a mount.
 
-A namespace comes with a process. So a small one is started in a fresh namespace, gets its map from the caller, and ends
-as soon as the descriptor is open.
+A namespace exists in a process. So a small process is started in a new namespace, gets its map from the caller, and
+ends as soon as the descriptor is open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scheduler.common import child
 
 
 def user_namespace(write_maps: Callable[[int], None]) -> int:
-    """A descriptor of a fresh namespace; `write_maps` is called with the process that is in it. Raises OSError."""
+    """A descriptor of a new namespace; `write_maps` is called with the process that is in it. Raises OSError."""
     pipe = subprocess.PIPE
     with child.start(["unshare", "--user", "cat"], stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdin is not None
@@ -33,7 +33,10 @@ def user_namespace(write_maps: Callable[[int], None]) -> int:
 
 @contextlib.contextmanager
 def block_namespace(first: int, count: int) -> Iterator[int]:
-    """A descriptor of a namespace whose users and groups from 0 are ours from `first`, for root. Raises OSError."""
+    """A descriptor of a namespace whose users and groups from 0 are the host's from `first`, for root.
+
+    Raises OSError.
+    """
 
     def write_maps(pid: int) -> None:
         for name in ("uid_map", "gid_map"):

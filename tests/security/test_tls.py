@@ -330,7 +330,7 @@ def test_a_gateway_in_a_file_is_not_asked_plainly_on_another_machine(
     file.write_text("http://10.0.0.1:80\nhttps://10.0.0.2:80\nhttp://127.0.0.1:80\n")
     assert list(Gateways([f"@{file}"], Reach(plain=False))) == ["https://10.0.0.2:80", "http://127.0.0.1:80"]
     refused = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert refused == ["a gateway is not asked"]
+    assert refused == ["a gateway is not used"]
 
 
 # What somebody sees who reads along.

@@ -288,7 +288,7 @@ def test_nobody_waits_for_a_peer_any_longer_than_wanted(tmp_path: Path, monkeypa
         assert tried.wait(10)
         stopped.set()
         thread.join(10)
-    assert [str(error) for error in errors] == ["nobody waits for it any more"]
+    assert [str(error) for error in errors] == ["the transfer was cancelled"]
 
 
 @settings(max_examples=300)

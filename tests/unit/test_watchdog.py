@@ -52,7 +52,7 @@ async def test_a_stall_is_reported_with_the_task_and_the_function_that_cause_it(
         await careless()
         await until_it_has_turned(stalls)
     stalled, turns = reports
-    assert (stalled.getMessage(), turns.getMessage()) == ("event loop is stalled", "event loop turns again")
+    assert (stalled.getMessage(), turns.getMessage()) == ("event loop is stalled", "event loop runs again")
     assert stalled.loop == "gateway" and stalled.seconds > STALL
     assert stalled.task.startswith("request 17 GET /x (test_a_stall_is_reported")
     inner, outer = (line.partition(" (")[0] for line in stalled.stack[:2])
@@ -77,7 +77,7 @@ async def test_a_second_stall_soon_after_is_counted_and_not_reported(reports: li
         time.sleep(4 * STALL)
         await until_it_has_turned(stalls, 2)
     assert len(stalls) >= 2
-    assert [record.getMessage() for record in reports] == ["event loop is stalled", "event loop turns again"]
+    assert [record.getMessage() for record in reports] == ["event loop is stalled", "event loop runs again"]
 
 
 async def test_a_loop_that_turns_is_not_reported(reports: list[logging.LogRecord]):
