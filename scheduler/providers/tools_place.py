@@ -1,8 +1,8 @@
-"""Where the directory of tools lies: in the state directory, or elsewhere if that is on a file system without programs.
+"""The place of the directory of tools: the state directory, or another one if that lies on a noexec file system.
 
-A file system that is mounted `noexec` runs no program that lies on it. The tools of tasks are programs, and copies; so
-the agent keeps them in another directory of its own then, below the first of a few places that runs programs. What the
-tasks themselves write lies in the state directory all the same, since the disk is accounted there.
+A file system that is mounted `noexec` runs no program that lies on it. The tools of tasks are copies of programs; in
+that case the agent keeps them in a directory of its own, below the first of a few places that runs programs. Files of
+tasks stay in the state directory all the same, since the disk is accounted there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def runs_programs(directory: Path) -> bool:
 
 
 def tools_place(state_dir: Path) -> Path:
-    """The directory of tools; it need not exist. Raises OSError if another user has taken its place."""
+    """The path of the directory of tools, which need not exist. Raises OSError if another user has taken its place."""
     inside = state_dir / "tools"
     if runs_programs(state_dir):
         return inside
@@ -31,7 +31,7 @@ def tools_place(state_dir: Path) -> Path:
 
 
 def writable_place(places: Iterable[str]) -> Path | None:
-    """The first that we may make files in and run programs from."""
+    """The first of these places in which we can make files and run programs."""
     for place in map(Path, places):
         if place.is_absolute() and place.is_dir() and os.access(place, os.W_OK | os.X_OK) and runs_programs(place):
             return place
@@ -39,7 +39,7 @@ def writable_place(places: Iterable[str]) -> Path | None:
 
 
 def own_directory(path: Path) -> Path:
-    """A directory that only we can write to, although others may know its name. Raises OSError."""
+    """Make or check a directory that only we can write to, although others may know its name. Raises OSError."""
     path.mkdir(mode=0o755, exist_ok=True)
     found = path.lstat()
     if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
