@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from scheduler.engine.availability import Availability, kept
 from scheduler.engine.task import (
     FINAL,
     Effect,
@@ -43,7 +44,6 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor import errors, lineage
 from scheduler.supervisor.book import Item, JobBook
 from scheduler.supervisor.changes import Changes, Revoked
-from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.outputs import new_object, refusal
 from scheduler.supervisor.provenance import Claims, Reporter, blobs_of, objects_of, without_blobs
@@ -232,9 +232,9 @@ class Batch:
         if judged.result.task.state is not TaskState.READY:
             return
         if row["reducer"] is None:
-            judged.gone = found.wanted or row["own"] == Own.UNREAD
+            judged.gone = found.lost or row["own"] == Availability.MAYBE_READ
             judged.result = then(judged.result, InputLost()) if judged.gone else judged.result
-        elif self.c.run("unread_inputs", task=row["id"]) or found.wanted:
+        elif self.c.run("attempt_lost_of_task", task=row["id"]) or found.lost:
             self.changes.mend.add(judged.live.id)
         if judged.gone:
             self.changes.mend.add(judged.live.id)
@@ -323,13 +323,13 @@ class Batch:
             self.changes.now_ready(row["pool"], row["node"], change)
         self.changes.outcomes["remade" if Effect.REMADE in judged.result.effects else task.state] += 1
         usage = row["usage"] if judged.before.again else report.usage.model_dump_json() if report and over else None
-        own = self._own(judged) if over else Own.WANTED if judged.gone else row["own"]
+        own = self._own(judged) if over else Availability.LOST if judged.gone else row["own"]
         self._rows.append({"task": row["id"], "state": task.state, "retries": task.retries, "usage": usage, "own": own})
 
     def _own(self, judged: _Judged) -> int:
         """Whether a finished map task's input is kept: if it may be needed again, and nobody can make it again."""
         row = judged.row
-        return row["own"] if row["own"] == Own.HERE and row["maker"] is None and self._may_be_made_again(judged) else 0
+        return kept(Availability(row["own"]), row["maker"] is not None, self._may_be_made_again(judged))
 
     def _may_be_made_again(self, judged: _Judged) -> bool:
         """Whether what the task made can be lost."""
@@ -394,6 +394,6 @@ class Batch:
             kept = self._may_be_made_again(judged)
             (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])
             if self.serves or judged.before.again:
-                self.c.run("forget_gone", task=row["id"])
-        elif row["own"] == Own.HERE and row["size"] and not self._own(judged):
+                self.c.run("consumer_ended_inputs", task=row["id"])
+        elif row["own"] == Availability.HERE and row["size"] and not self._own(judged):
             self.changes.throw(row["node"], row["blob"])

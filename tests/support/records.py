@@ -52,7 +52,7 @@ def rows(where: str | Path, sql: str) -> list[Row]:
 
 def connect(*logins: str) -> Connection:
     """A database with accounts, in a transaction that is never committed. On PostgreSQL one at a time."""
-    connection = in_memory() if ENGINE == "sqlite" else _postgres()
+    connection = in_memory() if ENGINE == "sqlite" else in_postgres()
     for login in logins:
         accounts.create(connection, login, 0)
     return connection
@@ -67,7 +67,8 @@ def in_memory() -> SqliteConnection:
     return SqliteConnection(raw)
 
 
-def _postgres() -> Connection:
+def in_postgres() -> Connection:
+    """An empty database of the shared PostgreSQL server. One at a time."""
     if not _scratch:
         _scratch.append(Pipeline(psycopg.connect(postgres.shared().create(), autocommit=True)))
     (pipeline,) = _scratch

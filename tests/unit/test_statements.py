@@ -34,12 +34,12 @@ INDEX_OF = {
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",
     "reduce_tasks": "tasks_reducer",
-    "wake_reducers": "tasks_reducer",
+    "inputs_ended": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",
     "cancel_waiting_maps": "tasks_gone",
     "over_with_blobs": "tasks_at",
     "tasks_at": "tasks_at",
-    "wanted_tasks": "tasks_gone",
+    "lost_tasks": "tasks_gone",
     "count_located": "tasks_ready_at",
 }
 
