@@ -42,6 +42,7 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.verdicts import task_of
 
 PAGE = 500
 # What a maker made may be missed so often, before nobody hopes any more.
@@ -210,7 +211,7 @@ class _Mending:
 
     def _remake(self, maker: Row) -> bool:
         """Have a task make its outputs again; False if that takes another page."""
-        before = Task(TaskState(maker["state"]), maker["attempt"], maker["retries"], maker["remakes"] > 0)
+        before = task_of(maker)
         result = step(before, Remake())
         if result.task == before:
             return True  # it is about to, or its job is cancelled
