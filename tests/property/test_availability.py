@@ -65,7 +65,7 @@ def test_an_input_is_awaited_if_no_attempt_can_have_it(before):
     assert before.is_awaited is (before in AWAITED)
 
 
-@pytest.mark.parametrize(("consumer", "read"), itertools.product(TaskState, (False, True)))
+@pytest.mark.parametrize(("consumer", "read"), list(itertools.product(TaskState, (False, True))))
 def test_the_loss_of_a_node_matters_by_what_the_consumer_has_read(consumer, read):
     after = step(Availability.HERE, node_lost(consumer, read))
     if consumer in FINAL:
@@ -74,7 +74,7 @@ def test_the_loss_of_a_node_matters_by_what_the_consumer_has_read(consumer, read
         assert after is (Availability.MAYBE_READ if read and consumer is TaskState.LEASED else Availability.LOST)
 
 
-@pytest.mark.parametrize(("has_producer", "may_reopen"), itertools.product((False, True), repeat=2))
+@pytest.mark.parametrize(("has_producer", "may_reopen"), list(itertools.product((False, True), repeat=2)))
 def test_only_what_cannot_be_recomputed_is_kept_for_a_consumer_that_may_run_again(has_producer, may_reopen):
     after = kept(Availability.HERE, has_producer, may_reopen)
     assert (after is Availability.HERE) is (may_reopen and not has_producer)

@@ -23,6 +23,7 @@ from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent
+from tests.support.invariants import check
 from tests.support.records import database_at
 
 MAP = {"exec": "true"}
@@ -58,6 +59,7 @@ class House:
 
     async def close(self) -> None:
         await self.supervisor.stop()
+        await self.db.read(partial(check, exists=lambda blob: self.blobs.path(blob).exists()))
         self.db.close()
         self.blobs.close()
 

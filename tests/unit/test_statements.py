@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from scheduler.records import queries
+from scheduler.records import invariants, queries
 from tests.support.records import in_memory
 
 # Statements that read a whole table, or a whole index, and may: once at a start, or small by nature.
@@ -20,6 +20,8 @@ WHOLE = {
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only
     "blobs_of_entries",  # the sweep at a start reads every reference
     "blobs_of_task_inputs",
+    "needed_blobs",
+    *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
 SMALL = "supervisors|nodes|node_credentials"
