@@ -36,6 +36,23 @@ def short(seconds: float) -> str:
     return f"{max(0, int(seconds // UNITS[unit]))}{unit}"
 
 
+class Duration(click.ParamType[int]):
+    """A length of time on the command line: `90`, `90s`, `15m`, `2h`. The function gets seconds, at most `most`."""
+
+    name = "time"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        seconds = value if isinstance(value, int) else span(f"{value}s" if value.isdecimal() else value)
+        if seconds is None:
+            self.fail(f'"{value}" is no time (90, 90s, 15m, 2h, 7d)', param, ctx)
+        if not 1 <= seconds <= self.most:
+            self.fail(f'"{value}" is not from 1 s to {self.most} s', param, ctx)
+        return seconds
+
+
 class Moment(click.ParamType[int]):
     """A moment on the command line; the function gets ms."""
 

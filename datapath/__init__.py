@@ -1,20 +1,20 @@
-"""The data path: where bytes move, in C.
+"""The data path, in C: the code that moves bytes.
 
 One idea: *a byte that a task reads or writes passes through no Python.* The control
 plane decides which descriptor a program gets; the kernel and a few hundred lines of C
-do the rest. Three things follow:
+do the rest. Three consequences follow:
 
 - Mechanisms that the agent needs while it runs (feeding a pipe, passing descriptors,
   flushing) are C functions that release the interpreter lock, bound through one cffi
   extension, `datapath._core`. Each has a thin typed module here: `passing`, `feed`,
   `split`, `spool`. The Python never repeats a constant or a layout: both come from the
   headers, which are the contract.
-- Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`,
-  `maggr`, `launch`) meet whatever image the user chose, or none. So they are static executables
-  made of the same sources, and need nothing but a kernel.
-- Nothing here knows of jobs, tiers or the wire. What a message *means* is decided above.
+- Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`, `maggr`,
+  `launch`) run in any image that the user chose, or in none. So they are static executables made of
+  the same sources, and need nothing but a kernel.
+- Nothing here knows jobs, tiers or the wire protocol. The meaning of a message is decided above.
 
-`include/` holds the contracts, `src/` one file a mechanism, `bin/` one file a program,
+`include/` holds the contracts, `src/` one file per mechanism, `bin/` one file per program,
 and `build` turns them into the extension and the executables.
 
 Example: `subprocess.Popen([libexec("lackey"), "--help"])`.
@@ -28,7 +28,7 @@ LIBEXEC = Path(__file__).parent / "libexec"
 
 
 def libexec(name: str) -> Path:
-    """Path of one of our static executables. Raises FileNotFoundError if the package was built without it."""
+    """The path of one of our static executables. Raises FileNotFoundError if the package was built without it."""
     path = LIBEXEC / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: build the package first (pip install -e .)")

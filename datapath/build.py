@@ -1,11 +1,10 @@
-"""How the C becomes an extension and executables.
+"""The build of the C sources into a Python extension and static executables.
 
-Every `src/*.c` is compiled once, strictly, into an object. The objects go into two
-kinds of product: the extension `datapath._core` (objects + the glue that cffi writes)
-and one static executable for each `bin/NAME.c`. A new mechanism is a new file; nothing
-here lists them.
+Every `src/*.c` is compiled once, strictly, into an object. The objects go into two kinds of
+product: the extension `datapath._core` (objects + the glue that cffi writes) and one static
+executable for each `bin/NAME.c`. A new mechanism is a new file; no list of files exists.
 
-What Python may call is declared in the headers and nowhere else: the text between
+Functions for Python are declared in the headers and nowhere else: the text between
 `/* cffi begin */` and `/* cffi end */` of each `include/*.h` is what cffi reads.
 
 Used by `setup.py`, and by the C tests, which compile the same files with sanitizers.
@@ -28,11 +27,12 @@ ROOT = Path(__file__).parent
 INCLUDE = ROOT / "include"
 
 STRICT = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wformat", "-Wformat-security", "-Werror", f"-I{INCLUDE}"]
-# One object serves the extension and the executables, which may lie anywhere in memory too.
+# The same objects serve the extension and the executables, which are position-independent too.
 RELEASE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
-# Against what a mistake in a parser would give an attacker: the stack and the bounds of known objects are checked.
+# Hardening against mistakes in a parser: checks of the stack and of the bounds of known objects.
 CHECKED = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE"]
-# Of each line the first that compiler and C library know: older ones check less, and branches are marked by machine.
+# The first flag of each line that compiler and C library support: older ones check less, and branch protection depends
+# on the machine.
 CHECKED_IF_KNOWN = (
     ("-D_FORTIFY_SOURCE=3", "-D_FORTIFY_SOURCE=2"),
     ("-fstack-clash-protection",),
@@ -47,7 +47,7 @@ COMPILERS = ("cc", "gcc", "clang")
 
 
 class BuildError(Exception):
-    """Why the C cannot be built: one sentence for the user."""
+    """The reason why the C cannot be built: one sentence for the user."""
 
 
 def compiler() -> list[str]:
@@ -64,7 +64,7 @@ def compiler() -> list[str]:
 
 @functools.cache
 def checked(cc: tuple[str, ...]) -> list[str]:
-    """Flags that make a compiler add checks, as far as it can."""
+    """The hardening flags that a compiler supports."""
 
     def knows(flag: str) -> bool:
         command = [*cc, "-O2", "-Werror", "-U_FORTIFY_SOURCE", flag, "-x", "c", "-", "-c", "-o", os.devnull]
@@ -75,7 +75,7 @@ def checked(cc: tuple[str, ...]) -> list[str]:
 
 
 def require_headers(cc: Sequence[str]) -> None:
-    """Raise BuildError where Python's headers or a static C library are missing."""
+    """Raise BuildError if Python's headers or a static C library are missing."""
     python_h = Path(sysconfig.get_path("include")) / "Python.h"
     if not python_h.exists():
         raise BuildError(f"{python_h} is missing (install the headers of this Python, such as python3-dev)")
@@ -85,12 +85,12 @@ def require_headers(cc: Sequence[str]) -> None:
 
 
 def headers() -> list[Path]:
-    """The contracts."""
+    """The headers of `include/`, which are the contracts."""
     return sorted(INCLUDE.glob("*.h"))
 
 
 def included() -> list[Path]:
-    """Whatever a source may include: when one changes, all is compiled again."""
+    """All files that a source may include: when one changes, everything is compiled again."""
     return [*headers(), *(ROOT / "src").glob("*.h"), *(ROOT / "tests").glob("*.h")]
 
 
@@ -103,13 +103,13 @@ def programs() -> list[Path]:
 
 
 def declarations() -> str:
-    """What the headers export to Python, as cffi wants it."""
+    """The declarations for Python in the headers, in cffi's form."""
     exported = [text for header in headers() for text in EXPORTED.findall(header.read_text("utf-8"))]
     return "\n".join(["typedef int... off_t;", *exported])
 
 
 def write_glue(path: Path) -> None:
-    """Let cffi write the C of `datapath._core`; left alone if it would not change."""
+    """Let cffi write the C of `datapath._core`; an unchanged file keeps its time."""
     from cffi import FFI
 
     ffi = FFI()
@@ -144,7 +144,7 @@ def link(cc: Sequence[str], parts: Sequence[Path], target: Path, flags: Sequence
 
 
 def executables(cc: Sequence[str], core: Sequence[Path], scratch: Path, directory: Path) -> list[Path]:
-    """Build every program into `directory`; `core` is the objects of `src/`."""
+    """Build every program into `directory`; `core` are the objects of `src/`."""
     mains = objects(cc, programs(), scratch / "bin")
     targets = [directory / main.stem for main in mains]
     for main, target in zip(mains, targets, strict=True):
@@ -158,7 +158,7 @@ def stale(target: Path, parts: Iterable[Path]) -> bool:
 
 
 def make(command: Sequence[str], target: Path) -> None:
-    """Run a compiler that makes `target`; nobody ever sees the file half written. Raises BuildError."""
+    """Run a compiler that makes `target`, which appears only when it is complete. Raises BuildError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     result = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, check=False)

@@ -1,26 +1,26 @@
-"""How one reducer gets its input.
+"""The feed: the input of one reducer, made of many blobs.
 
-A reducer reads its standard input as if it were one file. In truth it is many blobs,
-which are committed upstream at different times, partly on other nodes. What joins them
-is a *feed*: a queue of sources, a position, and the writing end of a pipe. There is one
-feed for each running reducer attempt, and the agent owns it. The agent appends sources
-as it learns of them; the feed moves bytes from the first source into the pipe until that
-source has given all its bytes, and goes on with the next.
+A reducer reads its standard input as if it were one file. In truth it is many blobs, which are
+committed upstream at different times, partly on other nodes. A *feed* joins them: a queue of
+sources, a position, and the writing end of a pipe. There is one feed for each running reducer
+attempt, and the agent owns it. The agent appends sources as it learns of them; the feed moves bytes
+from the first source into the pipe until that source has given all its bytes, and continues with
+the next.
 
-From "reducers are slower than the page cache" follows that the pipe is nearly always
-full and the feed nearly always waits. So waiting must cost nothing: the feed is a thread
-inside one C call, without the interpreter lock, that only the reader's progress wakes.
+From "reducers are slower than the page cache" follows that the pipe is nearly always full and the
+feed nearly always waits. So waiting must cost nothing: the feed is a thread inside one C call,
+without the interpreter lock, which is woken only by the reader's progress.
 
-From "bytes in the pipe cannot be taken back" follows that a source which fails in the
-middle must not be started over. The feed knows how many of its bytes went in, asks for
-another copy, and continues at that byte. When there is no other copy the attempt is lost
-(and runs again elsewhere); the job is not.
+From "bytes in the pipe cannot be taken back" follows that a source that fails in the middle must
+not be started over. The feed knows how many of its bytes went in, asks for another copy, and
+continues at that byte. When there is no other copy the attempt is lost (and runs again elsewhere);
+the job is not.
 
 From "a program may stop reading when it has seen enough" follows that a closed pipe is
 an answer, not an error: the feed drops what is left and says that the reader stopped.
 
 From "a job may have a million inputs" follows that the queue is bounded: `room` says how
-many more sources it takes, and an event tells when there is room again. Opening a small
+many more sources it takes, and an event is sent when there is room again. Opening a small
 blob costs more than moving it, so sources are opened and fed a batch at a time.
 
 Example: `head -c 4` reads from sources a (3 bytes), b (0 bytes) and c (1 MB, on node 7).
@@ -43,7 +43,7 @@ from typing import Generic, TypeAlias, TypeVar
 from datapath._core import ffi, lib
 
 PIPE_BYTES = 1024 * 1024
-ROOM = 1024  # sources that wait in the queue
+ROOM = 1024  # sources that may wait in the queue
 BATCH = 32  # sources that are open at once, unless their first ones fill the pipe already
 COPIES = 3  # copies of one source that may fail one after another without giving a byte
 
@@ -51,9 +51,9 @@ S = TypeVar("S")
 
 
 class Result(IntEnum):
-    """How a move into the pipe ended."""
+    """The result of a move into the pipe."""
 
-    DONE = lib.FEED_DONE  # all that was wanted is in the pipe
+    DONE = lib.FEED_DONE  # all wanted bytes are in the pipe
     EOF = lib.FEED_EOF  # a source ended before its size
     CLOSED = lib.FEED_CLOSED  # the reader closed its end
     STOPPED = lib.FEED_STOPPED  # the feed was closed
@@ -61,7 +61,7 @@ class Result(IntEnum):
 
 
 def pipe(size: int = PIPE_BYTES) -> tuple[int, int]:
-    """`(reading end, writing end)` of a pipe of `size` bytes, or of fewer where the kernel does not allow that.
+    """A pipe of `size` bytes, or fewer if the kernel does not allow that: `(reading end, writing end)`.
 
     The writing end does not block: it is for a feed. Raises OSError (EMFILE).
     """
@@ -72,7 +72,7 @@ def pipe(size: int = PIPE_BYTES) -> tuple[int, int]:
 
 
 def splice(src: int, pipe_wr: int, offset: int, want: int) -> tuple[Result, int]:
-    """Move up to `want` bytes of `src` from `offset` into the pipe; returns how that ended and the bytes moved.
+    """Move up to `want` bytes of `src` from `offset` into the pipe; returns the result and the bytes moved.
 
     Raises OSError when the source cannot be read.
     """
@@ -90,7 +90,7 @@ class RoomAgain:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """After `end`: every source went in whole. The last event."""
+    """Every source went in whole, after `end`. The last event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,15 @@ Event: TypeAlias = RoomAgain | Finished | ReaderStopped | SourceLost[S]
 class Feed(Generic[S]):
     """One reducer's input: a queue of sources, poured one after another into a pipe that the feed owns.
 
-    `open_source(source, offset)` gives a descriptor, which the feed closes: of a file, or of a stream
-    that begins at `offset`. When a copy fails it is called again for the same source, and should give
-    another copy; an exception means that there is none. `open_ahead(source)` is asked for sources whose
-    turn has not come, so it should not wait: an exception means "not yet". `on_event` gets `RoomAgain` any
-    number of times and then one of the last events, unless `close` came first. All run in the feed's thread.
+    `open_source(source, offset)` returns a descriptor, which the feed closes: of a file, or of a stream
+    that begins at `offset`. When a copy fails it is called again for the same source, and should open
+    another copy; an exception means that there is none. `open_ahead(source)` is called for sources whose
+    turn has not come, so it should not block: an exception means "not yet". `on_event` gets `RoomAgain`
+    any number of times and then one of the last events, unless `close` came first. All run in the feed's
+    thread.
 
-    A last event is told *before* the pipe is closed. So nobody sees a reducer end, happy with half of its
-    input, before knowing that it was half.
+    A last event is sent *before* the pipe is closed. So its owner knows that an input is incomplete
+    before the reducer can see its end and succeed with half of it.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class Feed(Generic[S]):
 
     @property
     def room(self) -> int:
-        """How many more sources `append` takes now."""
+        """The number of further sources that `append` takes now."""
         return max(0, self._capacity - len(self._queue))
 
     @property
@@ -179,7 +180,7 @@ class Feed(Generic[S]):
             self._change.notify()
 
     def close(self) -> None:
-        """Stop now, in the middle of whatever it is, and close the pipe. No event follows one that has begun."""
+        """Stop at once, in the middle of a source, and close the pipe. No event follows one that has begun."""
         with self._change:
             if not self._over:
                 self._over = True
@@ -205,7 +206,7 @@ class Feed(Generic[S]):
             os.close(self._pipe_wr)
 
     def _take(self) -> list[tuple[S, int]]:
-        """The next sources, when there are some; nothing when there will be none."""
+        """The next sources, once there are some; an empty list when there will be none."""
         with self._change:
             self._change.wait_for(lambda: self._queue or self._ended or self._over)
             if self._over:
@@ -226,7 +227,7 @@ class Feed(Generic[S]):
         return batch
 
     def _pour(self, batch: list[tuple[S, int]]) -> Event[S] | None:
-        """Feed a whole batch; returns the event that ends the feed, if one does."""
+        """Feed a whole batch; returns the event that ends the feed, if any."""
         index, offset, idle = 0, 0, 0
         while index < len(batch):
             source = batch[index][0]
@@ -238,7 +239,7 @@ class Feed(Generic[S]):
             result, fed, reached, error = self._call(fds, sizes, offset)
             self._moved += sum(sizes[:fed]) + reached - offset
             if result is Result.CLOSED or result is Result.STOPPED:
-                return ReaderStopped()  # after STOPPED nobody is told
+                return ReaderStopped()  # after STOPPED no event is sent
             idle = idle + 1 if (fed, reached) == (0, offset) else 0
             index, offset = index + fed, reached
             if idle == COPIES:
@@ -246,9 +247,9 @@ class Feed(Generic[S]):
         return None
 
     def _open(self, batch: list[tuple[S, int]], offset: int) -> list[int]:
-        """Open the sources of a batch as far as they open. Raises what the first one raises."""
+        """Open as many sources of a batch as possible. Raises the error of the first one."""
         fds = [self._open_source(batch[0][0], offset)]
-        with contextlib.suppress(Exception):  # its turn to be the first will come, and then the reason is told
+        with contextlib.suppress(Exception):  # once it is the first, its error is raised
             for source, _ in batch[1:]:
                 fds.append(self._open_ahead(source))
         return fds

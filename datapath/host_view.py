@@ -1,12 +1,12 @@
-"""What of the machine tasks see: lists that instances of both kinds share, as the C has them.
+"""The parts of the machine that tasks see: lists of the C code, for instances of both kinds.
 
     PROGRAMS        directories of `/` with programs and what they need; tasks see them, read-only
-    SYSTEM          the parts of /sys that say how large the machine is
-    HIDDEN          files below /proc that tell of others or of the whole machine; covered
+    SYSTEM          the parts of /sys that describe the size of the machine
+    HIDDEN          files below /proc about other processes or the whole machine; covered
     UNCHANGEABLE    read-only, whatever their modes say
 
-The lackey builds an instance by them (`include/hostview.h`, `include/procmask.h`); the runtime of
-a container is told of them.
+The lackey builds an instance by them (`include/hostview.h`, `include/procmask.h`); for a container
+they go into its runtime's spec.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datapath._core import ffi, lib
 
 
 def strings(array) -> Iterator[str]:  # type: ignore[no-untyped-def]  # cffi's types are made at run time
-    """Those of an array that ends with a null pointer."""
+    """The strings of an array that ends with a null pointer."""
     while array[0] != ffi.NULL:
         yield os.fsdecode(ffi.string(array[0]))
         array += 1

@@ -1,19 +1,19 @@
-"""Keys that a piece of JavaScript makes of lines: the other half of `msplit -e`.
+"""The helper of `msplit -e`, which makes the keys of lines by the user's JavaScript.
 
-`msplit` is a static program that finds lines, routes them by key and writes them. A user
-may say what the key of a line is in JavaScript, and a JavaScript engine is not a thing to
-put into such a program. So there is a helper, `mkey`, which msplit starts when it is
-needed: batches of lines come in, and as many keys go out (`include/script.h` says how).
-The engine is QuickJS. It knows nothing of files or processes, starts in a millisecond, and
-runs in the task's instance with the task's rights like everything the user wrote.
+`msplit` is a static program that finds lines, routes them by key and writes them. A user may define
+the key of a line in JavaScript, and such a program should not contain a JavaScript engine. So there
+is a helper, `mkey`, which msplit starts when it is needed: batches of lines come in, and as many
+keys go out (`include/script.h` says how). The engine is QuickJS. It has no access to files or
+processes, starts in a millisecond, and runs in the task's instance with the task's rights like all
+code of the user.
 
 Crossing between Python and JavaScript costs more than most scripts, so a batch crosses as
 one text with its lines joined, which is unambiguous as no line has a line end in it, and
 its keys come back as one JSON text.
 
-As on Manta, the script is the body of `function (line)`, and of an expression a body is
-made. `this` is the line's JSON value with `--json`, else `{line: line}`. It must give a
-string; with `--index`, where the key is the reducer's number itself, a number will do.
+As on Manta, the script is the body of `function (line)`; an expression is made into one. `this` is
+the line's JSON value with `--json`, else `{line: line}`. The script must return a string; with
+`--index`, where the key is the reducer's number itself, a number is accepted too.
 
 Example: `msplit -n 4 -j -e "this.id.substring(0, 9)"` runs
 `mkey --json -- "this.id.substring(0, 9)"`.
@@ -32,7 +32,7 @@ from typing import BinaryIO
 import quickjs
 
 FAILED = 0xFFFFFFFF
-SENTENCE = 500  # bytes of what is wrong; msplit has room for a few more
+SENTENCE = 500  # bytes of an error message; msplit has room for a few more
 WORD = struct.Struct("=I")
 
 DRIVER = """
@@ -94,11 +94,11 @@ DRIVER = """
 
 
 class ScriptError(Exception):
-    """What is wrong with the script, or with what it made of a line: one sentence."""
+    """An error in the script, or in a key that it made: one sentence."""
 
 
 class Script:
-    """A script that was taken. Raises ScriptError if it is no JavaScript."""
+    """A compiled script. Raises ScriptError if it is not valid JavaScript."""
 
     def __init__(self, text: str, *, is_json: bool = False, is_index: bool = False) -> None:
         context = quickjs.Context()
@@ -110,7 +110,7 @@ class Script:
             raise ScriptError(f"cannot run the script: {str(error).partition(chr(10))[0]}") from None
 
     def keys(self, lines: bytes) -> list[bytes]:
-        """The keys of lines with LF between them. Raises ScriptError."""
+        """The keys of lines that are separated by LF. Raises ScriptError."""
         try:
             made = json.loads(self._keys_of(lines.decode("utf-8", "replace")))
         except quickjs.JSException as error:
@@ -126,7 +126,7 @@ def body_of(text: str) -> str:
 
 
 def encode(text: str) -> bytes:
-    """UTF-8, in which half of a surrogate pair becomes U+FFFD."""
+    """Encode as UTF-8; half of a surrogate pair becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -162,7 +162,7 @@ def serve(script: Script, source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def main() -> None:
-    """`mkey [--json] [--index] -- SCRIPT`."""
+    """The program `mkey [--json] [--index] -- SCRIPT`."""
     flags, script = sys.argv[1:-1], sys.argv[-1]
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     try:
@@ -172,4 +172,4 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError):
             sink.write(WORD.pack(FAILED) + WORD.pack(len(sentence)) + sentence)
             sink.flush()
-    os._exit(0)  # nothing is worth the wait for the engine to be taken down
+    os._exit(0)  # skips the slow teardown of the engine

@@ -1,18 +1,18 @@
-"""Messages with descriptors, as Python sees them.
+"""Messages with descriptors: the Python binding of the lackey's and the tools' protocol.
 
-`include/pass.h` is the contract: who sends which packet to whom. This module adds no
-protocol of its own; it turns packets into values and refuses, with a sentence, what a
-hostile sender made of them. Constants and layouts are read from the C.
+`include/pass.h` is the contract of the packets. This module adds no protocol of its own; it decodes
+packets and refuses malformed ones of a hostile sender, with a sentence. Constants and layouts are
+read from the C.
 
-A `Channel` is one end of a socket. It is made for an event loop: `add_reader(channel,
-...)` and then `receive()` until it raises BlockingIOError. Who receives descriptors owns
-them, also when the message turns out to be nonsense: close `message.fds`.
+A `Channel` is one end of a socket. It is made for an event loop: `add_reader(channel, ...)` and
+then `receive()` until it raises BlockingIOError. The receiver owns received descriptors, also those
+of an invalid message: close `message.fds`.
 
-To close a descriptor can block for as long as its sender chose: a TCP socket with SO_LINGER,
-a file on a file system that hangs. And a receiver cannot avoid it: the kernel closes what it
-does not take. So a `Listener`, where strangers send, has SO_PASSRIGHTS off (Linux 6.16): the
-kernel refuses a packet with descriptors to its sender (EPERM), before it is in any queue.
-Older kernels cannot, as `Listener.bars_descriptors` tells.
+Closing a descriptor can block for as long as its sender chose: a TCP socket with SO_LINGER, a file
+on a file system that hangs. A receiver cannot avoid it: the kernel closes descriptors that it does
+not take. So a `Listener`, to which tasks send, has SO_PASSRIGHTS off (Linux 6.16): the kernel
+rejects a packet with descriptors at its sender (EPERM), before it is queued. Older kernels cannot
+do that; `Listener.bars_descriptors` says which is the case.
 
 Example, the agent's side of an instance:
 
@@ -39,14 +39,14 @@ from datapath._core import ffi, lib
 
 MAX_BYTES: int = lib.PASS_MAX
 MAX_FDS: int = lib.PASS_MAX_FDS
-# Room for what comes *to* an agent: an OPEN with a name and headers of a few KiB each.
+# Bytes of a packet *to* an agent: an OPEN with a name and headers of a few KiB each.
 CAPACITY = 32 * 1024
 BACKLOG = 128
 SO_PASSRIGHTS = 83
 
 
 class Kind(IntEnum):
-    """Types of packets (`enum pass_type`)."""
+    """The types of packets (`enum pass_type`)."""
 
     SCRIPT = lib.PASS_SCRIPT
     ENV = lib.PASS_ENV
@@ -63,21 +63,30 @@ class Kind(IntEnum):
 
 
 class Slot(IntEnum):
-    """Which script: the `flags` of SCRIPT and RUN."""
+    """The slots of scripts in a lackey: the `flags` of SCRIPT and RUN."""
 
     EXEC = lib.PASS_SLOT_EXEC
     INIT = lib.PASS_SLOT_INIT
 
 
+class ScriptFlag(IntFlag):
+    """Options of a script's tasks: with a slot, the `flags` of SCRIPT."""
+
+    PIPED = lib.PASS_PIPED
+
+
 class DoneFlag(IntFlag):
+    """Flags of DONE (`enum pass_done_flags`)."""
+
     CORE = lib.PASS_CORE
     STOPPED = lib.PASS_STOPPED
     SETUP = lib.PASS_SETUP
     MEMORY = lib.PASS_MEMORY
+    UNSAVED = lib.PASS_UNSAVED
 
 
 class Holds(IntFlag):
-    """What keeps tasks in, besides namespaces and users (`enum pass_holds`)."""
+    """The isolation in force besides namespaces and users (`enum pass_holds`)."""
 
     CALLS = lib.PASS_HOLDS_CALLS
     FILES = lib.PASS_HOLDS_FILES
@@ -86,6 +95,8 @@ class Holds(IntFlag):
 
 
 class OpenKind(IntEnum):
+    """The kinds of OPEN, by tool."""
+
     PIPE = lib.PASS_PIPE
     TEE = lib.PASS_TEE
     REFERENCE = lib.PASS_REFERENCE
@@ -93,11 +104,13 @@ class OpenKind(IntEnum):
 
 
 class OpenFlag(IntFlag):
+    """Flags of OPEN."""
+
     PARENTS = lib.PASS_PARENTS
 
 
 class Message(NamedTuple):
-    """One packet. `kind` is a plain number: compare it with `Kind`. Its `fds` are the receiver's to close."""
+    """One packet. `kind` is a plain number: compare it with `Kind`. The receiver closes its `fds`."""
 
     kind: int
     task: int
@@ -107,7 +120,7 @@ class Message(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """An instance stands. `pid` is the lackey's, as this process sees it; `why` says what the kernel refused."""
+    """An instance is ready. `pid` is the lackey's, as this process sees it; `why` says what the kernel refused."""
 
     namespaces: bool
     pid: int
@@ -116,9 +129,10 @@ class Ready(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A task ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP; times in ns and µs, RSS in KiB.
+    """A task has ended. `status` is as from waitpid(2), or an errno if `flags` has SETUP or UNSAVED.
 
-    `core` is relative to the work directory, and what lies there was made by the task: open it with `open_beneath`.
+    Times are in ns and µs, RSS in KiB. `core` is relative to the work directory, and was made by the task: open it with
+    `open_beneath`.
     """
 
     status: int
@@ -134,7 +148,7 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What a tool asks for. `reducer` is None if it was not given; `headers` is the raw text, checked for NUL only."""
+    """A tool's request. `reducer` is None if it was not given; `headers` is the raw text, checked for NUL only."""
 
     kind: OpenKind
     flags: OpenFlag
@@ -175,7 +189,7 @@ class Channel:
     def receive(self) -> Message | None:
         """The next packet, or None once the other end has closed.
 
-        Raises BlockingIOError (nothing there), or ValueError for a packet that breaks the rules: close the channel.
+        Raises BlockingIOError if there is none, or ValueError for a packet that breaks the protocol: close the channel.
         """
         self._nfds[0] = MAX_FDS
         got = lib.pass_recv(self._fd, self._header, self._buffer, self._capacity, self._fds, self._nfds)
@@ -190,7 +204,7 @@ class Channel:
         return Message(header.type, header.task, header.flags, ffi.buffer(self._buffer, got)[:], fds)
 
     def close(self) -> None:
-        """Idempotent. The lackey at the other end kills all that it runs, and ends."""
+        """Close this end; idempotent. The lackey at the other end kills all its tasks, and ends."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -205,12 +219,12 @@ def pair() -> tuple[Channel, int]:
 
 
 class Listener(socket.socket):
-    """A listening unix socket for packets from strangers; what it accepts is as it is (`bars_descriptors`)."""
+    """A listening unix socket for packets of tasks. Accepted sockets inherit `bars_descriptors`."""
 
     bars_descriptors = False
 
     def close(self) -> None:
-        """Idempotent. Where descriptors may wait in its queue, a thread closes it."""
+        """Close the socket; idempotent. A thread does it if descriptors may wait in the queue."""
         if self.bars_descriptors or self.fileno() < 0:
             super().close()
         else:
@@ -229,7 +243,7 @@ def bar_descriptors(sock: socket.socket) -> bool:
 def listen(path: Path) -> Listener:
     """Listen at a unix socket (non-blocking) that any user who can reach `path` may connect to.
 
-    The path may be longer than an address can hold: it is named relative to its directory.
+    The path may be longer than a socket address: the socket is named relative to its directory.
     """
     listener = Listener(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bars_descriptors = bar_descriptors(listener)  # before it listens: connections inherit it as they are made
@@ -248,14 +262,14 @@ def listen(path: Path) -> Listener:
 
 
 def accept(listener: socket.socket) -> Channel:
-    """The next connection, non-blocking. Raises BlockingIOError if there is none."""
+    """Accept the next connection, non-blocking. Raises BlockingIOError if there is none."""
     connection, _ = listener.accept()
     connection.setblocking(False)
     return Channel(connection.detach())
 
 
 def encode_environment(variables: Mapping[str, str]) -> bytes:
-    """The payload of ENV and RUN. Raises ValueError for what no environment can hold."""
+    """The payload of ENV and RUN. Raises ValueError for variables that no environment can hold."""
     for name, value in variables.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise ValueError(f"environment variable {name!r} has no name, a '=' in it, or a NUL byte")
@@ -263,7 +277,7 @@ def encode_environment(variables: Mapping[str, str]) -> bytes:
 
 
 def decode_environment(payload: bytes) -> dict[str, str]:
-    """The reverse. Raises ValueError for a payload of another shape."""
+    """Decode the payload of ENV and RUN. Raises ValueError for a malformed one."""
     if not payload:
         return {}
     if not payload.endswith(b"\0"):
@@ -275,13 +289,13 @@ def decode_environment(payload: bytes) -> dict[str, str]:
 
 
 def decode_ready(payload: bytes) -> Ready:
-    """Raises ValueError for a payload of the wrong size."""
+    """Decode the payload of READY. Raises ValueError for the wrong size."""
     ready = overlay("struct pass_ready", payload)
     return Ready(bool(ready.namespaces), ready.pid, Holds(ready.holds), text(ready.why))
 
 
 def decode_done(payload: bytes) -> Done:
-    """Raises ValueError for a payload of the wrong size."""
+    """Decode the payload of DONE. Raises ValueError for the wrong size."""
     done = overlay("struct pass_done", payload)
     return Done(
         done.status,
@@ -305,7 +319,7 @@ def encode_open(request: Open) -> bytes:
 
 
 def decode_open(payload: bytes) -> Open:
-    """What a task asked for. Raises ValueError with the sentence that says what is wrong with it."""
+    """Decode the payload of OPEN. Raises ValueError with a sentence about what is wrong with it."""
     request, name, headers = ffi.new("struct pass_open *"), ffi.new("char **"), ffi.new("char **")
     data = ffi.from_buffer(payload)
     if wrong := lib.pass_parse_open(data, len(payload), request, name, headers):

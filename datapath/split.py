@@ -1,8 +1,8 @@
-"""Which reducer a line goes to.
+"""The routing of keys to reducers, as `msplit` does it.
 
-`msplit` splits a stream of lines by key inside a task, in C. Other parts must sometimes
-know its answer: a test, a tool that explains where a key went, a route decided in Python.
-They must not know it *again*, so they ask the same code here.
+`msplit` splits a stream of lines by key inside a task, in C. Other code sometimes needs its result:
+a test, a tool that explains where a key went, a route decided in Python. It must not be implemented
+twice, so this module calls the same C code.
 
 Example: `route([b"", b"a", b"foo"], 3)` is `[1, 0, 1]`: the reducers that those keys have
 in a phase of three, here and on Manta.
@@ -19,7 +19,7 @@ MAX_REDUCERS = 128
 
 
 class By(IntEnum):
-    """How a key names a reducer."""
+    """The ways in which a key selects a reducer."""
 
     MD5 = lib.SPLIT_MD5  # first 32 bits of the key's MD5, modulo the reducers: as on Manta
     XXH3 = lib.SPLIT_XXH3  # 64-bit XXH3 of the key, modulo the reducers: faster
@@ -27,7 +27,7 @@ class By(IntEnum):
 
 
 class SplitError(Exception):
-    """Why a stream could not be split, in a sentence."""
+    """A stream could not be split; the text says why."""
 
 
 def md5_first(keys: Sequence[bytes], lanes: int | None = None) -> list[int]:
@@ -81,6 +81,6 @@ def split(
 
 
 def _keys(keys: Sequence[bytes]) -> tuple[object, list[object]]:
-    """The keys as C sees them, and what must live as long."""
+    """The keys as C arrays, and the objects that must live as long."""
     alive = [ffi.from_buffer("unsigned char[]", key) for key in keys]
     return ffi.new("struct hash_key[]", [(data, len(key)) for data, key in zip(alive, keys, strict=True)]), [*alive]

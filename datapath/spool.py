@@ -1,8 +1,8 @@
-"""What is written, onto the disk: pouring a descriptor into a file, and flushing.
+"""Spooling: copying a descriptor into a file, and flushing a file system.
 
 The in-instance tools spool in C by themselves. Python needs the same two mechanisms at
 their edges: `move` where the agent takes over a stream, and `syncfs`, which makes every
-blob of a directory durable at once. Both release the interpreter lock for their length.
+blob of a directory durable at once. Both release the interpreter lock meanwhile.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from datapath._core import ffi, lib
 
 
 def syncfs(fd: int) -> None:
-    """Flush the whole file system that `fd` lives on. Raises OSError (EIO, ENOSPC, EDQUOT: something was lost)."""
+    """Flush the whole file system on which `fd` lives. Raises OSError (EIO, ENOSPC, EDQUOT: data was lost)."""
     if lib.spool_syncfs(fd) < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
 
 
 def move(src: int, dst: int) -> int:
-    """Pour `src` into `dst` until `src` ends; returns the bytes moved.
+    """Copy `src` into `dst` until `src` ends; returns the bytes moved.
 
-    Raises OSError: ENOSPC (disk full), EDQUOT or EFBIG (quota, size limit), or what else it met.
+    Raises OSError: ENOSPC (disk full), EDQUOT or EFBIG (quota, size limit), or any other.
     """
     moved = ffi.new("uint64_t *")
     return _poured(lib.spool_move(src, dst, moved), moved[0])

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from scheduler.log import JsonLines
 from tests.support.objects import client
 from tests.support.service import Service, serving
 from tests.support.user import User
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
+
+# An example that is slow is none that fails: other tests run at the same time.
+settings.register_profile("brief", deadline=None, print_blob=True)
+settings.register_profile("night", settings.get_profile("brief"), max_examples=3000)
+settings.load_profile("brief")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers of `-n auto`: one more than processors, since tests of processes mostly wait for them."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Tests of one file stay on one worker, since they share a service. Files begin in order: units come last."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ Four rules hold for all of them:
 - Nothing is written outside of the target directory: a name from the service is one name, never a path, and no
   symbolic link below the target is followed.
 
-Small files (up to 1 MiB) are one request with their MD5, from memory. Larger ones are streamed (`client.transfer`).
+Small files (up to 1 MiB) are sent from memory with their MD5, those of a directory together, up to a hundred by one
+request (`batch`). Larger ones are streamed (`client.transfer`).
 
 Contents and names are what is copied, and nothing else: no times, modes or owners.
 """

@@ -37,6 +37,7 @@ class Download:
     parallel: int
     excluded: Callable[[str], bool] = field(default=lambda _: False)
     dry: bool = False
+    replace: bool = False  # a file by a directory, and the other way round
 
     def one(self, path: str, entry: Entry, parts: Parts) -> None:
         """An object that was named by the user."""
@@ -58,12 +59,24 @@ class Download:
                 if self.excluded("/".join(parts[len(into) :])):
                     continue
                 yield parts
+                self._make_way(parts, found.entry["type"] == "directory")
                 if found.entry["type"] != "directory":
                     self.one(found.path, found.entry, parts)
                 elif not self.dry:
                     self.target.make(parts)
             except (Problem, OSError) as error:
                 self.run.fail(found.path, error)
+
+    def _make_way(self, parts: Parts, directory: bool) -> None:
+        """Remove a file where a directory goes, or a directory where a file goes."""
+        old = self.target.state(parts) if self.replace else None
+        if old is None or stat.S_ISDIR(old.st_mode) == directory:
+            return
+        if self.dry:
+            self.run.show_plan("remove", self.target.shown(parts))
+            return
+        for below in (*self.target.below(parts), parts) if stat.S_ISDIR(old.st_mode) else (parts,):
+            self.target.remove(below)
 
     def remove_others(self, kept: Container[Parts]) -> None:
         """Remove what is below the target and neither in `kept` nor excluded."""

@@ -2,7 +2,8 @@
 
 The producer submits acts, and waits while workers have more than enough of them, so memory holds a few names, never
 all. An act returns what became of its name (`Done`) or raises a `Problem` or an `OSError`, which is a failure of this
-name. What would fail for every other name as well stops the run: no further act is begun.
+name; one for many names tells of each of them itself. What would fail for every other name as well stops the run: no
+further act is begun.
 
 Ctrl-C stops it too. Transfers that are under way end at their next chunk, nothing half is left under a name of its
 own, and the last line says how many are done.
@@ -17,6 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -45,6 +47,9 @@ class Done:
     size: int = 0
 
 
+# None: what it was about has been told, or is still to be done.
+Act = Callable[[], Done | None]
+
 # What the summary says of so many names; the last of these are said only if there are any.
 SAID: Mapping[str, str] = {
     "stored": "stored",
@@ -64,18 +69,23 @@ class StoppedError(Exception):
 
 
 class Run:
-    """A bulk run of the command `program`. Use as a context manager; at its end all is done, or it was stopped."""
+    """A bulk run of the command `program`. Use as a context manager; at its end all is done, or it was stopped.
+
+    `told` is called with each name that did not fail.
+    """
 
     def __init__(
-        self, program: str, parallel: int, *, quiet: bool = False, as_json: bool = False, progress: bool = False
-    ) -> None:
+        self, program: str, parallel: int, *, quiet: bool = False, as_json: bool = False, progress: bool = False,
+        told: Callable[[Done], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.counts: Counter[str] = Counter()
         self.bytes = 0
         self._program = program
         self._quiet = quiet
         self._json = as_json
+        self._told = told
         self._meter = Meter(show=True if progress else False if quiet else None)
-        self._acts: queue.Queue[tuple[Callable[[], Done], str, str] | None] = queue.Queue(parallel * AHEAD)
+        self._acts: queue.Queue[Callable[[], None] | None] = queue.Queue(parallel * AHEAD)
         self._telling = threading.RLock()
         self._fatal = False
         self._stopped = False
@@ -96,6 +106,7 @@ class Run:
         except KeyboardInterrupt:
             self._stopped = True
             kind = KeyboardInterrupt
+            self.wait()  # what is under way is told too
             raise
         finally:
             with self._telling:
@@ -106,15 +117,18 @@ class Run:
     def _end_threads(self) -> None:
         for _ in self._threads:
             self._acts.put(None)
-        for thread in self._threads:
-            thread.join()
+        self.wait()  # not by joining them: Python 3.11 takes a thread for ended if Ctrl-C interrupts its join
         if self._broken:
             raise self._broken
 
-    def submit(self, act: Callable[[], Done], path: str, file: str = "") -> None:
+    def submit(self, act: Act, path: str, file: str = "") -> None:
         """Have `act` done for this name. Raises `StoppedError` once the run is over."""
+        self.submit_many(partial(self.do, act, path, file))
+
+    def submit_many(self, act: Callable[[], None]) -> None:
+        """Have `act` done, which is about many names, and tells of each by `do`."""
         self.check()
-        self._acts.put((act, path, file))
+        self._acts.put(act)
 
     def wait(self) -> None:
         """Wait until all that was submitted is done."""
@@ -132,17 +146,18 @@ class Run:
 
     def _work(self) -> None:
         push_context(self._context)  # which click keeps by thread
-        while item := self._acts.get():
+        while act := self._acts.get():
             try:
                 if not self._stopped:
-                    self._do(*item)
+                    act()
             except Exception as error:  # no reader of stdout, or a fault of ours: the main thread raises it
                 self._broken, self._stopped = error, True
             finally:
                 self._acts.task_done()
         self._acts.task_done()
 
-    def _do(self, act: Callable[[], Done], path: str, file: str) -> None:
+    def do(self, act: Act, path: str, file: str) -> None:
+        """Do an act in this thread, and tell what became of its name."""
         try:
             done = act()
         except StoppedError:
@@ -150,11 +165,13 @@ class Run:
         except (Problem, OSError) as error:
             self.fail(path, error, file)
         else:
-            self.report(done)
+            if done:
+                self.report(done)
 
     def report(self, done: Done) -> None:
         with self._telling:
             self.counts[done.action] += 1
+            self._told(done)
             if self._json:
                 print(json_line(done))
             self._show()

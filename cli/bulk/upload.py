@@ -1,7 +1,8 @@
 """Files to the service.
 
 The producer takes one directory after another from a stack. Of each it has the listing of the directory that it goes
-to, unless that has just been made and is empty; so what lies there is known before a file is looked at.
+to, unless that has just been made and is empty; so what lies there is known before a file is looked at. Small files of
+a directory are put together (`batch`), others one by one.
 
 What is no file: a symbolic link is left out, or with `follow` taken for what it leads to (a link to a directory above
 it would never end, and is left out). A device, a socket or a pipe is a failure.
@@ -13,12 +14,14 @@ import base64
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from cli.bulk.batch import MOST_BYTES, MOST_FILES, UNKNOWN, Batch, Small, is_refusal_of_batches
 from cli.bulk.local import is_part
-from cli.bulk.run import Done, Run
+from cli.bulk.run import Done, Run, StoppedError
 from cli.client import objects, transfer
 from cli.client.objects import Entry
 from cli.client.problem import Problem, Refused
@@ -30,6 +33,7 @@ from cli.text import escape
 SMALL = 1 << 20
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in place of a file must not hold us up
 Listing = dict[str, Entry]
+Source = tuple[str, str, Entry | None]  # a file here, the path that it goes to, and what lies there
 Identity = tuple[int, int]
 
 
@@ -62,6 +66,10 @@ class Upload:
     excluded: Callable[[str], bool] = field(default=lambda _: False)
     dry: bool = False
     md5: bool = False
+    replace: bool = False  # an object by a directory, and the other way round
+    batches: bool = True  # until the service is seen to know none
+    _waiting: list[Source] = field(default_factory=list)
+    _size: int = 0
 
     def target(self, path: str, *, make: bool) -> Listing:
         """The listing of the directory that all goes into. Raises `Problem` if it is none and is not to be made."""
@@ -80,9 +88,14 @@ class Upload:
     def _listing(self, path: str) -> Listing:
         return {entry["name"]: entry for entry in objects.entries(self.session, path)}
 
-    def one(self, file: str, path: str, there: Entry | None) -> None:
-        """A file that was named by the user."""
-        self._submit(file, path, there)
+    def some(self, files: Iterable[Source]) -> None:
+        """Files that were named by the user, all for one directory. Those that are none fail."""
+        for file, path, there in files:
+            try:
+                self._submit(file, path, there, os.stat(file).st_size)
+            except OSError as error:
+                self.run.fail(path, error, file)
+        self._flush()
 
     def tree(self, directory: str, path: str, entry: Entry | None, listing: Listing | None = None) -> Iterator[str]:
         """All files of a directory, which goes to `path` (see `Branch`); yields each path that has its like here."""
@@ -103,6 +116,7 @@ class Upload:
                     continue
                 yield goal
                 stack += self._entry(found, goal, there.get(found.name), above)
+            self._flush()
 
     def remove_others(self, path: str, kept: Container[str], parallel: int) -> None:
         """Remove all below the directory `path` that is neither in `kept` nor excluded: objects, then directories."""
@@ -139,7 +153,7 @@ class Upload:
         try:
             found = entry.stat()
             if stat.S_ISREG(found.st_mode):
-                self._submit(entry.path, path, there)
+                self._submit(entry.path, path, there, found.st_size)
             elif not stat.S_ISDIR(found.st_mode):
                 raise Problem(f"{escape(entry.path)} is no regular file")
             elif (found.st_dev, found.st_ino) in above:
@@ -151,27 +165,65 @@ class Upload:
         return []
 
     def _directory(self, path: str, there: Entry | None) -> Listing:
-        if there and there["type"] != "directory":
+        if there and there["type"] != "directory" and not self.replace:
             raise Problem(f"{path} is an object, and a directory here")
-        if there:
+        if there and there["type"] == "directory":
             return self._listing(path)
         if not self.dry:
             again(self.session, lambda: objects.make_directory(self.session, path))
         return {}
 
-    def _submit(self, file: str, path: str, there: Entry | None) -> None:
-        self.run.submit(partial(self._put, file, path, there), path, file)
+    def _submit(self, file: str, path: str, there: Entry | None, size: int) -> None:
+        """Have a file put; a small one waits for others of its directory, until `_flush`."""
+        if size >= SMALL:
+            self.run.submit(partial(self._put, file, path, there), path, file)
+            return
+        if len(self._waiting) == MOST_FILES or self._size + size > MOST_BYTES:
+            self._flush()
+        self._waiting.append((file, path, there))
+        self._size += size
 
-    def _put(self, file: str, path: str, there: Entry | None) -> Done:
+    def _flush(self) -> None:
+        if self._waiting:
+            self.run.submit_many(partial(self._put_together, self._waiting))
+        self._waiting, self._size = [], 0
+
+    def _put_together(self, files: list[Source]) -> None:
+        batch = Batch()
+        for file, path, there in files:
+            self.run.do(partial(self._put, file, path, there, batch if self.batches else None), path, file)
+        if batch.files:
+            self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
+        try:
+            for small, problem in batch.send(self.session):
+                self.run.do(partial(self._answered, small, problem), small.path, small.file)
+        except Problem as error:
+            one_by_one = is_refusal_of_batches(error)
+            self.batches &= not (isinstance(error, Refused) and error.status in UNKNOWN)
+            for small in batch.files:
+                act = partial(self._store, small) if one_by_one else partial(self._answered, small, error)
+                self.run.do(act, small.path, small.file)
+
+    def _answered(self, small: Small, problem: Problem | None) -> Done:
+        if problem:
+            raise problem
+        with suppress(StoppedError):  # it is stored all the same
+            self.run.moved(len(small.data))
+        return Done("stored", small.path, small.file, len(small.data))
+
+    def _put(self, file: str, path: str, there: Entry | None, batch: Batch | None = None) -> Done | None:
         with open(os.open(file, READ), "rb", buffering=0) as source:
             found = os.fstat(source.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise Problem(f"{escape(file)} is no regular file")
             if there and there["type"] == "directory":
-                raise Problem(f"{path} is a directory, and a file here")
+                self._make_way(path)
+                there = None
             data = source.read(SMALL) if found.st_size < SMALL else None
             if data is not None and len(data) < SMALL:
-                return self._put_small(file, path, there, data)
+                return self._put_small(file, path, there, data, batch)
             source.seek(0)
             if is_as_large(there, found.st_size) and transfer.rest_md5(source) == self._md5(path, there):
                 return Done("same", path, file, found.st_size)
@@ -181,16 +233,28 @@ class Upload:
         transfer.put_file(self.session, path, file, {**self.headers(path), **md5}, self.run.moved)
         return Done("stored", path, file, found.st_size)
 
-    def _put_small(self, file: str, path: str, there: Entry | None, data: bytes) -> Done:
+    def _put_small(self, file: str, path: str, there: Entry | None, data: bytes, batch: Batch | None) -> Done | None:
         md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         if is_as_large(there, len(data)) and md5 == self._md5(path, there):
             return Done("same", path, file, len(data))
         if self.dry:
             return self._would(file, path)
-        headers = {**self.headers(path), "content-md5": md5}
-        again(self.session, lambda: self.session.call("PUT", path, headers=headers, body=data))
-        self.run.moved(len(data))
-        return Done("stored", path, file, len(data))
+        small = Small(file, path, data, md5, self.headers(path))
+        return None if batch is not None and batch.add(small) else self._store(small)
+
+    def _store(self, small: Small) -> Done:
+        headers = {**small.headers, "content-md5": small.md5}
+        again(self.session, lambda: self.session.call("PUT", small.path, headers=headers, body=small.data))
+        return self._answered(small, None)
+
+    def _make_way(self, path: str) -> None:
+        """Remove a directory where a file goes."""
+        if not self.replace:
+            raise Problem(f"{path} is a directory, and a file here")
+        if self.dry:
+            self.run.show_plan("remove", path)
+        else:
+            objects.remove_tree(self.session, path, 1)
 
     def _would(self, file: str, path: str) -> Done:
         self.run.show_plan("store", path)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli.client import objects
 from cli.client.problem import NoSuchJob, Problem, Refused, refusal
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Status = dict[str, Any]
 LIST_PAGE = 1000
 NEXT_MARKER = "x-remora-next"
+LOG_ATTEMPT = "x-remora-attempt"
 WAIT_SECONDS = 20
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
 ARCHIVE_SECONDS = 10.0
@@ -35,6 +36,14 @@ ARCHIVE_SECONDS = 10.0
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 0.25
 ARCHIVES = {"in": "in.txt", "out": "out.txt", "fail": "fail.txt", "err": "err.txt"}
 JSON_TYPE = {"content-type": "application/json"}
+
+
+class LogPage(NamedTuple):
+    """A piece of what an attempt has printed, and where the next one begins."""
+
+    attempt: int
+    data: bytes
+    following: int
 
 
 class Jobs:
@@ -156,15 +165,22 @@ class Jobs:
         with archive_of(job), self.session.stream("GET", path) as archived:
             yield from lines_of(archived.iter_raw())
 
-    def tasks(self, job: str) -> Iterator[dict[str, Any]]:
+    def tasks(self, job: str, **only: str) -> Iterator[dict[str, Any]]:
         """The tasks of a job by phase, as long as it has a record; the first page is asked for now.
 
-        Raises `NoSuchJob` if the record is gone: the archive has no tasks.
+        `only`: `state="running"`, or `number=` that of one. Raises `NoSuchJob` if the record is gone: the archive has
+        no tasks.
         """
-        pages = self._pages(self.live(job, "tasks"), {"limit": str(LIST_PAGE)})
+        pages = self._pages(self.live(job, "tasks"), {"limit": str(LIST_PAGE), **only})
         with archive_of(job):
             first = next(pages)
         return (json_of(reply, line) for reply in chain([first], pages) for line in lines_of([reply.content]))
+
+    def log(self, job: str, task: int, stream: str, attempt: int, offset: int) -> LogPage:
+        """What a running task, by its number, has printed from a byte on. Raises `Refused`; 409 if it does not run."""
+        query = {"task": str(task), "stream": stream, "attempt": str(attempt), "offset": str(offset)}
+        reply = self.session.call("GET", self.live(job, "log"), query=query)
+        return LogPage(int(reply.headers[LOG_ATTEMPT]), reply.content, int(reply.headers[NEXT_MARKER]))
 
     def listing(self, state: str | None = None, name: str | None = None) -> Iterator[objects.Entry]:
         """The jobs there are: of a state or name the live list, otherwise every job directory."""

@@ -181,10 +181,7 @@ class Session:
         self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
     ) -> tuple[str, dict[str, str]]:
         """The target (path and query, encoded) and the headers of a request, signed. Raises `Problem`."""
-        try:
-            target = self._base + names.encode(path)
-        except UnicodeEncodeError:
-            raise Problem(f"{path!r} is not UTF-8: the service cannot name it") from None
+        target = self._base + encoded(path)
         if query:
             target += f"?{urlencode(query)}"
         sent = {**self._common_headers(), **(headers or {})}
@@ -231,6 +228,14 @@ class Session:
         print(json.dumps(record), file=sys.stderr, flush=True)
 
 
+def encoded(path: str) -> str:
+    """A path as it goes into a request. Raises `Problem`."""
+    try:
+        return names.encode(path)
+    except UnicodeEncodeError:
+        raise Problem(f"{path!r} is not UTF-8: the service cannot name it") from None
+
+
 def check_header(name: str, value: str) -> None:
     """Refuse what would not stay one header on its way. Raises `Problem`."""
     if ENDS_LINE.search(name + value) or not name.isascii() or " " in name:
@@ -242,7 +247,11 @@ def json_of(reply: Reply, text: bytes | None = None) -> Any:
     try:
         return json.loads(reply.content if text is None else text)
     except ValueError:
-        raise Problem(f"{reply.url} did not answer as Manta does (is the URL right?)") from None
+        raise not_manta(reply.url) from None
+
+
+def not_manta(url: str) -> Problem:
+    return Problem(f"{url} did not answer as Manta does (is the URL right?)")
 
 
 def trusted(settings: Settings) -> ssl.SSLContext | None:

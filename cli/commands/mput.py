@@ -128,15 +128,17 @@ def store_all(
     upload = Upload(client, run, headers, follow, md5=md5)
     there = upload.target(path, make=make)
     with run:
+        files = []
         for source, name in own.items():
             target = f"{path}/{name}" if name else path
             if recursive and os.path.isdir(source):
                 for _ in upload.tree(source, target, there.get(name), None if name else there):
                     continue
             elif os.path.isfile(source):
-                upload.one(source, target, there.get(name))
+                files.append((source, target, there.get(name)))
             else:
                 run.fail(target, not_a_file(source), source)
+        upload.some(files)
 
 
 def own_name(source: str) -> str:

@@ -46,7 +46,8 @@ def command(
 
     One of the two is a path of the service (~~/..., /login/stor/...), the other a directory here. dest is made if
     need be, and gets what is in source, not source itself. A file is sent only if its size or its MD5 differs, so a
-    run that was broken off is finished by the same command. -d removes only if all else went well. Symbolic links in
+    run that was broken off is finished by the same command. -d removes only if all else went well; without -x it
+    also replaces a directory by a file of its name, and the other way round. Symbolic links in
     a directory here are left out, unless -L; none is followed when it is written to. Times and modes are not kept.
 
     \b
@@ -67,11 +68,11 @@ def command(
         from cli.commands.mput import bulk
 
         run = bulk(client, parallel=parallel, **options)
-        excluded = excluding(patterns)
+        excluded, replace = excluding(patterns), delete and not patterns
         if down:
-            from_service(client, run, where, parallel, excluded, delete=delete, dry=dry)
+            from_service(client, run, where, parallel, excluded, delete=delete, dry=dry, replace=replace)
         else:
-            to_service(client, run, where, parallel, excluded, follow=follow, delete=delete, dry=dry)
+            to_service(client, run, where, parallel, excluded, follow=follow, delete=delete, dry=dry, replace=replace)
         run.end()
 
 
@@ -90,7 +91,7 @@ def excluding(patterns: Sequence[str]) -> Excluded:
 
 def to_service(
     client: Session, run: Run, where: Sequence[str], parallel: int, excluded: Excluded,
-    *, follow: bool, delete: bool, dry: bool
+    *, follow: bool, delete: bool, dry: bool, replace: bool
 ) -> None:  # fmt: skip
     from cli.bulk.upload import Upload
     from cli.commands.mput import guessed_type
@@ -100,7 +101,7 @@ def to_service(
         raise Problem("both are paths of the service: mcp -r copies within it")
     if not os.path.isdir(source):
         raise Problem(f"{source} is not a directory" if os.path.exists(source) else f"{source} does not exist")
-    upload = Upload(client, run, headers_of(guessed_type), follow, excluded, dry)
+    upload = Upload(client, run, headers_of(guessed_type), follow, excluded, dry, replace=replace)
     there = upload.target(path, make=True)
     with run:
         kept = set(upload.tree(source, path, None, there))
@@ -114,7 +115,15 @@ def headers_of(guess: Callable[[str], Mapping[str, str]]) -> Callable[[str], Map
 
 
 def from_service(
-    client: Session, run: Run, where: Sequence[str], parallel: int, excluded: Excluded, *, delete: bool, dry: bool
+    client: Session,
+    run: Run,
+    where: Sequence[str],
+    parallel: int,
+    excluded: Excluded,
+    *,
+    delete: bool,
+    dry: bool,
+    replace: bool,
 ) -> None:
     from cli.bulk.download import Download
     from cli.bulk.local import Target
@@ -123,7 +132,7 @@ def from_service(
     path = paths.valid(where[0], client.settings.home)
     if not objects.info(client, path).is_directory:
         raise Problem(f"{path} is not a directory")
-    download = Download(client, run, Target(where[1], make=not dry), parallel, excluded, dry)
+    download = Download(client, run, Target(where[1], make=not dry), parallel, excluded, dry, replace)
     with run:
         kept = set(download.tree(path, ()))
         run.wait()

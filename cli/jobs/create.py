@@ -14,7 +14,8 @@ from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
 from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
 from cli.output import null_option
-from scheduler.model.tiers import DISK_GB, MEMORY_MB
+from cli.when import Duration
+from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MAX_TRIES_AGAIN, MEMORY_MB
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 ORDER = "phase words"
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # as examples
-PHASE_WORDS = ("map", "reduce", "asset", "init", "memory", "disk", "image", "count")
+PHASE_WORDS = ("map", "reduce", "asset", "init", "memory", "disk", "image", "count", "timeout", "retries")
 
 
 class Create(Command):
@@ -51,9 +52,17 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
 @phase_option("--count", "count", metavar="N", type=int, shell_complete=one_of(COUNTS),
               help="Reducers of a reduce phase. [default: 1]")  # fmt: skip
+@phase_option("--timeout", "timeout", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
+              help="A task that runs longer fails: 90, 90s, 15m, 2h.")  # fmt: skip
+@phase_option("--retries", "retries", metavar="N", type=click.IntRange(0, MAX_TRIES_AGAIN),
+              help="Try a task that fails so many times more. [default: 0]")  # fmt: skip
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
               help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
+@click.option("--put", "put", metavar="FILE", multiple=True, type=click.Path(),
+              help="Store a file, or all files of a directory, and take them as inputs. Repeatable.")  # fmt: skip
+@click.option("--to", "to", metavar="PATH", shell_complete=remote_path,
+              help="Directory for --put; made if need be.  [default: ~~/stor]")  # fmt: skip
 @flow_options
 @click.option("--open", "keep_open", is_flag=True, help="Leave the input open: see mjob addinputs, mjob close.")
 @click.option("--close", "close", is_flag=True, help="End the input at once if stdin is a terminal.")
@@ -64,17 +73,23 @@ def command(
     expression: Sequence[str],
     file: str | None,
     name: str,
+    put: Sequence[str],
+    to: str | None,
     keep_open: bool,
     close: bool,
     null: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
-    """Create a job. Objects named on stdin, one a line, become its inputs; the job's id is printed.
+    """Create a job. Objects named on stdin, one a line, or local files (--put) become its inputs; its id is printed.
 
     A map phase runs its command once for each input, with the object as stdin (and as the file $MANTA_INPUT_FILE).
     What it prints is an input of the next phase. A reduce phase runs its command once, or --count times, on all its
     inputs concatenated. What the last phase prints are the job's outputs.
+
+    A task that runs longer than --timeout ends, and has failed (TaskTimeoutError). With --retries a task that fails,
+    by its exit status, a signal, a cap or the timeout, runs again, and is an error only when it has failed once more
+    than that; what the earlier attempts printed is not kept.
 
     Phases are given by options or as an expression. --count, --memory and the like describe the next -m or -r; in an
     expression they describe all phases. In an expression ^ begins a map phase and ^^ a reduce phase; more carets are
@@ -82,9 +97,11 @@ def command(
 
     \b
     Examples:
+      mjob create -o --put logs -m 'grep -c ERROR || true'      files of this machine, stored below ~~/stor/logs
       echo ~~/stor/lear.txt | mjob create -o wc
       mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
       mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
+      mfind -t o ~~/stor | mjob create -o --timeout 5m --retries 2 -m 'sort | uniq -c'
       mjob create --open -m wc                   inputs come later (mjob addinputs)
       mjob create -s ~~/stor/prog -m '/assets/$MANTA_USER/stor/prog' --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         check it, and show what would run
@@ -98,6 +115,10 @@ def command(
       not a terminal   each line is an input (~~ is expanded), then the input is ended, unless --open; a name that has
                        a line break itself is left out, and the exit status is 1
       a terminal       no inputs are read; the input is left open, unless --close
+      with --put       not read
+
+    --put stores as mput -r does: a directory d as ~~/stor/d/..., what is there already is not sent again, and it stays
+    there after the job. If a file cannot be stored there is no job; the same command goes on with the rest.
 
     -o and -w outlive a restart of the service: they ask again for a minute. If the job had errors the first is shown
     when it happens, with the end of its stderr; -o prints the outputs that there are, then the errors by kind.
@@ -107,6 +128,10 @@ def command(
     """
     if keep_open and close:
         raise click.UsageError("--open and --close exclude each other", click.get_current_context())
+    if put and dry_run:
+        raise click.UsageError("--dry-run stores nothing: leave --put out", click.get_current_context())
+    if to and not put:
+        raise click.UsageError("--to says where --put stores: say what to store", click.get_current_context())
     flow = taken(options)
     words = in_order(options)
     with jobs() as mine:
@@ -115,6 +140,12 @@ def command(
             from cli.jobs import plan
 
             plan.show(body, quiet=flow.quiet, null=null)
+            return
+        if put:
+            from cli.jobs import putting
+
+            stored = putting.store(mine.session, put, to or putting.DEFAULT_GOAL, flow)
+            run(mine, body, flow, lambda job: feed_stored(mine, job, flow, stored, keep_open=keep_open))
             return
         run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close, null=null))
 
@@ -167,4 +198,13 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null
         if not add_all(mine, job, named, flow) and not keep_open:
             note("mjob create: the job has no inputs: stdin named no objects")
     if close or not keep_open:
+        mine.end_input(job)
+
+
+def feed_stored(mine: Jobs, job: str, flow: Flow, stored: Sequence[str], *, keep_open: bool) -> None:
+    """Inputs that were stored for the job, and the end of input."""
+    from cli.jobs import putting
+
+    add_all(mine, job, putting.batches(stored, flow.batch), flow)
+    if not keep_open:
         mine.end_input(job)

@@ -28,7 +28,7 @@ from cli.text import count
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs, Status
 
-QUOTED, ANY = re.compile(r'"[^"]*"'), '"…"'
+QUOTED, ANY = re.compile(r'"[^"]*"(?!:)'), '"…"'  # but not the settings of a phase, `"memory": 256`
 COUNTED = 10_000  # errors that are looked at; of more the first ones stand for all
 SHOWN = 8  # kinds that are listed
 

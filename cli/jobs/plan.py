@@ -67,6 +67,10 @@ def described(phase: PhaseSpec) -> str:
     ]
     if phase.reduce:
         parts.append(count(phase.reducers, "reducer"))
+    if phase.timeout_s:
+        parts.append(f"timeout {phase.timeout_s} s")
+    if phase.retries:
+        parts.append(f"retries {phase.retries}")
     if phase.assets:
         parts.append(count(len(phase.assets), "asset"))
     if phase.init:

@@ -23,8 +23,8 @@ from cli.client.problem import Problem
 
 Phase = dict[str, Any]
 # The keys of a phase, in the order in which an expression's phases are written.
-KEYS = ("exec", "disk", "image", "init", "memory", "type", "count", "assets")
-PROPERTIES = ("count", "disk", "image", "init", "memory")
+KEYS = ("exec", "disk", "image", "init", "memory", "type", "count", "assets", "timeout", "retries")
+PROPERTIES = ("count", "disk", "image", "init", "memory", "timeout", "retries")
 
 
 def from_options(words: Iterable[tuple[str, Any]], home: str) -> list[Phase]:

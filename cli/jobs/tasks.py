@@ -27,7 +27,7 @@ Endings = dict[tuple[str, str | None], list[tuple[str, str]]]  # by phase and in
 PAGE = 1000  # tasks whose columns are as wide as each other
 HEADS = ("TASK", "PHASE", "STATE", "TRIES", "WALL", "CPU", "MEMORY", "IN", "OUT", "INPUT")
 JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
-EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\Z")
+EXITED = re.compile(r"user command exited with code ([0-9]{1,3})\b")
 UNKNOWN = ("1", "0")
 KILLED = re.compile(r"user command terminated by (SIG\w{1,16})")
 
@@ -53,7 +53,8 @@ def command(job: tuple[str, ...], state: str | None, as_joblog: bool, as_json: b
         raise click.UsageError("--joblog and --json exclude each other", click.get_current_context())
     with jobs() as mine:
         wanted = only(mine, job)
-        found = (task for task in tasks(mine, wanted) if state is None or task["state"] == state)
+        narrowed = {"state": state} if state == "running" else {}
+        found = (task for task in tasks(mine, wanted, **narrowed) if state is None or task["state"] == state)
         if as_json:
             for task in found:
                 print(text.compact(task))
@@ -63,10 +64,10 @@ def command(job: tuple[str, ...], state: str | None, as_joblog: bool, as_json: b
             show_table(found)
 
 
-def tasks(mine: Jobs, job: str) -> Iterator[Task]:
+def tasks(mine: Jobs, job: str, **only: str) -> Iterator[Task]:
     """The tasks of a job. Raises `Problem` if they are not known any more."""
     try:
-        return mine.tasks(job)
+        return mine.tasks(job, **only)
     except NoSuchJob:
         mine.status_or_archive(job)  # raises if there never was such a job
         raise Problem(

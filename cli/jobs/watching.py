@@ -7,6 +7,7 @@ the watching, never the job; a restart of the service stops neither.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PHASES_SECONDS = 1.0
 TAIL_LINES = 20
 SILENT = "command exited with code 1"  # if nothing is on stderr, it was probably no failure
+NO_INTERPRETER = re.compile("cannot execute: required file not found$|bad interpreter: ")
 TAIL_BYTES = 16 * 1024
 
 
@@ -117,6 +119,8 @@ def tell_first_error(mine: Jobs, job: str) -> bool:
         note(f"  its stderr ends with (all of it: mget {path})")
     for line in lines:
         note(f"    {line}")
+    if any(NO_INTERPRETER.search(line) for line in lines):
+        note("  what a script names after #! is not there (a script from Windows has a \\r at the end of that line)")
     if not lines and str(record.get("message")).endswith(SILENT):
         note("  its stderr is empty: grep and diff exit with 1 when they find nothing (add `|| true` to go on)")
     return True

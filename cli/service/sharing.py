@@ -98,6 +98,7 @@ def settings(
     images: str = "",
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
+    keep_jobs: int = 0,
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
     from scheduler.service import settings as read
@@ -115,7 +116,7 @@ def settings(
     guard = Guard(require_signed_target, read.metrics_token(metrics_token_file, os.environ))
     return read.RoleOptions(
         where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions,
-        Connections(max_connections, max_connections_per_peer), guard, tls,
+        Connections(max_connections, max_connections_per_peer), guard, tls, keep_jobs,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.frame import Plain
+from cli.service.keeping import keep_jobs_option
 from cli.service.sharing import run, shared_options
 
 
@@ -35,4 +36,5 @@ command.params[:0] = [
     *shared_options("127.0.0.1:8090"),
     click.Option(["--nomad"], is_flag=True, envvar="REMORA_NOMAD",
                  help="Book instances through Nomad. [$REMORA_NOMAD]"),
+    keep_jobs_option(),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
 from cli.service.database import database_options
+from cli.service.keeping import keep_jobs_option
 from cli.service.sharing import connection_options, metrics_token_option, require_signed_target_option, tls_options
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def command(
     tls_cert: Path | None,
     tls_key: Path | None,
     plain: bool,
+    keep_jobs: int,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -114,6 +116,7 @@ def command(
             guard=Guard(require_signed_target, metrics_token(metrics_token_file, os.environ)),
             tls=tls_files(host, "--host", tls_cert, tls_key, None, plain),
             plain=plain,
+            keep_jobs_s=keep_jobs,
         )
         code = serve(options, announce)
     except StateError as error:
@@ -128,6 +131,7 @@ command.params[-1:-1] = [
     *connection_options(),
     require_signed_target_option(),
     metrics_token_option(),
+    keep_jobs_option(),
 ]
 
 

@@ -40,12 +40,15 @@ static const char usage[] =
     "  --agent-socket=PATH  socket to be seen as /.remora/agent.sock\n"
     "  --uid=BASE           as root, with namespaces: users 0 ... 65535 of the instance are\n"
     "                       BASE ... outside\n"
+    "  --users=FILE         not as root, with namespaces: a user namespace of the caller's that\n"
+    "                       has users 0 ... 65535, 0 the caller; the instance has the same\n"
     "  --isolation=HOW      namespaces: that or nothing. subreaper: none, tasks run in `root`\n"
     "                       as the caller's user, without capabilities, and where the kernel\n"
     "                       has Landlock they open files only as listed here.\n"
     "                       auto (default): namespaces if the kernel lets us, else subreaper\n"
     "  --group=DIR          the instance's memory control group, to be seen below /sys/fs/cgroup\n"
-    "  --processes=N        no user of the instance may have more than N processes\n"
+    "  --processes=N        no user of the instance may have more than N processes, nor all\n"
+    "                       users together unless root makes it\n"
     "  --disk-bytes=N       no file may grow beyond N bytes, core files included\n"
     "  --connect=PATH       be process 1 of a container that stands already, and connect to the\n"
     "                       agent at PATH; if the agent goes, end the tasks and wait a minute\n"
@@ -59,10 +62,9 @@ enum isolation { AUTO, NAMESPACES, SUBREAPER };
 
 struct options {
     int socket;
-    const char *connect; /* NULL: there is a socket */
+    const char *connect; /* NULL: the socket is given */
     enum isolation isolation;
     unsigned long long disk_bytes; /* 0: no limit */
-    unsigned long long processes;  /* 0: no limit */
     struct sandbox_plan plan;
 };
 
@@ -72,7 +74,7 @@ static _Noreturn void die(int status, const char *what, const char *detail)
     exit(status);
 }
 
-/* A whole number from `low` to `high`, or the end of us. */
+/* A whole number from `low` to `high`; exits otherwise. */
 static unsigned long long number(const char *option, const char *text, unsigned long long low, unsigned long long high)
 {
     char *end, message[128];
@@ -176,13 +178,16 @@ static void set_option(struct options *options, int option, const char *value)
         rootfs->group = directory("group", value);
         break;
     case 'p':
-        options->processes = number("processes", value, 1, UINT32_MAX);
+        options->plan.processes = number("processes", value, 1, UINT32_MAX);
         break;
     case 'a':
         rootfs->agent_socket = strdup(value);
         break;
     case 'u':
         options->plan.uid_base = (uid_t)number("uid", value, 1, UINT32_MAX - SANDBOX_USERS);
+        break;
+    case 'U':
+        options->plan.users = strdup(value);
         break;
     case 'i':
         options->isolation = isolation(value);
@@ -211,6 +216,7 @@ static void parse(struct options *options, int argc, char **argv)
                                           {"show", required_argument, NULL, 'S'},
                                           {"agent-socket", required_argument, NULL, 'a'},
                                           {"uid", required_argument, NULL, 'u'},
+                                          {"users", required_argument, NULL, 'U'},
                                           {"isolation", required_argument, NULL, 'i'},
                                           {"disk-bytes", required_argument, NULL, 'd'},
                                           {"help", no_argument, NULL, 'H'},
@@ -225,20 +231,20 @@ static void parse(struct options *options, int argc, char **argv)
         die(2, "--socket and --work are needed; see --help", "");
 }
 
-/* Tasks can read our command line; the paths in it are none of their business. */
+/* Erase our command line, which tasks can read: its paths are internal. */
 static void forget_arguments(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
         memset(argv[i], 0, strlen(argv[i]));
 }
 
-/* Nothing of the agent's reaches a task: no descriptor but the socket (0: there is none yet), and that not beyond exec. */
+/* Close all descriptors but the socket (0: there is none yet), and keep that from tasks. */
 static void keep_only(int sock)
 {
     int fd;
 
     while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd < 3)
-        ; /* 0, 1, 2 exist from here on, so no other descriptor takes their place */
+        ; /* 0, 1, 2 are open from here on, so no other descriptor gets these numbers */
     if (fd < 0)
         die(1, "cannot open /dev/null: ", strerror(errno));
     if (!sock) {
@@ -251,13 +257,13 @@ static void keep_only(int sock)
         die(2, "--socket is no open descriptor", "");
 }
 
-/* Isolation as far as it is wanted and to be had; fills READY. */
+/* Isolate as far as requested and possible; fills READY. */
 static void isolate(const struct options *options, struct pass_ready *ready)
 {
     struct reason why = {"not asked for"};
 
     if (options->isolation != SUBREAPER) {
-        /* Of the monitor, this ends the whole instance; process 1 asks for its own. */
+        /* In the monitor, this ends the whole instance; process 1 sets its own. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (sandbox_enter(&options->plan, &ready->pid, &why) == 0) {
             ready->namespaces = 1;
@@ -279,22 +285,25 @@ static const char *find_bash(void)
     for (const char *const *place = places; *place; place++)
         if (access(*place, X_OK) == 0)
             return *place;
-    return places[0]; /* tasks will fail with what the kernel says */
+    return places[0]; /* tasks will fail with the kernel's error */
 }
 
 static int signals(int namespaces)
 {
-    sigset_t wanted;
+    sigset_t wanted, refused;
 
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     if (!namespaces) /* inside, tasks could send it */
         sigaddset(&wanted, SIGTERM);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
+    sigemptyset(&refused);
+    sigaddset(&refused, SIGXFSZ); /* a file that may not grow refuses what a task printed, and we say so */
+    sigprocmask(SIG_BLOCK, &refused, NULL);
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
-/* In memory: nobody outside can have what lies there. */
+/* In memory: processes outside cannot reach files there. */
 #define IN_MEMORY {"/dev/", NULL}
 
 static const struct coreplace *places(const struct options *options, uint32_t namespaces)
@@ -321,7 +330,7 @@ static int say_ready(const struct lackey *lackey, const struct pass_ready *ready
     return pass_send(lackey->sock, &header, ready, sizeof *ready, NULL, 0);
 }
 
-/* A container outlives its agent for a while: nothing runs in it then. */
+/* Serve one agent after another: a container outlives its agent for a while, without tasks. */
 static int serve_agents(struct lackey *lackey, const char *path, const struct pass_ready *ready)
 {
     while ((lackey->sock = agent_connect(path, PATIENCE_MS)) >= 0) {
@@ -334,7 +343,7 @@ static int serve_agents(struct lackey *lackey, const char *path, const struct pa
     die(1, "cannot connect to the agent: ", strerror(errno));
 }
 
-/* All that keeps tasks in, in the order in which the kernel allows it; fills READY. */
+/* Apply all isolation, in the order that the kernel requires; fills READY. */
 static void keep_in(const struct options *options, struct pass_ready *ready, struct landlock *files)
 {
     struct reason why;
@@ -345,7 +354,7 @@ static void keep_in(const struct options *options, struct pass_ready *ready, str
         *ready = (struct pass_ready){.namespaces = 1, .pid = getpid()};
     else
         isolate(options, ready);
-    if (inherit_processes(options->processes) < 0)
+    if (inherit_processes(options->plan.processes) < 0)
         die(1, "cannot limit processes: ", strerror(errno));
     int held = sandbox_drop((int)ready->namespaces, &why) < 0 ? -1 : sandbox_harden((int)ready->namespaces, &why);
     int confined = ready->namespaces || held < 0 ? CONFINE_NAMESPACES : confine(&options->plan.rootfs, files, &why);
@@ -375,7 +384,7 @@ int main(int argc, char **argv)
     const char *inside[] = {"/", "/tmp", "/var/tmp", "/root", "/assets", "/run", "/home", "/dev/shm", NULL};
     const char *outside[] = {confine_directory(options.plan.rootfs.work), NULL};
     lackey.sock = options.socket;
-    lackey.events = -1;
+    lackey.kills.events = -1;
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,

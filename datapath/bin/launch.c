@@ -6,8 +6,8 @@
  *     #!DIR/launch PYTHON
  *
  * DIR also holds `loader`, a dynamic loader, and all libraries that PYTHON is linked with. So
- * nothing is needed of the image, not even a C library, and nothing is left in the environment
- * that would show these libraries to whatever the script starts.
+ * the image needs nothing, not even a C library, and no environment variable makes programs
+ * that the script starts load these libraries.
  */
 #include <errno.h>
 #include <limits.h>

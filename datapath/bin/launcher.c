@@ -19,7 +19,7 @@ enum end { END_DONE, END_LOST };
 static const char NAME[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
 static const char NUMBER[] = "0123456789";
 
-/* A variable that must have a value of these characters: so it needs no quoting. */
+/* A variable that must have a value of these characters, so that it needs no quoting. */
 static const char *variable(const char *name, const char *allowed)
 {
     const char *value = getenv(name);
@@ -84,7 +84,7 @@ static bool say(int fd, const char *text, size_t length)
     return true;
 }
 
-/* Call the agent and introduce ourselves. Returns the connection, or -1 with errno set. */
+/* Connect to the agent and introduce ourselves. Returns the connection, or -1 with errno set. */
 static int call(const struct sockaddr_un *address, const char *line, size_t length)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), problem;
@@ -99,7 +99,7 @@ static int call(const struct sockaddr_un *address, const char *line, size_t leng
     return -1;
 }
 
-/* Take in what the agent says; true while the connection lives. `heard` keeps the last bytes of it, `filled` of them. */
+/* Read the agent's messages; true while the connection lives. `heard` keeps their last bytes, `filled` of them. */
 static bool listen_to(int fd, char *heard, size_t *filled)
 {
     size_t room = sizeof LAUNCHER_DONE - 1;
@@ -114,7 +114,7 @@ static bool listen_to(int fd, char *heard, size_t *filled)
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* Stay until the agent hangs up; *leaving is set once it was told that we must go. */
+/* Stay connected until the agent closes; *leaving is set once it was told that we must end. */
 static enum end stay(int fd, int signals, bool *leaving)
 {
     struct pollfd watched[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
@@ -128,7 +128,7 @@ static enum end stay(int fd, int signals, bool *leaving)
             *leaving = true;
             watched[1].fd = -1;
             watched[1].revents = 0;
-            say(fd, LAUNCHER_LEAVE, sizeof LAUNCHER_LEAVE - 1);  /* failed: the hang-up is there to be read */
+            say(fd, LAUNCHER_LEAVE, sizeof LAUNCHER_LEAVE - 1);  /* on failure the close is there to be read */
         }
         if (watched[0].revents && !listen_to(fd, heard, &filled))
             return filled == sizeof LAUNCHER_DONE - 1 && memcmp(heard, LAUNCHER_DONE, filled) == 0 ? END_DONE
@@ -136,7 +136,7 @@ static enum end stay(int fd, int signals, bool *leaving)
     }
 }
 
-/* Wait a little, or until a signal comes: true then. */
+/* Wait for the pause, or until a signal comes: true then. */
 static bool told_to_go(int signals)
 {
     struct pollfd watched = {.fd = signals, .events = POLLIN};

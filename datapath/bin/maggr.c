@@ -14,7 +14,7 @@
 #include "reader.h"
 #include "tool.h"
 
-/* The original's messages begin with "Error: ", and scripts look for them. */
+/* The original's messages begin with "Error: ", which scripts search for. */
 static struct tool tool = {
     .name = "Error",
     .usage = "usage: maggr [-c COLUMN=OPERATIONS]... [-t COLUMN=FORMATS]... [-T FORMATS] [-f FILE]\n"
@@ -54,7 +54,7 @@ struct formats {
 };
 
 struct plan {
-    struct tally *columns; /* as aggregate_spec has them */
+    struct tally *columns; /* in the form of aggregate_spec */
     struct formats *formats;
     size_t n;
     struct tally others;
@@ -103,7 +103,7 @@ static struct formats formats_of(const char *list)
     }
 }
 
-/* The column, from 0, of an operand "3=list"; what follows the = goes to *list. There is room for it in the plan then. */
+/* The column, from 0, of an operand "3=list"; *list points behind the =. The plan has room for the column then. */
 static size_t column_of(struct plan *plan, const char *operand, const char **list)
 {
     size_t digits = strspn(operand, "0123456789");
@@ -136,7 +136,7 @@ static void list_operations(void)
     exit(0);
 }
 
-/* Take one option; returns whether it says what to do with a column. */
+/* Handle one option; returns whether it names operations of a column. */
 static int take_option(struct plan *plan, int found)
 {
     const char *list;
@@ -175,7 +175,7 @@ static int take_option(struct plan *plan, int found)
     return 0;
 }
 
-/* Of two delimiters the first that is not empty. */
+/* The first of two delimiters that is not empty. */
 static const char *either(const char *wanted, const char *otherwise)
 {
     return wanted && *wanted ? wanted : otherwise;
@@ -198,7 +198,7 @@ static void parse(int argc, char **argv, struct plan *plan)
     plan->inner = either(plan->inner, ",");
 }
 
-/* Returns the exit status so far. */
+/* Aggregate all lines of a source. Returns the exit status so far. */
 static int read_lines(struct aggregate *aggregate, int source)
 {
     struct reader reader;
@@ -302,5 +302,5 @@ int main(int argc, char **argv)
         print_group(&plan, &aggregate, &aggregate.groups[i]);
     if (fflush(stdout) != 0 || ferror(stdout))
         tool_fail(&tool, "cannot write the output: %s", strerror(errno));
-    return status; /* the rest of the memory goes with the process, which is faster */
+    return status; /* the rest of the memory is freed by the exit, which is faster */
 }

@@ -1,5 +1,5 @@
 /*
- * mcat - objects that exist become outputs of the task, by name.
+ * mcat - make existing objects outputs of the task, by name.
  */
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     static struct tool_request request = {.open = {.kind = PASS_REFERENCE}};
 
     request.open.reducer = parse(argc, argv);
-    /* All paths are looked at before the first becomes an output. */
+    /* All paths are checked before the first becomes an output. */
     for (int i = optind; i < argc; i++)
         tool_set_path(&tool, &request, argv[i]);
     for (int i = optind; i < argc; i++) {

@@ -1,5 +1,5 @@
 /*
- * mpipe - standard input becomes an output of the task.
+ * mpipe - make standard input an output of the task.
  */
 #include <fcntl.h>
 #include <stdio.h>

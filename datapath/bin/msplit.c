@@ -1,5 +1,5 @@
 /*
- * msplit - lines of standard input become one output for each reducer, by key.
+ * msplit - split standard input into one output for each reducer, by the keys of lines.
  */
 #include <libgen.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ static const struct option LONG[] = {
 
 struct plan {
     struct split_spec spec;
-    struct span listed[FIELDS_MAX]; /* by -f, whatever -j makes of them */
+    struct span listed[FIELDS_MAX]; /* of -f, whether -j makes them paths or not */
     size_t nlisted;
     uint32_t fields[FIELDS_MAX];
     char *script;
@@ -74,7 +74,7 @@ static void add_listed(struct plan *plan, const char *list)
     }
 }
 
-/* What was listed, as numbers of fields; without any the first. */
+/* Parse the list as numbers of fields; without a list, the first field. */
 static void set_fields(struct plan *plan)
 {
     plan->spec.fields = plan->fields;
@@ -170,7 +170,7 @@ static void parse(int argc, char **argv, struct plan *plan)
         tool_misused(&tool, "no fields specified");
 }
 
-/* The helper is where this program is, as in a task, or else wherever PATH says. */
+/* The helper is beside this program, as in a task, or else found by PATH. */
 static void start_script(const struct plan *plan, struct script *script)
 {
     static char beside[4096 + sizeof "/mkey"];
@@ -192,7 +192,7 @@ static void start_script(const struct plan *plan, struct script *script)
         tool_fail(&tool, "%s", script->keyer.why);
 }
 
-/* Split standard input into descriptors, which are closed afterwards if something is between them and us. */
+/* Split standard input into descriptors, which are closed afterwards if filters are between. */
 static void split_into(const struct plan *plan, int *parts)
 {
     static struct split_report report;
@@ -202,7 +202,7 @@ static void split_into(const struct plan *plan, int *parts)
     if (plan->is_compressed && filters_start(&filters, "gzip", parts, plan->spec.reducers) < 0)
         tool_fail(&tool, "%s", filters.why);
     result = split_run(&plan->spec, STDIN_FILENO, plan->is_compressed ? filters.pipes : parts, &report);
-    /* What became of a filter is the reason for whatever else was noticed. */
+    /* A failed filter is the cause of any other error. */
     if (plan->is_compressed && filters_end(&filters) < 0)
         tool_fail(&tool, "%s", filters.why);
     if (result != SPLIT_DONE)
@@ -230,6 +230,6 @@ int main(int argc, char **argv)
     split_into(&plan, parts);
     if (plan.script)
         script_end(&script);
-    tool_commit(&tool, parts, plan.is_compressed ? 0 : plan.spec.reducers); /* the filters' are closed already */
+    tool_commit(&tool, parts, plan.is_compressed ? 0 : plan.spec.reducers); /* those of filters are closed already */
     return 0;
 }

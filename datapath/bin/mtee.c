@@ -1,5 +1,5 @@
 /*
- * mtee - standard input goes to standard output, and into an object.
+ * mtee - copy standard input to standard output, and into an object.
  */
 #include <stdio.h>
 #include <unistd.h>

@@ -1,8 +1,9 @@
 /*
- * beneath - open what a task left behind, without following where it points.
+ * beneath - open files that a task left behind, without following links.
  *
- * A task may put a symbolic link, a FIFO or a device where a file is expected. Whoever
- * opens such a path from outside must neither be led out of the directory nor hang.
+ * A task may put a symbolic link, a FIFO or a device where a file is expected. A
+ * process that opens such a path from outside must neither be led out of the directory
+ * nor hang.
  */
 #ifndef REMORA_BENEATH_H
 #define REMORA_BENEATH_H

@@ -1,19 +1,19 @@
 /*
- * callfilter - the system calls that tasks may not make, in an instance of any kind.
+ * callfilter - the filter of system calls that tasks may not make, in an instance of any kind.
  *
- * A list of what is allowed would break programs unknown to us; what a task must
- * not do is already kept from it by its users, its namespaces and its lack of capabilities.
- * This list takes away the kernel's rarely trodden ground, where its holes have mostly been
- * found; the ways into fresh namespaces, where a task would have capabilities again; and what
- * the user of a file may do to others who open it, or to the disk behind the limit on its size.
- * The table in callfilter.c is the only one: the lackey installs it, in containers too.
+ * An allow-list would break programs unknown to us; most rights are already taken from a task
+ * by its users, its namespaces and its lack of capabilities. This deny-list removes rarely used
+ * parts of the kernel, where most of its holes have been found; the ways into new namespaces,
+ * where a task would have capabilities again; and calls by which the owner of a file can delay
+ * other processes that open it, or evade the limit on its size. The table in callfilter.c is
+ * the only one: the lackey installs it, in containers too.
  *
  * - The refusal is EPERM, as for a user without the right. A call does not exist (ENOSYS) if
- *   programs have something else for it (io_uring), if it hides flags in memory, where no
- *   filter can look (`clone3`: every C library falls back to `clone`), and if it is newer than
- *   this list, so that what the kernel learns later is not open by accident.
- * - Arguments that the kernel takes as 32 bits are compared as 32 bits: whatever a caller puts
- *   above them, kernel and filter see the same number.
+ *   programs have a substitute for it (io_uring), if its flags are in memory, where no filter
+ *   can read them (`clone3`: every C library falls back to `clone`), and if it is newer than
+ *   this list, so that later additions to the kernel are not allowed by accident.
+ * - Arguments that the kernel takes as 32 bits are compared as 32 bits: kernel and filter see
+ *   the same number, even if the caller sets higher bits.
  * - Calls of another architecture (32-bit programs) have other numbers, and one of them takes
  *   its arguments in memory: a program that makes them is killed by SIGSYS. Those of x32 have
  *   numbers so large that they count as newer than this list.
@@ -40,9 +40,9 @@ enum { CALLFILTER_MAX = 1024 };
 size_t callfilter_build(struct sock_filter code[CALLFILTER_MAX], int inside);
 
 /*
- * callfilter_install - put it before all that this process will ever start.
+ * callfilter_install - apply the filter to this process and all its descendants.
  *
- * Wants no_new_privs. Returns 1; 0 if the kernel, or this architecture, has no filters;
+ * Requires no_new_privs. Returns 1; 0 if the kernel, or this architecture, has no filters;
  * -1 with `why`.
  */
 int callfilter_install(int inside, struct reason *why);

@@ -1,5 +1,5 @@
 /*
- * child - other programs, with a descriptor of ours on each side.
+ * child - start another program, with given descriptors as its standard input and output.
  */
 #ifndef REMORA_CHILD_H
 #define REMORA_CHILD_H

@@ -1,12 +1,12 @@
 /*
- * confine - keep tasks that have no namespaces to the machine's programs and their own directory.
+ * confine - restrict tasks without namespaces to the machine's programs and their own directory.
  *
- * What rootfs.h does with mounts is done with Landlock here, as far as it goes: the same
- * directories of programs, the same parts of /sys and whatever is shown can be read, and
- * only WORK/root, where tasks start, and WORK/assets (a link there) be written; WORK/input can be read, also
- * by the owner of what is linked there. The machine's /tmp is neither: service and operator
- * keep things in it. In /dev/shm, where programs have their semaphores, tasks make and open
- * what they know the name of.
+ * Landlock replaces the mounts of rootfs.h here, as far as it can: the same directories of
+ * programs, the same parts of /sys and all shown files can be read, and only WORK/root, where
+ * tasks start, and WORK/assets (a link there) can be written; WORK/input can be read, but not
+ * written, even by the owner of the files that are linked there. The machine's /tmp can be
+ * neither read nor written: service and operator keep files in it. In /dev/shm, where programs
+ * have their semaphores, tasks can make files and open those whose names they know.
  */
 #ifndef REMORA_CONFINE_H
 #define REMORA_CONFINE_H
@@ -15,7 +15,7 @@
 #include "pass.h"
 #include "rootfs.h"
 
-/* What namespaces hold by themselves. */
+/* The parts of enum pass_holds that namespaces imply. */
 enum { CONFINE_NAMESPACES = PASS_HOLDS_FILES | PASS_HOLDS_SIGNALS };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * corefile - is this file a core dump, and of which program?
+ * corefile - recognize a core dump, and the program that dumped.
  */
 #ifndef REMORA_COREFILE_H
 #define REMORA_COREFILE_H
@@ -9,11 +9,11 @@
 enum { COREFILE_PROGRAM = 32 };
 
 /*
- * corefile_parse - look at the head of a file.
+ * corefile_parse - find the program's name in the head of a file.
  *
  * `notes` are the first bytes of its first note segment, which `corefile_notes` finds; the
- * name of the program that dumped is written to `program`, "" if it is not to be found.
- * All of it is input from a task: nothing in it is trusted.
+ * name of the program that dumped is written to `program`, "" if there is none. The file
+ * comes from a task: nothing in it is trusted.
  */
 void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM]);
 
@@ -21,7 +21,7 @@ void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM
  * corefile_read - read a file that may be a core dump.
  *
  * Returns 1 and the program's name if it is an ELF core file, 0 if it is anything else,
- * or not to be had by `beneath_file`.
+ * or cannot be opened by `beneath_file`.
  */
 int corefile_read(int directory, const char *relative, char program[COREFILE_PROGRAM]);
 

@@ -1,19 +1,20 @@
 /*
  * corewatch - notice a core dump of any process of a task.
  *
- * A process that we wait for says itself that it dumped. A grandchild's parent hears of
- * it instead, and a shell keeps it to itself. What both leave is a file, and the kernel's
- * `core_pattern` says where: by a name alone it is in the working directory of the one that
- * died, by an absolute path at that place in the instance. So the places where a task can
- * write, or that one, are watched: the kernel tells when a file there was closed after
- * writing, and if its name begins as the pattern does and it is an ELF core file, somebody
- * dumped.
+ * The wait status of a child of the lackey says whether it dumped. The status of a
+ * grandchild goes to its parent, and a shell does not report it. Both leave a file, and the
+ * kernel's `core_pattern` says where: a name alone means the working directory of the
+ * process that died, an absolute path means that path in the instance. So the directories
+ * where a task can write, or that one, are watched: the kernel reports each file that was
+ * closed after writing, and if its name begins as the pattern does and it is an ELF core
+ * file, a process has dumped.
  *
  * Directories that appear in a watched place are watched too, up to COREWATCH_MAX in all;
  * a core dump in the one after that goes unseen unless its process is waited for.
  *
- * Where cores go to a program of the machine's, or to a place that we do not have, there is
- * nothing to watch: they are `elsewhere`, and only their signal tells (corewatch_tells).
+ * If the pattern names a program of the machine, or a directory that the instance lacks,
+ * there is nothing to watch: core files are `elsewhere`, and only the signal reveals them
+ * (corewatch_tells).
  */
 #ifndef REMORA_COREWATCH_H
 #define REMORA_COREWATCH_H
@@ -26,7 +27,7 @@ enum { COREWATCH_MAX = 256, COREWATCH_PATH = 256, COREWATCH_PROGRAM = 32,
 struct corewatch {
     int fd;   /* readable when there is something to check; -1: not watching */
     int root; /* the directory `/` */
-    int elsewhere;     /* cores leave no file here */
+    int elsewhere;     /* core files do not appear in the instance */
     char prefix[COREWATCH_PROGRAM]; /* names of core files begin so */
     int count;
     struct {
@@ -41,31 +42,31 @@ struct corewatch_found {
     char program[COREWATCH_PROGRAM];
 };
 
-/* Where the kernel puts core files; as it does by itself if it does not say. */
+/* The kernel's pattern of core files, or its default if it cannot be read. */
 void corewatch_pattern(char pattern[COREWATCH_PATTERN]);
 
 /*
  * corewatch_open - begin to watch.
  *
- * `places` (absolute paths, NULL-terminated; missing ones are passed over) count for a
- * `pattern` that is a name; one that is a path has its directory made and watched if `own`,
- * that is, if nobody else has the same root. Returns 0 or -1 with errno.
+ * `places` (absolute paths, NULL-terminated; missing ones are skipped) are watched if
+ * `pattern` is a name. If it is a path, its directory is made and watched if `own`, that
+ * is, if the instance has a root of its own. Returns 0 or -1 with errno.
  */
 int corewatch_open(struct corewatch *watch, const char *const *places, const char *pattern, int own);
 
 /*
- * corewatch_tells - whether a wait status tells of a core dump that went elsewhere.
+ * corewatch_tells - whether a wait status reveals a core dump that went elsewhere.
  *
- * True for a death by a signal that dumps core, also as a shell tells it of its last child.
- * False if cores are to be found here.
+ * True for a death by a signal that dumps core, also as a shell reports it of its last
+ * child. False if core files appear in the instance.
  */
 int corewatch_tells(const struct corewatch *watch, int status);
 
 /*
- * corewatch_check - see what has happened; never blocks.
+ * corewatch_check - read the events so far; never blocks.
  *
- * Looks at one batch of events, or at `all` there are: only to be asked for when no task
- * lives that could make more without end. Returns 1 and the latest core file if there was one.
+ * Reads one batch of events, or `all`: only when no task lives that could make more of them
+ * without end. Returns 1 and the latest core file if there was one.
  */
 int corewatch_check(struct corewatch *watch, int all, struct corewatch_found *found);
 

@@ -1,5 +1,5 @@
 /*
- * environment - the variables that a task starts with.
+ * environment - build the environment with which a task starts.
  */
 #ifndef REMORA_ENVIRONMENT_H
 #define REMORA_ENVIRONMENT_H
@@ -9,7 +9,8 @@
 enum { ENVIRONMENT_VARIABLES = 4096 };
 
 /*
- * environment_join - point at each "K=V" of two blocks, those of all tasks and those of one.
+ * environment_join - make an environment of two blocks: the variables of all tasks and those
+ * of one.
  *
  * A block is "K=V\0K=V\0..." of that many bytes. Returns an array that lasts until the next call and ends
  * with NULL, or NULL with E2BIG for more than ENVIRONMENT_VARIABLES.
@@ -17,9 +18,10 @@ enum { ENVIRONMENT_VARIABLES = 4096 };
 char **environment_join(char *common, size_t common_len, char *own, size_t own_len);
 
 /*
- * environment_reopen_input - in place of `*input` open the file that MANTA_INPUT_FILE names, if it is the same one.
+ * environment_reopen_input - replace `*input` by the file that MANTA_INPUT_FILE names, if it is the same one.
  *
- * By that name it belongs to the instance's own read-only mount, so that no /proc/self/fd/0 makes it writable.
+ * Opened by that name it belongs to the instance's own read-only mount, so that opening
+ * /proc/self/fd/0 cannot make it writable.
  */
 void environment_reopen_input(int *input, char *const *variables);
 

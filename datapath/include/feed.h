@@ -1,5 +1,5 @@
 /*
- * feed - many sources into one pipe, without copying where the kernel allows.
+ * feed - move many sources into one pipe, without copying where the kernel allows it.
  *
  * The pipe is the standard input of a reducer: it is full most of the time, so a feed
  * mostly waits. It waits in the kernel, and two things wake it for good: the reader goes
@@ -19,7 +19,7 @@
 enum feed_result {
     FEED_DONE,    /* everything that was wanted is in the pipe */
     FEED_EOF,     /* a source ended before its size */
-    FEED_CLOSED,  /* the reader closed its end: its wish, not an error */
+    FEED_CLOSED,  /* the reader closed its end, which is not an error */
     FEED_STOPPED, /* `stop` became readable */
     FEED_ERROR    /* a source could not be read: errno says why */
 };

@@ -1,7 +1,7 @@
 /*
- * fields - the key of a line: some of its fields, joined.
+ * fields - keys made of lines by joining some of their fields.
  *
- * A line is fields between delimiters, numbered from 1. Its key is the chosen fields in
+ * A line consists of fields between delimiters, numbered from 1. Its key is the chosen fields in
  * the order of the list, joined by the delimiter; fields that the line does not have, or
  * that are empty, are left out. With list 3,1 and delimiter ",": the key of "a,b,c" is
  * "c,a", of "a,b" it is "a", of ",b" it is "".
@@ -24,7 +24,7 @@ struct fields {
     uint32_t order[FIELDS_MAX];  /* list position -> index into `wanted` */
     uint32_t distinct;
     uint32_t wanted[FIELDS_MAX]; /* the list's numbers, ascending, each once */
-    struct span spans[FIELDS_MAX]; /* wanted[i] in the line that was looked at last */
+    struct span spans[FIELDS_MAX]; /* wanted[i] in the latest line */
 };
 
 /*
@@ -44,7 +44,7 @@ int fields_init(struct fields *fields, const uint32_t *list, size_t n, const cha
  */
 int fields_find(struct fields *fields, const char *text, const uint64_t *marks, size_t start, size_t end);
 
-/* fields_first - is the key just the first field, as it is by default, and the delimiter one that marks serve? */
+/* fields_first - whether the key is the first field, the default, and the delimiter is a single byte, as marks need. */
 static inline int fields_first(const struct fields *fields)
 {
     return fields->listed == 1 && fields->wanted[0] == 1 && fields->delimiter_len == 1;
@@ -53,7 +53,7 @@ static inline int fields_first(const struct fields *fields)
 /* fields_room - bytes that fields_key needs for joining; 0 if the key is a part of the line. */
 size_t fields_room(const struct fields *fields);
 
-/* fields_key - the key of the line that was looked at last; `room` as fields_room said. */
+/* fields_key - the key of the latest line; `room` has the size that fields_room returned. */
 struct hash_key fields_key(const struct fields *fields, char *room);
 
 #endif

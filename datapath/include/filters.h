@@ -1,7 +1,7 @@
 /*
- * filters - the same program many times, each between a pipe of ours and a descriptor.
+ * filters - run one program many times, each copy between a pipe of ours and a descriptor.
  *
- * So parts are compressed while they are being written, all at the same time.
+ * This compresses all parts in parallel while they are written.
  */
 #ifndef REMORA_FILTERS_H
 #define REMORA_FILTERS_H
@@ -26,7 +26,8 @@ struct filters {
  */
 int filters_start(struct filters *filters, const char *program, int *outs, uint32_t n);
 
-/* filters_end - let them finish and wait for all. Returns 0, or -1 with a sentence in `why` about the first that failed. */
+/* filters_end - close the pipes and wait for all copies. Returns 0, or -1 with a
+ * sentence in `why` about the first that failed. */
 int filters_end(struct filters *filters);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * format - one number, printed by a printf pattern.
+ * format - print a number by a printf pattern.
  *
  * The pattern comes from a command line and never reaches printf: it is read once, and
  * holds at most one conversion, which gets a double whatever its letter is. With %#x and
@@ -30,11 +30,11 @@ struct format {
     unsigned left : 1;
     unsigned zeros : 1;
     unsigned alternative : 1;
-    char sign;          /* '+', ' ' or 0: what stands before a number that is not negative */
+    char sign;          /* '+', ' ' or 0: printed before a number that is not negative */
 };
 
 /*
- * format_read - take a pattern, which is not copied.
+ * format_read - parse a pattern, which is not copied.
  *
  * Conversions are %, then flags of " 0+-#", a width, a precision, a length letter that is
  * ignored, and one of b c d e E f F g G i o s u x X. A % that begins none of them stands
@@ -42,7 +42,7 @@ struct format {
  */
 const char *format_read(struct format *format, const char *pattern, size_t len);
 
-/* format_print - write `value` to `out` by the pattern. Not a number and infinities are padded, never refused. */
+/* format_print - write `value` to `out` by the pattern. NaN and infinities are padded, never refused. */
 void format_print(const struct format *format, double value, FILE *out);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * hash_key - some bytes that are hashed to choose a reducer.
+ * hash_key - the bytes that are hashed to choose a reducer.
  */
 #ifndef REMORA_HASH_KEY_H
 #define REMORA_HASH_KEY_H

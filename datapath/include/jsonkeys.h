@@ -1,9 +1,10 @@
 /*
  * jsonkeys - keys that are values in lines of JSON.
  *
- * The key of a line is what its paths find (json.h), as JavaScript would print it, joined
- * by the delimiter. What a line does not have is left out. With paths id,a.b and delimiter
- * "-" the key of {"id": 1, "a": {"b": [2]}} is "1-2", and of {"id": 1} it is "1".
+ * The key of a line consists of the values that its paths find (json.h), as JavaScript
+ * would print them, joined by the delimiter. Missing values are left out. With paths
+ * id,a.b and delimiter "-" the key of {"id": 1, "a": {"b": [2]}} is "1-2", and of {"id":
+ * 1} it is "1".
  */
 #ifndef REMORA_JSONKEYS_H
 #define REMORA_JSONKEYS_H
@@ -22,7 +23,7 @@ struct jsonkeys {
     size_t room;
 };
 
-/* jsonkeys_init - paths and delimiter are not copied. Use &keys->keyer; jsonkeys_end frees. */
+/* jsonkeys_init - prepare; paths and delimiter are not copied. Use &keys->keyer; jsonkeys_end frees. */
 void jsonkeys_init(struct jsonkeys *keys, const struct span *paths, size_t npaths, struct span delimiter);
 
 void jsonkeys_end(struct jsonkeys *keys);

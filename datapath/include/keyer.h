@@ -1,8 +1,8 @@
 /*
- * keyer - who makes keys of lines, where a key is not just some fields of the text.
+ * keyer - the interface of code that makes keys of lines other than by joining fields.
  *
- * A split asks for the keys of many lines at once, because some who make keys live in
- * another process.
+ * A split asks for the keys of many lines at once, because some keyers run in another
+ * process.
  */
 #ifndef REMORA_KEYER_H
 #define REMORA_KEYER_H

@@ -1,18 +1,18 @@
 /*
- * landlock - what a process may open and reach that its user could, by the kernel's Landlock.
+ * landlock - restrict the files and processes that a process can reach, by the kernel's Landlock.
  *
- * It needs neither root nor namespaces, so it is what keeps tasks from the files of the service
- * where there is nothing else: a task opens the programs of the machine for reading, and its
- * own directory for reading and writing. `struct landlock` holds such a list; each task gets a
- * rule set made of it, with rights to the very files that are its input and outputs, which lie
- * anywhere (`/dev/stdin`, `> /dev/stderr`).
+ * It needs neither root nor namespaces, so it protects the files of the service where nothing
+ * else does: a task can open the programs of the machine for reading, and its own directory for
+ * reading and writing. `struct landlock` holds such a list; each task gets a rule set made of
+ * it, with rights to its own input and output files, wherever they lie (`/dev/stdin`, `>
+ * /dev/stderr`).
  *
- * Rights go down from a directory to all that is below, and cannot be taken back there: so
- * what shall not be seen must not lie below what is. Landlock looks at opening, making and
- * removing, not at chmod, stat and the like.
+ * Rights on a directory extend to everything below it, and cannot be taken back there: so
+ * hidden files must not lie below shown directories. Landlock controls opening, making and
+ * removing, not chmod, stat and the like.
  *
- * Two more things come with it: a task traces no process outside of its rule set, and (Linux
- * 6.12) reaches no abstract unix socket there and sends it no signal.
+ * It has two further effects: a task cannot trace processes outside of its rule set, and
+ * (Linux 6.12) can neither connect to their abstract unix sockets nor signal them.
  */
 #ifndef REMORA_LANDLOCK_H
 #define REMORA_LANDLOCK_H
@@ -24,9 +24,9 @@ enum { LANDLOCK_PLACES = 96, LANDLOCK_SCOPES = 6 };
 
 enum landlock_use {
     LANDLOCK_READ,   /* read, list and execute */
-    LANDLOCK_WRITE,  /* that, and whatever the owner of a directory may do, but for devices */
-    LANDLOCK_DEVICE, /* read and write, of a file that is there */
-    LANDLOCK_SHARE   /* make, read, write and remove files whose names one knows */
+    LANDLOCK_WRITE,  /* the same, and all that the owner of a directory may do, except devices */
+    LANDLOCK_DEVICE, /* read and write an existing file */
+    LANDLOCK_SHARE   /* make, read, write and remove files whose names are known */
 };
 
 /* Zero at first. */
@@ -39,13 +39,13 @@ struct landlock {
     } places[LANDLOCK_PLACES];
 };
 
-/* The version that the kernel knows; 0 for none. From LANDLOCK_SCOPES on it keeps sockets and signals apart. */
+/* The version that the kernel supports; 0 for none. From LANDLOCK_SCOPES on it isolates sockets and signals. */
 int landlock_version(void);
 
-/* Keep this process and all that it will start from abstract sockets of others. Returns whether they are. */
+/* Keep this process and its descendants from abstract sockets of others. Returns whether that holds. */
 int landlock_forbid_sockets(void);
 
-/* Add to the list whatever is at `path`, if anything is. Returns 0, or -1 with errno. */
+/* Add the file or directory at `path`, if it exists. Returns 0, or -1 with errno. */
 int landlock_allow(struct landlock *list, const char *path, enum landlock_use use);
 
 /*
@@ -55,7 +55,7 @@ int landlock_allow(struct landlock *list, const char *path, enum landlock_use us
  */
 int landlock_rules(const struct landlock *list, const int fds[3]);
 
-/* Live by a rule set from here on. Wants no_new_privs; calls nothing but the kernel. Returns 0, or -1 with errno. */
+/* Apply a rule set to this process. Requires no_new_privs; async-signal-safe. Returns 0, or -1 with errno. */
 int landlock_enter(int rules);
 
 #endif

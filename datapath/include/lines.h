@@ -1,8 +1,8 @@
 /*
- * lines - where a line ends, and where the next one begins.
+ * lines - find the end of a line, and the beginning of the next one.
  *
- * A line ends in LF, CR LF or CR, or with the text if that is the last there is. So a CR
- * at the end of a buffer says nothing yet: an LF may follow, and belong to it.
+ * A line ends in LF, CR LF or CR, or with the end of the text. So a CR at the end of a
+ * buffer is ambiguous: an LF may follow, and belong to it.
  */
 #ifndef REMORA_LINES_H
 #define REMORA_LINES_H
@@ -11,9 +11,9 @@
 #include <string.h>
 
 /*
- * lines_next - where the line after the one that ends at text[end] begins.
+ * lines_next - the beginning of the line after the one that ends at text[end].
  *
- * `end` is a CR or LF, or `len`. Returns 0 if it cannot be told yet: there is no end, or
+ * `end` is a CR or LF, or `len`. Returns 0 if it is not known yet: there is no end, or
  * the text stops at a CR, and it is not the `last`.
  */
 static inline size_t lines_next(const char *text, size_t end, size_t len, int last)
@@ -25,7 +25,7 @@ static inline size_t lines_next(const char *text, size_t end, size_t len, int la
     return text[end + 1] == '\n' ? end + 2 : end + 1;
 }
 
-/* lines_end - end of the first line of `text`, or `len`. */
+/* lines_end - the end of the first line of `text`, or `len`. */
 static inline size_t lines_end(const char *text, size_t len)
 {
     const char *lf = memchr(text, '\n', len);

@@ -1,10 +1,10 @@
 /*
- * marks - where lines and fields end, as bits.
+ * marks - bit sets of the positions where lines and fields end.
  *
- * Looking for the end of each line and of each field separately starts a search per
- * field, and fields are short. So the text is looked at once, 64 bytes at a time: a
- * vector compare tells for all 64 whether they are the byte that is sought, as 64 bits.
- * From there on, finding the next one is counting zeros.
+ * A separate search for each line's and each field's end would start a search per
+ * field, and fields are short. So the text is scanned once, 64 bytes at a time: a
+ * vector compare of all 64 with a byte gives 64 bits. After that, the next end is found
+ * by counting zeros.
  */
 #ifndef REMORA_MARKS_H
 #define REMORA_MARKS_H
@@ -22,15 +22,15 @@ enum { MARKS_BLOCK = 64 }; /* bytes that one word of marks stands for */
  */
 void marks_find(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters);
 
-/* marks_find_plain - the same without vectors: what every machine can, and what tests compare with. */
+/* marks_find_plain - the same without vectors: for every machine, and for tests to compare with. */
 void marks_find_plain(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters);
 
 /*
  * marks_next - position of the first mark at or after `from`, or `limit` if there is none before it.
  *
- * Reads one word beyond the one that `limit` is in. Looks at the 64 marks that follow
- * `from` wherever blocks begin: most fields and lines end among them, so the branch is
- * one that processors guess.
+ * Reads one word beyond the one that `limit` is in. Examines the 64 marks after `from`,
+ * across blocks: most fields and lines end among them, so that processors predict the
+ * branch.
  */
 static inline size_t marks_next(const uint64_t *marks, size_t from, size_t limit)
 {

@@ -1,14 +1,14 @@
 /*
- * md5 - the MD5 of many short keys at once, as much of it as routing needs.
+ * md5 - the first 32 bits of the MD5 of many short keys at once, for routing.
  *
  * One MD5 is a chain of 64 steps, each waiting for the one before, so a core computing
  * one is mostly idle. Keys, however, come by the hundred and do not depend on each other.
- * So lane i of a vector register works at key i: 4 keys at once in any machine's vectors,
+ * So lane i of a vector register computes key i: 4 keys at once in any machine's vectors,
  * 8 with AVX2, 16 with AVX-512, and two such groups interleaved to fill the pipeline.
  *
- * Only keys of one block (up to MD5_SHORT bytes) can share a rhythm; longer ones are
- * hashed alone. MD5 is here because the original msplit routes by it, and for no reason
- * of security.
+ * Only keys of one block (up to MD5_SHORT bytes) can be computed together; longer ones
+ * are hashed alone. MD5 is used because the original msplit routes by it, and not for
+ * security.
  */
 #ifndef REMORA_MD5_H
 #define REMORA_MD5_H

@@ -1,8 +1,8 @@
 /*
- * outputs - one buffer for each reducer, written when it is full.
+ * outputs - an output buffer per reducer, written when it is full.
  *
- * Short output is written by the caller's thread when all is over. The first buffer that
- * fills up starts a writer (writer.h), and from then on that writes.
+ * Short output is written by the caller's thread at the end. The first buffer that fills
+ * up starts a writer thread (writer.h), which writes from then on.
  */
 #ifndef REMORA_OUTPUTS_H
 #define REMORA_OUTPUTS_H
@@ -31,19 +31,20 @@ struct outputs {
     uint32_t failed; /* and its reducer */
 };
 
-/* outputs_init - buffers for `n` descriptors. Returns 0, or -1 if there is no memory; outputs_end frees in both cases. */
+/* outputs_init - make buffers for `n` descriptors. Returns 0, or -1 if there is no
+ * memory; outputs_end frees in both cases. */
 int outputs_init(struct outputs *outputs, const int *fds, uint32_t n);
 
-/* outputs_put_long - outputs_put for what does not fit into the buffer: a piece at a time. */
+/* outputs_put_long - outputs_put for data that does not fit into the buffer: a piece at a time. */
 int outputs_put_long(struct outputs *outputs, uint32_t i, const char *data, size_t len);
 
-/* outputs_flush - pass on what the buffers hold. Returns 0, or -1. */
+/* outputs_flush - write the contents of the buffers. Returns 0, or -1. */
 int outputs_flush(struct outputs *outputs);
 
-/* outputs_end - wait for what is on its way, free all. Returns 0, or -1 with `error` and `failed`. */
+/* outputs_end - wait for pending writes, free all memory. Returns 0, or -1 with `error` and `failed`. */
 int outputs_end(struct outputs *outputs);
 
-/* Copy by whole strides: both sides have a pad, and nobody needs to know the last bits of the length. */
+/* Copies whole strides: both sides have a pad, so that the exact length does not matter. */
 static inline void outputs_copy(char *to, const char *from, size_t len)
 {
     size_t i = 0;

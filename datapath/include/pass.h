@@ -2,26 +2,27 @@
  * pass - descriptors and small messages between agent, lackey and in-instance tools.
  *
  * One message is one packet of a SOCK_SEQPACKET unix socket: the kernel keeps
- * boundaries, delivers a packet with its descriptors or not at all, and tells both
- * ends when the other is gone. So there is no framing to parse and nothing to resume.
- * A packet is a `struct pass_header`, then a payload whose shape the type says. Both
- * ends run on one machine: integers are native.
+ * boundaries, delivers a packet with its descriptors or not at all, and reports to each
+ * end when the other is gone. So there is no framing to parse and nothing to resume. A
+ * packet is a `struct pass_header`, then a payload whose shape the type says. Both ends
+ * run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
- *     SCRIPT  ->  keep this script under a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT
+ *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
+ *                 PASS_PIPED besides, its tasks print into pipes that end in their files
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
- *     READY   <-  the instance stands; payload = struct pass_ready
- *     DONE    <-  a task ended, nothing of it is left running; payload = struct pass_done
+ *     READY   <-  the instance is ready; payload = struct pass_ready
+ *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
  *   tool <-> agent              one connection per tool run, to the instance's socket
  *     OPEN    ->  payload = struct pass_open, name, headers
  *     GRANT   <-  with one descriptor (`count` for a split), write-only, to write into
- *     COMMIT  ->  what was written is complete
+ *     COMMIT  ->  the files are complete
  *     OK      <-  done; payload = name of the object (nothing for split and reference)
  *     REFUSED <-  flags = exit status that the tool should end with; payload = one sentence
  *
@@ -59,21 +60,23 @@ enum pass_type {
 
 enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOTS = 2 };
 
+enum pass_script_flags { PASS_PIPED = 256 };
+
 struct pass_header {
     uint32_t type;
     uint32_t flags;
     uint64_t task; /* agent <-> lackey: the agent's number for the task; else 0 */
 };
 
-/* What keeps tasks in, besides namespaces and users: as far as the kernel has it. */
+/* The isolation in force besides namespaces and users, depending on the kernel. */
 enum pass_holds {
     PASS_HOLDS_CALLS = 1,   /* system calls are filtered */
-    PASS_HOLDS_FILES = 2,   /* no file of the machine can be opened but those that were shown, and changed but the instance's */
+    PASS_HOLDS_FILES = 2,   /* only shown files can be opened, and only those of the instance changed */
     PASS_HOLDS_SOCKETS = 4, /* abstract unix sockets of others are out of reach */
-    PASS_HOLDS_SIGNALS = 8  /* so are other processes of the same user */
+    PASS_HOLDS_SIGNALS = 8  /* other processes of the same user are out of reach */
 };
 
-/* What isolation the lackey got. */
+/* The isolation that the lackey could set up. */
 struct pass_ready {
     uint32_t namespaces; /* 1: PID, mount, user namespaces; 0: subreaper only */
     int32_t pid;         /* the lackey's process id as the agent sees it */
@@ -82,10 +85,11 @@ struct pass_ready {
 };
 
 enum pass_done_flags {
-    PASS_CORE = 1,    /* some process of the task dumped core */
+    PASS_CORE = 1,    /* a process of the task dumped core */
     PASS_STOPPED = 2, /* ended by STOP */
     PASS_SETUP = 4,   /* the task never started: `status` is an errno */
-    PASS_MEMORY = 8   /* the memory cap killed some process of the task (with EVENTS only) */
+    PASS_MEMORY = 8,  /* the memory cap killed some process of the task (with EVENTS only) */
+    PASS_UNSAVED = 16 /* what it printed could not all be written to its files, so it was ended: `status` is an errno (with PASS_PIPED only) */
 };
 
 struct pass_done {
@@ -130,11 +134,11 @@ int pass_send(int sock, const struct pass_header *header, const void *payload, s
 /*
  * pass_recv - receive one packet into `payload` (of `cap` bytes) and `fds` (of `*nfds`).
  *
- * On success returns the payload's length (0 is a packet without payload), sets
- * `*nfds` to the number of descriptors received, all close-on-exec and owned by the
- * caller. Returns -1 with errno: ENOTCONN (the other end closed), EAGAIN (non-blocking,
- * nothing there), EBADMSG (shorter than a header, truncated, or too many descriptors:
- * those that came are closed).
+ * On success returns the payload's length (0 is a packet without payload), sets `*nfds`
+ * to the number of descriptors received, all close-on-exec and owned by the caller.
+ * Returns -1 with errno: ENOTCONN (the other end closed), EAGAIN (non-blocking, no
+ * packet), EBADMSG (shorter than a header, truncated, or too many descriptors: those
+ * that came are closed).
  */
 ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t cap, int *fds, size_t *nfds);
 
@@ -142,10 +146,10 @@ ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t ca
  * pass_parse_open - check the payload of an OPEN that a task sent.
  *
  * Returns NULL and points `name` and `headers` (not NUL-terminated, of the lengths in
- * `*open`) into `payload`; or returns one sentence saying what is wrong with it. Checked:
- * lengths that fill the payload exactly, known kind and flags, `reducer` not below -1,
- * `count` from 1 to PASS_MAX_FDS for a split, no NUL in name or headers. What the name
- * and the headers mean is for the receiver to check.
+ * `*open`) into `payload`; or returns one sentence saying what is wrong with it.
+ * Checked: lengths that fill the payload exactly, known kind and flags, `reducer` not
+ * below -1, `count` from 1 to PASS_MAX_FDS for a split, no NUL in name or headers. The
+ * receiver checks the meaning of name and headers.
  */
 const char *pass_parse_open(const void *payload, size_t len, struct pass_open *open, const char **name,
                             const char **headers);

@@ -1,10 +1,10 @@
 /*
- * procmask - files of the kernel below /proc that tasks do not see, or may not change.
+ * procmask - hide files of the kernel below /proc from tasks, or make them read-only.
  *
- * The kernel shows there, to any user, what belongs to others or to the whole machine: keys
- * and how many each user has, timers, modules, the memory itself. The two lists are here for
- * instances of both kinds: the lackey covers the files in those that it makes, and a
- * container's runtime is told of the same ones.
+ * There the kernel shows every user data of other users or of the whole machine: keys and
+ * how many each user has, timers, modules, the memory itself. The two lists serve instances
+ * of both kinds: the lackey covers the files in instances that it makes, and the spec for a
+ * container's runtime has the same lists.
  */
 #ifndef REMORA_PROCMASK_H
 #define REMORA_PROCMASK_H
@@ -12,12 +12,12 @@
 #include "reason.h"
 
 /* cffi begin */
-/* Absolute paths, NULL at the end; some of them no kernel has. */
+/* Absolute paths, NULL at the end; not every kernel has all of them. */
 const char *const *procmask_hidden(void);
 const char *const *procmask_unchangeable(void);
 /* cffi end */
 
-/* Cover the ones and make the others read-only, in a mount namespace of one's own. Returns 0, or -1 with `why`. */
+/* Cover the hidden ones and make the others read-only, in a private mount namespace. Returns 0, or -1 with `why`. */
 int procmask_apply(struct reason *why);
 
 #endif

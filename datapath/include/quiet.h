@@ -1,10 +1,10 @@
 /*
- * quiet - writes that fail by their result, never by a signal.
+ * quiet - make writes fail by their result, never by a signal.
  *
  * A write into a pipe without a reader raises SIGPIPE, one beyond the file size limit
- * SIGXFSZ, and both end a process that did not ask for them. A library may neither
- * rely on its host to ignore them nor change that for the whole process. So it blocks
- * them in its own thread for the length of a call, and takes back what it caused.
+ * SIGXFSZ, and both end a process by default. A library may neither rely on its host to
+ * ignore them nor change that for the whole process. So it blocks them in its own
+ * thread during a call, and removes the signals that the call caused.
  *
  *     struct quiet quiet;
  *     quiet_begin(&quiet);
@@ -18,13 +18,13 @@
 
 struct quiet {
     sigset_t before;  /* the thread's mask as the caller had it */
-    sigset_t pending; /* what was pending already: not ours to take */
+    sigset_t pending; /* signals that were pending before, and are left alone */
 };
 
 /* quiet_begin - block SIGPIPE and SIGXFSZ in this thread. Cannot fail. */
 void quiet_begin(struct quiet *quiet);
 
-/* quiet_end - drop those that were raised since, restore the mask. Keeps errno. */
+/* quiet_end - discard signals that were raised since, restore the mask. Keeps errno. */
 void quiet_end(const struct quiet *quiet);
 
 #endif

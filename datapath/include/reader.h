@@ -1,5 +1,5 @@
 /*
- * reader - the lines of a descriptor, one after another.
+ * reader - read the lines of a descriptor, one after another.
  *
  * Lines end as lines.h says. The buffer grows to the longest line, and never shrinks.
  *
@@ -21,12 +21,12 @@ struct reader {
     int ended;
     char *buffer;
     size_t room;
-    size_t start; /* of what was not given out yet */
-    size_t have;  /* where it ends */
-    size_t seen;  /* bytes from `start` in which no line ends */
+    size_t start; /* of the text that was not returned yet */
+    size_t have;  /* its end */
+    size_t seen;  /* bytes from `start` that contain no end of line */
 };
 
-/* reader_open - read `fd` from where it stands. Returns 0, or -1 if there is no memory. */
+/* reader_open - read `fd` from its current position. Returns 0, or -1 if there is no memory. */
 int reader_open(struct reader *reader, int fd);
 
 /*
@@ -37,7 +37,7 @@ int reader_open(struct reader *reader, int fd);
  */
 int reader_next(struct reader *reader, struct span *line);
 
-/* reader_close - free the buffer; the descriptor is the caller's. */
+/* reader_close - free the buffer; the caller closes the descriptor. */
 void reader_close(struct reader *reader);
 
 #endif

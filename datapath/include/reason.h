@@ -1,5 +1,5 @@
 /*
- * reason - why something was refused, as one clause a person can read.
+ * reason - the reason of a refusal, as a clause for people.
  */
 #ifndef REMORA_REASON_H
 #define REMORA_REASON_H

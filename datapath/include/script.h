@@ -1,15 +1,15 @@
 /*
- * script - keys that JavaScript makes of lines.
+ * script - a keyer that makes keys by the user's JavaScript.
  *
- * There is no JavaScript engine in C that would fit here, so a helper, `mkey`, runs the
- * script: batches of lines go to it through one pipe and their keys come back through
- * another, one batch at a time, so that neither side ever waits for the other's pipe to
- * be read. Integers have 32 bits and are native, as both ends are on one machine.
+ * No JavaScript engine in C would fit here, so a helper, `mkey`, runs the script:
+ * batches of lines go to it through one pipe and their keys come back through another,
+ * one batch at a time, so that neither side ever waits for the other's pipe to be read.
+ * Integers have 32 bits and are native, as both ends are on one machine.
  *
- *     to mkey      how many bytes follow, and the lines with LF between them, as none has one in it
+ *     to mkey      the number of bytes that follow, and the lines with LF between them
  *     from mkey    count, the length of each key, the keys; or SCRIPT_FAILED, a length, a sentence
  *
- * Before the first batch mkey sends a count of 0, or says what is wrong with the script.
+ * Before the first batch mkey sends a count of 0, or the error in the script.
  */
 #ifndef REMORA_SCRIPT_H
 #define REMORA_SCRIPT_H
@@ -26,12 +26,12 @@ struct script {
     pid_t pid;
     int to;
     int from;
-    char *frame; /* the last one in either direction; from malloc */
+    char *frame; /* the latest one in either direction; from malloc */
     size_t room;
 };
 
 /*
- * script_start - start the helper argv[0] and wait until it has taken the script.
+ * script_start - start the helper argv[0] and wait until it has compiled the script.
  *
  * Returns 0, or -1 with the reason in keyer.why. Use &script->keyer; script_end ends it.
  */

@@ -1,5 +1,5 @@
 /*
- * span - some bytes of a text that somebody else holds.
+ * span - a part of a text in memory that it does not own.
  */
 #ifndef REMORA_SPAN_H
 #define REMORA_SPAN_H

@@ -1,11 +1,11 @@
 /*
- * spool - what a task writes, into a blob.
+ * spool - copy a task's output into a blob.
  *
- * A tool in an instance is granted a descriptor of a fresh blob and pours its standard
+ * A tool in an instance is granted a descriptor of a fresh blob and copies its standard
  * input into it. Mostly that is a pipe, whose pages go to the file without passing
- * through the tool. What can go wrong belongs to one of three people: the disk is full
- * (the operator's), the output is larger than allowed (the user's), or anything else.
- * So the result says which.
+ * through the tool. A failure has one of three kinds: the disk is full (the operator's
+ * problem), the output is larger than allowed (the user's), or anything else. The
+ * result says which.
  */
 #ifndef REMORA_SPOOL_H
 #define REMORA_SPOOL_H
@@ -22,10 +22,11 @@ enum spool_result {
 };
 
 /*
- * spool_move - pour `src` into `dst` until `src` ends.
+ * spool_move - copy `src` into `dst` until `src` ends.
  *
- * Both are used where they stand. `*moved` becomes the bytes that went in, also after
- * a failure. Raises no signal. errno is set unless the result is SPOOL_DONE.
+ * Both are used at their current positions. `*moved` becomes the number of copied
+ * bytes, also after a failure. Raises no signal. errno is set unless the result is
+ * SPOOL_DONE.
  */
 enum spool_result spool_move(int src, int dst, uint64_t *moved);
 
@@ -36,7 +37,7 @@ enum spool_result spool_move(int src, int dst, uint64_t *moved);
  */
 enum spool_result spool_tee(int src, int dst, int out, uint64_t *moved);
 
-/* spool_result_of - what an errno of writing means: anything but SPOOL_DONE. */
+/* spool_result_of - the result for an errno of writing: anything but SPOOL_DONE. */
 enum spool_result spool_result_of(int error);
 
 /* spool_why - the result in words, as the end of a sentence; `error` is errno for SPOOL_ERROR. */

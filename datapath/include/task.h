@@ -1,10 +1,10 @@
 /*
- * task - start the first process of a task, and end all of them.
+ * task - start the first process of a task, and end all its processes.
  *
- * A task is everything that descends from its first process. In a PID namespace that is
- * everything but process 1; elsewhere it is every descendant of the subreaper that calls.
- * Either way what is orphaned becomes a child of the caller. So a task has ended when the
- * caller has no children left, and that is the test used here: `wait` says ECHILD.
+ * A task consists of all descendants of its first process. In a PID namespace those are
+ * all processes but process 1; elsewhere they are all descendants of the subreaper that
+ * calls. Either way an orphan becomes a child of the caller. So a task has ended when the
+ * caller has no children left: `wait` returns ECHILD.
  */
 #ifndef REMORA_TASK_H
 #define REMORA_TASK_H
@@ -21,24 +21,24 @@ struct task_setting {
     enum task_reach reach;
     const char *bash;
     const char *directory;
-    const struct landlock *files; /* what a task may open; NULL: all that it can */
+    const struct landlock *files; /* the files that a task may open; NULL: no restriction */
 };
 
-/* What a task used: sums over all processes that were waited for, and the largest resident set. */
+/* The resource usage of a task: sums over all processes that were waited for, and the largest resident set. */
 struct task_usage {
     uint64_t user_us, sys_us, max_rss_kb;
-    int dumped; /* some process dumped core */
+    int dumped; /* a process dumped core */
 };
 
 /*
  * task_start - start `bash -c script` with `fds` as 0, 1, 2 and exactly `environment`.
  *
  * The process leads a session of its own, blocks no signals, and has every disposition at
- * its default if the caller has. All other descriptors of the caller must be close-on-exec.
- * The caller is stopped until the program is loaded: memory is shared with it, not copied,
- * which is what keeps this as cheap as fork and exec can be.
+ * its default if the caller has. All other descriptors of the caller must be
+ * close-on-exec. The caller is suspended until the program is loaded: memory is shared
+ * with it, not copied, which makes this as cheap as fork and exec can be.
  *
- * Returns its process id, or -1 with errno of the step that failed.
+ * Returns the process id, or -1 with errno of the step that failed.
  */
 pid_t task_start(const struct task_setting *setting, const char *script, char *const *environment, const int fds[3]);
 
@@ -50,7 +50,7 @@ pid_t task_start(const struct task_setting *setting, const char *script, char *c
 int task_reap(pid_t first, int *status, struct task_usage *usage);
 
 /*
- * task_end - kill what is left and wait until nothing is.
+ * task_end - kill all processes of the task and wait for them.
  *
  * Returns 1 and `*status` if `first` was among those waited for, else 0.
  */

@@ -1,11 +1,11 @@
 /*
- * tool - what mpipe, mcat, mtee, msplit and maggr have in common, and for all but the last
- * the client half of pass.h.
+ * tool - the common part of mpipe, mcat, mtee, msplit and maggr: options and errors, and
+ * for all but maggr the client half of pass.h.
  *
  * A tool runs inside a task and owns nothing there. It asks the agent for a descriptor,
- * pours bytes into it, and says that they are complete; if it ends before that, the agent
- * drops them. So every failure has the same answer: say why in one line, and exit.
- * Status 2 is a mistake in the command line, 1 is anything that went wrong later.
+ * writes bytes into it, and reports them as complete; if it ends before that, the agent
+ * drops them. So every failure is handled alike: print the reason in one line, and exit.
+ * Status 2 is a usage error, 1 is any later failure.
  *
  *     struct tool tool = {.name = "mpipe", .usage = "..."};
  *     tool_open(&tool, &request, &fd, 1);
@@ -47,20 +47,20 @@ _Noreturn void tool_misused(const struct tool *tool, const char *format, ...) __
 /*
  * tool_option - the next option of the command line, as getopt_long finds it; -1 after the last.
  *
- * `letters` are as for getopt, and `words` as for getopt_long, or NULL if there are none.
- * Every tool has --help, which prints the usage and ends, and -h for it. What is not an
- * option, or lacks its operand, is misuse.
+ * `letters` are as for getopt, and `words` as for getopt_long, or NULL if there are
+ * none. Every tool has --help and -h, which print the usage and end. An unknown option,
+ * or one without its operand, is misuse.
  */
 int tool_option(const struct tool *tool, int argc, char **argv, const char *letters, const struct option *words);
 
-/* tool_whole - `text` as a whole number, cut to what an int32_t holds; exits as misuse with `wrong` otherwise. */
+/* tool_whole - `text` as a whole number, clamped to an int32_t; exits as misuse with `wrong` otherwise. */
 int32_t tool_whole(const struct tool *tool, const char *text, const char *wrong);
 
 /* tool_reducer - the operand of -r; a number below 0 is refused as the agent refuses one above 127. */
 int32_t tool_reducer(const struct tool *tool, const char *text);
 
 /*
- * tool_set_path - take an operand as the request's name.
+ * tool_set_path - set the request's name to an operand.
  *
  * `~~` at its start becomes `/$MANTA_USER`; then "//", "." and ".." are resolved and a
  * slash at the end is dropped. Exits as misuse if the result is not an absolute path.
@@ -75,14 +75,14 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
  *
  * Returns when the agent has granted `count` descriptors, put into `fds`; for a reference
  * `count` is 0 and the answer is complete. Exits with the agent's sentence if it refuses.
- * An agent that is too busy to take the question, or goes away before it answers, is asked
- * again a few times.
+ * The request is repeated a few times if the agent is too busy to accept it, or goes away
+ * before it answers.
  */
 void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t count);
 
 /*
- * tool_commit - what was written into `files` is complete; returns the name of the object. Closes them first: the
- * agent must copy a file that somebody can still write to. Exits if the agent refuses.
+ * tool_commit - report `files` as complete; returns the name of the object. Closes them first:
+ * the agent must copy a file that a process can still write to. Exits if the agent refuses.
  */
 const char *tool_commit(struct tool *tool, const int *files, size_t count);
 

@@ -1,10 +1,10 @@
 /*
  * writer - a thread that writes full buffers while the next ones are being filled.
  *
- * Writing to a file costs about as much as deciding what to write, and the two need
- * nothing of each other but a buffer. So whoever filled one gives it away and gets an
- * empty one back. At most WRITER_SLOTS buffers are on their way; beyond that giving
- * waits, which bounds the memory. Buffers are written in the order given.
+ * Writing to a file costs about as much as deciding what to write, and the two share
+ * nothing but a buffer. So the caller hands a full buffer over and gets an empty one
+ * back. At most WRITER_SLOTS buffers are pending; beyond that the hand-over waits,
+ * which bounds the memory. Buffers are written in order.
  */
 #ifndef REMORA_WRITER_H
 #define REMORA_WRITER_H
@@ -16,19 +16,20 @@ enum { WRITER_SLOTS = 4 };
 
 struct writer;
 
-/* writer_new - start one, with spare buffers of `room` bytes from malloc. NULL if there is no memory or no thread. */
+/* writer_new - start a thread, with spare buffers of `room` bytes from malloc. NULL
+ * if there is no memory or no thread. */
 struct writer *writer_new(size_t room);
 
 /*
  * writer_give - have `len` bytes of *buffer written to `fd`; *buffer becomes an empty one.
  *
- * `tag` names the destination if it fails. Returns 0, or -1 after anything given has
+ * `tag` names the destination if it fails. Returns 0, or -1 after an earlier write has
  * failed: then nothing is written any more.
  */
 int writer_give(struct writer *writer, int fd, uint32_t tag, char **buffer, size_t len);
 
 /*
- * writer_end - wait until all is written, end the thread, free the spare buffers.
+ * writer_end - wait until all buffers are written, end the thread, free the spare buffers.
  *
  * Returns 0, or the errno of the first write that failed, with its tag in *tag.
  */

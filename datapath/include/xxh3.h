@@ -1,8 +1,8 @@
 /*
  * xxh3 - the 64-bit XXH3 hash, without seed, as its public specification defines it.
  *
- * Not cryptographic: whoever chooses keys can make them collide. That costs the chooser
- * balance among the reducers and nobody anything else.
+ * It is not cryptographic: a user can choose keys that collide. That unbalances the
+ * reducers of this user's own job and affects no other.
  */
 #ifndef REMORA_XXH3_H
 #define REMORA_XXH3_H

@@ -8,7 +8,7 @@
 
 enum {
     TABLE = 1024,
-    KEY_NUMBERS = 2 /* what a key column keeps: where its text begins in the key, and its length */
+    KEY_NUMBERS = 2 /* the numbers of a key column: the offset of its text in the key, and its length */
 };
 
 const struct tally *aggregate_tally(const struct aggregate_spec *spec, size_t i)
@@ -54,7 +54,7 @@ static int grow(void *block, size_t n, size_t size)
     return 0;
 }
 
-/* The line has another column than any before it. */
+/* Add a column for a line that is longer than any before it. */
 static int add_column(struct aggregate *aggregate)
 {
     size_t column = aggregate->columns;
@@ -103,7 +103,7 @@ static int add_key(struct aggregate *aggregate, struct span text, double place[K
     return 0;
 }
 
-/* Look at all columns, and change nothing but the room to do so. */
+/* Read all columns; changes nothing but the room to do so. */
 static enum aggregate_result read_line(struct aggregate *aggregate, struct span line, size_t *columns, size_t *key_len)
 {
     const char *at = line.at, *end = line.at + line.len;
@@ -148,7 +148,7 @@ static uint32_t *slot_of(const struct aggregate *aggregate, struct span key, uin
     return &aggregate->table[i];
 }
 
-/* Twice the room in the table, once it is half full. */
+/* Double the table, once it is half full. */
 static int grow_table(struct aggregate *aggregate)
 {
     size_t size = 2 * aggregate->table_size;
@@ -247,7 +247,7 @@ struct span aggregate_text(const struct aggregate *aggregate, const struct group
     return (struct span){group->key.at + (size_t)numbers[0], (size_t)numbers[1]};
 }
 
-/* Is the key what JavaScript takes for an index? */
+/* Whether JavaScript would take the key for an array index. */
 static int is_index(struct span key, uint32_t *index)
 {
     uint64_t value = 0;
@@ -274,7 +274,7 @@ void aggregate_sort(struct aggregate *aggregate)
 {
     int any = 0;
 
-    /* The hash has done its work; its place is taken by what to sort by. */
+    /* The hash is not needed any more; the sort key takes its place. */
     for (size_t i = 0; i < aggregate->n; i++) {
         uint32_t index;
 

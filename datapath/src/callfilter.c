@@ -14,12 +14,12 @@ static const uint32_t native = AUDIT_ARCH_X86_64;
 #elif defined __aarch64__
 static const uint32_t native = AUDIT_ARCH_AARCH64;
 #else
-static const uint32_t native = 0; /* what is special there has not been looked at */
+static const uint32_t native = 0; /* calls that are special there are not known */
 #endif
 
 enum { LOW = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0, NR = offsetof(struct seccomp_data, nr) };
 
-/* From here on all architectures have the same numbers, and headers may not have them yet. */
+/* From here on numbers are the same on all architectures, and headers may not have them yet. */
 enum {
     IO_URING_SETUP = 425, IO_URING_ENTER = 426, IO_URING_REGISTER = 427, OPEN_TREE = 428, MOVE_MOUNT = 429, FSOPEN = 430,
     FSCONFIG = 431, FSMOUNT = 432, FSPICK = 433, CLONE3 = 435, PIDFD_GETFD = 438, PROCESS_MADVISE = 440,
@@ -52,7 +52,7 @@ static const uint32_t denied[] = {
 static const uint32_t missing[] = {CLONE3, IO_URING_ENTER, IO_URING_REGISTER, IO_URING_SETUP};
 static const uint32_t missing_outside[] = {SYS_mq_open, SYS_msgget, SYS_semget, SYS_shmget};
 
-/* Refused if the argument, as far as the kernel looks at it, has `value` under `mask`; any bit of it if `any`. */
+/* Refused if the argument, in the bits that the kernel reads, has `value` under `mask`; any bit of it if `any`. */
 struct rule {
     uint32_t call, argument, mask, value, error;
     int any;
@@ -66,13 +66,13 @@ static const struct rule rules[] = {
     {SYS_clone, 0, 0x7e020000, 0, EPERM, 1},
     /* KEEP_SIZE without PUNCH_HOLE: blocks beyond the end, where no limit on a file's size counts them. */
     {SYS_fallocate, 1, 3, 1, EOPNOTSUPP, 0},
-    /* A lease makes the next who opens the file wait; F_SETLEASE, F_NOTIFY. */
+    /* A lease delays the next process that opens the file; F_SETLEASE, F_NOTIFY. */
     COMMAND(SYS_fcntl, 1024), COMMAND(SYS_fcntl, 1026),
     /* FS_IOC_RESVSP, UNRESVSP, RESVSP64, UNRESVSP64, ZERO_RANGE, XFS_IOC_ALLOCSP, FREESP and their 64: as fallocate */
     COMMAND(SYS_ioctl, 0x40305828), COMMAND(SYS_ioctl, 0x40305829), COMMAND(SYS_ioctl, 0x4030582a),
     COMMAND(SYS_ioctl, 0x4030582b), COMMAND(SYS_ioctl, 0x40305839), COMMAND(SYS_ioctl, 0x4030580a),
     COMMAND(SYS_ioctl, 0x4030580b), COMMAND(SYS_ioctl, 0x40305824), COMMAND(SYS_ioctl, 0x40305825),
-    /* FS_IOC_FSSETXATTR (project ids, extents beyond the end), ENABLE_VERITY, SET_ENCRYPTION_POLICY: for good */
+    /* FS_IOC_FSSETXATTR (project ids, extents beyond the end), ENABLE_VERITY, SET_ENCRYPTION_POLICY: irreversible */
     COMMAND(SYS_ioctl, 0x401c5820), COMMAND(SYS_ioctl, 0x40806685), COMMAND(SYS_ioctl, 0x800c6613),
     /* TIOCSTI and TIOCLINUX type into a terminal, TIOCSETD loads a line discipline */
     COMMAND(SYS_ioctl, 0x5412), COMMAND(SYS_ioctl, 0x541c), COMMAND(SYS_ioctl, 0x5423),
@@ -80,7 +80,7 @@ static const struct rule rules[] = {
 
 static const struct rule kill_all = {SYS_kill, 0, ALL, ALL, EPERM, 0};
 
-/* Sockets: what they may speak, by family. Of netlink, what resolvers ask: routes and addresses. */
+/* The protocols of sockets, by family. Of netlink only what resolvers need: routes and addresses. */
 static const struct {
     uint32_t family, protocols[4];
 } spoken[] = {{AF_UNIX, {0, PF_UNIX, 0, 0}}, {AF_INET, {0, 1, 6, 17}}, {AF_INET6, {0, 6, 17, 58}}, {AF_NETLINK, {0, 0, 0, 0}}};
@@ -102,7 +102,7 @@ static void load(struct program *program, size_t offset)
     emit(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-/* The lower half of an argument, which is all that the kernel looks at. */
+/* Load the lower half of an argument, which is all that the kernel reads. */
 static void load_argument(struct program *program, uint32_t argument)
 {
     load(program, offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t) + LOW);
@@ -113,13 +113,13 @@ static void end_with(struct program *program, uint32_t result)
     emit(program, BPF_RET | BPF_K, result, 0, 0);
 }
 
-/* The next instruction only if what is loaded passes the test. */
+/* Execute the next instruction only if the loaded value passes the test. */
 static void when(struct program *program, uint16_t test, uint32_t value)
 {
     emit(program, BPF_JMP | test | BPF_K, value, 0, 1);
 }
 
-/* A block that is skipped unless the value is loaded: begin returns what end wants. */
+/* Begin a block that is skipped unless the value is loaded; the result is for the block's end. */
 static size_t begin(struct program *program, uint32_t value)
 {
     emit(program, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 0);
@@ -152,11 +152,11 @@ static void refuse_argument(struct program *program, const struct rule *rule)
     end(program, begun);
 }
 
-/* Of unix sockets outside: those of the agent's kind, and pairs that are connected for good. */
+/* Refuse unix sockets in instances without namespaces, except the agent's kind and connected pairs. */
 static void refuse_types(struct program *program, uint32_t call)
 {
     load_argument(program, 1);
-    emit(program, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0); /* above are flags */
+    emit(program, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0); /* the bits above are flags */
     if (call == SYS_socket)
         emit(program, BPF_JMP | BPF_JEQ | BPF_K, SOCK_SEQPACKET, 1, 0);
     else
@@ -213,7 +213,7 @@ int callfilter_install(int inside, struct reason *why)
 {
     static struct sock_filter code[CALLFILTER_MAX];
     struct sock_fprog program = {.len = (unsigned short)callfilter_build(code, inside), .filter = code};
-    unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* older kernels make every task slower without it */
+    unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* without it older kernels make every task slower */
 
     if (!native)
         return 0;

@@ -8,7 +8,7 @@
 
 #include "hostview.h"
 
-/* Those at `/` plus each of the names. */
+/* Allow each of the names below `/`. */
 static int allow_below_root(struct landlock *files, const char *const *names)
 {
     char path[PATH_MAX];
@@ -21,7 +21,7 @@ static int allow_below_root(struct landlock *files, const char *const *names)
     return 0;
 }
 
-/* What lies among the programs anyway needs no rule. */
+/* Files below the directories of programs need no rule. */
 static int allow_shown(struct landlock *files, const char *path)
 {
     return hostview_is_program(path) ? 0 : landlock_allow(files, path, LANDLOCK_READ);
@@ -59,7 +59,7 @@ static int allow_machine(struct landlock *files)
     return landlock_allow(files, "/proc", LANDLOCK_READ) < 0 ? -1 : landlock_allow(files, "/dev/shm", LANDLOCK_SHARE);
 }
 
-/* A directory, or a link to `target`, that may be there already. */
+/* Make a directory, or a link to `target`, unless it exists. */
 static int make(const char *path, const char *target)
 {
     int result = target ? symlink(target, path) : mkdir(path, 0755);

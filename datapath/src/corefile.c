@@ -8,7 +8,7 @@
 
 #include "beneath.h"
 
-/* The process's name is in one of the first notes; these bytes hold the notes before it. */
+/* The process's name is in one of the first notes; these bytes include the notes before it. */
 enum { NOTES_READ = 4096 };
 
 static size_t padded(size_t size)

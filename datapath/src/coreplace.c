@@ -1,5 +1,6 @@
 #include "coreplace.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "beneath.h"
 #include "corewatch.h"
 
-/* Where the agent finds what tasks of this instance know as `path`. */
+/* The path at which the agent finds a file that tasks of this instance know as `path`. */
 static void tell(const struct coreplace *place, const char *path, char *told, size_t size)
 {
     told[0] = '\0';
@@ -22,13 +23,16 @@ static void tell(const struct coreplace *place, const char *path, char *told, si
     }
 }
 
-/* Who made the directories on the way is not to be trusted. */
+/* Tasks made the directories on the way, which are not trusted. The new owner is
+ * the agent's user outside, who is to read the file. */
 static int rename_beneath(const char *directory, const char *name, const char *kept)
 {
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int place = root < 0 ? -1 : beneath_directory(root, directory[1] ? directory + 1 : ".");
     int result = place < 0 ? -1 : renameat(place, name, place, kept);
 
+    if (result == 0 && fchownat(place, kept, geteuid(), getegid(), AT_SYMLINK_NOFOLLOW) < 0 && errno != EPERM)
+        result = -1; /* EPERM: without namespaces it is ours, or cannot be */
     close(place);
     close(root);
     return result;

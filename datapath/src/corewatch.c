@@ -22,7 +22,7 @@ static int named_core(const struct corewatch *watch, const char *name)
     return strncmp(name, watch->prefix, strlen(watch->prefix)) == 0;
 }
 
-/* Write `directory/name` to `path`; 0 if it is too long to be told. */
+/* Write `directory/name` to `path`; 0 if it is too long. */
 static int join(char path[COREWATCH_PATH], const char *directory, const char *name)
 {
     const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
@@ -65,7 +65,7 @@ static int add(struct corewatch *watch, const char *path)
     return 0;
 }
 
-/* A directory that a task made. What happened in it before we watched has to be looked up. */
+/* Add a directory that a task made. Its files from before the watch have to be looked up. */
 static void add_new(struct corewatch *watch, const char *path, struct corewatch_found *found, int *hit)
 {
     char below[COREWATCH_PATH];
@@ -106,7 +106,7 @@ static void handle(struct corewatch *watch, const struct inotify_event *event, s
         look_at(watch, path, found, hit);
 }
 
-/* Make a directory and those above it, for whoever may dump. */
+/* Make a directory and those above it, writable for all processes that may dump. */
 static int make_directories(const char *path)
 {
     char part[COREWATCH_PATH];
@@ -124,7 +124,7 @@ static int make_directories(const char *path)
     }
 }
 
-/* The directory of a pattern that is a path. Nobody knows it beforehand if it varies with the process. */
+/* Watch the directory of a pattern that is a path. It is unknown beforehand if it varies with the process. */
 static int watch_directory(struct corewatch *watch, const char *pattern, size_t length)
 {
     char directory[COREWATCH_PATH];
@@ -137,7 +137,7 @@ static int watch_directory(struct corewatch *watch, const char *pattern, size_t 
     return add(watch, directory);
 }
 
-/* What names of core files begin with: the name in the pattern as far as it is the same for all. */
+/* Set the prefix of core files: the part of the pattern's name that is the same for all processes. */
 static void set_prefix(struct corewatch *watch, const char *name)
 {
     size_t length = strcspn(name, "%\n");
@@ -194,7 +194,7 @@ int corewatch_open(struct corewatch *watch, const char *const *places, const cha
     return 0;
 }
 
-/* One batch of events; 0 when there was none. */
+/* Read one batch of events; 0 when there was none. */
 static int check_some(struct corewatch *watch, struct corewatch_found *found, int *hit)
 {
     char events[EVENT_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));

@@ -16,7 +16,7 @@ static int is_dumping(const char *process)
     snprintf(path, sizeof path, "/proc/%.20s/status", process);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0; /* it has gone meanwhile */
+        return 0; /* the process has ended meanwhile */
     ssize_t got = read(fd, text, sizeof text - 1);
     close(fd);
     text[got < 0 ? 0 : got] = '\0';

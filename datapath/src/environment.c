@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Returns how many there are now, or -1 for too many. */
+/* Append pointers to the variables of a block. Returns their number now, or -1 if there are too many. */
 static int point_at(char **variables, int count, char *block, size_t len)
 {
     for (char *at = block; at < block + len; at += strlen(at) + 1) {

@@ -11,8 +11,9 @@
 #include "quiet.h"
 
 enum {
-    GATHER = 64 * 1024, /* small sources that are written together */
-    /* Measured, 10,000 files: splicing wins from 2000 bytes on. Below, a pipe full of spliced pages would hold little. */
+    GATHER = 64 * 1024, /* bytes of small sources that are written together */
+    /* Measured with 10,000 files: splicing is faster from 2000 bytes on. Below, a
+     * pipe full of spliced pages would hold little. */
     SMALL = 1024
 };
 
@@ -41,7 +42,7 @@ int feed_pipe(int *fds, int size)
         errno = saved;
         return -1;
     }
-    /* Unprivileged users have a limit for one pipe and another for all of theirs: take what they leave. */
+    /* Unprivileged users have a limit for one pipe and another for all their pipes: use what these allow. */
     while (fcntl(fds[1], F_SETPIPE_SZ, size) < 0 && size > 4096)
         size /= 2;
     return fcntl(fds[1], F_GETPIPE_SZ);
@@ -59,7 +60,7 @@ static enum feed_result result_of(int error)
     }
 }
 
-/* How long a source may be silent, in ms: what a socket was told, and -1 (for ever) for whatever is none. */
+/* The time in ms for which a source may be silent: a socket's timeout, and -1 (for ever) for any other. */
 static int patience_of(int src)
 {
     struct timeval most = {0};
@@ -80,7 +81,7 @@ static enum feed_result splice_all(int src, int pipe_wr, off_t *offset, uint64_t
     while (want > 0) {
         ssize_t n;
 
-        /* A socket blocks where only its own end can wake it, so ask first. */
+        /* A read from a socket blocks and `stop` cannot wake it, so poll first. */
         if (!seekable && move_wait_for(src, POLLIN, stop, patience) < 0)
             return result_of(errno);
         n = move_some(&move, want);
@@ -126,7 +127,8 @@ static enum feed_result read_rest(struct feed *feed, char *at, size_t *used)
     return FEED_DONE;
 }
 
-/* Feed as many small sources as fit the buffer, by one write. What was read before a source failed is written too. */
+/* Feed as many small sources as fit into the buffer, by one write. Bytes read
+ * before a source failed are written too. */
 static enum feed_result gather(struct feed *feed)
 {
     char buffer[GATHER];

@@ -4,7 +4,7 @@
 
 #include "marks.h"
 
-/* Where `number` is in wanted[], inserting it if it is new; what was after it moves up. */
+/* Insert `number` into wanted[], in ascending order, unless it is there already. */
 static void insert(struct fields *fields, uint32_t number)
 {
     uint32_t at = 0;

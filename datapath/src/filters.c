@@ -8,7 +8,7 @@
 
 #include "child.h"
 
-enum { PIPE = 256 * 1024 }; /* so that the others have something to do while one pipe is full */
+enum { PIPE = 256 * 1024 }; /* large enough to keep the other filters busy while one pipe is full */
 
 static int cannot_start(struct filters *filters, int error)
 {
@@ -29,7 +29,7 @@ int filters_start(struct filters *filters, const char *program, int *outs, uint3
 
         if (pipe2(ends, O_CLOEXEC) < 0)
             return cannot_start(filters, errno);
-        fcntl(ends[1], F_SETPIPE_SZ, PIPE); /* what the kernel gives otherwise will do */
+        fcntl(ends[1], F_SETPIPE_SZ, PIPE); /* the default size is sufficient */
         error = child_start(argv, ends[0], outs[i], &filters->pids[i]);
         close(ends[0]);
         if (error) {

@@ -6,12 +6,12 @@
 
 #include "number.h"
 
-/* The longest: 1024 bits of %b, or 309 digits of %f with a point and FORMAT_PRECISION_MAX more. */
+/* The longest output: 1024 bits of %b, or 309 digits of %f with a point and FORMAT_PRECISION_MAX more. */
 enum { ROOM = 1100 + FORMAT_PRECISION_MAX };
 
 static const char CONVERSIONS[] = "bcdeEfFgGiosuxX";
 
-/* Take a whole number of at most `max`; one that is larger becomes max + 1. */
+/* Read a whole number of at most `max`; a larger one becomes max + 1. */
 static const char *read_count(const char *at, const char *end, int max, int *count)
 {
     for (*count = 0; at < end && *at >= '0' && *at <= '9'; at++)
@@ -57,7 +57,7 @@ static void set_letter(struct format *format, char letter)
         format->zeros = 0;
 }
 
-/* Take the conversion after a %. Returns where it ends, or NULL if it is none. */
+/* Read the conversion after a %. Returns its end, or NULL if it is none. */
 static const char *read_conversion(struct format *format, const char *at, const char *end)
 {
     *format = (struct format){.before = format->before, .precision = -1};
@@ -121,7 +121,7 @@ static size_t put_base(double value, int base, int upper, char *out)
     return n;
 }
 
-/* A whole number's digits, without sign: 10 digits as they are, other bases from 32 bits when it was negative. */
+/* Print a whole number without sign: in base 10 as it is, in other bases as 32 bits if it was negative. */
 static size_t put_whole(const struct format *format, double value, char *out)
 {
     char digits[ROOM];
@@ -140,7 +140,7 @@ static size_t put_whole(const struct format *format, double value, char *out)
     return used + n;
 }
 
-/* Digits behind the point that the conversion leaves: fewer than none if it rounds tens or more. */
+/* The digits behind the point that the conversion leaves: negative if it rounds tens or more. */
 static int decimals(const struct format *format, double value, int precision)
 {
     char text[32];
@@ -154,9 +154,9 @@ static int decimals(const struct format *format, double value, int precision)
 }
 
 /*
- * A number that lies in the middle is rounded away from zero, as JavaScript does: by %.2f
- * 0.125 is 0.13. Such a number has exactly one bit more behind the point than there are
- * digits, because 10 has one factor of 2.
+ * Move a number at the midpoint away from zero, to round it as JavaScript does: %.2f
+ * prints 0.125 as 0.13. Such a number has exactly one bit more behind the point than
+ * there are digits, because 10 has one factor of 2.
  */
 static double out_of_middle(double value, int digits)
 {
@@ -193,7 +193,7 @@ static size_t put_text(const struct format *format, double value, char *out)
     return n;
 }
 
-/* The number without its sign; the sign, if it has one, in *sign. */
+/* Print the number without its sign; the sign, if it has one, goes to *sign. */
 static size_t put_number(const struct format *format, double value, char *out, char *sign)
 {
     int whole = strchr("bdox", format->letter) != NULL;

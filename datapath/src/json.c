@@ -5,7 +5,7 @@
 
 #include "json_text.h"
 
-/* Nothing is trusted here; each check_ returns where its thing ends, or NULL if it is wrong. */
+/* Nothing is trusted here: each check_ returns the end of its element, or NULL if it is invalid. */
 
 static const char *check_escape(const char *at, const char *end)
 {
@@ -65,7 +65,7 @@ static const char *check_word(const char *at, const char *end, const char *word)
     return (size_t)(end - at) >= len && memcmp(at, word, len) == 0 ? at + len : NULL;
 }
 
-/* A member's name and colon. */
+/* Check a member's name and colon. */
 static const char *check_name(const char *at, const char *end)
 {
     at = check_string(blanks(at, end), end);

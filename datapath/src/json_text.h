@@ -1,4 +1,4 @@
-/* What both halves of json know of its characters. */
+/* Character classes of JSON, for both halves of json. */
 #ifndef REMORA_JSON_TEXT_H
 #define REMORA_JSON_TEXT_H
 

@@ -26,7 +26,7 @@ static int make_room(struct jsonkeys *keys, size_t need)
     return 0;
 }
 
-/* Append what the path finds, if it finds something, to the key that began at `start` in the arena. */
+/* Append the value at the path, if there is one, to the key that began at `start` in the arena. */
 static int append(struct jsonkeys *keys, struct span value, struct span path, size_t start)
 {
     struct span found;
@@ -47,7 +47,7 @@ static int append(struct jsonkeys *keys, struct span value, struct span path, si
     return 0;
 }
 
-/* A single string without escapes is its own key, where it stands. */
+/* Whether a value is a single string without escapes, which is its own key in place. */
 static int is_plain(const struct jsonkeys *keys, struct span value, struct hash_key *key)
 {
     struct span found;
@@ -61,7 +61,7 @@ static int is_plain(const struct jsonkeys *keys, struct span value, struct hash_
     return 1;
 }
 
-/* The key of one line. One in the arena gets its place there only, as the arena may move. */
+/* Make the key of one line. A key in the arena gets its address later, as the arena may move. */
 static int make_key(struct jsonkeys *keys, const struct span *line, struct hash_key *key)
 {
     struct span value;

@@ -5,9 +5,9 @@
 #include "json_text.h"
 #include "number.h"
 
-/* The text is right here, so every bracket and every quote has its other. */
+/* The text is valid here, so every bracket and every quote has its counterpart. */
 
-enum { PLAIN_DIGITS = 15 }; /* a whole number of at most so many digits is printed as it is written */
+enum { PLAIN_DIGITS = 15 }; /* a whole number of at most so many digits is printed unchanged */
 
 struct span json_trim(const char *text, size_t len)
 {
@@ -19,7 +19,7 @@ struct span json_trim(const char *text, size_t len)
     return (struct span){text, (size_t)(end - text)};
 }
 
-/* After the string that begins at `at`. */
+/* The position after the string that begins at `at`. */
 static const char *skip_string(const char *at)
 {
     for (at++; *at != '"'; at++)
@@ -27,7 +27,7 @@ static const char *skip_string(const char *at)
     return at + 1;
 }
 
-/* After the value that begins at `at`. */
+/* The position after the value that begins at `at`. */
 static const char *skip_value(const char *at, const char *end)
 {
     size_t depth = 0;
@@ -49,7 +49,7 @@ static const char *skip_value(const char *at, const char *end)
     return at;
 }
 
-/* After the comma or bracket that follows a value; *more says whether it was a comma. */
+/* The position after the comma or bracket that follows a value; *more says whether it was a comma. */
 static const char *skip_comma(const char *at, const char *end, int *more)
 {
     at = blanks(at, end);
@@ -75,7 +75,7 @@ static size_t put_utf8(unsigned code, char *out)
     return n;
 }
 
-/* Write what the escape at `at`, after its backslash, stands for, as UTF-8. Returns where it ends. */
+/* Decode the escape at `at`, after its backslash, as UTF-8. Returns its end. */
 static const char *unescape(const char *at, char *out, size_t *len)
 {
     static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -97,7 +97,7 @@ static const char *unescape(const char *at, char *out, size_t *len)
     return at;
 }
 
-/* The text of a string, whose quotes `string` includes. */
+/* Print the text of a string, whose quotes `string` includes. */
 static size_t put_string(struct span string, char *out)
 {
     const char *at = string.at + 1, *end = string.at + string.len - 1;
@@ -161,7 +161,7 @@ static int find_member(struct span object, struct span name, struct span *found)
     return any;
 }
 
-/* The element with this index, or their number in *count if there is none. */
+/* Find the element with this index, or count the elements in *count if there is none. */
 static int find_element(struct span array, size_t index, struct span *found, size_t *count)
 {
     const char *end = array.at + array.len;
@@ -180,7 +180,7 @@ static int find_element(struct span array, size_t index, struct span *found, siz
     return 0;
 }
 
-/* A name that is an index: digits, without zeros before them. */
+/* Whether a name is an index: digits, without leading zeros. */
 static int is_index(struct span name, size_t *index)
 {
     *index = 0;
@@ -205,7 +205,7 @@ static int counts_as_false(struct span value)
     return number_parse(value.at, value.len, &number) > 0 && number == 0;
 }
 
-/* One step of a path: 1 found, 0 not, and 2 for an array's length. */
+/* Follow one step of a path: 1 found, 0 not, and 2 for an array's length. */
 static int find_step(struct span value, struct span name, struct span *found, size_t *length)
 {
     size_t index;
@@ -260,8 +260,8 @@ static size_t put_scalar(struct span value, char *out)
 }
 
 /*
- * Joining the elements of an array joins those of the arrays in it the same way, so
- * brackets just vanish, and what stays is the commas. `null` vanishes, too.
+ * Print an array as JavaScript joins it: nested arrays are joined in the same way, so
+ * that brackets vanish and commas stay. `null` vanishes, too.
  */
 static size_t put_array(struct span array, char *out)
 {

@@ -15,8 +15,7 @@
 #include "dumping.h"
 #include "environment.h"
 
-/* The files of both versions of control groups are shorter. */
-enum { EVENTS_BYTES = 512, DUMP_SECONDS = 5 };
+enum { DUMP_SECONDS = 5 };
 
 _Static_assert(sizeof((struct pass_done *)0)->program >= (size_t)COREFILE_PROGRAM, "a program's name fits");
 
@@ -54,38 +53,13 @@ static int report(struct lackey *lackey, uint64_t task, const struct pass_done *
 
 static void keep_core(const struct lackey *lackey, const char *path, struct pass_done *done)
 {
-    if (!done->core[0]) /* what came later does not count */
+    if (!done->core[0]) /* only the first one counts */
         coreplace_keep(lackey->places, path, lackey->running->task, done->core, sizeof done->core);
-}
-
-/* ---- the memory cap ---- */
-
-/* How many processes the cap has killed; what it was before if the file does not say. */
-static uint64_t count_kills(const struct lackey *lackey)
-{
-    static const char name[] = "\noom_kill ";
-    char text[EVENTS_BYTES];
-    ssize_t got = lackey->events < 0 ? -1 : pread(lackey->events, text, sizeof text - 1, 0);
-
-    if (got < 0)
-        return lackey->kills;
-    text[got] = '\0';
-    const char *line = strstr(text, name);
-    return line ? strtoull(line + sizeof name - 1, NULL, 10) : lackey->kills;
-}
-
-/* Whether there are more than when this was last asked. */
-static int was_killed(struct lackey *lackey)
-{
-    uint64_t before = lackey->kills;
-
-    lackey->kills = count_kills(lackey);
-    return lackey->kills > before;
 }
 
 /* ---- the running task ---- */
 
-/* Look for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
+/* Check for core files of the running task; 1 if there was one. Of several, the latest before one is kept counts. */
 static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
 {
     struct corewatch_found found;
@@ -100,20 +74,21 @@ static int see_cores(struct lackey *lackey, int all, char path[COREWATCH_PATH])
     return 1;
 }
 
-/* Before the rest is killed, which would cut off what others dump: a whole core file, under its own name. */
+/* Keep a whole core file under its own name, before the other processes are killed,
+ * which would truncate their dumps. */
 static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     dumping_wait(DUMP_SECONDS);
     see_cores(lackey, 0, path);
     if (!path[0])
         return;
-    /* The kernel's word of a closed file may come late, and have been of another: this is what lies there now. */
+    /* The event may be late, and about an earlier file of this name: read the one that is there now. */
     corefile_read(lackey->watch.root, path + 1, lackey->done.program);
     keep_core(lackey, path, &lackey->done);
-    dumping_wait(DUMP_SECONDS); /* it may be one that somebody began just then */
+    dumping_wait(DUMP_SECONDS); /* a second dump may have begun meanwhile */
 }
 
-/* End the running task, whatever of it is left, and tell the agent. */
+/* End the running task with all its processes, and report to the agent. */
 static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 {
     struct lackey_run *run = lackey->running;
@@ -127,10 +102,15 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     int ended_by_itself = !(done->flags & (PASS_STOPPED | PASS_SETUP));
     if (lackey->usage.dumped || (ended_by_itself && corewatch_tells(&lackey->watch, done->status)))
         done->flags |= PASS_CORE;
-    if (was_killed(lackey))
+    if (oomkills_more(&lackey->kills))
         done->flags |= PASS_MEMORY;
     if (path[0])
         keep_core(lackey, path, done);
+    int unsaved = outpipes_close(&lackey->outpipes);
+    if (unsaved) {
+        done->flags |= PASS_UNSAVED;
+        done->status = unsaved;
+    }
     done->user_us = lackey->usage.user_us;
     done->sys_us = lackey->usage.sys_us;
     done->max_rss_kb = lackey->usage.max_rss_kb;
@@ -140,22 +120,29 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
+/* Start the first process of a task; -1 with errno. */
+static pid_t begin(struct lackey *lackey, struct lackey_run *run)
+{
+    const char *script = lackey->scripts[run->slot];
+    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
+
+    if (!script)
+        errno = EINVAL;
+    if (!script || !variables)
+        return -1;
+    if (lackey->setting.reach == TASK_NAMESPACE)
+        environment_reopen_input(&run->fds[0], variables);
+    if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
+        return -1;
+    return task_start(&lackey->setting, script, variables, run->fds);
+}
+
 static int start(struct lackey *lackey, struct lackey_run *run)
 {
-    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
-    const char *script = lackey->scripts[run->slot];
-
     lackey->running = run;
     lackey->done = (struct pass_done){.started_ns = now()};
     lackey->usage = (struct task_usage){0};
-    lackey->pid = -1;
-    if (variables && script) {
-        if (lackey->setting.reach == TASK_NAMESPACE)
-            environment_reopen_input(&run->fds[0], variables);
-        lackey->pid = task_start(&lackey->setting, script, variables, run->fds);
-    } else if (!script) {
-        errno = EINVAL;
-    }
+    lackey->pid = begin(lackey, run);
     int error = errno;
     close_three(run->fds);
     if (lackey->pid > 0)
@@ -202,7 +189,15 @@ static int files_closed(struct lackey *lackey)
     return see_cores(lackey, 0, path) && lackey->running ? finish(lackey, path) : 0;
 }
 
-/* ---- what the agent says ---- */
+/* Handle output of the task. If it cannot be saved the task ends, since its output would be wrong. */
+static int printed(struct lackey *lackey, int which)
+{
+    char no_core[COREWATCH_PATH] = "";
+
+    return lackey->outpipes.open && outpipes_pour(&lackey->outpipes, which) < 0 ? finish(lackey, no_core) : 0;
+}
+
+/* ---- the agent's messages ---- */
 
 static int protocol_error(const char *what)
 {
@@ -222,11 +217,14 @@ static char *copy(const char *payload, size_t len)
     return kept;
 }
 
-static int keep_script(struct lackey *lackey, uint32_t slot, const char *payload, size_t len)
+static int keep_script(struct lackey *lackey, uint32_t flags, const char *payload, size_t len)
 {
+    uint32_t slot = flags & ~(uint32_t)PASS_PIPED;
+
     if (slot >= PASS_SLOTS || memchr(payload, '\0', len))
         return protocol_error("a script for no slot, or with a NUL byte,");
     free(lackey->scripts[slot]);
+    lackey->piped[slot] = slot != flags;
     lackey->scripts[slot] = copy(payload, len);
     return lackey->scripts[slot] ? 0 : -1;
 }
@@ -245,10 +243,7 @@ static int keep_events(struct lackey *lackey, const int *fds, size_t nfds)
 {
     if (nfds != 1)
         return protocol_error("no file of events, or several,");
-    if (lackey->events >= 0)
-        close(lackey->events);
-    lackey->events = fds[0];
-    lackey->kills = count_kills(lackey);
+    oomkills_watch(&lackey->kills, fds[0]);
     return 0;
 }
 
@@ -286,7 +281,7 @@ static int stop(struct lackey *lackey, uint64_t task)
             free(run);
             return report(lackey, task, &done);
         }
-    return 0; /* it has ended, and DONE is on its way */
+    return 0; /* it has ended, and DONE is queued */
 }
 
 static int handle(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
@@ -310,7 +305,7 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
     }
 }
 
-/* One packet. Returns -1 with ENOTCONN when the agent is gone. */
+/* Handle one packet. Returns -1 with ENOTCONN when the agent is gone. */
 static int listen_to_agent(struct lackey *lackey)
 {
     static char payload[PASS_MAX];
@@ -331,7 +326,7 @@ static int signalled(struct lackey *lackey)
     if (read(lackey->signals, &signal, sizeof signal) != sizeof signal)
         return -1;
     if (signal.ssi_signo != SIGCHLD) {
-        errno = ENOTCONN; /* told to end: the same as an agent that is gone */
+        errno = ENOTCONN; /* terminated: the same as an agent that is gone */
         return -1;
     }
     return children_ended(lackey);
@@ -341,10 +336,15 @@ static int serve_once(struct lackey *lackey)
 {
     struct pollfd events[] = {{.fd = lackey->sock, .events = lackey->queued < LACKEY_QUEUE ? POLLIN : 0},
                               {.fd = lackey->signals, .events = POLLIN},
-                              {.fd = lackey->watch.fd, .events = POLLIN}};
+                              {.fd = lackey->watch.fd, .events = POLLIN},
+                              {.fd = lackey->outpipes.of[0].reading, .events = POLLIN},
+                              {.fd = lackey->outpipes.of[1].reading, .events = POLLIN}};
 
-    if (poll(events, 3, -1) < 0)
+    if (poll(events, lackey->outpipes.open ? 5 : 3, -1) < 0)
         return errno == EINTR ? 0 : -1;
+    for (int which = 0; which < 2; which++)
+        if (events[3 + which].revents && printed(lackey, which) < 0)
+            return -1;
     if (events[1].revents && signalled(lackey) < 0)
         return -1;
     if (events[2].revents && files_closed(lackey) < 0)
@@ -363,6 +363,7 @@ int lackey_serve(struct lackey *lackey)
         ;
     int error = errno;
     task_end(&lackey->setting, -1, &status, &lackey->usage);
+    outpipes_close(&lackey->outpipes);
     if (error == ENOTCONN || error == EPIPE || error == ECONNRESET)
         return 0;
     fprintf(stderr, "lackey: ended by an error: %s\n", strerror(error));
@@ -385,10 +386,7 @@ void lackey_forget(struct lackey *lackey)
     lackey->common_len = 0;
     free(lackey->running);
     lackey->running = NULL;
-    if (lackey->events >= 0)
-        close(lackey->events);
-    lackey->events = -1;
-    lackey->kills = 0;
+    oomkills_watch(&lackey->kills, -1);
     close(lackey->sock);
     lackey->sock = -1;
 }

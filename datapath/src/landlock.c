@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel's numbers: headers may be older than it. */
+/* Numbers from the kernel, since headers may be older. */
 enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446, ASK_VERSION = 1, PATH_BENEATH = 1 };
 enum { ABSTRACT_SOCKETS = 1, SIGNALS = 2 };
 enum {
@@ -33,7 +33,7 @@ static const uint64_t uses[] = {
     [LANDLOCK_SHARE] = WRITE_FILE | READ_FILE | REMOVE_FILE | MAKE_REG | TRUNCATE,
 };
 
-/* All rights that a version knows: what is not handled is allowed. */
+/* All rights of a version: a right that is not handled is allowed. */
 static uint64_t known(int version)
 {
     uint64_t rights = REFER - 1;
@@ -54,7 +54,7 @@ int landlock_version(void)
     return version < 0 ? 0 : version;
 }
 
-/* Kernels want zeros, or nothing, in place of what they do not know. */
+/* Fields that a kernel does not know must be zero, or left out. */
 static int create(const struct attributes *attributes)
 {
     return (int)syscall(CREATE_RULESET, attributes, attributes->scoped ? sizeof *attributes : sizeof attributes->files, 0);
@@ -98,7 +98,7 @@ static int add(int rules, int place, uint64_t rights)
     return (int)syscall(ADD_RULE, rules, PATH_BENEATH, &rule, 0);
 }
 
-/* What has no place in the tree, such as a pipe, needs no right. */
+/* A file outside of the file systems, such as a pipe, needs no rule. */
 static int add_file(int rules, int fd, uint64_t rights)
 {
     struct stat status;

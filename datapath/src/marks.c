@@ -18,7 +18,7 @@ void marks_find_plain(const char *text, size_t blocks, char delimiter, uint64_t 
 }
 
 #ifdef __x86_64__
-/* The 16 bits of 16 bytes, at their place in the block's 64. */
+/* The 16 result bits of 16 bytes, at their position in the block's 64. */
 static inline uint64_t bits16(__m128i matches, size_t at)
 {
     return (uint64_t)(uint32_t)_mm_movemask_epi8(matches) << at;

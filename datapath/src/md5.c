@@ -5,7 +5,7 @@
 #include "md5_rounds.h"
 #include "words.h"
 
-/* The padded block of a key of one block, its words `stride` apart; the words are 0 before. */
+/* Write the padded block of a key of one block, its words `stride` apart; the words are 0 before. */
 static inline void put_block(uint32_t *words, size_t stride, const unsigned char *data, size_t len)
 {
     size_t whole = len / 4;
@@ -22,7 +22,7 @@ static inline void put_block(uint32_t *words, size_t stride, const unsigned char
 #define TYPE_OF(name) name##_vector
 #define TYPE(name) TYPE_OF(name)
 
-/* Four lanes need nothing special: every compiler has them for every machine of today. */
+/* Four lanes need no special target: every compiler has them for every current machine. */
 #define LANES 4
 #define NAME lanes4
 #define TARGET
@@ -43,7 +43,7 @@ static inline void put_block(uint32_t *words, size_t stride, const unsigned char
 static void block(uint32_t state[4], const uint32_t x0[16])
 {
     uint32_t a0 = state[0], b0 = state[1], c0 = state[2], d0 = state[3];
-    /* The second computation of the pair is not wanted here, and vanishes. */
+    /* The second computation of the pair is unused here, and optimized away. */
     const uint32_t *x1 = x0;
     uint32_t a1 = 0, b1 = 0, c1 = 0, d1 = 0;
 
@@ -64,7 +64,7 @@ static void block_at(uint32_t state[4], const unsigned char *data)
     block(state, words);
 }
 
-/* One key of any length. */
+/* Hash one key of any length. */
 static uint32_t first_alone(const unsigned char *data, size_t len)
 {
     uint32_t state[4] = {MD5_A, MD5_B, MD5_C, MD5_D};

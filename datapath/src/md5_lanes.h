@@ -22,7 +22,7 @@ TARGET static void NAME(const struct hash_key *keys, size_t n, uint32_t *first)
         if (keys[i].len <= MD5_SHORT)
             put_block(&words[i / LANES][0][i % LANES], LANES, keys[i].data, keys[i].len);
     MD5_ROUNDS;
-    /* Only the first word is asked for, so the compiler drops the last steps of b, c and d. */
+    /* Only the first word is needed, so the compiler drops the last steps of b, c and d. */
     *(TYPE(NAME) *)out[0] = a0 + MD5_A;
     *(TYPE(NAME) *)out[1] = a1 + MD5_A;
     for (size_t i = 0; i < n; i++)

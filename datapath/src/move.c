@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-/* One read of the fallback. Beyond this size the copy leaves the nearest caches and gains nothing. */
+/* Bytes of one read in the fallback. Larger copies leave the nearest caches and are no faster. */
 enum { BUFFER = 128 * 1024 };
 
 int move_wait(int fd, short events, int stop)
@@ -79,7 +79,7 @@ static ssize_t once(const struct move *move, size_t want)
     return moved;
 }
 
-/* Does this error say "not these two descriptors", rather than that the bytes could not go? */
+/* Whether an error means that this way does not work for the two descriptors, rather than that the move failed. */
 static int refused(int error)
 {
     return error == EINVAL || error == EXDEV || error == ENOSYS || error == EOPNOTSUPP || error == EBADF ||
@@ -93,7 +93,7 @@ ssize_t move_some(struct move *move, size_t want)
 
         if (moved > 0 || (moved == 0 && move->by != MOVE_RANGE))
             return moved;
-        /* Some file systems call files of theirs empty here although reading them gives bytes (/proc). */
+        /* Some file systems report files as empty here although they can be read (/proc). */
         if (moved == 0 || (move->by != MOVE_COPY && refused(errno)))
             move->by++;
         else if (errno == EAGAIN) {

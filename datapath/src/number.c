@@ -7,20 +7,20 @@
 #include <string.h>
 
 enum {
-    DIGITS = 780,       /* significant digits that can matter: no double, and no middle of two, has more than 768 */
-    EXPONENT = 100000,  /* beyond this in either direction all is 0 or Infinity */
+    DIGITS = 780,       /* significant digits that can matter: no double, and no midpoint of two, has more than 768 */
+    EXPONENT = 100000,  /* beyond this in either direction the value is 0 or Infinity */
     EXACT_DIGITS = 19,  /* digits that fit into 64 bits */
     EXACT_POWER = 22,   /* 10^22 is the last power that a double holds exactly */
-    SHORT_DIGITS = 15,  /* so many digits survive being a double */
-    ALL_DIGITS = 17     /* and so many tell every double from its neighbours */
+    SHORT_DIGITS = 15,  /* so many digits survive a conversion to double and back */
+    ALL_DIGITS = 17     /* so many distinguish every double from its neighbours */
 };
 
 static const double POWERS[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                                1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* A decimal number: digits, which have no point, times 10^exponent. */
+/* A decimal number: digits, without their point, times 10^exponent. */
 struct decimal {
-    const char *digits; /* where they begin; a point may be among them */
+    const char *digits; /* their beginning; a point may be among them */
     const char *end;
     int64_t significant; /* digits after leading zeros */
     uint64_t mantissa;   /* the first EXACT_DIGITS of those */
@@ -37,7 +37,7 @@ static int is_blank(char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Take an exponent such as e-7, if there is one. */
+/* Read an exponent such as e-7, if there is one. */
 static const char *read_exponent(const char *at, const char *end, int64_t *exponent)
 {
     const char *digit = at + 1;
@@ -57,7 +57,7 @@ static const char *read_exponent(const char *at, const char *end, int64_t *expon
     return digit;
 }
 
-/* Take digits, at most one point among them. Returns where they end; NULL if there are none. */
+/* Read digits, at most one point among them. Returns their end; NULL if there are none. */
 static const char *read_decimal(const char *at, const char *end, struct decimal *decimal)
 {
     int point = 0, any = 0;
@@ -79,7 +79,7 @@ static const char *read_decimal(const char *at, const char *end, struct decimal 
     return any ? read_exponent(at, end, &decimal->exponent) : NULL;
 }
 
-/* The digits again, without leading zeros and without those that cannot matter, for strtod. */
+/* Convert by strtod, without leading zeros and without digits that cannot matter. */
 static double convert_digits(const struct decimal *decimal)
 {
     char text[DIGITS + 24];
@@ -97,14 +97,14 @@ static double convert_digits(const struct decimal *decimal)
             exponent++;
         }
     }
-    if (lost) /* what was lost is more than nothing, and that is all that matters of it */
+    if (lost) /* the lost digits are more than zero, and only that matters */
         text[used - 1] = text[used - 1] == '0' ? '1' : text[used - 1];
     exponent = exponent > EXPONENT ? EXPONENT : exponent < -EXPONENT ? -EXPONENT : exponent;
     snprintf(text + used, sizeof text - used, "e%d", (int)exponent);
     return strtod(text, NULL);
 }
 
-/* Two doubles that are exact give a quotient or product that is rounded once, and so correctly. */
+/* The quotient or product of two exact doubles is rounded once, and is therefore correct. */
 static double convert(const struct decimal *decimal)
 {
     int64_t exponent = decimal->exponent;
@@ -144,7 +144,7 @@ size_t number_parse(const char *text, size_t len, double *value)
     return (size_t)(at - text);
 }
 
-/* Digits of `value` > 0 rounded to `n`, as snprintf's %e writes them: d.ddde+x. Is it `value` when read again? */
+/* Print `value` > 0 with `n` digits as snprintf's %e: d.ddde+x. Returns whether it is `value` when read again. */
 static int try_digits(double value, int n, char text[NUMBER_ROOM])
 {
     snprintf(text, NUMBER_ROOM, "%.*e", n - 1, value);
@@ -152,10 +152,11 @@ static int try_digits(double value, int n, char text[NUMBER_ROOM])
 }
 
 /*
- * The fewest digits. What fits into 15 is found at once, with zeros behind it; only tiny
- * numbers hold fewer than 15, and need to be asked for each length. The neighbours of a
- * power of two are not equally far, so with 16 digits the nearest may be too far on one
- * side and another one do on the other; it is found by rounding up.
+ * Find the fewest digits. A number of up to 15 digits is found at once, with zeros
+ * behind it; only tiny numbers have fewer than 15 significant digits, so that each
+ * length has to be tried. The neighbours of a power of two are not equally far, so with
+ * 16 digits the nearest decimal may be too far on one side while another one fits on the
+ * other; it is found by rounding up.
  */
 static void shortest(double value, char text[NUMBER_ROOM])
 {

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for the descriptors of one packet, aligned as the kernel wants it. */
+/* Space for the descriptors of one packet, aligned as the kernel requires. */
 union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(int) * PASS_MAX_FDS)];
@@ -44,7 +44,7 @@ int pass_send(int sock, const struct pass_header *header, const void *payload, s
     }
 }
 
-/* Move the packet's descriptors to `fds`; those without room there are closed. Returns how many came. */
+/* Move the packet's descriptors to `fds`; those without room there are closed. Returns the number received. */
 static size_t detach(struct msghdr *message, int *fds, size_t room)
 {
     size_t came = 0;
@@ -65,7 +65,7 @@ static size_t detach(struct msghdr *message, int *fds, size_t room)
     return came;
 }
 
-/* Give up on a packet: nothing of it stays open. */
+/* Reject a packet: close all its descriptors. */
 static ssize_t refuse(int why, const int *fds, size_t came, size_t room)
 {
     for (size_t i = 0; i < came && i < room; i++)
@@ -89,7 +89,7 @@ ssize_t pass_recv(int sock, struct pass_header *header, void *payload, size_t ca
         got = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
-        if (errno == ECONNRESET) /* it closed without reading all that we sent */
+        if (errno == ECONNRESET) /* the other end closed without reading all that we sent */
             errno = ENOTCONN;
         return -1;
     }

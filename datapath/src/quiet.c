@@ -28,7 +28,7 @@ void quiet_end(const struct quiet *quiet)
             continue;
         sigemptyset(&one);
         sigaddset(&one, NOISY[i]);
-        /* Both signals are sent to the thread that wrote, so at most one waits here. */
+        /* Both signals are sent to the thread that wrote, so at most one is pending here. */
         while (sigtimedwait(&one, NULL, &(struct timespec){0, 0}) < 0 && errno == EINTR)
             ;
     }

@@ -17,7 +17,7 @@ int reader_open(struct reader *reader, int fd)
     return reader->buffer ? 0 : -1;
 }
 
-/* Move what is left to the front, or make the buffer larger if it is full of one line. */
+/* Move the rest to the front, or enlarge the buffer if one line fills it. */
 static int make_room(struct reader *reader)
 {
     char *larger;

@@ -14,7 +14,7 @@
 
 #include "hostview.h"
 
-/* C libraries before 2.36 know neither these calls nor their constants. */
+/* C libraries before 2.36 lack these calls and their constants. */
 enum { CLONE_TREE = 1, FROM_DESCRIPTOR = 4, RECURSIVE = 0x8000 };
 enum { READ_ONLY = 1, NO_SUID = 2, NO_DEV = 4 };
 struct attributes {
@@ -25,7 +25,7 @@ enum { MAX_TREES = 160, MAX_NAME = 256, CGROUP_2 = 0x63677270 };
 
 
 
-/* A tree cloned from the host, waiting to be attached at `target`, relative to the new root. */
+/* A tree cloned from the host, to be attached at `target`, relative to the new root. */
 struct tree {
     char target[MAX_NAME];
     int fd;
@@ -67,7 +67,7 @@ static int attach(int tree, const char *target)
     return (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, target, FROM_DESCRIPTOR);
 }
 
-/* Keep a clone for later; it is ours from here on. */
+/* Keep a clone for later; we own it from here on. */
 static int keep(struct rootfs *fs, int tree, const char *target)
 {
     if (fs->count == MAX_TREES || strlen(target) >= MAX_NAME) {
@@ -120,7 +120,7 @@ static int copy_link(struct rootfs *fs, const char *source, const char *name)
     return symlink(target, path) < 0 ? reason_errno(fs->why, "making the link %s", path) : 0;
 }
 
-/* One of the host's directories, under its own name; one that is not there, or not to be had, is left out. */
+/* Clone a directory of the host, under its own name; one that is missing or inaccessible is left out. */
 static int collect_own_name(struct rootfs *fs, const char *path)
 {
     int tree = clone_tree(path, READ_ONLY | NO_SUID | NO_DEV);
@@ -200,7 +200,7 @@ static int collect_shown(struct rootfs *fs)
     return 0;
 }
 
-/* First half, with the host's names and WORK as working directory. */
+/* The first half, with the host's paths and WORK as working directory. */
 static int collect_all(struct rootfs *fs)
 {
     const struct rootfs_plan *plan = fs->plan;
@@ -231,7 +231,7 @@ static int collect_all(struct rootfs *fs)
     return fs->root < 0 ? reason_errno(fs->why, "cloning the mount of %s/root", plan->work) : 0;
 }
 
-/* The turning point: afterwards the host's tree is gone and `/` is WORK/root. */
+/* The switch: afterwards the host's tree is gone and `/` is WORK/root. */
 static int enter(struct rootfs *fs)
 {
     if (attach(fs->root, "root") < 0 || fchdir(fs->root) < 0)
@@ -241,7 +241,7 @@ static int enter(struct rootfs *fs)
     return 0;
 }
 
-/* Something to attach a tree to, with the directories above it. */
+/* Make the file or directory to which a tree is attached, and its parents. */
 static int make_place(struct rootfs *fs, const struct tree *tree)
 {
     char path[MAX_NAME];
@@ -319,7 +319,7 @@ static int attach_all(struct rootfs *fs)
     return 0;
 }
 
-/* ENOENT: it lies below something that tasks do not see anyway. */
+/* ENOENT: it lies below a path that tasks do not see anyway. */
 static int hide(const char *path)
 {
     struct stat status;
@@ -339,7 +339,7 @@ static int hide_all(struct rootfs *fs)
     return 0;
 }
 
-/* The directory of devices itself is sealed when all is in it; what is mounted below is not touched. */
+/* The directory of devices is made read-only when it is complete; mounts below it are not affected. */
 static int seal_devices(struct rootfs *fs)
 {
     if (mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)

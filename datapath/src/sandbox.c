@@ -17,11 +17,12 @@
 #include <unistd.h>
 
 #include "callfilter.h"
+#include "inherit.h"
 #include "landlock.h"
 #include "pass.h"
 #include "procmask.h"
 
-/* A pipe by which builder and process 1 tell the monitor why they failed; silence is success. */
+/* A pipe by which builder and process 1 report the reason of a failure to the monitor; silence is success. */
 struct report {
     int in, out;
 };
@@ -29,7 +30,7 @@ struct report {
 static _Noreturn void fail(struct report *report, const struct reason *why)
 {
     if (write(report->in, why->text, strlen(why->text)) < 0)
-        _exit(2); /* the monitor is gone, and so is everybody's interest */
+        _exit(2); /* the monitor is gone, and no process reads this */
     _exit(1);
 }
 
@@ -46,54 +47,107 @@ static int write_file(const char *path, const char *text)
     return written < 0 ? -1 : 0;
 }
 
-/* Map `count` users and groups of `pid`'s namespace, from 0, to those from `first` of ours. */
-static int map_users(pid_t pid, uid_t first, gid_t first_group, unsigned count, struct reason *why)
-{
-    char path[64], line[64];
+/* The map of a namespace: its users and groups, from 0, are these and the following of the namespace above. */
+struct users {
+    uid_t first;
+    gid_t first_group;
+    unsigned count;
+};
 
-    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
-    snprintf(line, sizeof line, "0 %u %u", first, count);
-    if (write_file(path, line) < 0)
-        return reason_errno(why, "mapping users");
-    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
-    snprintf(line, sizeof line, "0 %u %u", first_group, count);
-    if (write_file(path, line) < 0)
-        return reason_errno(why, "mapping groups");
-    return 0;
+static int write_map(pid_t pid, const char *name, unsigned first, unsigned count, struct reason *why)
+{
+    char path[64], map[64];
+    int length = snprintf(map, sizeof map, "0 %u 1\n", first);
+
+    /* User 0 apart: what a line says must lie in one line of the map above, and newuidmap's has user 0 apart. */
+    if (count > 1)
+        snprintf(map + length, sizeof map - (size_t)length, "1 %u %u\n", first + 1, count - 1);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return write_file(path, map) < 0 ? reason_errno(why, "writing %s", path) : 0;
 }
 
-/* Get a mount namespace to build in. Returns 1 as root of the machine, 0 in a user namespace, -1 refused. */
-static int own_mounts(uid_t uid_base, struct reason *why)
+static int map_users(pid_t pid, struct users users, struct reason *why)
 {
-    uid_t user = geteuid();
-    gid_t group = getegid();
+    if (write_map(pid, "uid_map", users.first, users.count, why) < 0)
+        return -1;
+    return write_map(pid, "gid_map", users.first_group, users.count, why);
+}
 
-    if (user == 0 && uid_base && unshare(CLONE_NEWNS) == 0)
-        return 1;
+/* Continue in a child with new namespaces, a user namespace among them: a sibling.
+ * The caller maps its users, and ends. */
+static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self, struct reason *why)
+{
+    unsigned long flags = namespaces | CLONE_NEWUSER | CLONE_PARENT | SIGCHLD;
+    int go[2];
+
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        reason_errno(why, "making a pipe");
+        fail(report, why);
+    }
+    pid_t child = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+    if (child == 0) {
+        close(go[1]);
+        if (read(go[0], self, sizeof *self) != sizeof *self)
+            _exit(2); /* the parent failed and has said why */
+        close(go[0]);
+        return;
+    }
+    if (child < 0) {
+        reason_errno(why, "making the instance's namespaces");
+        fail(report, why);
+    }
+    if (map_users(child, users, why) < 0)
+        fail(report, why);
+    _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
+}
+
+static int enter_users(const char *path, struct reason *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return reason_errno(why, "opening %s", path);
+    int entered = setns(fd, CLONE_NEWUSER);
+    if (entered < 0)
+        reason_errno(why, "entering the user namespace %s", path);
+    close(fd);
+    return entered;
+}
+
+/* Enter a new mount namespace; `users` becomes the map from the instance's users to its own. */
+static int own_mounts(const struct sandbox_plan *plan, struct users *users, struct report *report, pid_t *self,
+                      struct reason *why)
+{
+    struct users caller = {.first = geteuid(), .first_group = getegid(), .count = 1};
+
+    *users = (struct users){.count = plan->users ? SANDBOX_USERS : 1};
+    if (plan->users) {
+        if (enter_users(plan->users, why) < 0)
+            return -1;
+        go_on_in(CLONE_NEWNS, *users, report, self, why); /* once more: that one counts processes for all instances */
+        return 0;
+    }
+    if (caller.first == 0 && plan->uid_base && unshare(CLONE_NEWNS) == 0) {
+        *users = (struct users){.first = plan->uid_base, .first_group = plan->uid_base, .count = SANDBOX_USERS};
+        return 0;
+    }
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         return reason_errno(why, "making user and mount namespaces");
     if (write_file("/proc/self/setgroups", "deny") < 0)
         return reason_errno(why, "giving up setgroups");
-    return map_users(getpid(), user, group, 1, why);
+    return map_users(getpid(), caller, why);
 }
 
-/* Fork into the instance's namespaces, as a sibling: a child of the monitor. */
-static pid_t clone_process_1(void)
+/* Become user 0, without the caller's other groups, now that users are mapped. With
+ * one user there are no more groups. */
+static int become_user_0(unsigned users, struct reason *why)
 {
-    unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
-
-    return (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-}
-
-/* Users are mapped now: be user 0. Without root there was nobody else to be. */
-static int become_user_0(int privileged, struct reason *why)
-{
-    if (privileged && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+    if (users > 1 && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
         return reason_errno(why, "becoming user 0");
     return 0;
 }
 
-/* Die with the monitor; it may be dead already, and then nobody reads its pipe. */
+/* Die with the monitor; if it is dead already, no process reads its pipe. */
 static int die_with_monitor(struct report *report, struct reason *why)
 {
     struct pollfd reader = {.fd = report->in};
@@ -105,7 +159,7 @@ static int die_with_monitor(struct report *report, struct reason *why)
     return 0;
 }
 
-/* What programs share by name lies in no process's memory. Kernels before 6.9 keep their large limits. */
+/* Memory that programs share by name lies in no process. Kernels before 6.9 keep their large limits. */
 static void limit_shared_memory(void)
 {
     static const char *const limits[][2] = {{"shmall", "16384"}, {"msgmni", "64"}, {"sem", "250 32000 32 128"}};
@@ -117,16 +171,13 @@ static void limit_shared_memory(void)
     }
 }
 
-static int start_process_1(struct report *report, int go, int privileged, pid_t *self, struct reason *why)
+static int start_process_1(struct report *report, unsigned users, struct reason *why)
 {
-    if (read(go, self, sizeof *self) != sizeof *self)
-        _exit(2); /* the builder failed and has said why */
-    close(go);
-    if (become_user_0(privileged, why) < 0)
+    if (become_user_0(users, why) < 0)
         return -1;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return reason_errno(why, "mounting /proc");
-    /* No user namespace below ours: most holes of the last years began in one. Mounts are locked without this too. */
+    /* Forbid further user namespaces: most holes of recent years began in one. Mounts are locked without this too. */
     if (write_file("/proc/sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
         return reason_errno(why, "closing user namespaces");
     limit_shared_memory();
@@ -135,36 +186,26 @@ static int start_process_1(struct report *report, int go, int privileged, pid_t 
     return die_with_monitor(report, why);
 }
 
-/* The builder's life. Returns only in process 1. */
+/* The builder. Returns only in process 1. */
 static void build(const struct sandbox_plan *plan, struct report *report, pid_t *self, struct reason *why)
 {
-    int go[2];
-    int privileged = own_mounts(plan->uid_base, why);
-    uid_t base = privileged == 1 ? plan->uid_base : 0;
+    unsigned long namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+    struct users users;
 
-    if (privileged < 0 || rootfs_build(&plan->rootfs, base, why) < 0)
+    if (own_mounts(plan, &users, report, self, why) < 0 || rootfs_build(&plan->rootfs, users.first, why) < 0)
         fail(report, why);
-    if (pipe2(go, O_CLOEXEC) < 0) {
-        reason_errno(why, "making a pipe");
-        fail(report, why);
-    }
-    pid_t child = clone_process_1();
-    if (child == 0) {
-        close(go[1]);
-        if (start_process_1(report, go[0], privileged, self, why) < 0)
-            fail(report, why);
-        return;
-    }
-    if (child < 0) {
-        reason_errno(why, "making the instance's namespaces");
+    /* The limit of a user namespace's maker applies to all its users together
+     * (Linux 5.14; not if the maker is root). */
+    if (inherit_processes(plan->processes) < 0) {
+        reason_errno(why, "limiting processes");
         fail(report, why);
     }
-    if (map_users(child, base, base, privileged == 1 ? SANDBOX_USERS : 1, why) < 0)
+    go_on_in(namespaces, users, report, self, why);
+    if (start_process_1(report, users.count, why) < 0)
         fail(report, why);
-    _exit(write(go[1], &child, sizeof child) == sizeof child ? 0 : 2);
 }
 
-/* Wait until both are gone; the status of the last that ended, as a shell would say it. */
+/* Wait until all are gone; returns the status of the last that ended, as a shell reports it. */
 static int last_status(void)
 {
     int status = 0, last = 0;
@@ -176,7 +217,7 @@ static int last_status(void)
     return WIFSIGNALED(last) ? 128 + WTERMSIG(last) : WEXITSTATUS(last);
 }
 
-/* The monitor's life. Returns only if there is no instance. */
+/* The monitor. Returns only if there is no instance. */
 static void monitor(int report, struct reason *why)
 {
     size_t length = 0;
@@ -186,7 +227,7 @@ static void monitor(int report, struct reason *why)
         length += got > 0 ? (size_t)got : 0;
     why->text[length] = '\0';
     if (length == 0) {
-        /* Everything but the standard streams belongs to process 1 now: above all the socket. */
+        /* All descriptors but the standard streams belong to process 1 now: above all the socket. */
         close_range(3, ~0U, 0);
         exit(last_status());
     }
@@ -236,7 +277,7 @@ int sandbox_drop(int inside, struct reason *why)
 
     for (int capability = 0, bound; (bound = prctl(PR_CAPBSET_READ, capability)) >= 0; capability++) {
         int keep = !bound || (capability < 32 && kept >> capability & 1);
-        /* Who may not change the bound has nothing that no_new_privs would give back. */
+        /* A process that may not change the bound has no capability that no_new_privs would let it regain. */
         if (!keep && prctl(PR_CAPBSET_DROP, capability) < 0 && (inside || errno != EPERM))
             return reason_errno(why, "dropping capability %d", capability);
     }
@@ -249,7 +290,7 @@ int sandbox_leave_keyring(struct reason *why)
 {
     enum { JOIN_SESSION_KEYRING = 1 };
 
-    /* EPERM: whoever started us has a filter before it, which tasks inherit as well. */
+    /* EPERM: a filter of the process that started us refuses it, and tasks inherit that filter as well. */
     if (syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS || errno == EPERM)
         return 0;
     return reason_errno(why, "leaving the session keyring");

@@ -47,7 +47,7 @@ static int take(struct script *script, void *into, size_t len)
     return 0;
 }
 
-/* What mkey says is wrong becomes what is wrong. */
+/* Read mkey's error message into `why`. */
 static int take_failure(struct script *script)
 {
     uint32_t len;
@@ -62,7 +62,7 @@ static int take_failure(struct script *script)
     return -1;
 }
 
-/* The keys of `n` lines, into the frame and keys[]. */
+/* Read the keys of `n` lines into the frame, and set keys[]. */
 static int take_keys(struct script *script, size_t n, struct hash_key *keys)
 {
     uint32_t count, len;

@@ -21,11 +21,11 @@
 
 enum {
     INPUT = 256 * 1024,       /* with the outputs it stays in a core's own cache */
-    MAPPED = 8 * 1024 * 1024, /* of a file that is looked at in place */
+    MAPPED = 8 * 1024 * 1024, /* bytes of a file that are mapped at once */
     WINDOW = 16 * 1024,       /* text that is marked at once; the marks take a quarter of that */
     BATCH = 256,              /* lines that are routed together */
     ARENA = 64 * 1024,        /* joined keys of a batch */
-    PAD = OUTPUTS_PAD         /* bytes after the input that may be looked at */
+    PAD = OUTPUTS_PAD         /* bytes after the input that may be read */
 };
 
 struct split {
@@ -39,9 +39,9 @@ struct split {
     size_t have;   /* bytes in `input` */
     size_t room;   /* bytes that it can hold, the pad not counted */
     int ended;     /* the source has no more */
-    int64_t carry; /* reducer of the line whose beginning has been passed on already; -1: none */
+    int64_t carry; /* reducer of the line whose beginning has been written already; -1: none */
 
-    uint64_t ends[WINDOW / MARKS_BLOCK + 1]; /* one more, as marks_next wants */
+    uint64_t ends[WINDOW / MARKS_BLOCK + 1]; /* one more, as marks_next needs */
     uint64_t delimiters[WINDOW / MARKS_BLOCK + 1];
 
     size_t batch;
@@ -105,7 +105,7 @@ static int send_batch(struct split *split)
     return 0;
 }
 
-/* Room for a joined key; the batch goes first if the arena is full. */
+/* Make room for a joined key; the batch is routed first if the arena is full. */
 static int make_arena(struct split *split, size_t need)
 {
     char *larger;
@@ -123,7 +123,7 @@ static int make_arena(struct split *split, size_t need)
     return 0;
 }
 
-/* The key of the fields that were found last, into the batch. */
+/* Add the key of the latest fields to the batch. */
 static inline int add_key(struct split *split)
 {
     size_t need = fields_room(&split->fields);
@@ -138,7 +138,7 @@ static inline int add_key(struct split *split)
 static inline int add_line(struct split *split, const char *text, const uint64_t *marks, size_t start, size_t end)
 {
     if (split->spec->keyer) {
-        /* It is asked for the keys of the whole batch. */
+        /* The keyer is called for the whole batch. */
     } else if (marks && fields_first(&split->fields)) {
         size_t len = marks_next(marks, start, end) - start;
 
@@ -152,7 +152,7 @@ static inline int add_line(struct split *split, const char *text, const uint64_t
     return split->batch == BATCH ? send_batch(split) : 0;
 }
 
-/* Take the whole lines of text[0] ... text[len - 1]. Returns 0 with the bytes taken in *taken. */
+/* Process the whole lines of text[0] ... text[len - 1]. Returns 0 with the bytes processed in *taken. */
 static int take_window(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
     size_t blocks = (len + MARKS_BLOCK - 1) / MARKS_BLOCK;
@@ -191,7 +191,7 @@ static int take_long(struct split *split, const char *text, size_t len, int last
     return next == 0 ? 0 : add_line(split, text, NULL, 0, end);
 }
 
-/* Pass on what belongs to a line that began earlier. */
+/* Write the rest of a line that began earlier. */
 static int take_carried(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
     size_t end = lines_end(text, len);
@@ -206,7 +206,7 @@ static int take_carried(struct split *split, const char *text, size_t len, int l
     return outputs_put_line(&split->outputs, reducer, text, end);
 }
 
-/* Take every whole line of `text`. Returns 0 with the bytes taken in *taken. */
+/* Process every whole line of `text`. Returns 0 with the bytes processed in *taken. */
 static int take_lines(struct split *split, const char *text, size_t len, int last, size_t *taken)
 {
     *taken = 0;
@@ -229,8 +229,8 @@ static int take_lines(struct split *split, const char *text, size_t len, int las
 }
 
 /*
- * The buffer is full and has no whole line. If the key is known, the line's beginning can
- * go its way and the rest will follow; if not, the buffer must grow.
+ * Handle a full buffer without a whole line. If the key is known, the line's beginning is
+ * written, and its rest later; if not, the buffer must grow.
  */
 static int take_beginning(struct split *split, size_t *taken)
 {
@@ -263,7 +263,7 @@ static int read_failed(struct split *split)
     return -1;
 }
 
-/* Fill the buffer: a line that is not whole yet is looked at once per fill, so fills should be few. */
+/* Fill the buffer: an incomplete line is scanned again after each fill, so fills should be few. */
 static int fill(struct split *split)
 {
     while (!split->ended && split->have < split->room) {
@@ -282,9 +282,9 @@ static int fill(struct split *split)
 }
 
 /*
- * A file need not be read: its pages are looked at where they are, one window at a time so
- * that they do not pile up as memory of ours. This stops before the end, where there is no
- * pad, and before a line that is longer than a window; the rest is read.
+ * Process a mapped file without reading it, one window at a time, so that its pages do not
+ * count as our memory. This stops before the end, where there is no pad, and before a line
+ * that is longer than a window; the rest is read.
  */
 static int run_mapped(struct split *split)
 {
@@ -358,7 +358,7 @@ static int check(struct split *split)
     return 0;
 }
 
-/* A write that failed is the reason for whatever else was noticed. */
+/* A failed write is the cause of any other error. */
 static void finish(struct split *split)
 {
     struct outputs *outputs = &split->outputs;

@@ -9,7 +9,7 @@
 #include "move.h"
 #include "quiet.h"
 
-/* The most that is asked of the kernel at once; it returns to us as soon as it has moved what is there. */
+/* The most that is requested of the kernel at once; it returns as soon as it has moved the available bytes. */
 enum { STRIDE = 16 * 1024 * 1024, TEE_BUFFER = 128 * 1024 };
 
 enum spool_result spool_result_of(int error)
@@ -35,7 +35,7 @@ static enum spool_result pour(int src, int dst, uint64_t *moved)
     return n == 0 ? SPOOL_DONE : spool_result_of(errno);
 }
 
-/* Move exactly the `len` bytes that wait in the pipe `src`. */
+/* Move exactly the `len` bytes that are in the pipe `src`. */
 static int drain(int src, int dst, size_t len)
 {
     struct move move = {.src = src, .dst = dst, .stop = -1, .by = MOVE_SPLICE};

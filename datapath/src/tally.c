@@ -7,8 +7,8 @@ const char *const tally_names[TALLY_OPS] = {"key", "nop",   "count", "max",     
                                             "range", "sum", "ovariance", "variance", "stddev"};
 
 /*
- * The variance without keeping the values: mean and squares are carried in more bits than
- * a double has, so that the result is right to its last digit.
+ * State of the exact variance, without the values: mean and squares have more bits than a
+ * double, so that the result is correct to its last digit.
  */
 struct exact {
     long double mean;

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the new process needs, on a stack that outlives nothing: its parent sleeps meanwhile. */
+/* The parameters of the new process, on its parent's stack, which is suspended meanwhile. */
 struct start {
     const struct task_setting *setting;
     const char *script;
@@ -21,7 +21,7 @@ struct start {
 
 enum { STACK_BYTES = 64 * 1024 };
 
-/* Frames on that stack are never left, but replaced by exec: the address sanitizer would hold on to them. */
+/* Frames on that stack never return, but are replaced by exec: the address sanitizer would keep them. */
 #define NEVER_LEFT __attribute__((no_sanitize("address")))
 
 NEVER_LEFT static int prepare(const struct start *start)
@@ -34,7 +34,7 @@ NEVER_LEFT static int prepare(const struct start *start)
             return -1;
     if (setsid() < 0 || chdir(setting->directory) < 0)
         return -1;
-    /* Where no namespace dies with us, at least the first process shall. */
+    /* Without a namespace that dies with us, at least the first process does. */
     if (setting->reach == TASK_DESCENDANTS && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -1;
     if (start->rules >= 0 && landlock_enter(start->rules) < 0)
@@ -89,7 +89,7 @@ static void add(struct task_usage *usage, int status, const struct rusage *used)
         usage->dumped = 1;
 }
 
-/* Wait for one child. Returns as wait4(2), but for interruptions. */
+/* Wait for one child. Returns as wait4(2), but retries after interruptions. */
 static pid_t wait_one(int options, pid_t first, int *status, struct task_usage *usage, int *was_first)
 {
     struct rusage used;
@@ -117,7 +117,7 @@ int task_reap(pid_t first, int *status, struct task_usage *usage)
     return was_first;
 }
 
-/* One generation; the next one, orphaned by this, is then our own and dies in the next round. */
+/* Kill one generation; the next one, orphaned by this, becomes our own and is killed in the next round. */
 static void kill_children(void)
 {
     char path[64];
@@ -137,7 +137,7 @@ int task_end(const struct task_setting *setting, pid_t first, int *status, struc
     int was_first = 0;
     pid_t pid;
 
-    /* Nearly always nobody is left, and this one call says so. */
+    /* Nearly always no process is left, and this one call shows it. */
     while ((pid = wait_one(WNOHANG, first, status, usage, &was_first)) >= 0)
         if (pid == 0) {
             if (setting->reach == TASK_NAMESPACE)

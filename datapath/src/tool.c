@@ -14,9 +14,9 @@ static const char DEFAULT_SOCKET[] = "/.remora/agent.sock";
 
 enum {
     OPTIONS = 64,    /* bytes of all letters */
-    TRIES = 4,       /* to ask the agent, ... */
-    PAUSE_MS = 100,  /* ... after this the second time, ... */
-    PAUSE_GROWS = 4  /* ... and so much later each further time */
+    TRIES = 4,       /* requests to the agent, ... */
+    PAUSE_MS = 100,  /* ... after this pause the second time, ... */
+    PAUSE_GROWS = 4  /* ... and with a pause so many times longer before each further one */
 };
 
 static void say(const struct tool *tool, const char *format, va_list arguments)
@@ -52,7 +52,7 @@ int tool_option(const struct tool *tool, int argc, char **argv, const char *lett
     int found;
 
     opterr = 0;
-    /* The colon has getopt tell a missing value from an unknown option. */
+    /* The colon makes getopt distinguish a missing value from an unknown option. */
     snprintf(all, sizeof all, ":%sh", letters);
     found = getopt_long(argc, argv, all, words ? words : help, NULL);
     if (found == 'h') {
@@ -102,7 +102,7 @@ static void normalise(char *path)
             while (out > path && *--out != '/')
                 ;
         } else if (len > 0 && !(len == 1 && in[0] == '.')) {
-            *out++ = '/'; /* what was read is never shorter than what is written */
+            *out++ = '/'; /* the text written is never longer than the text read */
             memmove(out, in, len);
             out += len;
         }
@@ -149,7 +149,7 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
         tool_misused(tool, "headers are longer than %d bytes", TOOL_HEADERS_MAX - 1);
 }
 
-/* Connect to the agent. Returns 0, or -1 with errno if it is there but takes nobody now. */
+/* Connect to the agent. Returns 0, or -1 with errno if it is there but does not accept now. */
 static int dial(struct tool *tool)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -172,13 +172,13 @@ static void send_packet(struct tool *tool, enum pass_type type, const void *payl
 {
     struct pass_header header = {.type = (uint32_t)type};
 
-    /* A refusal may have come before we sent; the answer tells it, and not this. */
+    /* A refusal may have come before we sent; then the answer has the reason, not this error. */
     if (pass_send(tool->sock, &header, payload, len, NULL, 0) < 0 && errno != EPIPE && errno != ECONNRESET)
         tool_fail(tool, "cannot ask the agent: %s", strerror(errno));
 }
 
 /*
- * Receive an answer of `type` with `count` descriptors; anything else ends the tool.
+ * Receive an answer of `type` with `count` descriptors; any other answer ends the tool.
  * Returns 0, or -1 with errno if the agent went away without an answer.
  */
 static int receive(struct tool *tool, enum pass_type type, int *fds, size_t count)
@@ -203,7 +203,7 @@ static int receive(struct tool *tool, enum pass_type type, int *fds, size_t coun
     return 0;
 }
 
-/* Before the next of several tries, with the reason why the last one failed in errno. */
+/* Pause before the next try, with the reason of the last failure in errno. */
 static void pause_before(struct tool *tool, int try)
 {
     const char *why = errno == ENOTCONN ? "it closed the connection before it answered" : strerror(errno);
@@ -229,7 +229,7 @@ void tool_open(struct tool *tool, struct tool_request *request, int *fds, size_t
     memcpy(payload, &request->open, sizeof request->open);
     memcpy(payload + sizeof request->open, request->name, name_len);
     memcpy(payload + sizeof request->open + name_len, request->headers, headers_len);
-    /* Nothing was read of the input yet, and the agent has recorded nothing: asking again is asking once. */
+    /* No input was read yet, and the agent has recorded nothing: the request is safe to repeat. */
     for (int try = 1;; pause_before(tool, ++try)) {
         if (dial(tool) < 0)
             continue;

@@ -1,4 +1,4 @@
-/* Little-endian words at any place, on any machine: what both hashes are made of. */
+/* Little-endian words at any address, on any machine: the input of both hashes. */
 #ifndef REMORA_WORDS_H
 #define REMORA_WORDS_H
 

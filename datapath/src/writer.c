@@ -25,7 +25,7 @@ struct writer {
     uint32_t failed;
 };
 
-/* Take the oldest slot that waits; NULL when none will. */
+/* Take the oldest slot that waits; NULL when there will be no more. */
 static struct slot *next_slot(struct writer *writer)
 {
     struct slot *slot = NULL;

@@ -17,7 +17,7 @@ static const uint64_t P64_4 = 0x85EBCA77C2B2AE63, P64_5 = 0x27D4EB2F165667C5;
 enum {
     SECRET_LEN = 192,
     STRIPE = 64,
-    BLOCK_STRIPES = (SECRET_LEN - STRIPE) / 8, /* the secret moves on by 8 bytes a stripe */
+    BLOCK_STRIPES = (SECRET_LEN - STRIPE) / 8, /* the secret advances by 8 bytes per stripe */
     SECRET_LAST = SECRET_LEN - STRIPE - 7,
     SECRET_MERGE = 11
 };
@@ -61,7 +61,7 @@ static inline uint64_t avalanche(uint64_t hash)
     return hash ^ hash >> 32;
 }
 
-/* The avalanche of XXH64, which the shortest inputs kept. */
+/* The avalanche of XXH64, which is kept for the shortest inputs. */
 static inline uint64_t avalanche64(uint64_t hash)
 {
     hash = (hash ^ hash >> 33) * P64_2;
@@ -156,7 +156,7 @@ static uint64_t hash_long(const unsigned char *data, size_t len)
     return avalanche(hash);
 }
 
-/* Short keys are the usual ones, so they are asked for first. */
+/* Short keys are the usual ones, so they are tested first. */
 static inline uint64_t hash(const unsigned char *data, size_t len)
 {
     if (len <= 16) {

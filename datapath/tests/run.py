@@ -111,7 +111,7 @@ def build_fuzzer(source: Path) -> Path:
 
 
 def named(sources: Sequence[Path], parts: Sequence[str]) -> list[Path]:
-    """Those whose name contains one of `parts`, or all."""
+    """The sources whose name contains one of `parts`, or all."""
     for part in parts:
         if not any(part in source.stem for source in sources):
             raise SystemExit(f"no such C test: {part}")

@@ -17,14 +17,17 @@ static pid_t child;
 static int serve(int sock)
 {
     static struct lackey lackey;
-    sigset_t wanted;
+    sigset_t wanted, refused;
 
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
+    sigemptyset(&refused);
+    sigaddset(&refused, SIGXFSZ);
+    sigprocmask(SIG_BLOCK, &refused, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     lackey.sock = sock;
-    lackey.events = -1;
+    lackey.kills.events = -1;
     static const struct coreplace places[] = {{"/tmp/", ""}, {NULL, NULL}};
     lackey.places = places;
     lackey.watch.fd = -1;
@@ -67,6 +70,26 @@ static void say(uint32_t type, uint32_t flags, uint64_t task, const char *payloa
     CHECK(pass_send(agent, &header, payload, len, fds, type == PASS_RUN ? 3 : 0) == 0);
     for (int i = 0; i < 3; i++)
         close(fds[i]);
+}
+
+/* Run a task that prints into pipes; `file` is its standard output, and its standard error if `both`. */
+static void run_piped(const char *script, uint64_t task, int file, int both)
+{
+    struct pass_header header = {.type = PASS_RUN, .flags = PASS_SLOT_EXEC, .task = task};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fds[3] = {null, file, both ? file : null};
+
+    say(PASS_SCRIPT, PASS_SLOT_EXEC | PASS_PIPED, 0, script, strlen(script));
+    CHECK(pass_send(agent, &header, NULL, 0, fds, 3) == 0);
+    close(null);
+}
+
+static int is_text(int file, const char *expected)
+{
+    char text[256];
+    ssize_t got = pread(file, text, sizeof text, 0);
+
+    return got == (ssize_t)strlen(expected) && memcmp(text, expected, (size_t)got) == 0;
 }
 
 static struct pass_done hear(uint64_t task)
@@ -120,6 +143,69 @@ static void stop_ends_what_runs_and_drops_what_waits(void)
     CHECK(end() == 0);
 }
 
+static void a_file_that_is_printed_into_through_a_pipe_loses_nothing(void)
+{
+    int file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    begin();
+    run_piped("echo a; echo b > /dev/stdout; (echo c >> /dev/stdout); echo d | tee /dev/stderr; echo e", 1, file, 0);
+    struct pass_done done = hear(1);
+    CHECK(done.flags == 0 && done.status == 0);
+    CHECK(is_text(file, "a\nb\nc\nd\ne\n"));
+    say(PASS_SCRIPT, PASS_SLOT_EXEC, 0, "true", 4);
+    say(PASS_RUN, PASS_SLOT_EXEC, 2, NULL, 0);
+    CHECK(hear(2).flags == 0);
+    CHECK(end() == 0);
+    close(file);
+}
+
+static void what_is_in_the_pipe_when_a_task_ends_arrives(void)
+{
+    int file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    begin();
+    run_piped("head -c 300000 /dev/zero & wait; sleep 1000 & exec >&-; printf err >&2", 1, file, 1);
+    CHECK(hear(1).status == 0);
+    CHECK(lseek(file, 0, SEEK_END) == 300003);
+    run_piped("head -c 60000 /dev/zero; kill -9 $$", 2, file, 0);
+    CHECK(WTERMSIG(hear(2).status) == SIGKILL);
+    CHECK(lseek(file, 0, SEEK_END) == 360003);
+    CHECK(end() == 0);
+    close(file);
+}
+
+static void a_file_that_takes_no_more_ends_the_task_with_the_reason(void)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+    begin();
+    run_piped("yes; sleep 1000", 1, full, 0);
+    struct pass_done done = hear(1);
+    CHECK(done.flags == PASS_UNSAVED && done.status == ENOSPC);
+    run_piped("echo at the end", 2, full, 0);
+    done = hear(2);
+    CHECK(done.flags == PASS_UNSAVED && done.status == ENOSPC);
+    say(PASS_SCRIPT, PASS_SLOT_EXEC, 0, "true", 4);
+    say(PASS_RUN, PASS_SLOT_EXEC, 3, NULL, 0);
+    CHECK(hear(3).flags == 0);
+    CHECK(end() == 0);
+    close(full);
+}
+
+static void a_task_that_floods_its_pipe_stops_at_once(void)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    begin();
+    run_piped("yes & exec yes >&2", 1, null, 1);
+    say(PASS_STOP, 0, 1, NULL, 0);
+    struct pass_done done = hear(1);
+    CHECK(done.flags == PASS_STOPPED && WTERMSIG(done.status) == SIGKILL);
+    run_piped("yes & exec yes >&2", 2, null, 1);
+    CHECK(end() == 0);
+    close(null);
+}
+
 static void nonsense_from_the_agent_ends_the_lackey(void)
 {
     CHECK(freopen("/dev/null", "w", stderr) != NULL);
@@ -136,6 +222,10 @@ int main(void)
     tasks_end_in_their_order_with_their_own_environment();
     a_task_without_a_script_never_starts();
     stop_ends_what_runs_and_drops_what_waits();
+    a_file_that_is_printed_into_through_a_pipe_loses_nothing();
+    what_is_in_the_pipe_when_a_task_ends_arrives();
+    a_file_that_takes_no_more_ends_the_task_with_the_reason();
+    a_task_that_floods_its_pipe_stops_at_once();
     nonsense_from_the_agent_ends_the_lackey();
     return 0;
 }

@@ -1,4 +1,4 @@
-"""`python -m scheduler.agent`, and `remora agent`: one agent, until SIGTERM or until its parent is gone."""
+"""The process of the agent, `remora agent`: runs until SIGTERM or until its parent is gone."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from scheduler.agent.slots import Slots
 from scheduler.agent.stores import Stores
 from scheduler.agent.tool_channel import allow_nudges
 from scheduler.common import descriptors
+from scheduler.common.addresses import cannot_listen
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
@@ -41,19 +42,19 @@ from scheduler.tls.identity import Identity, TlsError
 
 
 class Sharing(TypedDict, total=False):
-    """What a registration says of how others get our intermediates."""
+    """The part of a registration that says how other nodes reach this node's intermediates."""
 
     serves: str
     tickets: str
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Register and work, again and again, until we are told to stop."""
+    """Register and work, again and again, until SIGTERM or SIGINT, or until the parent process is gone."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    # The file of the credential is read for each request, so there is nothing to do but to stay.
+    # The file of the credential is read for each request: nothing has to be read again here.
     loop.add_signal_handler(signal.SIGHUP, reread)
     if options.parent_fd is not None:
         loop.add_reader(options.parent_fd, stopped.set)
@@ -74,6 +75,7 @@ def reread() -> None:
 
 
 async def work_on(options: argparse.Namespace) -> None:
+    """Open everything that an agent consists of, work for all supervisors, and close it all in reverse order."""
     chosen = ProviderOptions(
         options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
     )
@@ -124,13 +126,13 @@ async def work_on(options: argparse.Namespace) -> None:
 
 
 def host_view(options: argparse.Namespace) -> HostView:
-    """The state directory is hidden anyway."""
+    """The view of the host that instances get. The state directory is hidden from it anyway."""
     places = (options.objects, options.credential_file, options.launch_socket)
     return HostView(options.show_dirs, tuple(place.resolve() for place in places if place is not None))
 
 
 def identity_of(options: argparse.Namespace) -> Identity | None:
-    """Raises OptionsError."""
+    """The node's certificate; None if it has none. Raises OptionsError."""
     try:
         return None if options.tls is None else Identity(options.tls)
     except TlsError as error:
@@ -144,7 +146,7 @@ def reach_of(options: argparse.Namespace, identity: Identity | None) -> Reach:
 
 
 def open_stores(options: argparse.Namespace, reach: Reach) -> Stores:
-    """Raises OptionsError."""
+    """The stores of a node in a cluster, or of a machine that is alone. Raises OptionsError."""
     try:
         if options.objects is None:
             return Stores.one(BlobStore(options.state_dir / "blobs"))
@@ -157,7 +159,7 @@ def open_stores(options: argparse.Namespace, reach: Reach) -> Stores:
 def open_exchange(
     options: argparse.Namespace, stores: Stores, identity: Identity | None
 ) -> tuple[Exchange | None, Sharing]:
-    """What serves our intermediates, and what to say of it at registration. Raises OptionsError."""
+    """The server of this node's intermediates, and what the registration says about it. Raises OptionsError."""
     if options.listen is None:
         return None, {}
     host, port = options.listen
@@ -166,7 +168,7 @@ def open_exchange(
         exchange = Exchange(stores.own, key, stores.traffic)
         port = exchange.start(host, port, identity.exchange if identity else None)
     except OSError as error:
-        raise OptionsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise OptionsError(cannot_listen(host, port, error)) from None
     return exchange, {
         "serves": options.advertise or url_of(host, port, "https" if identity else "http"),
         "tickets": key,
@@ -174,18 +176,18 @@ def open_exchange(
 
 
 def arrivals_of(options: argparse.Namespace) -> Arrivals | None:
-    """Where launchers call, if instances are booked."""
+    """The listener that launchers connect to; None unless Nomad reserves the instances."""
     return Arrivals(options.launch_socket or options.state_dir / "launch.sock") if options.nomad else None
 
 
 def run(options: argparse.Namespace) -> int:
-    """Be an agent until told to stop; the exit status. Raises OptionsError."""
+    """Run the agent until it is stopped; returns its exit status. Raises OptionsError."""
     json_log.setup()
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     os.umask(0o022)
-    descriptors.raise_limit()  # a task takes two or three, and the kernel counts those under way against us too
+    descriptors.raise_limit()  # a task takes two or three, and the kernel counts those in flight against us too
     allow_nudges()
-    gc.freeze()  # the modules stay: looking through them again and again costs as much as a small task
+    gc.freeze()  # modules stay for ever: examining them in each collection costs as much as a small task
     try:
         with held(options.state_dir):
             asyncio.run(serve(options))
@@ -197,6 +199,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
+    """Parse the command line and run; a configuration error is printed, and kept for the parent process."""
     options: argparse.Namespace | None = None
     try:
         options = parse(sys.argv[1:])

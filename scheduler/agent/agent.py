@@ -1,15 +1,16 @@
-"""A link: the agent's two conversations with one supervisor, and the clock that ticks while tasks run.
+"""A link: one registration of the agent with one supervisor, its polls and reports, and the clock that
+ticks meanwhile.
 
-*Polling* brings work: one request is always waiting at the gateway. *Reporting* takes
-results away: what finished while the last report was on its way is the next report, so the
-batches grow with the load and nothing waits when there is none. While more tasks run, a
-report is held back until `LINGER` seconds after the last, since a request costs as much as
-several small tasks. But the end of the last task of a pool is told at once: whoever made the job waits
-for it, and cannot know that other jobs have more to do.
+*Polling* brings work: one request is always waiting at the gateway. *Reporting* delivers results:
+attempts that finished while the last report was in flight form the next one, so the batches grow
+with the load and nothing waits when there is none. While more tasks run, a report is held back
+until `LINGER` seconds after the last, since a request costs as much as several small tasks. The end
+of the last task of a pool is reported at once: its job may be waiting for nothing else, however
+much other jobs have to do.
 
 Outputs are durable before they are reported: one flush for the whole batch. An agent that the
-supervisor does not know any more holds nothing of value: it drops all and starts as new. The
-same is true of one that was cut off for too long (`contact`).
+supervisor no longer knows has nothing of value: it drops everything and registers anew. The same
+is true of an agent that was cut off for too long (`contact`).
 
 Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at
 once, the next 25 together 20 ms later; the last ones go when nothing runs.
@@ -22,7 +23,8 @@ import contextlib
 from collections import deque
 from collections.abc import Coroutine
 
-from scheduler.agent.attempt import blobs_of, plain_report
+from scheduler.agent import task_log
+from scheduler.agent.attempt import Attempt, blobs_of, plain_report
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.contact import Contact, SilentError
 from scheduler.agent.endpoint import Endpoints
@@ -36,6 +38,8 @@ from scheduler.agent.slots import Slots, Use
 from scheduler.agent.stores import Stores
 from scheduler.agent.verdict import FULL_MACHINE
 from scheduler.agent.worker import Worker
+from scheduler.common.background import TaskSet
+from scheduler.common.backoff import Backoff
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
@@ -51,19 +55,25 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
     SweepRequest,
+    TaskLogReply,
+    TaskLogRequest,
 )
 from scheduler.providers import Provider
 
 MAX_BATCH = 256
 LINGER = 0.1
-# Outputs that are smaller make no room that is worth a task.
+# Smaller outputs free too little space to fail their task for it.
 DROPPED_BYTES = 1 << 20
 TICK = 0.25
-KINDS = (False, True)  # of a pool: is it one of reducers?
+# Seconds between tries of a flush that the disk refuses: the first pause and the longest.
+FLUSH_PAUSES = (0.1, 5.0)
+KINDS = (False, True)  # of pools: map, reduce
 
 
 class Agent:
-    """One registration with one supervisor: until it forgets us or is silent too long, or `run` is cancelled."""
+    """One registration with one supervisor, until that forgets it or is silent too long, or `run` is
+    cancelled.
+    """
 
     def __init__(
         self,
@@ -75,18 +85,19 @@ class Agent:
         log: Log,
         slots: Slots | None = None,
     ) -> None:
-        """`slots` are those of other links, and of earlier registrations: some may still be disabled."""
+        """`slots` are shared with other links and with earlier registrations: some may still be disabled."""
         self._request = request
         self._client = client
         self._log = log
         self._id = 0
         self._seen = 0
         self._pools: dict[int, Pool] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
         self._news = asyncio.Event()  # there is something to report
-        self._busy = asyncio.Event()  # something runs or waits
-        self._urgent = asyncio.Event()  # nothing more does, of all or of a pool: what has ended is waited for
+        self._busy = asyncio.Event()  # a task runs or waits
+        # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
+        self._urgent = asyncio.Event()
         self._contact = Contact(self._complain)
         slots = slots or Slots()
         self._pressure = Pressure(stores.own.root, self._workers, log)
@@ -96,7 +107,7 @@ class Agent:
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Work until the registration is worth nothing any more. Leaves no instance behind."""
+        """Work until the registration is no longer valid. Leaves no instance behind."""
         parting: list[Coroutine[None, None, None]] = []
         try:
             await self._work()
@@ -121,12 +132,14 @@ class Agent:
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
         except* SilentError:
-            self._log.warning("the supervisor is silent: others have its tasks here by now, which end")
+            self._log.warning("the supervisor is silent: its leases have ended, and its tasks end here")
         except* WireError as refused:
             self._log.error("the supervisor refuses this agent", why=str(refused.exceptions[0]))
 
     async def _say_goodbye(self) -> None:
-        """Our tasks need not wait for the end of the lease; if nobody hears that, they do."""
+        """Tell the supervisor, if it can be reached, that this agent leaves: its tasks need not wait for their lease
+        to end.
+        """
         with contextlib.suppress(UnavailableError, UnknownAgentError, WireError):
             if self._id:
                 await self._client.beat(Beat(agent=self._id, leaves=True))
@@ -161,33 +174,44 @@ class Agent:
         )
 
     def _use(self) -> Use:
-        """What this link has of the node. Maps and reducers have places of their own, as many of either."""
+        """What this link uses of the node: instances with work, and their memory, maps and reducers apart."""
         kinds = [[pool for pool in self._pools.values() if pool.busy and pool.spec.reduce is kind] for kind in KINDS]
         slots = max(sum(pool.instances for pool in kind) for kind in kinds)
         return Use(slots, max(sum(pool.instances * pool.spec.memory_mb for pool in kind) for kind in kinds))
 
     def _apply(self, reply: PollReply) -> None:
-        """Do what a reply says. From then on our state counts again."""
+        """Carry out the instructions of a reply. From then on the supervisor takes our state into account again."""
         self._seen = reply.number
         for cancelled in reply.cancel:
             any(pool.cancel(cancelled) for pool in self._pools.values())
         for number in reply.release:
             if (pool := self._pools.pop(number, None)) is not None:
-                self._keep(asyncio.get_running_loop().create_task(pool.close(over=True)))
+                self._closing.spawn(pool.close(over=True))
         if reply.discard:
-            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.own.discard, reply.discard)))
+            self._closing.spawn(asyncio.to_thread(self.node.stores.own.discard, reply.discard))
         for grant in reply.pools:
             self._grant(grant)
+        for request in reply.logs:
+            self._closing.spawn(self._tell_log(request))
         for page in reply.feeds:
             any(pool.feed(page) for pool in self._pools.values())
         self._watch_idle()
+
+    async def _tell_log(self, request: TaskLogRequest) -> None:
+        """Send what a running task has printed, once: a reader without an answer asks again."""
+        with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
+            page = await task_log.read(self._find, request)
+            await self._client.log(TaskLogReply(agent=self._id, page=page))
+
+    def _find(self, task: int, number: int) -> Attempt | None:
+        return next(filter(None, (pool.find(task, number) for pool in self._pools.values())), None)
 
     def _grant(self, grant: PoolGrant) -> None:
         pool = self._pools.get(grant.pool)
         if pool is None and grant.spec is not None:
             pool = self._pools[grant.pool] = Pool(grant.spec, self.node)
         if pool is None:
-            self._log.error("the supervisor granted a pool without saying what it is", pool=grant.pool)
+            self._log.error("the supervisor granted a pool without its specification", pool=grant.pool)
             for lease in grant.tasks:
                 self._finish(plain_report(lease, LOST))
             return
@@ -226,7 +250,7 @@ class Agent:
             last = loop.time()
 
     async def _hand_in(self, batch: list[AttemptReport]) -> None:
-        """Make a batch durable and report it, however long that takes."""
+        """Make a batch durable and report it; retried until it succeeds."""
         if blobs := [blob for report in batch for blob in blobs_of(report)]:
             await self._flush(blobs)
         await self._contact.ask(lambda: self._send(batch))
@@ -245,13 +269,13 @@ class Agent:
             self._drop(batch, {(attempt.task, attempt.attempt) for attempt in refused})
 
     def _drop(self, batch: list[AttemptReport], refused: set[tuple[int, int]]) -> None:
-        """Remove what attempts have left that came to nothing: they were cancelled, or are tried again."""
+        """Remove the outputs of refused attempts: they were cancelled, or are retried."""
         left = [report for report in batch if (report.task, report.attempt) in refused]
         if doomed := [blob.id for report in left for blob in blobs_of(report)]:
-            self._keep(asyncio.ensure_future(asyncio.to_thread(self.node.stores.discard, doomed)))
+            self._closing.spawn(asyncio.to_thread(self.node.stores.discard, doomed))
 
     def _drop_largest(self, batch: list[AttemptReport]) -> None:
-        """There is no room to record a batch: give up the outputs that make most room. Their task has failed."""
+        """Fail the tasks with the largest outputs and drop these: the records have no disk space for the batch."""
         sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
         if sizes and (most := max(sizes)) >= DROPPED_BYTES:
             position = sizes.index(most)
@@ -259,7 +283,7 @@ class Agent:
             batch[position] = failed_report(batch[position], FULL_MACHINE, JobErrorCode.USER_TASK)
 
     async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
-        """What was refused together may be taken one by one; a task whose outputs cannot even be told has failed."""
+        """Report one by one what was refused as a batch; a task whose outputs cannot be reported even alone fails."""
         if len(batch) > 1:
             for report in batch:
                 await self._send([report])
@@ -268,19 +292,18 @@ class Agent:
             self.node.stores.discard(blob.id for blob in blobs_of(batch[0]))
 
     async def _flush(self, blobs: list[BlobRef]) -> None:
-        """Nothing is reported that is not on disk; a disk that refuses is asked again."""
-        pause = 0.1
+        """Make blobs durable before they are reported. A disk that refuses is retried."""
+        backoff = Backoff(*FLUSH_PAUSES)
         while True:
             try:
                 await self.node.stores.durable(blobs)
                 return
             except OSError as error:
                 self._log.error("the disk refuses to flush", why=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
+            await asyncio.sleep(backoff.next())
 
     async def _sweep(self) -> None:
-        """Remove what an earlier start of this node's agent has left and nobody wants."""
+        """Remove unwanted intermediates that an earlier start of this node's agent has left."""
 
         async def unknown(blobs: list[str]) -> list[str]:
             return await self._contact.ask(lambda: self._client.sweep(SweepRequest(agent=self._id, blobs=blobs)))
@@ -288,7 +311,7 @@ class Agent:
         if (leftovers := self.node.stores.leftovers) is not None:
             removed = await leftovers.sweep(unknown)
             if removed is not None:
-                self._log.info("swept the intermediates", removed=removed)
+                self._log.info("removed leftover intermediates", removed=removed)
 
     # -- the clock, and the end --------------------------------------------------------------
 
@@ -301,7 +324,7 @@ class Agent:
                 pool.tick(loop.time())
 
     async def _watch_disk(self) -> None:
-        """While tasks run or wait, see that the disk is not filled up."""
+        """Watch free disk space while tasks run or wait."""
         while True:
             await self._busy.wait()
             before = self._pressure.short
@@ -316,29 +339,25 @@ class Agent:
         return [worker for pool in self._pools.values() for worker in pool.workers]
 
     def _replace(self, worker: Worker) -> None:
-        """End an instance at rest."""
+        """Replace an idle instance."""
         for pool in self._pools.values():
             pool.replace(worker)
 
     def _complain(self, why: str) -> None:
         self._log.warning("the supervisor does not answer", why=why)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
     async def _close(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
-        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing.tasks)
         self.node.slots.quit(self)
         if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:
             await asyncio.to_thread(self.node.stores.discard, never_told)
         if self.node.stores.node is not None:
-            self._log.info("bytes went between nodes", **self.node.stores.traffic.sums())
+            self._log.info("bytes exchanged with other nodes", **self.node.stores.traffic.sums())
 
 
 def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
-    """The same attempt, failed and with nothing left of it."""
+    """The report of the same attempt as failed, without outputs."""
     return AttemptReport(
         task=report.task,
         attempt=report.attempt,
@@ -351,7 +370,7 @@ def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobE
 
 
 def next_batch(finished: deque[AttemptReport]) -> list[AttemptReport]:
-    """Take the first reports, at least one, as many as make a transaction and a body of bearable size."""
+    """Take the first reports, at least one, as many as fit into one transaction and one request body."""
     batch = [finished.popleft()]
     outputs = len(batch[0].outputs)
     while finished and len(batch) < MAX_BATCH and (outputs := outputs + len(finished[0].outputs)) <= MAX_OUTPUTS:

@@ -1,9 +1,9 @@
-"""Assets: objects that are copied into an instance before anything runs in it.
+"""Assets: objects that are copied into each instance before anything runs in it.
 
-The blob is the node's one copy, whatever the number of its instances. A pool holds it open from
-the first of them on, so an object that is deleted meanwhile is still there for the next instance.
-Tasks may do what they like with assets, as with files of their own: so each instance has a copy,
-which costs a file system that can share blocks nothing.
+The blob is the node's one copy, whatever the number of its instances. A pool holds it open from the
+first of them on, so that an object that is deleted meanwhile is still there for the next instance.
+Tasks may modify assets like files of their own, so each instance has a copy; a file system that can
+share blocks makes it for nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.agent.placement import place_of
+from scheduler.agent.reopening import LARGE, asset_may_reopen
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import Asset
 from scheduler.objects.blobs import LEASED_SECONDS, copy_file
@@ -26,19 +27,26 @@ class AssetError(Exception):
 
 
 class Assets:
-    """Those of one pool."""
+    """The assets of one pool."""
 
     def __init__(self, assets: Sequence[Asset], stores: Stores) -> None:
         self._assets = assets
         self._stores = stores
-        self._held: dict[str, int] = {}  # blobs that are open
+        self._held: dict[str, int] = {}  # descriptors of open blobs
+        # whether one of them may open a task's output again; None: not searched yet
+        self.may_reopen: bool | None = None
         self._holding = asyncio.Lock()
 
     async def hold(self) -> None:
-        """Open them, if they are not. Raises AssetError, OSError."""
+        """Open and search the blobs, if they are not open yet. Raises AssetError, OSError."""
         async with self._holding:
             for asset in self._assets:
                 await self._hold(asset)
+            if self.may_reopen is None:
+                self.may_reopen = bool(self._held) and await asyncio.to_thread(self._search)
+
+    def _search(self) -> bool:
+        return any(asset_may_reopen(os.pread(fd, LARGE + 1, 0)) for fd in self._held.values())
 
     async def _hold(self, asset: Asset) -> None:
         if asset.blob.size and asset.blob.id not in self._held:
@@ -50,7 +58,7 @@ class Assets:
                 raise AssetError(f"failed to dispatch task: first of 1 error: {reason}") from None
 
     def copy(self, root: Path) -> None:
-        """Copy each to its own name below `root`, for its owner to do anything with. In any thread. Raises OSError.
+        """Copy each asset to its own name below `root`, with its owner's full rights. In any thread. Raises OSError.
 
         The directory is still empty: no task has been here.
         """
@@ -72,7 +80,7 @@ class Assets:
 
 
 def make_directories(root: Path, path: str, owner: int) -> None:
-    """`path` and what is missing between it and `root`, for `owner`."""
+    """Make `path` and the missing directories between it and `root`, owned by `owner`."""
     if path == str(root) or os.path.isdir(path):
         return
     make_directories(root, os.path.dirname(path), owner)

@@ -1,9 +1,9 @@
-"""One attempt at one task: what it is given, what it emits, what is reported of it.
+"""An attempt at a task: its input, the outputs that it emits, and the report about it.
 
-An attempt holds descriptors until it ends: its stdout and stderr, and one for each of the
-first outputs that its tools committed (`keeping` says what becomes of more). At its end
-`report` gives names to what is kept, and the rest disappears with its descriptors. `report` is
-plain file work and touches no event loop, so it runs wherever it disturbs least (`is_heavy`).
+An attempt holds descriptors until it ends: its stdout and stderr, and one for each of the first
+outputs that its tools committed (`keeping` says what becomes of more). At its end `report` gives
+names to what is kept, and the rest disappears with its descriptors. `report` only works on files
+and touches no event loop, so heavy reports run in a thread (`is_heavy`).
 
 Example: a task prints 10 bytes, runs `mpipe` twice and exits 0. Its stdout is dropped since
 it used `mpipe`, both spooled files become blobs in the order of their commits, and its
@@ -42,23 +42,23 @@ from scheduler.model.wire import (
 from scheduler.objects.blobs import copy_file, new_id
 from scheduler.providers import View
 
-# What one attempt may emit, so that neither our memory nor a report is its to fill: outputs, and bytes of
-# their names and headers together.
+# Bounds of what one attempt may emit, since it takes the agent's memory and space in a report: the number of outputs,
+# and the bytes of their names and headers together.
 MAX_EMITTED = MAX_OUTPUTS
 MAX_EMITTED_BYTES = 2 << 20
 HEAVY_BYTES = 128 * 1024
 HEAVY_COUNT = 64
 MAX_CORE_NAME = 64
-# Bytes of stderr that are kept of a task that has filled the disk.
+# Bytes of stderr that are kept when a task has filled the disk.
 STDERR_KEPT = 64 * 1024
-# Where tools look for the agent; only where it cannot be there are they told.
+# Where tools look for the agent by default; an instance that has it elsewhere tells them by a variable.
 SOCKET = "/.remora/agent.sock"
 OK = Verdict(Outcome.OK)
 
 
 @dataclass(slots=True)
 class Emitted:
-    """An output in the making: a file that we hold, a blob that we made of it (`kept`), or neither, a reference."""
+    """An output in the making: an open file, a blob that was made of it (`kept`), or a reference, which has neither."""
 
     name: str
     fd: int | None
@@ -66,25 +66,25 @@ class Emitted:
     named: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     blob: str = field(default_factory=new_id)
-    md5: str | None = None  # base64, where it is known already and the task never had the file
+    md5: str | None = None  # base64, if already known; the task never had the file
     kept: BlobRef | None = None
-    disk: int = 0  # bytes of disk in `kept`
+    disk: int = 0  # bytes on disk of `kept`
 
     @property
     def weight(self) -> int:
-        """Bytes that it takes in a report, but for what all outputs take."""
+        """Bytes that this output adds to a report, beyond what every output takes."""
         return len(self.name.encode("utf-8", "replace")) + sum(len(k) + len(v) for k, v in self.headers.items())
 
 
 class Totals(NamedTuple):
-    """What some files have in them: bytes, and bytes of disk."""
+    """Totals over some files: bytes, and bytes on disk."""
 
     size: int
     disk: int
 
 
 def totals_of(fds: Iterable[int]) -> Totals:
-    """Of open files."""
+    """The totals over open files."""
     size = disk = 0
     for fd in fds:
         status = os.fstat(fd)
@@ -104,34 +104,36 @@ class Attempt:
     place: Place | None = None
     feed: ReducerInput | None = None
     emitted: list[Emitted] = field(default_factory=list)
-    held: int = 0  # how many of them have a descriptor
-    weight: int = 0  # of all of them
-    excess: str | None = None  # what it was refused to emit more of
-    kept_bytes: int = 0  # in all those that are blobs already...
+    held: int = 0  # how many of the emitted outputs have a descriptor
+    weight: int = 0  # of all emitted outputs
+    excess: str | None = None  # the bound of outputs that it was refused to exceed
+    kept_bytes: int = 0  # bytes in outputs that are blobs already...
     kept_disk: int = 0  # ... and on disk
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
-    granted_less: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever some of them are gone
+    granted_less: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever files are no longer granted
     uncaptured: bool = False  # a tool emitted something: stdout is dropped
     stop: Stop | None = None
-    instance: str | None = None  # what its instance is called in reports
+    instance: str | None = None  # the instance's name in reports
     init: bool = False  # the pool's init script, on behalf of `lease`
-    input_before: Stamp | None = None  # of the blob that is its input, where a task could change it
+    input_before: Stamp | None = None  # of the blob that is its input, if the task could change it
     input_changed: bool = False
-    missing: BlobRef | None = None  # an input that could not be had
-    disk_full: bool = False  # while it ran, or at its end
+    missing: BlobRef | None = None  # an input that could not be fetched
+    disk_full: bool = False  # while it ran, or when it ended
     core: int | None = None  # the core file that the task left, opened
-    emptied: bool = False  # what it had written is gone
-    orphaned: bool = False  # its instance has gone, and what runs there may write for a moment yet
-    recalled: bool = False  # STOP was sent only because it might run sooner elsewhere
+    emptied: bool = False  # its files were emptied
+    orphaned: bool = False  # its instance is gone, but its processes may write for a moment yet
+    recalled: bool = False  # STOP was sent only so that it may run sooner elsewhere
     received: int = 0  # bytes from the service, through the endpoint
     sent: int = 0  # bytes to the service, through endpoint and tools, that are no output of the attempt
-    peak_kb: int = 0  # memory of all its processes together, as far as somebody saw
-    before: Usage | None = None  # what the init script took, if this task is the one that it ran for
+    peak_kb: int = 0  # memory of all its processes together, as far as it was observed
+    before: Usage | None = None  # of the init script, if it ran on behalf of this task
     began: float = 0.0  # event loop time at which it became its instance's current task
-    final: Totals | None = None  # of its files, since its end: nothing writes there any more
+    looked: float = 0.0  # ... and of the last look at its run time,
+    ran: float = 0.0  # which was so many seconds
+    final: Totals | None = None  # of its files, once it has ended and they no longer change
 
     def add(self, *outputs: Emitted) -> None:
-        """From now on these are outputs. Raises WireError if they are too much, and takes none."""
+        """Add outputs. Raises WireError, and adds none, if they exceed the bounds."""
         self.weight += self.check_room(*outputs)
         self.emitted += outputs
         self.held += sum(output.fd is not None for output in outputs)
@@ -139,9 +141,10 @@ class Attempt:
         self.kept_disk += sum(output.disk for output in outputs)
 
     def check_room(self, *outputs: Emitted) -> int:
-        """The weight of these outputs. Raises WireError if the attempt may not emit them besides what it has.
+        """The weight of these outputs. Raises WireError if they, with what was emitted before, exceed the bounds.
 
-        Then the attempt fails when it ends, too: a script that goes on would seem to have emitted them.
+        The attempt then fails at its end, too: a script that ignores the refusal would otherwise seem to have emitted
+        them.
         """
         weight = sum(output.weight for output in outputs)
         if len(self.emitted) + max(1, len(outputs)) > MAX_EMITTED:
@@ -153,7 +156,7 @@ class Attempt:
         raise too_much_emitted(self.excess)
 
     def take_back(self, fds: Iterable[int]) -> list[int]:
-        """Of granted files, those that are still ours: the caller's from here on."""
+        """Withdraw granted files; returns those that were still granted, which the caller owns from here on."""
         mine = [fd for fd in fds if fd in self.open_grants]
         self.open_grants.difference_update(mine)
         self.granted_less.set()
@@ -165,7 +168,7 @@ class Attempt:
         return [self.stdout, self.stderr, *self.open_grants, *emitted]
 
     def written(self) -> int:
-        """Bytes of disk in all that it has written."""
+        """Bytes on disk of all that it has written."""
         return self.kept_disk + self._totals().disk
 
     def size(self) -> int:
@@ -173,14 +176,14 @@ class Attempt:
         return self.kept_bytes + self._totals().size
 
     def ended(self) -> None:
-        """The attempt is over: its files are looked at once more, and not for each question about them."""
+        """Record that the attempt is over: its files are examined once more, and not for each question about them."""
         self.final = self._totals()
 
     def _totals(self) -> Totals:
         return self.final or totals_of(self.files())
 
     def empty(self) -> list[str]:
-        """Let go of all that it has written, but for the beginning of stderr; the blobs that were made of it."""
+        """Drop all that it has written, but for the beginning of stderr; returns the blobs that were made of it."""
         blobs = [output.blob for output in self.emitted if output.kept is not None]
         self.close()
         self.held = self.kept_bytes = self.kept_disk = 0
@@ -192,7 +195,7 @@ class Attempt:
         return blobs
 
     def close(self) -> None:
-        """Let go of everything that was not published."""
+        """Close all files that were not published."""
         for output in self.emitted:
             if output.fd is not None:
                 os.close(output.fd)
@@ -208,7 +211,7 @@ def too_much_emitted(most: str) -> WireError:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names that a pool gives to what one task leaves behind."""
+    """The names that a pool gives to the objects that one task leaves behind."""
 
     spec: PoolSpec
     lease: TaskLease
@@ -231,8 +234,9 @@ class Names:
 
 
 def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
-    """What all tasks of an instance find in their environment, `init` included."""
-    shared = view.agent_socket != SOCKET  # the file system is not theirs: say where the tools and they may leave files
+    """Environment variables of all processes in an instance, `init` included."""
+    # the instance shares the host's file system: say where the tools find us and where files may go
+    shared = view.agent_socket != SOCKET
     return {
         "HOME": view.home,
         "PATH": f"{view.tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -241,7 +245,7 @@ def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
         "MANTA_USER": spec.login,
         "MANTA_JOB_ID": spec.job,
         "DTRACE_DOF_INIT_DISABLE": "1",
-        # As root tar restores owners, which fails where there are none; archives are mostly somebody else's.
+        # As root, tar restores owners, which fails in an instance with one user; most archives have other owners.
         **({"TAR_OPTIONS": "--no-same-owner"} if view.one_user else {}),
         **({"REMORA_SOCKET": view.agent_socket, "TMPDIR": view.home} if shared else {}),
     }
@@ -250,7 +254,7 @@ def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
 def task_environment(
     spec: PoolSpec, lease: TaskLease, place: Place | None, view: View, init: bool = False
 ) -> dict[str, str]:
-    """What one task finds besides, or the init script that runs on its behalf."""
+    """Environment variables of one task, or of the init script on its behalf, besides `common_environment`."""
     result = {"MANTA_OUTPUT_BASE": Names(spec, lease).output_base}
     if init:
         return result
@@ -277,16 +281,19 @@ class Reporter:
     disk_bytes: int
 
     def is_heavy(self, attempt: Attempt, verdict: Verdict) -> bool:
-        """Would `report` take longer than the event loop should wait? It may hash or copy all that was written."""
+        """Whether `report` takes longer than the event loop should wait: it may hash or copy all that was written."""
         if self.stores.moves(self.spec.last or verdict.outcome is Outcome.FAILED, self.spec.last) and attempt.size():
             return True
         return attempt.core is not None or len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
-        """Publish what is kept, let go of the rest. Raises OSError if the disk refuses; then nothing is kept."""
+        """Publish the outputs that are kept, drop the rest.
+
+        Raises OSError if the disk refuses; then nothing is kept.
+        """
         failed = verdict.outcome is Outcome.FAILED
         usage = self.usage(attempt, done)
-        if attempt.stop is Stop.FULL:  # before anything is written of it
+        if attempt.stop is Stop.FULL:  # before anything is published
             self.empty(attempt)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
@@ -315,7 +322,7 @@ class Reporter:
         )
 
     def empty(self, attempt: Attempt) -> None:
-        """Give back what an attempt has written. In any thread."""
+        """Give back the disk space of what an attempt has written. In any thread."""
         if not attempt.emptied:
             self.stores.discard(attempt.empty())
 
@@ -325,12 +332,13 @@ class Reporter:
     def release(
         self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False, keep_outputs: bool = False
     ) -> None:
-        """Let go of an attempt's files; those that became blobs (`keep`) are never written again.
+        """Close an attempt's files; those that became blobs (`keep…`) are never written again.
 
-        Nor are those of an instance that died: the kernel closes its lackey's socket before it kills the tasks.
+        The files of an instance that died are not reused either: the kernel closes its lackey's socket before it kills
+        the tasks.
         """
         if not keep_outputs:
-            self.stores.discard(output.blob for output in attempt.emitted)  # those that have their names already
+            self.stores.discard(output.blob for output in attempt.emitted)  # outputs that were published early
         for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
             if attempt.orphaned or (kept and os.fstat(fd).st_size):
                 os.close(fd)
@@ -339,7 +347,7 @@ class Reporter:
         attempt.close()
 
     def _is_final(self, output: Emitted, verdict: Verdict) -> bool:
-        """Does this become an object? Only objects need an MD5, and a place where all nodes see them."""
+        """Whether an output becomes an object. Only objects need an MD5, and a store that all nodes see."""
         return self.spec.last or output.named or verdict.outcome is Outcome.FAILED
 
     def _publish(self, output: Emitted, verdict: Verdict) -> OutputRecord:
@@ -361,7 +369,7 @@ class Reporter:
         return capture.publish(self.stores, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
 
     def _object(self, blob: BlobRef) -> BlobRef:
-        """A blob as an object has to be, which an intermediate was not expected to become."""
+        """Turn a blob that was expected to be an intermediate into an object."""
         if blob.md5 is not None and blob.node is None:
             return blob
         fd = self.stores.open(blob)
@@ -386,7 +394,7 @@ class Reporter:
         return capture.publish(self.stores, fd, size, final, blob)
 
     def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
-        """Copy the core file, which was the task's, into a blob of ours."""
+        """Copy the task's core file into a blob that the task cannot reach."""
         if attempt.core is None:
             return None
         target = self.stores.born(True).create()
@@ -397,8 +405,8 @@ class Reporter:
             os.close(target)
 
 
-def verdict_of(attempt: Attempt, done: Done) -> Verdict:
-    """Judge an attempt that its lackey says has ended."""
+def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
+    """The verdict on an attempt that its lackey reports as ended."""
     if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
     return judge(
@@ -407,6 +415,7 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             core=DoneFlag.CORE in done.flags,
             core_signal=None if attempt.core is None else core_signal(attempt.core),
             setup_failed=DoneFlag.SETUP in done.flags,
+            unsaved=done.status if DoneFlag.UNSAVED in done.flags else 0,
             stop=attempt.stop,
             memory_killed=DoneFlag.MEMORY in done.flags,
             input_changed=attempt.input_changed,
@@ -414,12 +423,15 @@ def verdict_of(attempt: Attempt, done: Done) -> Verdict:
             unusual_place=attempt.place is not None and attempt.place.unusual,
             init=attempt.init,
             excess=attempt.excess,
+            memory_mb=spec.memory_mb,
+            disk_gb=spec.disk_gb,
+            timeout_s=spec.timeout_s,
         )
     )
 
 
 def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = None) -> AttemptReport:
-    """The report of an attempt that left nothing. `missing`: an input that could not be had."""
+    """The report of an attempt that left nothing. `missing`: an input that could not be fetched."""
     return AttemptReport(
         task=lease.task,
         attempt=lease.attempt,
@@ -431,19 +443,19 @@ def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = N
 
 
 def missing_of(blob: BlobRef | None) -> list[str]:
-    """What a report says of it: an intermediate can be made again, an object is gone."""
+    """The ids of missing inputs for a report: an intermediate can be recomputed, an object is gone."""
     return [] if blob is None or blob.node is None else [blob.id]
 
 
 def blobs_of(report: AttemptReport) -> list[BlobRef]:
-    """All bytes that a report speaks of, but for what is empty."""
+    """All blobs that a report refers to, except empty ones."""
     blobs = [output.blob for output in report.outputs]
     blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
     return [blob for blob in blobs if blob is not None and blob.size]
 
 
 def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:
-    """What an attempt took. `written`: bytes in all files that it was given to write."""
+    """The resource usage of an attempt. `written`: bytes in all files that it was given to write."""
     bytes_in = attempt.feed.moved if attempt.feed else attempt.lease.blob.size if attempt.lease.blob else 0
     used = Usage(
         wall_us=(done.ended_ns - done.started_ns) // 1000,
@@ -457,6 +469,6 @@ def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:
 
 
 def both(first: Usage, second: Usage) -> Usage:
-    """What one thing after the other took: all is added up, but memory is not used twice."""
+    """The usage of two attempts in sequence: everything is summed, but memory is the larger of the two."""
     sums = {name: getattr(first, name) + getattr(second, name) for name in Usage.model_fields}
     return Usage.model_construct(**sums | {"max_rss_kb": max(first.max_rss_kb, second.max_rss_kb)})

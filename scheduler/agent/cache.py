@@ -1,13 +1,13 @@
 """Copies of blobs that are not on this node's disk, for the tasks that need them there.
 
-A task finds its input as a file, which is a hard link, and links do not go from one file system
-to another, let alone to another machine. So what is elsewhere is copied first, before the task is
-handed out, while others run. Tasks that want the same blob share one copy (and one transfer).
+A task finds its input as a file, which is a hard link, and hard links cannot cross file systems,
+let alone machines. A blob that is elsewhere is therefore copied before the task is handed to an
+instance, while other tasks run. Tasks that want the same blob share one copy (and one transfer).
 
-Whoever wants a copy *holds* it, and lets it go when its task is over. What nobody holds stays as
-long as there is room, least recently used going first. Room is taken before a transfer begins,
-so a transfer may have to wait until something is let go; they go in order, so that a large blob
-comes to its turn. One that is larger than the whole cache is let in when nothing else is held.
+A task *holds* its copy, and releases it when it is over. Copies without a holder stay as long as
+there is room and are evicted in LRU order. Room is reserved before a transfer begins, so a transfer
+may have to wait until a copy is released; transfers are served in order, so that a large blob is
+not starved. A blob that is larger than the whole cache is admitted when nothing else is held.
 
 A copy is of no value after a crash, which may have left half of it: a cache begins empty.
 """
@@ -28,14 +28,14 @@ from scheduler.objects.blobs import BlobStore
 
 TRANSFERS = 8
 LEAST_BYTES = 1 << 30
-SHARE = 10  # of the file system, one in so many bytes
+SHARE = 10  # the cache's share of the file system: one byte in so many
 
-# Writes a blob into a file. Runs in a thread, and should look at the event now and then. Raises what `hold` raises.
+# Writes a blob into a file. Runs in a thread, and should check the event now and then. Raises what `hold` raises.
 Getter = Callable[[BlobRef, int, threading.Event], None]
 
 
 class Copy:
-    """One blob's, from the moment that somebody wants it."""
+    """One blob's copy, from the first request for it on."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -46,7 +46,10 @@ class Copy:
 
 
 class Cache:
-    """All methods run on the event loop. `limit`: bytes that copies may take together."""
+    """An LRU cache of blobs on disk.
+
+    All methods run on the event loop. `limit`: bytes that copies may take together.
+    """
 
     def __init__(self, root: Path, get: Getter, limit: int | None = None) -> None:
         self.blobs = BlobStore(root)
@@ -57,7 +60,7 @@ class Cache:
         self._get = get
         self._copies: OrderedDict[str, Copy] = OrderedDict()  # the least recently used first
         self._turn = asyncio.Lock()
-        self._less = asyncio.Event()  # something was let go
+        self._less = asyncio.Event()  # a copy was released
         self._threads = ThreadPoolExecutor(TRANSFERS, thread_name_prefix="fetch")
 
     async def hold(self, blob: BlobRef) -> None:
@@ -76,18 +79,18 @@ class Cache:
             raise
 
     def let_go(self, blob: str) -> None:
-        """One who held it needs it no more."""
+        """Release a copy that a caller of `hold` has held."""
         self._leave(blob, self._copies[blob])
 
     def forget(self, blob: str) -> None:
-        """It is not what it should be: whoever wants it next gets another copy."""
+        """Drop a damaged copy: the next `hold` transfers the blob again."""
         self.blobs.discard([blob])
         copy = self._copies.get(blob)
         if copy is not None and not copy.holders:
             self._remove(blob, copy)
 
     async def close(self) -> None:
-        """Nobody holds anything any more."""
+        """Cancel all transfers and release all copies."""
         coming = [copy.coming for copy in self._copies.values() if copy.coming is not None]
         for copy in self._copies.values():
             copy.unwanted.set()
@@ -132,26 +135,26 @@ class Cache:
         copy.has_room = True
 
     def _transfer(self, blob: BlobRef, unwanted: threading.Event) -> None:
-        """In a thread."""
+        """Transfer a blob into its copy. In a thread."""
         fd = self.blobs.create()
         try:
             self._get(blob, fd, unwanted)
             if os.fstat(fd).st_size != blob.size:
                 raise OSError(f"blob {blob.id} is not of the size that it should have")
             if not unwanted.is_set():
-                with contextlib.suppress(FileExistsError):  # by one who was not wanted, at the last moment
+                with contextlib.suppress(FileExistsError):  # by a transfer that was cancelled at the last moment
                     self.blobs.publish(fd, blob.id)
         finally:
             self.blobs.drop(fd)
 
 
 def is_there(copy: Copy) -> bool:
-    """Has it come, whole?"""
+    """Whether the copy is complete."""
     coming = copy.coming
     return coming is not None and coming.done() and not coming.cancelled() and coming.exception() is None
 
 
 def default_limit(root: Path) -> int:
-    """A share of the file system, as large as it is when it is empty."""
+    """The default limit in bytes: a share of the file system's total size."""
     status = os.statvfs(root)
     return max(LEAST_BYTES, status.f_blocks * status.f_frsize // SHARE)

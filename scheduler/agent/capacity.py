@@ -1,15 +1,17 @@
-"""What this node has: the largest tiers that it can offer, and whether there is room for one more instance.
+"""The node's capacity: the largest tiers that it can offer, and whether there is room for one more
+instance.
 
-A tier is a cap, and most tasks stay far below it. So what counts is not what is free now, but
-what there is: a phase whose memory tier exceeds the machine's memory, or whose disk tier the
-whole file system, could be promised nothing here, ever. The default tiers are always offered;
-else a small machine could not run a job that says nothing of tiers, though its tasks need little.
+A tier is a cap, and most tasks stay far below it. Feasibility therefore depends on what the node
+has in all, not on what is free now: a phase whose memory tier exceeds the machine's memory, or
+whose disk tier exceeds the whole file system, can never run here. The default tiers are always
+offered; otherwise a small machine could not run a job that names no tiers, though its tasks need
+little.
 
-Memory is booked by tier, when instances are shared out. Disk and processes are not: what is promised
-of them is a hundred times what is used, and booking it would leave the machine idle. So what is free,
-on the machine and in the control group that we run in, is looked at when an instance is to be made,
-and where that is scarce its tasks wait. An instance that has its place keeps it: should the disk fill
-up meanwhile, `pressure` ends the task that has written most.
+Memory is reserved by tier, when instances are allotted to pools. Disk and processes are not: their
+caps are a hundred times what is used, and reserving them would leave the machine idle. Instead the
+agent checks what is free, on the machine and in its own control group, before it makes an instance;
+while that is scarce, the tasks wait. An instance that exists keeps its slot: should the disk fill up
+meanwhile, `pressure` ends the task that has written most.
 
 Example: 24 GiB of memory and a file system of 252 GiB, 77 of them free, offer all tiers of
 memory, and of disk those up to 128 GB. A machine of 8 GB, of which the kernel leaves 7.7 GiB,
@@ -26,7 +28,7 @@ from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
 from scheduler.providers.cgroups import own_limit, own_processes
 
-# Of either, less than this is free in no case: a tenth of what there is, on a small machine.
+# Free disk and memory below which no instance is made: a tenth of the total on a small machine, at most this much.
 SPARE_DISK = DISK_GB[0] << 30
 SPARE_PROCESSES = 1024
 SMALL = 10
@@ -46,7 +48,7 @@ def disk_gb(directory: Path) -> int:
 
 
 def shortage(directory: Path) -> str | None:
-    """What the node has too little of for another instance now, as a sentence for the operator; None if nothing."""
+    """The resource that is too scarce for another instance now, as a sentence for the operator; else None."""
     status = os.statvfs(directory)
     total, free = (status.f_frsize * blocks for blocks in (status.f_blocks, status.f_bavail))
     least = min(SPARE_DISK, total // SMALL)
@@ -59,7 +61,7 @@ def shortage(directory: Path) -> str | None:
 
 
 def process_limit() -> int:
-    """How many processes and threads this machine can have."""
+    """The number of processes and threads that this machine can have."""
     found = []
     for name in ("pid_max", "threads-max"):
         with contextlib.suppress(OSError, ValueError):
@@ -68,5 +70,5 @@ def process_limit() -> int:
 
 
 def processes() -> int:
-    """How many it has: the second number of "1/402"."""
+    """The number of processes and threads now: the second number of "1/402" in /proc/loadavg."""
     return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])

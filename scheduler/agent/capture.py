@@ -1,15 +1,14 @@
 """Files that tasks write into, from fresh descriptor to named blob.
 
-A task writes straight into the file that will be its output, so there is nothing to copy
-when it ends: the file gets a name (`publish`) or it does not, and then the kernel takes it
-back. Two things follow:
+A task writes straight into the file that will be its output, so nothing is copied when it ends: the
+file gets a name (`publish`), or it does not and the kernel removes it. Two consequences follow:
 
-- Most tasks write nothing to stderr, and making a file is the dearest thing that a small
-  task needs of us. So files that were not kept are emptied and used again (`Scratch`), but
-  only among tasks of one pool: a task of somebody else must never meet them.
-- A file is a blob from the moment that it is published, and blobs never change. So nobody
-  may be able to write to it. That its task's processes are dead is not enough: they may have
-  passed the descriptor on, to an accomplice in another instance. So it is `seal`ed before.
+- Most tasks write nothing to stderr, and making a file is the most expensive thing that the agent
+  does for a small task. So files that were not kept are emptied and reused (`Scratch`), but only
+  among tasks of one pool: tasks of another user must never see them.
+- A file is a blob from the moment that it is published, and blobs never change. So no process may
+  be able to write to it. It is not enough that its task's processes are dead: they may have passed
+  the descriptor to an accomplice in another instance. Therefore the file is `seal`ed first.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file, new_id
 
-# While a task runs it may open its own stdout again (`> /dev/stderr`); it is not the file's owner.
+# Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
+# (`reopening`), though it is not the owner.
 WRITABLE = 0o622
 MAX_SPARE = 64
 
 
 class Scratch:
-    """Fresh or recycled files for the stdout and stderr of one pool's tasks."""
+    """A pool of fresh or recycled files for the stdout and stderr of one pool's tasks."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
@@ -44,7 +44,7 @@ class Scratch:
         return fd
 
     def give_back(self, fd: int) -> None:
-        """The file is not wanted any more, and its task is dead."""
+        """Recycle or close a file that is not kept; its task is dead."""
         if len(self._spare) >= MAX_SPARE:
             os.close(fd)
             return
@@ -68,8 +68,8 @@ def publish(
 ) -> BlobRef:
     """Make the file behind `fd` a blob (of a fresh id, or `blob`), not yet durable. Raises OSError.
 
-    `final`: it becomes an object, for which the whole file is read for its MD5, unless that is given, and
-    copied if it was born elsewhere: call it in a thread if the file is large.
+    `final`: the blob becomes an object. Then the whole file is read for its MD5, unless that is given, and copied if it
+    is not in the object store: call it in a thread if the file is large.
     """
     blob = blob or new_id()
     if size == 0:
@@ -90,10 +90,10 @@ def md5_of(fd: int, size: int) -> str:
 
 
 def seal(blobs: BlobStore, fd: int) -> None:
-    """Make `fd` a descriptor of the same bytes that can only be read, and that nobody can change. Raises OSError.
+    """Make `fd` a read-only descriptor of the same bytes, which no process can change any more. Raises OSError.
 
-    Whoever had the file's descriptor may still have it. The kernel grants a read lease only on a file
-    that nobody has open for writing; if it refuses, we take a copy.
+    A process may still have a writable descriptor. The kernel grants a read lease only on a file that is not open for
+    writing; if it refuses, the bytes are copied.
     """
     trim(fd)
     reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
@@ -112,13 +112,13 @@ def seal(blobs: BlobStore, fd: int) -> None:
 
 
 def trim(fd: int) -> None:
-    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else ever would."""
+    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else frees them."""
     status = os.fstat(fd)
     if status.st_blocks * 512 > status.st_size + status.st_blksize:
         os.ftruncate(fd, status.st_size)
 
 
 def move(source: int, target: int) -> None:
-    """Let `target` mean the file that `source` means, and close `source`."""
+    """Make the descriptor `target` refer to the file of `source`, and close `source`."""
     os.dup2(source, target, inheritable=False)
     os.close(source)

@@ -1,14 +1,14 @@
 """The agent's side of the protocol of `scheduler.model.wire`, over HTTP.
 
-Answers come in three kinds. The one we wanted; a `WireError`, with which the supervisor refuses
-*this request* (an output's directory does not exist); and trouble with the supervisor itself,
-which passes: `UnavailableError`. The callers that may not fail wait that out (`patiently`). One
-refusal concerns us all: `UnknownAgentError` says that the supervisor has given our tasks to
-others, so that nothing we hold counts any more.
+A request has one of three outcomes: the reply; a `WireError`, with which the supervisor refuses
+*this request* (an output's directory does not exist); and a transient failure of the supervisor
+itself, `UnavailableError`. Callers that may not fail retry transient failures (`patiently`). One
+refusal concerns the whole agent: `UnknownAgentError` says that the supervisor has given our tasks
+to other agents, so that nothing we hold is valid any more.
 
-A peer may also be there and never answer: stopped, cut off, half dead. So every request has a
-time after which it has failed; those that only say that we live have the shortest. And the kernel
-is told to give up connections on which nothing comes back (`connector`), before they are used again.
+A supervisor may also accept a request and never answer it: it is stopped, cut off, or hung. So every
+request has a timeout; heartbeats have the shortest. The kernel closes connections on which nothing
+comes back (`connector`), before they are used again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TypeVar
 import aiohttp
 
 from scheduler.agent.reach import ANYWHERE, Reach
+from scheduler.common.backoff import Backoff
 from scheduler.model import wire
 from scheduler.model.errors import AGENT_REFUSED, WireError
 
@@ -29,37 +30,36 @@ M = TypeVar("M", bound=wire.Wire)
 PREFIX = "/_agent/v1/"
 REQUEST_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
-# A dead connection is given up after so long; a cut of five seconds it has to survive.
+# The time after which a dead connection is given up; it has to survive an interruption of five seconds.
 DEAD_SECONDS = 10.0
-# A registration may be sent again at any time: the newest counts.
+# The timeout of a registration, which may be repeated at any time: the newest counts.
 REGISTER_SECONDS = 15.0
-# What needs no transaction takes no longer; a poll takes as much longer than it hangs.
+# The timeout of requests that need no transaction; a poll adds the time for which it hangs.
 BRIEF_SECONDS = 3.0
 POLL_MARGIN = 5.0
-FIRST_WAIT = 0.05
-LONGEST_WAIT = 2.0
-# A task does not wait for ever: so many tries, and so many seconds between them.
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+# A task's request is retried only a few times: the number of tries, and the seconds between them.
 TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
 INSUFFICIENT_STORAGE = 507
-OF_AGENT = ("poll", "report", "beat", "sweep")
+OF_AGENT = ("poll", "report", "beat", "sweep", "log")
 
 
 class UnavailableError(Exception):
-    """No answer, or none that could be used; ask again later."""
+    """No usable answer came; the request may be retried later."""
 
 
 class FullError(UnavailableError):
-    """The other side has no disk space to record what it was told."""
+    """The other side has no disk space for its records."""
 
 
 class UnknownAgentError(Exception):
-    """The supervisor does not know this agent (any more): register anew."""
+    """The supervisor no longer knows this agent, which has to register anew."""
 
 
 class Client:
-    """Requests to one supervisor, or gateway; `credential` gives that of our node."""
+    """Requests to one supervisor, or gateway; `credential` returns the credential of our node."""
 
     def __init__(
         self, url: str, credential: Callable[[], str], session: aiohttp.ClientSession, reach: Reach = ANYWHERE
@@ -70,13 +70,16 @@ class Client:
         self._credential = credential
 
     async def supervisors(self) -> wire.Supervisors:
-        """Who lives now; one without an URL is the one that was asked."""
+        """The live supervisors; one without a URL is the one that answered."""
         answer = parse(wire.Supervisors, await self._post("supervisors", "{}", BRIEF_SECONDS))
         found = [each if each.url else each.model_copy(update={"url": self.url}) for each in answer.supervisors]
         return answer.model_copy(update={"supervisors": found})
 
     async def register(self, request: wire.RegisterRequest) -> int:
-        """The number that the supervisor gives us. Raises WireError for one that speaks another version."""
+        """Register; returns the number that the supervisor assigns to the agent.
+
+        Raises WireError on a version mismatch.
+        """
         answer = await self._post("register", request.model_dump_json(), REGISTER_SECONDS)
         reply = parse(wire.RegisterReply, answer)
         if reply.version != request.version:
@@ -91,12 +94,16 @@ class Client:
     async def beat(self, request: wire.Beat) -> None:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
+    async def log(self, reply: wire.TaskLogReply) -> None:
+        """Send the page of a running task's log that a poll reply has asked for."""
+        await self._post("log", reply.model_dump_json(), BRIEF_SECONDS)
+
     async def sweep(self, request: wire.SweepRequest) -> list[str]:
-        """Which of these intermediates nobody wants."""
+        """The intermediates among these that no job needs."""
         return parse(wire.SweepReply, await self._post("sweep", request.model_dump_json())).unknown
 
     async def report(self, request: wire.ReportRequest) -> list[wire.AttemptId]:
-        """When this returns, the attempts are durable, but for those that it returns, which came to nothing.
+        """Report attempts; on return they are recorded, except those that it returns, which are void.
 
         Raises WireError for more than a message may hold.
         """
@@ -104,7 +111,7 @@ class Client:
         return parse(wire.ReportReply, answer).discard
 
     async def check(self, request: wire.OutputCheck) -> None:
-        """May this output be written? Raises WireError if not."""
+        """Check whether this output may be written. Raises WireError if not."""
         await self._post("check", request.model_dump_json())
 
     async def adopt(self, request: wire.Adoption) -> None:
@@ -115,7 +122,8 @@ class Client:
         if self._refused:
             raise UnavailableError(self._refused)
         data = body.encode()
-        if excess := wire.excess(data):  # not left to the other side, which hangs up in the middle
+        # checked here, since the other side would close the connection in the middle of the body
+        if excess := wire.excess(data):
             raise WireError(413, "RequestEntityTooLargeError", f"{what} of {excess}")
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
@@ -132,12 +140,12 @@ class Client:
 
 
 def connector(reach: Reach = ANYWHERE) -> aiohttp.TCPConnector:
-    """Any number of connections, each of which notices when its peer is gone."""
+    """A connector without a limit of connections, each of which notices when its peer is gone."""
     return aiohttp.TCPConnector(limit=0, socket_factory=watchful_socket, ssl=reach.asking or True)
 
 
 def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that fails when nothing is acknowledged for `DEAD_SECONDS`, be it data or a probe."""
+    """A socket that fails when no data and no probe is acknowledged for `DEAD_SECONDS`."""
     made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if made.family in (socket.AF_INET, socket.AF_INET6):
@@ -151,7 +159,7 @@ def watchful_socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 def parse(message: type[M], answer: bytes) -> M:
-    """Raises UnavailableError for an answer that is not of this protocol: who knows who gave it."""
+    """Decode an answer. Raises UnavailableError if it is not of this protocol: it may come from any other server."""
     try:
         return message.model_validate_json(answer)
     except ValueError:
@@ -159,7 +167,7 @@ def parse(message: type[M], answer: bytes) -> M:
 
 
 def refusal(what: str, status: int, body: bytes) -> Exception:
-    """What an answer that is no success means."""
+    """The exception for an unsuccessful answer."""
     if what in OF_AGENT and status in UNKNOWN:
         return UnknownAgentError()
     if status == INSUFFICIENT_STORAGE:
@@ -183,20 +191,19 @@ class ErrorBody(wire.Wire):
 
 
 async def patiently(action: Callable[[], Awaitable[T]], note: Callable[[str], None]) -> T:
-    """Repeat `action` until it is answered, waiting longer each time. `note` hears of the first failure."""
-    wait = FIRST_WAIT
+    """Retry `action` until it is answered, with exponential back-off. `note` is called with the first failure."""
+    backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
     while True:
         try:
             return await action()
         except UnavailableError as error:
-            if wait == FIRST_WAIT:
+            if backoff.fresh:
                 note(str(error))
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+        await asyncio.sleep(backoff.next())
 
 
 async def several(action: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a request for a task a few times while nobody answers. Raises UnavailableError."""
+    """Try a task's request a few times while it is not answered. Raises UnavailableError."""
     for left in reversed(range(TRIES)):
         try:
             await action()

@@ -1,16 +1,17 @@
-"""Whether a supervisor still hears us.
+"""The agent's view of its lease from one supervisor.
 
-The supervisor holds our tasks for `LEASE_SECONDS` after anything that it heard of us; then it gives
-them to others. So a link that has nothing to say *beats*. And whoever is cut off has to draw the same
-conclusion by himself: once nothing was answered for so long, and some more for clocks that differ,
-our tasks run elsewhere, what we hold counts no more, and the node must not go on with it for ever.
+The supervisor holds our tasks for `LEASE_SECONDS` after the last message that it received from us;
+then it gives them to other agents. A link that has nothing to send therefore sends *beats*. An agent
+that is cut off has to draw the same conclusion by itself: once nothing was answered for that time,
+and a margin for clocks that differ, our tasks run elsewhere, what we hold is no longer valid, and
+the node must not continue with it.
 
-A shorter cut costs nothing: requests are repeated, and the lease is still ours. Only, what was on its
-way when the wire went dead may wait for an answer that was lost. So when a beat comes through again,
-everything that still waits is asked anew.
+A shorter interruption costs nothing: requests are repeated, and the lease is still ours. But a
+request that was in flight when the network failed may wait for an answer that was lost. So when a
+beat is answered again, every request that still waits is sent anew.
 
-An agent that was away itself (stopped by SIGSTOP, paused, suspended) has heard nothing because it did not listen. That
-time does not count: it asks, and is told if it was given up.
+An agent that was itself suspended (by SIGSTOP, or with its machine) received nothing because it did
+not listen. That time does not count: it asks, and the supervisor says whether it was given up.
 
 Example: a node is cut off for 5 s while its poll hangs. Beats at 2 and 4 s fail, the one at 6 s is
 answered; the poll is sent again, and gets the reply that was lost. Cut off for 60 s, its tasks end
@@ -27,20 +28,20 @@ from scheduler.agent.client import UnavailableError, patiently
 from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS
 
 T = TypeVar("T")
-# Seconds by which we hold on longer than the supervisor does: it looks once a second.
+# Seconds by which the agent holds on longer than the supervisor, which checks leases once a second.
 MARGIN = 2.0
 # Seconds between beats that fail.
 PAUSE = 0.5
-# Seconds by which a timer may be late before it means that this process was away.
+# Seconds by which a timer must be late to mean that this process was suspended.
 ABSENCE = 1.0
 
 
 class SilentError(Exception):
-    """Nothing was heard of the supervisor for so long that it has given us up."""
+    """The supervisor was silent for so long that it has given this agent up."""
 
 
 class Contact:
-    """With one supervisor. `note` hears of failures."""
+    """The state of the lease from one supervisor. `note` is called with failures."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
@@ -49,7 +50,7 @@ class Contact:
         self._waiting: set[asyncio.Timeout] = set()
 
     async def ask(self, action: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a request that may be repeated, however long that takes."""
+        """The answer to an idempotent request, repeated until there is one."""
         return await patiently(lambda: self._once(action), self._note)
 
     async def _once(self, action: Callable[[], Awaitable[T]]) -> T:
@@ -66,7 +67,7 @@ class Contact:
         return answer
 
     async def keep(self, beat: Callable[[], Awaitable[None]]) -> NoReturn:
-        """Beat whenever nothing else was answered for a while. Raises SilentError once that cannot help any more."""
+        """Send beats while no other request is answered. Raises SilentError once the lease has ended."""
         failed = False
         while True:
             pause = max(PAUSE, self._heard + BEAT_SECONDS - self._loop.time())

@@ -1,9 +1,9 @@
-"""Which signal made a core file.
+"""The signal that made a core file, read from the file.
 
-The kernel dumps core for a file that outgrew its limit, too (SIGXFSZ), and then the user
-must read "out of disk space" and not "dumped core". The task's own status does not tell:
-whoever dumped may have been a grandchild. The core does, in the note that debuggers read
-first. A task may have forged it, and then it fools nobody but itself.
+The kernel also dumps core for a process whose file outgrew its limit (SIGXFSZ), and then the user
+must read "out of disk space" and not "dumped core". The task's own status does not tell, since the
+process that dumped may have been a grandchild. The core file does, in the note that debuggers read
+first. A task can forge it, and then misleads only its own user.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_NOTES = 1 << 20
 
 
 def core_signal(fd: int) -> int | None:
-    """The signal that ended the process, or None if this is no core file of this machine's kind."""
+    """The signal that ended the process; None if this is no core file of this machine's kind."""
     try:
         for offset, size in note_segments(fd):
             if (found := find_signal(os.pread(fd, min(size, MAX_NOTES), offset))) is not None:
@@ -29,7 +29,7 @@ def core_signal(fd: int) -> int | None:
 
 
 def note_segments(fd: int) -> list[tuple[int, int]]:
-    """`(offset, size)` of the note segments of a 64-bit ELF file."""
+    """The `(offset, size)` of each note segment of a 64-bit ELF file."""
     header = os.pread(fd, 64, 0)
     if header[:5] != b"\x7fELF\x02":
         return []
@@ -45,7 +45,7 @@ def note_segments(fd: int) -> list[tuple[int, int]]:
 
 
 def find_signal(notes: bytes) -> int | None:
-    """`si_signo` of the first PRSTATUS note: the first number of its contents."""
+    """The `si_signo` of the first PRSTATUS note: the first number of its contents."""
     at = 0
     while at + 12 <= len(notes):
         name_size, size, kind = struct.unpack_from("=III", notes, at)

@@ -1,14 +1,14 @@
-"""When the disk that an instance has in use must be counted again.
+"""The decision when the disk use of an instance must be counted again.
 
-To count takes as long as a small task: some 0.3 ms for an empty instance, a second for a hundred thousand files.
-The file system itself tells at once how much is free of it. So between two counts an instance has at
-most what it had, and what the file system has lost since, whoever has taken that. While that is within the
-cap, a count can wait for its time: `COUNT_EVERY` seconds, or more where it takes long.
+A count takes as long as a small task: some 0.3 ms for an empty instance, a second for a hundred thousand files.
+The file system itself tells at once how much of it is free. So between two counts an instance has at most what it
+had, plus what the file system has lost since, even if other processes have taken that. While this bound is below
+the cap, the next count can wait for its interval: `COUNT_EVERY` seconds, or more where a count takes long.
 
-What somebody else gives back at the same time hides what a task takes; the next count finds it.
+Space that other processes give back at the same time hides what a task takes; the next count finds it.
 
 Example: 2 GB of 8 were counted, and 100 tasks of 2 ms follow, after each of which the file system has
-3 GB less than at the count, or less: not counted. One writes 7 GB: it is counted, and fails.
+at most 3 GB less than at the count: not counted. One writes 7 GB: it is counted, and fails.
 """
 
 from __future__ import annotations
@@ -20,31 +20,34 @@ from pathlib import Path
 
 from scheduler.providers.disk import Use
 
-# Seconds between two counts, if nothing asks for one earlier; or so many times what a count takes.
+# The interval between two counts, unless one is needed earlier: seconds, or a multiple of the time that a count takes.
 COUNT_EVERY = 1.0
 COUNT_SHARE = 20.0
-# A count that takes less may be made between two events.
+# A count that takes less than this may be made on the event loop.
 QUICK_SECONDS = 0.005
 
 
 @dataclass(slots=True)
 class DiskCount:
-    """The last count of one instance. There is nothing in a new one but what its pool has put there."""
+    """The last count of one instance. A new instance contains only what its pool has put there."""
 
-    place: str  # on the file system that it lies on
-    free: Use  # of that, before it was counted
+    place: str  # a path on the file system of the instance
+    free: Use  # free space there, before it was counted
     due: float  # event loop time of the next one
     use: Use = field(default_factory=Use)
     quick: bool = True
-    running: bool = False  # a count is under way
-    again: TimerHandle | None = None  # which counts what ended tasks have left
+    running: bool = False  # a count is running
+    again: TimerHandle | None = None  # counts what ended tasks have left
 
     @classmethod
     def begin(cls, directory: Path, now: float) -> DiskCount:
         return cls(str(directory), free_at(directory), now + COUNT_EVERY)
 
     def may_exceed(self, most: Use, now: float) -> bool:
-        """Must it be counted? This is asked after every task, so it takes some 3 µs."""
+        """Whether an instance may have more than `most`, so that it must be counted.
+
+        Called after every task: takes 3 µs.
+        """
         if now >= self.due:
             return True
         status = os.statvfs(self.place)
@@ -60,6 +63,6 @@ class DiskCount:
 
 
 def free_at(directory: Path | str) -> Use:
-    """What is free of a file system."""
+    """The free space of a file system."""
     status = os.statvfs(directory)
     return Use(status.f_bfree * status.f_frsize, status.f_ffree)

@@ -1,8 +1,8 @@
 """Outputs that a task emits by HTTP: by value (the body) and by reference (the name).
 
-A body is refused for all that the gateway would refuse it for, and by the same code: whether the
-object can be put there is asked of the supervisor, the body itself is looked at here. But the
-object appears only with the attempt, and overwrites what has come between.
+A body is refused for the same reasons as by the gateway, and by the same code: the supervisor
+checks whether the object can be put there, the agent checks the body itself. But the object appears
+only when the attempt is committed, and overwrites what was put there in between.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.objects.admission import telling
 
 
 def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
-    """Emit an object by name; it is looked for when the next phase wants it, and not now."""
+    """Emit an object by name; it is resolved when the next phase reads it, and not now."""
     path = names.from_request(request.raw_path.partition("?")[0])
     if request.headers.get("X-Manta-Stream", "stdout").lower() == "stdout":
         attempt.uncaptured = True
@@ -37,7 +37,8 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
 async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
     """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted.
 
-    A name that begins with MANTA_OUTPUT_BASE needs no directory: we made it up, and make its directories.
+    A name that begins with MANTA_OUTPUT_BASE needs no existing directory: the pool made the name up, and makes its
+    directories.
     """
     path = names.from_request(request.raw_path.partition("?")[0])
     roles.refuse_roles(request.headers.get("Role", ""))
@@ -62,7 +63,7 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
 
 
 def accepted_headers(request: web.BaseRequest, path: str) -> dict[str, str]:
-    """Headers of a PUT that stay with the object. Raises WireError for values that cannot be."""
+    """The headers of a PUT that stay with the object. Raises WireError for invalid values."""
     sent = request.headers
     return kept_headers.stored(sent, public=names.top(path) == "public") | {
         "content-type": kept_headers.content_type(sent),

@@ -1,19 +1,19 @@
-"""The service as a task sees it: HTTP at `MANTA_URL`, nothing to sign.
+"""The HTTP endpoint of an instance, `MANTA_URL`: the service as tasks see it, without signatures.
 
-Each instance has a port of its own, on loopback (`Instance.door`); what arrives there, and comes from a
-process of that instance, is passed on to the gateway with the job's token. Bodies stream
-both ways and are never held whole. Three requests are more than that (headers in any case):
+Each instance has a port of its own, on loopback (`Instance.door`); a request that arrives there, from a
+process of that instance, is forwarded to the gateway with the job's token. Bodies stream both ways and
+are never held whole. Three kinds of requests are handled here (headers in any case):
 
-- `PUT` with `X-Manta-Stream: stdout` makes an output of the task. It becomes visible when the
-  task is committed and not before, so it goes into a blob here and not to the gateway. A link
+- `PUT` with `X-Manta-Stream: stdout` makes an output of the task. It becomes visible when the task
+  is committed and not before, so it goes into a blob of this node and not to the gateway. A link
   has no bytes: it is made at once, and its name is the output.
 - `PUT` with `X-Manta-Reference` makes an output of a name. Nothing is sent anywhere.
 - `GET` of what the task itself has emitted (`own_outputs`), and of its own input, when that is an
   intermediate that the namespace does not know.
 
-A port belongs to an instance, and lets in nobody else (`entrance`); a request belongs to the task
-that runs when it arrives; when nothing runs the answer is 409, as it was from the first.
-`Endpoints` is one HTTP server for all the ports: a port costs a listening socket.
+A port belongs to an instance and accepts only its processes (`entrance`). A request belongs to the
+task that runs when it arrives; when nothing runs the answer is 409, as in Manta. `Endpoints` is one
+HTTP server for all the ports: a port costs a listening socket.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
 
 
 class Endpoint:
-    """The port of one instance."""
+    """The endpoint of one instance: its port and its URL."""
 
     def __init__(self, host: Host, listener: socket.socket, url: str, endpoints: Endpoints) -> None:
         self.host = host
@@ -85,7 +85,7 @@ class Endpoints:
         return time.time_ns() // 1_000_000
 
     async def open(self, host: Host) -> Endpoint:
-        """A fresh port for an instance. Raises OSError."""
+        """Open a new port for an instance. Raises OSError."""
         listener, url = open_door(host.instance.door)
         return Endpoint(host, listener, url, self)
 
@@ -125,7 +125,7 @@ class Endpoints:
             return refer(the_asking(host, request), request, reducer_of(request))
         if request.headers.get("X-Manta-Stream", "").lower() != "stdout":
             if not kind and request.query.get("metadata") != "true":
-                Announced.of(request)  # refused here, since what has no length could not be passed on as it is
+                Announced.of(request)  # refused here, since a body without a length could not be forwarded unchanged
             return await self._forward(request, host.spec.token, running, own)
         asking = the_asking(host, request)
         asking.check_room()
@@ -140,9 +140,9 @@ class Endpoints:
 
 
 def open_door(door: Door) -> tuple[socket.socket, str]:
-    """Listen, and the URL for tasks. Raises OSError.
+    """Listen at a door; returns the socket and the URL for tasks. Raises OSError.
 
-    The port may be taken by somebody who listens at all addresses; then it is any.
+    If another process holds the port by listening at all addresses, any free port is used.
     """
     if door.url is not None:
         with contextlib.suppress(OSError):
@@ -152,7 +152,7 @@ def open_door(door: Door) -> tuple[socket.socket, str]:
 
 
 def endpoint_of(request: web.BaseRequest) -> Endpoint:
-    """Whose port it came to. Raises WireError if its connection is gone already."""
+    """The endpoint whose port a request came to. Raises WireError if its connection is gone already."""
     connection = request.protocol
     if not isinstance(connection, TaskConnection):
         raise no_task()
@@ -168,7 +168,7 @@ def check_target(request: web.BaseRequest) -> None:
 
 
 def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
-    """The task that a request is part of: the one that runs now, if the one who asks is still alive."""
+    """The attempt that a request is part of: the one that runs now, if the process that asks is still alive."""
     attempt = host.current()
     connection = request.protocol
     if attempt is None or not isinstance(connection, TaskConnection) or not connection.is_alive():
@@ -177,7 +177,7 @@ def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
 
 
 def own_input(attempt: Attempt, request: web.BaseRequest) -> bool:
-    """Does the request read the very object that the task was started for?"""
+    """Whether the request reads the very object that the task was started for."""
     if request.method not in ("GET", "HEAD") or attempt.lease.input is None:
         return False
     try:

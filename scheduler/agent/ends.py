@@ -1,4 +1,4 @@
-"""How attempts end that the supervisor is told of: what ran, what never started, and what has to go elsewhere."""
+"""The ways in which attempts end: those that ran, those that never started, and those that have to run elsewhere."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_F
 
 
 class Ends:
-    """Of the tasks of one pool. `spawn` runs what takes long; the pool waits for it when it closes."""
+    """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes."""
 
     def __init__(
-        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], None]
+        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
     ) -> None:
         self.closed = False
         self._node = node
@@ -35,7 +35,7 @@ class Ends:
         self._spawn = spawn
 
     def conclude(self, attempt: Attempt, done: Done, verdict: Verdict) -> None:
-        """An attempt is over."""
+        """Report an attempt that is over."""
         if verdict.outcome is not Outcome.OK:
             told = {"outcome": verdict.outcome, "code": verdict.code, "why": verdict.message}
             self._log.info("task failed", task=attempt.lease.uuid, **told)
@@ -54,12 +54,12 @@ class Ends:
     def _report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """The report of an attempt, which is lost if the disk refuses its outputs. In any thread.
 
-        What no report can say (`model.wire` has the bounds) fails it.
+        An attempt whose report exceeds the bounds of a message (`model.wire`) fails.
         """
         try:
             return self._reporter.report(attempt, done, verdict)
         except OSError as error:
-            self._log.error("outputs of a task could not be kept", task=attempt.lease.uuid, why=str(error))
+            self._log.error("outputs of a task could not be stored", task=attempt.lease.uuid, why=str(error))
             self._reporter.release(attempt)
             return plain_report(attempt.lease, FULL if error.errno in NO_SPACE else LOST)
         except ValidationError as error:
@@ -68,22 +68,25 @@ class Ends:
             return plain_report(attempt.lease, Verdict(Outcome.FAILED, JobErrorCode.INTERNAL.value, why))
 
     def fail(self, lease: TaskLease, code: JobErrorCode, message: str) -> None:
-        """End a task that never started."""
+        """Fail a task that never started."""
         self._log.info("task failed", task=lease.uuid, code=code.value, why=message)
         self._node.finished(plain_report(lease, Verdict(Outcome.FAILED, code.value, message)))
 
     def lack_input(self, lease: TaskLease, why: str, gone: bool) -> None:
-        """An input cannot be had. One that is an object and `gone` will never be; else the task may run again."""
+        """End a task whose input cannot be fetched.
+
+        It fails if the input is an object and `gone`; else it may run again.
+        """
         if gone and (lease.blob is None or lease.blob.node is None):
             self.fail(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
             return
-        self._log.warning("input of a task could not be had", task=lease.uuid, why=why)
+        self._log.warning("input of a task could not be fetched", task=lease.uuid, why=why)
         self._node.finished(plain_report(lease, NO_INPUT, lease.blob))
 
     def lose(self, lease: TaskLease) -> None:
-        """Something went wrong here: it may run again."""
+        """Report a task as lost through a fault of this node: it may run again."""
         self._node.finished(plain_report(lease, LOST))
 
     def evict(self, lease: TaskLease) -> None:
-        """It found no place, or its place was taken away."""
+        """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
         self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True}))

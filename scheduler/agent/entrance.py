@@ -1,12 +1,14 @@
-"""The listening side of one instance's port: only the instance's own connections get in.
+"""The listening side of one instance's port, which accepts only connections of the instance's own
+processes.
 
-Who connects is asked once, when the connection is accepted (`peers`). A stranger is hung up on
-without a byte, and counts nowhere. One connection is accepted at a time and in each turn of the
-event loop, so a flood of strangers at one port costs other instances one such question per turn.
+The process that connects is looked up once, when the connection is accepted (`peers`). Connections
+of other processes are closed without a byte, and do not count. One connection is accepted in each
+turn of the event loop, so a flood of foreign connections at one port costs other instances one
+look-up per turn.
 
-What is inside is bounded: `MAX_CONNECTIONS` of an instance, and `most` of all instances together,
-of which the first `FEW` of each are always granted. A connection without a whole request after
-`REQUEST_SECONDS` is closed.
+Accepted connections are bounded: `MAX_CONNECTIONS` per instance, and `most` for all instances
+together, where the first `FEW` of each instance are always granted. A connection without a whole
+request after `REQUEST_SECONDS` is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import socket
 import struct
 from typing import Any
 
-from scheduler.agent.peers import Address, Peer, Sockets, is_inside, may_be_inside
+from scheduler.agent.peers import Address, Peer, Sockets, is_inside
 from scheduler.agent.turns import TurnConnection, Turns
 from scheduler.http.protocol import Server
 from scheduler.providers import Instance
@@ -28,12 +30,12 @@ BACKLOG = 512
 MAX_CONNECTIONS = 250
 FEW = 16
 REQUEST_SECONDS = 10.0
-PAUSE_SECONDS = 0.1  # when there are no descriptors left
+PAUSE_SECONDS = 0.1  # while there are no descriptors left
 NO_LINGER = struct.pack("ii", 1, 0)  # close at once, whatever is unsent
 
 
 class Bounds:
-    """The connections of all instances together."""
+    """The bounds on connections of all instances together."""
 
     def __init__(self) -> None:
         # Each may need a second one, to the gateway; and half of all descriptors are for tasks.
@@ -45,7 +47,7 @@ class Bounds:
 
 
 class TaskConnection(TurnConnection):
-    """A connection that one of an instance's processes made; `entrance` says of which instance."""
+    """A connection that one of an instance's processes made; `entrance` is that of its instance."""
 
     def __init__(self, manager: Server, entrance: Entrance, address: Address, peer: Peer, **options: Any) -> None:
         super().__init__(manager, entrance.turns, **options)
@@ -63,12 +65,12 @@ class TaskConnection(TurnConnection):
         self.entrance.leaves(self)
 
     def is_alive(self) -> bool:
-        """Does the process that made this connection, or one that it gave it to, have it open still?"""
+        """Whether the connection is still open in the process that made it, or in one that received it from there."""
         return self.entrance.find(self._address) == self._peer
 
 
 class Entrance:
-    """One port. `key` is what the endpoint knows the instance by."""
+    """The listener at one port. `key` identifies the instance to the endpoint."""
 
     def __init__(
         self, listener: socket.socket, instance: Instance, server: Server, sockets: Sockets, bounds: Bounds, key: Any
@@ -86,7 +88,7 @@ class Entrance:
         self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
     def close(self) -> None:
-        """Stop listening, and hang up on all who are inside."""
+        """Stop listening, and close all accepted connections."""
         self._keeping.cancel()
         self._keeping.add_done_callback(lambda _: self._listener.close())
         for connection in list(self._inside):
@@ -135,9 +137,9 @@ class Entrance:
         await loop.connect_accepted_socket(lambda: connection, sock)
 
     async def _insider(self, client: Address) -> Peer | None:
-        """The client's socket, if one of the instance's processes has it."""
+        """The client's socket, if one of the instance's processes has it; else None."""
         peer = self.find(client)
-        if peer is None or not may_be_inside(self._instance, peer):
+        if peer is None or not self._instance.has_user(peer.uid):
             return None
         return peer if await is_inside(self._instance, peer) else None
 

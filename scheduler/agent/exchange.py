@@ -1,23 +1,24 @@
-"""Giving our intermediates to the agents of other nodes: `GET /blobs/ID?for=NODE&ticket=TICKET`.
+"""The server of this node's intermediates, for the agents of other nodes: `GET
+/blobs/ID?for=NODE&ticket=TICKET`.
 
-A reader with the blob's ticket for its node (`model.tickets`), if that is not revoked, gets its bytes, by
-sendfile, all or from a byte on (`Range`): a reader that lost its connection goes on where it was. A client
-without gets one answer to everything, so that it does not learn what is here, and its connection is closed. 404 is
-said to those with a ticket only, and means that the bytes are gone for good.
+A reader with the blob's ticket for its node (`model.tickets`), if that node is not revoked, gets the bytes, by
+sendfile, all or from an offset on (`Range`): a reader that lost its connection resumes where it was. A client
+without a ticket gets the same answer to every request, so that it does not learn what is here, and its connection
+is closed. 404 is for readers with a ticket only, and means that the bytes are gone for good.
 
-Connections are bounded, in all and per peer, and one that has not asked within 10 s is closed
+Connections are bounded, in all and per peer, and one that sends no request within 10 s is closed
 (`http.limits`). A ticket proves that its bearer is a node of the cluster: it moves the connection
 into a reserve that strangers cannot fill.
 
-It all happens in a thread with an event loop of its own: a file that is not in memory any more
-would hold up every task of this node while it is read, and this way just those who want it.
+The server runs in a thread with an event loop of its own: reading a file that is no longer in
+memory would otherwise delay every task of this node, and here it delays only the readers.
 
-A range is one of the blob's bytes, whatever encoding they travel in. zstd is for readers who ask
-for it, because their way is long (`fetch` says when): nodes next to each other send a byte faster
-than one core squeezes it (`docs/decisions/0016`). And only for what shrinks: that is tried with
-the first `SAMPLE` bytes.
+A range refers to the blob's own bytes, whatever their content encoding. zstd is for readers that
+ask for it, because they are far away (`fetch` says when): neighbouring nodes send a byte faster
+than one core compresses it (`docs/decisions/0016`). It is used only for bytes that shrink, which is
+tried with the first `SAMPLE` bytes.
 
-By TLS only those are served who show the certificate of an agent, besides the ticket.
+With TLS, a reader must also present the certificate of an agent.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ from scheduler.tls.names import AGENT, comes_from
 
 try:
     import zstandard
-except ImportError:  # it comes with what clusters need; without, bytes travel as they are
+except ImportError:  # installed with what clusters need; without it, bytes travel uncompressed
     zstandard = None  # type: ignore[assignment]
 
 log = logging.getLogger("remora.agent")
-IDLE_SECONDS = 30.0  # a connection may wait for the next request
-END_SECONDS = 0.1  # for what is being sent (0 would be for ever)
+IDLE_SECONDS = 30.0  # a connection may be idle between two requests
+END_SECONDS = 0.1  # for connections that are still sending (0 would be for ever)
 SAMPLE = 256 * 1024
 WORTHWHILE = 0.6  # of its size
-SMALL = 1 << 20  # not worth the trial
+SMALL = 1 << 20  # too small to try
 CHUNK = 1 << 20
 LEVEL = 1
 LITTLE = 128 * 1024
@@ -62,7 +63,7 @@ QUIET: dict[str, Any] = {"access_log": None, "keepalive_timeout": IDLE_SECONDS}
 
 
 class Limits(NamedTuple):
-    """Of connections. `first_request_seconds`: until one has asked for something."""
+    """Bounds on connections. `first_request_seconds`: the time that a new one has for its first request."""
 
     bounds: Bounds = Bounds(total=1024, per_peer=256, reserve=1024)
     first_request_seconds: float = FIRST_REQUEST_SECONDS
@@ -72,7 +73,7 @@ LIMITS = Limits()
 
 
 class Exchange:
-    """The serving side of one agent; `key` is that of its tickets."""
+    """The server of one agent; `key` is the key of its tickets."""
 
     def __init__(self, blobs: BlobStore, key: str, traffic: Traffic, limits: Limits = LIMITS) -> None:
         self._blobs = blobs
@@ -84,10 +85,10 @@ class Exchange:
         self._stop = asyncio.Event()
         self._running = threading.Event()
         self._squeezing = 0
-        self.revoked: frozenset[str] = frozenset()  # nodes that get nothing any more
+        self.revoked: frozenset[str] = frozenset()  # nodes that are no longer served
 
     def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen and serve from now on; returns the port, which is any free one for 0. Raises OSError."""
+        """Listen and serve from now on; returns the port, a free one if `port` is 0. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=128)
         bound: int = listener.getsockname()[1]
@@ -99,7 +100,7 @@ class Exchange:
         return bound
 
     def close(self) -> None:
-        """Stop, in the middle of whatever is being sent."""
+        """Stop at once, also in the middle of a transfer."""
         if self._thread is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
@@ -152,7 +153,7 @@ class Exchange:
         return reply or Whole(self._blobs.path(blob), self._traffic)
 
     def _little(self, request: web.BaseRequest, blob: str) -> web.Response | None:
-        """The answer with a blob that is read sooner than a thread is asked to; None if it is another."""
+        """The answer with a small blob, which is read faster than a thread could be asked to; None for any other."""
         asked = FROM_BYTE.fullmatch(request.headers.get("Range", "bytes=0-"))
         try:
             fd = self._blobs.open(blob)
@@ -173,12 +174,12 @@ class Exchange:
         return web.Response(status=206, body=body, headers={"Content-Range": f"bytes {start}-{size - 1}/{size}"})
 
     async def _squeezed(self, request: web.BaseRequest, blob: str) -> web.StreamResponse | None:
-        """Send the blob by zstd, if that pays; None if it is to be sent as it is."""
+        """Send the blob compressed by zstd, if that pays; None if it is to be sent uncompressed."""
         try:
             start = request.http_range.start or 0
             file = await asyncio.to_thread(open, self._blobs.path(blob), "rb")
         except (ValueError, OSError):
-            return None  # whoever sends it as it is says what is wrong
+            return None  # the uncompressed path reports what is wrong
         try:
             size = file.seek(0, 2)
             if start < 0 or size - start <= SMALL or self._squeezing >= SQUEEZERS:
@@ -216,14 +217,14 @@ class Exchange:
 
 
 class Whole(web.FileResponse):
-    """A file, or the range of it that is asked for; counted when it went out."""
+    """A file, or the requested range of it; counted when it was sent."""
 
     def __init__(self, path: Path, traffic: Traffic) -> None:
         super().__init__(path, headers={"Content-Type": "application/octet-stream"})
         self._traffic = traffic
 
     async def _sendfile(self, request, fobj, offset, count):  # type: ignore[no-untyped-def]
-        """By TLS in larger pieces than asyncio takes: it asks a thread for every 16 KiB."""
+        """Send a file, by TLS in larger pieces than asyncio does: it hands a thread 16 KiB at a time."""
         if request.transport is None or request.transport.get_extra_info("ssl_object") is None:
             return await super()._sendfile(request, fobj, offset, count)
         writer = await web.StreamResponse.prepare(self, request)
@@ -237,28 +238,28 @@ class Whole(web.FileResponse):
 
 
 def trust(request: web.BaseRequest) -> None:
-    """It has shown a ticket, so it is another node that asks."""
+    """Mark the connection as that of another node: it has presented a ticket."""
     connection = request.protocol
     if isinstance(connection, LimitedHandler) and connection.limits is not None and connection.accepted is not None:
         connection.limits.trust(connection.accepted)
 
 
 def shrinks_to(file: BinaryIO, start: int) -> float:
-    """The share of its size that a sample of the file takes when squeezed."""
+    """The compressed size of a sample of the file, as a share of its size."""
     file.seek(start)
     sample = file.read(SAMPLE)
     return len(zstandard.ZstdCompressor(level=LEVEL).compress(sample)) / max(1, len(sample))
 
 
 def url_of(host: str, port: int, scheme: str = "http") -> str:
-    """At which others reach what listens on one address."""
+    """The URL at which other nodes reach a server that listens on one address."""
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def ticket_key(path: Path) -> str:
-    """The key of this node's tickets, made when it is first asked for. Raises OSError.
+    """The key of this node's tickets, made when it is first needed. Raises OSError.
 
-    It is kept, so that an agent which is started again serves those who were told of its blobs before.
+    It is kept, so that an agent that is started again serves readers that were told of its blobs before.
     """
     try:
         return path.read_text().strip() or new_key(path)
@@ -267,6 +268,7 @@ def ticket_key(path: Path) -> str:
 
 
 def new_key(path: Path) -> str:
+    """Make a key and store it, readable only by its owner."""
     key = secrets.token_hex(32)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)

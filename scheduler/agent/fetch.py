@@ -1,18 +1,18 @@
-"""Getting intermediates from the agents of other nodes.
+"""The client that fetches intermediates from the agents of other nodes.
 
-A blob that is elsewhere is a socket from which its bytes come. The header of the answer is read
-by looking at it first (`MSG_PEEK`), and so to the byte: what is left in the socket is the blob,
-and can be spliced into a reducer's pipe without that we ever see it. By TLS the bytes have to be
-decrypted here: a thread does that, into a pipe from which the reducer's is fed.
+A blob on another node is read from a socket. The header of the answer is peeked at (`MSG_PEEK`) and
+then read exactly to its end: the rest of the socket's bytes are the blob, and can be spliced into a
+reducer's pipe without passing through our memory. With TLS the bytes have to be decrypted here: a
+thread does that, into a pipe that feeds the reducer's.
 
-A peer is another machine, or what somebody has put in its place: its header is believed only if
-it promises exactly the bytes that we asked for, and of what comes, no more than these is taken.
-It may fall silent (`SILENCE_SECONDS`, then its socket gives an error), be cut off, or be started
-again. So a `Pursuit` asks again from the byte that was reached, until nothing has come for
-`PATIENCE_SECONDS`. Only a peer that says that it has not got the blob is believed at once.
+A peer is another machine, or an impostor: its header is accepted only if it promises exactly the
+bytes that were requested, and no more than these are read. A peer may fall silent (after
+`SILENCE_SECONDS` its socket gives an error), be cut off, or be restarted. So a `Pursuit` repeats
+the request from the byte that was reached, until nothing has come for `PATIENCE_SECONDS`. Only the
+answer that the peer does not have the blob is final at once.
 
-Bytes are squeezed for a long way only (`FAR_US`): between neighbours the network is faster than
-the squeezing, and what was squeezed cannot be spliced.
+Bytes are compressed for distant peers only (`FAR_US`): between neighbours the network is faster
+than the compression, and compressed bytes cannot be spliced.
 
 Example: 400 of 1000 MB are in the pipe when the other node's agent is killed. Its lease holds, it
 is started again 3 s later, and the request for `bytes=400000000-` is answered.
@@ -37,6 +37,7 @@ from urllib.parse import SplitResult, urlsplit
 from datapath.feed import PIPE_BYTES
 from scheduler.agent.reach import ANYWHERE, Reach
 from scheduler.agent.traffic import Traffic
+from scheduler.common.backoff import Backoff
 from scheduler.model.wire import BlobRef
 
 try:
@@ -47,16 +48,15 @@ except ImportError:
 Unpacking = () if zstandard is None else zstandard.ZstdError
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 3.0
-# Together hardly longer than an agent's lease (`wire.LEASE_SECONDS`): as long as a node is believed, so are its bytes.
-# Not more, because whoever waits for a node that is lost is in the way of those who make its bytes again.
+# Together hardly longer than an agent's lease (`wire.LEASE_SECONDS`): the bytes of a node are expected as long as the
+# node counts as alive. Not more, because a reader that waits for a lost node delays the recomputation of its bytes.
 PATIENCE_SECONDS = 7.5
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 MAX_FRUITLESS = 3
-# A peer that is gone without a word, while we do not wait for it: probes after so long, so often, so many.
+# Keep-alive of a connection from which we do not read at the moment: idle seconds, interval, number of probes.
 PROBE_AFTER, PROBE_EVERY, PROBES = 4, 2, 3
 MAX_HEAD = 16 * 1024
-SMALL = 1 << 20  # not worth squeezing
+SMALL = 1 << 20  # too small to compress
 FAR_US = 1000
 RTT = struct.Struct("=68xI")  # of struct tcp_info: the smoothed time of a round trip, in microseconds
 CHUNK = 256 * 1024
@@ -68,37 +68,37 @@ SILENT = (BlockingIOError, TimeoutError)
 
 
 class BlobGoneError(Exception):
-    """The peer has not got the blob, or does not know us any more: it makes no sense to ask again."""
+    """The peer does not have the blob, or no longer knows us: a retry is useless."""
 
 
 class PeerError(OSError):
-    """Something is wrong with the peer, and may pass."""
+    """A transient failure of a peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A socket whose next byte is the first that was asked for."""
+    """A socket whose next byte is the first that was requested."""
 
     socket: socket.socket
     squeezed: bool
 
     @property
     def is_bare(self) -> bool:
-        """Are the blob's bytes in the socket as they are?"""
+        """Whether the socket carries the blob's bytes unchanged."""
         return not self.squeezed and not isinstance(self.socket, ssl.SSLSocket)
 
 
 def ask(blob: BlobRef, offset: int, seconds: float, reach: Reach = ANYWHERE) -> Answer:
-    """One request for a blob from a byte on; the answer must begin within `seconds`. Raises BlobGoneError, OSError."""
+    """Request a blob from an offset on; the answer must begin within `seconds`. Raises BlobGoneError, OSError."""
     if blob.source is None or not blob.source.startswith(("http://", "https://")):
-        raise BlobGoneError(f"nobody has said where on {blob.node} it is")
+        raise BlobGoneError(f"no address of node {blob.node} is known")
     url = urlsplit(blob.source)
     until = time.monotonic() + seconds
     peer = connect(url, seconds, reach)
     try:
         be_patient(peer, until - time.monotonic())
         squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
-        # 1.0: one answer, not in chunks, and then the connection ends
+        # 1.0: one answer, not chunked, and then the connection ends
         peer.sendall(request(url, "1.0", offset, *(["Accept-Encoding: zstd"] if squeezable else [])))
         squeezed = judge(read_head(peer), blob.size, offset, squeezable)
         be_patient(peer, SILENCE_SECONDS)
@@ -109,9 +109,9 @@ def ask(blob: BlobRef, offset: int, seconds: float, reach: Reach = ANYWHERE) -> 
 
 
 def connect(url: SplitResult, seconds: float, reach: Reach = ANYWHERE) -> socket.socket:
-    """A socket that blocks, but for `SILENCE_SECONDS` at most, and notices when its peer is gone.
+    """A connected socket that blocks for at most `SILENCE_SECONDS`, and notices when its peer is gone.
 
-    Raises BlobGoneError where we may not go, OSError.
+    Raises BlobGoneError for an address that may not be reached, OSError.
     """
     if why := reach.refuses(f"{url.scheme}://{url.netloc}"):
         raise BlobGoneError(why)
@@ -132,7 +132,7 @@ def connect(url: SplitResult, seconds: float, reach: Reach = ANYWHERE) -> socket
 
 
 def be_watchful(peer: socket.socket) -> None:
-    """Let the kernel notice that a peer is gone."""
+    """Set TCP keep-alive, so that the kernel notices that a peer is gone."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_EVERY)
@@ -145,8 +145,8 @@ def request(url: SplitResult, version: str, offset: int, *more: str) -> bytes:
 
 
 def be_patient(peer: socket.socket, seconds: float) -> None:
-    """Let reading and writing fail when the peer is silent for so long, `SILENCE_SECONDS` at most."""
-    if isinstance(peer, ssl.SSLSocket):  # which would go on after the socket's own timeout
+    """Limit reads and writes to `seconds`, at most `SILENCE_SECONDS`: a peer that is silent for longer is an error."""
+    if isinstance(peer, ssl.SSLSocket):  # an SSLSocket would retry after the socket's own timeout
         peer.settimeout(max(0.001, min(seconds, SILENCE_SECONDS)))
         return
     micros = max(1000, int(min(seconds, SILENCE_SECONDS) * 1e6))  # 0 would be for ever
@@ -156,7 +156,7 @@ def be_patient(peer: socket.socket, seconds: float) -> None:
 
 
 def is_far(peer: socket.socket) -> bool:
-    """Does a round trip take as long as the way to another site does?"""
+    """Whether a round trip takes as long as the way to another site."""
     try:
         (micros,) = RTT.unpack_from(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, RTT.size))
     except (OSError, struct.error):
@@ -165,7 +165,7 @@ def is_far(peer: socket.socket) -> bool:
 
 
 def read_head(peer: socket.socket) -> bytes:
-    """The header of the answer; not one byte of what follows is taken. Raises OSError."""
+    """Read the header of the answer, and not one byte of what follows. Raises OSError."""
     head = b""
     until = time.monotonic() + SILENCE_SECONDS
     while True:
@@ -182,7 +182,7 @@ def read_head(peer: socket.socket) -> bytes:
 
 
 def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
-    """Is the answer squeezed? Raises BlobGoneError, and PeerError unless it is exactly what was asked for."""
+    """Whether the answer is compressed. Raises BlobGoneError, and PeerError unless it is exactly what was requested."""
     lines = head.decode("latin-1").split("\r\n")
     status = STATUS.match(lines[0])
     if status is None:
@@ -201,19 +201,19 @@ def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
 
 
 class Pursuit:
-    """One blob that is elsewhere, and all tries to get it. `stopped`: nobody wants it any more."""
+    """All tries to get one blob from another node. `stopped`: the blob is not needed any more."""
 
     def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
         self.blob = blob
         self._reach = reach
         self._traffic = traffic
         self._stopped = stopped
-        self._reached = -1  # the byte from which it was asked for last
-        self._fruitless = 0  # answers from there that gave nothing
+        self._reached = -1  # the offset of the last request
+        self._fruitless = 0  # answers to it without a byte
         traffic.fetched += blob.size
 
     def open(self, offset: int) -> Answer:
-        """Ask for the rest from `offset` on, and again while that may help. Raises BlobGoneError, OSError."""
+        """Request the rest from `offset` on, and retry while that may help. Raises BlobGoneError, OSError."""
         if offset > self._reached:
             self._traffic.resumed += self._reached >= 0
             self._reached, self._fruitless = offset, 0
@@ -221,23 +221,22 @@ class Pursuit:
             raise PeerError("the peer answers, and gives nothing")
         self._wait(self._fruitless * LONGEST_PAUSE)
         self._fruitless += 1
-        pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS
+        backoff, until = Backoff(FIRST_PAUSE, LONGEST_PAUSE), time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return ask(self.blob, offset, until - time.monotonic(), self._reach)
             except OSError as error:
-                if time.monotonic() + 2 * pause > until:
+                if time.monotonic() + 2 * backoff.pause > until:
                     raise PeerError("the peer is silent") if isinstance(error, SILENT) else error from None
-            self._wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            self._wait(backoff.next())
 
     def _wait(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise PeerError("nobody waits for it any more")
+            raise PeerError("the transfer was cancelled")
 
 
 def stream(answer: Answer, size: int) -> int:
-    """A descriptor of the `size` bytes of an answer: the socket itself, or a pipe into which they are unpacked."""
+    """A descriptor of the `size` bytes of an answer: the socket itself, or a pipe into which a thread decodes them."""
     if answer.is_bare:
         return answer.socket.detach()
     try:
@@ -245,11 +244,11 @@ def stream(answer: Answer, size: int) -> int:
     except OSError:
         answer.socket.close()
         raise
-    with contextlib.suppress(OSError):  # it is more than one user may have
+    with contextlib.suppress(OSError):  # the pipe may exceed the user's limit
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def unpack() -> None:
-        """An error is an early end for whoever reads, who asks again."""
+        """Decode the answer into the pipe. After an error the reader finds an early end, and retries."""
         with answer.socket, open(writing, "wb", buffering=0), contextlib.suppress(OSError):
             for piece in pieces(answer, size):
                 write(writing, piece)
@@ -259,11 +258,13 @@ def stream(answer: Answer, size: int) -> int:
 
 
 class Readable(Protocol):
+    """An object with a `read` method, as zstandard expects it."""
+
     def read(self, most: int, /) -> bytes: ...
 
 
 class Incoming:
-    """What comes from a socket, as zstandard wants to read it."""
+    """The bytes of a socket as a readable object for zstandard."""
 
     def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
@@ -279,7 +280,7 @@ class Incoming:
 def pieces(answer: Answer, size: int) -> Iterator[bytes]:
     """The bytes of an answer, `size` at most; fewer if it ends early. Raises PeerError."""
     source: Readable = Incoming(answer.socket)
-    if answer.squeezed:  # read with a limit, for some KiB may unpack to gigabytes
+    if answer.squeezed:  # read with a limit, since some KiB may decompress to gigabytes
         unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
         source = unpacker.stream_reader(cast("IO[bytes]", source), read_size=CHUNK)
     while size > 0:

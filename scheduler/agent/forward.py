@@ -1,8 +1,8 @@
-"""Passing a request on to the gateway, with the job's credentials in place of the task's.
+"""The proxy from an instance's endpoint to the gateway, which adds the job's credentials.
 
-Headers go through as they came, except those that concern one connection only and those
-that say who asks. Bodies are piped, not held. A client that waits for `100 Continue` is told
-to go on when the gateway wants the body, and not before: the gateway may refuse first.
+Headers are forwarded unchanged, except hop-by-hop headers and those that identify the client.
+Bodies are streamed. A client that waits for `100 Continue` gets it when the gateway asks for the
+body, and not before: the gateway may refuse first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 
 
 class Body:
-    """A request's body on its way to the gateway; `problem` says why the task did not send all of it."""
+    """The body of a request on its way to the gateway; `problem` says why the task did not send all of it."""
 
     def __init__(self, request: web.BaseRequest, attempt: Attempt) -> None:
         self.problem: WireError | None = None
@@ -54,7 +54,7 @@ class Body:
 
 
 class Forwarder:
-    """Sends requests to a gateway; to the next one if it cannot be reached, but never the same request to two."""
+    """Forwards requests to a gateway; to the next one if it cannot be reached, but never the same request to two."""
 
     def __init__(self, gateways: Gateways, session: aiohttp.ClientSession, stores: Stores) -> None:
         self._gateways = gateways
@@ -66,7 +66,7 @@ class Forwarder:
     ) -> web.StreamResponse:
         """The gateway's answer; `own` is the blob to serve when the gateway does not know the object.
 
-        `attempt` is charged. Raises WireError if the gateway cannot be asked.
+        `attempt` is charged. Raises WireError if no gateway can be reached.
         """
         body = Body(request, attempt)
         for gateway in self._gateways:
@@ -98,7 +98,7 @@ class Forwarder:
             return await pass_back(request, reply, attempt)
 
     async def _serve(self, request: web.BaseRequest, own: BlobRef, attempt: Attempt) -> web.StreamResponse | None:
-        """None if its bytes are gone: an ordinary object may have been deleted since the task began."""
+        """The answer with `own`; None if its bytes are gone: an object may have been deleted since the task began."""
         try:
             return await send_input(self._stores, attempt, own, request)
         except FileNotFoundError:
@@ -106,7 +106,10 @@ class Forwarder:
 
 
 def url_at(gateway: str, target: str) -> URL:
-    """A request's target at a gateway. The parts are never joined as text: a target cannot change the host."""
+    """The URL of a request's target at a gateway.
+
+    The parts are never joined as text: a target cannot change the host.
+    """
     path, _, query = target.partition("?")
     base = URL(gateway)
     return URL.build(
@@ -115,7 +118,7 @@ def url_at(gateway: str, target: str) -> URL:
 
 
 def has_body(request: web.BaseRequest) -> bool:
-    """Without one, aiohttp would announce that it has no bytes, which for new metadata is an error."""
+    """Whether a request has a body. For one without, aiohttp would announce zero bytes: an error for new metadata."""
     return request.can_read_body or request.method not in NO_BODY
 
 
@@ -128,6 +131,7 @@ def forwarded_headers(request: web.BaseRequest, token: str) -> CIMultiDict[str]:
 
 
 async def pass_back(request: web.BaseRequest, reply: aiohttp.ClientResponse, attempt: Attempt) -> web.StreamResponse:
+    """Stream the gateway's reply back to the client, and charge the attempt for its bytes."""
     answer = web.StreamResponse(status=reply.status, reason=reply.reason)
     for name, value in reply.headers.items():
         if name.lower() not in OF_CONNECTION:

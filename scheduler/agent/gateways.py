@@ -1,14 +1,14 @@
-"""The gateways that an agent was told of, the one that answered last first.
+"""The gateways that an agent was configured with, the one that answered last first.
 
-Any of them will do. One that cannot be reached goes to the end of the line, so that only those
-who ask at that moment wait for it.
+Any of them will do. One that cannot be reached goes to the end of the list, so that only the
+requests of that moment wait for it.
 
-Where gateways come and go while the agent runs, it is told a file instead, `@FILE`, which somebody
-keeps up to date (Nomad's templates do). It is looked at whenever somebody asks; while it cannot be
-read, or names none, the last that it named hold.
+Where gateways come and go while the agent runs, it is given a file instead, `@FILE`, which is kept
+up to date from outside (by a template of Nomad, for example). The file is read before each request;
+while it cannot be read, or names no gateway, the last list remains valid.
 
-One that could be asked by plain HTTP only, across the network, is left out unless that was allowed (`reach`): with
-requests go the node's credential and jobs' tokens.
+A gateway that could be reached only by plain HTTP across the network is left out unless that was
+allowed (`reach`): requests carry the node's credential and jobs' tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("remora.agent")
 
 
 class Gateways:
-    """Their URLs, without a slash at the end; or one word `@FILE`, and the URLs are in the file."""
+    """The URLs of gateways, without a trailing slash; constructed from URLs, or from one word `@FILE`."""
 
     def __init__(self, urls: Iterable[str], reach: Reach = ANYWHERE) -> None:
         self._reach = reach
@@ -38,18 +38,18 @@ class Gateways:
             self._file = Path(self._urls.pop().removeprefix(FILE))
 
     def __iter__(self) -> Iterator[str]:
-        """In the order in which they should be tried now."""
+        """Iterates over the URLs in the order in which they should be tried now."""
         self._read()
         return iter(list(self._urls))
 
     def failed(self, url: str) -> None:
-        """It was tried in vain."""
+        """Move a gateway that could not be reached to the end."""
         if url in self._urls:
             self._urls.remove(url)
             self._urls.append(url)
 
     def _read(self) -> None:
-        """Look at the file: those that are still there keep their places."""
+        """Read the file again; URLs that are still in it keep their order."""
         text = ""
         if self._file is not None:
             with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -66,5 +66,5 @@ class Gateways:
 
     def _refuses(self, url: str) -> bool:
         if why := self._reach.refuses(url):
-            log.error("a gateway is not asked", extra={"why": why})
+            log.error("a gateway is not used", extra={"why": why})
         return why is not None

@@ -1,7 +1,7 @@
-"""The directory of a node's agent: nobody else reads it, and no two agents have it at the same time.
+"""The state directory of a node's agent: private to its user, and locked by one agent at a time.
 
-What an agent finds there at its start was left by one that is dead, and is removed. So a second one,
-started by mistake, would remove the instances of the first.
+An agent removes what it finds there at its start, since a dead one has left it. A second agent that
+was started by mistake would otherwise remove the instances of the first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LAST_WORDS = "agent.ended"
 
 @contextlib.contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Have the directory to ourselves; it is made if need be. Raises OptionsError."""
+    """Hold the lock of the directory, which is made if need be. Raises OptionsError."""
     try:
         private = open_private(directory)
         try:
@@ -47,7 +47,7 @@ def take(lock: int, directory: Path) -> None:
 
 
 def leave_last_words(directory: Path, why: str) -> None:
-    """Before an agent ends that cannot work here: tell who started it why, if there is a way."""
+    """Write why an agent that cannot work here ends, for the process that started it; best effort."""
     with contextlib.suppress(OSError, NotPrivateError):
         private = open_private(directory)
         try:
@@ -58,7 +58,7 @@ def leave_last_words(directory: Path, why: str) -> None:
 
 
 def take_last_words(directory: Path) -> str | None:
-    """Why the agent has ended, if it said so; told once."""
+    """Read and remove the reason why the agent has ended; None if it wrote none."""
     try:
         private = open_private(directory)
         try:

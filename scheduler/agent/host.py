@@ -1,7 +1,8 @@
-"""What the two doors of an instance know of the worker behind them.
+"""The interface through which the doors of an instance see the worker behind them.
 
-`tools` and `endpoint` answer what tasks ask, and for that they need to know which task runs,
-and where its outputs go. The worker opens the doors and so knows them; they know this much.
+`tools` and `endpoint` answer requests of tasks, and for that they need to know which task runs,
+and where its outputs go. The worker opens the doors and therefore knows them; this interface is
+all that they know of the worker.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scheduler.providers import Instance
 
 
 class Host(Protocol):
-    """An instance with a task in it, or none."""
+    """An instance with or without a running task."""
 
     @property
     def instance(self) -> Instance: ...
@@ -33,10 +34,10 @@ class Host(Protocol):
 
     @property
     def alive(self) -> bool:
-        """False once the lackey is gone."""
+        """Whether the lackey still lives."""
 
     def running(self) -> Attempt | None:
-        """What runs now, a task or the init script: whoever asks anything from inside is part of it."""
+        """The attempt that runs now, a task or the init script: every request from inside belongs to it."""
 
     def current(self) -> Attempt | None:
         """The task that runs now. An init script is none: it may read, and emits nothing."""

@@ -1,15 +1,16 @@
-"""What becomes of an output between its commit and the end of its attempt.
+"""The outputs that tools have committed, until the end of the attempt: open files, or blobs that
+have their names early.
 
-A task may have any number of outputs, and an agent only so many descriptors, for the tasks of
-all tenants together. So an attempt holds the files of its first outputs, up to `MAX_HELD`,
-which is all that most tasks have, and every further one gets its name when it is committed, and
-is closed. Nobody but us knows that name before the attempt is reported; if the attempt comes to
-nothing, `Reporter.release` removes the blob. After a crash of ours that is left to the sweep
-of the service's next start: an attempt that had not been reported by then never will be, since
-a fresh service knows no agent, and one that it does not know drops all it holds.
+A task may have any number of outputs, and an agent has a limited number of descriptors, for the
+tasks of all tenants together. So an attempt holds the files of its first outputs open, up to
+`MAX_HELD`, which is all that most tasks have; every further output gets its name when it is
+committed, and is closed. Only the agent knows that name before the attempt is reported; if the
+attempt fails, `Reporter.release` removes the blob. After a crash of the agent, the sweep of the
+service's next start removes it: an attempt that had not been reported by then never will be, since
+a restarted service knows no agent, and an unknown agent drops all it holds.
 
-A file that has a name must not change, and its task is still alive. So it is sealed first;
-from then on it takes no more disk either, and what it took is remembered.
+A file that has a name must not change, and its task is still alive. So the file is sealed first;
+from then on it takes no more disk either, and its size on disk is remembered.
 
 Example: `for i in $(seq 400); do echo $i | mpipe; done` leaves the agent with 16 descriptors
 and 384 blobs.
@@ -32,7 +33,7 @@ MAX_HELD = 16
 async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
     """Make complete files outputs of the attempt, all of them or none.
 
-    Raises WireError if they are too much or the attempt ends meanwhile, OSError if the disk refuses.
+    Raises WireError if they exceed the bounds or the attempt ends meanwhile, OSError if the disk refuses.
     """
     try:
         attempt.check_room(*outputs)
@@ -47,9 +48,9 @@ async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
 
 
 def give_names(stores: Stores, outputs: Sequence[Emitted], last: bool) -> None:
-    """Let outputs be blobs from now on, and close their files. Takes as long as hashing them."""
+    """Publish outputs as blobs, and close their files. Takes as long as hashing them."""
     for output in outputs:
-        assert output.fd is not None  # a reference needs nothing of this
+        assert output.fd is not None  # a reference has no file
         final = last or output.named
         if os.fstat(output.fd).st_size:
             capture.seal(stores.born(final), output.fd)
@@ -61,7 +62,7 @@ def give_names(stores: Stores, outputs: Sequence[Emitted], last: bool) -> None:
 
 
 def drop(stores: Stores, outputs: Sequence[Emitted]) -> None:
-    """Leave nothing of outputs, however far they have come."""
+    """Close the files of outputs and remove their blobs."""
     for output in outputs:
         if output.fd is not None:
             os.close(output.fd)
@@ -70,7 +71,7 @@ def drop(stores: Stores, outputs: Sequence[Emitted]) -> None:
 
 
 async def in_thread(work: Callable[[], None]) -> None:
-    """Run `work` in a thread. It has ended when this returns, even if we are cancelled: it works on our descriptors."""
+    """Run `work` in a thread. It has ended when this returns, even after a cancellation: it uses our descriptors."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(working)

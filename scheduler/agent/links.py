@@ -1,16 +1,19 @@
 """The supervisors that an agent works for: one *link* to each that lives.
 
-Jobs are shared out among supervisors, and any job's tasks may run on any node; so every agent is
-registered with every supervisor. Who they are is in the records, and any gateway or supervisor
-tells. We ask every `LOOK_SECONDS`, and at once when a link has failed. Then
+Jobs are divided among supervisors, and any job's tasks may run on any node; so every agent is
+registered with every supervisor. The records list the live supervisors, and any gateway or
+supervisor returns that list. The agent asks for it every `LOOK_SECONDS`, and at once when a link
+has failed. Then
 
 - a supervisor that is new gets a link, which registers and works until it is closed;
-- one that is not there any more has lost its jobs to the others: its link is closed, which ends
-  its tasks here. They come back by another link, as new attempts;
-- when nobody can say who lives, nothing changes: a link closes by itself what it must (`contact`).
+- a supervisor that is no longer listed has lost its jobs to the others: its link is closed, which
+  ends its tasks here. They come back by another link, as new attempts;
+- when the list cannot be had, nothing changes: a link ends by itself when its lease does
+  (`contact`).
 
 A link whose registration has ended, because the supervisor has forgotten us or was silent for too
-long, begins another. Closing one may take a while, since instances have to end, and holds up nobody.
+long, registers again. Closing a link may take a while, since instances have to end; it happens in
+the background.
 
 Example: supervisors 4 and 5; 5 is killed. Its link finds the port closed; five seconds later the
 records say that 4 is alone, the link's instances end, and 4 has leased their tasks already.
@@ -25,20 +28,23 @@ from collections.abc import Awaitable, Callable
 
 from scheduler.agent.client import Client, UnavailableError
 from scheduler.agent.gateways import Gateways
+from scheduler.common.backoff import Backoff
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Supervisor
 
 LOOK_SECONDS = 2.0
-# Between registrations of which none lasts.
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 5.0
-# A registration that lasted so long (seconds) is none that ends at once.
+# Pauses between registrations that end at once: the first and the longest, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+# A registration that lasted longer (seconds) did not end at once.
 STEADY_SECONDS = 10.0
 log = logging.getLogger("remora.agent")
 
 
 class Links:
-    """`connect(url)` is a way to somebody; `work(supervisor)` one registration, until that has ended."""
+    """The links to all live supervisors.
+
+    `connect(url)` makes a client; `work(supervisor)` is one registration to its end.
+    """
 
     def __init__(
         self,
@@ -47,7 +53,7 @@ class Links:
         work: Callable[[Supervisor], Awaitable[None]],
         shun: Callable[[list[str]], None] = lambda nodes: None,
     ) -> None:
-        """`shun` hears which nodes are revoked."""
+        """`shun` is called with the names of revoked nodes."""
         self._gateways = gateways
         self._connect = connect
         self._work = work
@@ -56,10 +62,10 @@ class Links:
         self._closing: dict[int, asyncio.Task[None]] = {}
         self._known: dict[int, Supervisor] = {}
         self._look = asyncio.Event()
-        self._silence = False  # nobody could say who lives
+        self._silence = False  # no gateway or supervisor returned the list
 
     async def run(self) -> None:
-        """Until cancelled; then all links are closed."""
+        """Keep the links until cancelled; then close them all."""
         try:
             while True:
                 self._look.clear()
@@ -73,7 +79,7 @@ class Links:
             await asyncio.gather(*self._closing.values(), return_exceptions=True)
 
     async def _ask(self) -> list[Supervisor] | None:
-        """Who lives; None if nobody says."""
+        """The live supervisors; None if no gateway or supervisor answers."""
         why = ""
         for url in [*self._gateways, *(supervisor.url for supervisor in self._known.values())]:
             try:
@@ -86,12 +92,12 @@ class Links:
                 self._shun(found.revoked)
                 return found.supervisors
         if not self._silence:
-            log.warning("nobody says who the supervisors are", extra={"why": why})
+            log.warning("no gateway or supervisor lists the supervisors", extra={"why": why})
         self._silence = True
         return None
 
     def _follow(self, found: list[Supervisor]) -> None:
-        """Have a link to each of these and to no other."""
+        """Open links to new supervisors, and close links to those that are not in the list."""
         self._known = {supervisor.id: supervisor for supervisor in found}
         for number in self._open.keys() - self._known.keys():
             link = self._closing[number] = self._open.pop(number)
@@ -102,9 +108,9 @@ class Links:
             self._open[number] = asyncio.get_running_loop().create_task(self._keep(number))
 
     async def _keep(self, number: int) -> None:
-        """One registration after another."""
+        """Register with one supervisor, again and again."""
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             began = loop.time()
             try:
@@ -112,5 +118,6 @@ class Links:
             except Exception:
                 log.exception("a link failed", extra={"supervisor": number})
             self._look.set()
-            pause = FIRST_PAUSE if loop.time() - began > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
+            if loop.time() - began > STEADY_SECONDS:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())

@@ -1,4 +1,4 @@
-"""A logger that knows what it is about: the job, the phase, the instance."""
+"""A logger with context: each line has the fields of its job, phase and instance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOGGER = logging.getLogger("remora.agent")
 
 
 class Log:
-    """Writes to the agent's logger; `about` makes one that adds fields to each of its lines."""
+    """A writer to the agent's logger; `about` makes one that adds fields to each of its lines."""
 
     def __init__(self, **fields: object) -> None:
         self._fields = fields
@@ -24,3 +24,7 @@ class Log:
 
     def error(self, message: str, **fields: object) -> None:
         LOGGER.error(message, extra={**self._fields, **fields})
+
+    def unexpected(self, error: BaseException) -> None:
+        """Log the unexpected failure of a background task."""
+        self.error("unexpected error", why=repr(error))

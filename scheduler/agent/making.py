@@ -1,8 +1,8 @@
-"""Making the instances of one pool, and ending them.
+"""The factory of one pool's instances, which makes and ends them.
 
-Three things are taken in turn, and given back in reverse: a place, where instances are booked; room
-on the node; the instance itself, with the pool's assets in it. Whatever fails on the way, and when
-we are told to stop meanwhile, what was taken is given back before the reason is raised.
+An instance takes three things in turn, and gives them back in reverse: an allocation, where instances
+are reserved by Nomad; room on the node; the instance itself, with the pool's assets in it. After a
+failure on the way, or a cancellation, what was taken is given back before the error is raised.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from scheduler.agent.assets import Assets
 from scheduler.agent.log import Log
 from scheduler.agent.node import Node
 from scheduler.agent.places import Places
+from scheduler.common.backoff import Backoff
 from scheduler.model.wire import PoolSpec
 from scheduler.providers import Instance, InstanceError, InstanceSpec
 
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
-# In a row; and seconds between tries.
+# The number of failures in a row after which the pool gives up; pauses between tries, in seconds.
 MAX_FAILURES = 3
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.4, 10.0
 
 
 class NoPlaceError(Exception):
-    """The place that an instance was to have was taken away."""
+    """The allocation that an instance was to have was taken away."""
 
 
 class Maker:
-    """Of one pool."""
+    """The instance factory of one pool."""
 
     def __init__(self, node: Node, log: Log, limits: InstanceSpec, assets: Assets, places: Places) -> None:
         self._node = node
@@ -40,9 +40,10 @@ class Maker:
         self._assets = assets
         self._places = places
         self._failures = 0
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     async def make(self) -> Instance:
-        """An instance, once there is room for it. Raises NoPlaceError, AssetError, InstanceError or OSError."""
+        """Make an instance, once there is room for it. Raises NoPlaceError, AssetError, InstanceError or OSError."""
         place = self._places.take()
         if place is None and self._places.booked is not None:
             raise NoPlaceError
@@ -63,18 +64,19 @@ class Maker:
         return instance
 
     def succeeded(self) -> None:
-        """An instance was made and runs."""
+        """Reset the count of failures: an instance was made and runs."""
         self._failures = 0
+        self._backoff.reset()
 
     def failed(self, why: str) -> bool:
-        """One could not be made, or did not get ready. True if that has happened too often in a row."""
+        """Count a failure. True if there were too many in a row."""
         self._failures += 1
         self._log.error("an instance could not be made", why=why, failures=self._failures)
         return self._failures >= MAX_FAILURES
 
     async def rest(self) -> None:
-        """Until it may be tried again."""
-        await asyncio.sleep(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
+        """Wait until the next try is due."""
+        await asyncio.sleep(self._backoff.next())
 
     async def _create(self) -> Instance:
         creating = asyncio.ensure_future(self._node.provider.create(self._limits))
@@ -86,7 +88,7 @@ class Maker:
             raise
 
     def end(self, instance: Instance) -> Coroutine[None, None, None]:
-        """End it, or give up waiting for that after a while. It counts as ending from this call on."""
+        """End an instance, or give up waiting for that after a while. It counts as ending from this call on."""
         return self._end(instance, self._node.slots.leave(instance))
 
     async def _end(self, instance: Instance, leaving: Coroutine[None, None, None]) -> None:
@@ -95,5 +97,5 @@ class Maker:
 
 
 def limits_of(spec: PoolSpec) -> InstanceSpec:
-    """What an instance of a pool is made for."""
+    """The limits with which a pool's instances are made."""
     return InstanceSpec(spec.memory_mb * MEGABYTE, spec.disk_gb * GIGABYTE, spec.image, f"{spec.job}/{spec.phase}")

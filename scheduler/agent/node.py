@@ -1,8 +1,7 @@
-"""What everything in one agent shares, and the two places where all attempts pass.
+"""The context that all pools of one agent share: the stores, the provider, the client.
 
-`Node` is a bundle of what was opened once: the stores, the provider, the client. No
-decision lives here, except two that concern all pools alike: the numbers of attempts, and
-what becomes of a finished one.
+`Node` decides nothing, except for two things that concern all pools alike: the numbers of
+attempts, and the hand-over of finished ones.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from scheduler.model.wire import AttemptReport
 from scheduler.providers import Provider
 
 if TYPE_CHECKING:
-    from scheduler.agent.pressure import Pressure  # which looks at what shares a node
+    from scheduler.agent.pressure import Pressure  # an import at runtime would be a circle: `pressure` imports `worker`
 
 
 @dataclass(slots=True)
 class Node:
-    """Shared by all pools of an agent."""
+    """The context that all pools of an agent share."""
 
     stores: Stores
     provider: Provider
@@ -34,8 +33,9 @@ class Node:
     endpoints: Endpoints
     log: Log
     finished: Callable[[AttemptReport], None]  # hand a report in
-    changed: Callable[[], None]  # the state is worth telling, though no attempt ended
+    changed: Callable[[], None]  # the state has changed, though no attempt ended
     slots: Slots
     pressure: Pressure
-    hurry: Callable[[], None] = lambda: None  # what has ended is waited for: its report is not to be held back
+    # a job waits for the attempts that have ended: their reports must not be held back
+    hurry: Callable[[], None] = lambda: None
     attempts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

@@ -1,7 +1,7 @@
-"""What an agent can be told: one table, for `python -m scheduler.agent` and for `remora agent`.
+"""The options of an agent: one table, for `python -m scheduler.agent` and for `remora agent`.
 
-Every option has a variable of its own name in the environment, `REMORA_STATE_DIR` for
-`--state-dir`; what is on the command line wins. The credential itself may be in
+Every option can also be set by an environment variable of its name, `REMORA_STATE_DIR` for
+`--state-dir`; the command line takes precedence. The credential itself may be in
 `REMORA_AGENT_CREDENTIAL`, so that no file has to be made for it.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from datapath.host_view import PROGRAMS
 from scheduler.agent import capacity
+from scheduler.common.addresses import EVERYWHERE
 from scheduler.providers.choice import NAMES
 from scheduler.providers.loopback import Reach
 from scheduler.tls import plain
@@ -25,17 +26,16 @@ from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 CREDENTIAL = "REMORA_AGENT_CREDENTIAL"
 LOOPBACK, LINK_LOCAL = "loopback", "link-local"
-EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
 URL = re.compile(r"https?://[^/\s?#]+")
 
 
 class OptionsError(Exception):
-    """An agent was told something that cannot be; a sentence."""
+    """An invalid configuration of an agent; the text is a sentence for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`read` makes a value of a word, or raises ValueError; `default` says what holds otherwise, None: nothing."""
+    """One option. `read` parses a word, or raises ValueError; `default` is its value otherwise, None if it has none."""
 
     name: str
     help: str
@@ -45,7 +45,7 @@ class Option:
     required: bool = False
     choices: Sequence[str] = ()
     flag: bool = False
-    hidden: bool = False  # between the parts of a service
+    hidden: bool = False  # not for users: set by the service that starts its parts
 
     @property
     def attribute(self) -> str:
@@ -57,7 +57,7 @@ class Option:
 
 
 def urls(text: str) -> list[str]:
-    """A comma list, or `@FILE`. Raises ValueError."""
+    """Parse a comma list of URLs, or `@FILE`. Raises ValueError."""
     if text.startswith("@"):
         return [text]
     found = [url.rstrip("/") for url in text.replace(",", " ").split()]
@@ -70,7 +70,7 @@ def urls(text: str) -> list[str]:
 
 
 def one_url(text: str) -> str:
-    """Raises ValueError."""
+    """Parse one URL. Raises ValueError."""
     found = urls(text)
     if len(found) > 1:
         raise ValueError("more than one URL")
@@ -78,7 +78,10 @@ def one_url(text: str) -> str:
 
 
 def directory(text: str) -> Path:
-    """One that is there: an empty one in place of a missing mount would lose what comes. Raises ValueError."""
+    """Parse the path of an existing directory: one made in place of a missing mount would lose its data.
+
+    Raises ValueError.
+    """
     path = Path(text)
     if not path.is_dir():
         raise ValueError(f"there is no directory {path}: is it mounted?")
@@ -86,12 +89,12 @@ def directory(text: str) -> Path:
 
 
 def directories(text: str) -> tuple[Path, ...]:
-    """A comma list. Raises ValueError."""
+    """Parse a comma list of existing directories. Raises ValueError."""
     return tuple(directory(each).resolve() for each in text.split(",") if each)
 
 
 def networks(text: str) -> Reach:
-    """A comma list. Raises ValueError."""
+    """Parse a comma list of networks. Raises ValueError."""
     said = {each for each in text.split(",") if each}
     if unknown := sorted(said - {LOOPBACK, LINK_LOCAL}):
         raise ValueError(f"{unknown[0]!r} is neither {LOOPBACK} nor {LINK_LOCAL}")
@@ -106,7 +109,7 @@ def positive(text: str) -> int:
 
 
 def address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, an IPv6 host in brackets, no host for every address. Raises ValueError."""
+    """Parse `HOST:PORT`, an IPv6 host in brackets, no host for every address. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
         raise ValueError(f"{text!r} is not HOST:PORT, such as 10.0.0.5:8085, [::1]:8085 or :8085")
@@ -150,7 +153,7 @@ OPTIONS = (
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """What an agent was told, `credential` (a function) with it. Raises OptionsError."""
+    """The options of an agent; `credential` is a function. Raises OptionsError."""
     parser = Parser(prog="python -m scheduler.agent", description="Run tasks on this node.", allow_abbrev=False)
     for option in OPTIONS:
         how: dict[str, Any] = {"action": "store_const", "const": "1"} if option.flag else {"metavar": option.metavar}
@@ -158,7 +161,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         parser.add_argument(option.name, help=shown.replace("%", "%%"), dest=option.attribute, **how)
     said = parser.parse_args(list(arguments))
     if said.parent_fd is not None:
-        environment = {}  # a part of a service is told all by it, and its environment is meant for others
+        environment = {}  # a part of a service gets all options from it; the environment is that of the whole service
     for option in OPTIONS:
         setattr(said, option.attribute, value_of(option, getattr(said, option.attribute), environment))
     if (said.objects is None) != (said.listen is None):
@@ -189,12 +192,14 @@ def tls_of(said: argparse.Namespace) -> TlsFiles | None:
 
 
 class Parser(argparse.ArgumentParser):
+    """An argument parser that raises OptionsError."""
+
     def error(self, message: str) -> NoReturn:
         raise OptionsError(message)
 
 
 def value_of(option: Option, word: str | None, environment: Mapping[str, str]) -> Any:
-    """The value of an option: of the command line, else of the environment, else its default. Raises OptionsError."""
+    """The value of an option: from the command line, else the environment, else its default. Raises OptionsError."""
     name = option.name
     if word is None and environment.get(option.variable):
         word, name = environment[option.variable], option.variable
@@ -213,7 +218,7 @@ def value_of(option: Option, word: str | None, environment: Mapping[str, str]) -
 
 
 def credential_of(said: argparse.Namespace, environment: Mapping[str, str]) -> Callable[[], str]:
-    """A function that gives the credential as it is now: a service that starts anew writes a new one.
+    """A function that returns the current credential: a service that starts anew writes a new one.
 
     Raises OptionsError if there is none, or it is that of another node.
     """

@@ -1,12 +1,14 @@
-"""What an attempt has emitted, read by the attempt itself before anybody else can.
+"""Outputs of an attempt as its own task reads them, before they are committed and visible to
+others.
 
 An output becomes an object when its attempt is committed. Until then its bytes are in a file that
-the attempt holds, or in a blob that nobody else knows (`keeping`), and a GET or HEAD of its name
-by the attempt's own task is answered from there, as the gateway would answer: ranges, conditions,
-the headers that a PUT gave. If a name was emitted twice, the last one counts, as it will later.
+the attempt holds, or in a blob that only this agent knows (`keeping`), and a GET or HEAD of its
+name by the attempt's own task is answered from there, as the gateway would answer: ranges,
+conditions, the headers that a PUT gave. If a name was emitted twice, the last one counts, as it
+will after the commit.
 
-The descriptor is opened anew for each request, so replies that are broken off, or that go on while
-the attempt ends, concern nobody else.
+The descriptor is opened anew for each request, so a reply that is broken off, or that continues
+while the attempt ends, affects no other request.
 """
 
 from __future__ import annotations
@@ -69,20 +71,20 @@ async def send_input(stores: Stores, attempt: Attempt, blob: BlobRef, request: w
 
 
 def open_blob(stores: Stores, blob: BlobRef) -> int:
-    """A descriptor, or -1 of an empty blob, which has no file."""
+    """A descriptor of a blob; -1 for an empty one, which has no file."""
     return stores.open(blob) if blob.size else -1
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is known of a file that is sent."""
+    """The attributes of a file that is sent."""
 
     etag: str
     md5: str | None
     headers: Mapping[str, str]
 
     def entry(self, status: os.stat_result | None) -> Entry:
-        """As the namespace would tell of it; its name does not matter."""
+        """The entry that the namespace would have for it; its name does not matter."""
         size, changed = (status.st_size, status.st_mtime_ns) if status else (0, time.time_ns())
         kind, kept = kept_headers.content_type(self.headers), kept_headers.user_metadata(self.headers)
         return Entry("", "", OBJECT, self.etag, size, self.md5, kind, DEFAULT_COPIES, kept, 0, 0, changed // 1_000_000)
@@ -117,6 +119,7 @@ async def send_file(attempt: Attempt, request: web.BaseRequest, fd: int, sent: S
 
 
 def headers_of(entry: Entry) -> CIMultiDict[str]:
+    """The reply's headers for an object."""
     headers = CIMultiDict(entry.headers)
     headers["Content-Type"] = entry.type or DEFAULT_TYPE
     headers["Etag"] = entry.etag or ""

@@ -1,16 +1,15 @@
-"""How many tasks to hold, and how many to hand ahead.
+"""The number of tasks that a pool holds, and the number that it hands to a lackey ahead of time.
 
-An instance must never wait for us between two tasks, and a task must never wait behind
-another while an instance is idle elsewhere. Both follow from *time*: tasks of a pool take
-about as long as the ones before, so keep a fixed amount of work, not of tasks, at each
-place:
+An instance must never wait for the agent between two tasks, and a task must never wait behind
+another while an instance is idle elsewhere. Both follow from *time*: tasks of a pool take about as
+long as the ones before, so each queue holds a fixed amount of work, not of tasks:
 
 - about 50 ms in the lackey's own queue, which it takes without a round trip to us;
 - about 150 ms per instance in all, which covers a report, a commit and a poll reply.
 
-Tasks of 1.5 ms: 32 are handed ahead and 64 leased per instance. Tasks of a second: one
-runs, none waits. What was handed ahead of a task that turns out long is recalled; and where all
-that run turn out long, what waits for them goes back to the supervisor, who may have other nodes.
+Tasks of 1.5 ms: 32 are handed ahead and 64 leased per instance. Tasks of a second: one runs, none
+waits. Tasks that wait behind one that turns out long are recalled; and when all running tasks turn
+out long, the waiting ones go back to the supervisor, which may have other nodes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ AHEAD_US = 50_000
 LEASED_US = 150_000
 MAX_AHEAD = 32
 MAX_LEASED = 64
-# A task that has run this long is long: what waits behind it is better off elsewhere.
+# A task that has run this long is long: the tasks behind it start sooner elsewhere.
 RECALL_US = 250_000
 # Weight of the newest sample: the last dozen tasks decide.
 WEIGHT = 0.125
@@ -29,7 +28,7 @@ WEIGHT = 0.125
 
 @dataclass(slots=True)
 class Pace:
-    """Moving average of what a task of a pool takes, in microseconds; None before the first has ended."""
+    """Moving average of the time that a task of a pool takes, in microseconds; None before the first has ended."""
 
     average_us: float | None = None
 
@@ -38,15 +37,15 @@ class Pace:
         self.average_us = sample if self.average_us is None else self.average_us + WEIGHT * (sample - self.average_us)
 
     def doubt(self) -> None:
-        """Whatever tasks took so far, all that run now take long."""
+        """Discard the average: all running tasks take long."""
         self.average_us = max(self.average_us or 0.0, float(RECALL_US))
 
     def ahead(self) -> int:
-        """Tasks that one lackey may hold, the running one included."""
+        """The number of tasks that one lackey may hold, including the running one."""
         return self._count(AHEAD_US, MAX_AHEAD)
 
     def leased(self) -> int:
-        """Tasks per instance that the agent may hold."""
+        """The number of tasks per instance that the agent may hold."""
         return self._count(LEASED_US, MAX_LEASED)
 
     def _count(self, work_us: int, most: int) -> int:
@@ -56,9 +55,9 @@ class Pace:
 
 
 def room(pace: Pace, instances: int, held: int, reduce: bool) -> int:
-    """How many more tasks a pool would like to be leased now; `held` counts queued and running ones.
+    """The number of tasks that a pool asks for now; `held` counts queued and running ones.
 
-    Nothing as long as two thirds are there: a request for three tasks costs as much as one for forty.
+    Zero while two thirds are there: a request for three tasks costs as much as one for forty.
     """
     each = 1 if reduce else pace.leased()
     enough = max(instances, instances * each * 2 // 3)

@@ -1,19 +1,19 @@
-"""Who is at the other end of a loopback connection.
+"""Identification of the process at the other end of a loopback connection.
 
 A task's door to the service is a TCP port, to which every process on the machine can connect. The
 kernel knows the client's socket: its user, and its inode, as long as a living process has it open.
-It is asked for that one socket (sock_diag), which takes the same time however many there are. Two
-things must hold, and are looked at when the connection is accepted:
+One sock_diag request returns that socket, in a time that does not depend on the number of sockets.
+Two conditions are checked when the connection is accepted:
 
-- The socket's user is one of the instance's. That turns away strangers for the price of one
-  question. It is not enough: another service on this machine may give its instances the same
-  users, and an earlier instance of the same number had them, too.
-- A process of the instance has the socket open. That is looked for among its processes, in steps,
-  so that an instance with many processes and files holds up nothing but itself.
+- The socket's user is one of the instance's. That rejects other users at the price of one request.
+  It is not enough: another service on this machine may give its instances the same users, and an
+  earlier instance of the same number had them, too.
+- A process of the instance has the socket open. Its processes are searched in steps, so that an
+  instance with many processes and files delays only itself.
 
-Kernels without sock_diag have tables of all sockets, which are read then. Processes and tables are
-read while they change, and what was there all the time can be missed. So a search that finds
-nothing is done again before the connection is refused.
+On kernels without sock_diag the tables of all sockets are read instead. Processes and tables change
+while they are read, so that a search can miss an entry that was there all the time. Therefore a
+search that finds nothing is repeated before the connection is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scheduler.providers import Instance
 ESTABLISHED = "01"
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LOOKS = 3
-STEP = 64  # descriptors that are looked at in one turn of the event loop
+STEP = 64  # descriptors that are examined in one turn of the event loop
 Address = tuple[str, int]
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 4, 20, 1, 2
@@ -46,20 +46,20 @@ ANY = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 
 
 class Peer(NamedTuple):
-    """The client's socket. No other has its inode before it is closed."""
+    """The client's socket. No other socket has its inode before it is closed."""
 
     uid: int
     inode: int
 
 
 class Sockets:
-    """Asks the kernel about TCP sockets of this machine."""
+    """Looks up TCP sockets of this machine in the kernel."""
 
     def __init__(self) -> None:
         self._diag: socket.socket | None = None
         with contextlib.suppress(OSError):
             self._diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
-            self._diag.setblocking(False)  # the answer is there when the question was sent
+            self._diag.setblocking(False)  # the answer is there as soon as the request was sent
         if self._diag is not None and not answers(self._diag):
             self.close()
             self._diag = None
@@ -74,12 +74,15 @@ class Sockets:
             return find_in_tables(client, server)
         try:
             return ask(self._diag, client, server)
-        except OSError:  # out of memory, say
+        except OSError:  # out of memory, for example
             return None
 
 
 def answers(diag: socket.socket) -> bool:
-    """Does this kernel answer? One that has no module for it says of every socket that there is none."""
+    """Whether this kernel supports sock_diag for TCP.
+
+    One without the module says of every socket that there is none.
+    """
     try:
         with (
             socket.create_server(("127.0.0.1", 0)) as listener,
@@ -92,7 +95,7 @@ def answers(diag: socket.socket) -> bool:
 
 
 def ask(diag: socket.socket, client: Address, server: Address) -> Peer | None:
-    """Raises OSError if the kernel does not answer."""
+    """The client's socket from sock_diag. Raises OSError if the kernel does not answer."""
     addresses = socket.inet_aton(client[0]).ljust(16, b"\0"), socket.inet_aton(server[0]).ljust(16, b"\0")
     question = REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
     question += SOCKET_ID.pack(client[1], server[1], *addresses, ANY)
@@ -108,21 +111,18 @@ def ask(diag: socket.socket, client: Address, server: Address) -> Peer | None:
     return Peer(uid, inode) if inode else None
 
 
-def may_be_inside(instance: Instance, peer: Peer) -> bool:
-    """Is the user of a socket one that processes of `instance` have?"""
-    owned = instance.owns_user(peer.uid)
-    return peer.uid == os.geteuid() if owned is None else owned
-
-
 async def is_inside(instance: Instance, peer: Peer) -> bool:
-    """Does a living process of `instance` hold this socket?"""
+    """Whether a living process of `instance` has this socket open."""
     for _ in range(LOOKS):
         if await holds(instance, peer.inode):
             return True
+    with contextlib.suppress(OSError):
+        return peer.uid != os.geteuid() and await asyncio.to_thread(instance.has_socket, peer.inode)
     return False
 
 
 async def holds(instance: Instance, inode: int) -> bool:
+    """Whether a process of `instance` has the socket of this inode open; searches in steps."""
     wanted = f"socket:[{inode}]"
     for number, target in enumerate(open_files(instance)):
         if target == wanted:
@@ -133,7 +133,7 @@ async def holds(instance: Instance, inode: int) -> bool:
 
 
 def open_files(instance: Instance) -> Iterator[str]:
-    """What the descriptors of an instance's processes are, as /proc spells it."""
+    """The files to which descriptors of an instance's processes refer, as /proc spells them."""
     for pid in instance.processes():
         try:
             with os.scandir(f"/proc/{pid}/fd") as descriptors:
@@ -145,7 +145,7 @@ def open_files(instance: Instance) -> Iterator[str]:
 
 
 def find_in_tables(client: Address, server: Address) -> Peer | None:
-    """The same from the tables of all sockets."""
+    """The client's socket from the tables of all sockets, or None."""
     wanted = list(zip(spellings(client), spellings(server), strict=True))
     for _ in range(LOOKS):
         for table, (local, remote) in zip(TABLES, wanted, strict=True):
@@ -156,6 +156,7 @@ def find_in_tables(client: Address, server: Address) -> Peer | None:
 
 
 def rows(table: str) -> Iterator[list[str]]:
+    """The rows of a table in /proc, split into columns; none if the table does not exist."""
     try:
         with open(table) as file:
             next(file)

@@ -1,14 +1,14 @@
-"""Where the input of a map task appears as a file.
+"""The files through which map tasks see their input.
 
-At its own name below `/manta`, so that a script may look at the name; except that a file
-system has limits that names have not. A component over 255 bytes is cut to 250 and ends in
-`_…`; a path over 1024 bytes keeps its first and last components around `/_…/`.
+An input appears at the object's own name below `/manta`, so that a script may use the name. But a
+file system has limits that object names do not have: a component over 255 bytes is cut to 250 and
+ends in `_…`; a path over 1024 bytes keeps its first and last components around `/_…/`.
 
-`Inputs` does it: the blob gets a second name (a hard link: 9 µs, no mount, no copy) below
+`Inputs` makes it appear: the blob gets a second name (a hard link: 9 µs, no mount, no copy) below
 the instance's `input` directory, which its tasks see read-only, and loses it afterwards.
-Directories stay, because the next object is likely their neighbour. So two names can be at
-odds: an object may be called what a directory is called. A name that another queued task
-stands on has to wait (`BusyError`); a stale directory is removed.
+Directories stay, because the next object is likely in the same one. So names can conflict: an
+object may have the name of a directory. An input whose name conflicts with that of a queued task
+has to wait (`BusyError`); a stale directory is removed.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Stamp = tuple[int, int, int]
 
 
 def stamp(status: os.stat_result) -> Stamp:
-    """Mode, size and time of the last write: what a task that changes its input can hardly leave alone.
+    """Mode, size and time of the last write: a task that changes its input can hardly keep them all.
 
-    Not the time of the last change to the inode: our own links move that.
+    Not the time of the last change to the inode: the agent's own links change that.
     """
     return status.st_mode, status.st_size, status.st_mtime_ns
 
 
 class BusyError(Exception):
-    """The place is taken by a task that has not ended; try again when the instance is idle."""
+    """The name is in use by a task that has not ended; try again when the instance is idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object goes: `path` begins with a slash, below the directory of inputs."""
+    """The place of an object in the file system: `path` begins with a slash, below the directory of inputs."""
 
     path: str
     unusual: bool
@@ -90,11 +90,12 @@ class Inputs:
     def __init__(self, root: Path) -> None:
         self.root = str(root)
         self._root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._users: dict[str, tuple[str, int]] = {}  # path -> blob there, how many queued tasks use it
+        # path -> the blob there, and the number of queued tasks that use it
+        self._users: dict[str, tuple[str, int]] = {}
         self._directory = lru_cache(maxsize=64)(self._make_directory)
 
     def add(self, path: str, blob: str, fd: int | None) -> None:
-        """Make the file behind `fd` (None: an empty one), which is called `blob`, appear at `path`.
+        """Make the file behind `fd` (None: an empty one), whose blob is `blob`, appear at `path`.
 
         Raises BusyError or OSError.
         """
@@ -109,6 +110,7 @@ class Inputs:
         os.close(self._root_fd)
 
     def remove(self, path: str) -> None:
+        """Remove the file at `path` unless another queued task uses it."""
         name, users = self._users.pop(path)
         if users > 1:
             self._users[path] = (name, users - 1)
@@ -127,7 +129,7 @@ class Inputs:
             self._appear(path, fd)
 
     def _clear(self, path: str) -> None:
-        """Remove what stands in the way of `path`. Raises BusyError if a queued task stands on it."""
+        """Remove what is in the way of `path`. Raises BusyError if a queued task uses it."""
         above = {"/".join(path.split("/")[:end]) for end in range(2, path.count("/") + 1)}
         if any(other in above or other.startswith(path + "/") for other in self._users):
             raise BusyError(path)

@@ -1,6 +1,7 @@
-"""A pool's places on this node: as many as it likes, or, where instances are booked, as have arrived.
+"""The slots of a pool on this node: unlimited, or, where Nomad reserves them, one per allocation.
 
-Each of its instances is then in the place of an `Arrival`, and goes when that goes.
+In the second case each instance of the pool takes the slot of an `Arrival`, an allocation whose
+launcher has called the agent, and ends when that allocation ends.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from scheduler.providers.nomad.arrivals import Arrival, Arrivals
 
 
 class Places:
-    """Of one pool. `arrivals` is None where nothing is booked."""
+    """The slots of one pool. `arrivals` is None where nothing is reserved."""
 
     def __init__(self, arrivals: Arrivals | None, pool: int, changed: Callable[[], None]) -> None:
         self._arrivals = arrivals
@@ -27,42 +28,42 @@ class Places:
         return None if self._arrivals is None else self._arrivals.count(self._pool)
 
     def limit(self, wanted: int) -> int:
-        """How many instances there may be, of those that are wanted."""
+        """The number of instances that the pool may have, `wanted` at most."""
         return wanted if self._arrivals is None else min(wanted, self._arrivals.count(self._pool))
 
     def want(self, number: int) -> None:
-        """So many are wanted: let the others go."""
+        """Release allocations beyond `number`."""
         if self._arrivals is not None:
             self._arrivals.want(self._pool, number)
 
     def take(self) -> Arrival | None:
-        """A place for an instance that is to be made; None if nothing is booked, or there is none."""
+        """An allocation for an instance that is to be made; None if nothing is reserved, or none is free."""
         return None if self._arrivals is None else self._arrivals.take(self._pool)
 
     def fill(self, number: int, place: Arrival | None) -> None:
-        """An instance is being made there."""
+        """Record that an instance is being made in this allocation."""
         if place is not None:
             self._taken[number] = place
 
     def leave(self, place: Arrival | None) -> None:
-        """It is not made after all."""
+        """Give an allocation back: its instance was not made after all, or has ended."""
         if self._arrivals is not None and place is not None:
             self._arrivals.give_back(place)
 
     def vacate(self, number: int) -> None:
-        """An instance has ended."""
+        """Give back the allocation of an instance that has ended."""
         self.leave(self._taken.pop(number, None))
 
     def leaving(self, number: int) -> bool:
-        """Must an instance end, after its task?"""
+        """Whether an instance must end after its task."""
         return number in self._taken and self._taken[number].leaving
 
     def gone(self, number: int) -> bool:
-        """Must it end now?"""
+        """Whether an instance must end now."""
         return number in self._taken and self._taken[number].gone
 
     def close(self, over: bool) -> None:
-        """The pool is closed here; `over`: there will be no more of it."""
+        """Detach the pool; `over`: it has ended everywhere, and releases its allocations."""
         if self._arrivals is not None:
             if over:
                 self._arrivals.want(self._pool, 0)
@@ -70,7 +71,7 @@ class Places:
 
 
 def strangers(arrivals: Arrivals | None, known: set[int]) -> list[PoolState]:
-    """Pools that launchers have called for, and that are not known here."""
+    """The states of pools for which launchers have called and that this agent does not know."""
     if arrivals is None:
         return []
     counts = arrivals.counts()

@@ -1,20 +1,21 @@
 """A pool on this node: the tasks of one phase of one job, and the instances that run them.
 
-A pool is told how many instances it should have, and is handed tasks. It keeps three things
-true, after every event, in `converge` and `fill`:
+The supervisor tells a pool how many instances it should have, and gives it tasks. After every event
+the pool restores these conditions, in `converge` and `fill`:
 
-- It has as many instances as it was told, or one while it has a task (tasks that were leased
-  must run). New ones are made in the background; superfluous ones leave after their task, and
-  stay if they are wanted again before it ends.
-- Instances are filled evenly and in order, each as far ahead as tasks are short (`pacing`).
-- Where instances are booked there are no more than have arrived, and one whose place is taken away
-  ends with its task, or soon (`places`). What then finds no place goes back to the supervisor.
-- Where `init` failed no task ever starts: the first task gets the reason, the others a
-  reference to it. The same holds for a pool whose instances can never start.
+- It has the number of instances that it was told, or one while it has a task (tasks that were
+  leased must run). New ones are made in the background; superfluous ones leave after their task,
+  and stay if the number rises again before it ends.
+- Instances are filled evenly and in order, each the further ahead the shorter tasks are (`pacing`).
+- Where instances are reserved by Nomad there are no more than allocations, and one whose allocation
+  is taken away ends with its task, or soon (`places`). Tasks that then find no slot go back to the
+  supervisor.
+- Once `init` has failed no task starts: the first task gets the reason, the others a reference to
+  it. The same holds for a pool whose instances can never start.
 
-A worker that is lost costs the task that ran there one attempt; those that waited behind it
-go back to the head of the queue. When several instances in a row cannot even be made, the
-tasks are given back too, so that another node may have them.
+A lost worker costs the task that ran there one attempt; those that waited behind it go back to the
+head of the queue. When several instances in a row cannot be made, the tasks go back to the
+supervisor, so that another node may run them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from functools import partial
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.assets import AssetError, Assets
 from scheduler.agent.attempt import Attempt, Reporter, verdict_of
-from scheduler.agent.besides import Besides
 from scheduler.agent.caps import Caps
 from scheduler.agent.capture import Scratch
 from scheduler.agent.ends import Ends
@@ -37,25 +37,27 @@ from scheduler.agent.node import Node
 from scheduler.agent.pacing import Pace, room
 from scheduler.agent.placement import BusyError
 from scheduler.agent.places import Places
+from scheduler.agent.reopening import script_may_reopen
 from scheduler.agent.supply import Supply
 from scheduler.agent.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.common.background import TaskSet
 from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
 from scheduler.providers import InstanceError, NoImageError
 
 RETRY_SECONDS = 0.01
-# Seconds that tasks wait for a place before others may have them.
+# Seconds that tasks wait for a slot before they go back to the supervisor.
 HOMELESS_SECONDS = 2.0
-# Seconds that an instance which has filled the disk is given to be gone before its task is reported.
+# Seconds that an instance which has filled the disk has to disappear before its task is reported.
 ROOM_SECONDS = 3.0
-# Attempts after which a task waits where it is.
+# Attempts after which a task is no longer moved to another instance.
 MAX_MOVES = 8
 
 
 class Pool:
-    """All methods run on the event loop."""
+    """The tasks and instances of one phase on this node. All methods run on the event loop."""
 
     def __init__(self, spec: PoolSpec, node: Node) -> None:
         self.spec = spec
@@ -71,15 +73,15 @@ class Pool:
         self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
         self._supply = Supply(node.stores, self._arrived)
-        self._background = Besides(self.log)  # given up when the pool closes
-        self._endings = Besides(self.log)  # awaited then
+        self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
+        self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
         self._starting = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = Maker(node, self.log, limits, self._assets, self.places)
-        self._ends = Ends(node, self.log, self._reporter, self._endings.start)
-        self._caps = Caps(limits, self._endings.start, self.replace)
-        # Why no task can start here, as its error will say.
+        self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
+        self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
+        # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
     # -- what the supervisor says ------------------------------------------------------------
@@ -91,7 +93,7 @@ class Pool:
         self.advance()
 
     def _arrived(self, lease: TaskLease, error: Exception | None) -> None:
-        """The input of a task is here, or cannot be had."""
+        """Queue a task whose input has been fetched, or end it if the input cannot be fetched."""
         if error is None:
             self.queue.append(lease)
         else:
@@ -99,7 +101,7 @@ class Pool:
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
-        """Kill or drop an attempt, and report nothing of it. False if it is not here."""
+        """Kill or drop an attempt, without a report. False if it is not here."""
         for lease in self.queue:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
@@ -114,14 +116,21 @@ class Pool:
         return False
 
     def feed(self, page: FeedPage) -> bool:
-        """Sources for a reducer; False if it does not run here (any more)."""
-        for attempt in self._attempts():
-            if attempt.feed and (attempt.lease.task, attempt.lease.attempt) == (page.task, page.attempt):
-                attempt.feed.accept(page)
-                return True
-        return False
+        """Queue sources for a reducer; False if it does not run here (any more)."""
+        attempt = self.find(page.task, page.attempt)
+        if attempt is None or attempt.feed is None:
+            return False
+        attempt.feed.accept(page)
+        return True
+
+    def find(self, task: int, number: int) -> Attempt | None:
+        """The attempt of this task and number, if an instance was handed it."""
+        return next(
+            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
+        )
 
     def state(self) -> PoolState:
+        """The pool's state for a poll: its instances, and how many more tasks it asks for."""
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
         more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
@@ -136,7 +145,7 @@ class Pool:
         return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
     def close(self, over: bool = False) -> Coroutine[None, None, None]:
-        """Kill everything; nothing is reported. `over`: the pool is, everywhere.
+        """Kill everything; nothing is reported. `over`: the pool has ended on all nodes.
 
         Instances count as ending from this call on, and are gone when what it returns has been awaited.
         """
@@ -161,10 +170,10 @@ class Pool:
         self.scratch.close()
         self._assets.close()
 
-    # -- keeping things true -----------------------------------------------------------------
+    # -- reconciliation ----------------------------------------------------------------------
 
     def advance(self) -> None:
-        """After any event: the right number of instances, each with work."""
+        """Restore the pool's conditions after any event: the right number of instances, each with work."""
         if self.closed:
             return
         self._supply.keep(self._leases())
@@ -174,21 +183,22 @@ class Pool:
         self.fill()
 
     def _leases(self) -> Iterator[TaskLease]:
-        """Tasks that wait or run."""
+        """The leases of all tasks that wait or run."""
         yield from self.queue
         yield from (attempt.lease for attempt in self._attempts())
 
     def _attempts(self) -> Iterator[Attempt]:
-        """What instances were handed."""
+        """The attempts that were handed to instances."""
         for worker in self.workers:
             yield from worker.handed.values()
 
     def refuse(self) -> None:
-        """Where nothing can start, end what waits."""
+        """Fail the waiting tasks if no task can start."""
         while self._doom is not None and self.queue:
             self._ends.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
+        """Start, keep or release instances until there are as many as there should be."""
         wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         for worker in [each for each in self.workers if each.may_stay][
@@ -198,14 +208,14 @@ class Pool:
             staying.append(worker)
         for _ in range(wanted - len(staying) - self._starting):
             self._starting += 1
-            self._background.start(self._start())
+            self._background.spawn(self._start())
         superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
         for worker in superfluous:
             worker.leave(for_good=False)
             self._leave_if_idle(worker)
 
     def vacate(self) -> None:
-        """End instances whose place is taken away: those that must end now, and the others with their task."""
+        """End instances whose allocation is taken away: those that must end now, and the others with their task."""
         for worker in list(self.workers):
             if self.places.gone(worker.number):
                 self._evict(worker)
@@ -217,7 +227,7 @@ class Pool:
             self._homeless = asyncio.get_running_loop().call_later(HOMELESS_SECONDS, self._send_away)
 
     def _evict(self, worker: Worker) -> None:
-        """Kill an instance; it is nobody's fault."""
+        """Kill an instance whose allocation is gone. Its running attempt counts as evicted, not as failed."""
         attempts = worker.abandon()
         for attempt in attempts:
             attempt.orphaned = True
@@ -231,13 +241,13 @@ class Pool:
         self._remove(worker)
 
     def _give_back(self, attempt: Attempt) -> None:
-        """An attempt that has not begun may do so elsewhere."""
+        """Queue an attempt that has not begun again."""
         self._reporter.release(attempt)
         if attempt.stop is not Stop.CANCEL:
             self.queue.appendleft(attempt.lease)
 
     def _send_away(self) -> None:
-        """What waits, and has no place to wait for, goes back to the supervisor."""
+        """Return waiting tasks to the supervisor, since no allocation is left for them."""
         self._homeless = None
         while self.queue and not self.closed and self.places.booked == 0:
             self._ends.evict(self.queue.popleft())
@@ -273,7 +283,7 @@ class Pool:
             self._ends.lack_input(lease, str(error), gone=near)
             return True
         except (BrokenPipeError, ConnectionResetError):
-            asyncio.get_running_loop().call_soon(worker.read)  # which will say that the lackey is gone
+            asyncio.get_running_loop().call_soon(worker.read)  # which will find that the lackey is gone
             return False
         except OSError as error:
             self.queue.popleft()
@@ -287,16 +297,21 @@ class Pool:
 
     @property
     def instances(self) -> int:
-        """Those that are on their way, too."""
+        """The number of instances, including those that are being made."""
         return len(self.workers) + self._starting
 
     @property
+    def may_reopen(self) -> bool:
+        """Whether tasks may open their own outputs again; known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+
+    @property
     def busy(self) -> bool:
-        """Does anything run or wait to run?"""
+        """Whether a task runs or waits."""
         return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
 
     def tick(self, now: float) -> None:
-        """While tasks run: take back what waits behind a long one, and watch what the kernel does not."""
+        """Check running tasks: recall what waits behind long ones, enforce caps that the kernel does not."""
         for worker in self.workers:
             running = next(iter(worker.handed.values()), None)
             if running is None:
@@ -307,11 +322,11 @@ class Pool:
         if self.queue and self.node.stores.node is not None and self._all_long(now):
             self.pace.doubt()
             for lease in [lease for lease in self.queue if lease.attempt < MAX_MOVES]:
-                self.queue.remove(lease)  # there are other nodes
+                self.queue.remove(lease)  # other nodes may run it sooner
                 self._ends.evict(lease)
 
     def _all_long(self, now: float) -> bool:
-        """Do all instances run tasks that take long?"""
+        """Whether the running tasks of all instances take long."""
         ready = bool(self.workers) and not self._starting and not any(each.init for each in self._attempts())
         return ready and all(worker.is_long(now) for worker in self.workers)
 
@@ -322,14 +337,14 @@ class Pool:
         try:
             worker = await self._make_worker()
         except NoPlaceError:
-            self._starting -= 1  # the next arrival is told
+            self._starting -= 1  # the next arrival of an allocation starts another
         except AssetError as error:
             if self.queue:
                 self._ends.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
                 self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             await self._start_failed(str(error))
         except NoImageError as error:
-            self.log.warning("no image here is what a phase wants", why=str(error))
+            self.log.warning("no image matches what a phase asks for", why=str(error))
             self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
             self._starting -= 1
             self.advance()
@@ -352,7 +367,7 @@ class Pool:
         return worker
 
     async def _start_failed(self, why: str) -> None:
-        """Wait a while before the next try; after some of them give the tasks back."""
+        """Wait before the next try; after several failures in a row, give the tasks back."""
         hopeless = self._maker.failed(why)
         while hopeless and self.queue and not self.workers:
             self._ends.lose(self.queue.popleft())
@@ -368,34 +383,34 @@ class Pool:
     def _remove(self, worker: Worker) -> None:
         if worker in self.workers:
             self.workers.remove(worker)
-            self._endings.start(self._until_gone(worker, self._maker.end(worker.instance)))
+            self._endings.spawn(self._until_gone(worker, self._maker.end(worker.instance)))
 
     async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
         await ending
         worker.gone.set()
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
-        """A worker found its lackey gone."""
+        """Handle the loss of a worker whose lackey is gone."""
         for attempt in reversed(waiting):
             self._give_back(attempt)
         if running is not None and running.init:
             self._reporter.release(running)
             self._starting += 1
-            self._background.start(self._start_failed("the instance died in its init script"))
+            self._background.spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE))
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
         self._remove(worker)
         self.advance()
 
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """A worker heard that an attempt is over, and that nothing of it is left running."""
+        """Handle the end of an attempt, of which no process is left."""
         if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
-            self._endings.start(self._judge(worker, attempt, done, space))
+            self._endings.spawn(self._judge(worker, attempt, done, space))
         else:
             self._take_end(worker, attempt, done)
 
     async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
-        """An attempt has ended while the disk was full."""
+        """Judge an attempt that has ended while the disk was full."""
         await self.node.pressure.judge(worker, attempt, done.status, space)
         if self.closed:
             self._reporter.release(attempt)
@@ -417,21 +432,21 @@ class Pool:
             self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
 
     def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
-        """An attempt that has ended is judged. `overfull`: it left more than may be on its instance's disk."""
+        """Report an attempt that has ended. `overfull`: it left more than its disk cap."""
         if self.closed:
             self._reporter.release(attempt)
             return
         if attempt.stop is Stop.FULL:
-            self._endings.start(self._make_room(worker, attempt, done))
+            self._endings.spawn(self._make_room(worker, attempt, done))
             return
         if overfull and attempt.stop is None:
             attempt.stop = Stop.DISK
-        self._ends.conclude(attempt, done, verdict_of(attempt, done))
+        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
         if overfull:
             self.replace(worker)
 
     async def _make_room(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """The machine's disk is full: what the attempt and its instance have of it goes before the report is made."""
+        """Free what the attempt and its instance have on a full disk before the report is made."""
         self.replace(worker)
         await asyncio.to_thread(self._reporter.empty, attempt)
         with contextlib.suppress(TimeoutError):
@@ -440,24 +455,27 @@ class Pool:
         if self.closed:
             self._reporter.release(attempt)
         else:
-            self._ends.conclude(attempt, done, verdict_of(attempt, done))
+            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
 
     def replace(self, worker: Worker) -> None:
-        """End an instance; another takes its place, if there is anything to do."""
+        """End an instance; another one replaces it if there is anything to do."""
         if worker in self.workers:
             self._evict(worker)
             asyncio.get_running_loop().call_soon(self.advance)
 
     def settle(self, worker: Worker) -> None:
-        """A worker has told us all the ends that it knew of."""
+        """Handle that a worker has reported all the ends that it knew of."""
         self._leave_if_idle(worker)
         self.advance()
         if not self.busy:
             self.node.hurry()
 
     def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """The first task takes the blame for an init script that failed; with no task here nobody needs to know."""
-        verdict = verdict_of(attempt, done)
+        """Handle the end of the init script.
+
+        If it failed, the first task carries the reason; without tasks it is dropped.
+        """
+        verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))
             self._reporter.release(attempt)
@@ -472,4 +490,4 @@ class Pool:
         self._reporter.release(attempt)
         if verdict.outcome is Outcome.LOST:
             self._starting += 1
-            self._background.start(self._start_failed("the init script could not be started"))
+            self._background.spawn(self._start_failed("the init script could not be started"))

@@ -1,15 +1,16 @@
-"""What an agent does when the machine's disk runs out: it ends the task that has written most.
+"""Protection against a full disk: when the machine's disk runs out, the agent ends the task that
+has written most.
 
-A task's disk cap is a promise about the task; it says nothing about what is free. Where less is free than the cap, a
-task fills the disk first, and then nothing can be written any more: no other task's output, no object, no record of
-the failure. So what is free is a cap of its own. While tasks run it is looked at, the more often the less is left,
-since a task in memory's file system writes gigabytes a second. When it falls below the reserve (`common.space`):
+A task's disk cap limits the task; it says nothing about what is free. Where less is free than the cap, a task fills
+the disk first, and then nothing can be written any more: no other task's output, no object, no record of the
+failure. So free space is a cap of its own. While tasks run it is measured, the more often the less is left, since a
+task on tmpfs writes gigabytes a second. When it falls below the reserve (`common.space`):
 
-- The task that has most on the disk ends, fails, and what it wrote is given back before its report is made. What
-  counts is its output and its instance, what earlier tasks left there included.
-- A task that has little there is never blamed, however full the disk is: somebody else has filled it.
+- The task that has most on the disk is ended and fails, and its space is freed before its report is made. Its
+  output and its instance count, including what earlier tasks left there.
+- A task that has little there is never blamed, however full the disk is: others have filled it.
 - No task begins until there is room again.
-- A task that ends badly meanwhile, but is not the one to blame, is lost, not failed: it is tried again.
+- A task that ends badly meanwhile, but is not the one to blame, is lost, not failed: it is retried.
 
 Example: 400 MB, of which 25 MB are the reserve. `yes` has written 340 MB when 20 MB are left, and a dozen other tasks
 some KB each. `yes` is killed, the others run on.
@@ -32,18 +33,18 @@ from scheduler.agent.worker import Worker
 from scheduler.common.space import Space, is_ample, space_at, space_of
 from scheduler.providers.disk import EVERYTHING, Use
 
-# Bytes a second: no task is expected to write faster. Seconds between two looks, at least and at most.
+# Bytes per second that no task is expected to exceed. Seconds between two looks, at least and at most.
 FASTEST = 4 << 30
 SHORTEST, LONGEST = 0.02, 0.25
-# A task is blamed if it has at least this part of the reserve.
+# A task is blamed if it has at least this part of the reserve: one in so many.
 BLAMED_SHARE = 16
-# Seconds that what a killed task had is given to be gone, before another is to blame.
+# Seconds in which the files of a killed task should be gone, before another task is blamed.
 GRACE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an instance and the task that runs there have on the disk."""
+    """The disk use of an instance and of the task that runs there."""
 
     worker: Worker
     attempt: Attempt | None
@@ -51,12 +52,12 @@ class Load:
 
 
 def pause_until_next(space: Space) -> float:
-    """Seconds in which no task can use up what is above the reserve."""
+    """Seconds in which no task can use up the space above the reserve."""
     return min(max(SHORTEST, (space.free - space.reserve) / FASTEST), LONGEST)
 
 
 def to_blame(loads: Iterable[Load], space: Space) -> Load | None:
-    """Who has most of what is short; None if no one has much."""
+    """The load that has most of the scarce resource; None if none has much."""
     known = list(loads)
     if space.free >= space.reserve:
         heaviest = max(known, key=lambda load: load.use.inodes, default=None)
@@ -66,7 +67,7 @@ def to_blame(loads: Iterable[Load], space: Space) -> Load | None:
 
 
 def load_of(worker: Worker, attempt: Attempt | None, ended: bool = False) -> Load:
-    """Count, in any thread, what there is of one instance."""
+    """Count the disk use of one instance. In any thread."""
     written, use = 0, Use()
     with contextlib.suppress(OSError):  # it may end at this moment
         written = 0 if attempt is None else attempt.written()
@@ -76,7 +77,7 @@ def load_of(worker: Worker, attempt: Attempt | None, ended: bool = False) -> Loa
 
 
 class Pressure:
-    """On the disk below `directory`, by the instances that `workers` gives."""
+    """The watch over the disk below `directory`. `workers` gives the instances."""
 
     def __init__(self, directory: Path, workers: Callable[[], Iterable[Worker]], log: Log) -> None:
         self.short = False
@@ -84,7 +85,7 @@ class Pressure:
         self._workers = workers
         self._log = log
         self._victim: Attempt | None = None
-        self._until = 0.0  # event loop time until which its end is awaited
+        self._until = 0.0  # event loop time until which the victim's files may remain
 
     def space(self) -> Space:
         return space_at(self._place)
@@ -93,7 +94,7 @@ class Pressure:
         return f"its disk is full, {self.space()}"
 
     async def look(self, replace: Callable[[Worker], None]) -> float:
-        """Look once, and end what is to blame; seconds until the next look. `replace` ends an instance at rest."""
+        """Measure once, and end the task to blame; seconds until the next look. `replace` ends an idle instance."""
         space = self.space()
         if space.short != self.short:
             self.short = space.short
@@ -104,7 +105,7 @@ class Pressure:
         return pause_until_next(space)
 
     def _waits(self) -> bool:
-        """Is what a victim had about to be gone?"""
+        """Whether the files of a victim are still about to be removed."""
         now = asyncio.get_running_loop().time()
         gone = self._victim is None or self._victim.emptied
         return now < (self._until - GRACE + LONGEST if gone else self._until)
@@ -129,7 +130,7 @@ class Pressure:
         return await asyncio.gather(*counts)
 
     def doubts(self, attempt: Attempt, status: int) -> Space | None:
-        """What is free, if that may be why a task ended as it did. Asked after every task."""
+        """The free space, if its lack may be why a task ended as it did; else None. Called after every task."""
         found = os.statvfs(self._place)
         if is_ample(found) or attempt.stop is not None:
             return None
@@ -137,7 +138,7 @@ class Pressure:
         return space if (space.short if status else space.full) else None
 
     async def judge(self, worker: Worker, attempt: Attempt, status: int, space: Space) -> None:
-        """Say in `attempt.stop` if a task is to blame for a full disk, or ended badly because of one."""
+        """Set `attempt.stop` if a task is to blame for a full disk, or ended badly because of one."""
         guilty = to_blame(await self._loads(attempt, worker), space)
         if guilty is not None and guilty.attempt is attempt:
             attempt.stop = Stop.FULL

@@ -1,8 +1,8 @@
-"""How an agent reaches other machines: by TLS with its certificate, or plainly where that was said.
+"""The agent's connections to other machines: by TLS with its certificate, or by plain HTTP where that was allowed.
 
-There are two ways out. Requests to gateways and supervisors go through one HTTP client, whose connector has the
-contexts of our certificate. Intermediates of other nodes come through sockets of our own (`fetch`), and for them only
-the cluster's authority counts. A URL of plain HTTP that leads to another machine is refused at either.
+There are two kinds. Requests to gateways and supervisors go through one HTTP client, whose connector has the TLS
+contexts of our certificate. Intermediates of other nodes come through sockets of our own (`fetch`), and trust only
+the cluster's authority. Both refuse a URL of plain HTTP that leads to another machine.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from scheduler.tls.plain import is_exposed
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """`asking`, `fetching`: contexts for requests and for intermediates; None: what the system believes, and nothing.
+    """The ways to other machines. `plain`: networks that may be reached by plain HTTP.
 
-    `plain`: other machines may be asked by plain HTTP.
+    `asking`, `fetching`: TLS contexts for requests and for intermediates; None: the system's authorities, and no TLS.
     """
 
     asking: ssl.SSLContext | None = None
@@ -25,7 +25,7 @@ class Reach:
     plain: bool = True
 
     def refuses(self, url: str) -> str | None:
-        """Why this URL is not asked, if so."""
+        """The reason why this URL must not be requested; None if it may."""
         if self.plain or not is_exposed(url):
             return None
         return f"{url} is plain HTTP to another machine, which others can read: it takes https, or --plain here"

@@ -1,8 +1,8 @@
 """The input of one running reducer: pages of sources in, a full pipe out.
 
-The supervisor sends sources in pages, as many as we said there is room for; the feed takes
-them one after another. What this adds to `datapath.feed` is the conversation: which source
-was the last we were given, and how many more we would like.
+The supervisor sends sources in pages, as many as the agent has asked for; the feed takes them one
+after another. This module adds the flow control to `datapath.feed`: which source was the last
+received, and how many more are wanted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from scheduler.agent.sources import Sources
 from scheduler.agent.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
 
-# The source that is gone, unless it is something else, and why.
+# Called with the source that is gone, if it is one, and the reason.
 Lost = Callable[[BlobRef | None, str], None]
 
 
 class ReducerInput:
-    """Owns the writing end of the pipe that is a reducer's stdin.
+    """The writing end of the pipe that is a reducer's stdin, and the feed into it.
 
-    `changed` is called on the event loop whenever the state is worth telling; `lost` when a source is
-    gone, so that the attempt cannot succeed, and always before the reducer can see the end of its input.
+    `changed` is called on the event loop whenever the state should be reported; `lost` when a source is gone, so that
+    the attempt cannot succeed, and always before the reducer can see the end of its input.
     """
 
     def __init__(self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Lost) -> None:
@@ -43,7 +43,7 @@ class ReducerInput:
         return self._feed.moved
 
     def accept(self, page: FeedPage) -> None:
-        """Queue the sources of a page; those that we were given before are skipped."""
+        """Queue the sources of a page; those that were received before are skipped."""
         if self._ended:
             return
         for source in page.sources:
@@ -59,7 +59,7 @@ class ReducerInput:
             self._feed.end()
 
     def state(self) -> FeedState | None:
-        """What to tell the supervisor; nothing once all is known or nothing more is wanted."""
+        """The feed's state for the supervisor; None once all sources are known or no more are wanted."""
         if self._ended or self._stopped:
             return None
         return FeedState.model_construct(
@@ -67,13 +67,13 @@ class ReducerInput:
         )
 
     def close(self) -> None:
-        """The reducer has ended, whatever it has read."""
+        """End the feed: the reducer has ended, whatever it has read."""
         self._stopped = True
         self._feed.close()
         self._sources.close()
 
     def _on_event(self, event: Event[BlobRef]) -> None:
-        """In the feed's thread."""
+        """Handle an event of the feed. In the feed's thread."""
         if isinstance(event, SourceLost):
             self._loop.call_soon_threadsafe(self._fail, event.source, f"blob {event.source.id}: {event.error}")
         else:

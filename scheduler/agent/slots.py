@@ -1,18 +1,18 @@
-"""The places in which an agent's instances are, and those that are lost for now.
+"""The slots of a node: places for instances, shared by the links to all supervisors, and disabled while they hang.
 
-Several supervisors may have work for the node. Each is told how much of it is *away*, for the
-others (`engine.part`), and shares out the rest.
+Several supervisors may have work for the node. Each is told which part of it is *away*, in use for
+the other supervisors (`engine.part`), and plans with the rest.
 
 A slot is taken when the node has room for an instance (`capacity.shortage`); until then its
-tasks wait, and the log says once for what.
+tasks wait, and the log says once which resource is short.
 
-An instance that cannot be ended (its process is stuck in the kernel, a file system does not let
-go, containerd does not answer) would hold up whoever waits for it. So nobody waits longer than
-`PATIENCE`: then its slot is *disabled*, which the supervisor is told and plans for, and enabled
-again should the instance ever be gone.
+An instance that cannot be ended (its process is stuck in the kernel, a file system does not unmount,
+containerd does not answer) would block the pool and link that wait for it. So the agent waits at most
+`PATIENCE`: then the slot is *disabled*, which the supervisor is told and plans for, and enabled
+again if the instance ever ends.
 
-Until an instance is gone, it counts as *ending*: whatever comes in its place finds it there. A node
-that is full tells so when it is gone.
+An instance counts as *ending* until it is gone, because a new instance would compete with it. A full
+node tells its supervisors when one is gone.
 
 Example: of 4 slots one hangs; the node gets work for 3, and `/metrics` says 1 is disabled.
 """
@@ -26,21 +26,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.agent import capacity
+from scheduler.common.backoff import Backoff
 from scheduler.engine.part import part
 from scheduler.providers import Instance
 from scheduler.providers.nomad.arrivals import Arrivals
 
-# Seconds; what containerd is given to end a container, and some more.
+# Seconds; longer than containerd has to end a container.
 PATIENCE = 60.0
-# Seconds before the node is looked at again.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 2.0
+# Seconds before free resources are checked again: the first pause and the longest.
+PAUSES = (0.2, 2.0)
 log = logging.getLogger("remora.agent")
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Instances that have work, and what their tiers may have of memory."""
+    """The instances that have work, and the memory of their tiers in MiB."""
 
     slots: int = 0
     memory_mb: int = 0
@@ -50,24 +50,24 @@ NOTHING = Use()
 
 
 class Slots:
-    """One per process of the agent, shared by the links to all supervisors.
+    """The slots of one agent, shared by the links to all supervisors.
 
-    A link joins with a function that is called whenever its supervisor should be told anew of what there is.
+    A link joins with a function that is called whenever its supervisor should be told about a change.
     """
 
     def __init__(self, arrivals: Arrivals | None = None) -> None:
-        """`arrivals`, where instances are booked: in their places alone may instances be."""
+        """`arrivals`: the allocations in which alone instances may be made, where Nomad reserves them."""
         self.arrivals = arrivals
         self._links: dict[object, Callable[[], None]] = {}
         self._uses: dict[object, Use] = {}
         self._hanging: set[asyncio.Task[None]] = set()
         self._ending: list[int] = []  # memory in MiB of each
-        self._able = 0  # slots that can be used, as last reckoned
-        self._waiters = 0  # instances that are to be made once there is room
-        self.lack: str | None = None  # what there is too little of for an instance
+        self._able = 0  # slots that can be used, as last computed
+        self._waiters = 0  # instances that wait for room
+        self.lack: str | None = None  # the resource that is short for another instance
 
     async def open(self) -> None:
-        """Let launchers call. Raises InstanceError."""
+        """Accept calls of launchers. Raises InstanceError."""
         if self.arrivals is not None:
             await self.arrivals.open(self._tell)
 
@@ -77,17 +77,17 @@ class Slots:
         self._links[link] = changed
 
     def quit(self, link: object) -> None:
-        """Its instances are gone."""
+        """Remove a link, whose instances are gone."""
         self.use(link, NOTHING)
         self._links.pop(link, None)
 
     @property
     def shared(self) -> bool:
-        """Is there more than one link?"""
+        """Whether there is more than one link."""
         return len(self._links) > 1
 
     def use(self, link: object, use: Use) -> None:
-        """What a link uses from now on."""
+        """Record what a link uses from now on."""
         if use != self._uses.get(link, NOTHING):
             self._uses[link] = use
             if use == NOTHING:
@@ -95,7 +95,7 @@ class Slots:
             self._tell(link)
 
     def away(self, link: object, slots: int, memory_mb: int) -> Use:
-        """How much of so many slots and so much memory serves others than this link; never the last slot."""
+        """The part of these slots and this memory that other links use; never the last slot."""
         others = [use for other, use in self._uses.items() if other is not link]
         able = self._able = slots - self.disabled
         if not others:
@@ -116,15 +116,14 @@ class Slots:
 
     async def room(self, directory: Path) -> None:
         """Wait until the node, with its disk below `directory`, has room for an instance."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         self._waiters += 1
         try:
             while (why := capacity.shortage(directory)) is not None:
-                if pause == FIRST_PAUSE:
+                if backoff.fresh:
                     log.warning("an instance waits until there is room for it", extra={"why": why})
                 self._lacks(why)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
         finally:
             self._waiters -= 1
             if not self._waiters:
@@ -138,11 +137,11 @@ class Slots:
 
     @property
     def ending(self) -> Use:
-        """Instances that are being ended."""
+        """The instances that are being ended."""
         return Use(len(self._ending), sum(self._ending))
 
     def expect(self, number: int, memory_mb: int) -> None:
-        """So many instances that are being made are not wanted any more: they are ending, until `forget`."""
+        """Count instances that are being made, and are not needed any more, as ending until `forget`."""
         self._ending += [memory_mb] * number
 
     def forget(self, number: int, memory_mb: int) -> None:
@@ -176,7 +175,7 @@ class Slots:
             self._tell()
 
     async def close(self) -> None:
-        """Wait for nothing any more."""
+        """Cancel the ends of instances that hang, and stop listening for launchers."""
         if self.arrivals is not None:
             await self.arrivals.close()
         hanging = list(self._hanging)

@@ -1,11 +1,11 @@
-"""Where a reducer's feed gets its sources from: this node, the objects, or another node.
+"""The sources of a reducer's feed: blobs of this node, of the object store, or of another node.
 
-What is elsewhere and large is a socket (`fetch`), opened when its turn has come: opened ahead, its
-node would wait with a connection and a file for as long as the reducer likes to think. But most
-sources are little, and a connection for each would cost more than their bytes. So these are read
-into memory, one after another through one connection to each node, and may be read ahead.
+A large blob on another node is a socket (`fetch`), opened when its turn has come: opened ahead, it
+would occupy a connection and a file on its node for as long as the reducer pauses. But most sources
+are small, and a connection for each would cost more than their bytes. So small ones are read into
+memory, one after another through one connection to each node, and may be read ahead.
 
-All of it happens in the feed's thread.
+All of this runs in the feed's thread.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ LITTLE = 128 * 1024
 
 
 class LaterError(Exception):
-    """A source will be opened when its turn has come."""
+    """A source has to be opened when its turn has come."""
 
 
 class Sources:
-    """Those of one feed: `open` and `open_ahead` are what `datapath.feed.Feed` asks for."""
+    """The sources of one feed: `open` and `open_ahead` are the callbacks of `datapath.feed.Feed`."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._calls = Calls(stores.traffic, stores.reach)
         self._closed = threading.Event()
-        self._pursuit: Pursuit | None = None  # of the source that comes from elsewhere now
+        self._pursuit: Pursuit | None = None  # of the current source, if it is on another node
 
     def open(self, blob: BlobRef, offset: int) -> int:
         """A descriptor of a file, or of a stream from `offset` on. Raises BlobGoneError, OSError."""
         if not self._stores.is_elsewhere(blob):
             return self._stores.open_in_thread(blob)
         if blob.size <= LITTLE:
-            with contextlib.suppress(OSError):  # its connection may have been too old
+            with contextlib.suppress(OSError):  # the connection may have been idle for too long
                 return self._calls.get(blob)
         if self._pursuit is None or self._pursuit.blob != blob:
             self._pursuit = Pursuit(blob, self._stores.traffic, self._closed, self._stores.reach)
@@ -58,13 +58,13 @@ class Sources:
         raise LaterError
 
     def close(self) -> None:
-        """In any thread: nobody wants them any more. Waits for nothing."""
+        """Stop: the sources are no longer needed. In any thread; does not block."""
         self._closed.set()
         self._calls.close()
 
 
 class Calls:
-    """Connections that stay open from one little blob to the next. Of one thread, but for `close`."""
+    """Persistent connections for small blobs, one per node. Used by one thread, except `close`."""
 
     def __init__(self, traffic: Traffic, reach: Reach = ANYWHERE) -> None:
         self._traffic = traffic
@@ -74,11 +74,11 @@ class Calls:
         self._over = False
 
     def is_open(self, blob: BlobRef) -> bool:
-        """Is there a connection already to where it is?"""
+        """Whether there is a connection to the blob's node already."""
         return urlsplit(blob.source or "").netloc in self._peers
 
     def get(self, blob: BlobRef) -> int:
-        """A file in memory with a little blob. Raises BlobGoneError, OSError; no second try is made."""
+        """A file in memory with a small blob. Raises BlobGoneError, OSError; not retried."""
         url = urlsplit(blob.source or "")
         with self._busy:
             try:
@@ -96,8 +96,8 @@ class Calls:
         return file_of(body)
 
     def close(self) -> None:
-        """In any thread: nobody will ask any more. Waits for nothing."""
-        self._over = True  # who is asking now hangs up at the end
+        """Close the connections for good. In any thread; does not block."""
+        self._over = True  # a request in flight closes its connection at its end
         if self._busy.acquire(blocking=False):
             self._hang_up()
             self._busy.release()
@@ -108,7 +108,7 @@ class Calls:
 
 
 def receive(peer: socket.socket, asked: bytes, size: int) -> bytes:
-    """The answer to a request for a whole blob, which is read to its end. Raises BlobGoneError, OSError."""
+    """The answer to a request for a whole blob, read to its end. Raises BlobGoneError, OSError."""
     peer.sendall(asked)
     judge(read_head(peer), size, 0, False)
     body = bytearray()
@@ -121,7 +121,7 @@ def receive(peer: socket.socket, asked: bytes, size: int) -> bytes:
 
 
 def file_of(body: bytes) -> int:
-    """A file in memory."""
+    """A descriptor of a file in memory."""
     file = os.memfd_create("blob", os.MFD_CLOEXEC)
     try:
         write(file, body)

@@ -1,17 +1,18 @@
-"""Where bytes lie, as one node sees it: the objects that all nodes share, and what is its own.
+"""The stores of a node: the object store that all nodes share, and the node's own intermediates.
 
-Whatever has a name, or gets one when its task ends, is in the object store, a directory that
-every node mounts. Intermediates nobody ever names, so they stay on the node that made them:
-writing them costs no network, and a task that runs beside them reads them from the page cache.
+Blobs that have an object's name, or get one when their task ends, are in the object store, a
+directory that every node mounts. Intermediates never get a name, so they stay on the node that made
+them: writing them costs no network, and a task on the same node reads them from the page cache.
 
-A file is born in the store where it will probably stay, so that publishing it is a link. What
-comes otherwise (a failed task's outputs are objects, though they were born as intermediates) is
-copied when it is published. Files are also born in our own store where that of the objects has
-no nameless files: then nothing is left of a task's files, whenever they are dropped.
+A file is made in the store where it will probably stay, so that publishing it is a link. A file
+that belongs into the other store after all (a failed task's outputs are objects, though they were
+made as intermediates) is copied when it is published. Files are also made in the node's own store
+if the object store has no nameless files (O_TMPFILE): then nothing is left of a task's files,
+whenever they are dropped.
 
-On a single machine both stores are the same directory, and none of this happens.
+On a single machine both stores are the same directory, and nothing is ever copied.
 
-Example: phase 1 of 2 prints 1 GB on node n7: born in n7's own store, linked there, reported as
+Example: phase 1 of 2 prints 1 GB on node n7: made in n7's own store, linked there, reported as
 `BlobRef(id=…, node="n7")`. Had the task failed, the same file would have been copied to the
 objects and be reported without a node.
 """
@@ -34,7 +35,10 @@ from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
 
 
 class Stores:
-    """The two stores of a node, and copies of what is in neither. `node` is its name, and None if they are one."""
+    """The two stores of a node, and a cache for blobs of neither.
+
+    `node` is its name, and None if the stores are one.
+    """
 
     def __init__(
         self,
@@ -47,58 +51,58 @@ class Stores:
     ) -> None:
         """`cache`: a directory for copies, of `limit` bytes, on the file system of the instances.
 
-        `reach` is how other nodes are reached.
+        `reach`: the way to other nodes.
         """
         self.reach = reach
         self.objects = objects
         self.own = own
         self.node = node
         self.traffic = Traffic()
-        # On a machine that is alone the service sweeps.
+        # On a single machine the service sweeps.
         self.leftovers = None if node is None else Leftovers(own)
         self._cache = None if cache is None else Cache(cache, self._get, limit)
-        # May its files be linked to where instances are?
+        # Whether the objects' files can be linked into instances.
         self._linkable = self._cache is None or is_linkable(objects, self._cache.blobs.root)
 
     @classmethod
     def one(cls, blobs: BlobStore) -> Stores:
-        """Of a machine that is alone."""
+        """The stores of a single machine."""
         return cls(blobs, blobs)
 
     @classmethod
     def of_node(
         cls, node: str, objects: Path, state_dir: Path, limit: int | None = None, reach: Reach = ANYWHERE
     ) -> Stores:
-        """Of one node among many; `limit`: bytes of its cache. Raises OSError."""
+        """The stores of one node in a cluster; `limit`: bytes of its cache. Raises OSError."""
         return cls(BlobStore(objects), BlobStore(state_dir / "blobs"), node, state_dir / "cache", limit, reach)
 
     # -- what is made here -------------------------------------------------------------------
 
     def born(self, final: bool) -> BlobStore:
-        """In which a file is made that will probably (not) be an object."""
+        """The store in which a file is made that will probably (not) be an object."""
         return self.objects if final and self.objects.nameless else self.own
 
     def home(self, final: bool) -> BlobStore:
-        """In which it stays when it is one (or not)."""
+        """The store in which an object (or an intermediate) stays."""
         return self.objects if final else self.own
 
     def moves(self, final: bool, expected: bool) -> bool:
-        """Is what was `expected` to be an object, or not, copied when it is published?"""
+        """Whether a file that was `expected` to be an object, or not, is copied when it is published."""
         return self.home(final) is not self.born(expected)
 
     def node_of(self, final: bool) -> str | None:
-        """What a `BlobRef` says of where that is."""
+        """The node that a `BlobRef` to it names."""
         return None if final else self.node
 
     def discard(self, blobs: Iterable[str]) -> None:
-        """Remove blobs of this node's making, wherever they are."""
+        """Remove blobs that this node made, in either store."""
         ids = list(blobs)
         self.own.discard(ids)
         if self.objects is not self.own:
             self.objects.discard(ids)
 
     async def durable(self, blobs: Iterable[BlobRef]) -> None:
-        """Return when these are on disk. Raises OSError if a disk refuses."""
+        """Return when these blobs are on disk. Raises OSError if a disk refuses."""
         finals = {blob.node is None for blob in blobs}
         if self.own is self.objects:
             await self.own.durable()
@@ -108,17 +112,17 @@ class Stores:
     # -- what is read here -------------------------------------------------------------------
 
     def is_elsewhere(self, blob: BlobRef) -> bool:
-        """Has another node made it, and keeps it?"""
+        """Whether another node made and keeps the blob."""
         return blob.node is not None and blob.node != self.node
 
     def is_near(self, blob: BlobRef) -> bool:
-        """Can its file be linked into an instance? If not it has to be held first."""
+        """Whether the blob's file can be linked into an instance; if not, it has to be held first."""
         if blob.size == 0 or self._cache is None:
             return True
         return self._linkable if blob.node is None else blob.node == self.node
 
     async def hold(self, blob: BlobRef) -> None:
-        """Let there be a copy of what is not near, until `let_go`. Raises BlobGoneError, FileNotFoundError, OSError."""
+        """Hold a copy of a blob that is not near, until `let_go`. Raises BlobGoneError, FileNotFoundError, OSError."""
         assert self._cache is not None
         await self._cache.hold(blob)
 
@@ -127,7 +131,7 @@ class Stores:
         self._cache.let_go(blob.id)
 
     def store_of(self, blob: BlobRef) -> BlobStore:
-        """Which has the file of a blob that is near, or held."""
+        """The store that has the file of a blob that is near, or held."""
         if self._cache is not None and not self.is_near(blob):
             return self._cache.blobs
         return self.home(blob.node is None)
@@ -137,18 +141,18 @@ class Stores:
         return self.home(blob.node is None).open(blob.id)
 
     def open_in_thread(self, blob: BlobRef) -> int:
-        """As `open`, but wait for the end of a lease."""
+        """The same, but waits for the end of a lease on the file. In a thread."""
         return self.home(blob.node is None).open_in_thread(blob.id)
 
     def doubt(self, blob: BlobRef) -> None:
-        """Somebody has written to the file that an instance had of it."""
+        """Drop the copy of a blob: a task has written to the file that its instance had of it."""
         if self._cache is not None and not self.is_near(blob):
             self._cache.forget(blob.id)
         else:
             self.store_of(blob).path(blob.id).chmod(MODE)
 
     def _get(self, blob: BlobRef, fd: int, unwanted: threading.Event) -> None:
-        """Write what is not near into a file of the cache. In a thread."""
+        """Write a blob that is not near into a file of the cache. In a thread."""
         if blob.node is not None:
             fetch(blob, fd, self.traffic, unwanted, self.reach)
             return
@@ -167,7 +171,7 @@ class Stores:
 
 
 def is_linkable(blobs: BlobStore, directory: Path) -> bool:
-    """Can a file of a store get a second name in a directory? Only trying tells: the same disk may be mounted twice."""
+    """Whether a store's file can get a second name in a directory. Tested by trying: a disk may be mounted twice."""
     fd, probe = blobs.create(), new_id()
     above = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:  # without a directory, Python's link would not follow /proc/self/fd

@@ -1,9 +1,9 @@
-"""Inputs on their way: what the tasks of one pool read, brought to this node before they run.
+"""Prefetch of inputs: the blobs that one pool's tasks read are brought to this node before the tasks run.
 
-A task whose input is near is let through at once. For any other its input is fetched while
-other tasks run, and held until the task is over, whatever becomes of it meanwhile: it may wait,
-run, be taken back and wait again. So nobody says "over" here; `keep` is told now and then who
-is still there, and the others' inputs are let go.
+A task whose input is near passes at once. Any other input is fetched while other tasks run, and held
+until the task is over, whatever happens to the task meanwhile: it may wait, run, be recalled and wait
+again. So there is no call for the end of a task; `keep` is called now and then with the tasks that are
+left, and releases the inputs of all others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ Arrived = Callable[[TaskLease, Exception | None], None]
 
 
 class Supply:
-    """`arrived` is called on the event loop, with a reason if the input cannot be had; not after `drop` or `close`."""
+    """The prefetch of one pool.
+
+    `arrived` is called on the event loop, with an error if the input cannot be fetched; not after `drop` or `close`.
+    """
 
     def __init__(self, stores: Stores, arrived: Arrived) -> None:
         self._stores = stores
@@ -27,11 +30,11 @@ class Supply:
         self._held: dict[tuple[int, int], BlobRef] = {}
 
     def __len__(self) -> int:
-        """Tasks whose inputs are on their way."""
+        """The number of tasks whose inputs are being fetched."""
         return len(self._coming)
 
     def bring(self, lease: TaskLease) -> bool:
-        """Begin to fetch a task's input; False if there is no need to."""
+        """Begin to fetch a task's input; False if it is near already."""
         blob = lease.blob
         if blob is None or self._stores.is_near(blob) or key_of(lease) in self._held:
             return False
@@ -39,20 +42,21 @@ class Supply:
         return True
 
     def drop(self, attempt: AttemptId) -> bool:
-        """A task is not wanted any more; False if its input is not on its way."""
+        """Stop fetching for a task; False if its input is not being fetched."""
         task = self._coming.pop((attempt.task, attempt.attempt), None)
         if task is not None:
             task.cancel()
         return task is not None
 
     def keep(self, leases: Iterable[TaskLease]) -> None:
-        """Let go of what tasks other than these held."""
+        """Release the inputs of all tasks other than these."""
         if self._held:
             there = {key_of(lease) for lease in leases}
             for key in [key for key in self._held if key not in there]:
                 self._stores.let_go(self._held.pop(key))
 
     async def close(self) -> None:
+        """Cancel all transfers and release all inputs."""
         coming = list(self._coming.values())
         self._coming.clear()
         for task in coming:

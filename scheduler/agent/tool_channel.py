@@ -1,15 +1,15 @@
 """The agent's end of one tool's connection.
 
-A task can send any descriptor to the agent's socket, and dropping one can block for as long
-as its sender chose (`datapath.passing`). From Linux 6.16 on the kernel refuses them, and the
-event loop reads the socket itself (`Direct`). On older kernels each connection has a thread
-(`Ported`): it receives a packet when one is wanted, closes the descriptors that came with it,
-passes on the bytes, and closes the socket in the end. The event loop only sends.
+A task can send any descriptor to the agent's socket, and closing one can block for as long as its
+sender chose (`datapath.passing`). From Linux 6.16 on the kernel refuses them, and the event loop
+reads the socket itself (`Direct`). On older kernels each connection has a thread (`Ported`): it
+receives a packet when asked to, closes the descriptors that came with it, passes on the bytes, and
+closes the socket in the end. The event loop only sends.
 
 Example, on an old kernel: a task sends a TCP socket that lingers for a day. The thread of that
-connection is stuck in close(2). It counts as one of the instance's connections (`tools`), so
-the task has one connection less, and nothing else is held up. When the instance ends, signals
-to the thread end the wait; what a signal cannot end (a file system that hangs) stays until then.
+connection is stuck in close(2). It counts as one of the instance's connections (`tools`), so the
+task has one connection less, and nothing else is delayed. When the instance ends, signals to the
+thread end the wait; what a signal cannot end (a file system that hangs) stays until then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scheduler.providers.waiting import readable
 
 INTERRUPT_SECONDS = 0.1
 ENDING: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks weakly
-NUDGE = signal.SIGURG  # ignored unless it has a handler, and with one it only ends what waits
+NUDGE = signal.SIGURG  # ignored unless it has a handler; with one it only interrupts a blocking call
 
 
 class Direct:
@@ -39,16 +39,16 @@ class Direct:
         self._channel = channel
 
     def send(self, kind: Kind, text: str = "", flags: int = 0, fds: Sequence[int] = ()) -> None:
-        """Raises OSError: the tool went away, or fills its socket."""
+        """Send a packet. Raises OSError if the tool went away, or does not read."""
         self._channel.send(kind, flags=flags, payload=text.encode(), fds=fds)
 
     def is_connected(self) -> bool:
         poll = select.poll()
         poll.register(self._channel.fileno(), 0)
-        return not poll.poll(0)  # only HUP and ERR are told when nothing is asked for
+        return not poll.poll(0)  # without requested events, only HUP and ERR are returned
 
     async def receive(self) -> Message | None:
-        """The next packet, or None when the tool has gone. Raises ValueError for one that breaks the rules."""
+        """The next packet, or None when the tool has gone. Raises ValueError for one that breaks the protocol."""
         while True:
             try:
                 return self._channel.receive()
@@ -87,7 +87,7 @@ class Ported(Direct):
             sock.shutdown(socket.SHUT_RDWR)  # ends the thread's wait for a packet
         sock.detach()
         self._wanted.release()
-        # Whoever waits here is cancelled when the instance ends, and that is when the thread has to be helped.
+        # The caller is cancelled when the instance ends, and the thread may have to be interrupted after that.
         ending = self._loop.create_task(self._see_closed(is_over))
         ENDING.add(ending)
         ending.add_done_callback(ENDING.discard)
@@ -130,13 +130,13 @@ class Ported(Direct):
 
 
 def accept(listener: Listener) -> Direct:
-    """The next connection. Raises BlockingIOError if there is none."""
+    """Accept the next connection. Raises BlockingIOError if there is none."""
     channel = passing.accept(listener)
     return Direct(channel) if listener.bars_descriptors else Ported(channel)
 
 
 def allow_nudges() -> None:
-    """Let `NUDGE` interrupt what a thread waits for. To be called in the main thread."""
+    """Let `NUDGE` interrupt a thread's blocking calls. To be called in the main thread."""
     signal.signal(NUDGE, lambda *_: None)
 
 

@@ -1,19 +1,20 @@
-"""What the tools of a task ask of the agent, over the instance's socket.
+"""The socket of an instance, through which the tools of its tasks (mpipe, msplit, mtee) get files
+to write into.
 
-A tool asks for a file to write into (OPEN, GRANT), writes, and says that it is complete
-(COMMIT). The file becomes an output of the task that runs; nobody sees it before the task
-has succeeded. Everything that arrives here was written by a task and is hostile until
-checked. Three dangers have an answer each:
+A tool asks for a file to write into (OPEN, GRANT), writes, and says that it is complete (COMMIT).
+The file becomes an output of the running task and is invisible until the task has succeeded.
+Everything that arrives here was written by a task and is hostile until checked. Three dangers have
+an answer each:
 
-- *A request of a task that is over.* The lackey kills a task's tools before it says DONE,
-  so after everything that the lackey said was read (`Host.current`), a tool that is still
-  connected belongs to the task that runs now, and one that is not gets no answer. That is
-  looked at after every request and before anything is recorded.
-- *A file that changes after it became an object.* The tool keeps its descriptor as long as
-  it likes. Outputs are sealed when they get their names: after the task's death, or at once
-  (`mtee`, and `keeping`). A tool that closes its files before it says COMMIT spares us a copy.
-- *Too much at once.* An instance may have `MAX_PENDING` connections in work; more of them
-  wait unaccepted. And a task may have `MAX_GRANTED` files in work: whoever wants more waits
+- *A request of a task that is over.* The lackey kills a task's tools before it says DONE, so once
+  all messages of the lackey are read (`Host.current`), a tool that is still connected belongs to
+  the task that runs now, and one that is not gets no answer. That is checked after every request
+  and before anything is recorded.
+- *A file that changes after it became an object.* The tool keeps its descriptor as long as it
+  likes. Outputs are sealed when they get their names: after the task's death, or at once (`mtee`,
+  and `keeping`). A tool that closes its files before it says COMMIT saves the agent a copy.
+- *Too much at once.* An instance may have `MAX_PENDING` open connections; more of them wait
+  unaccepted. A task may have `MAX_GRANTED` files open for writing: a tool that needs more waits
   until some are committed.
 """
 
@@ -39,13 +40,13 @@ from scheduler.model.wire import Adoption, OutputCheck
 from scheduler.objects.blobs import MODE
 
 MAX_PENDING = 25
-MAX_GRANTED = 2 * MAX_REDUCERS  # one msplit may feed another, and mpipe all that is allowed
+MAX_GRANTED = 2 * MAX_REDUCERS  # one msplit may feed another, or as many mpipes as there may be outputs
 FAILED = 1  # exit status of a tool that was refused
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
 class RefusalError(Exception):
-    """The tool ends with `FAILED` and prints this."""
+    """A refused request: the tool ends with `FAILED` and prints the text."""
 
 
 class Tools:
@@ -66,7 +67,7 @@ class Tools:
             task.cancel()
 
     def task_ended(self, attempt: Attempt) -> None:
-        """What was not committed is dropped; whoever waits for its COMMIT finds another task running, or none."""
+        """Drop uncommitted files; a tool that waits for its COMMIT finds another task running, or none."""
         close_all(attempt.take_back(tuple(attempt.open_grants)))
 
     def _listen(self, wanted: bool) -> None:
@@ -80,7 +81,7 @@ class Tools:
         try:
             channel = tool_channel.accept(self._host.instance.listener)
         except OSError:
-            return  # it went away again, or we are out of descriptors: the others will be served
+            return  # it went away again, or there are no descriptors left: the others will be served
         task = self._loop.create_task(self._serve(channel))
         self._pending.add(task)
         task.add_done_callback(self._served)
@@ -120,6 +121,7 @@ class Request:
         self._channel = channel
 
     async def answer(self, message: Message) -> None:
+        """Serve a tool's OPEN. Raises ValueError for any other message, RefusalError or WireError for a refused one."""
         if message.kind != Kind.OPEN:
             raise ValueError("a tool begins with OPEN, and without descriptors")
         request = passing.decode_open(message.payload)
@@ -137,7 +139,7 @@ class Request:
             await self._pipe(attempt, request, headers)
 
     def _attempt(self) -> Attempt:
-        """The task that asks: the one that runs, provided that the one who asks is alive."""
+        """The task that asks: the running one, if the tool is still connected."""
         attempt = self._host.current()
         if attempt is None or not self._channel.is_connected():
             raise RefusalError("no task is running")
@@ -192,7 +194,7 @@ class Request:
         return name
 
     async def _grant(self, attempt: Attempt, count: int, named: bool = False) -> list[int]:
-        """Let the tool write `count` files, and wait until it commits; the files are the caller's then."""
+        """Let the tool write `count` files, and wait until it commits; the caller owns the files then."""
         fds: list[int] = []
         store = self._host.stores.born(named or self._host.spec.last)
         await self._room(attempt, count)
@@ -236,7 +238,7 @@ class Request:
 
 
 def send(channel: Direct, kind: Kind, text: str = "", flags: int = 0) -> None:
-    """Send an answer; a tool that went away, or that fills its socket, does not get it."""
+    """Send an answer; a tool that went away, or does not read, does not get it."""
     try:
         channel.send(kind, text, flags)
     except OSError:
@@ -257,7 +259,7 @@ def check_reducer(reducer: int | None) -> None:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """`Name: value` lines. Raises RefusalError for a name or value that HTTP does not allow."""
+    """Parse `Name: value` lines. Raises RefusalError for a name or value that HTTP does not allow."""
     result = {}
     for line in filter(None, text.split("\n")):
         name, colon, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""How many bytes went between nodes: what a log line tells of an agent."""
+"""Counters of the bytes that an agent has exchanged with other nodes, for a line in its log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Traffic:
-    """Sums since the agent's start. Added to in several threads: an addition lost now and then is no matter."""
+    """Sums since the agent's start. Several threads add to them without a lock: a lost addition does no harm."""
 
-    served: int = 0  # bytes of blobs given to other nodes...
-    squeezed: int = 0  # ... and of these, those that travelled by zstd
-    fetched: int = 0  # bytes of blobs had from other nodes, or copied from the object store for a task
-    resumed: int = 0  # times that a transfer went on where it had broken off
+    served: int = 0  # bytes of blobs served to other nodes...
+    squeezed: int = 0  # ... and of these, those sent by zstd
+    fetched: int = 0  # bytes of blobs fetched from other nodes, or copied from the object store for a task
+    resumed: int = 0  # transfers that were resumed where they had broken off
 
     def sums(self) -> dict[str, int]:
         return asdict(self)

@@ -1,13 +1,14 @@
-"""Turns: what one instance makes the agent do, one step per turn of the event loop.
+"""Turns: a queue of the work that one instance causes, of which each turn of the event loop does
+one step.
 
 A task can send requests faster than the agent answers them, on hundreds of connections. If the
-event loop took all of it as it comes, it would turn once in a tenth of a second, and the tasks of
-other instances would wait for that. So whatever arrives at an instance's port waits in one queue,
-and in each turn of the loop one thing is taken from it: what was read from one connection, for the
-HTTP parser, or the start of a request. A transport is not read while a piece of it waits.
+event loop processed all of them as they come, one turn would take a tenth of a second, and the
+tasks of other instances would wait for it. So everything that arrives at an instance's port waits
+in one queue, and each turn of the loop takes one step from it: data of one connection for the HTTP
+parser, or the start of a request. A connection is not read while its data waits.
 
 Example: 200 connections of bob's task with 32 requests each, and one of jill's. Each turn parses
-one piece of bob's and one of jill's: she waits for one step of his, not for 200.
+one piece of bob's and one of jill's: her request waits for one step, not for 200.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from scheduler.http.protocol import Connection, Server
 
 
 class Turns:
-    """The queue of one instance. While nothing waits in it, what comes first in a turn is done at once."""
+    """The queue of one instance. While it is empty, the first step in a turn is done at once."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Callable[[], None]] = deque()
-        self._taken = False  # this turn
+        self._taken = False  # in this turn
 
     def take(self) -> bool:
-        """Take this turn, if no one else has it or waits for it."""
+        """Take this turn, if it is free and no step waits for it."""
         if self._taken:
             return False
         self._begin()
@@ -75,6 +76,7 @@ class TurnConnection(Connection):
         self._pieces = 0  # that wait
 
     def data_received(self, data: bytes) -> None:
+        """Parse data at once if the turn is free; else pause the transport and queue the data."""
         if not self._pieces and self._turns.take():
             super().data_received(data)
             return
@@ -87,7 +89,7 @@ class TurnConnection(Connection):
         self._pieces -= 1
         if self.transport is None:
             return
-        if not (self._reading_paused or self._buffer_paused):  # by aiohttp: what it has is enough
+        if not (self._reading_paused or self._buffer_paused):  # by aiohttp: its buffer is full
             self.transport.resume_reading()
         super().data_received(data)
 

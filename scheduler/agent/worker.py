@@ -1,12 +1,12 @@
 """One instance and the attempts that were handed to its lackey.
 
-The lackey runs what it was handed in order, so the oldest attempt in `handed` is the one
-that runs now, and everything that a tool or a request asks is asked by that one. This holds
-only as far as the worker has read what the lackey said: `current` reads it first.
+The lackey runs attempts in the order in which it was handed them, so the oldest attempt in `handed`
+is the one that runs now, and every request of a tool or over HTTP belongs to it. This holds only as
+far as the worker has read the lackey's messages: `current` reads them first.
 
-A worker ends in one way, whatever the reason: `dissolve`. It is told to (the pool is over),
-it is leaving and its last attempt has ended, or the lackey is gone, which a worker learns
-from the channel; then the attempt that ran is lost and those that waited run elsewhere.
+A worker ends in one way, whatever the reason: `dissolve`. The pool is over, the worker is leaving
+and its last attempt has ended, or the lackey is gone, which the channel shows; then the attempt
+that ran is lost and those that waited run elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from datapath import feed, passing
-from datapath.passing import Done, DoneFlag, Kind, Message, Slot
+from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
 from scheduler.agent.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.capture import Scratch
 from scheduler.agent.disk_count import DiskCount
@@ -35,15 +35,17 @@ from scheduler.model.wire import BlobRef, PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
 from scheduler.providers.waiting import writable
 
-# With so many tasks handed ahead, which are short then, the lackey is left alone for so long.
+# With so many (and so short) tasks handed ahead, the worker does not read the lackey's messages for so long.
 PLENTY = MAX_AHEAD // 2
 AWAY_SECONDS = 0.008
 NO_DONE = Done(0, DoneFlag(0), 0, 0, 0, 0, 0, "", "")
 
 
 class State(Enum):
+    """The states of a worker."""
+
     FRESH = auto()  # the pool's init script has not run
-    INIT = auto()  # it runs
+    INIT = auto()  # the init script runs
     READY = auto()
     LEAVING = auto()  # takes no more tasks; ends with its last one
     DEAD = auto()
@@ -54,19 +56,21 @@ class InputGoneError(Exception):
 
 
 class WorkerOwner(Protocol):
-    """What a worker tells its pool."""
+    """The events that a worker reports to its pool."""
 
     spec: PoolSpec
     node: Node
     scratch: Scratch
 
+    @property
+    def may_reopen(self) -> bool: ...
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
 
 
 class Worker:
-    """Owns an instance. All methods run on the event loop."""
+    """An instance and its attempts. All methods run on the event loop."""
 
     def __init__(self, pool: WorkerOwner, instance: Instance) -> None:
         self.pool = pool
@@ -75,16 +79,16 @@ class Worker:
         self.client = pool.node.client
         self.instance = instance
         self.number = instance.number
-        self.name = str(uuid.uuid4())  # numbers are used again
+        self.name = str(uuid.uuid4())  # instance numbers are reused
         self.state = State.FRESH
-        self._before: State | None = None  # what it was when it was told to leave, if it may stay after all
+        self._before: State | None = None  # the state before it was told to leave, if it may stay after all
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
         self.inputs = Inputs(instance.work / "input")
         self.memory_due = 0.0  # event loop time of the next look at memory in use
         self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
-        self._away = False  # not listening for a moment
+        self._away = False  # reading of the channel is paused
         self.loop = asyncio.get_running_loop()
         self.disk = DiskCount.begin(instance.disk, self.loop.time())
         self._tools = Tools(self)
@@ -99,9 +103,10 @@ class Worker:
         if (events := self.instance.memory_events()) is not None:
             await self._say(Kind.EVENTS, 0, b"", (events,))
         await self._say(Kind.ENV, 0, passing.encode_environment(environment))
-        await self._say(Kind.SCRIPT, Slot.EXEC, spec.exec.encode())
+        how = ScriptFlag.PIPED if self.pool.may_reopen else 0
+        await self._say(Kind.SCRIPT, Slot.EXEC | how, spec.exec.encode())
         if spec.init is not None:
-            await self._say(Kind.SCRIPT, Slot.INIT, spec.init.encode())
+            await self._say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())
         if spec.init is None or self.instance.initialized:
             self.instance.set_initialized()
             self.state = State.READY
@@ -140,7 +145,7 @@ class Worker:
         return attempt
 
     def hand_init(self, lease: TaskLease) -> Attempt:
-        """Hand the pool's init script to the lackey, on behalf of the first task. Raises as `hand`."""
+        """Hand the pool's init script to the lackey, on behalf of the first task. Raises what `hand` raises."""
         attempt = self._prepare(lease)
         attempt.init = True
         stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -220,7 +225,7 @@ class Worker:
     # -- listening to the lackey -------------------------------------------------------------
 
     def read(self) -> None:
-        """Take in everything that the lackey has said so far."""
+        """Read all messages that the lackey has sent so far."""
         heard = False
         try:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
@@ -236,7 +241,10 @@ class Worker:
             self._lose("the lackey is gone")
 
     def _look_away(self) -> None:
-        """Let news gather while the lackey has plenty to do: waking up for each costs more than hearing it."""
+        """Stop reading for a moment while the lackey has plenty to do.
+
+        A wake-up for each message costs more than to read it.
+        """
         if len(self.handed) >= PLENTY and not self._away:
             self._away = True
             self.loop.remove_reader(self.instance.channel.fileno())
@@ -248,12 +256,12 @@ class Worker:
             self.loop.add_reader(self.instance.channel.fileno(), self.read)
 
     def running(self) -> Attempt | None:
-        """What runs now: whoever asks anything from inside is part of it."""
+        """The attempt that runs now: every request from inside belongs to it."""
         self.read()
         return next(iter(self.handed.values()), None)
 
     def current(self) -> Attempt | None:
-        """The task that runs now; an init script is none."""
+        """The task that runs now; None while the init script runs."""
         running = self.running()
         return None if running is None or running.init else running
 
@@ -262,6 +270,7 @@ class Worker:
         return self.state is not State.DEAD
 
     def initialized(self, usage: Usage) -> None:
+        """Record that the init script has succeeded, with its usage."""
         self.init_usage = usage
         self.instance.set_initialized()
         if self.state is State.INIT:
@@ -283,12 +292,12 @@ class Worker:
         self.state, self._before = self._before, None
 
     def is_long(self, now: float) -> bool:
-        """Has the running task turned out to be a long one?"""
+        """Whether the running task has turned out to be long."""
         running = next(iter(self.handed.values()), None)
         return running is not None and (now - running.began) * 1e6 > RECALL_US
 
     def can_take(self, ahead: int, now: float) -> bool:
-        """May one more task be handed to it?"""
+        """Whether one more task may be handed to it."""
         if self.state not in (State.FRESH, State.READY) or (self.state is State.FRESH and self.handed):
             return False
         return not self.handed or (len(self.handed) < ahead and not self.is_long(now))
@@ -318,13 +327,13 @@ class Worker:
 
     def _keep_core(self, attempt: Attempt, path: str) -> None:
         """Open the core file, before the next task can touch it."""
-        with contextlib.suppress(OSError):  # it is something else than a file, or gone
+        with contextlib.suppress(OSError):  # it is no regular file, or gone
             attempt.core = passing.open_beneath(self.instance.work, path)
 
     def _look_at_input(self, attempt: Attempt, before: Stamp) -> None:
-        """A blob that changed is no blob any more; whoever did it shall not pass for well-behaved."""
+        """Check whether a task has changed its input; then the attempt fails, and the blob is not used again."""
         blob = attempt.lease.blob
-        assert blob is not None  # or there was nothing to look at before
+        assert blob is not None  # otherwise there was no stamp
         try:
             attempt.input_changed = stamp(self.stores.store_of(blob).status(blob.id)) != before
         except FileNotFoundError:
@@ -355,13 +364,13 @@ class Worker:
     # -- ending things -----------------------------------------------------------------------
 
     def stop(self, attempt: Attempt, why: Stop) -> None:
-        """Kill an attempt, or drop it if it has not begun; its end is told as any other."""
+        """Kill an attempt, or drop it if it has not begun; its end is reported like any other."""
         if attempt.number in self.handed and attempt.stop is None:
             attempt.stop = why
             self._send_stop(attempt)
 
     def recall(self) -> None:
-        """Take back what waits behind the running task, so that it may run elsewhere."""
+        """Take back the attempts behind the running one, so that they may run elsewhere."""
         for attempt in list(self.handed.values())[:0:-1]:  # the last first: so they come back in order
             if attempt.stop is None and not attempt.recalled:
                 attempt.recalled = True
@@ -373,7 +382,7 @@ class Worker:
         except BlockingIOError:
             self.loop.call_later(0.01, self._send_stop_if_handed, attempt)
         except OSError:
-            self.loop.call_soon(self.read)  # the lackey is gone, and reading says so
+            self.loop.call_soon(self.read)  # the lackey is gone, and reading will show it
 
     def _send_stop_if_handed(self, attempt: Attempt) -> None:
         if attempt.number in self.handed and self.state is not State.DEAD:

@@ -1,9 +1,13 @@
-"""What all processes of the service have in common, and no package's own subject.
+"""Helpers that all processes of the service share, and that belong to no other package.
 
-    child         how other programs are started
-    descriptors   how many files and sockets a process may have open
+    addresses     hosts that stand for every address
+    backoff       the pauses between tries of work that fails
+    background    the tasks of an event loop that one component owns
+    child         starting other programs
+    descriptors   the limit on open files and sockets of a process
     private       a directory that no other user can write to, or put another in place of
-    watchdog      the report that an event loop does not turn
+    space         the reserve of a file system that must stay free
+    watchdog      reports about an event loop that is blocked
 
 Modules here know nothing of jobs, objects or HTTP, and import nothing of ours.
 """

@@ -1,14 +1,14 @@
-"""How other programs are started: from a safe directory, and by a name that means the same everywhere.
+"""Starting other programs, in a safe directory and by paths that do not depend on the current one.
 
-The service is started by an operator who stands in some directory, perhaps one that a stranger has filled. Three things
-would let files of that directory run as the operator:
+An operator starts the service in some current directory, perhaps one with another user's files. Three mechanisms would
+let files of that directory run as the operator:
 
 - Python puts the current directory before its own library with `-m` and `-c`. `PYTHON` is the interpreter with `-P`,
   which ends that; of the variables named PYTHON… a child gets none but the absolute parts of PYTHONPATH.
 - A part of PATH that is empty or relative means the current directory. `PATH` has the absolute parts only, and after
   them the places of the system's own programs, which an ordinary user's PATH lacks.
-- A program may look for its files where it stands. A child stands in `/` unless it is told otherwise; so a path in its
-  arguments must be absolute.
+- A program may look for its files in its current directory. A child starts in `/` unless the caller says otherwise; so
+  a path in its arguments must be absolute.
 
 Nothing else in the project starts a process: `./dev lint` refuses it (`banned-api` in pyproject.toml).
 """
@@ -40,7 +40,7 @@ PATH = absolute(os.environ.get("PATH", os.defpath), *SYSTEM)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a child gets of our environment, and `more`."""
+    """The environment of a child: the safe part of ours, and `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if packages := absolute(os.environ.get("PYTHONPATH", "")):
         kept["PYTHONPATH"] = packages
@@ -48,27 +48,27 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def find(program: str) -> str | None:
-    """Where a program is, or None."""
+    """The path of a program, or None."""
     return shutil.which(program, path=PATH)
 
 
 def run(command: Sequence[Word], **options: Any) -> subprocess.CompletedProcess[Any]:
-    """As `subprocess.run`. Raises OSError if there is no such program."""
+    """Like `subprocess.run`, with safe options. Raises OSError if there is no such program."""
     return subprocess.run(command, **safe(options))  # noqa: S603 (this is the one place that may)
 
 
 def start(command: Sequence[Word], **options: Any) -> Process:
-    """As `subprocess.Popen`. Raises OSError."""
+    """Like `subprocess.Popen`, with safe options. Raises OSError."""
     return subprocess.Popen(command, **safe(options))  # noqa: S603 (this is the one place that may)
 
 
 async def spawn(*command: Word, **options: Any) -> asyncio.subprocess.Process:
-    """As `asyncio.create_subprocess_exec`. Raises OSError."""
+    """Like `asyncio.create_subprocess_exec`, with safe options. Raises OSError."""
     return await asyncio.create_subprocess_exec(*command, **safe(options))
 
 
 def safe(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a start, with a safe directory and environment for those that say nothing else."""
+    """The options of a start, with a safe directory and environment where they give none."""
     given = {"cwd": SAFE, **options}
     if "env" not in given:
         given["env"] = environment()

@@ -6,11 +6,11 @@ import resource
 
 
 def raise_limit() -> None:
-    """Have as many descriptors as an administrator permits (the hard limit); shells and systemd start with 1024."""
+    """Raise the limit to the hard limit, which the administrator sets; shells and systemd start with 1024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def limit() -> int:
-    """How many this process may have open."""
+    """The number of descriptors that this process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

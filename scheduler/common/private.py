@@ -1,16 +1,16 @@
-"""A private directory: one that this user made, that others cannot write to, and cannot put another in place of.
+"""A private directory: one that this user made, and that other users can neither write to nor replace.
 
-What is in it is believed (databases, secrets, programs to be run), often as root, and its name comes from a command
-line: `/tmp/try` may have been made by another user just before, as a directory with surprises in it or as a link to one
-of ours. So nothing is opened below it before this is known of the directory and of the way to it:
+Its contents are trusted (databases, secrets, programs to be run), often as root, and its name comes from a command
+line: another user may have made `/tmp/try` just before, as a directory with malicious files or as a link to one of
+ours. So nothing is opened below it before these conditions are checked for the directory and the way to it:
 
 - each directory on the way belongs to root or to us, and others may not write to it, unless it is sticky as `/tmp` is
-  (there, nobody but its owner can take an entry away);
+  (there, only the owner of an entry can remove it);
 - each link on the way belongs to root or to us, too;
-- the directory itself belongs to us, and only we may write to it. If others may, it is closed to them if it is empty;
-  else anything in it may be theirs.
+- the directory itself belongs to us, and only we may write to it. If others may, their permission is removed if it is
+  empty; otherwise its files may be theirs, and it is refused.
 
-The way is walked by descriptors, one component after the other, and the answer is a descriptor.
+The way is walked by descriptors, one component after the other, and the result is a descriptor.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class NotPrivateError(Exception):
-    """The directory cannot be had for ourselves; a sentence that says why."""
+    """The directory cannot be made private; the text says why."""
 
 
 def open_private(path: Path, make: bool = True) -> int:
-    """Open a private directory, made if need be; its descriptor, the caller's. Raises NotPrivateError or OSError."""
+    """Open a private directory, made if need be; the caller owns the descriptor. Raises NotPrivateError or OSError."""
     path = path.absolute()
     way = Way(path, make)
     try:
@@ -47,7 +47,7 @@ def open_private(path: Path, make: bool = True) -> int:
 
 
 def open_own_file(name: str, flags: int, directory: int, mode: int = 0o600) -> int:
-    """Open a file in a private directory, never one that a link leads to. Raises OSError, for another's file too."""
+    """Open a file in a private directory, following no link. Raises OSError, also for another user's file."""
     fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=directory)
     found = os.fstat(fd)
     if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
@@ -57,6 +57,10 @@ def open_own_file(name: str, flags: int, directory: int, mode: int = 0o600) -> i
 
 
 def close_to_others(fd: int, path: Path) -> None:
+    """Take away the permissions of other users.
+
+    Raises NotPrivateError if they may own the directory or its contents.
+    """
     found = os.fstat(fd)
     if found.st_uid != os.geteuid():
         raise NotPrivateError(f"{path} belongs to another user: choose one of your own with --state-dir")
@@ -69,13 +73,13 @@ def close_to_others(fd: int, path: Path) -> None:
 
 
 def is_trusted(user: int) -> bool:
-    """Root and we; in a user namespace also those who are not in it, as root is not in one of an ordinary user."""
+    """Whether a user is root or this one; in a user namespace also any owner outside of it, such as the real root."""
     return user in (0, os.geteuid()) or (user == unmapped() != 0)
 
 
 @functools.cache
 def unmapped() -> int:
-    """The number that owners outside of our user namespace have; 0 if nobody is outside."""
+    """The id by which owners outside of our user namespace appear; 0 if there is nothing outside."""
     with open("/proc/self/uid_map") as file:
         if file.read().split() == ["0", "0", "4294967295"]:
             return 0
@@ -136,7 +140,7 @@ class Way:
         self._left[:0] = [part for part in target.parts if part != "/"]
 
     def _require_trusted(self) -> None:
-        """Only root and we can put another entry in place of one of this directory."""
+        """Check that only root and this user can replace an entry of the current directory."""
         found = os.fstat(self.fd)
         sticky = found.st_mode & stat.S_ISVTX
         groups = stat.S_IWGRP if found.st_gid not in (0, os.getegid()) else 0

@@ -1,4 +1,4 @@
-"""How much of a file system must stay free.
+"""The reserve: the part of a file system that must stay free.
 
 A service on a full disk could not even record that a task has failed. So each file system that we write to has a
 *reserve*: 1 % of it, at least 64 MiB and at most 1 GiB, but never more than a sixteenth of a small one. Below that the
@@ -19,7 +19,7 @@ from pathlib import Path
 KILOBYTE, MEGABYTE, GIGABYTE = 1 << 10, 1 << 20, 1 << 30
 SMALL = 16
 RESERVED_FILES = 1000
-# Of the reserve, what nothing but records may use; and below what part of it the disk is as good as full.
+# The part of the reserve that only records may use, and the part below which the disk counts as full: one in so many.
 RECORDS_SHARE = 4
 FULL_SHARE = 16
 
@@ -31,7 +31,7 @@ def reserve(total: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a file system has, and what is free of it for us, in bytes and in files (0 of 0: it does not count them)."""
+    """The size of a file system and its free space for us, in bytes and in files (0 of 0: it does not count files)."""
 
     free: int
     total: int
@@ -48,12 +48,12 @@ class Space:
 
     @property
     def short(self) -> bool:
-        """Is less free than must stay free?"""
+        """Whether less is free than the reserve."""
         return self.free < self.reserve or self.few_files
 
     @property
     def full(self) -> bool:
-        """Is so little left that what was written last may be incomplete?"""
+        """Whether so little is left that the latest writes may be incomplete."""
         return self.free < self.reserve // FULL_SHARE or (self.files > 0 and not self.free_files)
 
     @property
@@ -68,12 +68,12 @@ class Space:
 
 
 def space_at(place: Path | str | int) -> Space:
-    """Of the file system that holds a directory, or an open file. Raises OSError."""
+    """The space of the file system that holds a directory, or an open file. Raises OSError."""
     return space_of(os.statvfs(place))
 
 
 def is_ample(status: os.statvfs_result) -> bool:
-    """Is more free than any file system must have? The answer takes a microsecond."""
+    """Whether more is free than the largest reserve. The answer takes a microsecond."""
     ample = status.f_bavail * status.f_frsize >= GIGABYTE
     return ample and (status.f_favail >= RESERVED_FILES or not status.f_files)
 

@@ -1,22 +1,22 @@
-"""A watchdog reports an event loop that does not turn.
+"""The watchdog of an event loop, which reports when the loop is blocked.
 
 All clients of a process share one event loop, so one callback that computes or blocks stops them all: a regular
 expression on hostile text, a file on a dead disk, a descriptor whose `close` waits. Such a place is hard to find from
-outside, since afterwards everything is as before. The watchdog is a thread that looks while it happens.
+outside, since it leaves no trace. The watchdog is a thread that examines the loop while it is blocked.
 
-The loop sets a time stamp every `BEAT_SECONDS`. The thread looks at it twice as often; a stamp older than a beat and
-`STALL_SECONDS` is a *stall*. Its report has the stack of the loop's thread at that moment, innermost frame first, and
-the task that runs (a request's task is named after the request). When the loop turns again, a second line tells how
-long the stall was, and `stalled` is called with its seconds, for metrics.
+The loop sets a time stamp every `BEAT_SECONDS`. The thread checks it twice as often; a stamp older than a beat and
+`STALL_SECONDS` is a *stall*. Its report has the stack of the loop's thread at that moment, innermost frame first,
+and the task that runs (a request's task is named after the request). When the loop runs again, a second line tells
+how long the stall was, and `stalled` is called with its seconds, for metrics.
 
     {"msg": "event loop is stalled", "loop": "gateway", "seconds": 0.3, "task": "request 41c… GET /x (answer)",
      "stack": ["_alternative (scheduler/model/semver.py:70)", …]}
 
 A stall is reported once however long it lasts, and after a report there is none for `QUIET_SECONDS`; metrics count
-all of them. If the thread itself was late, the machine is to blame (a suspended process, no processor to be had), not
+all of them. If the thread itself was late, the machine is the cause (a suspended process, a lack of processors), not
 a callback, and nothing is reported.
 
-Nothing is traced: the cost is one timer and one look per beat, which cannot be measured.
+Nothing is traced: the cost is one timer and one check per beat, which cannot be measured.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ FRAMES = 25
 
 
 def nothing(_: float) -> None:
-    """The default of who is told."""
+    """The default of `stalled`: does nothing."""
 
 
 @contextlib.contextmanager
 def watched(
     name: str, stalled: Callable[[float], None] = nothing, stall_seconds: float = STALL_SECONDS
 ) -> Iterator[None]:
-    """Watch the event loop that runs, under this name, for the length of the block.
+    """Watch the running event loop, under this name, for the length of the block.
 
     `stalled` is called on the loop, after each stall, with its length in seconds.
     """
@@ -72,8 +72,8 @@ class Watchdog:
         self._loop_thread = threading.get_ident()
         self._beat = time.monotonic()
         self._reported = -QUIET_SECONDS
-        self._seen = False  # this stall
-        self._told = False  # in the log
+        self._seen = False  # the current stall was found
+        self._told = False  # the current stall was logged
         self._timer: asyncio.TimerHandle | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"watchdog-{name}", daemon=True)
@@ -89,18 +89,18 @@ class Watchdog:
         self._thread.join()
 
     def _turn(self) -> None:
-        """On the loop: it turns."""
+        """Set the time stamp, and report the end of a stall. On the loop."""
         now = time.monotonic()
         late, self._beat = now - self._beat - BEAT_SECONDS, now
         if late > self._stall_seconds:
             self._stalled(late)
         if self._told:
-            log.warning("event loop turns again", extra={"loop": self._name, "seconds": round(late, 3)})
+            log.warning("event loop runs again", extra={"loop": self._name, "seconds": round(late, 3)})
         self._seen = self._told = False
         self._timer = self._loop.call_later(BEAT_SECONDS, self._turn)
 
     def _watch(self) -> None:
-        """On the thread: look at the stamp, beat by beat."""
+        """Check the time stamp, beat by beat. On the thread."""
         looked = time.monotonic()
         while not self._end.wait(LOOK_SECONDS):
             now = time.monotonic()
@@ -131,7 +131,7 @@ def running_task(loop: asyncio.AbstractEventLoop) -> str | None:
 
 
 def stack(frame: FrameType | None) -> list[str]:
-    """Where a thread is, innermost frame first."""
+    """The stack of a thread, innermost frame first."""
     frames: list[str] = []
     while frame is not None and len(frames) < FRAMES:
         frames.append(f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})")

@@ -10,7 +10,8 @@ A reduce task waits for its first input; a map task has one, and waits only whil
 made again. Every pair has an entry, so every pair was thought about. Four rules are hidden in it:
 
 - A report counts only for the attempt that is leased.
-- What the user's script did is never tried again; what the system lost is, `MAX_RETRIES` times.
+- What the system lost is tried again, `MAX_RETRIES` times. What the user's script did is not, unless the phase
+  says how often (`Reported.retries`); what of these attempts came before the last is thrown away.
 - A loss that is nobody's fault (the service was stopped, a node died, an input is gone) costs no
   retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS` times
   may itself be what kills nodes, so from then on its losses count.
@@ -32,6 +33,8 @@ from scheduler.model.wire import Outcome
 
 MAX_RETRIES = 2
 MAX_ATTEMPTS = 20
+# What a phase's retries are for. That an instance cannot be initialized, or an output not be named, is no task's doing.
+BY_ITSELF = (JobErrorCode.USER_TASK, JobErrorCode.TASK_TIMEOUT)
 
 
 class TaskState(StrEnum):
@@ -48,12 +51,16 @@ FINAL = frozenset({TaskState.COMMITTED, TaskState.FAILED, TaskState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How a task stands. `attempt` numbers leases from 1; 0 is "never leased". `again`: it has committed before."""
+    """How a task stands. `attempt` numbers leases from 1; 0 is "never leased". `again`: it has committed before.
+
+    `retries` counts what the system lost, `failures` what failed by itself and was tried again.
+    """
 
     state: TaskState
     attempt: int = 0
     retries: int = 0
     again: bool = False
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +75,17 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An agent says how an attempt ended. `counted` is False when it was lost because its input is gone."""
+    """An agent says how an attempt ended. `counted` is False when it was lost because its input is gone.
+
+    `retries`: how often a task of its phase that fails by itself is tried again.
+    """
 
     attempt: int
     outcome: Outcome
     code: str | None = None
     message: str | None = None
     counted: bool = True
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +206,9 @@ def _report(task: Task, event: Reported) -> Step:
     if event.outcome is Outcome.LOST:
         lost = _lost(task, Lost(event.counted))
         return replace(lost, error=_error(event)) if lost.error else lost
+    if event.code in BY_ITSELF and task.failures < event.retries:
+        again = replace(task, state=TaskState.READY, failures=task.failures + 1)
+        return Step(again, frozenset({Effect.DISCARD, Effect.RETRIED}))
     return Step(replace(task, state=TaskState.FAILED), frozenset({Effect.SAVE}), _error(event))
 
 

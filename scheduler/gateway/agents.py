@@ -41,7 +41,7 @@ async def handle(call: Call) -> web.StreamResponse:
         raise errors.other_certificate(node)
     trust(call.request)
     serve = SERVE.get(call.path.removeprefix(PREFIX)) if call.path.startswith(PREFIX) else None
-    if serve is None or (serve is not supervisors and call.context.supervisor is None):
+    if serve is None:
         raise errors.no_such_route(call.path)
     if call.method != "POST":
         raise errors.method_not_allowed(call.method)
@@ -77,7 +77,7 @@ async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.RegisterRequest.model_validate_json(body)
     if request.node != node:
         raise errors.other_node(node, f"node {request.node}")
-    return message(wire.RegisterReply(agent=await call.context.supervisor.desk.register(request)))
+    return message(wire.RegisterReply(agent=await call.agents.register(request)))
 
 
 # What a registered agent says.
@@ -86,23 +86,23 @@ async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
 async def poll(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.PollRequest.model_validate_json(body)
     _require_own(call, node, request.agent)
-    return message(await call.context.supervisor.desk.poll(request))
+    return message(await call.agents.poll(request))
 
 
 async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.ReportRequest.model_validate_json(body)
     _require_own(call, node, request.agent)
-    return message(await call.context.supervisor.desk.report(request))
+    return message(await call.agents.report(request))
 
 
 async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
     said = wire.Beat.model_validate_json(body)
     _require_own(call, node, said.agent)
-    desk = call.context.supervisor.desk
+    agents = call.agents
     if said.leaves:
-        await desk.leave(said.agent)
+        await agents.leave(said.agent)
     else:
-        desk.beat(said.agent)
+        agents.beat(said.agent)
     return web.Response(status=204)
 
 
@@ -113,9 +113,16 @@ async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
     return message(wire.SweepReply(unknown=await call.context.db.read(find)))
 
 
+async def log(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    said = wire.TaskLogReply.model_validate_json(body)
+    _require_own(call, node, said.agent)
+    call.agents.take_log(said.agent, said.page)
+    return web.Response(status=204)
+
+
 def _require_own(call: Call, node: str, agent: int) -> None:
     """Raises WireError for the agent of another node, UnknownAgentError for one that is not here."""
-    if call.context.supervisor.desk.node_of(agent) != node:
+    if call.agents.node_of(agent) != node:
         raise errors.other_node(node, f"agent {agent}")
 
 
@@ -133,7 +140,7 @@ async def adopt(call: Call, node: str, body: bytes) -> web.StreamResponse:
     adoption = wire.Adoption.model_validate_json(body)
     owner = await _owner(call, node, adoption.job)
     blob = adoption.blob
-    absent = await call.context.supervisor.desk.absent([blob] if blob.size else [])
+    absent = await call.agents.absent([blob] if blob.size else [])
     work = partial(outputs.adopt, owner=owner, adoption=adoption, now=call.now, absent=absent)
     call.context.blobs.discard(await call.context.db.write(work))
     return web.Response(status=204)
@@ -149,7 +156,7 @@ async def _owner(call: Call, node: str, job: str) -> str:
     owner = await call.context.db.read(find)
     if owner is None:
         raise errors.invalid_job_state(job, "done")
-    if not call.context.supervisor.desk.runs_on(node, job):
+    if not call.agents.runs_on(node, job):
         raise errors.other_node(node, f"job {job}, of which it was given no task")
     return owner
 
@@ -161,6 +168,7 @@ SERVE: dict[str, Serve] = {
     "report": report,
     "beat": beat,
     "sweep": sweep,
+    "log": log,
     "check": check,
     "adopt": adopt,
 }

@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import health, permissions, storage
+from scheduler.gateway import agents, health, jobs, permissions, storage
 from scheduler.gateway.auth import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.http import answering, roles
@@ -137,7 +137,7 @@ class Gateway:
         if handler := health.ROUTES.get(raw_path):
             return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
         if raw_path.startswith("/_agent/"):
-            return await self._serve(request, "agent", self.context.agent_routes, raw_path, raw_query)
+            return await self._serve(request, "agent", agents.handle, raw_path, raw_query)
         if on_probation(request):
             raise errors.too_many_connections()
         if not self.context.public:
@@ -178,11 +178,9 @@ class Gateway:
             raise errors.account_does_not_exist(owner)
 
     async def _serve(
-        self, request: web.Request, route: str, handler: Handler | None, raw_path: str, raw_query: str
+        self, request: web.Request, route: str, handler: Handler, raw_path: str, raw_query: str
     ) -> web.StreamResponse:
         """A route outside of all logins: its handler decides who may."""
-        if handler is None:
-            raise errors.no_such_route(request.raw_path)
         progress(request).route = route
         return await handler(Call(request, raw_path, raw_path, parse_query(raw_query), ANONYMOUS, self.context))
 
@@ -192,8 +190,8 @@ class Gateway:
             return "tokens", self._issue_token
         if segments and segments[0] not in names.TOP_LEVEL:
             return "none", None
-        if is_job_call(call, segments) and self.context.job_routes is not None:
-            return "jobs", self.context.job_routes
+        if is_job_call(call, segments):
+            return "jobs", jobs.handle
         return "storage", storage.handle
 
     async def _issue_token(self, call: Call) -> web.StreamResponse:

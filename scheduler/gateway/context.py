@@ -4,22 +4,22 @@ A handler is a function of a `Call`: the request, its path in normal form, who a
 the `Context` that the whole gateway shares. Nothing is global, so a test builds a
 `Context` of its own and has a whole gateway.
 
-The gateway routes by path itself and hands two subtrees to others: the jobs API
-(`job_routes`) and the agents' protocol (`agent_routes`).
+Two services are reached by protocols: jobs by `JobService`, what agents ask by `AgentService`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Protocol
 
 from aiohttp import web
 
 from scheduler.gateway.credentials import Gatekeeper
 from scheduler.gateway.metrics import Metrics
+from scheduler.model import wire
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
 from scheduler.objects.blobs import BlobStore
@@ -53,6 +53,30 @@ class Caller:
 ANONYMOUS = Caller()
 
 
+class AgentService(Protocol):
+    """What the agents' protocol asks of the supervisor; `wire` says what each message means.
+
+    Raises UnknownAgentError for an agent that has to register again.
+    """
+
+    async def register(self, request: wire.RegisterRequest) -> int: ...
+    async def poll(self, request: wire.PollRequest) -> wire.PollReply: ...
+    async def report(self, request: wire.ReportRequest) -> wire.ReportReply: ...
+    def beat(self, agent: int) -> None: ...
+    async def leave(self, agent: int) -> None: ...
+    def take_log(self, agent: int, page: wire.TaskLogPage) -> None: ...
+    def node_of(self, agent: int) -> str: ...
+    def runs_on(self, node: str, job: str) -> bool: ...
+    async def absent(self, claims: Sequence[wire.BlobRef]) -> set[str]: ...
+
+
+class SupervisorPort(Protocol):
+    """The supervisor of this process, as far as requests concern it."""
+
+    @property
+    def desk(self) -> AgentService: ...
+
+
 @dataclass(slots=True)
 class Context:
     """What all handlers share. `clock` gives milliseconds since the epoch; `secret` keys the tokens."""
@@ -63,9 +87,7 @@ class Context:
     secret: bytes
     server_name: str
     agent_secret: str
-    supervisor: Any = None  # of this process, if it has one
-    job_routes: Handler | None = None
-    agent_routes: Handler | None = None
+    supervisor: SupervisorPort | None = None  # of this process, if it has one
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # what is asked of jobs goes there
@@ -106,6 +128,13 @@ class Call:
         if self.context.service is None:
             raise no_such_route(self.path)
         return self.context.service
+
+    @property
+    def agents(self) -> AgentService:
+        """What agents are served by. Raises WireError where there is no supervisor."""
+        if self.context.supervisor is None:
+            raise no_such_route(self.path)
+        return self.context.supervisor.desk
 
     @property
     def now(self) -> int:

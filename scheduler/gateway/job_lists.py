@@ -2,7 +2,7 @@
 
     GET  /:login/jobs?state= name=               jobs whose record still exists
     GET  …/:id/live/in|out|fail|err              one a line
-    GET  …/:id/live/tasks                        one JSON object a line
+    GET  …/:id/live/tasks?state= number=         one JSON object a line
 
 A list may be longer than anybody's memory, so whoever wants all of it asks for pages: with
 `limit`, and from the second on with the `marker` that `X-Remora-Next` of the page before
@@ -25,7 +25,7 @@ from aiohttp import web
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
 from scheduler.model.display import compact
-from scheduler.records.database import Connection, Row
+from scheduler.records.database import Connection, Row, select
 from scheduler.supervisor.errors import live_line
 from scheduler.supervisor.status import iso
 
@@ -125,8 +125,15 @@ async def show_page(
 
 
 async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
-    """`GET …/live/tasks`: always in pages."""
-    return await show_page(call, row, "tasks_after", TASKS_TYPE, task_line, key="id")
+    """`GET …/live/tasks[?state=running]`: always in pages; with `?number=` one task."""
+    state = call.query.get("state", "")
+    if "number" in call.query:
+        one = select("task_of_job", job=row["id"], task=integer(call, "number"))
+        return lines_reply([task_line(task) for task in await call.context.db.read(one)], TASKS_TYPE)
+    if state not in ("", "running"):
+        raise errors.invalid_parameter(state, "state")
+    statement = "leased_tasks_after" if state else "tasks_after"
+    return await show_page(call, row, statement, TASKS_TYPE, task_line, key="id")
 
 
 # The states of a task in users' words, where ours are about attempts.
@@ -137,6 +144,7 @@ def task_line(row: Row) -> str:
     """A task: which, of what, how it stands, and, once it is over, what it took (times in µs)."""
     shown = {
         "taskId": row["uuid"],
+        "number": row["id"],
         "phaseNum": row["phase"],
         "state": STATES.get(row["state"], row["state"]),
         "attempts": row["attempt"],
@@ -168,9 +176,14 @@ def page_limit(call: Call, default: int) -> int:
 
 
 def page_marker(call: Call) -> int:
-    text = call.query.get("marker", "0")
+    return integer(call, "marker")
+
+
+def integer(call: Call, name: str) -> int:
+    """A parameter that is a number; 0 if it is not there. Raises WireError."""
+    text = call.query.get(name, "0")
     if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        raise errors.invalid_parameter(text, "marker")
+        raise errors.invalid_parameter(text, name)
     return int(text)
 
 

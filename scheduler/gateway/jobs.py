@@ -3,6 +3,7 @@
     POST /:login/jobs                     a job document     → 201, Location
     GET  …/:id/live/status                status; `?wait=s` waits for a change, at most s seconds
     GET  …/:id/live/usage                 what its tasks took, phase by phase
+    GET  …/:id/live/log                   what a running task has printed (`task_log`)
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
 
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
+from scheduler.gateway.task_log import show_log
 from scheduler.http.body import invite, next_chunk, read_body
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names
@@ -172,6 +174,7 @@ ROUTES: dict[str, dict[str, Serve]] = {
     "status": {"GET": show_status},
     "usage": {"GET": show_usage},
     "tasks": {"GET": show_tasks},
+    "log": {"GET": show_log},
     "in": {"GET": partial(show_list, "in"), "POST": add_inputs},
     "in/end": {"POST": end_input},
     "cancel": {"POST": cancel},

@@ -4,15 +4,16 @@ A request *touches* paths, each with an action: its target, and for a link also 
 asked about every touch before a handler runs, whoever the caller is. An action is allowed if the kind of proof that
 the caller gave allows it (the table below) and the path is open to the caller's account (`model.access`).
 
-    proof                               read    change   jobs   issue a token
-    a signed request                    yes     yes      yes    yes
-    a token that a key was given        yes     yes      yes    no
-    a token of a job                    yes     yes      yes    no
-    a presigned URL                     yes     yes      no     no
-    none                                public  no       no     no
+    proof                               read    change   batch   jobs   issue a token
+    a signed request                    yes     yes      yes     yes    yes
+    a token that a key was given        yes     yes      yes     yes    no
+    a token of a job                    yes     yes      yes     yes    no
+    a presigned URL                     yes     yes      no      no     no
+    none                                public  no       no      no     no
 
-*change* is to put or delete an entry, *jobs* to create, feed, end or cancel one. Two reasons for the gaps: a token
-that issues tokens never ends; and what a presigned URL does must be in what was signed, while a job is in the body.
+*change* is to put or delete an entry, *batch* to put many by one request, *jobs* to create, feed, end or cancel one.
+Two reasons for the gaps: a token that issues tokens never ends; and what a presigned URL does must be in what was
+signed, while a job, or a batch, is in the body.
 
 For the same reason a presigned PUT makes a plain object, whatever its headers say, unless the URL itself has the
 parameter `type=directory`, or `type=link` with `location=/login/stor/source`: `kind` and `location` are read by
@@ -38,14 +39,15 @@ READING = frozenset({"GET", "HEAD"})
 class Action(Enum):
     READ = "read"
     CHANGE = "change"
+    BATCH = "batch"
     JOBS = "jobs"
     ISSUE = "issue"
 
 
 ALLOWED: Mapping[Proof, frozenset[Action]] = {
     Proof.SIGNED: frozenset(Action),
-    Proof.TOKEN: frozenset({Action.READ, Action.CHANGE, Action.JOBS}),
-    Proof.JOB: frozenset({Action.READ, Action.CHANGE, Action.JOBS}),
+    Proof.TOKEN: frozenset({Action.READ, Action.CHANGE, Action.BATCH, Action.JOBS}),
+    Proof.JOB: frozenset({Action.READ, Action.CHANGE, Action.BATCH, Action.JOBS}),
     Proof.PRESIGNED: frozenset({Action.READ, Action.CHANGE}),
     Proof.NONE: frozenset({Action.READ}),
 }
@@ -77,7 +79,9 @@ def action_on_target(call: Call) -> Action:
         return Action.ISSUE
     if call.method in READING:
         return Action.READ
-    return Action.JOBS if call.method == "POST" and segments[:1] == ["jobs"] else Action.CHANGE
+    if call.method == "POST":
+        return Action.JOBS if segments[:1] == ["jobs"] else Action.BATCH
+    return Action.CHANGE
 
 
 def kind(call: Call) -> str:

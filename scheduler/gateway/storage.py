@@ -2,6 +2,7 @@
 
 What a request means is decided by its method, and for PUT by the media type too: a
 directory, a link, new metadata for what is there, or, with any other type, an object.
+A POST is a batch of objects (`storage_batch`).
 For GET it is decided by what is there. So this module is two tables and the small
 operations; those that move bytes are in `storage_objects`, listings in `storage_listing`.
 """
@@ -16,6 +17,7 @@ from scheduler.gateway import headers as entry_headers
 from scheduler.gateway import permissions
 from scheduler.gateway.context import Call, Handler
 from scheduler.gateway.permissions import Action
+from scheduler.gateway.storage_batch import is_batch, put_batch
 from scheduler.gateway.storage_listing import list_directory, list_login
 from scheduler.gateway.storage_objects import discard, read_object, write_object
 from scheduler.http import roles
@@ -35,6 +37,8 @@ async def handle(call: Call) -> web.StreamResponse:
     handler = METHODS.get(call.method)
     if call.method == "POST" and names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root(call.method, call.path)
+    if call.method == "POST" and is_batch(call):
+        handler = put_batch
     if handler is None:
         raise errors.method_not_allowed(call.method)
     return await (answer_page(call, handler) if "Origin" in call.request.headers else handler(call))

@@ -1,19 +1,19 @@
-"""What our HTTP doors have in common.
+"""HTTP servers: the part that all our HTTP doors share.
 
-There are two: the gateway's, for the world, and the one that each instance has for its tasks
-(`scheduler.agent.endpoint`). Whoever comes through either must not be able to tell them apart:
-the same body is too long, the same error has the same form, every reply carries the same
-headers. So whatever is about HTTP, and about neither routes nor rights, is here:
+There are two doors: the gateway's, for users, and the one that each instance has for its tasks
+(`scheduler.agent.endpoint`). A client must not be able to tell them apart: the same body is too
+long, the same error has the same form, every reply carries the same headers. So everything about
+HTTP that concerns neither routes nor rights is here:
 
-    progress   how far a request has come: its id, and whether its reply has begun
+    progress   the state of a request: its id, and whether its reply has begun
     body       reading what the client sends, and telling it to go on
     upload     from a body to a blob, hashed on the way
-    ranges     which part of a file is wanted
+    ranges     the requested part of a file
     sending    from a file to the client, by the kernel
-    roles      what is answered to whoever names one
+    roles      the answer to requests that name a role
     replies    JSON, errors, the headers of every reply
     protocol   errors before there is a request
-    limits     how many connections a server has, and which gives way to the next
+    limits     the bounds on a server's connections, and which connection gives way to the next
     listener   sockets that accept within these bounds
-    answering  which of all that a reply needs, and when the connection ends with it
+    answering  the parts of a reply, and whether the connection ends with it
 """

@@ -1,4 +1,4 @@
-"""From what a handler did to what goes out, and when the connection ends with it."""
+"""The last step of a request: from the handler's result to the reply, and whether the connection ends with it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SILENT = 408  # a client that has sent nothing for too long will not send the re
 
 
 def refusal(request: web.BaseRequest, error: WireError) -> web.StreamResponse:
-    """The reply to a request that is refused. Raises ConnectionError if it is too late for one."""
+    """The reply to a refused request. Raises ConnectionError if another reply has begun already."""
     if progress(request).begun:
-        # Half a reply is out already: only a broken connection can say that it is not whole.
+        # Half a reply is out already: only a broken connection can say that it is incomplete.
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionError(str(error))
@@ -30,13 +30,13 @@ def refusal(request: web.BaseRequest, error: WireError) -> web.StreamResponse:
 
 
 def begin(speaker: Speaker, request: web.BaseRequest, reply: web.StreamResponse) -> None:
-    """To be called for each reply just before its headers go out."""
+    """Add the common headers to a reply; to be called for each reply just before its headers go out."""
     add_common_headers(speaker, request, reply)
     go_out(request, reply)
 
 
 def go_out(request: web.BaseRequest, reply: web.StreamResponse) -> None:
-    """As `begin`, for a reply whose headers are complete: somebody else made it."""
+    """The same for a reply whose other headers are complete, such as a forwarded one."""
     progress(request).begun = True
     if expects_continue(request):
         hang_up(request, reply)

@@ -1,8 +1,8 @@
-"""Reading what a request carries, only when somebody wants it.
+"""Reading the body of a request, only when its handler wants it.
 
-A client that expects `100 Continue` has not sent its body yet, and the stock one never
-can send it twice. So nobody says "continue" before the request is known to be good:
-`invite` is called by whoever is about to read, and by nobody else.
+A client that expects `100 Continue` has not sent its body yet, and the stock client can never send
+it twice. So "continue" is not sent before the request is known to be good: `invite` is called by
+the code that is about to read the body, and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ FULL = LITTLE_BYTES * 3 // 4
 
 
 def expects_continue(request: web.BaseRequest) -> bool:
-    """Whether the client waits for our word before it sends its body, and has not had it yet."""
+    """Whether the client waits for `100 Continue` before it sends its body, and has not got it yet."""
     return request.headers.get("Expect", "").lower() == "100-continue" and not progress(request).invited
 
 
 async def invite(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send the body."""
+    """Send `100 Continue` to a client that waits for it."""
     if expects_continue(request):
         progress(request).invited = True
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # What counts as output from here on is the reply.
+        # Output counts as the reply from here on.
         request.writer.output_size = 0
 
 

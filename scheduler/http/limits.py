@@ -1,25 +1,27 @@
-"""The bounds on a server's connections: how many in all, how many of one peer, and how long one may say nothing.
+"""The bounds on a server's connections: their number in all, their number per peer, and the time without a
+request.
 
-A connection costs a descriptor and some memory before a word was said, so a server that takes all that come is
-stopped by a client that only connects. The count is kept where connections begin: `ConnectionLimits.listener` wraps
-a listening socket, and what it accepts counts until its descriptor is closed, TLS handshakes included.
+A connection costs a descriptor and some memory before it carries a request, so a client that only connects can
+exhaust a server without bounds. Connections are counted where they begin: `ConnectionLimits.listener` wraps a
+listening socket, and each connection that it accepts counts until its descriptor is closed, TLS handshakes
+included.
 
 A connection *waits* while no request of it is being answered: it is *mute* until its first request is whole, *idle*
 from its first reply on. Three rules follow:
 
 - Mute connections are closed after `first_request_seconds`. (Idle ones are closed by the server's keep-alive time.)
-- Beyond a bound, a new connection takes the place of the one that has waited longest: of the same peer if it is the
-  peer's bound, else of all; mute ones go first. So a client that sends its request at once gets in, however many
-  others only occupy places.
-- If none waits, the new connection is refused, which is to say closed. Except that a reserve is kept for trusted
-  peers (agents, who prove it by their first request): while there is room in it, the connection is accepted *on
-  probation*, and the server answers only what a trusted peer asks. `trust` moves a connection out of all counts,
-  up to the size of the reserve.
+- Beyond a bound, a new connection takes the place of the one that has waited longest: of the same peer if it is
+  the peer's bound, else of all; mute ones go first. So a client that sends its request at once is served,
+  however many others only hold connections.
+- If none waits, the new connection is refused, that is, closed. But a reserve is kept for trusted peers (agents,
+  which prove their identity by their first request): while there is room in it, the connection is accepted *on
+  probation*, and the server answers only requests of a trusted peer. `trust` moves a connection out of all
+  counts, up to the size of the reserve.
 
 Example: total 300, per peer 256, reserve 90. 1100 silent connections of one address: the 257th closes the first,
 and so on; a `PUT` from the same address is served. 300 slow downloads: the 301st connection is on probation.
 
-A peer is an IPv4 address, or the /64 network of an IPv6 address, as one customer has one.
+A peer is an IPv4 address, or the /64 network of an IPv6 address, which one customer has.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ FIRST_REQUEST_SECONDS = 10.0
 SWEEP_SECONDS = 1.0
 SAY_SECONDS = 60.0
 
-# Of the descriptors of a process these are not for connections: databases, logs, directories, libraries.
+# Descriptors of a process that are not for connections: databases, logs, directories, libraries.
 OWN_DESCRIPTORS = 256
 MOST_CONNECTIONS = 8192  # some 20 KB of memory each
 MOST_RESERVED = 1024
@@ -50,7 +52,7 @@ MOST_RESERVED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many connections: `total` and `per_peer` of strangers, `reserve` more for trusted peers."""
+    """Numbers of connections: `total` and `per_peer` of ordinary peers, `reserve` more for trusted ones."""
 
     total: int
     per_peer: int
@@ -81,9 +83,10 @@ class ConnectionLimits:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def listener(self, sock: socket.socket, welcome: Welcome | None = None) -> socket.socket:
-        """`sock`, which listens, for `loop.create_server(sock=…)`: it accepts within the bounds. `sock` is used up.
+        """A socket for `loop.create_server(sock=…)` that accepts within the bounds. It replaces `sock`, which
+        listens.
 
-        `welcome` is asked about each new connection before it counts; those for which it says no are closed.
+        `welcome` is called with each new connection before it counts; those for which it returns False are closed.
         """
         return Listener(sock, self, welcome)
 
@@ -94,7 +97,7 @@ class ConnectionLimits:
 
     @property
     def count(self) -> int:
-        """Connections of strangers."""
+        """The number of connections of ordinary peers."""
         return self._all.count
 
     def admit(self, accepted: Accepted) -> bool:
@@ -119,12 +122,12 @@ class ConnectionLimits:
         return True
 
     def make_room(self) -> None:
-        """Close the connection that has waited longest, for its descriptor."""
+        """Close the connection that has waited longest, to free its descriptor."""
         if (longest := self._all.longest_waiting()) is not None:
             self._evict(longest)
 
     def trust(self, accepted: Accepted) -> None:
-        """The peer has proved who it is: its connection counts against the reserve, while there is room."""
+        """Count the connection of a peer that has proved its identity against the reserve, while there is room."""
         if accepted.counted and self.trusted < self.bounds.reserve:
             self.uncount(accepted)
             accepted.trusted = True
@@ -132,17 +135,17 @@ class ConnectionLimits:
             self.trusted += 1
 
     def working(self, accepted: Accepted) -> None:
-        """A request is being answered."""
+        """Record that a request of the connection is being answered."""
         for group in self._groups(accepted):
             group.mute.pop(accepted, None)
             group.idle.pop(accepted, None)
 
     def waiting(self, accepted: Accepted) -> None:
-        """A request has been answered."""
+        """Record that a request of the connection has been answered."""
         self._wait(accepted, mute=False)
 
     def gone(self, accepted: Accepted, fd: int) -> None:
-        """The descriptor has been closed."""
+        """Record that the connection's descriptor has been closed."""
         self._accepted.pop(fd, None)
         self.uncount(accepted)
         if accepted.trusted:
@@ -150,6 +153,7 @@ class ConnectionLimits:
             self.trusted -= 1
 
     def uncount(self, accepted: Accepted) -> None:
+        """Remove a connection from all counts."""
         if accepted.counted:
             self.working(accepted)
             for group in self._groups(accepted):
@@ -173,13 +177,16 @@ class ConnectionLimits:
         return (self._all, self._peers[accepted.peer]) if accepted.counted else ()
 
     def _evict(self, accepted: Accepted) -> None:
-        """The place is free at once; the descriptor is closed by the transport, which sees the end of the stream."""
+        """Close a connection.
+
+        It stops counting at once; the transport closes the descriptor at the end of the stream.
+        """
         self.evicted += 1
         self.uncount(accepted)
         accepted.hang_up()
 
     def _say(self, what: str, peer: str) -> None:
-        """Once a minute: it happens as often as clients like."""
+        """Log a refusal, at most once a minute, since clients decide how often it happens."""
         now = time.monotonic()
         if now - self._said.get(what, -SAY_SECONDS) >= SAY_SECONDS:
             self._said[what] = now
@@ -192,7 +199,7 @@ class ConnectionLimits:
             self._sweeping = asyncio.get_running_loop().call_later(pause, self._sweep)
 
     def _sweep(self) -> None:
-        """Close those that have been mute for too long; they are in the order of their arrival."""
+        """Close connections that have been mute for too long; they are in the order of their arrival."""
         self._sweeping = None
         late = time.monotonic() - self._first_request_seconds
         while (oldest := next(iter(self._all.mute), None)) is not None and oldest.since <= late:
@@ -202,7 +209,7 @@ class ConnectionLimits:
 
 
 class _Group:
-    """Connections with a common bound; those that wait, the longest first."""
+    """Connections with a common bound; the waiting ones in order, the longest first."""
 
     __slots__ = ("count", "idle", "mute")
 
@@ -219,7 +226,7 @@ NO_CONNECTIONS = _Group()
 
 
 class LimitedHandler(web.RequestHandler):
-    """aiohttp's connection, which tells the limits (if there are any) when it waits."""
+    """aiohttp's connection, which reports to the limits (if there are any) when it waits."""
 
     def __init__(self, manager: web.Server, *, limits: ConnectionLimits | None = None, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -242,7 +249,7 @@ class LimitedHandler(web.RequestHandler):
 
 
 def trust(request: web.BaseRequest) -> None:
-    """The peer of a request has proved that it is to be trusted (an agent)."""
+    """Count the peer of a request as trusted, since it has proved its identity (an agent)."""
     protocol = request.protocol
     if isinstance(protocol, LimitedHandler) and protocol.limits is not None and protocol.accepted is not None:
         protocol.limits.trust(protocol.accepted)

@@ -1,8 +1,8 @@
-"""Sockets that accept within bounds: see `limits`, which decides.
+"""Listening sockets that accept connections within bounds, which `limits` decides.
 
-The kernel queues connections until they are accepted, and says that there are some until they are. So one that is
-refused is accepted first and closed at once; and when there are no descriptors for that, one is given up which was kept
-for the purpose, as the event loop would else find the same connection again and again.
+The kernel queues connections until they are accepted, and reports the socket as readable meanwhile. So a connection
+that is refused is accepted first and closed at once; without a free descriptor for that, a spare one is closed first,
+since the event loop would otherwise find the same connection again and again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-MOST_REFUSED_AT_ONCE = 64  # before other events of the loop have their turn
+MOST_REFUSED_AT_ONCE = 64  # before other events of the loop are handled
 # Whether a connection (its socket, the address of its peer) may be accepted.
 Welcome = Callable[[socket.socket, Any], bool]
 
@@ -77,12 +77,12 @@ class Listener(socket.socket):
             if self._limits.admit(accepted):
                 return accepted, address
             accepted.close()
-        raise BlockingIOError  # the event loop turns, and comes back
+        raise BlockingIOError  # the event loop handles other events, and comes back
 
     def _turn_away(self, error: OSError) -> None:
-        """Without a descriptor a connection cannot even be refused, and would stay in the queue: one is kept for that.
+        """Refuse a connection by means of the spare descriptor: without one it could only stay queued.
 
-        Raises `error` if another part of the process has taken that one, too.
+        Raises `error` if another part of the process has taken the freed descriptor.
         """
         log.warning("no descriptor is left for connections", extra={"why": error.strerror})
         self._limits.make_room()
@@ -104,7 +104,7 @@ class Listener(socket.socket):
 
 
 def spare_descriptor() -> int:
-    """A descriptor of no use but to be given up; -1 if none can be had."""
+    """A descriptor that serves only to be closed when it is needed; -1 if none can be had."""
     try:
         return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -112,7 +112,7 @@ def spare_descriptor() -> int:
 
 
 def peer_of(address: Any) -> str:
-    """Who counts as one peer; connections without an address (Unix sockets) are one."""
+    """The peer to which a connection counts; all connections without an address (Unix sockets) are one peer."""
     if not isinstance(address, tuple):
         return ""
     host = str(address[0]).partition("%")[0]

@@ -1,4 +1,4 @@
-"""How far a request has come."""
+"""The progress of a request through the server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from aiohttp import web
 
 @dataclass(slots=True)
 class Progress:
-    """`started` is `time.monotonic()`; `invited` once the client was told to go on; `begun` once the reply's headers
-    are out."""
+    """The state of one request.
+
+    `started` is `time.monotonic()`; `invited` once the client was told to send the body; `begun` once the reply's
+    headers are out.
+    """
 
     id: str
     started: float
@@ -26,7 +29,7 @@ MAX_REQUEST_ID = 200
 
 
 def progress(request: web.BaseRequest) -> Progress:
-    """The progress of a request, from the first time that anybody asks."""
+    """The progress of a request, which begins with the first call."""
     if PROGRESS not in request:
         # The client's own id for the request, if it sent a usable one.
         sent = request.headers.get("x-request-id", "")

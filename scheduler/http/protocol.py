@@ -1,10 +1,9 @@
-"""Where HTTP itself is broken: errors before there is a request.
+"""Protocol errors: broken HTTP, answered before there is a request.
 
-What the parser refuses (a line that is too long, a header that is none) never reaches a
-handler, and a body that ends early reaches it as an exception. Both must still be
-answered in the one form of all errors, and with the one set of headers. aiohttp has a
-class per connection that does this in its own way; here are the places where ours
-differs.
+Input that the parser refuses (a line that is too long, a malformed header) never reaches a handler,
+and a body that ends early reaches it as an exception. Both must still be answered in the common
+form of all errors, and with the common headers. aiohttp has a class per connection that does this
+in its own way; the subclass here overrides it.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ from scheduler.model.errors import WireError, bad_request, headers_too_large, in
 log = logging.getLogger(__name__)
 
 
-# Bytes read ahead; how long a connection may be without a request.
+# Bytes read ahead; seconds that a connection may be without a request.
 READ_BUFFER = 256 * 1024
 # Bytes of one read from a socket.
 MUCH_BYTES = 256 * 1024
 LITTLE_BYTES = 8 * 1024
 IDLE_SECONDS = 120.0
-WRITE_SECONDS = 45.0  # until a client has taken what waits for it
-# A connection ends with the last of so many refusals in a row.
+WRITE_SECONDS = 45.0  # until a client has read what is buffered for it
+# The number of refusals in a row after which a connection ends.
 MAX_REFUSALS = 50
 REFUSALS = frozenset({400, 401, 403, 405})
 
 
 class Connection(LimitedHandler):
-    """One client's connection."""
+    """The connection of one client."""
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -53,9 +52,9 @@ class Connection(LimitedHandler):
         self.read_much(False)
 
     def read_much(self, much: bool) -> None:
-        """Read as much at a time as is good for large bodies, or as little as is good for all others on this loop.
+        """Read in large pieces, for large bodies, or in small ones, fair to the other connections of this loop.
 
-        What was read at a time is parsed at a time, and a body in chunks of one byte takes 1 µs a byte.
+        A piece is parsed in one step, and a body in chunks of one byte takes 1 µs a byte.
         """
         if self.transport is not None:
             self.transport.max_size = MUCH_BYTES if much else LITTLE_BYTES  # type: ignore[attr-defined]
@@ -67,7 +66,7 @@ class Connection(LimitedHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The reply to what never became a request. The connection ends with it."""
+        """The reply to input that never became a request. The connection ends with it."""
         if request.writer.output_size > 0:
             raise ConnectionError("a reply has begun already")
         reply = error_reply(self._explain(status, exc, message))
@@ -85,6 +84,7 @@ class Connection(LimitedHandler):
         return internal_error()
 
     def data_received(self, data: bytes) -> None:
+        """Parse data, unless the rest of the connection is dropped."""
         if self._drops:
             return
         super().data_received(data)
@@ -93,12 +93,12 @@ class Connection(LimitedHandler):
             self._newest_body = self._messages[-1][1]
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """A body tells that it has been read once for each chunk of its encoding: most have nothing to resume."""
+        """Resume only if reading is paused: a body calls this once for each chunk of its encoding."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def _refuse_other_versions(self) -> None:
-        """The parser takes any number, and the reply would repeat it; only these two we speak."""
+        """Refuse versions other than 1.0 and 1.1: the parser takes any number, and the reply would repeat it."""
         for place, (message, _) in enumerate(self._messages):
             if isinstance(message, RawRequestMessage) and message.version not in (HttpVersion10, HttpVersion11):
                 version = f"HTTP/{message.version.major}.{message.version.minor}"
@@ -106,7 +106,7 @@ class Connection(LimitedHandler):
                 self._messages[place] = _ErrInfo(400, refusal, refusal.message), EMPTY_PAYLOAD
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """A client that says it sends no more in the middle of a body still reads: tell it."""
+        """Answer a client that closes its sending side in the middle of a body: it still reads."""
         if self._newest_body.is_eof():
             return None
         self._newest_body.set_exception(web.RequestPayloadError("the body ended early"))
@@ -115,7 +115,7 @@ class Connection(LimitedHandler):
         return True
 
     def log_exception(self, *words: Any, **more: Any) -> None:
-        """That a body ended early which nobody wanted any more is no fault of ours."""
+        """Log nothing for a body that ended early and was no longer read: that is no error."""
         if not isinstance(more.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*words, **more)
 
@@ -125,11 +125,11 @@ class Connection(LimitedHandler):
         return self._refusals >= MAX_REFUSALS
 
     def drop_rest(self) -> None:
-        """Whatever else comes is not even parsed. The connection has to end with the reply."""
+        """Ignore all further data without parsing it. The connection has to end with the reply."""
         self._drops = True
 
     async def _drain_helper(self) -> None:
-        """A client that takes nothing of a reply for too long gets no more of it."""
+        """Wait until the client has read; abort if it reads nothing for too long."""
         if not self._paused:
             return await super()._drain_helper()
         try:
@@ -146,7 +146,7 @@ class Connection(LimitedHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` per client; `limits` are those of the listener that it is accepted by."""
+    """Makes a `Connection` per client; `limits` are those of the listener that accepted it."""
 
     def __init__(self, speaker: Speaker, plain: web.Server, limits: ConnectionLimits | None = None) -> None:
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)

@@ -1,4 +1,4 @@
-"""`Range: bytes=a-b | a- | -n`: which part of an object is wanted."""
+"""The part of an object that a request wants: `Range: bytes=a-b | a- | -n`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`length` bytes from `offset`; of a part of an object, never empty, always inside it."""
+    """A part of an object, `length` bytes from `offset`: never empty, always inside it."""
 
     offset: int
     length: int

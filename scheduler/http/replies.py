@@ -1,4 +1,4 @@
-"""What goes back: JSON, errors in their one form, and the headers that every reply has."""
+"""Replies: JSON, errors in their one form, and the headers that every reply has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVER = "Manta"
 
 
 class Speaker(Protocol):
-    """Who replies, and by which clock (milliseconds since the epoch)."""
+    """The server in whose name replies are sent, and its clock (milliseconds since the epoch)."""
 
     @property
     def server_name(self) -> str: ...
@@ -29,7 +29,7 @@ class Speaker(Protocol):
 
 
 def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """A JSON body with its MD5."""
+    """A reply with a JSON body and its MD5."""
     body = compact(value).encode("utf-8", "replace")
     digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     reply = web.Response(status=status, body=body, content_type="application/json", headers=headers)
@@ -38,12 +38,12 @@ def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = N
 
 
 def error_reply(error: WireError) -> web.Response:
-    """`{"code", "message"}`, exactly."""
+    """The reply `{"code", "message"}` to an error, exactly."""
     return json_reply({"code": error.code, "message": error.message}, error.status, error.headers)
 
 
 def add_common_headers(speaker: Speaker, request: web.BaseRequest, reply: web.StreamResponse) -> None:
-    """Headers of every reply; must come before the reply is prepared."""
+    """Add the headers of every reply; must come before the reply is prepared."""
     at = progress(request)
     headers = reply.headers
     headers["Date"] = rfc1123(speaker.clock())

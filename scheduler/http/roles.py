@@ -1,12 +1,12 @@
-"""Roles and role tags, of which there are none.
+"""Roles and role tags, which are refused, since there are none.
 
-Sub-users and their roles are not offered, so whatever role a request names is unknown. It
-is refused for that and not served as if nothing had been said: whoever takes on a role
-wants fewer rights than the account has, and whoever tags an object wants others to have
-some. To do neither and answer with success would be a lie.
+Sub-users and their roles are not offered, so any role that a request names is unknown. The request
+is refused, and not served as if it named none: a client that takes on a role wants fewer rights
+than the account has, and a client that tags an object wants others to have some. Success without
+either effect would be a lie.
 
-`Role` (of any request below a login) and `Role-Tag` (of whatever writes an entry) are lists
-with commas; an empty one is as good as none.
+`Role` (of any request below a login) and `Role-Tag` (of a request that writes an entry) are lists
+with commas; an empty one counts as absent.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""From a file to the client, without the bytes passing through this process.
+"""Sending a file to the client without copying its bytes through this process.
 
-The kernel copies from the page cache to the socket (`sendfile`). It is asked for a piece
-at a time, so that a client that takes nothing for too long is noticed; one that takes
-its bytes slowly is not in anybody's way. Small parts go out in one write together with
-their headers.
+The kernel copies from the page cache to the socket (`sendfile`). It is called for a piece at a
+time, so that a client that reads nothing for too long is noticed; a slow client delays no other.
+Small parts go out in one write together with their headers.
 
-By TLS each byte has to be encrypted here. asyncio could do that behind `sendfile`, but asks a thread for
-every 16 KiB, which costs ten times as much as the encryption: so larger pieces are read and written.
+With TLS each byte has to be encrypted here. asyncio could do that behind `sendfile`, but hands every 16
+KiB to a thread, which costs ten times as much as the encryption: so larger pieces are read and written.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ async def send_part(
     headers: CIMultiDict[str],
     begin: Callable[[web.StreamResponse], None] = lambda reply: None,
 ) -> web.StreamResponse:
-    """Answer with `part` of the file behind `fd`, which stays the caller's to close; `begin` sees the reply before."""
+    """Answer with `part` of the file behind `fd`, which the caller closes; `begin` is called with the reply before."""
     if part.length <= SMALL_BYTES:
         return web.Response(status=status, body=os.pread(fd, part.length, part.offset), headers=headers)
     reply = web.StreamResponse(status=status, headers=headers)
@@ -55,6 +54,7 @@ async def send_part(
 
 
 async def send_pieces(request: web.BaseRequest, file: object, part: Part) -> None:
+    """Send a part by `sendfile`, piece by piece. Raises ConnectionResetError if the client is gone or reads nothing."""
     loop = asyncio.get_running_loop()
     offset, end = part.offset, part.offset + part.length
     while offset < end:
@@ -76,6 +76,7 @@ def is_encrypted(request: web.BaseRequest) -> bool:
 
 
 async def write_pieces(request: web.BaseRequest, reply: web.StreamResponse, fd: int, part: Part) -> None:
+    """Read and write a part, piece by piece. Raises ConnectionResetError if the client reads nothing."""
     loop = asyncio.get_running_loop()
     offset, end = part.offset, part.offset + part.length
     while offset < end:

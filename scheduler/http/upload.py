@@ -1,13 +1,13 @@
-"""From a request's body to a blob, hashed on the way.
+"""Uploads: a request's body is received, hashed and written into a blob.
 
-Three things take time with a large body: receiving it, hashing it (MD5 is the slowest by
-far), writing it. They go on at once: the event loop receives batches, and threads hash
-and write them, each in order and neither waiting for the other. So a PUT takes as long
-as its slowest part and not as long as their sum, and holds at most `DEPTH` batches in
-memory, however large it is. Small bodies are written on the spot; threads would only cost.
+Three things take time with a large body: receiving it, hashing it (MD5 is the slowest by far),
+writing it. They run concurrently: the event loop receives batches, and threads hash and write them,
+each in order and neither waiting for the other. So a PUT takes as long as its slowest step and not
+as long as their sum, and holds at most `DEPTH` batches in memory, however large it is. Small bodies
+are hashed and written directly, which is cheaper than a thread.
 
-The file has no name until the body was seen to be what was announced, so whatever goes
-wrong before that leaves nothing behind.
+The file has no name until the body was found to be what was announced, so a failure before that
+leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -37,10 +37,10 @@ MAX_CHUNKS = 512  # of one writev: IOV_MAX is 1024
 MEGABYTE = 1 << 20
 DEFAULT_LIMIT = 5120 * MEGABYTE
 MD5_BYTES = 16
-DEPTH = 4  # batches under way; with 1, one slow write stalls the hash (measured: 0.7 x the rate)
+DEPTH = 4  # batches in flight; with 1, one slow write stalls the hash (measured: 0.7 x the rate)
 
 
-# How much may wait in the page cache: the disk should work from the start, not only at the end.
+# Bytes that may wait in the page cache: the disk should work from the start, not only at the end.
 FLUSH_BYTES = 32 * MEGABYTE
 
 
@@ -59,7 +59,7 @@ LANES = [Lane() for _ in range(max(2, os.cpu_count() or 1))]
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What the headers of a request say about its body: `length` None if it is chunked, then `limit` bytes at most."""
+    """The headers of a request about its body: `length` is None if it is chunked, then `limit` bytes at most."""
 
     length: int | None
     limit: int
@@ -67,7 +67,7 @@ class Announced:
 
     @classmethod
     def of(cls, request: web.BaseRequest) -> Announced:
-        """Raises WireError for headers that cannot be."""
+        """Parse the headers of a request. Raises WireError for invalid ones."""
         length = request.content_length
         if length is None and "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
             raise errors.content_length_required()
@@ -75,6 +75,7 @@ class Announced:
 
 
 def max_content_length(headers: Mapping[str, str]) -> int:
+    """The limit of a chunked body. Raises WireError for an invalid header."""
     value = headers.get("max-content-length")
     if value is None:
         return DEFAULT_LIMIT
@@ -84,6 +85,7 @@ def max_content_length(headers: Mapping[str, str]) -> int:
 
 
 def content_md5(headers: Mapping[str, str]) -> str | None:
+    """The Content-MD5 header, if there is one. Raises WireError if it is no MD5."""
     value = headers.get("Content-MD5")
     if value is None:
         return None
@@ -97,7 +99,7 @@ def content_md5(headers: Mapping[str, str]) -> str | None:
 
 
 class Upload:
-    """One body on its way into a blob. A context manager: what was not `publish`ed is gone at its end."""
+    """One body on its way into a blob. A context manager: a blob that was not `publish`ed is removed at its end."""
 
     def __init__(self, blobs: BlobStore, announced: Announced) -> None:
         self.blob = new_id()
@@ -124,11 +126,11 @@ class Upload:
 
     @property
     def md5(self) -> str:
-        """Base64, of what has been received."""
+        """The MD5 of what has been received, in base64."""
         return base64.b64encode(self._md5.digest()).decode()
 
     async def receive(self, request: web.BaseRequest) -> None:
-        """Take the whole body and see that it is what was announced. Raises WireError."""
+        """Receive the whole body and check that it is what was announced. Raises WireError."""
         try:
             await self._receive(request)
         except OSError as error:
@@ -170,7 +172,7 @@ class Upload:
             self.size = len(body)
 
     async def _hand_over(self, batch: list[bytes], length: int) -> None:
-        """Let the threads have a batch, as soon as not too many are under way."""
+        """Hand a batch to the threads, once few enough are in flight."""
         await self._finish_work(but=2 * (DEPTH - 1))
         if self._fd < 0:
             self._open()
@@ -183,7 +185,7 @@ class Upload:
             self._flush = loop.run_in_executor(self._lane.flushing, os.fdatasync, self._fd)
 
     async def _finish_work(self, but: int = 0) -> None:
-        """Wait for the oldest work until at most `but` pieces are under way. Raises what they raised."""
+        """Wait for the oldest work until at most `but` pieces are in flight. Raises what they raised."""
         while len(self._working) > but:
             await self._working[0]
             self._working.popleft()
@@ -196,20 +198,14 @@ class Upload:
             self._md5.update(chunk)
 
     def _write(self, batch: list[bytes], length: int, offset: int) -> None:
-        written = os.pwritev(self._fd, batch, offset)
-        if written < length:
-            # A short write: the disk is filling up. Say the rest again; the error comes with it.
-            rest = memoryview(b"".join(batch))[written:]
-            while rest:
-                written += (step := os.pwrite(self._fd, rest, offset + written))
-                rest = rest[step:]
+        write_whole(self._fd, batch, length, offset)
 
     def _no_space(self) -> WireError:
         size = self._announced.length if self._announced.length is not None else self.size
         return errors.not_enough_space(sized(size))
 
     def detach(self) -> int:
-        """The file of what has been received, without a name; the caller's from here on. Raises OSError."""
+        """The file of what has been received, without a name; the caller owns it from here on. Raises OSError."""
         if self._fd < 0:
             self._open()
         fd, self._fd = self._fd, -1
@@ -220,3 +216,14 @@ class Upload:
         if self._fd >= 0:
             self._blobs.publish(self._fd, self.blob)
             await self._blobs.durable()
+
+
+def write_whole(fd: int, batch: Sequence[bytes | memoryview], length: int, offset: int) -> None:
+    """Write pieces of `length` bytes in all. Raises OSError."""
+    written = os.pwritev(fd, batch, offset)
+    if written < length:
+        # A short write: the disk is filling up. Write the rest again; the error comes with it.
+        rest = memoryview(b"".join(batch))[written:]
+        while rest:
+            written += (step := os.pwrite(fd, rest, offset + written))
+            rest = rest[step:]

@@ -39,6 +39,7 @@ class JobErrorCode(StrEnum):
     JOB_CANCELLED = "JobCancelledError"
     TASK_INIT = "TaskInitError"
     TASK_KILLED = "TaskKilledError"
+    TASK_TIMEOUT = "TaskTimeoutError"  # ours: only a phase with a timeout has it
     USER_TASK = "UserTaskError"
 
 
@@ -88,6 +89,10 @@ def invalid_job(message: str) -> WireError:
 
 def invalid_job_state(job: str, state: str) -> WireError:
     return WireError(409, "InvalidJobState", f"job {job} is in state '{state}'")
+
+
+def task_not_running(task: int) -> WireError:
+    return WireError(409, "TaskNotRunning", f"no task {task} of this job runs")
 
 
 def invalid_parameter(value: str, name: str) -> WireError:

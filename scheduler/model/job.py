@@ -24,6 +24,8 @@ from scheduler.model.tiers import (
     MAX_JOB_REDUCERS,
     MAX_PHASES,
     MAX_REDUCERS,
+    MAX_TIMEOUT_S,
+    MAX_TRIES_AGAIN,
     MEMORY_MB,
 )
 
@@ -44,6 +46,8 @@ class PhaseSpec:
     memory_mb: int = DEFAULT_MEMORY_MB
     disk_gb: int = DEFAULT_DISK_GB
     image: str = "*"  # a range of versions
+    timeout_s: int | None = None  # that a task may run
+    retries: int = 0  # how often a task that has failed is tried again
 
     @property
     def reduce(self) -> bool:
@@ -224,13 +228,16 @@ def _strings(path: str, value: Any) -> None:
         script(f"{path}[{index}]", item)
 
 
-def _count(path: str, value: Any) -> None:
-    if type(value) is not int:  # a boolean is an int, too
-        raise wrong_type(path, value, "integer")
-    if value > MAX_REDUCERS:
-        raise problem(path, f"must have a maximum value of {MAX_REDUCERS}")
-    if value < 1:
-        raise problem(path, "must have a minimum value of 1")
+def _integer(least: int, most: int) -> Callable[[str, Any], None]:
+    def check(path: str, value: Any) -> None:
+        if type(value) is not int:  # a boolean is an int, too
+            raise wrong_type(path, value, "integer")
+        if value > most:
+            raise problem(path, f"must have a maximum value of {most}")
+        if value < least:
+            raise problem(path, f"must have a minimum value of {least}")
+
+    return check
 
 
 def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
@@ -256,11 +263,14 @@ PHASE_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "exec": _exec,
     "init": script,
     "assets": _strings,
-    "count": _count,
+    "count": _integer(1, MAX_REDUCERS),
     "memory": _one_of(MEMORY_MB),
     "disk": _one_of(DISK_GB),
     "image": _image,
     "uarg": mapping,
+    # Ours: no other Manta knows them.
+    "timeout": _integer(1, MAX_TIMEOUT_S),
+    "retries": _integer(0, MAX_TRIES_AGAIN),
 }
 
 
@@ -278,4 +288,6 @@ def _phase_spec(phase: dict[str, Any]) -> PhaseSpec:
         memory_mb=int(phase.get("memory", DEFAULT_MEMORY_MB)),
         disk_gb=int(phase.get("disk", DEFAULT_DISK_GB)),
         image=phase.get("image", "*"),
+        timeout_s=phase.get("timeout"),
+        retries=phase.get("retries", 0),
     )

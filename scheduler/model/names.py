@@ -41,9 +41,17 @@ def from_request(raw_path: str) -> str:
     if len(segments) > MAX_DEPTH or any(bad_segment(segment) for segment in segments):
         raise invalid_resource(raw_path)
     path = "/" + "/".join(segments)
-    if len(path.encode()) > MAX_PATH_BYTES:
+    if not fits(path):
         raise invalid_resource(raw_path)
     return path
+
+
+def fits(path: str) -> bool:
+    """Whether a path is text and short enough, in bytes and in segments."""
+    try:
+        return len(path.encode()) <= MAX_PATH_BYTES and depth(path) <= MAX_DEPTH
+    except UnicodeEncodeError:
+        return False
 
 
 def bad_segment(segment: str) -> bool:
@@ -117,6 +125,7 @@ __all__ = [
     "as_line",
     "depth",
     "encode",
+    "fits",
     "from_input_line",
     "from_request",
     "is_normal",

@@ -13,6 +13,10 @@ unknown, or `reduce`. With P the phase and T the task's UUID:
 from __future__ import annotations
 
 
+def jobs_directory(login: str) -> str:
+    return f"/{login}/jobs"
+
+
 def job_directory(login: str, job: str) -> str:
     return f"/{login}/jobs/{job}"
 

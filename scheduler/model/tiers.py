@@ -19,5 +19,9 @@ MAX_JOB_REDUCERS = 2048
 # The published versions of the compute image, oldest first; jobs name ranges of them.
 IMAGES = ("13.1.0", "13.3.4", "13.3.5", "13.3.6", "16.1.0")
 
+# Seconds that a task of a phase may be given, and how often one that fails may be tried again.
+MAX_TIMEOUT_S = 31_536_000
+MAX_TRIES_AGAIN = 100
+
 # Bytes of a job document.
 MAX_JOB_BYTES = 100_000

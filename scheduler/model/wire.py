@@ -10,6 +10,7 @@ credential in `Authorization: Bearer …` (`gateway.credentials`):
   after `POLL_SECONDS` means "ask again"). Any contact renews the agent's leases.
 - `report` hands in finished attempts, in batches. When it is answered the attempts
   are durable. Reporting twice changes nothing.
+- `log` answers what a poll reply asked for: a page of what a running attempt has printed.
 - `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still
   wanted; `supervisors`, which any gateway answers too, tells whom to register with.
 
@@ -56,6 +57,7 @@ MAX_PARTS = 150_000
 MAX_REPORTS = 4096
 MAX_ROOM = 4096
 MAX_STATES = 65_536
+MAX_LOG_PAGE = 64 * 1024
 
 
 MAX_WORD = 256
@@ -71,6 +73,7 @@ Text = Annotated[str, StringConstraints(max_length=65_536)]
 # A normal path (`model.names`); "/", which is one too, is no object's, and only an output by reference may say it.
 ObjectName = Annotated[str, StringConstraints(pattern=f"^{names.NORMAL}$", max_length=65_536)]
 OutputName = Annotated[str, StringConstraints(pattern=f"^(?:/|{names.NORMAL})$", max_length=65_536)]
+LogData = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=4 * (MAX_LOG_PAGE // 3 + 1))]
 Headers = Annotated[dict[Word, Text], Field(max_length=1024)]
 ErrorCode = Annotated[str, StringConstraints(pattern=f"^(?:{'|'.join(JobErrorCode)})$")]
 # A column of the records adds up what all tasks of a phase took, so one of them cannot take more than so much.
@@ -127,6 +130,7 @@ class PoolSpec(Wire):
     memory_mb: int
     disk_gb: int
     image: str = "*"  # a range of versions
+    timeout_s: int | None = None  # that a task may run
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # credential of the job, for what its tasks ask of the gateway
@@ -196,6 +200,34 @@ class FeedState(Wire):
     attempt: Number
     after: Number
     room: Room
+
+
+class LogStream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class TaskLogRequest(Wire):
+    """What a running attempt has printed is wanted, from a byte on, at most `MAX_LOG_PAGE` bytes."""
+
+    number: Number = 0  # of the request, for the answer to name
+    task: Number
+    attempt: Number
+    stream: LogStream
+    offset: Number = 0
+
+
+class TaskLogPage(Wire):
+    """The answer to a `TaskLogRequest`."""
+
+    number: Number
+    data: LogData | None = None  # None: the attempt does not run here, not yet or no more
+    lost: bool = False  # the agent has not answered
+
+
+class TaskLogReply(Wire):
+    agent: Number
+    page: TaskLogPage
 
 
 class AgentState(Wire):
@@ -281,6 +313,7 @@ class PollReply(Wire):
     cancel: list[AttemptId] = Field(default_factory=list)  # kill, report nothing
     release: list[int] = Field(default_factory=list)
     discard: list[Id] = Field(default_factory=list)  # intermediates on this node that nobody needs any more
+    logs: list[TaskLogRequest] = Field(default_factory=list)  # what running tasks have printed is asked for
 
 
 class OutputRecord(Wire):

@@ -1,22 +1,21 @@
-"""Where instances come from.
+"""Providers: the ways in which instances are made.
 
-An instance is a place where tasks run one after another, and all that the agent needs of
-it is a *lackey* that answers on a channel, a directory on this machine that the instance
-sees as its own, and a way to end it. Who made it, a fork, a container or an allocation
-booked on a cluster, changes nothing else. So a provider is one function, `create`, and
-this module is the whole of what agent and providers know of each other. Three things
-follow:
+An instance is an isolated place where tasks run one after another. The agent needs three things of
+it: a *lackey* that answers on a channel, a directory on this machine that the instance sees as its
+own, and a way to end it. How it was made, as a process or as a container, changes nothing else. So
+a provider is one function, `create`, and this module is the whole interface between agent and
+providers. Four consequences follow:
 
-- A cap is *enforced* by the provider where the kernel helps it, and the agent only asks
-  afterwards what happened: `memory_kills`. Where the kernel does not help, the provider
-  says how much is used, and the agent does the killing: `memory_used`. Disk is the same, with
-  one difference: what tasks print goes into files of the agent's, and it alone can count those.
-- A path means different things inside and outside. `View` holds the inside names; what the
-  agent does, it does below `work`.
-- Not every kernel lets us isolate. Where it does not, tasks run as our own user, see what it
-  sees, and only their good will keeps them from the rest: `isolated` says which it is.
-- An instance that cannot be made is an `InstanceError`: a sentence for the operator. Tasks
-  never see it; they wait, or are given back.
+- A cap is *enforced* by the provider where the kernel supports it, and the agent only asks
+  afterwards what happened: `memory_kills`. Elsewhere the provider measures how much is used, and
+  the agent kills the task: `memory_used`. Disk is treated alike, with one difference: what tasks
+  print goes into files of the agent, which alone can count those.
+- A path means different things inside and outside. `View` holds the paths inside; the agent works
+  below `work`.
+- Not every kernel allows isolation. Where it does not, tasks run as the agent's own user, see what
+  that user sees, and are trusted not to touch the rest: `isolated` says which is the case.
+- An instance that cannot be made is an `InstanceError`: a sentence for the operator. Tasks never
+  see it; they wait, or go back to the supervisor.
 
 Example: `process` makes `instances/3/`, starts a lackey in fresh namespaces whose `/manta`
 is `instances/3/input` read-only, puts it in a memory cgroup of 1 GiB, and hands over the
@@ -35,21 +34,21 @@ from datapath.passing import Channel, Listener
 from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Isolation
 
-# Of an instance, threads included; of each of its users where only that can be had.
+# Cap per instance, threads included; per user of the instance where the kernel only counts by user.
 MAX_PROCESSES = 2048
 
 
 class InstanceError(Exception):
-    """An instance could not be made; the text says what was refused and by whom."""
+    """An instance could not be made; the text says what was refused and by which program."""
 
 
 class NoImageError(InstanceError):
-    """There is no image here such as is wanted: no task that wants it can run on this node."""
+    """No image here has a wanted version: no task that needs it can run on this node."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """What an instance is made for: its tier in bytes, the versions that its image may have, and the one pool."""
+    """The specification of an instance: its tier in bytes, the range of its image's versions, and its pool."""
 
     memory_bytes: int
     disk_bytes: int
@@ -59,11 +58,11 @@ class InstanceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where the HTTP endpoint of an instance shall listen, on this machine, and how its tasks say that."""
+    """The address at which the HTTP endpoint of an instance listens on this machine, and the URL for its tasks."""
 
     address: str = "127.0.0.1"
-    port: int = 0  # any
-    url: str | None = None  # None: as this machine does
+    port: int = 0  # 0: any free port
+    url: str | None = None  # None: made of address and port
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +73,15 @@ class View:
     inputs: str  # objects appear below it under their own names
     tools: str
     agent_socket: str
-    one_user: bool = False  # root is the only user there is: nothing can be given to another
+    one_user: bool = False  # root is the only user there is: files cannot be given to another
 
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """What tasks see of the machine besides its programs, and what of the service they never see.
+    """Parts of the machine that tasks see besides its programs, and parts of the service that are hidden from them.
 
-    `hide` matters where something of the service (objects, caches, credentials, keys, sockets) lies below a
-    directory that is shown.
+    `hide` matters where a part of the service (objects, caches, credentials, keys, sockets) lies below a directory that
+    is shown.
     """
 
     show: tuple[Path, ...] = ()
@@ -93,11 +92,11 @@ PROGRAMS_ONLY = HostView()
 
 
 class Instance(Protocol):
-    """A running lackey. Owned by whoever created it, until `destroy`."""
+    """A running lackey. Owned by its creator until `destroy`."""
 
     @property
     def number(self) -> int:
-        """Small; no other instance of this node has it until this one is gone, whatever that takes."""
+        """A small number, unique on this node until the instance is gone."""
 
     @property
     def channel(self) -> Channel:
@@ -105,11 +104,11 @@ class Instance(Protocol):
 
     @property
     def listener(self) -> Listener:
-        """Where the tools of the instance's tasks connect, listening and non-blocking."""
+        """The listening, non-blocking socket to which the tools of the instance's tasks connect."""
 
     @property
     def work(self) -> Path:
-        """The instance's directory: `input` and `assets` below it are the agent's to fill."""
+        """The instance's directory; the agent fills `input` and `assets` below it."""
 
     @property
     def view(self) -> View: ...
@@ -122,72 +121,88 @@ class Instance(Protocol):
 
     @property
     def isolated(self) -> bool:
-        """Is what is read-only for tasks really so? If not, their input may have been changed when they end."""
+        """Whether tasks cannot change what is read-only for them.
+
+        If not, their input has to be checked when they end.
+        """
 
     @property
     def initialized(self) -> bool:
-        """Was it prepared for its pool already, by an agent that was killed? Else its assets and `init` are to come."""
+        """Whether a previous agent prepared it for its pool already; else its assets and `init` are still to come."""
 
     def set_initialized(self) -> None:
-        """It is prepared now. Raises OSError."""
+        """Record that it is prepared. Raises OSError."""
 
-    def owns_user(self, uid: int) -> bool | None:
-        """Is `uid` (as this machine counts) a user of this instance alone? None: it shares its user."""
+    def has_user(self, uid: int) -> bool:
+        """Whether a process of the instance may have the user `uid`, as the host counts; others may have it, too."""
+
+    def has_socket(self, inode: int) -> bool:
+        """Whether a process whose descriptors are hidden from us has this socket open.
+
+        May take long. Raises OSError.
+        """
 
     def processes(self) -> Iterator[int]:
-        """The ids of the processes in the instance now, the lackey's own included."""
+        """The ids of the processes in the instance now, including the lackey."""
 
     def memory_kills(self) -> int:
-        """How many processes the memory cap has killed since the instance began; 0 if nobody counts."""
+        """Processes that the memory cap has killed since the instance began; 0 if they are not counted."""
 
     def memory_events(self) -> int | None:
-        """A descriptor, the instance's own, of the file with these kills: for the lackey, who knows best which task
-        was hit. None if nobody counts."""
+        """A descriptor, owned by the instance, of the file that counts these kills; None if there is none.
+
+        The lackey reads it, since it knows which task was hit.
+        """
 
     def memory_peak_kb(self, least: int) -> int:
-        """KiB that tasks had in use at most since this was last asked, without file cache that is left; `least` (what
-        the largest of their processes had) if nobody counts."""
+        """KiB that tasks had in use at most since the last call, without file cache.
+
+        `least`, the peak of the largest of their processes, if nothing is measured.
+        """
 
     @property
     def memory_capped(self) -> bool:
-        """Does the kernel enforce the memory cap? Else it is the agent's to enforce, by `memory_used`."""
+        """Whether the kernel enforces the memory cap. If not, the agent enforces it by `memory_used`."""
 
     def memory_used(self) -> int:
-        """Bytes in use by tasks, exact if more than the cap. May take long."""
+        """Bytes in use by tasks, exact if above the cap. May take long."""
 
     @property
     def disk(self) -> Path:
-        """A directory on the file system that has what tasks write, of the instance alone or not."""
+        """A directory on the file system to which tasks write, which may be shared with other instances."""
 
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
-        """What tasks have of the disk, inputs and outputs not counted; no more of it than exceeds `most`.
+        """Disk use of tasks, without inputs and outputs; counting stops as soon as it exceeds `most`.
 
-        `known`: files that are counted elsewhere, if a task runs: so its own files without a name count too. May take
+        `known`: files that are counted elsewhere, if a task runs; then its own files without a name count too. May take
         long. Raises OSError.
         """
 
     def disk_full(self) -> bool:
-        """Has the instance no disk left? False where the cap is the agent's to enforce."""
+        """Whether the instance's disk is full. False where the agent enforces the cap."""
 
     async def destroy(self) -> None:
-        """Kill everything in the instance and remove its directory. Never raises; goes on trying until it is gone."""
+        """Kill all processes in the instance and remove its directory. Never raises; retries until it is gone."""
 
 
 class Provider(Protocol):
-    """A source of instances. One whose instances outlive an agent that was killed gives out first what was left."""
+    """A source of instances. If instances can outlive a killed agent, the survivors are given out first."""
 
     name: str
 
     @property
     def isolation(self) -> Isolation:
-        """What keeps tasks in here; known after `prepare`."""
+        """The kinds of isolation in force here; known after `prepare`."""
 
     async def create(self, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""
 
     async def prepare(self) -> None:
-        """Before the first `create`: remove what an agent that was killed left behind on this node, and log, once,
-        what this machine does not allow. Raises InstanceError if no instance could be made here."""
+        """Remove what a killed agent left on this node, before the first `create`, and log what the machine
+        lacks.
+
+        Raises InstanceError if no instance can be made here.
+        """
 
     async def close(self) -> None:
-        """After the last instance: leave no trace outside the state directory."""
+        """Remove all traces outside the state directory, after the last instance."""

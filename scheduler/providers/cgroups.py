@@ -1,16 +1,16 @@
-"""Caps on memory and on the number of processes by control group, version 1 or 2, whichever this machine lets us write.
+"""Caps on memory and on the number of processes by control groups, of version 1 or 2, whichever is writable here.
 
-A `MemoryGroups` is a subtree `remora/<owner>` with a group for each instance; `open_groups`
-finds a place for it or returns None, and then memory is capped by watching. `ProcessGroups` are the
-same for the number of processes: another subtree in version 1, where each controller has a hierarchy of
-its own, and the same groups in version 2. An ordinary user has groups where a part of the
-version-2 hierarchy is the user's to write, as in a service of the user's systemd. The kernel
-forbids a version-2 group to have both processes and children with controllers, so there the
-subtree goes beside our own group, and in version 1 below it (which keeps us under whatever
-cap we run under ourselves).
+A `MemoryGroups` is a subtree `remora/<owner>` with a group for each instance; `open_groups` finds a
+place for it or returns None, and then memory is capped by measuring. `ProcessGroups` are the same
+for the number of processes: another subtree in version 1, where each controller has a hierarchy of
+its own, and the same groups in version 2. An ordinary user has groups where a part of the version-2
+hierarchy is the user's to write, as in a service of the user's systemd. The kernel forbids a
+version-2 group to have both processes and children with controllers, so there the subtree goes
+beside our own group, and in version 1 below it (which keeps us under whatever cap we run under
+ourselves).
 
-`owner` names the state directory, so that an agent which starts again can remove the groups
-of its killed predecessor, and nobody else's.
+`owner` names the state directory, so that an agent that starts again can remove the groups of its
+killed predecessor, and only those.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 REMOVE_TRIES = 50
-# By version of control groups: files, what one process weighs in them, and the most that they take.
+# By version of control groups: the files, the weight of one process in them, and their maximum.
 WEIGHTS = {
     1: [("cpu.shares", 1024, 1 << 18), ("blkio.bfq.weight", 100, 1000), ("blkio.weight", 100, 1000)],
     2: [("cpu.weight", 100, 10_000), ("io.weight", 100, 10_000), ("io.bfq.weight", 100, 1000)],
@@ -30,36 +30,36 @@ WEIGHTS = {
 
 
 class MemoryGroup:
-    """The group of one instance. `peak_kb` is asked after every task, so its file stays open.
+    """The memory group of one instance. `peak_kb` is called after every task, so its file stays open.
 
-    `events` is the file in which the kernel counts the processes that it killed for want of memory.
+    `events` is the file in which the kernel counts the processes that it killed for lack of memory.
     """
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
         self.events = os.open(path / ("memory.events" if version == 2 else "memory.oom_control"), os.O_RDONLY)
         self._peak = open_peak(path / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
-        self._base = 0  # bytes in use when the peak was last forgotten
+        self._base = 0  # bytes in use when the peak was last reset
 
     def add(self, pid: int) -> None:
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def kills(self) -> int:
-        """Processes killed for want of memory since the group was made."""
+        """Processes killed for lack of memory since the group was made."""
         _, found, rest = os.pread(self.events, 4096, 0).partition(b"\noom_kill ")
         return int(rest.split(None, 1)[0]) if found else 0
 
     def peak_kb(self, least: int) -> int:
-        """KiB in use at most since this was last asked, but no less than `least`.
+        """KiB in use at most since the last call, but no less than `least`.
 
-        The kernel counts file cache too, which is nobody's need: as much as there is of it now is left out.
+        The kernel counts file cache too, which it could reclaim: as much as there is of it now is subtracted.
         """
         if self._peak is None:
             return least
         peak = self._read_peak()
-        os.pwrite(self._peak, b"0", 0)  # forget it: the highest so far is what is in use now
+        os.pwrite(self._peak, b"0", 0)  # reset it to what is in use now
         base, self._base = self._base, self._read_peak()
-        if peak - base <= least << 10:  # nearly always: to read the statistics takes longer than all the rest
+        if peak - base <= least << 10:  # nearly always: reading the statistics takes longer than all the rest
             return least
         return max(least, peak - self._file_cache() >> 10)
 
@@ -68,7 +68,7 @@ class MemoryGroup:
         return int(os.pread(self._peak, 32, 0))
 
     def _file_cache(self) -> int:
-        """Bytes of file cache, those in memory file systems left out."""
+        """Bytes of file cache, without memory file systems."""
         stat = dict(line.split() for line in (self.path / "memory.stat").read_text().splitlines())
         return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
 
@@ -83,7 +83,7 @@ class MemoryGroup:
 
 
 def open_peak(path: Path) -> int | None:
-    """The file that tells and forgets the peak, or None where the kernel does not do both."""
+    """The file that holds a resettable peak; None if the kernel has none."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -97,7 +97,7 @@ def open_peak(path: Path) -> int | None:
 
 
 async def remove_group(path: Path) -> None:
-    """Remove a group once the kernel has let go of its last process."""
+    """Remove a group once the kernel has released its last process."""
     for _ in range(REMOVE_TRIES):
         try:
             path.rmdir()
@@ -123,32 +123,32 @@ class ProcessGroup:
 
 
 class ProcessGroups:
-    """Those of one agent."""
+    """The process groups of one agent."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def create(self, number: int, limit: int) -> ProcessGroup:
-        """A group of at most `limit` processes and threads. Raises OSError."""
+        """Make a group of at most `limit` processes and threads. Raises OSError."""
         path = self.root / str(number)
         path.mkdir(exist_ok=True)
         (path / "pids.max").write_text(str(limit))
         return ProcessGroup(path)
 
     def close(self) -> None:
-        """Remove the subtree, as far as it is empty."""
+        """Remove the subtree if it is empty."""
         remove_empty(self.root)
 
 
 class MemoryGroups:
-    """The groups of one agent."""
+    """The memory groups of one agent."""
 
     def __init__(self, root: Path, version: int) -> None:
         self.root = root
         self.version = version
 
     def create(self, number: int, limit: int) -> MemoryGroup:
-        """A group of at most `limit` bytes of memory, swap included. Raises OSError."""
+        """Make a group of at most `limit` bytes of memory, swap included. Raises OSError."""
         path = self.root / str(number)
         path.mkdir(exist_ok=True)
         if self.version == 2:
@@ -160,12 +160,12 @@ class MemoryGroups:
         return MemoryGroup(path, self.version)
 
     def close(self) -> None:
-        """Remove the subtree, as far as it is empty."""
+        """Remove the subtree if it is empty."""
         remove_empty(self.root)
 
 
 async def sweep_groups(root: Path, keep_root: bool) -> None:
-    """Remove what a killed agent left below `root`, and `root` itself; groups with processes in them stay."""
+    """Remove the groups of a killed agent below `root`, and `root` itself; groups with processes in them stay."""
     for path in root.glob("*/"):
         await remove_group(path)
     if not keep_root:
@@ -179,7 +179,7 @@ def remove_empty(root: Path) -> None:
 
 
 def memory_group_of(pid: int) -> MemoryGroup:
-    """The group that caps the memory of a process that somebody else put there. Raises OSError."""
+    """The memory group of a process that was put there by a container's runtime. Raises OSError."""
     own = groups_of(pid)
     for point, version, controllers in hierarchies():
         if version == 1 and "memory" in controllers:
@@ -191,10 +191,10 @@ def memory_group_of(pid: int) -> MemoryGroup:
 
 
 def weigh(path: str, processes: int = 1) -> None:
-    """Let the group `path` get as much of processors and disks as so many processes beside it.
+    """Give the group `path` the share of processors and disks that so many processes beside it have.
 
-    A group counts as one process, however many are in it: where the machine is busy, its tasks would all but starve.
-    Of a disk groups get shares only where its scheduler is BFQ, or the kernel models what requests cost (version 2).
+    By default a group counts as one process, however many it has: on a busy machine its tasks would nearly starve.
+    Groups get shares of a disk only if its scheduler is BFQ, or the kernel has a cost model of it (version 2).
     """
     for point, version, _ in hierarchies():
         for name, usual, most in WEIGHTS[version]:
@@ -202,25 +202,25 @@ def weigh(path: str, processes: int = 1) -> None:
 
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
-    """Remove the groups below `path` of every hierarchy, and those on the way that are empty then, but for `keep`."""
+    """Remove the groups below `path` in every hierarchy, and its empty parents, except those in `keep`."""
     for root in (Path(point + path) for point, _, _ in hierarchies()):
         await sweep_groups(root, keep_root=root in keep)
 
 
 async def remove_everywhere(path: str) -> None:
-    """Remove the group `path` of every hierarchy, after its last process."""
+    """Remove the group `path` in every hierarchy, after its last process."""
     for point, _, _ in hierarchies():
         await remove_group(Path(point + path))
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
-    """A subtree for `owner` that caps memory, or None if no memory controller here may be used."""
+    """A subtree for `owner` that caps memory, or None if no memory controller can be used here."""
     found = open_subtree(owner, "memory", {1: "memory.limit_in_bytes", 2: "memory.max"})
     return None if found is None else MemoryGroups(*found)
 
 
 def open_process_groups(owner: str) -> ProcessGroups | None:
-    """A subtree for `owner` that caps the number of processes, or None if that controller may not be used."""
+    """A subtree for `owner` that caps the number of processes, or None if that controller cannot be used."""
     found = open_subtree(owner, "pids", {1: "pids.max", 2: "pids.max"})
     return None if found is None else ProcessGroups(found[0])
 
@@ -228,7 +228,7 @@ def open_process_groups(owner: str) -> ProcessGroups | None:
 def open_subtree(owner: str, controller: str, files: dict[int, str]) -> tuple[Path, int] | None:
     """A directory for the groups of `owner` in which `controller` can be used, and the version of control groups.
 
-    `files`: by version, the file that is in each group if it can be.
+    `files`: by version, the file that each group has if the controller works.
     """
     for base, version in places(controller):
         root = base / "remora" / owner
@@ -249,7 +249,7 @@ def open_subtree(owner: str, controller: str, files: dict[int, str]) -> tuple[Pa
 
 
 def places(controller: str) -> Iterator[tuple[Path, int]]:
-    """Where a subtree could go, best first: `(directory, cgroup version)`."""
+    """Candidates for a subtree, best first: `(directory, cgroup version)`."""
     own = groups_of(os.getpid())
     for point, version, controllers in hierarchies():
         if version == 1 and controller in controllers:
@@ -262,7 +262,7 @@ def places(controller: str) -> Iterator[tuple[Path, int]]:
 
 
 def own_limit() -> int | None:
-    """Bytes: the smallest memory limit of our own group and those above it that we can see; None if there is none."""
+    """The smallest memory limit in bytes of our own group and its visible ancestors; None if there is none."""
     found: list[int] = []
     for group, version in own_groups("memory"):
         with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
@@ -271,14 +271,14 @@ def own_limit() -> int | None:
 
 
 def own_processes() -> Iterator[tuple[int, int]]:
-    """`(present, most)` processes and threads of our own group and of those above it, where there is a limit."""
+    """Processes and threads of our own group and its ancestors, `(present, limit)`, where there is a limit."""
     for group, _ in own_groups("pids"):
         with contextlib.suppress(OSError, ValueError):
             yield int((group / "pids.current").read_text()), int((group / "pids.max").read_text())
 
 
 def own_groups(controller: str) -> Iterator[tuple[Path, int]]:
-    """Our own group and whatever may be above it, with its version, where `controller` may cap us."""
+    """Our own group and its possible ancestors, with their version, where `controller` may cap us."""
     own = groups_of(os.getpid())
     for point, version, controllers in hierarchies():
         if version == 2 or controller in controllers:
@@ -287,7 +287,7 @@ def own_groups(controller: str) -> Iterator[tuple[Path, int]]:
 
 
 def hierarchies() -> Iterator[tuple[str, int, list[str]]]:
-    """`(mount point, version, options with the controllers)` of all that are mounted here."""
+    """All mounted hierarchies: `(mount point, version, options with the controllers)`."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, kind, options = line.split(" ")[:4]
         if kind in ("cgroup", "cgroup2"):

@@ -1,4 +1,4 @@
-"""A lackey that is our child: its first word, and its end."""
+"""Lackeys that are child processes of the agent: their first message, and their end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from datapath.passing import Channel, Kind, Ready
 from scheduler.providers.processes import descendants
 from scheduler.providers.waiting import readable
 
-# A lackey whose socket is closed ends its tasks and then itself; if it does not, it is told, then killed.
+# Seconds in which a lackey whose socket is closed ends its tasks and itself; after that it is terminated, then killed.
 END_SECONDS = 3.0
 
 
 async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
-    """The lackey's READY. Raises ValueError if it ends or says something else."""
+    """The lackey's READY. Raises ValueError if it ends or sends something else."""
     await readable(channel.fileno())
     message = channel.receive()
     if message is None:
@@ -28,13 +28,13 @@ async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> R
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Wait for a lackey whose socket is closed, and for all that runs below it; help it on if that takes long."""
+    """Wait for a lackey whose socket is closed, and for its descendants; kill them if that takes long."""
     if await has_ended(process):
         return
     send_signal([process.pid], signal.SIGTERM)
     if await has_ended(process):
         return
-    # A subreaper that is killed takes only itself away.
+    # A subreaper that is killed does not kill its descendants.
     send_signal(list(descendants(process.pid)), signal.SIGKILL)
     await process.wait()
 

@@ -1,7 +1,7 @@
-"""Which provider an agent uses.
+"""The choice of the provider that an agent uses.
 
-`auto` is containers where they work, else processes; which of the two, and why, is in the
-log, because it decides what tasks are kept from.
+`auto` means containers where they work, else processes. Which of the two was chosen, and why, is
+logged, because it decides how tasks are isolated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger("remora.agent")
 
 @dataclass(frozen=True, slots=True)
 class ProviderOptions:
-    """What an agent was told. `address` is the socket of a containerd, or None for one of our own."""
+    """The options of an agent about instances. `address` is the socket of a containerd, or None for one of our own."""
 
     name: str = "process"
     isolation: str = "auto"
@@ -32,9 +32,9 @@ class ProviderOptions:
 
 
 async def open_provider(state_dir: Path, options: ProviderOptions) -> Provider:
-    """The provider, prepared; what does not keep tasks in is in the log, and in the state directory.
+    """Choose and prepare a provider. Missing isolation is written to the log and to the state directory.
 
-    Raises InstanceError if none can be had.
+    Raises InstanceError if no provider works.
     """
     provider = await _open(state_dir, options)
     for hold, rule in gaps(provider.isolation).items():
@@ -59,10 +59,10 @@ async def _open(state_dir: Path, options: ProviderOptions) -> Provider:
 
 
 async def containers(state_dir: Path, options: ProviderOptions) -> Provider:
-    """Raises InstanceError."""
+    """The containerd provider, prepared. Raises InstanceError."""
     if why := why_no_containers(own_daemon=options.address is None):
         raise InstanceError(why)
-    from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that not all have
+    from scheduler.providers.containerd.provider import ContainerdProvider  # needs a package that is optional
 
     provider = ContainerdProvider(state_dir, options.address, options.host_view, options.reach)
     try:

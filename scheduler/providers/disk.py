@@ -1,15 +1,16 @@
-"""How much disk tasks have used, where no file system of their own says so.
+"""Measuring the disk use of tasks, where they have no file system of their own.
 
-What counts is what the kernel has given out: blocks, those beyond a file's end included, and inodes, since
-each empty file costs the file system one too. A tree is walked by descriptors, so that a path may be
-longer than the kernel takes, and nothing that a task renames meanwhile leads out of it. Three things bound the walk:
+Allocated resources count: blocks, those beyond a file's end included, and inodes, since each empty file costs the
+file system one too. A tree is walked by descriptors, so that a path may be longer than the kernel accepts, and no
+rename by a task can lead the walk out of it. Three rules bound the walk:
 
-- It ends as soon as it has found more than is allowed.
-- A directory below more than `MAX_DEPTH` others is not looked into: it counts as more than is allowed.
-- A directory that its owner has closed to itself is opened for the moment of looking, where we are the owner.
+- It ends as soon as the sum exceeds the cap.
+- A directory below more than `MAX_DEPTH` others is not opened: it counts as exceeding the cap.
+- A directory whose mode forbids its owner to read it gets another mode for a moment, if the agent's user is the
+  owner. One of another user (`subordinate_users`) is read by a program with the right to do so.
 
-A file that has no name any more exists as long as a process has it open. `unlinked` finds these by the
-descriptors and mappings of processes; those on their way through a unix socket it cannot see.
+A file without a name exists as long as a process has it open. `unlinked` finds these by the
+descriptors and mappings of processes; it cannot see those in flight through a unix socket.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scheduler.providers.subordinate_users import OpenFile, SubordinateUsers
+
 BLOCK = 512
-# As many as the file system of a container has.
+# the ratio of the file system of a container
 INODES_PER_GIB = 32768
 GIB = 1 << 30
 MAX_DEPTH = 128
@@ -32,12 +35,12 @@ File = tuple[int, int]  # device and inode
 
 
 class TooDeepError(Exception):
-    """Directories are nested deeper than is looked at."""
+    """Directories are nested too deeply to be counted."""
 
 
 @dataclass(slots=True)
 class Use:
-    """What files take of a file system."""
+    """The space and inodes that files take on a file system."""
 
     bytes: int = 0
     inodes: int = 0
@@ -55,12 +58,15 @@ EVERYTHING = Use(1 << 62, 1 << 62)
 
 
 def inodes_of(size: int) -> int:
-    """How many files there may be on a disk of `size` bytes."""
+    """The number of files that a disk of `size` bytes may hold."""
     return -(-size // GIB) * INODES_PER_GIB
 
 
-def below(root: Path, most: Use, leave_out: Collection[str] = ()) -> Use:
-    """What lies below `root`, but for the entries `leave_out` in it; no more than is needed to exceed `most`."""
+def below(root: Path, most: Use, leave_out: Collection[str] = (), users: SubordinateUsers | None = None) -> Use:
+    """The use below `root`, except the entries `leave_out` in it; counting stops once it exceeds `most`.
+
+    `users`: the owners that files may have besides us. Raises OSError.
+    """
     use = Use()
     with contextlib.suppress(FileNotFoundError):
         directory = os.open(root, DIRECTORY)
@@ -68,13 +74,32 @@ def below(root: Path, most: Use, leave_out: Collection[str] = ()) -> Use:
             _walk(directory, use, most, leave_out, 0)
         except TooDeepError:
             return EVERYTHING
+        except PermissionError:
+            if users is None:
+                raise
+            return found_inside(users, root, most, leave_out)
         finally:
             os.close(directory)
     return use
 
 
+def found_inside(users: SubordinateUsers, root: Path, most: Use, leave_out: Collection[str]) -> Use:
+    """The same, by a program that has all privileges over the files of `users`. Raises OSError."""
+    use = Use()
+    left_out = [word for name in leave_out for word in ("-path", f"./{name}", "-prune", "-o")]
+    with contextlib.closing(
+        users.lines("find", ".", "-mindepth", "1", *left_out, "-printf", r"%b\n", cwd=root)
+    ) as lines:
+        for blocks in lines:
+            use.bytes += int(blocks) * BLOCK
+            use.inodes += 1
+            if use.exceeds(most):
+                break
+    return use
+
+
 def _walk(directory: int, use: Use, most: Use, leave_out: Collection[str], depth: int) -> None:
-    """Add what is in an open directory. Raises TooDeepError."""
+    """Add the contents of an open directory. Raises TooDeepError."""
     inner = []
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -103,12 +128,12 @@ def _walk(directory: int, use: Use, most: Use, leave_out: Collection[str], depth
 
 
 def is_open(mode: int) -> bool:
-    """May we look into a directory of a task's?"""
+    """Whether the mode of a task's directory lets us read it."""
     return mode & READABLE == READABLE or os.geteuid() == 0
 
 
 def open_closed(name: str, parent: int) -> int:
-    """A directory of ours that we may not look into; its mode is to be restored. Raises OSError."""
+    """A descriptor of a directory of ours whose mode forbids reading; its mode is restored later. Raises OSError."""
     place = os.open(name, DIRECTORY | os.O_PATH, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{place}", READABLE)
@@ -117,18 +142,27 @@ def open_closed(name: str, parent: int) -> int:
         os.close(place)
 
 
-def unlinked(pids: Iterable[int], device: int, known: Collection[File]) -> int:
-    """Bytes on `device` of files without a name that processes have open or mapped, but for those that are `known`."""
+def unlinked(pids: Iterable[int], device: int, known: Collection[File], users: SubordinateUsers | None = None) -> int:
+    """Bytes on `device` of files without a name that processes have open or mapped, except those that are `known`."""
     seen = {}
-    for pid in pids:
-        for status in opened(pid, os.geteuid() == 0):
-            if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
-                seen[device, status.st_ino] = status.st_blocks * BLOCK
+    for status in opened_by(list(pids), users):
+        if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
+            seen[device, status.st_ino] = status.st_blocks * BLOCK
     return sum(size for file, size in seen.items() if file not in known)
 
 
+def opened_by(pids: Sequence[int], users: SubordinateUsers | None) -> Iterator[os.stat_result | OpenFile]:
+    """The files that processes have open, and mapped if we are root; `users`: those that they may have besides us."""
+    theirs = [] if users is None else users.of(pids)
+    for pid in pids:
+        if pid not in theirs:
+            yield from opened(pid, os.geteuid() == 0)
+    if users is not None:
+        yield from users.opened(theirs)
+
+
 def opened(pid: int, mapped: bool) -> Iterator[os.stat_result]:
-    """What a process has open and, if root asks for it, `mapped`; nothing of one that is gone or is not ours."""
+    """The files that a process has open and, if root asks for it, `mapped`; none if it is gone or not accessible."""
     for place in ("fd", "map_files") if mapped else ("fd",):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for name in os.listdir(f"/proc/{pid}/{place}"):

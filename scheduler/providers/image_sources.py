@@ -1,15 +1,15 @@
-"""Filling an image's directory: from a directory, from an archive, from a distribution.
+"""The sources of images: a directory, an archive, or a distribution's packages.
 
-An archive was made by strangers: its links point where they like, and one layer writes
-through the links of another. So it is unpacked by a child that has made the image its root
-directory (`unpack`): whatever the archive says, it says of the image.
+An archive is untrusted: its links point anywhere, and one layer writes through the links of
+another. So it is unpacked by a child process whose root directory is the image (`unpack`): no
+name in the archive can lead out of the image.
 
-An archive is one of two. An OCI archive holds `index.json`, which leads by digests to a
-manifest and so to layers, to be unpacked one over the other; a registry (`registry`) is read
-in the same way. Anything else is the tree itself.
+An archive has one of two forms. An OCI archive holds `index.json`, which leads by digests to a
+manifest and so to layers, which are unpacked one over the other; a registry (`registry`) is read
+in the same way. Any other archive is the tree itself.
 
-What an image may have is bounded, by one `Allowance` that its layers use up together: bytes in files, files, and time.
-What a descriptor says of the size of its part holds, too.
+The size of an image is bounded by one `Allowance` for all its layers: bytes in files, files, and time.
+A part may not be larger than its descriptor says, either.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ MAX_DOCUMENT = 4 << 20
 CHUNK = 1 << 20
 MAX_GIB, MAX_FILES, MAX_LAYERS = 32, 2_000_000, 512
 MAX_SECONDS = 6 * 3600.0
-OCI_FILES = 10_000  # among the first so many files is `index.json`, if an archive has one
+OCI_FILES = 10_000  # an archive that has an `index.json` has it among its first files
 SUITE = "bookworm"
-# What scripts on objects want most, over Debian's smallest system.
+# The packages that scripts on objects need most, besides Debian's smallest system.
 TOOLS = (
     """bc bzip2 ca-certificates curl file gawk jq less openssl perl procps python3 unzip xz-utils zip zstd""".split()
 )
@@ -50,14 +50,14 @@ TOOLS = (
 
 @dataclass(slots=True)
 class Allowance:
-    """What an image may still have. `until` is a moment of the monotonic clock."""
+    """The bounds that are left for an image. `until` is a moment of the monotonic clock."""
 
     bytes: int = MAX_GIB << 30
     files: int = MAX_FILES
     until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def take(self, size: int, files: int = 1) -> None:
-        """Raises ImageError if it has not so much left."""
+        """Deduct bytes and files. Raises ImageError if the bounds are exceeded."""
         self.bytes -= size
         self.files -= files
         if self.bytes < 0:
@@ -66,7 +66,7 @@ class Allowance:
             raise ImageError("the image has more files than it may have")
 
     def check_time(self) -> None:
-        """Raises ImageError."""
+        """Raises ImageError if the time is over."""
         if time.monotonic() > self.until:
             raise ImageError("the image takes longer to arrive than it may")
 
@@ -87,7 +87,7 @@ def fill_from(source: Path, target: Path, allowance: Allowance | None = None) ->
 
 
 def take_tree(root: Path, allowance: Allowance) -> None:
-    """Count what a directory has. Raises ImageError."""
+    """Deduct the contents of a directory. Raises ImageError."""
     for _, directories, files, at in os.fwalk(root):
         allowance.take(0, len(directories))
         for name in files:
@@ -104,7 +104,7 @@ def build_default(target: Path, suite: str = SUITE, mirror: str | None = None) -
 
 
 def run(*command: str) -> None:
-    """Raises ImageError with the last words of what failed."""
+    """Run a command. Raises ImageError with the end of its output if it fails."""
     done = child.run(command, capture_output=True, env=child.environment(LC_ALL="C"))
     if done.returncode:
         words = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-3:]
@@ -115,7 +115,8 @@ def run(*command: str) -> None:
 
 
 def fill_from_archive(source: Path, target: Path, allowance: Allowance) -> None:
-    if tarfile.is_tarfile(source):  # or compressed in a way that the standard library does not know
+    """Fill `target` from an OCI archive, or from any other archive as one layer. Raises ImageError."""
+    if tarfile.is_tarfile(source):  # else it may be compressed in a way that the standard library does not know
         with tarfile.open(source, tarinfo=unpack.Bounded) as archive:
             if members := oci_members(archive, allowance):
                 unpack_oci(archive_layout(archive, members), target, allowance)
@@ -125,7 +126,7 @@ def fill_from_archive(source: Path, target: Path, allowance: Allowance) -> None:
 
 
 def oci_members(archive: tarfile.TarFile, allowance: Allowance) -> dict[str, tarfile.TarInfo] | None:
-    """The files of an OCI archive by name; None for any other. Raises ImageError."""
+    """The files of an OCI archive by name; None for any other archive. Raises ImageError."""
     members = unpack.Bounds(allowance.bytes, allowance.files).of(archive)
     try:
         found = {os.path.normpath(member.name): member for member in islice(members, OCI_FILES) if member.isreg()}
@@ -135,12 +136,14 @@ def oci_members(archive: tarfile.TarFile, allowance: Allowance) -> dict[str, tar
 
 
 class Readable(Protocol):
+    """A readable file."""
+
     def read(self, size: int, /) -> bytes:
-        """So many bytes, or fewer at the end."""
+        """At most `size` bytes; fewer only at the end."""
 
 
 class Layout(Protocol):
-    """Documents and blobs by their digests, and one document that leads to the others."""
+    """An OCI layout: documents and blobs by their digests, and an index that leads to the others."""
 
     def index(self) -> Any: ...
 
@@ -150,7 +153,7 @@ class Layout(Protocol):
 
 
 class FileLayout:
-    """An OCI layout of files; `open_file` raises KeyError or FileNotFoundError for what is not there."""
+    """An OCI layout of files; `open_file` raises KeyError or FileNotFoundError for a missing one."""
 
     def __init__(self, open_file: Callable[[str], IO[bytes]]) -> None:
         self._open = open_file
@@ -170,6 +173,8 @@ def directory_layout(root: Path) -> FileLayout:
 
 
 def archive_layout(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> FileLayout:
+    """The layout of an OCI archive with these members."""
+
     def open_file(name: str) -> IO[bytes]:
         file = archive.extractfile(members[name])
         if file is None:
@@ -180,7 +185,7 @@ def archive_layout(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]
 
 
 def unpack_oci(layout: Layout, target: Path, allowance: Allowance | None = None) -> None:
-    """Raises ImageError."""
+    """Unpack all layers of an image. Raises ImageError."""
     allowance = allowance or Allowance()
     try:
         manifest = find_manifest(layout, layout.index())
@@ -204,12 +209,12 @@ def find_manifest(layout: Layout, index: Any, depth: int = 0) -> Any:
 
 
 def fits(platform_told: Any) -> bool:
-    """What is not told may be ours."""
+    """Whether a platform is this machine's; a missing field matches."""
     return (platform_told.get("os", "linux"), platform_told.get("architecture", machine())) == ("linux", machine())
 
 
 def refuse_strange(config: Any) -> None:
-    """Raises ImageError for an image of another kind of machine: one alone says that nowhere else."""
+    """Raises ImageError for an image of another platform: a single image states it only in its configuration."""
     if not fits(config):
         raise ImageError(f"the image is for {config.get('os')} on {config.get('architecture')}, not on {machine()}")
 
@@ -219,6 +224,7 @@ def machine() -> str:
 
 
 def read_document(open_part: Callable[[str], AbstractContextManager[Readable]], descriptor: Any) -> Any:
+    """Parse the document of a descriptor, after checking its digest. Raises ImageError."""
     digest = digest_of(descriptor)
     with open_part(digest) as file:
         data = file.read(MAX_DOCUMENT)
@@ -235,7 +241,7 @@ def digest_of(descriptor: Any) -> str:
 
 
 def size_of(descriptor: Any) -> int:
-    """How many bytes a part has, by its descriptor. Raises ImageError."""
+    """The size of a part in bytes, from its descriptor. Raises ImageError."""
     size = descriptor.get("size")
     if not isinstance(size, int) or size < 0:
         raise ImageError(f"the image does not say the size of {descriptor['digest']}")
@@ -245,7 +251,7 @@ def size_of(descriptor: Any) -> int:
 def unpack_layer(
     file: Readable, target: Path, allowance: Allowance, digest: str | None = None, size: int | None = None
 ) -> None:
-    """Unpack one layer over what is there, and take what it has off the allowance. Raises ImageError."""
+    """Unpack one layer over what is there, and deduct its contents from the allowance. Raises ImageError."""
     seen, read = hashlib.sha256(), 0
     command = [sys.executable, "-I", unpack.__file__, str(target), str(allowance.bytes), str(allowance.files)]
     with child.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as unpacker:
@@ -260,7 +266,7 @@ def unpack_layer(
                 unpacker.stdin.write(chunk)
             unpacker.stdin.close()
         except BrokenPipeError:
-            pass  # it has said why
+            pass  # its exit status and words say why
         except BaseException:
             unpacker.kill()
             raise

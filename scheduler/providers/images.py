@@ -1,17 +1,17 @@
-"""Images: the root file systems that containers can have, and the versions they go by.
+"""Images: the root file systems of containers, and the versions by which jobs ask for them.
 
-An image is a directory that nobody changes. It is known by an id; a job asks for a range of
-*versions*, and a version is a link to an image, so that one image may have several, and a
-version may move to another image while instances go on with the one they began with.
+An image is an immutable directory with an id. A job asks for a range of *versions*, and a version
+is a link to an image: one image may have several, and a version may move to another image while
+instances continue with the one they began with.
 
     images/store/3f0a…/root        the tree, with its own owners and modes
     images/store/3f0a…/image.json  where it came from, and when
     images/versions/16.1.0         -> ../store/3f0a…
 
-Whoever uses an image holds a lock on its `image.json`, and one that has no version any more
-is removed as soon as nobody does. An image in the making has no `image.json` yet.
+Each user of an image holds a lock on its `image.json`. An image that has no version any more is
+removed once no lock is held. An image in the making has no `image.json` yet.
 
-The machine itself stands in for every published version that nobody imported.
+The machine itself serves as the image of every published version that was not imported.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ from pathlib import Path
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
 
-# A shell is all that a task needs of us.
+# Tasks need no more of an image than a shell.
 SHELLS = ("bin/bash", "usr/bin/bash", "usr/local/bin/bash")
 
 
 class ImageError(Exception):
-    """A sentence for the operator."""
+    """An image cannot be used or made; the text is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
+    """An image, as `image list` shows it."""
+
     id: str
     source: str
     created: str  # ISO 8601
@@ -54,7 +56,7 @@ class ImageStore:
         self._links = directory / "versions"
 
     def versions(self) -> dict[str, str]:
-        """The image's id for each version that was imported."""
+        """The image's id of each version that was imported."""
         found = {}
         with contextlib.suppress(FileNotFoundError):
             for link in self._links.iterdir():
@@ -67,7 +69,7 @@ class ImageStore:
         return tuple({*IMAGES, *self.versions()})
 
     def resolve(self, wanted: str) -> tuple[str, str | None]:
-        """The newest version that a range allows, and its image's id; None: the machine. Raises ImageError."""
+        """The newest version that a range allows, and its image's id; None: the machine itself. Raises ImageError."""
         try:
             version = semver.newest(self.offered(), wanted)
         except ValueError:
@@ -78,7 +80,7 @@ class ImageStore:
 
     @contextlib.contextmanager
     def using(self, image: str) -> Iterator[Path]:
-        """The root of an image, which stays meanwhile. Raises ImageError."""
+        """The root of an image, which is locked against removal meanwhile. Raises ImageError."""
         try:
             lock = os.open(self._store / image / "image.json", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -92,7 +94,7 @@ class ImageStore:
             os.close(lock)
 
     def list(self) -> list[Image]:
-        """All that are whole, the oldest first; those that have no version any more are in use."""
+        """All complete images, the oldest first; those without a version are still in use."""
         names = self.versions()
         images = []
         for path in self._store.glob("*/image.json"):
@@ -102,11 +104,12 @@ class ImageStore:
         return sorted(images, key=lambda image: image.created)
 
     def add(self, version: str, source: str, fill: Callable[[Path], None]) -> Image:
-        """Make an image with `fill`, which is given an empty directory, and call it `version`. Raises ImageError."""
+        """Make an image with `fill`, which gets an empty directory, and give it a version. Raises ImageError."""
         check_version(version)
         image = Image(secrets.token_hex(6), source, datetime.now(UTC).isoformat())
         place = self._store / image.id
-        self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # programs of strangers may be setuid
+        # setuid programs of images must not be reachable by users
+        self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / "root").mkdir(parents=True, mode=0o755)
         try:
             fill(place / "root")
@@ -124,18 +127,18 @@ class ImageStore:
         return image
 
     def tag(self, version: str, new: str) -> None:
-        """Let `new` mean the image that `version` means. Raises ImageError."""
+        """Give the image of `version` another version too. Raises ImageError."""
         check_version(new)
         self._link(new, self._known(version))
 
     def remove(self, version: str) -> bool:
-        """Forget a version, and its image with the last one; False if instances still use that. Raises ImageError."""
+        """Remove a version, and its image with the last one; False if instances still use that. Raises ImageError."""
         self._known(version)
         (self._links / version).unlink()
         return self.prune()
 
     def prune(self) -> bool:
-        """Remove images that no version means; False if one of them is in use."""
+        """Remove images without a version; False if one of them is in use."""
         named = set(self.versions().values())
         unused = [path.parent for path in self._store.glob("*/image.json") if path.parent.name not in named]
         removed = [remove_unless_used(place) for place in unused]
@@ -156,6 +159,7 @@ class ImageStore:
 
 
 def remove_unless_used(place: Path) -> bool:
+    """Remove an image unless an instance uses it; returns whether it is gone."""
     with open(place / "image.json") as told:
         try:
             fcntl.flock(told, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,6 +176,6 @@ def is_version(text: str) -> bool:
 
 
 def check_version(text: str) -> None:
-    """Raises ImageError."""
+    """Raises ImageError for a malformed version."""
     if not is_version(text):
         raise ImageError(f"{text!r} is no version: three numbers are needed, such as 16.1.0")

@@ -1,17 +1,17 @@
-"""What keeps tasks in, and what does not: the one table of facts and sentences.
+"""The isolation of tasks: one table of facts about a machine, and of the sentences that explain them.
 
-A provider finds out what the machine and the user that it runs as allow: the facts (`Hold`). What does not
-hold is a *gap*, and each has its sentence for people. The banner of `remora up`, `remora doctor`, `remora user add`
-and the log of an agent say the same, since all of them ask this table.
+A provider finds out what the machine and its own user allow: the facts (`Hold`). A fact that does not hold is a
+*gap*, and each has a sentence for people. The banner of `remora up`, `remora doctor`, `remora user add` and the log
+of an agent agree, since all of them use this table.
 
 Some gaps come with the kind of instances, such as the network that processes share with the machine; others could be
 closed, by root or by a newer kernel (`avoidable`). Only the latter are a lack of the machine.
 
-An agent leaves its facts in its state directory, for commands that run without it.
+An agent writes its facts to its state directory, for commands that run without it.
 
 Example: an ordinary user on a machine that lets users make namespaces, without control groups. Tasks of two accounts
-are kept apart, so a second account may be added; what they see of the machine they see as that user, and memory is
-watched: these are sentences in the banner.
+are isolated from each other, so a second account may be added; tasks see of the machine what that user sees, and
+memory is measured: these are sentences in the banner.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ FILE = "isolation.json"
 
 
 class Hold(StrEnum):
-    """What may keep a task in."""
+    """The kinds of isolation that may hold."""
 
     NAMESPACES = "namespaces"  # processes, mounts and users of its own
-    USERS = "users"  # which no other instance and nobody on the machine has
-    FILES = "files"  # nothing can be opened but what is shown and the instance's own
+    USERS = "users"  # which no other instance and no other process of the machine has
+    OWNERS = "owners"  # files of an instance may belong to any of its users
+    FILES = "files"  # only files that are shown and the instance's own can be opened
     SIGNALS = "signals"  # processes of others are out of reach
-    SOCKETS = "sockets"  # so are abstract unix sockets
+    SOCKETS = "sockets"  # abstract unix sockets of others are out of reach
     CALLS = "calls"  # system calls are filtered
     MEMORY = "memory"  # the kernel enforces the cap
-    PROCESSES = "processes"  # likewise, for the instance or its users
-    DISK = "disk"  # likewise
+    PROCESSES = "processes"  # the kernel enforces the cap, for the instance or its users
+    DISK = "disk"  # the kernel enforces the cap
     NETWORK = "network"  # the machine's loopback is out of reach
 
 
@@ -53,20 +54,20 @@ class Isolation:
 
     @property
     def separates_accounts(self) -> bool:
-        """Are the files of an account's tasks out of reach of another's?"""
+        """Whether the files of an account's tasks are out of reach of another account's."""
         return Hold.FILES in self.holds
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is so where something holds, and what where it does not."""
+    """The sentences for a kind of isolation: where it holds, and where it does not."""
 
     holds: str
     gap: str
-    avoidable: bool = True  # on another machine, or by root
+    avoidable: bool = True  # by root, or on another machine
 
 
-# The worst first.
+# The most important first.
 RULES: Mapping[Hold, Rule] = {
     Hold.FILES: Rule(
         "tasks of an account are kept from the files of others, and of this service",
@@ -77,9 +78,13 @@ RULES: Mapping[Hold, Rule] = {
         "tasks have a root and processes of their own", "tasks run among the processes of this machine"
     ),
     Hold.USERS: Rule(
-        "instances have users of their own, which are nobody else to the machine",
-        "to the machine, tasks of all accounts are the user that runs this service, and have no other user: chown and "
-        "cp -a fail, tar restores no owners (not so if that is root)",
+        "instances have users of their own, which are used for nothing else on the machine",
+        "to the machine, tasks of all accounts are the user that runs this service (not so if that is root)",
+    ),
+    Hold.OWNERS: Rule(
+        "tasks can give files to any user: chown and cp -a work, tar restores owners",
+        "tasks have no user but root: chown and cp -a fail, tar restores no owners (others come with root, or with "
+        "newuidmap of the package uidmap, where /etc/subuid and /etc/subgid have 65536 ids for this user)",
     ),
     Hold.SIGNALS: Rule(
         "tasks cannot reach processes of others",
@@ -111,17 +116,17 @@ RULES: Mapping[Hold, Rule] = {
 
 
 def gaps(isolation: Isolation) -> dict[Hold, Rule]:
-    """What does not hold, the worst first."""
+    """The kinds that do not hold, the most important first."""
     return {hold: rule for hold, rule in RULES.items() if hold not in isolation.holds}
 
 
 def sentences(isolation: Isolation) -> tuple[str, ...]:
-    """The same for people."""
+    """The sentences of all gaps."""
     return tuple(rule.gap for rule in gaps(isolation).values())
 
 
 def of_processes(ready: Ready, own_users: bool, caps: Iterable[Hold]) -> Isolation:
-    """The facts of instances that are processes: what their lackey said, and which caps are groups or limits."""
+    """The facts of instances that are processes: from their lackey's READY, and from caps that are groups or limits."""
     said = {
         Hold.NAMESPACES: ready.namespaces,
         Hold.USERS: ready.namespaces and own_users,
@@ -134,20 +139,20 @@ def of_processes(ready: Ready, own_users: bool, caps: Iterable[Hold]) -> Isolati
 
 
 def of_containers(sockets: bool, own_loopback: bool) -> Isolation:
-    """The facts of containers, which are not made without the others."""
+    """The facts of containers; those that are not asked always hold, or no container is made."""
     found = {Hold.SOCKETS: sockets, Hold.NETWORK: own_loopback}
     return Isolation("containerd", frozenset(hold for hold in Hold if found.get(hold, True)))
 
 
 def record(isolation: Isolation, state_dir: Path) -> None:
-    """Leave the facts for others. Raises OSError."""
+    """Write the facts to the state directory. Raises OSError."""
     fresh = state_dir / f".{FILE}.new"
     fresh.write_text(json.dumps({"provider": isolation.provider, "holds": sorted(isolation.holds)}))
     os.replace(fresh, state_dir / FILE)
 
 
 def recorded(state_dir: Path) -> Isolation | None:
-    """What the agent of a state directory found when it last started; None if none did."""
+    """The facts that the agent of a state directory wrote when it last started; None if there are none."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         facts = json.loads((state_dir / FILE).read_text())
         return Isolation(str(facts["provider"]), frozenset(map(Hold, facts["holds"])))

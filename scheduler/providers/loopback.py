@@ -1,9 +1,9 @@
-"""A loopback of its own for every instance, on a network that is the machine's.
+"""A private loopback for every instance, on the machine's own network.
 
-Tasks may use the internet, so they have the machine's network; but whatever listens on the
-machine's loopback, the doors of other instances too, trusts whoever comes from there. So a
-task's loopback is another one: each instance has an address, as free and as unknown to others
-as a process id, and the kernel calls it 127.0.0.1 for the instance's sockets, both ways:
+Tasks may use the internet, so they have the machine's network; but servers on the machine's
+loopback, the doors of other instances included, trust clients that come from there. So a task's
+loopback is another one: each instance has an address of its own, derived from a process id, and the
+kernel translates it to 127.0.0.1 for the instance's sockets, and back:
 
     a task says                       and gets
     connect, send: 127.x.x.x, ::1     127.64.0.0/10 + the id of its process 1, the same port but for 80
@@ -14,23 +14,25 @@ as a process id, and the kernel calls it 127.0.0.1 for the instance's sockets, b
 
 Six things follow:
 
-- A server that a task starts is found by that task at `localhost`, by no other, and takes no
-  port from anybody.
-- The door of an instance listens at that address. Port 80, which whoever serves the machine's
-  web may want, it has for tasks only: they say `http://localhost:80/`, and the port is another.
-- Whatever the machine offers at *all* of its addresses stays in reach, as it is for the
-  network outside.
-- Port 53 of the loopback is left alone: many machines resolve names there.
+- A server that a task starts is found at `localhost` by that task alone, and takes no port from
+  others.
+- The door of an instance listens at that address. It does not occupy port 80, which a web server of
+  the machine may need: tasks use `http://localhost:80/`, and the port is translated.
+- Services that listen at *all* addresses of the machine stay in reach, as they are for the network
+  outside.
+- Port 53 of the loopback is not translated: many machines resolve names there.
 - A socket that is for IPv6 only cannot have an IPv4 address. If it would listen at ::1 or ::, it
-  gets a port there that nobody knows: servers that listen twice are found at 127.0.0.1. To know
-  such sockets again they are marked.
-- Only what these hooks see may be spoken: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are refused.
+  gets a random port there: servers that listen twice are found at 127.0.0.1. Such sockets are
+  recognized by a mark.
+- Only protocols that these hooks see are allowed: TCP, UDP and ICMP. Others (SCTP, MPTCP, …) are
+  refused.
 
-Beyond the loopback, addresses that only exist on the link are refused, and those like them:
-there a cloud tells a machine who it is and hands out its credentials. Port 53 is left alone
-there as well. An operator may let tasks reach either (`Reach`).
+Beyond the loopback, link-local addresses are refused, and others that serve the same purpose: there
+a cloud serves a machine's metadata and credentials. Port 53 is exempt there as well. An operator
+may let tasks reach either (`Reach`).
 
-All of that are small programs on the instance's version-2 control group; the group keeps them.
+All of this is done by small BPF programs on the instance's version-2 control group, which keeps
+them.
 """
 
 from __future__ import annotations
@@ -54,19 +56,19 @@ WARNING = "tasks reach whatever listens on this machine's loopback, and the meta
 NETWORK = int(ipaddress.IPv4Address("127.64.0.0"))
 LOCALHOST = ipaddress.IPv4Address("127.0.0.1").packed
 RESOLVER = 53
-# Link-local networks, as what is left of the first word after a shift: 169.254.0.0/16, fe80::/10.
+# Link-local networks, as the first word after a right shift: 169.254.0.0/16, fe80::/10.
 LINK4, LINK6 = (16, 0xA9FE), (22, 0x3FA)
-# Where clouds have the same elsewhere: Alibaba, Oracle, Azure; Amazon, Google.
+# Metadata addresses of other clouds: Alibaba, Oracle, Azure; Amazon, Google.
 METADATA4 = [int(ipaddress.IPv4Address(text)) for text in ("100.100.100.200", "192.0.0.192", "168.63.129.16")]
 METADATA6 = [ipaddress.IPv6Address(text).packed for text in ("fd00:ec2::254", "fd20:ce::254")]
-WEB, DOOR = 80, 7480  # the port that tasks say, and the one that it is
-# The call that tells the version of Landlock, and the first that knows scopes.
+WEB, DOOR = 80, 7480  # the port that tasks use, and the real one
+# The system call that returns the version of Landlock, and the first version that has scopes.
 LANDLOCK_CREATE_RULESET, LANDLOCK_SCOPES = 444, 6
 
 # Hooks of the kernel, for IPv4 and IPv6.
 BIND, CONNECT, SEND, RECEIVE, PEER_NAME, OWN_NAME = (8, 9), (10, 11), (14, 15), (19, 20), (29, 30), (31, 32)
 SOCKET_CREATE, SET_OPTION = 2, 22
-# Where things are in the context of a hook: of an address, and of a fresh socket.
+# Offsets in the context of a hook: of an address, and of a new socket.
 ADDRESS4, ADDRESS6, PORT, TYPE = 4, (8, 12, 16, 20), 24, 32
 SOCKET_FAMILY, SOCKET_PROTOCOL, SOCKET_MARK = 4, 12, 16
 SOCKET = 64  # a pointer, in the context of an address
@@ -74,22 +76,22 @@ OPTION_SOCKET, OPTION_VALUE, OPTION_END, OPTION_LEVEL, OPTION_NAME = 0, 8, 16, 2
 MARK = 0x52454D4F
 STREAM, INET, INET6 = 1, 2, 10
 SPOKEN = (1, 6, 17, 58)  # ICMP, TCP, UDP, ICMPv6
-MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address as IPv6 writes it
+MAPPED = b"\x00\x00\xff\xff"  # the third word of an IPv4 address in IPv6 form
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What tasks may reach of the machine's own network."""
+    """The parts of the machine's own network that tasks may reach."""
 
-    loopback: bool = False  # whatever listens at the machine's 127.0.0.1
-    link_local: bool = False  # whatever has an address of the link, the metadata of a cloud above all
+    loopback: bool = False  # servers at the machine's 127.0.0.1
+    link_local: bool = False  # link-local addresses, which include a cloud's metadata
 
 
 CONFINED = Reach()
 
 
 def address_of(pid: int) -> str:
-    """What the instance with this process 1 has in place of 127.0.0.1: nobody else has it while that process lives."""
+    """The address that replaces 127.0.0.1 for the instance with this process 1: unique while that process lives."""
     return str(ipaddress.IPv4Address(NETWORK + pid))
 
 
@@ -115,18 +117,18 @@ def give_loopback(pid: int, group: str, reach: Reach = CONFINED) -> Door:
 
 @dataclass(slots=True)
 class Loopbacks:
-    """Those of one agent. What the first instance is refused none gets, and what it gets none goes without."""
+    """The loopbacks of one agent: after the first instance either all get one, or none."""
 
     reach: Reach
-    works: bool | None = None  # nothing was tried yet
+    works: bool | None = None  # not tried yet
 
     @property
     def holds(self) -> bool:
-        """Is the machine's loopback out of reach of tasks?"""
+        """Whether the machine's loopback is out of reach of tasks."""
         return bool(self.works) and not self.reach.loopback
 
     def give(self, pid: int, group: str) -> Door:
-        """As `give_loopback`. Raises OSError."""
+        """Give an instance a loopback, as `give_loopback` does. Raises OSError."""
         if self.works is False:
             return Door()
         try:
@@ -142,7 +144,7 @@ class Loopbacks:
 
 
 def why_none() -> str | None:
-    """What the kernel says against it, tried on a group that nobody is in; None: nothing."""
+    """The kernel's reason against loopbacks, tried on an empty group; None: they work."""
     for point, version, _ in hierarchies():
         if version == 2:
             place = Path(point) / f"remora-probe-{os.getpid()}"
@@ -159,13 +161,13 @@ def why_none() -> str | None:
 
 
 def keeps_abstract_sockets_apart() -> bool:
-    """Can the lackey keep tasks from abstract unix sockets that others of this network have? (Linux 6.12.)"""
+    """Whether the lackey can keep tasks from abstract unix sockets of other processes (Linux 6.12)."""
     version: int = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     return version >= LANDLOCK_SCOPES
 
 
 def version_2_group(pid: int, group: str) -> Path:
-    """Where a container's runtime has put it, or, if it counts by version 1, a group of ours. Raises OSError."""
+    """The version-2 group of a container, or a new one if its runtime uses version 1. Raises OSError."""
     for point, version, _ in hierarchies():
         if version == 2:
             place = Path(point + group)
@@ -177,7 +179,7 @@ def version_2_group(pid: int, group: str) -> Path:
 
 
 def only_spoken() -> Program:
-    """Refuse sockets of the internet that speak something we do not look at."""
+    """A program that refuses internet sockets of protocols that the other hooks do not see."""
     program = Program()
     program.load(2, SOCKET_FAMILY)
     program.jump_if(2, INET, "look")
@@ -193,7 +195,7 @@ def only_spoken() -> Program:
 
 
 def mark_ipv6_only() -> Program:
-    """When a socket is made one for IPv6 only."""
+    """A program that marks sockets as they become IPv6 only."""
     program = Program()
     program.load(2, OPTION_LEVEL)
     program.jump_unless(2, socket.IPPROTO_IPV6, "fine")
@@ -211,7 +213,7 @@ def mark_ipv6_only() -> Program:
 
 
 def outward(own: bytes | None, six: bool, bind: bool, link: bool = False) -> Program:
-    """Put `own`, if there is one, in place of any loopback address, and of none; refuse metadata unless `link`."""
+    """A program that replaces loopback addresses by `own`, if given, and refuses metadata unless `link`."""
     program = Program()
     if not link:
         refuse_metadata(program, six)
@@ -223,6 +225,7 @@ def outward(own: bytes | None, six: bool, bind: bool, link: bool = False) -> Pro
 
 
 def refuse_metadata(program: Program, six: bool) -> None:
+    """Refuse the metadata addresses, except for port 53."""
     if six:
         find_metadata6(program)
     else:
@@ -237,7 +240,7 @@ def refuse_metadata(program: Program, six: bool) -> None:
 
 
 def find_metadata4(program: Program) -> None:
-    """Jump by the address in register 2, or go on if it is one of those."""
+    """Jump to `metadata` if the address in register 2 is one of those; fall through otherwise."""
     shift, network = LINK4
     program.from_network(2, 32)
     for address in METADATA4:
@@ -247,6 +250,7 @@ def find_metadata4(program: Program) -> None:
 
 
 def find_metadata6(program: Program) -> None:
+    """Jump to `metadata` or `elsewhere` by the IPv6 address of the context."""
     shift, network = LINK6
     program.load(2, ADDRESS6[0])
     program.from_network(2, 32)
@@ -271,6 +275,7 @@ def find_metadata6(program: Program) -> None:
 
 
 def replace_loopback(program: Program, own: bytes, six: bool, bind: bool) -> None:
+    """Replace the address of the context by `own` if it is a loopback address, or unspecified."""
     if six:
         find_loopback6(program)
     else:
@@ -278,7 +283,7 @@ def replace_loopback(program: Program, own: bytes, six: bool, bind: bool) -> Non
         find_loopback4(program)
     program.label("any")
     if bind:
-        # Who binds to no address and no port is a client on its way out; so may be who sends datagrams.
+        # A socket bound to no address and no port is a client's, or may send datagrams.
         program.load(2, TYPE)
         program.jump_unless(2, STREAM, "fine")
         program.load(2, PORT)
@@ -308,7 +313,7 @@ def replace_loopback(program: Program, own: bytes, six: bool, bind: bool) -> Non
 
 
 def find_loopback4(program: Program) -> None:
-    """Jump by the address in register 2."""
+    """Jump by the address in register 2: to `loopback`, `any` or `fine`."""
     program.from_network(2, 32)
     program.shift_right(2, 24)
     program.jump_if(2, 0, "any")
@@ -317,6 +322,7 @@ def find_loopback4(program: Program) -> None:
 
 
 def find_loopback6(program: Program) -> None:
+    """Jump by the IPv6 address of the context: to `loopback`, `any` or `fine`."""
     for place in ADDRESS6[:2]:
         program.load(2, place)
         program.jump_unless(2, 0, "fine")
@@ -334,7 +340,7 @@ def find_loopback6(program: Program) -> None:
 
 
 def inward(own: bytes, six: bool) -> Program:
-    """Put 127.0.0.1 in place of `own`."""
+    """A program that replaces `own` by 127.0.0.1."""
     program = Program()
     place = ADDRESS6[3] if six else ADDRESS4
     if six:

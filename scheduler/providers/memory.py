@@ -1,21 +1,21 @@
-"""How much memory tasks have in use, where no control group says so.
+"""Measuring the memory use of tasks, where no control group does.
 
-Three kinds count, as a control group would count them:
+Three kinds of memory count, as in a control group:
 
-- private memory of each process, that which was swapped out included;
-- shared memory, whether it came by `mmap`, `memfd_create` or `shmget`. The kernel keeps it in files of a file
-  system of its own, so what a process has open or mapped of these says how much there is, each file once;
+- private memory of each process, swapped-out memory included;
+- shared memory, whether it came by `mmap`, `memfd_create` or `shmget`. The kernel keeps it in files of an
+  internal file system; each such file that a process has open or mapped counts once;
 - files in the instance's /dev/shm.
 
-Only root may look at what others have mapped but not open. For an ordinary user those count as far as they are in
-use by the process; that may be twice if two processes have the same. So what is found first is an upper bound,
-and only if it is beyond the cap, the kernel is asked for proportional shares, which takes longer.
+Only root may examine files that other users' processes have mapped but not open. For an ordinary user such a file
+counts for each process by the part that is in use there, so it may count twice. The first sum is therefore an
+upper bound; only if it exceeds the cap, proportional shares are read from the kernel, which takes longer.
 
-What it cannot see: shared memory that no process has mapped or open, such as a segment of System V that was left; and
-what comes and goes between two looks.
+Not measured are shared memory that no process has mapped or open, such as a leftover System V segment, and memory
+that comes and goes between two measurements.
 
-Example: a server of 100 MB forks 4 workers that write nothing: 500 MB at first sight. The tier has 256 MB, so
-shares are asked for, and the sum of these is 100 MB.
+Example: a server of 100 MB forks 4 workers that write nothing: 500 MB in the first sum. The tier has 256 MB,
+so shares are read, and their sum is 100 MB.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from scheduler.providers.disk import BLOCK, File, opened
+from scheduler.providers.disk import BLOCK, File, opened_by
+from scheduler.providers.subordinate_users import SubordinateUsers
 
 KILOBYTE = 1024
 # Lines of /proc/PID/status, and of smaps_rollup.
@@ -35,9 +36,12 @@ SHARED = (b"RssShmem",)
 PRIVATE_SHARE = (b"Pss_Anon", b"SwapPss")
 
 
-def in_use(pids: Sequence[int], most: int, shm: Path | None) -> int:
-    """Bytes in use by processes, and in the directory `shm` that is theirs alone; exact if more than `most`."""
-    files = memory_files(pids)
+def in_use(pids: Sequence[int], most: int, shm: Path | None, users: SubordinateUsers | None = None) -> int:
+    """Bytes in use by processes, and in their private directory `shm`; exact if more than `most`.
+
+    `users`: those that the processes may have besides us, if we are not root.
+    """
+    files = memory_files(pids, users)
     held = sum(files.values()) + used_at(shm)
     private = sum(kilobytes(f"/proc/{pid}/status", PRIVATE) for pid in pids) * KILOBYTE
     shared = sum(kilobytes(f"/proc/{pid}/status", SHARED) for pid in pids) * KILOBYTE
@@ -46,16 +50,16 @@ def in_use(pids: Sequence[int], most: int, shm: Path | None) -> int:
     return sum(share_of(pid, files) for pid in pids) * KILOBYTE + held
 
 
-def memory_files(pids: Sequence[int]) -> dict[File, int]:
-    """Files in memory that processes have open or, if we may see that, mapped: bytes in each."""
-    device, mapped = memory_device(), os.geteuid() == 0
-    found = (status for pid in pids for status in opened(pid, mapped))
+def memory_files(pids: Sequence[int], users: SubordinateUsers | None = None) -> dict[File, int]:
+    """Files in memory that processes have open or, if permitted, mapped: bytes in each."""
+    device = memory_device()
+    found = opened_by(pids, users)
     return {(device, each.st_ino): each.st_blocks * BLOCK for each in found if each.st_dev == device}
 
 
 @cache
 def memory_device() -> int:
-    """The file system in which the kernel keeps shared memory."""
+    """The device of the file system in which the kernel keeps shared memory."""
     fd = os.memfd_create("device")
     try:
         return os.fstat(fd).st_dev
@@ -72,9 +76,9 @@ def used_at(shm: Path | None) -> int:
 
 
 def share_of(pid: int, known: Collection[File]) -> int:
-    """KiB: a process's share of private memory, and of shared memory in files that are not `known`.
+    """A process's share, in KiB, of private memory and of shared memory in files that are not `known`.
 
-    All that it has where the kernel does not tell us of shares.
+    Its whole memory if the kernel does not report shares.
     """
     try:
         private, device = kilobytes(f"/proc/{pid}/smaps_rollup", PRIVATE_SHARE), memory_device()
@@ -96,7 +100,7 @@ def mappings(pid: int) -> Iterator[tuple[File, int]]:
 
 
 def kilobytes(path: str, names: Collection[bytes]) -> int:
-    """The sum of some lines of a file of /proc; nothing of a process that is gone."""
+    """The sum of some lines of a file of /proc; 0 for a process that is gone."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb") as lines:
         pairs = (line.partition(b":") for line in lines)
         return sum(int(value.split()[0]) for name, _, value in pairs if name in names)

@@ -1,10 +1,10 @@
-"""Numbers for instances: users, addresses and names are made of them, so they are small, and they rest.
+"""Numbers of instances, from which their users, addresses and names are made: small, and reused as late as possible.
 
-A number that has become free is the last to be taken again. What an instance has left behind and is not
-known of (a socket that it has passed on, say) has then nothing to meet: the next instances are others.
+A number that has become free is the last to be taken again. An unknown leftover of an instance (a socket that it
+has passed on, for example) then meets no new instance that has the same users or address.
 
 Example: of 64 numbers, 0 to 3 are in use. Instance 2 ends, and the next ones are 4, 5 and so on to 63
-before there is a 2 again. When half of the numbers are in use there are as many again.
+before there is a 2 again. When half of the numbers are in use, their total is doubled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FEWEST = 64
 
 
 class Numbers:
-    """Free numbers from 0, those first that have been free for longest."""
+    """Free numbers from 0, of which the longest free one is taken first."""
 
     def __init__(self, taken: Collection[int] = ()) -> None:
         self._count = FEWEST

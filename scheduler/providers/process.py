@@ -1,39 +1,33 @@
-"""Instances as plain processes of this machine: the default, and for everybody.
+"""Instances as plain processes of this machine: the default, which every user can run.
 
-An instance is a lackey that we start. Where the kernel allows it, the lackey makes
-namespaces and a root file system around itself, and if the agent is root, each instance has
-65536 users of its own (`user_ranges`). Elsewhere (an ordinary
-container, say) the lackey is only a subreaper, and its tasks are our own user, without
-capabilities: nobody else could reach their input. There Landlock, where the kernel has it,
-keeps tasks to the machine's programs and their own directory. Which of the two it is does not
-change while we run, so it is tried once, in `prepare`, and never silently after that. What
-tasks are kept from by system call filters and Landlock is in READY (`Holds`). As root each
-instance also has a loopback of its own (`loopback`); else it is the machine's.
+An instance is a lackey that the agent starts. Where the kernel allows it, the lackey makes namespaces and a root file
+system around itself. If the agent is root, each instance has 65536 users of its own (`user_ranges`); else all instances
+have the same 65536 if there are subordinate ids (`subordinate_users`), or root alone. Elsewhere (in an ordinary
+container, for example) the lackey is only a subreaper, and its tasks run as the agent's own user, without capabilities;
+no other user can reach their input. There Landlock, where the kernel has it, restricts tasks to the machine's programs
+and their own directory. Which of the two holds does not change while the agent runs, so it is tried once, in `prepare`,
+and there is no silent fallback after that. READY reports which system call filters and Landlock rules are in force
+(`Holds`). If the agent is root each instance also has a loopback of its own (`loopback`); else it shares the machine's.
 
-The memory cap is a cgroup where we may write one, else the agent watches `memory_used`. So is the
-cap on processes, else a limit that the kernel counts by user. The lackey joins its cgroups while it
-builds the instance, and the process 1 of that when it is ready: until then nothing of a task's has
-run. The disk cap is a limit on each file, and the agent's accounting.
+The memory cap is a control group where one is writable; elsewhere the agent measures `memory_used`. The cap on
+processes is a control group too; elsewhere it is a limit that the kernel counts by user. The lackey joins its groups
+while it builds the instance, and the instance's process 1 when it is ready: no process of a task runs before that. The
+disk cap is a limit on each file, and the agent's accounting.
 
-Everything of instance 3 is below `instances/3`. An agent that is killed takes its lackeys
-with it, since they ask the kernel for that (so whoever calls `create` must be a thread that
-lives as long as the agent); what stays is a directory and an empty cgroup,
-which `sweep` removes when the next agent starts.
+Everything of instance 3 is below `instances/3`. The lackeys of a killed agent die with it, since they ask the kernel
+for that (so a thread that calls `create` must live as long as the agent). A directory and an empty group remain.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datapath import libexec, passing
-from datapath.passing import Channel, Listener, Ready
+from datapath.passing import Ready
 from scheduler.common import child
 from scheduler.model import semver
 from scheduler.model.tiers import IMAGES
@@ -45,14 +39,10 @@ from scheduler.providers import (
     InstanceError,
     InstanceSpec,
     NoImageError,
-    View,
-    disk,
-    memory,
 )
 from scheduler.providers.cgroups import (
     MemoryGroup,
     MemoryGroups,
-    ProcessGroup,
     ProcessGroups,
     groups_of,
     open_groups,
@@ -62,110 +52,21 @@ from scheduler.providers.cgroups import (
     sweep_groups,
 )
 from scheduler.providers.children import end, first_word
-from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, version_2_group
 from scheduler.providers.numbers import Numbers
-from scheduler.providers.processes import adopt_orphans, descendants, end_orphans
+from scheduler.providers.process_instance import ProcessInstance
+from scheduler.providers.processes import adopt_orphans, end_orphans
 from scheduler.providers.programs import Programs
+from scheduler.providers.subordinate_users import SubordinateUsers, subordinate_users
+from scheduler.providers.tools_place import digest, leave, tools_place
 from scheduler.providers.trees import remove_tree
-from scheduler.providers.user_ranges import USERS, UserRanges
+from scheduler.providers.user_ranges import UserRanges
 
 PROBE_BYTES = 64 << 20
-NOT_OF_TASKS = ("input", "agent.sock")  # in the instance's directory
 READY_SECONDS = 20.0
 PROBE = "probe"
 log = logging.getLogger("remora.agent")
-INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
-INSIDE_ALONE = replace(INSIDE, one_user=True)
-
-
-@dataclass(slots=True)
-class ProcessInstance:
-    """A lackey that is our child. See `scheduler.providers.Instance`."""
-
-    channel: Channel
-    listener: Listener
-    work: Path
-    spec: InstanceSpec
-    process: asyncio.subprocess.Process
-    ready: Ready
-    first_user: int | None
-    door: Door
-    group: MemoryGroup | None
-    process_group: ProcessGroup | None
-    network_group: str
-    tools: Path
-    ended: Callable[[int], Awaitable[None]]  # to be called when the lackey is gone
-    number: int
-    free: Callable[[int], None]  # to be called when nothing of it is left
-
-    @property
-    def view(self) -> View:
-        if self.ready.namespaces:
-            return INSIDE_ALONE if self.first_user is None else INSIDE
-        work = str(self.work)
-        return View(f"{work}/root", f"{work}/input", str(self.tools), f"{work}/agent.sock", one_user=True)
-
-    @property
-    def isolated(self) -> bool:
-        return self.ready.namespaces
-
-    @property
-    def initialized(self) -> bool:
-        return False
-
-    def set_initialized(self) -> None:
-        """Nobody will ask: it dies with us."""
-
-    def owns_user(self, uid: int) -> bool | None:
-        return None if self.first_user is None else self.first_user <= uid < self.first_user + USERS
-
-    def processes(self) -> Iterator[int]:
-        return descendants(self.process.pid)
-
-    def memory_kills(self) -> int:
-        return self.group.kills() if self.group else 0
-
-    def memory_events(self) -> int | None:
-        return self.group.events if self.group else None
-
-    def memory_peak_kb(self, least: int) -> int:
-        return self.group.peak_kb(least) if self.group else least
-
-    @property
-    def memory_capped(self) -> bool:
-        return self.group is not None
-
-    def memory_used(self) -> int:
-        shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
-        return memory.in_use(list(self.processes()), self.spec.memory_bytes, shm)
-
-    @property
-    def disk(self) -> Path:
-        return self.work
-
-    def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
-        use = disk.below(self.work, most, NOT_OF_TASKS)
-        if known is not None and not use.exceeds(most):
-            use.bytes += disk.unlinked(self.processes(), self.work.stat().st_dev, known)
-        return use
-
-    def disk_full(self) -> bool:
-        return False
-
-    async def destroy(self) -> None:
-        self.channel.close()
-        self.listener.close()
-        await end(self.process)
-        await self.ended(self.process.pid)
-        for group in (self.group, self.process_group):
-            if group is not None:
-                await group.remove()
-        if self.door.url is not None:
-            await remove_everywhere(self.network_group)
-        await remove_tree(self.work)
-        self.free(self.number)
 
 
 class ProcessProvider:
@@ -182,39 +83,45 @@ class ProcessProvider:
         host_view: HostView = PROGRAMS_ONLY,
         reach: Reach = CONFINED,
     ) -> None:
-        """`adopt`: this process has no children but ours, so those of a lackey that was killed may be ended as such."""
+        """`adopt`: this process has no children but ours, so the children of a killed lackey may be ended as such."""
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "instances"
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._tools = self._state_dir / "tools"
+        self._tools = tools_place(self._state_dir)
         self._isolation = isolation
         self._adopt = adopt
         self._host_view = host_view
         self._loopbacks = Loopbacks(reach)
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
-        self._forking = asyncio.Lock()  # a lackey that is not in the set yet is no orphan
-        owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        self._forking = asyncio.Lock()  # a lackey that is not in the set yet must not be taken for an orphan
+        owner = digest(self._state_dir)
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
-        self._ready: Ready | None = None  # of an instance that was tried
+        self._subordinates: SubordinateUsers | None = None
+        self._ready: Ready | None = None  # of the probe in `prepare`
         self._groups_path = f"/remora/{owner}"
-        self._programs: Programs | None = None  # made when it is known what tasks will see
-        self._note = self._state_dir / "cgroup"  # where our groups are: the next agent may run in another place
+        self._programs: Programs | None = None  # made once it is known what tasks see
+        self._note = self._state_dir / "cgroup"  # the path of our groups, since the next agent may run in another group
 
     @property
     def isolation(self) -> Isolation:
+        """The facts of the probed instance, and of the caps in force."""
         assert self._ready is not None
         caps = {
+            Hold.OWNERS: self._ready.namespaces and (os.geteuid() == 0 or self._subordinates is not None),
             Hold.MEMORY: self.groups is not None,
             Hold.NETWORK: self._loopbacks.holds,
-            # Where root gives an instance users of its own, a limit on each of them is none on all.
+            # A limit that root sets applies to each user of the instance, not to their sum.
             Hold.PROCESSES: self.process_groups is not None or (self._counts_by_user and os.geteuid() != 0),
         }
         return of_processes(self._ready, os.geteuid() == 0, (hold for hold, is_so in caps.items() if is_so))
 
     async def prepare(self) -> None:
+        """Sweep, probe what the kernel allows, and install the programs for tasks."""
+        if os.geteuid() != 0 and self._isolation != "subreaper":
+            self._subordinates = await asyncio.to_thread(subordinate_users)
         await self._sweep()
         self._ready = await self._probe()
         self._isolation = "namespaces" if self._ready.namespaces else "subreaper"
@@ -225,7 +132,7 @@ class ProcessProvider:
             adopt_orphans()
 
     async def _probe(self) -> Ready:
-        """Make an instance, only to see what the kernel says."""
+        """Make an instance to find out what the kernel allows."""
         instance = await self._make(PROBE, self._numbers.take(), InstanceSpec(PROBE_BYTES, PROBE_BYTES))
         await instance.destroy()
         if instance.ready.why:
@@ -233,8 +140,11 @@ class ProcessProvider:
         return instance.ready
 
     async def _sweep(self) -> None:
+        """Remove what a killed agent has left."""
         for stale in self._root.iterdir():
-            await remove_tree(stale)
+            await remove_tree(stale, self._subordinates)
+            if stale.exists():
+                raise InstanceError(f"cannot remove {stale}: it has files of users that only newuidmap can map")
         ours = [groups.root for groups in (self.groups, self.process_groups) if groups is not None]
         if os.geteuid() == 0:
             await sweep_everywhere(self._groups_path, keep=ours)
@@ -245,6 +155,7 @@ class ProcessProvider:
             self._note.write_text("".join(f"{root}\n" for root in ours))
 
     async def close(self) -> None:
+        """Remove all groups, the note about them, and the claim of users."""
         if self._loopbacks.works:
             await sweep_everywhere(self._groups_path)
         for groups in (self.groups, self.process_groups):
@@ -252,21 +163,27 @@ class ProcessProvider:
                 groups.close()
         self._note.unlink(missing_ok=True)
         self._users.close()
+        leave(self._tools, self._state_dir)
+        if self._subordinates is not None:
+            self._subordinates.close()
 
     @property
     def _counts_by_user(self) -> bool:
-        """Are processes capped by a limit on a user? Without namespaces that would be our own user's, and ours."""
+        """Whether processes are capped by a limit per user. Without namespaces that user would be the agent's own."""
         return self.process_groups is None and self._isolation != "subreaper"
 
     async def _ended(self, lackey: int) -> None:
-        """A killed subreaper has left its tasks to us. With namespaces the kernel ended them."""
+        """End the tasks of a killed subreaper, which are our children now.
+
+        With namespaces the kernel has ended them.
+        """
         self._lackeys.discard(lackey)
         if self._adopt:
             async with self._forking:
                 await end_orphans(self._lackeys)
 
     async def create(self, spec: InstanceSpec) -> ProcessInstance:
-        if semver.newest(IMAGES, spec.image) is None:  # the machine is whatever was published
+        if semver.newest(IMAGES, spec.image) is None:  # the machine serves as every published version
             raise NoImageError(f"processes have no image in {spec.image!r}")
         number = self._numbers.take()
         return await self._make(str(number), number, spec)
@@ -276,11 +193,11 @@ class ProcessProvider:
         try:
             return await self._create(number, spec, work)
         except (OSError, ValueError) as error:
-            await remove_tree(work)
+            await remove_tree(work, self._subordinates)
             self._numbers.give_back(number)
             raise InstanceError(f"cannot make an instance in {work}: {error}") from error
         except BaseException:
-            await asyncio.shield(remove_tree(work))
+            await asyncio.shield(remove_tree(work, self._subordinates))
             self._numbers.give_back(number)
             raise
 
@@ -303,7 +220,8 @@ class ProcessProvider:
             caps = [cap for cap in (group, process_group) if cap is not None]
             for cap in caps:
                 cap.add(process.pid)
-            if first_user is not None and self._isolation == "namespaces":  # while the lackey builds the instance
+            # concurrently: the lackey builds the instance
+            if first_user is not None and self._isolation == "namespaces":
                 opening = asyncio.create_task(self._open_loopback(number, process.pid))
             ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             for cap in caps:
@@ -338,6 +256,7 @@ class ProcessProvider:
             process,
             ready,
             first_user if ready.namespaces else None,
+            self._subordinates if ready.namespaces else None,
             door,
             group,
             process_group,
@@ -349,11 +268,14 @@ class ProcessProvider:
         )
 
     def _network_group(self, number: int) -> str:
-        """Of version 2, for an instance that is in none of its own for another reason."""
+        """The version-2 group of an instance that needs none for other reasons."""
         return f"{self._groups_path}/{number}"
 
     async def _open_loopback(self, number: int, pid: int) -> tuple[Door, str]:
-        """The loopback of an instance whose lackey is `pid`, and the version-2 group that has it. Raises OSError."""
+        """Give an instance whose lackey is `pid` a loopback; returns its door and its version-2 group.
+
+        Raises OSError.
+        """
         group = groups_of(pid).get("")
         if group is None or group == groups_of(os.getpid()).get(""):
             group = self._network_group(number)
@@ -373,6 +295,8 @@ class ProcessProvider:
         ]
         if first_user is not None:
             options.append(f"--uid={first_user}")
+        elif self._subordinates is not None:
+            options.append(f"--users={self._subordinates.place}")
         if group is not None:
             options.append(f"--group={group.path}")
         if self._counts_by_user:
@@ -384,5 +308,5 @@ class ProcessProvider:
 
 
 def mapped(first_user: int | None, ready: Ready) -> bool:
-    """Has an instance users of its own? Then we are root, and may have programs in the kernel."""
+    """Whether an instance has users of its own. Then the agent is root, and may load programs into the kernel."""
     return first_user is not None and ready.namespaces

@@ -1,7 +1,7 @@
-"""Looking at a tree of processes from outside, through /proc.
+"""Trees of processes, seen from outside through /proc.
 
-Everything here is a snapshot: a process may end while it is read, so what is gone is
-skipped, never an error.
+Every result is a snapshot: a process may end while it is read, so processes that are gone are
+skipped, and are no error.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def children(pid: int) -> list[int]:
 
 
 def adopt_orphans() -> None:
-    """From now on a process below us whose parent has died is our child. Raises OSError."""
+    """Become the parent of every descendant whose own parent dies (a subreaper). Raises OSError."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0:
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
 
 
 async def end_orphans(ours: set[int]) -> None:
-    """Kill our children that left our session and are not `ours`, and what becomes our child by that."""
+    """Kill children that left our session and are not `ours`, and the processes that become children by that."""
     session = os.getsid(0)
     while orphans := [pid for pid in children(os.getpid()) if pid not in ours and session_of(pid) != session]:
         for pid in orphans:

@@ -1,9 +1,8 @@
-"""The project's own commands, for tasks: `mls`, `mput`, `mjob` and all the others.
+"""The project's commands as tasks see them: `mls`, `mput`, `mjob` and all others.
 
-Our tools are static programs, but the commands are Python, and neither the interpreter nor
-the packages need be where a task can see them: both usually lie below somebody's home, and
-homes are not shown. So what the commands need is shown, read-only, and nothing else of that
-home:
+The tools are static programs, but the commands are Python, and tasks may not see the interpreter
+and the packages: both usually lie below a user's home directory, and home directories are not
+shown. So the files that the commands need are shown, read-only, and nothing else of that home:
 
     /.remora/python/bin/python3       the interpreter, and its standard library where it looks
     /.remora/python/lib/python3.11    for that: from its own place
@@ -11,19 +10,19 @@ home:
     /.remora/bin/mls …                a script for each command, beside mpipe and the rest
     /.remora/bin/.python/…            the loader and all libraries of the interpreter, and `launch`
 
-An image has bash and may have nothing else, no C library and no /bin/sh. So the first line of
-a script names `launch`, a static program, which starts the interpreter by its own loader on
-its own libraries. They are among what the kernel has mapped for us, under the names that
-programs are linked with, which are links beside them.
+An image has bash and may have nothing else, no C library and no /bin/sh. So the first line of a
+script names `launch`, a static program, which starts the interpreter by its own loader on its own
+libraries. The libraries are those that the kernel has mapped for the agent; links beside them have
+the names that programs are linked with.
 
-Nothing of that is in the environment of a task, so a Python program of the task's own does
-not see our packages; and nothing that a task has put into its environment (`PYTHONPATH`,
-`PYTHONHOME`) gets at ours, since `-I` ignores it, and `-S` saves the time to look for sites.
-Without namespaces a launcher of the shell names the same things at home; `shown` are then the
+No environment variable of a task refers to these files, so a Python program of the task's own does
+not see our packages; and variables that a task sets (`PYTHONPATH`, `PYTHONHOME`) do not affect our
+commands, since `-I` ignores them, and `-S` saves the time to search for site directories. Without
+namespaces a shell script starts the same files at their original places; `shown` then lists the
 places that tasks must be allowed to read, the interpreter's libraries among them.
 
-The directory of tools is made when the agent starts, below the state directory, from copies:
-the programs may lie on another file system, and an installation may be replaced as we run.
+The directory of tools is made when the agent starts, below the state directory (or see `tools_place`), from copies: the
+programs may lie on another file system, and an installation may be replaced while the agent runs.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from datapath.host_view import PROGRAMS
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
-# Not for tasks to call: they start instances, our scripts, a service, and hold the place of an instance.
+# Not for tasks: they start instances, our scripts or a service, or hold a reservation.
 LAUNCH = "launch"
 NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher")
 INSIDE = "/.remora"
@@ -53,7 +52,7 @@ PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
 LOADER = "loader"
 PACKAGES = ".packages"  # in the directory of tools, without namespaces
-# Modules with libraries that our commands have use for, and an agent may have not.
+# Modules with libraries that the commands need and an agent may not have loaded.
 EXTENDED = ("ctypes", "sqlite3", "ssl", "zlib")
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 INSIDE_LAUNCHER = f"""#!{INSIDE}/bin/{LIBRARIES}/{LAUNCH} {INSIDE}/{PYTHON}
@@ -66,7 +65,7 @@ log = logging.getLogger("remora.agent")
 
 
 class Programs:
-    """What instances are shown: `tools` is a directory, `shown` more of the host, by its name below /.remora."""
+    """The files shown to instances: `tools` is a directory, `shown` further paths by their name below /.remora."""
 
     def __init__(self, tools: Path, isolated: bool) -> None:
         """Make the directory anew. Raises OSError."""
@@ -102,9 +101,9 @@ class Programs:
 
 
 def installed() -> metadata.Distribution:
-    """Ourselves as installed. Raises PackageNotFoundError.
+    """This project as installed. Raises PackageNotFoundError.
 
-    A build leaves a `remora.egg-info` in the tree, which is found first from there and may be of any age; it has no
+    A build leaves a `remora.egg-info` in the source tree, which would be found first and may be of any age; it has no
     list of files.
     """
     for found in metadata.distributions(name=DISTRIBUTION):
@@ -116,7 +115,7 @@ def installed() -> metadata.Distribution:
 def launcher_of(name: str, target: str, inside: bool, packages: dict[str, Path]) -> str:
     """The script that runs one command; `target` is `module:function`."""
     places = [f"{INSIDE}/{place}" if inside else str(path) for place, path in packages.items()]
-    # Our own packages are shown one by one, since what lies around them is not ours.
+    # Our own packages are shown one by one, since their parent directory holds other files.
     search = list(dict.fromkeys(os.path.dirname(p) if os.path.basename(p) in OURS else p for p in places))
     module, _, function = target.partition(":")
     code = f"import sys; sys.path[:0] = {search}; sys.argv[0] = {name!r}; from {module} import {function} as run; run()"
@@ -126,7 +125,7 @@ def launcher_of(name: str, target: str, inside: bool, packages: dict[str, Path])
 
 
 def python_places() -> dict[str, Path]:
-    """The interpreter that runs us, by its name below /.remora."""
+    """The running interpreter's directories, by their name below /.remora."""
     standard = Path(os.__file__).parent
     return {
         PYTHON: Path(sys.executable).resolve(),
@@ -144,7 +143,7 @@ def package_places() -> dict[str, Path]:
 
 
 def link_packages(directory: Path) -> dict[str, Path]:
-    """Our packages in a directory that tasks may list: what lies around the packages themselves they may not."""
+    """Make a directory of links to our packages. Tasks may list it, but not the packages' parent directories."""
     directory.mkdir(mode=0o755)
     ours = Path(datapath.__file__).parents[1]
     for name in OURS:
@@ -153,7 +152,7 @@ def link_packages(directory: Path) -> dict[str, Path]:
 
 
 def site_places() -> Iterator[Path]:
-    """Where the distributions are that ours requires."""
+    """The directories of all distributions that this project requires."""
     for requirement in installed().requires or ():
         name, _, condition = requirement.partition(";")
         if "extra" not in condition and (match := REQUIREMENT.match(name)):
@@ -161,7 +160,7 @@ def site_places() -> Iterator[Path]:
 
 
 def copy_libraries(target: Path) -> None:
-    """All that the interpreter needs to start on a machine without libraries. Raises OSError."""
+    """Copy the libraries with which the interpreter starts on a machine that has none. Raises OSError."""
     target.mkdir(mode=0o755)
     shutil.copy(libexec(LAUNCH), target)
     for library in libraries():
@@ -173,7 +172,7 @@ def copy_libraries(target: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """These files are large, and replaced by renaming, if at all. Raises OSError."""
+    """Link a large file, which is replaced by renaming if at all; copy it if that fails. Raises OSError."""
     try:
         target.hardlink_to(source)
     except OSError:
@@ -181,7 +180,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def libraries() -> Iterator[Path]:
-    """Shared objects that the dynamic loader has mapped for this process, extensions of Python left out."""
+    """Shared objects that the dynamic loader has mapped for this process, except Python's extensions."""
     for module in EXTENDED:
         import_module(module)
     extensions = (str(Path(os.__file__).parent), *map(str, site_places()), str(LIBEXEC.parent))
@@ -197,7 +196,7 @@ def is_shown_anyway(path: Path) -> bool:
 
 
 def other_names(library: Path) -> Iterator[str]:
-    """`libz.so.1` for `libz.so.1.3`: the kernel tells where a file is, not what it was looked for as."""
+    """`libz.so.1` for `libz.so.1.3`: the kernel reports a file's path, not the name by which it was loaded."""
     family = re.match(r"[A-Za-z_+]+", library.name)
     for path in library.parent.glob(f"{family[0]}*.so*") if family else ():
         if path.is_symlink() and path.name != library.name and path.resolve() == library:

@@ -1,16 +1,16 @@
 """Images from a registry, by the distribution API of OCI.
 
-A registry is an OCI layout whose files are fetched one by one: a reference leads to a
-document, and from there on everything has a digest and is checked by it. So whoever answers
-can only refuse; what he cannot do is give us something else than the reference's document
-names. That one document is taken on the word of TLS, or checked too if the reference has a
-digest. Hence plain HTTP is for a registry on this machine.
+A registry is an OCI layout whose files are fetched one by one: a reference leads to a document, and
+from there on every part has a digest and is checked against it. So a dishonest server can only
+refuse; it cannot serve other contents than those that the reference's document names. That document
+itself is trusted by TLS, or checked too if the reference has a digest. Hence plain HTTP is for a
+registry on this machine.
 
-Layers are unpacked as they arrive, and no copy of them is kept.
+Layers are unpacked as they arrive, without a copy on disk.
 
-Most registries want a token, even from strangers: the first refusal says where it is had. The
-registry decides where its password is asked for, so it is sent there. A redirect is followed to HTTPS only, and httpx
-sends neither tokens nor passwords along to another host.
+Most registries want a token, even for anonymous access: the first refusal names the token server. The registry
+decides which server asks for its password, so the password is sent there. A redirect is followed to HTTPS only, and
+httpx sends neither tokens nor passwords along to another host.
 
 Example: `python:3.13` is `registry-1.docker.io/v2/library/python/manifests/3.13`, a list of
 manifests; the one for this machine names nine layers, at `/v2/library/python/blobs/sha256:…`.
@@ -34,7 +34,7 @@ import httpx
 from scheduler.providers.image_sources import MAX_DOCUMENT, Allowance, Readable, unpack_oci
 from scheduler.providers.images import ImageError
 
-# What a name without a host means everywhere.
+# The defaults for a name without a host, as in Docker.
 DEFAULT_HOST, DEFAULT_SERVER = "docker.io", "registry-1.docker.io"
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 REFERENCE = re.compile(
@@ -56,13 +56,15 @@ PARAMETER = re.compile(r'\b(\w+)="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Reference:
+    """A reference to an image: registry, repository, and tag or digest."""
+
     host: str
     name: str
     version: str  # a tag or a digest
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Raises ImageError."""
+        """Parse a reference. Raises ImageError."""
         match = REFERENCE.fullmatch(text)
         if match is None:
             raise ImageError(f"{text!r} is no reference to an image, such as registry.example:5000/team/tools:1.2")
@@ -78,7 +80,7 @@ class Reference:
 
 @dataclass(slots=True)
 class Body:
-    """What is left of an answer, as a file."""
+    """The rest of an answer's body, as a file."""
 
     chunks: Iterator[bytes]
     held: bytearray = field(default_factory=bytearray)
@@ -92,7 +94,7 @@ class Body:
 
 
 class Repository:
-    """One name at one registry, as a layout. `login` is a user's name and password."""
+    """One repository of a registry, as an OCI layout. `login` is a user's name and password."""
 
     def __init__(self, reference: Reference, client: httpx.Client, login: tuple[str, str] | None = None) -> None:
         self._reference = reference
@@ -101,7 +103,7 @@ class Repository:
         self._authorization: dict[str, str] = {}
 
     def index(self) -> Any:
-        """What the reference says, in the form of an index."""
+        """The document of the reference, in the form of an index."""
         with self.manifest(self._reference.version) as body:
             data = body.read(MAX_DOCUMENT)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -140,7 +142,7 @@ class Repository:
         return f"{self._reference.host} does not give {what}: {answer.status_code} {answer.reason_phrase}"
 
     def _authorize(self, challenge: str) -> str:
-        """The header that a registry wants, by its refusal. Raises ImageError."""
+        """The Authorization header that a registry's challenge asks for. Raises ImageError."""
         kind, _, rest = challenge.partition(" ")
         if kind.lower() == "bearer":
             return f"Bearer {self._token(dict(PARAMETER.findall(rest)))}"
@@ -149,7 +151,7 @@ class Repository:
         raise ImageError(f"{self._reference.host} does not give {self._reference.name} to strangers (try --user)")
 
     def _token(self, told: dict[str, str]) -> str:
-        """Raises ImageError."""
+        """A token from the server that a challenge names. Raises ImageError."""
         realm = told.get("realm", "")
         if not realm.startswith("https://") and not (realm.startswith("http://") and self._reference.on_this_machine):
             raise ImageError(f"{self._reference.host} wants a token from a place that is not safe: {realm!r}")
@@ -176,7 +178,7 @@ def is_loopback(url: httpx.URL) -> bool:
 
 
 def client_of(reference: Reference, plain: bool, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """A client that follows a registry wherever it is safe. `transport` is for tests."""
+    """A client that follows redirects of a registry to safe addresses. `transport` is for tests."""
 
     def check(request: httpx.Request) -> None:
         if request.url.scheme != "https" and not (plain and is_loopback(request.url)):
@@ -186,7 +188,7 @@ def client_of(reference: Reference, plain: bool, transport: httpx.BaseTransport 
         base_url=f"{'http' if plain else 'https'}://{reference.host}",
         timeout=TIMEOUT,
         follow_redirects=True,
-        trust_env=not plain,  # what is on this machine is not asked for through a proxy
+        trust_env=not plain,  # no proxy for a registry on this machine
         event_hooks={"request": [check]},
         transport=transport,
     )
@@ -199,7 +201,7 @@ def pull(
     login: tuple[str, str] | None = None,
     allowance: Allowance | None = None,
 ) -> None:
-    """Fill `target` with the image that a reference names; `plain`: over HTTP. Raises ImageError."""
+    """Fill `target` with the image of a reference; `plain`: over HTTP. Raises ImageError."""
     reference = Reference.parse(text)
     if plain and not reference.on_this_machine:
         raise ImageError(f"{reference.host} is not this machine: an image from there takes HTTPS")

@@ -1,15 +1,15 @@
-"""`python -I unpack.py DIR BYTES ENTRIES <layer`: unpack an archive of strangers into DIR.
+"""`python -I unpack.py DIR BYTES ENTRIES <layer`: unpack an untrusted archive into DIR.
 
-DIR is made the root directory first, so no name and no link of the archive leads out of it.
-Files called `.wh.NAME` say that NAME of the layers below is gone, and `.wh..wh..opq` that all
-of them in its directory are. Devices are left out: containers have their own.
+DIR becomes the root directory first, so no name and no link of the archive leads out of it. A file
+called `.wh.NAME` deletes NAME of the layers below, and `.wh..wh..opq` all their files in its
+directory. Devices are left out: containers have their own.
 
-An archive may be made to exhaust the machine: a kilobyte that decompresses to a terabyte, millions of empty
-files, a header of gigabytes. So it may have BYTES in its files and ENTRIES of all kinds, and what is left of both is
-printed at the end, for the layers that follow. The process may take so much memory and processor time and no more.
-It needs to be root for the owners of files; of root's capabilities it keeps those about files, and has no network.
+An archive may be made to exhaust the machine: a kilobyte that decompresses to a terabyte, millions of empty files, a
+header of gigabytes. So it may have BYTES in its files and ENTRIES of all kinds, and the rest of both is printed at
+the end, for the layers that follow. The memory and processor time of this process are limited. It needs to be root
+to set the owners of files; it keeps root's capabilities about files alone, and has no network.
 
-It runs by itself, as a file: nothing of the project is imported, and by `-I` nothing but the standard library and
+It runs as a single file: it imports nothing of the project, and because of `-I` only the standard library and
 zstandard.
 """
 
@@ -58,10 +58,11 @@ SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 
 class TooMuchError(Exception):
-    """A sentence about a bound that an archive does not keep to."""
+    """An archive exceeds a bound, which the text names."""
 
 
 def main() -> None:
+    """Unpack the archive on stdin, confined to the directory; prints the bounds that are left."""
     root, bounds = sys.argv[1], Bounds(int(sys.argv[2]), int(sys.argv[3]))
     source = io.BufferedReader(io.FileIO(0, closefd=False))
     stream: IO[bytes] = source
@@ -78,13 +79,16 @@ def main() -> None:
             unpack(archive, bounds)
     except (TooMuchError, MemoryError) as error:
         sys.exit(str(error) or f"it takes more than {MEMORY >> 20} MB of memory to read")
-    while source.read(1 << 20):  # who feeds us wants to be heard to the end
+    while source.read(1 << 20):  # the parent writes to the end
         pass
     print(bounds.bytes, bounds.entries)
 
 
 def confine(allowed: int) -> None:
-    """Give up what unpacking does not need. What the kernel refuses to take (in a container) was not ours either."""
+    """Drop privileges that unpacking does not need.
+
+    Those that the kernel refuses to drop (in a container) we never had.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.unshare(NEW_NETWORK | NEW_IPC)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -108,7 +112,7 @@ def confine(allowed: int) -> None:
 
 
 class Bounded(tarfile.TarInfo):
-    """A member whose headers are of a size that can be meant: tarfile reads them whole."""
+    """A member whose headers are bounded, since tarfile reads them whole."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in HEADERS and self.size > MAX_HEADER:
@@ -118,17 +122,17 @@ class Bounded(tarfile.TarInfo):
 
 @dataclass(slots=True)
 class Bounds:
-    """What is left of the bytes and entries that an archive may have."""
+    """The bytes and entries that an archive may still have."""
 
     bytes: int
     entries: int
 
     def of(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-        """The members of an archive. Raises TooMuchError before the one that is too much."""
+        """The members of an archive. Raises TooMuchError before one that exceeds the bounds."""
         for member in archive:
             self._take(member)
             yield member
-            # Or else it remembers all of them.
+            # Otherwise tarfile keeps all of them.
             archive.members = []  # type: ignore[attr-defined]
 
     def _take(self, member: tarfile.TarInfo) -> None:
@@ -158,7 +162,7 @@ def unpack(archive: tarfile.TarFile, bounds: Bounds) -> None:
             extract(archive, member)
             if member.isdir():
                 directories.append(member)
-    for member in reversed(directories):  # what was put into them has changed their times
+    for member in reversed(directories):  # the files put into them have changed their times
         archive.utime(member, member.name)
 
 
@@ -171,13 +175,14 @@ def extract(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
 
 
 def empty(directory: str, fresh: set[str]) -> None:
-    """Remove what lower layers have in a directory, and not what this one has put there."""
+    """Remove a directory's files from lower layers, but not those of this layer."""
     for name in os.listdir(directory or "/"):
         if (path := f"{directory}/{name}") not in fresh:
             remove(path)
 
 
 def remove(path: str) -> None:
+    """Remove a file or a tree, if it exists."""
     if os.path.isdir(path) and not os.path.islink(path):
         if path != "/":
             shutil.rmtree(path)

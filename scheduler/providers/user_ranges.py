@@ -1,17 +1,17 @@
-"""Which users of the machine the instances of an agent are mapped to.
+"""The ranges of user ids to which the instances of an agent are mapped.
 
-An instance has 65536 users of its own, so that an instance is nobody in another. All agents of a machine
-take them from one space, far above the users of people. So the space is cut into *ranges*, each for 64 instances,
+An instance has 65536 users of its own, which have no rights in another instance. All agents of a machine
+take them from one space, far above the ids of people. The space is divided into *ranges*, each for 64 instances,
 and an agent that runs as root claims ranges in a registry of the machine, for as long as it lives:
 
     /run/remora/users/3     range 3: locked by the agent that has it; its state directory, and which of its ranges
 
-The lock is the claim: the kernel lets go of it when an agent is killed, and the file says whose range it
-was. An agent that starts again takes its own ranges, since containers may have outlived it. A range that nobody
-locks is taken by another agent only if no process of the machine is one of its users: so what a killed agent left,
-or one of an earlier release that knows no registry, is never met by instances of another.
+The lock is the claim: the kernel releases it when an agent is killed, and the file says whose range it was. An
+agent that starts again takes its own ranges, since containers may have outlived it. Another agent takes an
+unlocked range only if no process of the machine is one of its users: so its instances never share users with the
+leftovers of a killed agent, or with those of an earlier release that knows no registry.
 
-Agents that cannot see each other's processes or `/run`, in containers that share a kernel, are not kept apart by
+Agents that cannot see each other's processes or `/run`, in containers that share a kernel, are not separated by
 this: give each a user namespace of its own.
 
 Example: a first service has range 0, users from 0x60000000; a second one on the same machine range 1,
@@ -28,14 +28,14 @@ from pathlib import Path
 
 USERS = 65536  # of an instance
 INSTANCES = 64  # of a range
-# Far above the users of any machine, and below the sign bit, which some programs mind.
+# Far above the users of any machine, and below the sign bit, with which some programs have trouble.
 FIRST_USER = 0x60000000
 RANGES = (0x7FFF0000 - FIRST_USER) // (USERS * INSTANCES)
 REGISTRY = Path("/run/remora/users")
 
 
 class UserRanges:
-    """Those of one agent, which has the state directory to itself. Not root: there are none to be had."""
+    """The ranges of one agent, which has the state directory to itself. An agent that is not root has none."""
 
     def __init__(self, state_dir: Path, registry: Path = REGISTRY) -> None:
         self._owner = os.fsencode(state_dir)
@@ -43,13 +43,13 @@ class UserRanges:
         self._claims: list[tuple[int, int]] = []  # range and lock
 
     def first_user(self, number: int) -> int:
-        """The first user of instance `number`, which is ours until `close`. Raises OSError."""
+        """The first user of instance `number`, which is reserved until `close`. Raises OSError."""
         while len(self._claims) <= number // INSTANCES:
             self._claims.append(self._claim(b"%s\n%d" % (self._owner, len(self._claims))))
         return user_of(self._claims[number // INSTANCES][0], number % INSTANCES)
 
     def close(self) -> None:
-        """No instance is left: others may have the ranges at once."""
+        """Release the ranges at once: no instance is left."""
         for number, lock in self._claims:
             with contextlib.suppress(OSError):
                 (self._registry / str(number)).unlink()
@@ -79,12 +79,13 @@ class UserRanges:
                 yield number, (self._registry / str(number)).read_bytes()
 
     def _lock(self, number: int) -> int | None:
-        """A descriptor with the lock of a range; None if somebody has it, this agent included."""
+        """A descriptor with the lock of a range; None if an agent has it, this one included."""
         path = self._registry / str(number)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(path)):  # or it was removed meanwhile, and is another by now
+            # or the file was removed meanwhile, and the path is another one
+            if os.path.samestat(os.fstat(lock), os.stat(path)):
                 return lock
         except (BlockingIOError, FileNotFoundError):
             pass
@@ -93,7 +94,7 @@ class UserRanges:
 
 
 def preference(recorded: bytes | None, entry: bytes) -> int:
-    """Our own range comes first, then those that were never claimed or were given back."""
+    """The order of candidates: our own range first, then those that were never claimed or were given back."""
     return 0 if recorded == entry else 2 if recorded else 1
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 
 async def readable(*fds: int) -> None:
-    """Wait until one of them is."""
+    """Wait until one of these descriptors can be read."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     for fd in fds:
@@ -19,6 +19,7 @@ async def readable(*fds: int) -> None:
 
 
 async def writable(fd: int) -> None:
+    """Wait until a descriptor can be written."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_writer(fd, ready.set)

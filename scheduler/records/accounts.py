@@ -60,8 +60,14 @@ def exists(c: Connection, login: str) -> bool:
 
 
 def list_accounts(c: Connection) -> list[Row]:
-    """`login`, `created` (ms) and the number of `keys` of every account."""
+    """`login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of every account."""
     return c.all("list_accounts")
+
+
+def keep_jobs(c: Connection, login: str, seconds: int | None) -> None:
+    """Set how long an account keeps jobs; 0: for ever, None: as the service does. Raises AccountError."""
+    require(c, login)
+    c.run("keep_jobs", login=login, seconds=seconds)
 
 
 def require(c: Connection, login: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
+from scheduler.common.backoff import Backoff
 from scheduler.records.database import DatabaseError, Listeners, T
 from scheduler.records.server import CHANNEL
 
@@ -39,7 +40,7 @@ class Outage:
 
     def until(self, connect: Callable[[], T]) -> T:
         """What `connect` returns, once it does not raise DatabaseError; that only if we are being closed meanwhile."""
-        pause, longest = RETRY_SECONDS
+        backoff = Backoff(*RETRY_SECONDS)
         given_up: float | None = None
         while True:
             try:
@@ -55,8 +56,8 @@ class Outage:
                     log.info("the database is back", extra={"database": self.where})
                 self.sentence = None
                 return made
+            pause = backoff.next()
             time.sleep(pause) if self.closing.is_set() else self.closing.wait(pause)
-            pause = min(2 * pause, longest)
 
     def _is_away(self, sentence: str) -> None:
         if self.sentence is None:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from scheduler.agent.home import take_last_words
 from scheduler.common import child
+from scheduler.common.backoff import Backoff
 
 log = logging.getLogger("remora.service")
 
 # So often it may end soon after its start.
 MAX_FAILURES = 3
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 # An agent that ran so long (seconds) is not one that dies at once.
 STEADY_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -72,7 +72,7 @@ class Trouble:
 async def keep_running(options: AgentOptions, trouble: Trouble | None = None) -> None:
     """Run the agent until cancelled; then end it and wait for it."""
     trouble = trouble or Trouble()
-    pause = FIRST_PAUSE
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         started = asyncio.get_running_loop().time()
         try:
@@ -81,11 +81,10 @@ async def keep_running(options: AgentOptions, trouble: Trouble | None = None) ->
             status = f"cannot be started: {error}"
         steady = asyncio.get_running_loop().time() - started > STEADY_SECONDS
         if steady:
-            pause = FIRST_PAUSE
+            backoff.reset()
         trouble.ended(status, take_last_words(options.state_dir), steady)
-        log.error("the agent ended and is started again", extra={"status": status, "pause": pause})
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        log.error("the agent ended and is started again", extra={"status": status, "pause": backoff.pause})
+        await asyncio.sleep(backoff.next())
 
 
 async def _run(options: AgentOptions) -> int:

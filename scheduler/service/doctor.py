@@ -24,9 +24,9 @@ from scheduler.providers.cgroups import hierarchies, own_limit
 from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, loadable, why_no_containers
-from scheduler.providers.containerd.users import user_namespace
 from scheduler.providers.isolation import RULES
 from scheduler.providers.process import ProcessProvider
+from scheduler.providers.user_namespace import block_namespace
 from scheduler.providers.user_ranges import FIRST_USER, USERS
 from scheduler.service import place
 
@@ -175,7 +175,7 @@ def mapped_mounts() -> Finding:
     """Tries what an image is shown by."""
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
         try:
-            with user_namespace(FIRST_USER, USERS) as namespace:
+            with block_namespace(FIRST_USER, USERS) as namespace:
                 mounts.attach(Path(work), Path(work), mounts.ATTR_SEALED, namespace)
         except OSError as error:
             lack = "containers can have no image, and are made of the machine itself (try root and Linux 5.19 or newer)"

@@ -10,12 +10,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
-from prometheus_client import Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from scheduler.gateway import agents, jobs
+from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
@@ -25,6 +26,8 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
+from scheduler.supervisor.expiry import delete_expired
+from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.postbox import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.supervisor.tenure import Tenure
@@ -36,6 +39,8 @@ log = logging.getLogger("remora.service")
 # So nothing is swept that is younger than any task should get (ms).
 YOUNG_MS = 7 * 86_400_000
 SWEEP_SECONDS = 6 * 3600.0
+# Between two looks for jobs that their accounts keep no longer.
+EXPIRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ async def listening(
             await web.SockSite(runner, listener, ssl_context=tls.serving if tls else None).start()
     except OSError as error:
         await runner.cleanup()
-        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise StateError(cannot_listen(host, port, error)) from None
     try:
         name, bound = runner.addresses[0][:2]
         yield f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{bound}"
@@ -138,12 +143,11 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def receiving(context: Context) -> AsyncIterator[Postbox]:
+async def receiving(context: Context, tenure: Tenure | None = None) -> AsyncIterator[Postbox]:
     """Users' jobs: to the supervisor of this process if there is one that owns them, else by post."""
     postbox = Postbox(context.db, context.clock)
     postbox.open()
-    context.service = NearestOwner(postbox, lambda: context.supervisor)
-    context.job_routes = jobs.handle
+    context.service = NearestOwner(postbox, lambda: tenure.current if tenure else None)
     try:
         yield postbox
     finally:
@@ -151,10 +155,12 @@ async def receiving(context: Context) -> AsyncIterator[Postbox]:
 
 
 @contextlib.asynccontextmanager
-async def supervising(context: Context, url: str, alone: bool, book: Book | None = None) -> AsyncIterator[None]:
-    """A supervisor in this process, which agents find at `url`. `alone`: nobody else has this database.
+async def supervising(
+    context: Context, tenure: Tenure, url: str, alone: bool, book: Book | None = None
+) -> AsyncIterator[None]:
+    """Supervisors in this process, one after the other, which agents find at `url`.
 
-    `book` is how it books instances, if it has to.
+    `alone`: no other process has this database. `book` is how they book instances, if they have to.
     """
     tokens = Tokens(context.secret)
     registry = context.metrics.registry
@@ -169,37 +175,43 @@ async def supervising(context: Context, url: str, alone: bool, book: Book | None
     def issue(login: str, job: str, node: str) -> str:
         return tokens.issue(login, context.clock(), job, node=node)
 
+    ports = Ports(
+        count_outcome=lambda outcome, count: outcomes.labels(outcome).inc(count),
+        count_placed=lambda where, count: placed.labels(where).inc(count),
+        why_no_agent=lambda: context.no_agent(),
+    )
+
     def make() -> Supervisor:
-        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book)
+        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book, ports=ports)
 
     def install(supervisor: Supervisor) -> None:
-        supervisor.outcomes = lambda outcome, count: outcomes.labels(outcome).inc(count)
-        supervisor.desk.why_no_agent = lambda: context.no_agent()
-        supervisor.desk.placed = lambda where, count: placed.labels(where).inc(count)
         context.supervisor = supervisor
 
-    tenure = Tenure(make, install)
-    await tenure.start()
-    _measure(context)
-    context.agent_routes = agents.handle
+    await tenure.start(make, install)
+    _measure(tenure, registry)
     try:
         yield
     finally:
         await tenure.stop()
 
 
-def _measure(context: Context) -> None:
-    """What the supervisor of this process, whichever it is, has in hand."""
-    gauges: dict[str, tuple[str, Callable[[], float]]] = {
-        "remora_jobs_live": ("Jobs not archived yet.", lambda: len(context.supervisor.jobs)),
-        "remora_tasks_ready": ("Tasks waiting for an instance.", lambda: context.supervisor.jobs.ready.total()),
+def _measure(tenure: Tenure, registry: CollectorRegistry) -> None:
+    """Gauges of what the current supervisor has in hand."""
+    gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
+        "remora_jobs_live": ("Jobs not archived yet.", lambda supervisor: len(supervisor.jobs)),
+        "remora_tasks_ready": ("Tasks waiting for an instance.", lambda supervisor: supervisor.jobs.ready.total()),
         "remora_instances_disabled": (
-            "Slots whose instances could not be ended.", lambda: context.supervisor.desk.disabled(),
+            "Slots whose instances could not be ended.",
+            lambda supervisor: supervisor.desk.disabled(),
         ),
-        "remora_supervisor": ("The number of the supervisor's start.", lambda: context.supervisor.id),
-    }  # fmt: skip
+        "remora_supervisor": ("The number of the supervisor's start.", lambda supervisor: supervisor.id),
+    }
     for name, (text, value) in gauges.items():
-        Gauge(name, text, registry=context.metrics.registry).set_function(value)
+        Gauge(name, text, registry=registry).set_function(partial(_current, tenure, value))
+
+
+def _current(tenure: Tenure, value: Callable[[Supervisor], float]) -> float:
+    return value(tenure.supervisor)
 
 
 async def sweep_once(context: Context, before: int) -> None:
@@ -212,12 +224,23 @@ async def sweep_once(context: Context, before: int) -> None:
         log.info("swept the blob directory", extra={"removed": removed})
 
 
-async def sweep_forever(context: Context, seconds: float = SWEEP_SECONDS) -> None:
+async def sweep_forever(context: Context, tenure: Tenure, seconds: float = SWEEP_SECONDS) -> None:
     """Of many processes one sweeps, and only what nobody can be about to name."""
     while True:
         await asyncio.sleep(seconds)
-        if context.supervisor.leads:
+        if tenure.supervisor.leads:
             await sweep_once(context, clock() - YOUNG_MS)
+
+
+async def expire_forever(context: Context, tenure: Tenure, keep_jobs_s: int, seconds: float = EXPIRY_SECONDS) -> None:
+    """Delete jobs that their accounts keep no longer. Of many processes one does."""
+    while True:
+        if tenure.supervisor.leads:
+            try:
+                await delete_expired(context.db, context.blobs, keep_jobs_s, clock())
+            except Exception:
+                log.exception("deleting old jobs failed and is tried again")
+        await asyncio.sleep(seconds)
 
 
 @contextlib.asynccontextmanager

@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable
 
 from scheduler import log as json_log
 from scheduler.common import descriptors
+from scheduler.common.addresses import EVERYWHERE
 from scheduler.common.watchdog import watched
-from scheduler.gateway import agents
 from scheduler.model.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import parts
 from scheduler.service.nomad import booking
-from scheduler.service.settings import EVERYWHERE, RoleOptions, advertised
+from scheduler.service.settings import RoleOptions, advertised
 from scheduler.service.state import StateError
+from scheduler.supervisor.tenure import Tenure
 
 log = logging.getLogger("remora.service")
 
@@ -55,7 +56,6 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
             parts.opened(options.database, options.objects, options.secrets, options.guard)
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
-        context.agent_routes = agents.handle
         context.images = lambda: {*IMAGES, *options.images}
         postbox = await stack.enter_async_context(parts.receiving(context))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
@@ -82,10 +82,13 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
-        await stack.enter_async_context(parts.supervising(context, url, alone=False, book=book))
-        await stack.enter_async_context(parts.background(asyncio.create_task(parts.sweep_forever(context))))
-        log.info("supervisor is up", extra={"url": url, "supervisor": context.supervisor.id})
+        tenure = Tenure()
+        await stack.enter_async_context(parts.supervising(context, tenure, url, alone=False, book=book))
+        sweeping = asyncio.create_task(parts.sweep_forever(context, tenure))
+        expiring = asyncio.create_task(parts.expire_forever(context, tenure, options.keep_jobs_s))
+        await stack.enter_async_context(parts.background(sweeping, expiring))
+        log.info("supervisor is up", extra={"url": url, "supervisor": tenure.supervisor.id})
         on_ready(url)
         await stop.wait()
         log.info("supervisor stops")
-        context.supervisor.let_go()
+        tenure.supervisor.let_go()

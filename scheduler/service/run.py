@@ -28,6 +28,7 @@ from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.supervisor.tenure import Tenure
 from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
@@ -55,6 +56,7 @@ class ServiceOptions:
     guard: parts.Guard = parts.UNGUARDED
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
+    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -84,9 +86,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
         )
         stack.enter_context(watched("service", context.metrics.stalled))
+        tenure = Tenure()
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
-        postbox = await stack.enter_async_context(parts.receiving(context))
+        postbox = await stack.enter_async_context(parts.receiving(context, tenure))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(
@@ -94,7 +97,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         )
         if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
-        await stack.enter_async_context(parts.supervising(context, url, alone=options.database is None))
+        await stack.enter_async_context(parts.supervising(context, tenure, url, alone=options.database is None))
         node = socket.gethostname()
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", credentials.issue(secrets.agent, node, trust.generation))
@@ -104,13 +107,14 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         running = asyncio.create_task(keep_running(agent, trouble))
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
-        await stack.enter_async_context(parts.background(running, sweeping, reaping))
-        desk = context.supervisor.desk
+        expiring = asyncio.create_task(parts.expire_forever(context, tenure, options.keep_jobs_s))
+        await stack.enter_async_context(parts.background(running, sweeping, reaping, expiring))
+        desk = tenure.supervisor.desk
         await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
         full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served
         if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
-        instances = " ".join(context.supervisor.desk.providers())
+        instances = " ".join(desk.providers())
         info = ServiceInfo(
             url,
             account.login,
@@ -128,7 +132,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             on_ready(info)
         await stop.wait()
         log.info("service stops")
-        context.supervisor.let_go()
+        tenure.supervisor.let_go()
         postbox.close()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from scheduler.common.addresses import EVERYWHERE
 from scheduler.model.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
@@ -17,7 +18,6 @@ from scheduler.tls import plain
 from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 ADDRESS = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
-EVERYWHERE = frozenset(["", "0.0.0.0", "::"])  # noqa: S104 - to tell that an operator listens there
 SHARED = ("postgresql://", "postgres://")
 # Shorter secrets can be guessed.
 MIN_SECRET = 16
@@ -38,6 +38,7 @@ class RoleOptions:
     connections: Connections = BY_DESCRIPTORS
     guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
+    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
 
 
 def shared_database(text: str | None) -> str:

@@ -15,7 +15,16 @@ from itertools import islice
 
 from scheduler.engine.fit import Tiers
 from scheduler.model.tickets import source_of
-from scheduler.model.wire import AgentState, AttemptId, AttemptReport, FeedState, PollReply, PoolGrant, RegisterRequest
+from scheduler.model.wire import (
+    AgentState,
+    AttemptId,
+    AttemptReport,
+    FeedState,
+    PollReply,
+    PoolGrant,
+    RegisterRequest,
+    TaskLogRequest,
+)
 
 # Intermediates that an agent has still to be told to remove.
 MAX_DISCARDS = 100_000
@@ -61,6 +70,7 @@ class AgentSession:
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
     discards: list[str] = field(default_factory=list)  # intermediates on its node that nobody needs any more
+    log_requests: list[TaskLogRequest] = field(default_factory=list)  # what it is asked of running tasks
     reducers: dict[int, Reducer] = field(default_factory=dict)  # by task: those that were leased to it
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)

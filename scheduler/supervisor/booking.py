@@ -106,7 +106,7 @@ class Bookings:
         self._api = api
         self._template = template
         self._now = monotonic
-        self._news = News()
+        self._news = News(changed=desk.changed)
         self._watch = Watch(api, self._news)
         self._known: dict[str, Known] = {}
         self._stranded = Stranded()
@@ -123,7 +123,6 @@ class Bookings:
         self._told: dict[int, str | None] = {}  # why pools wait, as recorded
         self._troubles: dict[str, str] = {}  # Nomad's, by what failed: a job's id, or LOOKING
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        desk.woken = self._news.changed.set
 
     async def run(self) -> None:
         """Until cancelled, or until others have our jobs."""

@@ -138,13 +138,13 @@ class Batch:
 
     def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
         """Say what a report does to a task. `claims` if it is of the attempt that is leased."""
-        problem = None
+        problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            live = self._find_job(row["pool"])
             last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            self.judge(row, reported(report, counted=not (report.missing or report.evicted)), report)
+            retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
+            self.judge(row, reported(report, not report.missing, retries), report)
         else:
             log.warning("a report was not believed", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -266,8 +266,8 @@ class Batch:
         row, task, report = verdict.row, verdict.result.task, verdict.report
         measured = report.usage.model_dump_json() if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
-        own = self._input_after(verdict)
-        return {"task": row["id"], "state": task.state, "retries": task.retries, "usage": usage, "own": own}
+        counted = {"retries": task.retries, "failures": task.failures}
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": self._input_after(verdict)}
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """Where the input of a map task stands."""

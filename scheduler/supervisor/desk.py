@@ -39,6 +39,7 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportReply,
     ReportRequest,
+    TaskLogPage,
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database, select
@@ -48,6 +49,8 @@ from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.changes import Changes, Placed, Revoked
 from scheduler.supervisor.commit import commit_reports, lose_attempts
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.ports import DEFAULT, Ports
+from scheduler.supervisor.task_log import TaskLogs
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -80,12 +83,13 @@ class AgentDesk:
         issue_token: lease.IssueToken,
         apply: Callable[[Changes], None],
         blobs: BlobStore,
+        ports: Ports = DEFAULT,
     ) -> None:
         self.arrived = asyncio.Event()  # some agent has registered
-        self.why_no_agent: Callable[[], str | None] = lambda: None  # as far as that is known
-        self.placed: Callable[[str, int], None] = lambda where, count: None  # a metric: "local" or "remote" map tasks
-        self.monotonic: Callable[[], float] = time.monotonic
-        self.woken: Callable[[], None] = lambda: None  # by whatever wakes agents: somebody plans for them, too
+        self.changed = asyncio.Event()  # set by all that wakes agents; cleared by what plans their instances
+        self.monotonic = ports.monotonic
+        self.why_no_agent = ports.why_no_agent
+        self._count_placed = ports.count_placed
         self._db = db
         self._jobs = jobs
         self._clock = clock
@@ -93,6 +97,7 @@ class AgentDesk:
         self._apply = apply
         self._blobs = blobs
         self._sessions: dict[int, AgentSession] = {}
+        self.logs = TaskLogs(self._sessions.get)
         self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
         self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
         self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
@@ -219,6 +224,10 @@ class AgentDesk:
             await self._lose(session, counted=False)
             self._absent.setdefault(session.node, self.monotonic())
 
+    def take_log(self, agent: int, page: TaskLogPage) -> None:
+        """Take the page of a running task's output that was asked of an agent."""
+        self.logs.answer(agent, page)
+
     def node_of(self, agent: int) -> str:
         """On which node an agent is. Raises UnknownAgentError."""
         return self._session(agent).node
@@ -235,7 +244,7 @@ class AgentDesk:
 
     def wake(self) -> None:
         """Something changed: whoever waits looks again."""
-        self.woken()
+        self.changed.set()
         for session in self._sessions.values():
             session.wake.set()
 
@@ -356,11 +365,13 @@ class AgentDesk:
             self._count(session, given, now)
         feed = partial(lease.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
-        if not (grants or pages or session.revoked or release or len(session.discards) >= DISCARD_BATCH):
+        urgent = grants or pages or session.revoked or release or session.log_requests
+        if not urgent and len(session.discards) < DISCARD_BATCH:
             return None
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
+        logs, session.log_requests = session.log_requests, []
         reply = PollReply(
             number=session.number + 1,
             pools=grants,
@@ -368,6 +379,7 @@ class AgentDesk:
             cancel=revoked,
             release=release,
             discard=session.take_discards(DISCARD_PAGE),
+            logs=logs,
         )
         session.sent(reply)
         return reply
@@ -381,7 +393,7 @@ class AgentDesk:
         session.grant(given.grant, now)
         for where, count in (("local", given.local), ("remote", given.remote)):
             if count:
-                self.placed(where, count)
+                self._count_placed(where, count)
 
     def _input_ended(self, pool: int) -> bool:
         """Whether what is recorded of a pool's input is all of it."""

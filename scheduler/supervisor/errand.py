@@ -7,40 +7,29 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from scheduler.common.background import TaskSet
+from scheduler.common.backoff import Backoff
 from scheduler.records.database import Fenced
 
 log = logging.getLogger("remora.supervisor")
 
-# Seconds between tries of work that failed.
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
+# Seconds between tries of work that failed, at first and at most.
+PAUSES = (0.2, 30.0)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Background:
-    """Tasks of the event loop, kept so that they live and are ended. `fenced` is set when one finds that it is not
-    ours to do any more."""
+class Background(TaskSet):
+    """The background tasks of one supervisor. `fenced` is set when periodic work finds that another supervisor has
+    taken over."""
 
     def __init__(self) -> None:
+        super().__init__(log_failure)
         self.fenced = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
 
     def every(self, seconds: float, work: Work) -> None:
         """Do `work` again and again, whatever goes wrong."""
         self.spawn(self._repeat(seconds, work))
-
-    async def end(self) -> None:
-        """Cancel all, and wait until they are gone."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _repeat(self, seconds: float, work: Work) -> None:
         while True:
@@ -53,10 +42,11 @@ class Background:
             except Exception:
                 log.exception("housekeeping failed and is tried again")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Fenced):
-            log.error("background work failed", exc_info=error)
+
+def log_failure(error: BaseException) -> None:
+    """Log why a background task failed; that another supervisor has taken over is no failure."""
+    if not isinstance(error, Fenced):
+        log.error("background work failed", exc_info=error)
 
 
 class Errand:
@@ -75,16 +65,16 @@ class Errand:
             self._task = self._background.spawn(self._run())
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while self._asked:
             self._asked = False
             try:
                 await self._work()
-                pause = FIRST_PAUSE
+                backoff.reset()
             except Fenced:
                 return
             except Exception:
-                log.exception("an errand failed and is tried again", extra={"errand": self._name, "pause": pause})
+                told = {"errand": self._name, "pause": backoff.pause}
+                log.exception("an errand failed and is tried again", extra=told)
                 self._asked = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())

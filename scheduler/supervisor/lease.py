@@ -254,6 +254,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         memory_mb=phase.memory_mb,
         disk_gb=phase.disk_gb,
         image=phase.image,
+        timeout_s=phase.timeout_s,
         last=number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid, node),

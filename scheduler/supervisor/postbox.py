@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from scheduler.model.job import JobSpec
+from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database, Fenced, select
-from scheduler.supervisor import intake, subjects
+from scheduler.supervisor import intake, subjects, task_log
 from scheduler.supervisor.cancel import cancel_named
 from scheduler.supervisor.intake import UNKNOWN, Creator, Named
 from scheduler.supervisor.live import LiveJob
@@ -53,6 +55,9 @@ class JobService(Protocol):
     async def wait_for_change(self, job: Named, seconds: float) -> None:
         """Return when something about a job may have changed, or after `seconds`; at once if it is done."""
 
+    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+        """A page of what a running task, which an agent holds, has printed; None if the agent does not answer."""
+
     async def runs(self, uuid: str) -> bool:
         """Whether there is such a job and it is not done."""
 
@@ -64,6 +69,7 @@ class Postbox:
         self._db = db
         self._clock = clock
         self._waiting: defaultdict[int, list[asyncio.Event]] = defaultdict(list)
+        self._log_requests: dict[int, asyncio.Event] = {}
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
 
@@ -113,14 +119,28 @@ class Postbox:
             if not self._waiting[job.id]:
                 del self._waiting[job.id]
 
+    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+        number = secrets.randbits(52)
+        answered = self._log_requests[number] = asyncio.Event()
+        post = partial(task_log.post, number=number, job=job.id, agent=agent, request=request, now=self._clock())
+        try:
+            await self._db.write(post)
+            await wait_for(answered, task_log.ANSWER_SECONDS + 1)
+        finally:
+            del self._log_requests[number]
+        return await task_log.take(self._db, number)
+
     async def runs(self, uuid: str) -> bool:
         rows = await self._db.read(select("job_by_uuid", uuid=uuid))
         return bool(rows) and rows[0]["state"] != "done"
 
     def _hear(self, subject: str) -> None:
-        _, job = subjects.parse(subject)
-        concerned = list(self._waiting) if subject == subjects.EVERYTHING else [job]
-        for each in concerned:
+        kind, number = subjects.parse(subject)
+        for asked, answered in self._log_requests.items():
+            if subject == subjects.EVERYTHING or (kind == subjects.TASK_LOG and number == asked):
+                answered.set()
+        jobs = [number] if kind in (subjects.JOB, subjects.NEWS) else []
+        for each in list(self._waiting) if subject == subjects.EVERYTHING else jobs:
             for changed in self._waiting.get(each, ()):
                 changed.set()
 
@@ -153,6 +173,12 @@ class NearestOwner:
         await self._nearest(
             job, lambda s, live: s.wait_for_change(live, seconds), lambda p: p.wait_for_change(job, seconds)
         )
+
+    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+        supervisor = self._supervisor()
+        if supervisor and supervisor.jobs.by_uuid(job.uuid):
+            return await supervisor.desk.logs.read(agent, request)
+        return await self._postbox.read_log(job, agent, request)
 
     async def runs(self, uuid: str) -> bool:
         supervisor = self._supervisor()

@@ -13,21 +13,24 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from scheduler.common.backoff import Backoff
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
-from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects
+from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects, task_log
 from scheduler.supervisor.cancel import cancel_open, cancel_orphans
 from scheduler.supervisor.changes import Changes, Placed
 from scheduler.supervisor.commit import refuse_ready
 from scheduler.supervisor.desk import AgentDesk
 from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE, Background, Errand
+from scheduler.supervisor.errand import PAUSES, Background, Errand
 from scheduler.supervisor.intake import UNKNOWN, Creator
 from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.reasons import Reasons
+from scheduler.supervisor.task_log import PostedRequests
 from scheduler.supervisor.waiting import wait_for
 
 log = logging.getLogger("remora.supervisor")
@@ -65,11 +68,11 @@ class Supervisor:
         alone: bool = True,
         beat_seconds: float = BEAT,
         book: Book | None = None,
+        ports: Ports = DEFAULT,
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
         self.leads = True  # does what is nobody's in particular
-        self.outcomes: Callable[[str, int], None] = lambda outcome, count: None  # a metric, if somebody counts
         self._shared = db
         # Whatever is written through this holds only while we own what we write for.
         self._db = db.behind(lambda c: membership.check(c, self.id))
@@ -80,7 +83,8 @@ class Supervisor:
         self._beat_seconds = beat_seconds
         self._book = book
         self._pulse = Pulse.begin(0)
-        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs)
+        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
+        self._count_outcome = ports.count_outcome
         self._reasons = Reasons(self._db, self.jobs, self.desk)
         self._background = Background()
         self.lost = self._background.fenced  # others have taken over
@@ -92,6 +96,7 @@ class Supervisor:
         self._debts: set[int] = set()  # own jobs of which something is gone
         self._mending = Errand(self._background, self._mend, "have made again what is gone")
         self._orphans = Errand(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
+        self._log_requests = PostedRequests(self._db, self.desk.logs, self._background, lambda: self.id)
         self._refreshing = Errand(self._background, self._refresh, "look at jobs again")
 
     # Starting and stopping.
@@ -185,6 +190,8 @@ class Supervisor:
         kind, job = subjects.parse(subject)
         if kind in (subjects.JOBS, subjects.EVERYTHING):
             self._claiming.ask()
+        if kind in (subjects.TASK_LOGS, subjects.EVERYTHING):
+            self._log_requests.look()
         if kind == subjects.JOB and self.jobs.by_id(job):
             self._look_again(job)
         elif kind == subjects.EVERYTHING:
@@ -266,7 +273,7 @@ class Supervisor:
         if changes.located:
             self.jobs.located.update(changes.located, self.desk.monotonic())
         for outcome, count in changes.outcomes.items():
-            self.outcomes(outcome, count)
+            self._count_outcome(outcome, count)
         for pool in changes.ended_pools:
             if live := self.jobs.by_pool(pool):
                 live.input_ended.add(pool)
@@ -341,16 +348,16 @@ class Supervisor:
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
         """Do what a job needs, however often a full disk or the like gets in the way."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 await work(live)
             except Fenced:
                 return
             except Exception:
-                log.exception("a job's work failed and is tried again", extra={"job": live.uuid, "pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                told = {"job": live.uuid, "pause": backoff.pause}
+                log.exception("a job's work failed and is tried again", extra=told)
+                await asyncio.sleep(backoff.next())
             else:
                 break
         live.working = None
@@ -397,6 +404,7 @@ class Supervisor:
         """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
+            await task_log.forget_old(self._db, self._clock())
             await self._db.write(membership.forget)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:

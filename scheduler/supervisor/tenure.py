@@ -11,54 +11,63 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from scheduler.supervisor.errand import FIRST_PAUSE, LONGEST_PAUSE
+from scheduler.common.backoff import Backoff
+from scheduler.supervisor.errand import PAUSES
 from scheduler.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("remora.supervisor")
 
 
 class Tenure:
-    """`make` gives a supervisor that was not started yet; `install` is told of each one, before it is started."""
+    """`current` is None until the first supervisor is made."""
 
-    def __init__(self, make: Callable[[], Supervisor], install: Callable[[Supervisor], None]) -> None:
-        self._make = make
-        self._install = install
+    def __init__(self) -> None:
+        self.current: Supervisor | None = None
         self._keeping: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Raises what a supervisor's start raises."""
-        self.current = self._next()
-        await self.current.start()
-        self._keeping = asyncio.create_task(self._keep())
+    @property
+    def supervisor(self) -> Supervisor:
+        """The current supervisor, after `start`."""
+        assert self.current is not None
+        return self.current
+
+    async def start(self, make: Callable[[], Supervisor], install: Callable[[Supervisor], None]) -> None:
+        """Start the first supervisor. Raises what a supervisor's start raises.
+
+        `make` gives a supervisor that was not started yet; `install` is told of each one, before it is started.
+        """
+
+        def following() -> Supervisor:
+            supervisor = self.current = make()
+            install(supervisor)
+            return supervisor
+
+        await following().start()
+        self._keeping = asyncio.create_task(self._keep(following))
 
     async def stop(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-            await self.current.stop()
+            await self.supervisor.stop()
 
-    def _next(self) -> Supervisor:
-        supervisor = self._make()
-        self._install(supervisor)
-        return supervisor
-
-    async def _keep(self) -> None:
+    async def _keep(self, following: Callable[[], Supervisor]) -> None:
         while True:
-            await self.current.lost.wait()
-            log.warning("others took this supervisor for lost: it starts anew", extra={"supervisor": self.current.id})
-            old, self.current = self.current, self._next()
+            old = self.supervisor
+            await old.lost.wait()
+            log.warning("others took this supervisor for lost: it starts anew", extra={"supervisor": old.id})
+            following()
             old.let_go()
             await old.stop()
             await self._start()
 
     async def _start(self) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(*PAUSES)
         while True:
             try:
-                await self.current.start()
+                await self.supervisor.start()
             except Exception:
-                log.exception("a supervisor could not start and tries again", extra={"pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                log.exception("a supervisor could not start and tries again", extra={"pause": backoff.pause})
+                await asyncio.sleep(backoff.next())
             else:
                 return

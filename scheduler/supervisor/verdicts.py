@@ -81,9 +81,10 @@ class Verdict:
 
 def task_of(row: Row) -> Task:
     """The task of a row of `tasks_for_reports` and its like."""
-    return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0)
+    return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
-def reported(report: AttemptReport, counted: bool = True) -> Reported:
-    """The event that a report is. `counted`: a loss may be the task's fault."""
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted and not report.evicted)
+def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
+    """The event that a report is. `counted`: a loss may be the task's fault; `retries`: those of its phase."""
+    counted = counted and not report.evicted
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)

@@ -7,6 +7,7 @@ and `cancel`, remembers every report, and doubles as the gateway for what tasks 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import os
@@ -33,11 +34,11 @@ from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.integration.lackey_instance import Mode, refusal
 from tests.support.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
+from tests.support.eventually import PATIENCE_SECONDS
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test.secret"  # the credential of node "test"
 NODE = "here"
-SECONDS = 30.0
 BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
 KNOCK = (
@@ -78,11 +79,12 @@ class FakeSupervisor:
     known: list[wire.Supervisor] = field(default_factory=lambda: [wire.Supervisor(id=1, url="")])
     swept: list[str] = field(default_factory=list)  # blobs that it was asked about
     unknown: set[str] = field(default_factory=set)  # of these, those that nobody wants
+    logs: list[wire.TaskLogPage] = field(default_factory=list)  # what running tasks have printed
     hangs: bool = False  # beats and registrations are not answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
-        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep"):
+        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep", "log"):
             app.router.add_post(f"/_agent/v1/{name}", getattr(self, name))
         app.router.add_route("*", "/{path:.*}", self.storage)
         return app
@@ -94,6 +96,12 @@ class FakeSupervisor:
         while self.hangs:
             await asyncio.sleep(0.05)
         return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
+
+    async def log(self, request: web.Request) -> web.Response:
+        async with self.reported:
+            self.logs.append(wire.TaskLogReply.model_validate_json(await request.read()).page)
+            self.reported.notify_all()
+        return web.Response(status=204)
 
     async def sweep(self, request: web.Request) -> web.Response:
         body = wire.SweepRequest.model_validate_json(await request.read())
@@ -270,6 +278,16 @@ class Rig:
         page = wire.FeedPage(task=task.task, attempt=task.attempt, sources=sources, end=end)
         self.supervisor.replies.put_nowait({"feeds": [page]})
 
+    async def log(self, task: wire.TaskLease, stream: str, offset: int = 0) -> bytes | None:
+        """A page of what a running task has printed; None if it does not run."""
+        number = len(self.supervisor.logs) + 1
+        asked = {"number": number, "task": task.task, "attempt": task.attempt, "stream": stream, "offset": offset}
+        self.supervisor.replies.put_nowait({"logs": [wire.TaskLogRequest.model_validate(asked)]})
+        await self.until(lambda supervisor: len(supervisor.logs) == number)
+        page = self.supervisor.logs[-1]
+        assert page.number == number
+        return None if page.data is None else base64.b64decode(page.data)
+
     def cancel(self, task: wire.TaskLease) -> None:
         self.supervisor.replies.put_nowait({"cancel": [wire.AttemptId(task=task.task, attempt=task.attempt)]})
 
@@ -281,7 +299,7 @@ class Rig:
 
     async def reports_of(self, *tasks: wire.TaskLease) -> list[wire.AttemptReport]:
         reports = self.supervisor.reports
-        async with asyncio.timeout(SECONDS), self.supervisor.reported:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.supervisor.reported:
             await self.supervisor.reported.wait_for(lambda: all((t.task, t.attempt) in reports for t in tasks))
         return [reports[t.task, t.attempt] for t in tasks]
 
@@ -293,7 +311,7 @@ class Rig:
 
     async def until(self, condition: Callable[[FakeSupervisor], bool]) -> None:
         """Wait until something that the agent or a task sent makes `condition` true."""
-        async with asyncio.timeout(SECONDS), self.supervisor.reported:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.supervisor.reported:
             await self.supervisor.reported.wait_for(lambda: condition(self.supervisor))
 
     def output(self, report: wire.AttemptReport, index: int = 0) -> bytes:

@@ -29,7 +29,6 @@ from cli.client import objects
 from cli.client.paths import expand
 from cli.client.session import Session
 from cli.client.settings import Options, load
-from scheduler.gateway import jobs
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
@@ -170,7 +169,7 @@ def gateway(directory: Path) -> Iterator[Service]:
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)
         supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
-        context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor, jobs.handle)
+        context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor)
         context.service = NearestOwner(Postbox(db, clock), lambda: supervisor)
         await supervisor.start()
         runner = Runner(build_app(context))

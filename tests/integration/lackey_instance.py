@@ -127,9 +127,10 @@ class Instance:
         stdin: int | None = None,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        flags: int = 0,
     ) -> int:
         """Queue a task; its number. Input is /dev/null and output a file, unless they are given."""
-        self.channel.send(Kind.SCRIPT, flags=Slot.EXEC, payload=script.encode())
+        self.channel.send(Kind.SCRIPT, flags=Slot.EXEC | flags, payload=script.encode())
         return self.submit_again(stdin, environment, stdout)
 
     def submit_again(
@@ -153,10 +154,10 @@ class Instance:
         os.fchown(fd, self.mode.owner, -1)
         return fd
 
-    def submit_until_running(self, script: str) -> int:
+    def submit_until_running(self, script: str, flags: int = 0) -> int:
         """Queue a script that says `running`, and return its number when it has said so."""
         reader, writer = os.pipe()
-        task = self.submit(script, stdout=writer)
+        task = self.submit(script, stdout=writer, flags=flags)
         os.close(writer)
         readable, _, _ = select.select([reader], [], [], SECONDS)
         assert readable
@@ -169,8 +170,14 @@ class Instance:
         out, err = ((self.base / f"{message.task}.{which}").read_text(errors="replace") for which in ("out", "err"))
         return message.task, Outcome(decode_done(message.payload), out, err)
 
-    def run(self, script: str, stdin: int | None = None, environment: Mapping[str, str] | None = None) -> Outcome:
-        task = self.submit(script, stdin, environment)
+    def run(
+        self,
+        script: str,
+        stdin: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        flags: int = 0,
+    ) -> Outcome:
+        task = self.submit(script, stdin, environment, flags=flags)
         ended, outcome = self.result()
         assert ended == task
         return outcome

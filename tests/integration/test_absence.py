@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from scheduler.model.wire import LEASE_SECONDS
 from scheduler.supervisor.desk import UnknownAgentError
 from tests.integration.test_supervisor_misfit import registered
+from tests.support.eventually import eventually
 from tests.support.house import MAP, House
 
 
@@ -18,7 +18,7 @@ class Clock:
 
     def __init__(self, house: House) -> None:
         self.now = time.monotonic()
-        house.supervisor.desk.monotonic = lambda: self.now
+        house.monotonic = lambda: self.now
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ async def retries_after(house: House, clock: Clock, absences: int) -> int:
     job = await house.job(MAP)
     async with house.agent(answer=lambda spec, task: None) as silent:
         await house.give(job, await house.objects(1))
-        while not silent.leases:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: silent.leases, "the task is leased")
     for _ in range(absences):
         clock.now += 52.0
         await registered(house, node="here")  # it was not answered for so long that it gave up

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.eventually import eventually_here
 from tests.support.leftovers import unnamed_blobs
 from tests.support.service import Service
 from tests.support.user import User, reduce
@@ -29,10 +29,7 @@ def cancelled(user: User, *phases: object, inputs: list[str]) -> str:
     job = user.create(*phases)
     user.add(job, *inputs)
     user.jobs.end_input(job)
-    deadline = time.monotonic() + 60
-    while not running(user):
-        assert time.monotonic() < deadline, user.jobs.status(job)
-        user.jobs.status(job, wait=1)
+    eventually_here(lambda: running(user), "a task says that it runs")
     user.jobs.cancel(job)
     user.wait(job, lambda status: "timeArchiveDone" in status)
     return job
@@ -54,10 +51,7 @@ def objects_below(user: User, path: str) -> list[str]:
 
 
 def wait_until_no_blob_is_unnamed(state_dir: Path) -> None:
-    deadline = time.monotonic() + 30
-    while left := unnamed_blobs(state_dir):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    eventually_here(lambda: not unnamed_blobs(state_dir), "every blob has a name")
 
 
 @pytest.mark.parametrize(

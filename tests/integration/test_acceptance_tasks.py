@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import pytest
 
 from scheduler.providers import loopback
+from tests.integration.lackey_instance import unique_seconds
 from tests.support.gate import Gate
-from tests.support.machine import REFUSED, needs_core_files, needs_curl, needs_namespaces
+from tests.support.machine import ONE_USER, REFUSED, needs_core_files, needs_curl, needs_namespaces
 from tests.support.service import Service, processes_with
 from tests.support.user import User, reduce
 
@@ -47,16 +47,16 @@ ON_A_NAME_OF_ONES_OWN = [
 ]
 WRITES += [pytest.param(command, marks=needs_namespaces) for command in ON_A_NAME_OF_ONES_OWN]
 LEFT_BEHIND = [
-    "sleep 1000.{n} &",
-    "nohup sleep 1000.{n} > /dev/null 2>&1 &",
-    "setsid sleep 1000.{n} > /dev/null 2>&1 < /dev/null &",
-    "( ( sleep 1000.{n} & ) & )",
-    "setsid bash -c 'setsid bash -c \"exec -a daemon sleep 1000.{n}\" & ' &",
-    "(trap '' HUP INT QUIT TERM; sleep 1000.{n}) &",
-    "sleep 1000.{n} & kill -STOP $!",
-    "coproc sleep 1000.{n}",
-    "bash -c 'sleep 1000.{n} & disown -a; exit 0'",
-    "unshare -Urpf sleep 1000.{n} > /dev/null 2>&1 &",
+    "sleep {seconds} &",
+    "nohup sleep {seconds} > /dev/null 2>&1 &",
+    "setsid sleep {seconds} > /dev/null 2>&1 < /dev/null &",
+    "( ( sleep {seconds} & ) & )",
+    "setsid bash -c 'setsid bash -c \"exec -a daemon sleep {seconds}\" & ' &",
+    "(trap '' HUP INT QUIT TERM; sleep {seconds}) &",
+    "sleep {seconds} & kill -STOP $!",
+    "coproc sleep {seconds}",
+    "bash -c 'sleep {seconds} & disown -a; exit 0'",
+    "unshare -Urpf sleep {seconds} > /dev/null 2>&1 &",
 ]
 
 
@@ -114,10 +114,10 @@ def test_reducers_that_wait_for_input_do_not_keep_maps_from_running(user: User, 
 
 @pytest.mark.parametrize("command", LEFT_BEHIND)
 def test_nothing_that_a_task_leaves_behind_goes_on(user: User, item: str, command: str) -> None:
-    number = f"{LEFT_BEHIND.index(command):05}77"
-    ended = user.run(command.format(n=number) + "\necho done", inputs=[item])
+    seconds = unique_seconds()
+    ended = user.run(command.format(seconds=seconds) + "\necho done", inputs=[item])
     assert (user.texts(ended), ended.errors) == (["done\n"], [])
-    assert processes_with(f"1000.{number}") == []
+    assert processes_with(seconds) == []
 
 
 def test_a_process_that_goes_on_writing_does_not_change_the_output(user: User, item: str) -> None:
@@ -182,7 +182,7 @@ def without_places(found: dict[str, str]) -> dict[str, str]:
     assert re.fullmatch(r"http://(localhost|127\.0\.0\.1):\d+/", found.pop("MANTA_URL"))
     tools, *usual = found.pop("PATH").split(":")
     assert tools.startswith("/") and "/usr/bin" in usual and "/bin" in usual
-    assert found.pop("TAR_OPTIONS", None) == (None if os.geteuid() == 0 else "--no-same-owner")
+    assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if ONE_USER else None)
     return found
 
 
@@ -227,18 +227,19 @@ def test_what_a_failed_task_printed_is_saved_and_not_forwarded(user: User, item:
     [
         "kill -SEGV $$",
         "sh -c 'kill -QUIT $$'; true",
-        "(bash -c 'kill -ABRT $$' &) ; sleep 1000.4242",
+        "(bash -c 'kill -ABRT $$' &) ; sleep SECONDS",
         "ulimit -c unlimited; mkdir d; cd d; bash -c 'kill -SEGV $$'; exit 0",
     ],
 )
 def test_a_core_dump_of_any_process_ends_the_task_and_can_be_read(user: User, item: str, command: str) -> None:
-    error = user.run(command, inputs=[item]).error
+    seconds = unique_seconds()
+    error = user.run(command.replace("SECONDS", seconds), inputs=[item]).error
     assert (error["code"], error["message"]) == ("UserTaskError", "user command or child process dumped core")
-    assert re.fullmatch(r"/\w+/jobs/[0-9a-f-]{36}/stor/cores/0/core\.(ba)?sh\.[0-9a-f-]{36}", error["core"])
+    assert re.fullmatch(r"/[^/]+/jobs/[0-9a-f-]{36}/stor/cores/0/core\.(ba)?sh\.[0-9a-f-]{36}", error["core"])
     core = user.get(error["core"])
     assert core[:5] == b"\x7fELF\x02" and core[16] == 4  # ET_CORE
     assert list(error) == ["phase", "what", "code", "message", "stderr", "core", "input", "p0input"]
-    assert processes_with("1000.4242") == []
+    assert processes_with(seconds) == []
 
 
 def test_tasks_within_their_caps_succeed_after_one_that_was_not(user: User, item: str) -> None:

@@ -59,6 +59,33 @@ def test_an_account_that_is_added_while_the_service_runs_can_ask_at_once(service
     assert "bob\t1 key\n" in service.text("remora", "user", "ls")
 
 
+def test_how_long_an_account_keeps_jobs_is_set_and_listed(service: Service) -> None:
+    service.text("remora", "user", "add", "keeper")
+    for said, listed_as, shown in (
+        ("2h", 7200, "\tjobs kept: 2h"),
+        ("forever", 0, "\tjobs kept: forever"),
+        ("default", None, ""),
+    ):
+        service.text("remora", "user", "set", "keeper", "--keep-jobs", said)
+        (account,) = [each for each in listed(service, "user", "ls") if each["login"] == "keeper"]
+        assert account.get("keepJobs") == listed_as
+        assert f"keeper\t0 keys{shown}\n" in service.text("remora", "user", "ls")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("jill", "--keep-jobs", "soon"), b'"soon" is no time to keep jobs: 7d, 12h, forever or default'),
+        (("jill", "--keep-jobs", "0d"), b'"0d" is no time to keep jobs: 7d, 12h, forever or default'),
+        (("jill",), b"say what to set: --keep-jobs TIME"),
+        (("nosuch", "--keep-jobs", "7d"), b'there is no account "nosuch"'),
+    ],
+)
+def test_what_cannot_be_set_of_an_account_is_said(service: Service, words: tuple[str, ...], sentence: bytes) -> None:
+    said = service.run("remora", "user", "set", *words, check=False)
+    assert (said.returncode, sentence in said.stderr) == (1, True), said.stderr
+
+
 def test_a_key_opens_from_when_it_is_added_to_when_it_is_removed(service: Service, files: Path) -> None:
     carl = Signer("carl", KEYS["ecdsa"])
     said = service.run("remora", "user", "add", "carl")

@@ -17,6 +17,7 @@ from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.objects.blobs import EMPTY_MD5
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, error, running, running_jobs
 from tests.support.instant_agent import InstantAgent
 
@@ -27,7 +28,6 @@ BLOB = wire.BlobRef(id=str(uuid.uuid4()), size=0, md5=EMPTY_MD5)
 @pytest_asyncio.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with running_jobs(tmp_path) as started:
-        started.context.agent_routes = agents.handle
         yield started
 
 
@@ -71,9 +71,7 @@ async def job_on(gateway: Gateway, node: str) -> tuple[str, InstantAgent, asynci
     await gateway.put("/jill/stor/in", b"")
     job = await supervisor.create_job("jill", parse_job({"phases": [{"exec": "sleep 9"}]}))
     await supervisor.add_inputs(supervisor.jobs.by_uuid(job), ["/jill/stor/in"])
-    async with asyncio.timeout(20):
-        while not agent.leases:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: agent.leases, "the task is leased")
     return job, agent, running
 
 
@@ -185,7 +183,6 @@ async def test_a_supervisor_says_who_the_supervisors_are(gateway: Gateway) -> No
 
 async def test_a_gateway_alone_says_that_and_nothing_else(tmp_path: Path) -> None:
     async with running(tmp_path) as alone:
-        alone.context.agent_routes = agents.handle
         await alone.context.db.write(lambda c: c.insert("insert_supervisor", url="http://s1:1", now=c.now()))
         reply = wire.Supervisors.model_validate_json((await ask(alone, "supervisors", "{}")).content)
         assert [each.url for each in reply.supervisors] == ["http://s1:1"]

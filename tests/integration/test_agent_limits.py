@@ -15,8 +15,9 @@ from scheduler.agent import capacity, making, slots
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
 from scheduler.providers.containerd.instance import ContainerInstance
-from scheduler.providers.process import ProcessInstance
+from scheduler.providers.process_instance import ProcessInstance
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
+from tests.support.caps import of_memory, out_of_disk, out_of_memory
 
 HOG = "perl -e '$x = \"a\" x (400 << 20); sleep 1000'"
 
@@ -38,7 +39,7 @@ def with_groups() -> None:
 @pytest.mark.usefixtures("with_groups")
 async def test_a_task_beyond_its_memory_is_killed_and_told_why(agent: Rig) -> None:
     report = await agent.run(HOG, memory_mb=128)
-    assert (report.code, report.message) == ("UserTaskError", "user task ran out of memory")
+    assert (report.code, report.message) == ("UserTaskError", out_of_memory(128, 256))
 
 
 @pytest.mark.usefixtures("with_groups")
@@ -46,7 +47,10 @@ async def test_a_task_that_hides_the_kill_is_told_in_a_suffix_and_the_next_one_i
     first, second = agent.map_task(b"hog"), agent.map_task(b"tame")
     agent.grant(agent.spec(f'read kind; [ "$kind" = tame ] || {HOG}; exit 3', memory_mb=128), first, second)
     blamed, other = await agent.reports_of(first, second)
-    assert blamed.message == "user command exited with code 3 (WARNING: ran out of memory during execution)"
+    assert (
+        blamed.message
+        == f"user command exited with code 3 (WARNING: ran out of memory during execution){of_memory(128, 256)}"
+    )
     assert other.message == "user command exited with code 3"
 
 
@@ -55,7 +59,7 @@ async def test_a_task_that_says_all_is_well_after_a_kill_fails_and_those_around_
     tasks = [agent.map_task(kind) for kind in (b"tame", b"hog", b"tame")]
     agent.grant(agent.spec(f'read kind; [ "$kind" = tame ] || {HOG}; true', memory_mb=128), *tasks)
     before, blamed, after = await agent.reports_of(*tasks)
-    assert (blamed.code, blamed.message) == ("UserTaskError", "user task ran out of memory")
+    assert (blamed.code, blamed.message) == ("UserTaskError", out_of_memory(128, 256))
     assert [before.outcome, after.outcome] == [Outcome.OK, Outcome.OK]
 
 
@@ -69,21 +73,32 @@ async def test_a_task_within_its_memory_is_left_alone(agent: Rig) -> None:
 async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str) -> None:
     async with rig(tmp_path / "state", isolation, groups=False) as agent:
         report = await agent.run(f"{HOG} & wait", memory_mb=128)
-        assert (report.code, report.message) == ("UserTaskError", "user task ran out of memory")
+        assert (report.code, report.message) == ("UserTaskError", out_of_memory(128, 256))
 
 
 async def test_many_files_beyond_the_disk_cap_end_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "GIGABYTE", 1 << 20)
     script = "for i in 1 2 3 4 5; do head -c 900000 /dev/urandom > $i; done; sleep 1000"
     report = await agent.run(script, disk_gb=2)
-    assert (report.code, report.message) == ("UserTaskError", "user task ran out of local disk space")
+    assert (report.code, report.message) == ("UserTaskError", out_of_disk(2, 4))
 
 
 async def test_one_file_beyond_the_disk_cap_ends_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "GIGABYTE", 1 << 20)
     report = await agent.run("cat /dev/zero", disk_gb=2)
-    assert (report.code, report.message) == ("UserTaskError", "user task ran out of local disk space")
+    assert (report.code, report.message) == ("UserTaskError", out_of_disk(2, 4))
     assert report.outputs[0].blob.size == 2 << 20
+
+
+async def test_a_task_that_runs_too_long_is_killed_and_the_next_one_is_not(agent: Rig) -> None:
+    slow, quick = agent.map_task(b"1000"), agent.map_task(b"0")
+    agent.grant(agent.spec('read n; echo begun >&2; sleep "$n"', timeout_s=1), slow, quick)
+    late, fine = await agent.reports_of(slow, quick)
+    assert (late.outcome, late.code) == (Outcome.FAILED, "TaskTimeoutError")
+    assert late.message == 'user task ran longer than it may ("timeout": 1 seconds)'
+    assert late.stderr is not None
+    assert agent.read(late.stderr.blob) == b"begun\n"
+    assert fine.outcome is Outcome.OK
 
 
 async def test_an_instance_that_dies_loses_its_attempt_and_the_waiting_ones_run_in_another(agent: Rig) -> None:

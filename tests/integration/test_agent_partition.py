@@ -14,12 +14,12 @@ import pytest
 import pytest_asyncio
 
 from scheduler.agent import client, contact
-from scheduler.gateway import agents
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.records.database import Row, select
 from scheduler.supervisor import desk
+from tests.support.eventually import eventually
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, running_jobs
 from tests.support.instant_agent import InstantAgent
@@ -28,11 +28,9 @@ from tests.support.proxy import Proxy
 
 LEASE = 2.0
 FAST = {
-    contact: {"LEASE_SECONDS": LEASE, "MARGIN": 0.4, "BEAT_SECONDS": 0.2, "PAUSE": 0.1},
+    contact: {"MARGIN": 0.4, "BEAT_SECONDS": 0.2, "PAUSE": 0.1},
     client: {"BRIEF_SECONDS": 0.3, "REGISTER_SECONDS": 0.5, "LONGEST_WAIT": 0.2},
-    desk: {"LEASE_SECONDS": LEASE},
 }
-SECONDS = 20.0
 
 
 @dataclass
@@ -58,9 +56,13 @@ class Cut:
 
     async def over(self, job: str) -> list[str]:
         """Wait until a job is done; its outputs."""
-        async with asyncio.timeout(SECONDS):
-            while (row := await self.row(job))["state"] != "done":
-                await asyncio.sleep(0.02)
+
+        async def done() -> Row | None:
+            row = await self.row(job)
+            return row if row["state"] == "done" else None
+
+        row = await eventually(done, f"job {job} is done")
+        assert row is not None
         outputs = await self.gateway.context.db.read(select("list_outputs", job=row["id"], after=0, limit=9))
         return [output["name"] for output in outputs]
 
@@ -68,27 +70,35 @@ class Cut:
         rows = await self.gateway.context.db.read(lambda c: c.plain("SELECT count(*) AS n FROM agents"))
         return int(next(iter(rows))[0])
 
+    async def until_registered(self, times: int) -> None:
+        """Wait until there were so many registrations in all."""
+
+        async def registered() -> bool:
+            return await self.registrations() >= times
+
+        await eventually(registered, f"registration {times}")
+
     async def until_idle(self) -> None:
         """Wait until the node has no instance any more."""
-        async with asyncio.timeout(SECONDS):
-            while os.listdir(self.instances):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: not os.listdir(self.instances), "the node has no instance")
 
 
 @pytest_asyncio.fixture
-async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cut]:
+async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[Cut]:
+    """With a parameter the lease is so long."""
+    for module in (contact, desk):
+        monkeypatch.setattr(module, "LEASE_SECONDS", getattr(request, "param", LEASE))
     for module, constants in FAST.items():
         for name, value in constants.items():
             monkeypatch.setattr(module, name, value)
     async with running_jobs(tmp_path) as gateway, Proxy(httpx.URL(gateway.url).port or 0) as between:
-        gateway.context.agent_routes = agents.handle
-        request = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
+        asked = wire.RegisterRequest(node="far", slots=1, memory_mb=2048, provider="process")
         state = tmp_path / "node"
 
         def credential() -> str:
             return issue(gateway.context.agent_secret, "far")
 
-        async with joined(state, tmp_path / "blobs", [between.url], request, credential):
+        async with joined(state, tmp_path / "blobs", [between.url], asked, credential):
             try:
                 yield Cut(gateway, between, state / "instances")
             finally:
@@ -107,13 +117,14 @@ async def another_node(cut: Cut) -> AsyncIterator[InstantAgent]:
         await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("cut", [60.0], indirect=True, ids=["long lease"])
 async def test_a_short_cut_loses_nothing(cut: Cut) -> None:
     with Gate() as gate:
         job = await cut.job(f"{gate.wait('runs')}; echo once")
         assert await asyncio.to_thread(gate.arrivals, 1) == ["runs"]
         cut.wire.cut()
         gate.open()  # the task ends while nobody can be told
-        await asyncio.sleep(LEASE / 2)  # so long the cut lasts
+        await eventually(lambda: cut.wire.held >= 4, "the node tries again and again")
         cut.wire.mend()
         outputs = await cut.over(job)
     assert len(outputs) == 1
@@ -131,9 +142,7 @@ async def test_after_a_long_cut_the_node_has_stopped_and_others_have_done_its_wo
             outputs = await cut.over(job)
             assert [lease.attempt for lease in near.leases] == [2]
             cut.wire.mend()
-            async with asyncio.timeout(SECONDS):
-                while await cut.registrations() < 3:
-                    await asyncio.sleep(0.02)
+            await cut.until_registered(3)
     assert len(outputs) == 1
     job = await cut.job("cat")  # and the node works again
     assert len(await cut.over(job)) == 1
@@ -160,7 +169,6 @@ async def test_an_agent_that_is_told_to_end_leaves_its_tasks_to_others_at_once(
     monkeypatch.setattr(desk, "LEASE_SECONDS", 3600.0)
     request = wire.RegisterRequest(node="far", slots=4, memory_mb=8192, provider="process")
     async with running_jobs(tmp_path) as gateway:
-        gateway.context.agent_routes = agents.handle
         here = Cut(gateway, Proxy(0), tmp_path)
 
         def credential() -> str:

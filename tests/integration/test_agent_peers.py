@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -20,6 +19,7 @@ from scheduler.model.wire import Asset, BlobRef, Outcome
 from scheduler.objects.blobs import new_id
 from tests.integration.agent_rig import KNOCK, Rig, rig
 from tests.integration.test_agent_reduce import started
+from tests.support.eventually import eventually
 from tests.support.noise import noise
 from tests.support.peers import KEY, Peer, crook, passes_on, peer, says
 
@@ -157,8 +157,7 @@ async def test_a_pool_that_is_over_leaves_no_transfer(agent: Rig, there: Peer) -
     with crook(passes_on(there.port, 1000, hangs=True)) as way:
         spec, task = agent.spec("cat"), agent.map_task(way.ref(there.put(DATA)))
         agent.grant(spec, task)
-        while not way.connections:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: way.connections, "the input is fetched")
         agent.release(spec)
         await agent.until(lambda supervisor: not supervisor.states[-1].pools)
 
@@ -213,8 +212,7 @@ async def test_what_the_supervisor_says_nobody_needs_is_removed(agent: Rig) -> N
     made = (await agent.report_of(task)).outputs[0].blob
     assert made is not None
     agent.supervisor.replies.put_nowait({"discard": [made.id, new_id()]})
-    while agent.stores.own.path(made.id).exists():
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not agent.stores.own.path(made.id).exists(), "the blob is removed")
 
 
 async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_wants_it(
@@ -228,9 +226,8 @@ async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_w
         agent.grant(agent.spec(f"cat; {KNOCK}", last=False), task)
         made = (await agent.report_of(task)).outputs[0].blob
         assert made is not None
-        while len(left := set(agent.stores.own.older_than(1 << 60))) > 2:
-            await asyncio.sleep(0.01)
-        assert left == {old[2], made.id}
+        left = {old[2], made.id}
+        await eventually(lambda: set(agent.stores.own.older_than(1 << 60)) == left, "what nobody wants is removed")
         assert set(agent.supervisor.swept) == set(old)
         agent.supervisor.forgotten = True  # it registers again, and has no old files then
         await agent.until(lambda supervisor: supervisor.registrations == 2)
@@ -241,11 +238,9 @@ async def test_what_could_not_be_reported_to_who_forgot_us_is_removed(agent: Rig
     agent.supervisor.unavailable = 1 << 30
     spec, *tasks = agent.spec("cat", last=False), *(agent.map_task(b"x") for _ in range(3))
     agent.grant(spec, tasks[0])
-    while not agent.supervisor.report_requests:  # from here on a report of one is repeated
-        await asyncio.sleep(0.01)
+    await eventually(lambda: agent.supervisor.report_requests, "a report, which is repeated from here on")
     agent.grant(spec, *tasks[1:])
-    while len(list(agent.stores.own.older_than(1 << 60))) < len(tasks):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(list(agent.stores.own.older_than(1 << 60))) == len(tasks), "every task has its output")
     agent.supervisor.forgotten = True
     agent.supervisor.replies.put_nowait({})  # the poll ends, and the next one is refused
     await agent.until(lambda supervisor: supervisor.registrations == 2)

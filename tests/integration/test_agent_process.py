@@ -16,6 +16,7 @@ from aiohttp import web
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig, lackey_of
+from tests.support.eventually import eventually
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
@@ -50,9 +51,7 @@ async def busy(outside: Rig) -> None:
     script = f"sleep {MARK} & (setsid sleep {MARK} &); {KNOCK}; sleep {MARK}"
     outside.grant(outside.spec(script), outside.map_task(b"x"))
     await outside.until(lambda supervisor: bool(supervisor.requests))
-    async with asyncio.timeout(20):
-        while len(sleepers()) < 2:  # what was forked has yet to become `sleep`
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(sleepers()) >= 2, "what was forked has become `sleep`")
 
 
 def sleepers() -> list[int]:

@@ -12,7 +12,6 @@ import pytest_asyncio
 from aiohttp import web
 
 from scheduler.engine import share
-from scheduler.gateway import agents
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.credentials import issue
@@ -20,13 +19,13 @@ from scheduler.model.job import parse_job
 from scheduler.model.wire import RegisterRequest
 from scheduler.supervisor.lease import capacity
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.eventually import eventually
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, running
 from tests.support.house import MAP, House
 from tests.support.node import joined
 
 SLOTS = 4
-SECONDS = 30.0
 
 
 @dataclasses.dataclass
@@ -49,19 +48,17 @@ class Shared:
     async def until_told(self, supervisor: Supervisor, instances: int) -> None:
         """Wait until the agent knows that it should have so many for a supervisor."""
         (session,) = supervisor.desk._sessions.values()
-        async with asyncio.timeout(SECONDS):
-            while sum(session.told.values()) != instances or session.unseen is not None:
-                await asyncio.sleep(0.02)
+        await eventually(
+            lambda: sum(session.told.values()) == instances and session.unseen is None, "the agent knows how many"
+        )
 
     async def until(self, *instances: int) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.instances() != list(instances):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: self.instances() == list(instances), f"{instances} instances")
 
 
 async def serve(context: Context) -> tuple[Runner, Supervisor]:
     """A supervisor of its own, on a port of its own."""
-    own = dataclasses.replace(context, agent_routes=agents.handle)
+    own = dataclasses.replace(context)
     runner = Runner(build_app(own), shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -74,7 +71,6 @@ async def serve(context: Context) -> tuple[Runner, Supervisor]:
 @pytest_asyncio.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[Shared]:
     async with running(tmp_path) as gateway:
-        gateway.context.agent_routes = agents.handle  # which knows whom to register with
         await gateway.put("/jill/stor/in", b"")
         runners, supervisors = zip(*[await serve(gateway.context) for _ in range(2)], strict=True)
         request = RegisterRequest(node="n1", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
@@ -111,9 +107,7 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         await shared.job(first, gate.wait("small"), 12)
         await shared.until(SLOTS - 1, 0)
         (session,) = second.desk._sessions.values()
-        async with asyncio.timeout(SECONDS):
-            while session.away_mb == 0:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
         large = share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
         assert capacity(session, []) == share.Capacity(2, 2048)
@@ -128,7 +122,5 @@ async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) 
             for node in ("n1", "n2")
         ]
         await house.give(job, await house.objects(4))
-        async with asyncio.timeout(SECONDS):
-            while sum(len(node.leases) for node in nodes) < 4:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: sum(len(node.leases) for node in nodes) == 4, "all tasks are leased")
         assert [len(node.leases) for node in nodes] == [2, 2]

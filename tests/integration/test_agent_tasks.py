@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import io
-import os
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from scheduler.model.wire import Asset, Outcome
 from scheduler.objects.blobs import MODE
 from tests.integration.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
 from tests.integration.lackey_instance import needs_core_files, processes_with, unique_seconds
+from tests.support.machine import ONE_USER
 
 BASE = f"/jill/jobs/{JOB}/stor"
 
@@ -55,7 +55,7 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
     for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
         found.pop(set_by_bash, None)
     assert found.pop("MANTA_URL").startswith(("http://127.0.0.1:", "http://localhost:80/"))
-    alone = not agent.isolated or os.geteuid() != 0
+    alone = not agent.isolated or ONE_USER
     assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if alone else None)
     plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": f"{agent.state_dir}/instances/0/agent.sock"}
     assert found == ({} if agent.isolated else plain) | {
@@ -365,7 +365,7 @@ async def test_the_environment_of_init_is_that_of_all_tasks_and_nothing_more(age
     report = await agent.run("grep -v '^PWD=\\|^SHLVL=\\|^_=' seen | cut -d= -f1 | sort", b"x", init=init)
     common = ["DTRACE_DOF_INIT_DISABLE", "HOME", "MANTA_JOB_ID", "MANTA_NO_AUTH", "MANTA_OUTPUT_BASE", "MANTA_URL"]
     shared = [] if agent.isolated else ["REMORA_SOCKET", "TMPDIR"]
-    shared += ["TAR_OPTIONS"] if not agent.isolated or os.geteuid() != 0 else []
+    shared += ["TAR_OPTIONS"] if not agent.isolated or ONE_USER else []
     assert agent.output(report).decode().split() == sorted(["0", *common, "MANTA_USER", "PATH", *shared])
 
 

@@ -57,6 +57,14 @@ def test_an_exit_of_1_with_nothing_on_stderr_gets_a_hint(service: Service, comma
     assert ("add `|| true`" in result.err) is hinted
 
 
+@pytest.mark.parametrize(("line", "hinted"), [("#!/bin/bash\r\n", True), ("#!/bin/bash\n", False)])
+def test_a_script_from_windows_gets_a_hint(service: Service, line: str, hinted: bool) -> None:
+    service.put("~~/stor/script", f"{line}exit 3\n".encode())
+    words = ("-s", "~~/stor/script", "-m", "/assets/$MANTA_USER/stor/script")
+    result = service.run("mjob", "create", "-w", *words, stdin=inputs("a"))
+    assert ("a script from Windows" in result.err) is hinted
+
+
 def test_a_job_without_inputs_is_said_to_have_none(service: Service) -> None:
     result = service.run("mjob", "create", "-o", "-q", "-m", "wc")
     assert (result.code, result.err) == (0, "mjob create: the job has no inputs: stdin named no objects\n")
@@ -221,6 +229,28 @@ def test_tasks_are_listed_and_logged_as_gnu_parallel_does(service: Service, tmp_
     assert json.loads(failed)["input"] == f"/{service.login}/stor/in/a"
 
 
+def test_a_task_that_runs_too_long_fails_by_name_after_its_retries(service: Service) -> None:
+    words = ("create", "-q", "-w", "--timeout", "1s", "--retries", "1", "-m", "grep x || sleep 1000")
+    result = service.run("mjob", *words, stdin=inputs("a", "b"))
+    assert result.code == 1
+    assert 'TaskTimeoutError: user task ran longer than it may ("timeout": 1 seconds)\n' in result.err
+    table = [line.split()[2:4] for line in service.ok("mjob", "tasks", "last").splitlines()]
+    assert table[1:] == [["done", "1"], ["failed", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--timeout", "soon"), '"soon" is no time (90, 90s, 15m, 2h, 7d)'),
+        (("--timeout", "0"), '"0" is not from 1 s to 31536000 s'),
+        (("--retries", "-1"), "-1 is not in the range 0<=x<=100"),
+    ],
+)
+def test_what_is_no_limit_is_refused_in_a_sentence(service: Service, words: tuple[str, ...], sentence: str) -> None:
+    result = service.run("mjob", "create", *words, "-m", "wc")
+    assert (result.code, sentence in result.err) == (1, True), result.err
+
+
 def test_logs_show_what_failed_tasks_said(service: Service) -> None:
     job = service.ok("mjob", "create", "-q", "-m", "cat >&2; exit 2", stdin=inputs("a", "b")).strip()
     service.run("mjob", "watch", job)
@@ -228,6 +258,64 @@ def test_logs_show_what_failed_tasks_said(service: Service) -> None:
     told = [line.format(login=service.login, name=name, said=said) for name, said in (("a", "x"), ("b", "y"))]
     assert sorted(service.ok("mjob", "logs", job).split("==>")) == sorted("".join(told).split("==>"))
     assert service.ok("mjob", "logs", "-f", job, "in/b") == told[1]
+
+
+def test_logs_of_a_running_task_are_shown_and_followed_over_its_retry(service: Service) -> None:
+    with Gate() as gate:
+        script = f"echo out $$; (echo err | cat) >&2; {gate.wait()}; mls ~~/stor/go >/dev/null && echo last || exit 3"
+        job = service.ok("mjob", "create", "-q", "--retries", "1", "-m", script, stdin=inputs("a")).strip()
+        gate.arrivals(1)
+        task = service.ok("mjob", "tasks", job).splitlines()[1].split()[0]
+        heading = f"==> task {task} (/{service.login}/stor/in/a), attempt {{}}: {{}} <==\n"
+        assert service.ok("mjob", "logs", "--stderr", job) == heading.format(1, "stderr") + "err\n"
+        follower = service.start("mjob", "logs", "-f", "--stdout", job, task)
+        assert follower.stdout
+        assert follower.stdout.readline().decode() == heading.format(1, "stdout")
+        first = follower.stdout.readline()
+        gate.open()
+        gate.arrivals(1)
+        service.put("~~/stor/go", b"")
+        gate.open()
+        rest, _ = follower.communicate(timeout=60)
+    second, *lines = rest.decode().splitlines(keepends=True)
+    assert (second, lines[-1], len(lines), follower.returncode) == (heading.format(2, "stdout"), "last\n", 2, 0)
+    assert first.startswith(b"out ")
+
+
+def test_all_that_a_job_prints_is_followed_once_until_its_end(service: Service) -> None:
+    with Gate() as gate:
+        script = f"read word; echo $word >&2; {gate.wait()}; test $word = x"
+        job = service.ok("mjob", "create", "-q", "-m", script, stdin=inputs("a", "b")).strip()
+        gate.arrivals(2)
+        follower = service.start("mjob", "logs", "-f", job)
+        assert follower.stdout
+        head = [follower.stdout.readline() for _ in range(4)]
+        gate.open()
+        rest, err = follower.communicate(timeout=60)
+    assert sorted(line for line in head if not line.startswith(b"==>")) == [b"x\n", b"y\n"]
+    failed = f'==> phase 0: input "/{service.login}/stor/in/b": user command exited with code 1 <==\n'
+    assert (rest.decode(), err, follower.returncode) == (failed, b"", 0)
+
+
+def test_an_interrupt_ends_the_watching_of_logs_alone(service: Service) -> None:
+    with Gate() as gate:
+        job = service.ok("mjob", "create", "-q", "-m", f"echo on; {gate.wait()}", stdin=inputs("a")).strip()
+        gate.arrivals(1)
+        follower = service.start("mjob", "logs", "-f", job)
+        assert follower.stdout
+        follower.stdout.readline()
+        follower.send_signal(signal.SIGINT)
+        _, err = follower.communicate(timeout=60)
+        assert follower.returncode == 130
+        assert f"stopped watching; job {job} goes on" in err.decode()
+    assert service.run("mjob", "watch", job).code == 0
+
+
+def test_logs_of_a_task_that_ended_are_what_it_has_left(service: Service) -> None:
+    job = service.ok("mjob", "create", "-w", "-q", "-m", "cat; echo quiet >&2", stdin=inputs("a")).strip()
+    task = service.ok("mjob", "tasks", job).splitlines()[1].split()[0]
+    heading = f"==> task {task} (/{service.login}/stor/in/a), attempt 1: stdout <==\n"
+    assert service.ok("mjob", "logs", job, task) == service.ok("mjob", "logs", "-f", job, task) == f"{heading}x\n"
 
 
 def test_whatever_ends_a_client_says_that_the_job_goes_on(service: Service) -> None:

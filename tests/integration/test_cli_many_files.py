@@ -94,6 +94,29 @@ def test_a_tree_goes_there_and_comes_back_whole(service: Service, here: str, tre
     assert service.run("mget", "-r", f"{here}/x/tree", str(tmp_path / "back")).err == "mget: 5 there already\n"
 
 
+def test_small_files_share_requests_and_each_keeps_its_type(service: Service, here: str, tmp_path: Path) -> None:
+    for number in range(250):
+        (tmp_path / f"{number}.{'html' if number % 2 else 'txt'}").write_text(str(number))
+    traced = service.run("mput", "-v", "-H", "m-colour: red", "-r", ".", here, cwd=str(tmp_path))
+    requests = [json.loads(line)["method"] for line in traced.err.splitlines() if line.startswith("{")]
+    assert (traced.err.splitlines()[-1], requests.count("POST"), requests.count("PUT")) == ("mput: 250 stored", 3, 0)
+    about = service.ok("minfo", f"{here}/7.html")
+    assert "content-type: text/html" in about and "m-colour: red" in about
+    assert contents(tmp_path) == {
+        name: service.ok("mget", f"{here}/{name}").encode() if name in ("7.html", "249.html") else data
+        for name, data in contents(tmp_path).items()
+    }
+
+
+def test_a_condition_holds_for_each_file(service: Service, here: str, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text("new")
+    service.put(f"{here}/a", b"old")
+    result = service.run("mput", "-H", "if-none-match: *", "-r", ".", here, cwd=str(tmp_path))
+    assert (result.code, result.err.splitlines()[-1]) == (1, "mput: 1 stored, 1 failed")
+    assert service.ok("mget", f"{here}/a", f"{here}/b") == "oldnew"
+
+
 def test_what_cannot_be_stored_is_said_and_the_rest_is_stored(service: Service, here: str, tree: Path) -> None:
     os.mkfifo(tree / "pipe")
     (tree / "link").symlink_to("/etc")
@@ -188,6 +211,26 @@ def test_msync_brings_what_differs_and_removes_only_when_told_to(
     done = service.run("msync", "-d", here, str(local))
     assert (done.code, done.err) == (0, "msync: 3 removed, 5 there already\n")
     assert contents(local) == contents(tree)
+
+
+def test_msync_replaces_a_directory_by_a_file_and_the_other_way_round_only_when_it_removes(
+    service: Service, here: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root, file, directory in ((one, "a", "b"), (other, "b", "a")):
+        (root / directory / "below").mkdir(parents=True)
+        (root / directory / "below/file").write_text(f"below {directory}")
+        (root / file).write_text(f"a file {file}")
+    service.ok("msync", str(one), f"{here}/x")
+    said = service.run("msync", str(other), f"{here}/x")
+    assert said.code == 1 and "a is an object, and a directory here" in said.err
+    assert service.run("msync", "-d", "-x", "*.gz", str(other), f"{here}/x").code == 1
+    planned = service.ok("msync", "-d", "-n", str(other), f"{here}/x")
+    assert f"remove {here}/x/b\n" in planned and "b/below/file" in "".join(listing(service, f"{here}/x"))
+    service.ok("msync", "-d", str(other), f"{here}/x")
+    assert service.run("msync", f"{here}/x", str(one)).code == 1
+    service.ok("msync", "-d", f"{here}/x", str(one))
+    assert contents(one) == contents(other)
 
 
 def test_copies_and_moves_are_links(service: Service, here: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -252,3 +255,39 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds / 2
         self._slept(seconds)
+
+
+def stored_by(service: Manta, directory: Path) -> tuple[int, str]:
+    """`mput -r` of a directory's contents to `/jill/stor`; its exit status and what it said."""
+    words = [sys.executable, "-c", "from cli.main import mput; mput()", "--parallel", "1", "-r", ".", "/jill/stor"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ |= service.environ()
+    done = subprocess.run(words, cwd=directory, env=environ, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_small_files_go_one_by_one_to_a_service_that_knows_no_batches(
+    service: Manta, tmp_path: Path, status: int
+) -> None:
+    for name in ("a", "b/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    directory = {"content-type": "application/x-json-stream; type=directory"}
+    service.replies["HEAD /jill/stor"] = service.replies["GET /jill/stor"] = [Reply(headers=directory)]
+    service.replies["POST /jill/stor"] = [Reply(status)]
+    for path in ("a", "b", "b/c"):
+        service.replies[f"PUT /jill/stor/{path}"] = [Reply(204)]
+    assert stored_by(service, tmp_path) == (0, "mput: 2 stored\n")
+    assert [count for key, count in service.asked.items() if key.startswith("POST ")] == [1]
+    assert [seen.body for seen in service.seen if seen.headers.get("content-md5")] == [b"a", b"b/c"]
+
+
+def test_what_is_refused_for_all_is_said_for_each(service: Manta, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    directory = {"content-type": "application/x-json-stream; type=directory"}
+    service.replies["HEAD /jill/stor"] = service.replies["GET /jill/stor"] = [Reply(headers=directory)]
+    service.replies["POST /jill/stor"] = [Reply(403, b'{"code":"AuthorizationFailed","message":"no"}')]
+    said = "".join(f"mput: /jill/stor/{name}: AuthorizationFailedError: no\n" for name in "ab")
+    assert stored_by(service, tmp_path) == (1, f"{said}mput: 2 failed\n")

@@ -19,14 +19,15 @@ from scheduler.providers.containerd import instance
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.provider import ContainerdProvider
 from tests.integration.agent_rig import Rig, rig
+from tests.support.caps import of_memory, out_of_disk, out_of_memory
 from tests.support.containers import CONTAINERD, needs_containers, owner_of
 from tests.support.traces import assert_traces, traces
 
 pytestmark = [needs_containers, pytest.mark.asyncio(loop_scope="module")]
 
 MEBIBYTE = 1 << 20
-NO_MEMORY = ("UserTaskError", "user task ran out of memory")
-NO_DISK = ("UserTaskError", "user task ran out of local disk space")
+NO_MEMORY = ("UserTaskError", out_of_memory(128, 256))
+NO_DISK = ("UserTaskError", out_of_disk(2, 4))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -76,7 +77,10 @@ async def test_a_task_over_its_memory_is_killed_and_told_why(agent: Rig) -> None
 
 async def test_memory_is_named_even_if_the_script_hides_it(agent: Rig) -> None:
     report = await run(agent, f"{allocate(150)} | cat; exit 3", memory_mb=128)
-    assert failure(report)[1] == "user command exited with code 3 (WARNING: ran out of memory during execution)"
+    assert (
+        failure(report)[1]
+        == f"user command exited with code 3 (WARNING: ran out of memory during execution){of_memory(128, 256)}"
+    )
 
 
 async def test_shared_memory_counts_as_memory_and_is_small(agent: Rig) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from scheduler.agent.capacity import memory_mb
+from tests.support.caps import of_memory, out_of_disk, out_of_memory
 from tests.support.gate import Gate
 from tests.support.machine import needs_core_files
 from tests.support.neighbour import neighbour
@@ -66,7 +67,7 @@ def user_error(message: str, command: str, given: str = ITEM, **more: Any) -> Wr
 
 def disk_error(command: str) -> Wrong:
     """The kernel may have the program dump core for a file that is too large."""
-    message = "user task ran out of local disk space"
+    message = out_of_disk(2, 4)
     return Wrong("UserTaskError", message, ({"exec": command, "disk": 2},), keeps=("stderr",), may_keep=("core",))
 
 
@@ -120,7 +121,7 @@ WRONGS: dict[str, Wrong] = {
     "SIGHUP": user_error("user command terminated by SIGHUP", "kill -HUP $$"),
     "a child by SIGTERM": user_error("user command exited with code 9", "bash -c 'kill -TERM $$'; exit 9"),
     "a real-time signal": user_error("user command terminated by SIGRTMIN", "kill -34 $$"),
-    "memory": user_error("user task ran out of memory", HOG, memory=128),
+    "memory": user_error(out_of_memory(128, 256), HOG, memory=128),
     "disk": disk_error("truncate -s 3G x"),
     "disk, told by the last program": disk_error("exec truncate -s 3G $HOME/x"),
     "a name that is too long": user_error(f"user command exited with code 3{UNUSUAL}", "exit 3", LONG),
@@ -245,10 +246,9 @@ def test_a_tier_that_no_machine_has_is_said_at_once(
 @pytest.mark.usefixtures("submitted")
 def test_memory_that_ran_out_unnoticed_is_a_warning(user: User) -> None:
     ended = user.run({"exec": "head -c 400M /dev/zero | tail; exit 3", "memory": 128}, inputs=[ITEM])
-    assert ended.error["message"] in (
-        "user command exited with code 3 (WARNING: ran out of memory during execution)",  # the kernel killed `tail`
-        "user task ran out of memory",  # without cgroups the whole task is killed
-    )
+    warned = f"user command exited with code 3 (WARNING: ran out of memory during execution){of_memory(128, 256)}"
+    # With cgroups the kernel killed `tail`; without them the whole task is killed.
+    assert ended.error["message"] in (warned, out_of_memory(128, 256))
 
 
 # HTTP.

@@ -242,6 +242,10 @@ def test_what_readme_says_of_logs_and_texts_runs_as_it_stands(service: Service, 
     """In the order in which a reader comes to them, in the directory of the clone, on a log without a match."""
     log = home / "dpkg.log"
     log.write_text("startup\n")
+    (home / "logs").mkdir(exist_ok=True)
+    (home / "logs/a.log").write_text("ERROR\n")
+    *_, answer = block_with("--put logs").splitlines()
+    assert in_a_shell(answer.replace(".venv/bin/", ""), service, home).stdout.endswith(b"1\n")
     for text in ("mmkdir -p ~~/stor/logs", "mmkdir ~~/stor/texts"):
         block = "\n".join(line for line in block_with(text).splitlines() if "/bin/activate" not in line)
         script = "set -e\n" + block.replace("/var/log/dpkg.log", str(log))

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from scheduler.agent.verdict import FULL_MACHINE
+from tests.integration.lackey_instance import Mode, skip_if_refused
+from tests.support.containers import CONTAINERD, PROVIDER
 from tests.support.objects import client
 from tests.support.service import Service
 from tests.support.user import User
@@ -24,7 +27,18 @@ PATIENCE = 4 * BOUND
 STRANGER = 65534
 AS_STRANGER = ("setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups")
 BYSTANDER = "for i in $(seq 10); do echo line; sleep 0.1; done"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small file system")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+# The mount of a namespace of its own, for who is not root: it lasts as long as this shell has a standard input.
+MOUNTED = f'mount -t tmpfs -o size={SIZE} tmpfs "$1" && echo mounted && cat'
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small file system: where it is for programs that start with `prefix`, and where we see it."""
+
+    place: Path
+    seen: Path
+    prefix: tuple[str, ...] = ()
 
 
 def mounted(kind: str, place: Path, image: Path) -> None:
@@ -38,15 +52,33 @@ def mounted(kind: str, place: Path, image: Path) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
     """A small file system, of the kind that the test says."""
     place = tmp_path / "disk"
     place.mkdir()
+    if os.geteuid() != 0:
+        yield from disk_in_namespace(request.param, place)
+        return
     mounted(request.param, place, tmp_path / "image")
     try:
-        yield place
+        yield Disk(place, place)
     finally:
         subprocess.run(["umount", place], check=True)
+
+
+def disk_in_namespace(kind: str, place: Path) -> Iterator[Disk]:
+    """The same for an ordinary user, who is that user inside, too."""
+    if kind != "tmpfs":
+        pytest.skip(f"NO FULL {kind} IS TRIED: only root can mount one")
+    skip_if_refused(Mode("namespaces"))
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", str(place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"mounted\n"
+        seen = Path(f"/proc/{holder.pid}/root{place}")
+        (place / "state").symlink_to(seen / "state")  # the mount covers it
+        enter = ("nsenter", "--target", str(holder.pid), "--user", "--mount", "--preserve-credentials")
+        be_us = ("unshare", "--user", f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}")
+        yield Disk(place, seen, enter + be_us)
 
 
 def health(service: Service) -> dict[str, str]:
@@ -87,30 +119,33 @@ def fills_it_twice(service: Service, command: str) -> None:
         assert status == 0
 
 
-@needs_root
-@pytest.mark.parametrize(("disk", "command"), [("tmpfs", "yes"), ("ext4", "yes > file; exit 0")], indirect=["disk"])
-def test_a_task_that_fills_the_disk_fails_by_name_and_nothing_else_does(disk: Path, command: str) -> None:
-    fills_it_twice(Service(disk / "state"), command)
+@pytest.mark.parametrize(
+    ("disk", "command"),
+    [("tmpfs", "yes"), ("tmpfs", "yes > /dev/stdout"), ("ext4", "yes > file; exit 0")],
+    indirect=["disk"],
+)
+def test_a_task_that_fills_the_disk_fails_by_name_and_nothing_else_does(disk: Disk, command: str) -> None:
+    fills_it_twice(Service(disk.place / "state", prefix=disk.prefix), command)
 
 
 @needs_root
-@pytest.mark.parametrize("disk", ["tmpfs"], indirect=True)
-def test_so_it_is_with_the_service_of_an_ordinary_user(disk: Path) -> None:
+@pytest.mark.skipif(PROVIDER == CONTAINERD, reason="only root has containers")
+@pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
+def test_so_it_is_with_the_service_of_an_ordinary_user(disk: Disk) -> None:
     if subprocess.run(
         [*AS_STRANGER, "sh", "-c", f"exec {sys.executable} -c 'import cli'"], capture_output=True
     ).returncode:
         pytest.skip("other users cannot run this interpreter")
-    for above in [disk.parent, *disk.parent.parents[:3]]:
+    for above in [disk.place.parent, *disk.place.parent.parents[:3]]:
         above.chmod(above.stat().st_mode | 0o011)
-    os.chown(disk, STRANGER, STRANGER)
-    fills_it_twice(Service(disk / "state", prefix=AS_STRANGER, options=("--login", "jill")), "yes > file")
+    os.chown(disk.place, STRANGER, STRANGER)
+    fills_it_twice(Service(disk.place / "state", prefix=AS_STRANGER, options=("--login", "jill")), "yes > file")
 
 
-@needs_root
 @pytest.mark.parametrize("disk", ["tmpfs"], indirect=True)
-def test_on_a_disk_that_something_else_has_filled_tasks_wait_and_say_why(disk: Path) -> None:
-    service = Service(disk / "state").start()
-    filler = disk / "filler"
+def test_on_a_disk_that_something_else_has_filled_tasks_wait_and_say_why(disk: Disk) -> None:
+    service = Service(disk.place / "state", prefix=disk.prefix).start()
+    filler = disk.seen / "filler"
     try:
         with client(service) as session:
             user = User(session)

@@ -372,11 +372,11 @@ async def test_a_connection_without_a_request_is_closed(gateway):
 # Routing to others.
 
 
-async def test_job_calls_go_to_the_jobs_and_storage_calls_do_not(gateway):
+async def test_job_calls_go_to_the_jobs_and_storage_calls_do_not(gateway, monkeypatch):
     async def jobs(call):
         return json_reply({"jobs": call.path, "by": str(call.caller)})
 
-    gateway.context.job_routes = jobs
+    monkeypatch.setattr("scheduler.gateway.app.jobs.handle", jobs)
     for method, path in (
         ("POST", "/jill/jobs"),
         ("GET", "/jill/jobs?state=running"),

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import zstandard
 from scheduler.providers.image_sources import machine, unpack_oci
 from scheduler.providers.images import ImageError
 from scheduler.providers.registry import Reference, Repository, pull
+from tests.support.eventually import eventually_here
 from tests.support.images import INDEX, MANIFEST, blobs_of, index_of, layer, link
 from tests.support.service import Service
 
@@ -62,6 +62,11 @@ class Registry:
         return self.name(name, version, document, MANIFEST)
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     place = tmp_path_factory.mktemp("registry")
@@ -72,14 +77,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         ["docker-registry", "serve", place / "config.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline
-                assert running.poll() is None
+        eventually_here(lambda: running.poll() is not None or listens(port), "the registry listens")
+        assert running.poll() is None
         yield Registry(f"127.0.0.1:{port}")
     finally:
         running.kill()

@@ -133,6 +133,7 @@ async def test_tasks_say_which_they_are_how_they_stand_and_what_they_took(gatewa
     assert reply.headers["content-type"] == TASKS
     tasks = [json.loads(line) for line in reply.text.splitlines()]
     assert len({task.pop("taskId") for task in tasks}) == MANY + 1
+    assert len({task.pop("number") for task in tasks}) == MANY + 1
     usage = {"wall_us": 1000, "user_us": 20, "sys_us": 3, "max_rss_kb": 1, "bytes_in": 7, "bytes_out": 5}
     (first,) = [task for task in tasks if task.get("input") == "/jill/stor/in1"]
     assert first == {

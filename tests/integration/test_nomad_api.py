@@ -31,6 +31,7 @@ from scheduler.providers.nomad.api import (
 from scheduler.providers.nomad.documents import GROUP, document
 from scheduler.providers.nomad.errors import refusal
 from scheduler.providers.nomad.events import News, Watch
+from tests.support.eventually import eventually
 from tests.support.fake_nomad import DEAF, HALF_CLOSE, HANG, FakeNomad, Node
 from tests.support.nomad_scenarios import ANY, RECORDINGS, SLEEP
 
@@ -332,9 +333,7 @@ async def test_a_stream_that_ends_at_once_is_not_asked_for_all_the_time(nomad, a
     assert (TROUBLE["forbidden: events"]["status"], TROUBLE["forbidden: events"]["text"]) == (200, "")
     nomad.fail("GET /v1/event/stream", 200, "")
     async with watched(api) as (_, watch):
-        async with asyncio.timeout(5):
-            while len(nomad.log) < 4:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(nomad.log) >= 4, "it asks again")
         assert not watch.live
         assert len(nomad.log) < 10
 

@@ -5,19 +5,17 @@ The same jobs run on a real Nomad in `test_nomad_live`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from scheduler.providers.nomad.documents import Booking, Template, document
+from tests.support.eventually import eventually_here
 from tests.support.fake_nomad import HANG, FakeNomad, Node, Remote, in_thread
 from tests.support.gate import Gate
 from tests.support.postgres import shared
 from tests.support.processes import Cluster, clustered
 from tests.support.user import User, reduce
-
-PATIENCE = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +37,6 @@ def user(cluster: Cluster) -> Iterator[User]:
         yield user
 
 
-def wait(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def held(gate: Gate) -> str:
     """A command that waits while there is a gate, and then goes on."""
     return f"({gate.wait('here')}) 2>/dev/null; cat"
@@ -58,10 +49,7 @@ def none_left(fake) -> None:
         running = [f"{one['JobID']} on {one['NodeName']}: {one['ClientStatus']}" for one in nomad.live()]
         return [*nomad.jobs, *running]
 
-    deadline = time.monotonic() + PATIENCE
-    while found := fake.call(left):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+    eventually_here(lambda: not fake.call(left), "Nomad has neither jobs nor allocations")
 
 
 def test_a_job_gets_its_instances_from_allocations_and_leaves_none(fake, user):
@@ -100,7 +88,7 @@ def test_who_waits_for_an_instance_while_nomad_is_out_reads_why_and_gets_one(fak
     try:
         job = user.create("cat")
         user.add(job, user.put("late", b"late"))
-        wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+        eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
         [why] = user.jobs.status(job)["waiting"]
         assert why == {
             "phase": 0, "reason": "instances cannot be booked now: the cluster's scheduler does not answer",
@@ -114,7 +102,7 @@ def test_who_waits_for_an_instance_while_nomad_is_out_reads_why_and_gets_one(fak
 def test_a_tier_that_finds_no_room_waits_says_why_and_runs_when_there_is(fake, user):
     job = user.create({"exec": "cat", "memory": 4096})
     user.add(job, user.put("large", b"large"))
-    wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+    eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
     assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 4096 MiB of memory free"}]
     fake.call(lambda nomad: nomad.grow("node1", 5000))
     assert user.texts(user.finish(job)) == ["large"]
@@ -129,7 +117,7 @@ def test_a_task_that_runs_when_its_place_is_wanted_back_may_end(fake, user):
         fake.call(lambda nomad: nomad.preempt(one))
     ended = user.finish(job)
     assert (user.texts(ended), ended.errors, ended.stats["retries"]) == (["preempted"], [], 0)
-    wait(lambda: one["ClientStatus"] == "complete", "its launcher does not end")
+    eventually_here(lambda: one["ClientStatus"] == "complete", "its launcher ends")
 
 
 @pytest.mark.parametrize("how", ["lost", "killed"])
@@ -162,7 +150,7 @@ def test_instances_that_fail_at_once_are_not_asked_for_all_the_time(fake, user):
     try:
         job = user.create("cat")
         user.add(job, user.put("failing", b"x"))
-        wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+        eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
         [why] = user.jobs.status(job)["waiting"]
         assert why["reason"] == "instances end as soon as they are started"
         tried = fake.call(lambda nomad: len([one for one in nomad.allocations if job[:8] in one["JobID"]]))
@@ -179,7 +167,7 @@ def test_when_the_owner_is_killed_its_instances_are_the_next_owners(fake, cluste
         gate.arrivals(1)
         name = cluster.owner(job)
         cluster.parts[name].kill()
-        wait(lambda: cluster.owner(job) not in (name, None), "nobody has taken over")
+        eventually_here(lambda: cluster.owner(job) not in (name, None), "another supervisor has taken over")
     ended = user.finish(job)
     assert sorted(user.texts(ended)) == [f"{n}\n" for n in range(4)]
     assert (ended.errors, ended.stats["retries"]) == ([], 0)
@@ -197,6 +185,6 @@ def test_jobs_that_nobody_owns_any_more_are_purged_and_other_clusters_are_not(fa
     fake.call(lambda nomad: nomad.store(document(left, 0, Template(template))["Job"]))
     fake.call(lambda nomad: nomad.store(document(other, 0, Template("another1"))["Job"]))
     fake.call(lambda nomad: nomad.drop_streams())  # so everything is looked at
-    wait(lambda: fake.call(lambda nomad: left.id not in nomad.jobs), "it is left")
+    eventually_here(lambda: fake.call(lambda nomad: left.id not in nomad.jobs), "the job of the lost one is removed")
     assert fake.call(lambda nomad: other.id in nomad.jobs)
     fake.call(lambda nomad: nomad.jobs.pop(other.id))

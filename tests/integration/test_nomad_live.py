@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from scheduler.providers.nomad.documents import document
 from tests.integration.test_nomad_fake import differences
 from tests.support import nomad_scenarios, real_nomad
+from tests.support.eventually import eventually_here
 from tests.support.fake_nomad import FakeNomad, Node
 from tests.support.gate import Gate
 from tests.support.postgres import shared
@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(real_nomad.why_not() is not None, reason=str(real_nomad.why_not())),
 ]
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +48,6 @@ def ask(nomad: str, path: str) -> Any:
     return httpx.get(f"{nomad}/v1/{path}", trust_env=False, timeout=20).json()
 
 
-def wait(condition, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("scenario", sorted(nomad_scenarios.SCENARIOS))
 async def test_it_still_answers_as_recorded_and_as_the_fake_one(nomad, scenario):
     found = await nomad_scenarios.perform(nomad, scenario)
@@ -72,14 +64,12 @@ async def test_it_still_answers_as_recorded_and_as_the_fake_one(nomad, scenario)
 
 def test_a_word_count_runs_in_allocations_and_leaves_no_job(nomad, user):
     names = [user.put(f"word{n}", f"word{n % 3}\n".encode()) for n in range(30)]
-    began = time.monotonic()
     ended = user.run("cat", reduce("sort | uniq -c"), inputs=names)
-    print(f"{time.monotonic() - began:.1f} s")
     assert (ended.errors, ended.stats["retries"]) == ([], 0)
     assert [" ".join(line.split()) for text in user.texts(ended) for line in text.splitlines()] == [
         "10 word0", "10 word1", "10 word2",
     ]  # fmt: skip
-    wait(lambda: ask(nomad, "jobs?prefix=remora.") == [], "jobs are left")
+    eventually_here(lambda: ask(nomad, "jobs?prefix=remora.") == [], "no job is left")
 
 
 def test_an_instance_is_an_allocation_of_its_tier(nomad, user):
@@ -87,7 +77,9 @@ def test_an_instance_is_an_allocation_of_its_tier(nomad, user):
         job = user.create({"exec": gate.wait("here"), "memory": 256, "disk": 4})
         user.add(job, user.put("one", b""))
         gate.arrivals(1)
-        wait(lambda: [one["ClientStatus"] for one in booked(nomad, job)] == ["running"], "no allocation runs")
+        eventually_here(
+            lambda: [one["ClientStatus"] for one in booked(nomad, job)] == ["running"], "an allocation runs"
+        )
         [one] = booked(nomad, job)
         resources = ask(nomad, f"allocation/{one['ID']}")["Resources"]
         assert (resources["MemoryMB"], resources["DiskMB"]) == (256 + 32, 4 * 1024)
@@ -107,7 +99,7 @@ def test_a_tier_that_finds_no_room_waits_and_says_why(nomad, user):
     httpx.post(f"{nomad}/v1/job/{hog.id}", json=document(hog, 1, template), trust_env=False).raise_for_status()
     job = user.create({"exec": "cat", "memory": 2048})
     user.add(job, user.put("large", b"x"))
-    wait(lambda: user.jobs.status(job).get("waiting"), "it does not say why it waits")
+    eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
     assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 2048 MiB of memory free"}]
     assert [one["ID"] for one in ask(nomad, f"jobs?prefix={hog.id}")] == [hog.id]
     httpx.delete(f"{nomad}/v1/job/{hog.id}?purge=true", trust_env=False)
@@ -126,9 +118,9 @@ def test_a_drain_ends_what_runs_and_begins_nothing(nomad, user):
         httpx.post(f"{nomad}/v1/node/{node['ID']}/drain", json=drain, trust_env=False).raise_for_status()
         late = user.create("cat")
         user.add(late, user.put("late", b"late"))
-        wait(lambda: user.jobs.status(late).get("waiting"), "it does not wait")
+        eventually_here(lambda: user.jobs.status(late).get("waiting"), "the job says why it waits")
     assert user.finish(job).errors == []
-    wait(lambda: not ask(nomad, "nodes")[0]["Drain"], "the node is not empty")
+    eventually_here(lambda: not ask(nomad, "nodes")[0]["Drain"], "the node is drained")
     open_again = {"Eligibility": "eligible"}
     httpx.post(f"{nomad}/v1/node/{node['ID']}/eligibility", json=open_again, trust_env=False).raise_for_status()
     assert user.texts(user.finish(late)) == ["late"]

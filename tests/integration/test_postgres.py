@@ -15,6 +15,7 @@ from scheduler.records import server as server_module
 from scheduler.records.database import Connection, DatabaseError, open_database
 from scheduler.records.pipeline import Broken
 from tests.support import postgres
+from tests.support.eventually import eventually
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,10 @@ async def test_a_restart_of_the_server_loses_nothing_doubles_nothing_and_fails_n
     tasks = [*(asyncio.create_task(write(writer)) for writer in range(4)), asyncio.create_task(read())]
 
     async def more() -> None:
-        before = len(written)
-        while len(written) < before + 20 and not any(task.done() for task in tasks):
-            await asyncio.sleep(0)
+        enough = len(written) + 20
+        await eventually(
+            lambda: len(written) >= enough or any(task.done() for task in tasks), "twenty more are written"
+        )
 
     for _ in range(2):
         await more()
@@ -90,9 +92,7 @@ async def test_while_the_server_is_away_things_wait_and_the_reason_can_be_asked_
     db.listen(heard.put_nowait)
     server.stop()
     waiting = [asyncio.create_task(db.write(add("jill"))), asyncio.create_task(db.read(logins))]
-    async with asyncio.timeout(20):
-        while db.trouble is None:
-            await asyncio.sleep(0)
+    await eventually(lambda: db.trouble, "the trouble is known")
     assert db.trouble.startswith("cannot use postgresql://remora@")
     assert postgres.PASSWORD not in db.trouble
     server.start()

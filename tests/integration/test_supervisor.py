@@ -24,6 +24,7 @@ from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
 from scheduler.supervisor.desk import UnknownAgentError
+from tests.support.eventually import eventually
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import InstantAgent, failed, ok
 
@@ -279,14 +280,10 @@ async def test_cancelling_ends_the_job_and_kills_what_runs(house):
     job = await house.job(REDUCE, MAP)
     await house.give(job, names, end=False)
     async with house.agent() as agent:
-        async with asyncio.timeout(30):
-            while not agent.leases:
-                await asyncio.sleep(0)
+        await eventually(lambda: agent.leases, "a task is leased")
         await house.supervisor.cancel(house.live(job))
         await house.archived(job)
-        async with asyncio.timeout(30):
-            while not agent.cancelled:
-                await asyncio.sleep(0)
+        await eventually(lambda: agent.cancelled, "the agent is told to cancel")
     row = await house.row(job)
     assert (row["state"], row["cancelled"]) == ("done", 1)
     assert [error["code"] for error in await house.errors(job)] == ["JobCancelledError"]
@@ -360,10 +357,8 @@ async def test_intermediates_are_gone_when_the_job_is(house):
     await house.give(job, names)
     async with house.agent(answer=with_bytes):
         await house.archived(job)
-    async with asyncio.timeout(30):
-        while len(left := list((house.path / "blobs").glob("*/*"))) > 4:  # in.txt, out.txt, job.json, usage.json stay
-            await asyncio.sleep(0.01)
-    assert len(left) == 4
+    blobs = house.path / "blobs"
+    await eventually(lambda: len(list(blobs.glob("*/*"))) == 4, "in.txt, out.txt, job.json and usage.json alone stay")
 
 
 async def test_attempts_that_end_badly_leave_no_bytes(house):

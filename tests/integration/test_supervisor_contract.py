@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.model.wire import AttemptReport, Outcome, OutputRecord
+from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
@@ -154,6 +154,30 @@ async def test_what_a_script_did_is_never_tried_again(house):
     job, agent = await run(house, MAP, answer=failed)
     assert len(agent.leases) == 1
     assert (await house.row(job))["retries"] == 0
+
+
+async def test_a_phase_may_ask_for_what_failed_to_be_tried_again(house):
+    def third_time_lucky(spec, task) -> AttemptReport:
+        return ok(spec, task) if spec.phase or task.attempt > 2 else failed(spec, task)
+
+    job, agent = await run(house, MAP | {"retries": 2}, REDUCE, answer=third_time_lucky, inputs=3)
+    row = await house.row(job)
+    assert (row["outputs"], row["errors"], row["retries"]) == (1, 0, 6)
+    assert sorted(lease.attempt for lease in agent.leases if lease.reducer is None) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+async def test_what_fails_once_more_than_it_is_tried_again_is_one_error_and_earlier_attempts_leave_nothing(house):
+    def saying(spec, task) -> AttemptReport:
+        name = f"/jill/jobs/{spec.job}/stor{task.base}.0.err.{task.uuid}"
+        saved = SavedFile(name=name, blob=house.blob(f"attempt {task.attempt}".encode()))
+        return failed(spec, task).model_copy(update={"stderr": saved})
+
+    job, _ = await run(house, MAP | {"retries": 1}, answer=saying)
+    (error,) = await house.errors(job)
+    assert error["message"] == "user command exited with code 1"
+    (entry,) = await house.db.read(lambda c: [namespace.lookup(c, error["stderr"])])
+    assert house.blobs.path(entry.etag).read_bytes() == b"attempt 2"
+    assert await house.failures(job) == ["/jill/stor/o0"]
 
 
 async def test_what_the_system_lost_is_tried_again_and_nobody_hears_of_it(house):

@@ -12,7 +12,8 @@ from scheduler.model.errors import WireError
 from scheduler.model.wire import AttemptReport, OutputRecord
 from scheduler.objects import namespace
 from scheduler.objects.sweep import sweep
-from scheduler.supervisor import retention
+from scheduler.records import accounts
+from scheduler.supervisor import expiry, retention
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import ok
 
@@ -228,6 +229,38 @@ async def test_records_go_a_day_after_the_archive_and_objects_stay(house, monkey
     assert await below(house, f"/jill/jobs/{old}") == before
     for entry in (await house.db.read(lambda c: namespace.resolve_many(c, before))).values():
         assert entry.size == 0 or house.blobs.path(entry.etag).exists()
+
+
+async def test_jobs_are_deleted_once_they_are_older_than_their_account_keeps_them(house, monkeypatch):
+    monkeypatch.setattr(expiry, "PAGE", 2)
+    monkeypatch.setattr(expiry, "DELETED_PAGE", 3)
+    names = await house.objects(5)
+    jobs = [await house.job(MAP, REDUCE | {"count": 2}) for _ in range(3)]
+    for job in jobs[:2]:
+        await house.give(job, [*names, "/jill/stor/none"])
+        async with house.agent(answer=writing(house)):
+            await house.archived(job)
+        house.wait_ms(60_000)
+    old, young, running = jobs
+    await house.db.write(lambda c: namespace.put_directory(c, "/jill/jobs/mine", {}, 1))
+
+    async def delete(default: int) -> int:
+        return await expiry.delete_expired(house.db, house.blobs, default, house.clock())
+
+    assert await delete(0) == 0  # for ever
+    await house.db.write(lambda c: accounts.keep_jobs(c, "jill", 0))
+    assert await delete(1) == 0
+    await house.db.write(lambda c: accounts.keep_jobs(c, "jill", 90))
+    assert await delete(1) == 1
+    assert await below(house, f"/jill/jobs/{old}") == []
+    assert await below(house, f"/jill/jobs/{young}") != []
+    await house.db.write(lambda c: accounts.keep_jobs(c, "jill", None))
+    assert await delete(30) == 1
+    left = await house.db.read(lambda c: c.all("list_by_name", dir="/jill/jobs", marker="", kind="d", limit=10))
+    assert [row["name"] for row in left] == sorted([running, "mine"])
+    root = await house.db.read(lambda c: namespace.lookup(c, "/jill/jobs"))
+    assert root.children == 2
+    await house.no_blob_left()
 
 
 async def test_a_report_of_a_forgotten_task_removes_nothing(house):

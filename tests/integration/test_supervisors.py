@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -15,10 +17,18 @@ import pytest
 from scheduler.engine.membership import TTL
 from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
-from scheduler.model.wire import AgentState, PollRequest, PoolSpec, RegisterRequest, ReportRequest
+from scheduler.model.wire import (
+    AgentState,
+    LogStream,
+    PollRequest,
+    PoolSpec,
+    RegisterRequest,
+    ReportRequest,
+    TaskLogRequest,
+)
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Fenced, select
-from scheduler.supervisor import membership
+from scheduler.supervisor import membership, task_log
 from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.intake import IDLE_INPUT_MS, JobRef
 from scheduler.supervisor.postbox import NearestOwner, Postbox
@@ -26,6 +36,7 @@ from scheduler.supervisor.retention import LINGER_MS
 from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.tenure import Tenure
 from tests.integration.conftest import MEMORY
+from tests.support.eventually import eventually
 from tests.support.house import MAP, REDUCE, House
 from tests.support.ids import id_of
 from tests.support.instant_agent import InstantAgent, ok
@@ -155,9 +166,7 @@ async def test_jobs_are_shared_out_evenly_and_each_has_one_owner(cluster):
     jobs = [await cluster.job(MAP) for _ in range(7)]
     owners = [await cluster.owned(job) for job in jobs]
     assert sorted(owners.count(each.id) for each in supervisors) == [2, 2, 3]
-    async with asyncio.timeout(10):
-        while sum(len(each.jobs) for each in supervisors) < len(jobs):
-            await asyncio.sleep(0)
+    await eventually(lambda: sum(len(each.jobs) for each in supervisors) == len(jobs), "all jobs are taken up")
     shadows = [live.uuid for each in supervisors for live in each.jobs]
     assert sorted(shadows) == sorted(job.uuid for job in jobs)
 
@@ -206,9 +215,7 @@ async def test_another_takes_over_within_seconds_of_the_last_beat(cluster):
 
 
 async def leased(agent: InstantAgent, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(agent.leases) < count:
-            await asyncio.sleep(0)
+    await eventually(lambda: len(agent.leases) >= count, f"{count} tasks are leased")
 
 
 async def test_what_a_lost_supervisor_still_tries_changes_nothing(cluster):
@@ -246,8 +253,8 @@ async def everything(cluster: Cluster) -> dict[str, list[tuple]]:
 
 async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_must_register_again(cluster):
     installed: list[Supervisor] = []
-    tenure = Tenure(cluster.make, installed.append)
-    await tenure.start()
+    tenure = Tenure()
+    await tenure.start(cluster.make, installed.append)
     (old,) = installed
     job = await cluster.job(MAP)
     assert await cluster.owned(job) == old.id
@@ -261,9 +268,7 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     assert new.id > old.id
     with pytest.raises(UnknownAgentError):
         await new.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
-    async with asyncio.timeout(10):
-        while not len(new.jobs):
-            await asyncio.sleep(0)
+    await eventually(lambda: len(new.jobs), "the new one takes the job up")
     assert await cluster.owner(job) == new.id
     assert [live.uuid for live in new.jobs] == [job.uuid]
     await tenure.stop()
@@ -316,9 +321,11 @@ async def test_records_that_expired_are_purged_by_the_first_alone(cluster):
     first, second = await cluster.start(), await cluster.start()
     job = await cluster.job(MAP)
     await cluster.postbox.cancel(job)
-    async with asyncio.timeout(20):
-        while len(first.jobs) or (await cluster.house.row(job.uuid))["archive_done"] is None:
-            await asyncio.sleep(0)
+
+    async def archived() -> bool:
+        return not len(first.jobs) and (await cluster.house.row(job.uuid))["archive_done"] is not None
+
+    await eventually(archived, "the job is archived")
     cluster.house.wait_ms(LINGER_MS + 1)
     for each in (first, second):
         await each.beat()
@@ -389,9 +396,7 @@ async def test_cancelling_by_post_ends_the_job_at_once_and_its_agents_are_told(c
         await leased(agent, 2)
         await cluster.postbox.cancel(job)
         assert await cluster.state(job) == "done"
-        async with asyncio.timeout(10):
-            while agent.instances():  # it was told to forget the pool
-                await asyncio.sleep(0)
+        await eventually(lambda: not agent.instances(), "the agent is told to forget the pool")
     errors = await cluster.house.errors(job.uuid)
     assert [error["code"] for error in errors] == ["JobCancelledError"] * 2
 
@@ -490,3 +495,37 @@ async def test_with_a_supervisor_that_was_fenced_everything_goes_by_post(cluster
     assert await cluster.owner(job) == other.id
     await cluster.done(job)
     assert (await cluster.house.row(job.uuid))["errors"] == 1
+
+
+# What running tasks have printed.
+
+
+async def test_a_gateway_elsewhere_reads_what_a_running_task_has_printed(cluster):
+    names = await cluster.house.objects(1)
+    supervisors = [await cluster.start() for _ in range(2)]
+    jobs = [await cluster.job(MAP) for _ in range(2)]
+    for supervisor in supervisors:
+        (job,) = [each for each in jobs if await cluster.owned(each) == supervisor.id]
+        await cluster.postbox.add_inputs(job, names)
+        said = f"of {supervisor.id}".encode()
+        async with cluster.agent(supervisor, answer=lambda *_: None, prints=said) as agent:
+            await leased(agent, 1)
+            (lease,) = agent.leases
+            request = TaskLogRequest(task=lease.task, attempt=1, stream=LogStream.STDOUT, offset=1)
+            page = await cluster.postbox.read_log(job, agent.id, request)
+            assert base64.b64decode(page.data) == said[1:]
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []
+
+
+async def test_requests_for_logs_that_no_agent_answers_end_and_leave_nothing(cluster, monkeypatch):
+    monkeypatch.setattr(task_log, "ANSWER_SECONDS", 0.2)
+    supervisor = await cluster.start()
+    job = await cluster.job(MAP)
+    await cluster.owned(job)
+    request = TaskLogRequest(task=1, attempt=1, stream=LogStream.STDOUT)
+    assert await cluster.postbox.read_log(job, 4711, request) is None
+    now = cluster.house.clock()
+    await cluster.db.write(partial(task_log.post, number=1, job=0, agent=1, request=request, now=now))  # and is gone
+    cluster.house.wait_ms(task_log.FORGOTTEN_MS + 1)
+    await supervisor.forget_expired()
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []

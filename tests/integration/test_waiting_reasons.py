@@ -18,6 +18,7 @@ from scheduler.service.agent_process import MAX_FAILURES, Trouble
 from scheduler.supervisor.reasons import PATIENCE, Reasons
 from scheduler.supervisor.status import status
 from tests.integration.test_supervisor_misfit import registered
+from tests.support.eventually import eventually
 from tests.support.house import MAP, House
 from tests.support.service import Service
 
@@ -25,7 +26,7 @@ from tests.support.service import Service
 async def reason(house: House, job: str) -> str | None:
     """What the status of a job says after the supervisor has looked, waited, and looked again."""
     now = time.monotonic()
-    house.supervisor.desk.monotonic = lambda: now
+    house.monotonic = lambda: now
     reasons = Reasons(house.db, house.supervisor.jobs, house.supervisor.desk)
     reasons.take_up(house.live(job))
     await reasons.look()
@@ -39,15 +40,14 @@ async def reason(house: House, job: str) -> str | None:
 async def ready_job(house: House) -> str:
     job = await house.job(MAP)
     await house.give(job, await house.objects(1))
-    while not house.supervisor.jobs.ready[house.live(job).pools[0]]:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: house.supervisor.jobs.ready[house.live(job).pools[0]], "the task is ready")
     return job
 
 
 async def test_without_an_agent_the_reason_is_that_there_is_none(house: House) -> None:
     job = await ready_job(house)
     assert await reason(house, job) == NO_AGENT
-    house.supervisor.desk.why_no_agent = lambda: "it ended with status 1 (see the log)"
+    house.no_agent = "it ended with status 1 (see the log)"
     assert await reason(house, job) == f"{NO_AGENT}: it ended with status 1 (see the log)"
 
 
@@ -55,8 +55,7 @@ async def test_the_reason_goes_when_a_task_runs(house: House) -> None:
     job = await ready_job(house)
     assert await reason(house, job)
     async with house.agent(answer=lambda spec, task: None) as agent:
-        while not agent.leases:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: agent.leases, "the task is leased")
         assert await reason(house, job) is None
 
 

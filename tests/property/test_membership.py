@@ -2,18 +2,15 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine.membership import GAP, STEADY, Pulse, share_out
 
-# A machine that is busy with other tests is slow now and then.
-patient = settings(deadline=None)
 jobs = st.sets(st.integers(1, 10_000), max_size=60)
 loads = st.dictionaries(st.integers(1, 50), st.integers(0, 40), min_size=1, max_size=8)
 
 
-@patient
 @given(jobs, loads)
 def test_every_job_goes_to_exactly_one_living_supervisor(unowned, loads):
     shares = share_out(unowned, loads)
@@ -21,7 +18,6 @@ def test_every_job_goes_to_exactly_one_living_supervisor(unowned, loads):
     assert set(shares.values()) <= set(loads)
 
 
-@patient
 @given(jobs, loads)
 def test_nobody_gets_a_job_while_another_has_fewer(unowned, loads):
     after = Counter(loads) + Counter(share_out(unowned, loads).values())
@@ -33,7 +29,6 @@ def test_without_anybody_nobody_gets_anything():
     assert share_out([1, 2], {}) == {}
 
 
-@patient
 @given(jobs, loads, st.randoms(use_true_random=False))
 def test_claims_in_any_order_end_with_every_job_claimed_once_and_even_shares(unowned, loads, random):
     expected = Counter(loads) + Counter(share_out(unowned, loads).values())
@@ -52,7 +47,6 @@ def test_claims_in_any_order_end_with_every_job_claimed_once_and_even_shares(uno
     assert sorted(now.values()) == sorted(expected[each] for each in loads)
 
 
-@patient
 @given(jobs, loads)
 def test_of_a_lost_supervisors_jobs_the_others_get_even_shares_and_keep_their_own(unowned, loads):
     first = share_out(unowned, loads)
@@ -65,7 +59,6 @@ def test_of_a_lost_supervisors_jobs_the_others_get_even_shares_and_keep_their_ow
 beats = st.lists(st.one_of(st.integers(900, 1100), st.integers(-20_000, 100_000)), max_size=60)
 
 
-@patient
 @given(beats)
 def test_who_was_silent_judges_nobody_before_all_others_had_time_to_beat(steps):
     now = steady = 0

@@ -91,4 +91,4 @@ class Namespace(RuleBasedStateMachine):
 
 
 TestNamespace = Namespace.TestCase
-TestNamespace.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestNamespace.settings = settings(max_examples=60, stateful_step_count=30)

@@ -13,8 +13,9 @@ from scheduler.agent.capacity import memory_mb
 from scheduler.engine.admission import extra
 from scheduler.supervisor.lease import QUANTUM
 from tests.support.accounts import Person
+from tests.support.eventually import eventually_here
 from tests.support.service import Service
-from tests.support.user import PATIENCE, User
+from tests.support.user import User
 
 SLOTS = 4
 JOBS = 10
@@ -55,10 +56,7 @@ class Crowd:
                 self.bob.jobs.cancel(job)
             for job in jobs:
                 self.bob.ended(job)
-            deadline = time.monotonic() + PATIENCE
-            while self.instances() > before:
-                assert time.monotonic() < deadline, "instances of jobs that are over are left"
-                time.sleep(0.02)
+            eventually_here(lambda: self.instances() <= before, "jobs that are over have no instance")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from scheduler.http import protocol
 from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler
 from scheduler.http.listener import peer_of
 from scheduler.log import Sparing
+from tests.support.eventually import eventually
 from tests.support.service import Service, serving
 
 PING = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -74,9 +75,7 @@ async def closed(stream: Stream) -> bool:
 
 
 async def counted(house: House, number: int) -> None:
-    async with asyncio.timeout(5):
-        while house.limits.count != number:  # closing takes a turn or two of the loop
-            await asyncio.sleep(0)
+    await eventually(lambda: house.limits.count == number, f"{number} connections")
 
 
 @asynccontextmanager
@@ -144,9 +143,7 @@ async def test_a_reserve_is_left_for_trusted_peers():
         assert (here.limits.count, here.limits.trusted) == (2, 1)
         assert await closed(await here.connect())
         agent[1].close()
-        async with asyncio.timeout(5):
-            while here.limits.trusted:
-                await asyncio.sleep(0)
+        await eventually(lambda: not here.limits.trusted, "the agent's connection is closed")
 
 
 async def test_who_asks_for_nothing_is_hung_up_on():
@@ -212,11 +209,8 @@ async def test_a_client_that_takes_nothing_of_its_reply_is_hung_up_on(monkeypatc
     )
     with socket.create_connection(serving.sockets[0].getsockname()) as client:
         client.sendall(PING)
-        async with asyncio.timeout(10):
-            while not limits.count:
-                await asyncio.sleep(0)
-            while limits.count:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: limits.count, "the connection is counted")
+        await eventually(lambda: not limits.count, "the connection is closed")
     serving.close()
     await server.shutdown(0.1)
 

@@ -17,11 +17,12 @@ from scheduler.agent.disk_count import DiskCount
 from scheduler.providers import disk
 from scheduler.providers.disk import EVERYTHING, Use
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.caps import out_of_disk
 from tests.support.containers import CONTAINERD, PROVIDER
 
 MEGABYTE = 1 << 20
 CAP = 2  # megabytes
-FULL = ("UserTaskError", "user task ran out of local disk space")
+FULL = ("UserTaskError", out_of_disk(2, 4))
 SOME = "x" * 200  # a name; a path of 30 of them is longer than the kernel takes
 FALLOCATE, KEEP_SIZE = 285, 1  # x86-64
 DEEP = "a tree deeper than is looked at"

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,12 +20,14 @@ from datapath import passing
 from scheduler.agent import tool_channel
 from scheduler.model.wire import Outcome
 from scheduler.providers.nomad.arrivals import Arrivals
-from tests.integration.agent_rig import ISOLATIONS, SECONDS, Rig, rig
+from tests.integration.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs python3 in the instance")
 LINGER = 60  # seconds that the close waits
 PROLOGUE = f"""
 import os, socket, struct, sys, threading, time, urllib.request
+from tests.support.eventually import eventually
 def connect():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.connect(os.environ.get("REMORA_SOCKET", "/.remora/agent.sock"))
@@ -101,17 +102,13 @@ async def agent(barred: bool, tmp_path: Path, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 async def test_a_descriptor_that_blocks_does_not_stop_the_agent(agent: Rig, barred: bool, attack: str) -> None:
     spec = agent.spec(f"/usr/bin/python3 - <<'END'\n{PROLOGUE}{attack}\n{EPILOGUE}\nEND")
-    began = time.monotonic()
     agent.grant(spec, agent.map_task(b""))
     await agent.until(lambda supervisor: bool(supervisor.requests))
     told = agent.supervisor.requests[0][1].rpartition("/")[2]
     assert set(filter(None, told.split("-"))) <= {"refused" if barred else "sent", "gone"}
     assert (await agent.run("echo fine | mpipe")).outcome is Outcome.OK
     agent.release(spec)
-    async with asyncio.timeout(SECONDS):
-        while "0" in agent.instances():
-            await asyncio.sleep(0.05)
-    assert time.monotonic() - began < LINGER / 2
+    await eventually(lambda: "0" not in agent.instances(), "the instance is gone", LINGER / 2)
 
 
 async def test_a_thread_that_is_stuck_is_freed_when_its_instance_ends() -> None:
@@ -135,9 +132,7 @@ async def test_a_thread_that_is_stuck_is_freed_when_its_instance_ends() -> None:
             assert not closing.done()
             closing.cancel()
             over = True
-            async with asyncio.timeout(LINGER / 2):
-                while tool_channel.ENDING:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: not tool_channel.ENDING, "its thread is freed", LINGER / 2)
 
 
 def fill(sender: socket.socket) -> None:

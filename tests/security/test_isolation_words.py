@@ -40,13 +40,13 @@ def test_everything_that_may_hold_has_a_sentence_for_when_it_does_not() -> None:
 
 
 def test_a_root_service_lacks_what_processes_cannot_have() -> None:
-    caps = frozenset([Hold.MEMORY, Hold.PROCESSES, Hold.NETWORK])
+    caps = frozenset([Hold.OWNERS, Hold.MEMORY, Hold.PROCESSES, Hold.NETWORK])
     assert processes(Ready(True, 1, ALL, ""), own_users=True, caps=caps) == {Hold.DISK}
 
 
 def test_an_ordinary_users_tasks_are_that_user_to_the_machine() -> None:
     found = processes(Ready(True, 1, ALL, ""))
-    assert found == {Hold.USERS, Hold.MEMORY, Hold.PROCESSES, Hold.DISK, Hold.NETWORK}
+    assert found == {Hold.USERS, Hold.OWNERS, Hold.MEMORY, Hold.PROCESSES, Hold.DISK, Hold.NETWORK}
 
 
 def test_without_namespaces_files_are_landlocks_to_keep() -> None:

@@ -13,11 +13,12 @@ import pytest_asyncio
 
 from scheduler.providers import memory
 from tests.integration.agent_rig import PROCESSES, Rig, rig
+from tests.support.caps import out_of_memory
 
 PYTHON = Path("/usr/bin/python3")
 MEGABYTE = 1 << 20
 SIZE = 400 * MEGABYTE
-OUT_OF_MEMORY = ("UserTaskError", "user task ran out of memory")
+OUT_OF_MEMORY = ("UserTaskError", out_of_memory(128, 256))
 FILL = "b = bytes(1 << 20)\nfor _ in range(400): f.write(b)\n"
 HOGS = {
     "mapped and shared": f"import mmap; m = mmap.mmap(-1, {SIZE}); m[:] = bytes({SIZE // 2}) * 2",

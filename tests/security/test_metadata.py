@@ -15,9 +15,8 @@ import pytest_asyncio
 from scheduler.providers.cgroups import remove_everywhere
 from scheduler.providers.loopback import Reach, give_loopback, why_none
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or why_none() is not None, reason="this kernel lets us put no programs before sockets"
-)
+WHY_NOT = "only root may put programs before sockets" if os.geteuid() != 0 else why_none()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"NO ADDRESS IS REFUSED: {WHY_NOT}")
 
 # Tries each address, where it is to be refused in all ways and else in one that sends nothing; says which errors came.
 TRY = """

@@ -15,7 +15,7 @@ import pytest_asyncio
 from scheduler.agent import __main__ as agent_main
 from scheduler.agent.options import parse
 from scheduler.engine.credential import FIRST, Trust
-from scheduler.gateway import agents, credentials
+from scheduler.gateway import credentials
 from scheduler.records import node_trust
 from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.hostile_node import HostileNode, ok
@@ -27,7 +27,6 @@ HOUR = 3_600_000
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.0)  # every request looks
     async with running_jobs(tmp_path) as started:
-        started.context.agent_routes = agents.handle
         yield started
 
 

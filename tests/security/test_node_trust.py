@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from scheduler.gateway import agents
 from scheduler.objects.blobs import new_id
 from scheduler.records.database import Row, select
 from tests.support.gateway import Gateway, error, running_jobs
@@ -25,7 +24,6 @@ SECRET = b"jill's secret"
 async def gateway() -> AsyncIterator[Gateway]:
     with TemporaryDirectory(dir=MEMORY) as directory:
         async with running_jobs(Path(directory)) as started:
-            started.context.agent_routes = agents.handle
             yield started
 
 

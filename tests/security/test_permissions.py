@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from scheduler.gateway.tokens import Tokens
+from scheduler.model import batch
 from tests.support.gateway import DIRECTORY, KEYS, Gateway, Signer, link_to, presign, running_jobs
 
 JOB = json.dumps({"phases": [{"exec": "cat"}]}).encode()
@@ -25,7 +26,7 @@ class Ask:
 
     method: str
     path: str
-    does: str  # read, public, change, kind (of a PUT, said by a header), jobs, tokens, preflight
+    does: str  # read, public, change, kind (of a PUT, said by a header), batch, jobs, tokens, preflight
     body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -46,8 +47,11 @@ ASKS = [
     *(Ask(method, path, "public") for method in ("GET", "HEAD") for path in ("/jill/public", "/jill/public/a")),
     *(put(path) for path in ("/jill/stor/a", "/jill/stor/new", "/jill/public/a", "/jill/public/new",
                              "/jill/jobs/{job}/stor/new", "/jill/stor/missing/x")),
-    *(Ask(method, path, "change") for method in ("DELETE", "PATCH", "POST", "LINK")
+    *(Ask(method, path, "change") for method in ("DELETE", "PATCH", "LINK")
       for path in ("/jill/stor/a", "/jill/public/a", "/jill/stor/d", "/jill/stor/missing")),
+    *(Ask("POST", path, "batch", b"", headers)
+      for path in ("/jill/stor/a", "/jill/public/a", "/jill/stor/d", "/jill/stor/missing")
+      for headers in ((), (("Content-Type", batch.CONTENT_TYPE),))),
     Ask("PUT", "/jill/stor/a?metadata=true", "change", None, (("m-a", "1"),)),
     Ask("PUT", "/jill/public/a?metadata=true", "change", None, (("m-a", "1"),)),
     *(put(f"/jill/{top}/made", "kind", **DIRECTORY) for top in ("stor", "public")),
@@ -63,9 +67,9 @@ ASKS = [
 
 # What callers of each kind may do of jill's, beside a preflight.
 MAY = {
-    "jill signs": {"read", "public", "change", "kind", "jobs", "tokens"},
-    "jill's token": {"read", "public", "change", "kind", "jobs"},
-    "jill's job": {"read", "public", "change", "kind", "jobs"},
+    "jill signs": {"read", "public", "change", "kind", "batch", "jobs", "tokens"},
+    "jill's token": {"read", "public", "change", "kind", "batch", "jobs"},
+    "jill's job": {"read", "public", "change", "kind", "batch", "jobs"},
     "jill presigned": {"read", "public", "change"},
     "bob signs": {"public"},
     "bob's token": {"public"},

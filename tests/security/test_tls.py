@@ -22,13 +22,14 @@ from scheduler.agent.reach import Reach
 from scheduler.agent.sources import Sources
 from scheduler.agent.stores import Stores
 from scheduler.agent.traffic import Traffic
-from scheduler.gateway import agents, credentials
+from scheduler.gateway import credentials
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.service import parts
 from scheduler.tls.identity import Identity, TlsFiles
 from scheduler.tls.names import AGENT
 from tests.support.certificates import Certificates, shows
+from tests.support.eventually import eventually
 from tests.support.noise import noise
 from tests.support.peers import Peer, crook, keeps_open, peer
 
@@ -60,7 +61,6 @@ async def serving(directory: Path, files: TlsFiles) -> AsyncIterator[str]:
         parts.identified(context, files) as identity,
         parts.listening(context, "127.0.0.1", 0, tls=identity) as url,
     ):
-        context.agent_routes = agents.handle
         yield url
 
 
@@ -180,9 +180,7 @@ def serial(url: str, trust: ssl.SSLContext) -> str:
 async def hang_up(until: Callable[[], bool]) -> None:
     """SIGHUP to ourselves, who are the service."""
     os.kill(os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(SECONDS):
-        while not until():
-            await asyncio.sleep(0)
+    await eventually(until, "the files are read again")
 
 
 async def test_new_files_are_used_after_a_hangup_and_connections_go_on(
@@ -332,7 +330,7 @@ def test_a_gateway_in_a_file_is_not_asked_plainly_on_another_machine(
     file.write_text("http://10.0.0.1:80\nhttps://10.0.0.2:80\nhttp://127.0.0.1:80\n")
     assert list(Gateways([f"@{file}"], Reach(plain=False))) == ["https://10.0.0.2:80", "http://127.0.0.1:80"]
     refused = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert refused == ["a gateway is not asked"]
+    assert refused == ["a gateway is not used"]
 
 
 # What somebody sees who reads along.

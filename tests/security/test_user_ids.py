@@ -125,9 +125,9 @@ async def test_instances_of_two_services_on_a_machine_own_no_user_together(tmp_p
         await provider.prepare()
     instances = [await provider.create(SPEC) for provider in providers]
     owners = [(instance.work / "root").stat().st_uid for instance in instances]
-    assert instances[0].owns_user(owners[0])
-    assert not instances[0].owns_user(owners[1])
-    assert not instances[1].owns_user(owners[0])
+    assert instances[0].has_user(owners[0])
+    assert not instances[0].has_user(owners[1])
+    assert not instances[1].has_user(owners[0])
     for instance in instances:
         await instance.destroy()
     for provider in providers:

@@ -3,8 +3,8 @@
     python tests/stress/walkthrough.py
 
 An ordinary user is made for it and removed afterwards, so this wants root, and tmux for the terminals. Every command
-of "Two commands" (but `./dev test`) and of "Use it" is typed as it is printed, and where README shows what a command
-prints, that must come; ids may differ. Exit status 0 if all of it was so.
+of "Two commands" (but `./dev test`), "From 500 log files to an answer" and "Use it" is typed as it is printed, and
+where README shows what a command prints, that must come; ids may differ. Exit status 0 if all of it was so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.support.fresh_user import FreshUser, fresh_user
 SETUP_SECONDS = 600
 SECONDS = 60
 POLL = 0.2
+FILES = 500
 
 
 class Terminal:
@@ -93,6 +94,7 @@ def follow(user: FreshUser) -> None:
     assert status == 0, said
     expect(block("$ mmkdir ~~/stor/remora-demo"), said, {r"remora\\-demo\\-\d+": r"remora\-demo\-\d+"})
 
+    answer_from_log_files(user, first, second)
     activate, up = without_comments(block("remora up  ")).splitlines()
     assert first.do(activate)[0] == 0
     first.type(up)
@@ -105,6 +107,24 @@ def follow(user: FreshUser) -> None:
         status, said = second.do(one.command)
         expect(one.output, said, {"/jill/": f"/{user.name}/"})
         assert status == 1, said
+    first.interrupt()
+    first.until(lambda screen: screen.endswith("ready>"))
+
+
+def answer_from_log_files(user: FreshUser, first: Terminal, second: Terminal) -> None:
+    """Three commands; how long the third took is said."""
+    logs = user.clone / "logs"
+    logs.mkdir()
+    for number in range(FILES):
+        (logs / f"{number:03}.log").write_text("a line\n" * 5000 + "an ERROR\n" * (number % 3))
+    setup, up, answer = without_comments(block("--put logs")).splitlines()
+    assert first.do(setup, SETUP_SECONDS)[0] == 0
+    first.type(up)
+    first.until(lambda screen: "remora is up at" in screen)
+    started = time.monotonic()
+    status, said = second.do(answer)
+    assert status == 0 and str(sum(number % 3 for number in range(FILES))) in said.splitlines(), said
+    print(f"{said}{FILES} log files: {time.monotonic() - started:.1f} s")
     first.interrupt()
     first.until(lambda screen: screen.endswith("ready>"))
 

@@ -27,7 +27,6 @@ from typing import Any
 
 import aiohttp
 
-from scheduler.gateway import agents
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.ids import is_id
@@ -38,6 +37,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection, select
 from scheduler.supervisor import desk
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, running_jobs
 from tests.support.instant_agent import InstantAgent
 
@@ -331,11 +331,12 @@ class Fuzz:
             self.worst_stall = max(self.worst_stall, stood)
 
     async def ended(self, agent: asyncio.Task[None]) -> None:
-        async with asyncio.timeout(300):
-            while any(self.gateway.context.supervisor.jobs.by_uuid(job) for _, job in self.jobs):
-                if agent.done():
-                    agent.result()
-                await asyncio.sleep(0.05)
+        def all_done() -> bool:
+            if agent.done():
+                agent.result()
+            return not any(self.gateway.context.supervisor.jobs.by_uuid(job) for _, job in self.jobs)
+
+        await eventually(all_done, "all jobs have ended", 300)
 
     # What must hold.
 
@@ -388,7 +389,6 @@ async def fuzzing(directory: Path, seed: int) -> AsyncIterator[Fuzz]:
     state.mkdir()
     try:
         async with running_jobs(state) as gateway:
-            gateway.context.agent_routes = agents.handle
             yield Fuzz(gateway, state, seed)
     finally:
         desk.POLL_SECONDS = seconds

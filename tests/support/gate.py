@@ -10,14 +10,14 @@ import contextlib
 import socket
 from types import TracebackType
 
-PATIENCE = 30.0
+from tests.support.eventually import PATIENCE_SECONDS
 
 
 class Gate:
     def __init__(self) -> None:
         # At all addresses: a container has a loopback of its own.
         self._listener = socket.create_server(("", 0), backlog=64)
-        self._listener.settimeout(PATIENCE)
+        self._listener.settimeout(PATIENCE_SECONDS)
         self._waiting: list[socket.socket] = []
 
     @property
@@ -42,7 +42,7 @@ class Gate:
         for _ in range(count):
             peer, _ = self._listener.accept()
             self._waiting.append(peer)
-            peer.settimeout(PATIENCE)
+            peer.settimeout(PATIENCE_SECONDS)
             word = b""
             while not word.endswith(b"\n"):
                 piece = peer.recv(4096)

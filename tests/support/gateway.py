@@ -17,7 +17,6 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from scheduler.gateway import jobs
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.tokens import Tokens
@@ -189,7 +188,6 @@ async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
         )
         postbox = Postbox(context.db, context.clock)
         context.service = NearestOwner(postbox, lambda: context.supervisor)
-        context.job_routes = jobs.handle
         postbox.open()
         await context.supervisor.start()
         try:

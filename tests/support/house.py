@@ -21,7 +21,9 @@ from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row, open_database, select
 from scheduler.supervisor.cancel import cancel_job
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.eventually import eventually
 from tests.support.instant_agent import InstantAgent
 from tests.support.invariants import check
 from tests.support.records import database_at
@@ -36,6 +38,8 @@ class House:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.ahead_ms = 0
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.no_agent: str | None = None  # why this machine's agent is not here
         self.jobs: dict[str, LiveJob] = {}  # all that were made here
         self.open()
 
@@ -55,7 +59,8 @@ class House:
     def open(self) -> None:
         self.db = open_database(database_at(self.path / "db"))
         self.blobs = BlobStore(self.path / "blobs")
-        self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format)
+        ports = Ports(monotonic=lambda: self.monotonic(), why_no_agent=lambda: self.no_agent)
+        self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format, ports=ports)
 
     async def close(self) -> None:
         await self.supervisor.stop()
@@ -154,9 +159,11 @@ class House:
 
     async def no_blob_left(self) -> None:
         """Wait until every blob has a name: what has none goes after the transaction that took it."""
-        async with asyncio.timeout(30):
-            while {path.name for path in (self.path / "blobs").glob("*/*")} - await self.named_blobs():
-                await asyncio.sleep(0.01)
+
+        async def all_named() -> bool:
+            return {path.name for path in (self.path / "blobs").glob("*/*")} <= await self.named_blobs()
+
+        await eventually(all_named, "every blob has a name")
 
     async def failures(self, uuid: str) -> list[str]:
         job = (await self.row(uuid))["id"]

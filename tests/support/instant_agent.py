@@ -7,6 +7,7 @@ tests what the supervisor does with them, and how fast.
 from __future__ import annotations
 
 import asyncio
+import base64
 import uuid
 from collections.abc import Callable
 
@@ -25,6 +26,8 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
     TaskLease,
+    TaskLogPage,
+    TaskLogRequest,
 )
 from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
@@ -53,7 +56,8 @@ def failed(spec: PoolSpec, task: TaskLease) -> AttemptReport:
 class InstantAgent:
     """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in.
 
-    `times`: how often each report is in its batch. `hasty`: reducers end without reading.
+    `times`: how often each report is in its batch. `hasty`: reducers end without reading. `prints`: what every task
+    has printed, if it is asked for; None: that is not answered.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class InstantAgent:
         memory_mb: int = 1 << 20,
         times: int = 1,
         hasty: bool = False,
+        prints: bytes | None = None,
     ) -> None:
         self.supervisor = supervisor
         self.answer = answer
@@ -76,6 +81,8 @@ class InstantAgent:
         self.registered = asyncio.Event()
         self._node, self._slots, self._memory_mb = node, slots, memory_mb
         self._times, self._hasty = times, hasty
+        self.prints = prints
+        self.asked: list[TaskLogRequest] = []
         self._specs: dict[int, PoolSpec] = {}
         self._instances: dict[int, int] = {}
         self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
@@ -89,6 +96,9 @@ class InstantAgent:
         self.registered.set()
         while True:
             reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
+            for request in reply.logs:
+                self.asked.append(request)
+                self._tell_log(request)
             reports = [report for report in self._take(reply) if report] * self._times
             if reports:
                 self.reported += reports
@@ -101,6 +111,11 @@ class InstantAgent:
         gone = {(attempt.task, attempt.attempt) for attempt in refused}
         left = [report for report in reports if (report.task, report.attempt) in gone]
         self.supervisor.desk._blobs.discard(blob.id for report in left for blob in blobs_of(report))
+
+    def _tell_log(self, request: TaskLogRequest) -> None:
+        if self.prints is not None:
+            data = base64.b64encode(self.prints[request.offset :]).decode()
+            self.supervisor.desk.logs.answer(self.id, TaskLogPage(number=request.number, data=data))
 
     def state(self) -> AgentState:
         pools = [

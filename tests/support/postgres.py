@@ -13,19 +13,20 @@ import functools
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 
 from scheduler.records.database import open_database
+from tests.support.eventually import eventually_here
 
 PREFIX = "remora-pg-"
 ROLE, PASSWORD = "remora", "a secret of the tests"
@@ -159,13 +160,15 @@ class Postgres:
 
     def _wait(self) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.local_url()).close()
-                return
-            time.sleep(0.02)
-        raise RuntimeError(f"PostgreSQL did not come up: {self.log.read_text()[-2000:]}")
+        eventually_here(lambda: self.process.poll() is not None or self._answers(), "PostgreSQL answers", READY_SECONDS)
+        if self.process.poll() is not None:
+            raise RuntimeError(f"PostgreSQL did not come up: {self.log.read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.local_url()).close()
+            return True
+        return False
 
 
 @functools.cache
@@ -209,6 +212,9 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """One below those that the kernel gives to connections: another test's might have taken it before we listen."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port

@@ -7,12 +7,16 @@ import contextlib
 
 
 class Proxy:
-    """Carries connections to a port. While it is cut it takes bytes and new connections, and keeps both to itself."""
+    """Carries connections to a port. While it is cut it takes bytes and new connections, and keeps both to itself.
+
+    `held` counts the connections and pieces of bytes that came while it was cut.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._whole = asyncio.Event()
         self._whole.set()
+        self.held = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Proxy:
@@ -39,7 +43,7 @@ class Proxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._whole.wait()
+            await self._pass()
             onward, outward = await asyncio.open_connection("127.0.0.1", self._port)
             try:
                 await asyncio.gather(self._pump(reader, outward), self._pump(onward, writer))
@@ -47,10 +51,14 @@ class Proxy:
                 outward.close()
         writer.close()
 
+    async def _pass(self) -> None:
+        self.held += not self._whole.is_set()
+        await self._whole.wait()
+
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                await self._whole.wait()
+                await self._pass()
                 writer.write(data)
                 await writer.drain()
         await self._whole.wait()

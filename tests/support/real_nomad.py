@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+
+from tests.support.eventually import eventually_here
 
 READY_SECONDS = 60.0
 CONFIG = """
@@ -73,14 +74,19 @@ def running(directory: Path, name: str) -> Iterator[str]:
 def wait_for_node(config: Path, log: Path) -> str:
     port = next(line.split()[-1] for line in config.read_text().splitlines() if line.strip().startswith("http = "))
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+
+    def ready() -> bool:
         with contextlib.suppress(httpx.HTTPError):
             nodes = httpx.get(f"{url}/v1/nodes", trust_env=False)
-            if nodes.status_code == 200 and any(node["Status"] == "ready" for node in nodes.json()):
-                return url
-        time.sleep(0.1)
-    raise RuntimeError(f"Nomad did not come up: {log.read_text()[-3000:]}")
+            return nodes.status_code == 200 and any(node["Status"] == "ready" for node in nodes.json())
+        return False
+
+    try:
+        eventually_here(ready, "a node of Nomad is ready", READY_SECONDS)
+    except AssertionError:
+        print(log.read_text()[-3000:])
+        raise
+    return url
 
 
 def end(process: subprocess.Popen[bytes], directory: Path) -> None:

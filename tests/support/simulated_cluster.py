@@ -53,6 +53,7 @@ from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection
 from scheduler.supervisor import desk, lineage, retention
 from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.invariants import check
@@ -429,8 +430,8 @@ class Cluster:
     # The supervisor.
 
     async def open(self) -> None:
-        self.supervisor = Supervisor(self.db, self.shared, lambda: 1, "{}/{}".format)  # type: ignore[arg-type]
-        self.supervisor.desk.monotonic = lambda: self.time
+        ports = Ports(monotonic=lambda: self.time)
+        self.supervisor = Supervisor(self.db, self.shared, lambda: 1, "{}/{}".format, ports=ports)  # type: ignore[arg-type]
         self.supervisor.desk.absent = self.shared.absent  # type: ignore[method-assign]
         await self.supervisor.start()
 

@@ -11,17 +11,16 @@ the background when its pool is done, so the second count waits until it is the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 from tests.support.containers import owner_of
+from tests.support.eventually import PATIENCE_SECONDS, eventually_here
 from tests.support.service import processes_with
 
-PATIENCE = 30.0
-PAUSE = 0.05
 KEPT = ("containers", "tasks", "snapshots", "leases", "content", "images")  # what containerd can list
 
 
@@ -74,9 +73,9 @@ def lines(path: Path) -> list[str]:
         return []
 
 
-def assert_traces(state_dir: Path, before: Counter[str], seconds: float = PATIENCE) -> None:
+def assert_traces(state_dir: Path, before: Counter[str], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until there is no more of anything than before."""
-    deadline = time.monotonic() + seconds
-    while more := traces(state_dir) - before:
-        assert time.monotonic() < deadline, f"left behind: {dict(more)}"
-        time.sleep(PAUSE)
+    with contextlib.suppress(AssertionError):  # what is left says more
+        eventually_here(lambda: not traces(state_dir) - before, "nothing is left behind", seconds)
+    more = traces(state_dir) - before
+    assert not more, f"left behind: {dict(more)}"

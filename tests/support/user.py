@@ -17,8 +17,8 @@ from typing import Any
 
 from cli.client.jobs import Jobs
 from cli.client.session import Session
+from tests.support.eventually import PATIENCE_SECONDS
 
-PATIENCE = 60.0
 Phase = str | dict[str, Any]
 
 
@@ -56,7 +56,7 @@ def reduce(command: str, **more: Any) -> dict[str, Any]:
 class User:
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.patience = PATIENCE
+        self.patience = PATIENCE_SECONDS
         self.jobs = Jobs(session)
         self.login = session.settings.account
 

@@ -74,7 +74,7 @@ def test_accounts_are_listed_with_the_number_of_their_keys(c):
     accounts.create(c, "bob", 7)
     for kind in ("rsa", "ecdsa"):
         accounts.add_key(c, "jill", public_line(KEYS[kind]))
-    assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0), ("jill", 0, 2)]
+    assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0, None), ("jill", 0, 2, None)]
 
 
 def test_a_key_needs_an_account_and_must_be_one(c):

@@ -16,7 +16,19 @@ from scheduler.service import doctor
 from tests.support.service import command
 
 SUBJECTS = [
-    *("files", "namespaces", "users", "signals", "sockets", "calls", "memory", "processes", "disk", "network"),
+    *(
+        "files",
+        "namespaces",
+        "users",
+        "owners",
+        "signals",
+        "sockets",
+        "calls",
+        "memory",
+        "processes",
+        "disk",
+        "network",
+    ),
     *("core files", "free memory", "free disk", "state", "groups", "loop devices", "file systems"),
     *("mapped users", "loopback", "open ports", "runc", "containerd", "containers"),
 ]

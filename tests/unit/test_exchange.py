@@ -128,7 +128,7 @@ def test_what_does_not_shrink_or_is_small_travels_as_it_is(here: Peer) -> None:
         assert (status, headers["Content-Encoding"], body == data) == (200, None, True)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=100).map(asked_with)))
 def test_whatever_is_sent_gives_nothing_away_and_harms_nobody(here: Peer, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", here.port), timeout=10) as stranger:

@@ -58,6 +58,13 @@ REFUSED = [
     ({"phases": [MAP], "options": {}}, 'property "options": unsupported property'),
     *((phase(type=value), f'property "phases[0].type": {TYPE}') for value in ("sort", "Map", "", 1, None, ["map"])),
     (phase(count=129), 'property "phases[0].count": must have a maximum value of 128'),
+    (phase(timeout=0), 'property "phases[0].timeout": must have a minimum value of 1'),
+    (phase(timeout=10**9), 'property "phases[0].timeout": must have a maximum value of 31536000'),
+    (phase(timeout="5m"), 'property "phases[0].timeout": string value found, but a integer is required'),
+    (phase(timeout=1.5), 'property "phases[0].timeout": number value found, but a integer is required'),
+    (phase(retries=-1), 'property "phases[0].retries": must have a minimum value of 0'),
+    (phase(retries=101), 'property "phases[0].retries": must have a maximum value of 100'),
+    (phase(retries=True), 'property "phases[0].retries": boolean value found, but a integer is required'),
     (phase(count=0), 'property "phases[0].count": must have a minimum value of 1'),
     (phase(count=1.5), 'property "phases[0].count": number value found, but a integer is required'),
     (phase(count=math.inf), 'property "phases[0].count": number value found, but a integer is required'),
@@ -107,6 +114,12 @@ def test_defaults_are_those_of_the_reference():
 def test_a_reduce_phase_has_one_reducer_unless_told():
     spec = parse_job({"phases": [MAP | {"type": "reduce"}, MAP | {"type": "reduce", "count": 4}]})
     assert [phase.reducers for phase in spec.phases] == [1, 4]
+
+
+def test_a_phase_may_limit_the_time_of_its_tasks_and_have_them_tried_again():
+    first, second = parse_job({"phases": [MAP | {"timeout": 300, "retries": 2}, MAP]}).phases
+    assert (first.timeout_s, first.retries) == (300, 2)
+    assert (second.timeout_s, second.retries) == (None, 0)
 
 
 def test_count_on_a_map_phase_is_ignored():

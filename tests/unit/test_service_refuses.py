@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def test_what_is_wrong_is_said(
     with pytest.raises(StateError, match=re.escape(sentence.format(place=place))) as refused:
         serve(ServiceOptions(**{"state_dir": place / "state", "port": 0, **given}), pytest.fail)
     assert "\n" not in str(refused.value)
+
+
+def test_an_address_that_others_have_is_named_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "setup", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StateError) as refused:
+            serve(ServiceOptions(state_dir=place / "state", port=port), pytest.fail)
+    assert str(refused.value) == f"cannot listen on 127.0.0.1 port {port}: Address already in use"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Rule:
 
 
 def task_of(row: Row) -> Task:
-    return Task(state(row), row["attempt"], row["retries"], row["remakes"] > 0)
+    return Task(state(row), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
 def is_map(row: Row) -> bool:
@@ -159,8 +159,8 @@ def test_a_statement_on_tasks_does_what_the_tables_say(c, name):
 def test_a_statement_on_inputs_does_what_the_table_says(c, name):
     make_inputs(c)
     rule, select = INPUTS[name], (
-        "SELECT task, seq, task_inputs.own AS own, task_inputs.maker AS maker, state, attempt, retries, remakes"
-        " FROM task_inputs JOIN tasks ON tasks.id = task ORDER BY task, seq"
+        "SELECT task, seq, i.own AS own, i.maker AS maker, state, attempt, retries, failures, remakes"
+        " FROM task_inputs i JOIN tasks ON tasks.id = task ORDER BY task, seq"
     )  # fmt: skip
     before = [row for row in c.plain(select) if rule.only(row)]
     run(c, name, before, task="task", seq="seq")

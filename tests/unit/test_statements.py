@@ -24,15 +24,19 @@ WHOLE = {
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
-SMALL = "supervisors|nodes|node_credentials"
-# Sorts, beside those: at most what one agent holds, the names of the nodes, or a directory by time.
-SORTED = {"cluster_leases", "leased_of_pool", "nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"}
+SMALL = "supervisors|nodes|node_credentials|log_requests"
+# Sorts, beside those: at most what agents hold, the names of the nodes, or a directory by time.
+SORTED = {
+    *("cluster_leases", "leased_of_pool", "leased_tasks_after"),
+    *("nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"),
+}
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
 INDEX_OF = {
     "lease_tasks": "tasks_ready_at",
     "count_ready": "tasks_ready_at",
     "cancel_ready": "tasks_ready_at",
     "leased_of_pool": "tasks_leased",
+    "leased_tasks_after": "tasks_leased",
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",
     "reduce_tasks": "tasks_reducer",

@@ -1,6 +1,7 @@
 """The table of task states: every pair has an answer, and the rules of the engine hold."""
 
 import typing
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,22 @@ def test_what_the_user_did_is_never_tried_again():
     assert result.task.state is TaskState.FAILED
     assert result.error == ("UserTaskError", "user command exited with code 1")
     assert result.effects == {Effect.SAVE}
+
+
+@pytest.mark.parametrize("code", ["UserTaskError", "TaskTimeoutError"])
+def test_a_phase_may_have_what_failed_by_itself_tried_again_so_often(code):
+    task, again = LEASED, 0
+    while (result := step(task, Reported(2, Outcome.FAILED, code, "no", retries=3))).task.state is TaskState.READY:
+        assert (result.effects, result.error) == ({Effect.DISCARD, Effect.RETRIED}, None)
+        task, again = replace(result.task, state=TaskState.LEASED), again + 1
+    assert again == 3
+    assert (result.task.state, result.task.failures, result.task.retries) == (TaskState.FAILED, 3, 0)
+    assert (result.effects, result.error) == ({Effect.SAVE}, (code, "no"))
+
+
+@pytest.mark.parametrize("code", ["TaskInitError", "InternalError"])
+def test_retries_of_a_phase_are_not_for_what_is_no_tasks_doing(code):
+    assert step(LEASED, Reported(2, Outcome.FAILED, code, "no", retries=3)).task.state is TaskState.FAILED
 
 
 def test_what_the_system_lost_is_tried_twice_again_and_then_fails():

@@ -7,7 +7,7 @@ from cli.frame import Lazy
 command = Lazy(
     "user",
     commands_in="cli.service.user",
-    modules={"add": "add", "ls": "ls", "revoke": "revoke"},
+    modules={"add": "add", "ls": "ls", "set": "set", "revoke": "revoke"},
     help="""Accounts of the service whose state you can read. It may run meanwhile; what you change holds at once.
 
     What lies below /LOGIN is that account's alone, but for /LOGIN/public, which everybody may read.
@@ -16,6 +16,7 @@ command = Lazy(
     Examples:
       remora user add jill --key jill.pub
       remora user ls
+      remora user set jill --keep-jobs 7d
       remora user revoke jill
 
     Exit status: 0, or 1 if something is wrong.

@@ -9,11 +9,12 @@ import click
 from cli import text
 from cli.frame import Plain
 from cli.service.administering import json_option, look, with_records
+from cli.service.keeping import shown
 
 
 @click.command("ls", cls=Plain)
 def command(as_json: bool, state_dir: Path | None) -> None:
-    """List the accounts: their logins and how many keys they have.
+    """List the accounts: their logins, how many keys they have, and how long they keep jobs if that was set.
 
     \b
     Examples:
@@ -23,11 +24,13 @@ def command(as_json: bool, state_dir: Path | None) -> None:
     from scheduler.model.dates import iso
     from scheduler.records import accounts
 
-    for login, created, keys in look(state_dir, accounts.list_accounts):
+    for login, created, keys, keep_jobs in look(state_dir, accounts.list_accounts):
         if as_json:
-            print(text.compact({"login": login, "keys": keys, "created": iso(created)}))
+            kept = {} if keep_jobs is None else {"keepJobs": keep_jobs}
+            print(text.compact({"login": login, "keys": keys, "created": iso(created), **kept}))
         else:
-            print(f"{login}\t{text.count(keys, 'key')}")
+            kept_for = "" if keep_jobs is None else f"\tjobs kept: {shown(keep_jobs)}"
+            print(f"{login}\t{text.count(keys, 'key')}{kept_for}")
 
 
 with_records(command, json_option())

@@ -1,4 +1,4 @@
-"""containerd's API, as far as we use it: the tables of its messages, and its calls.
+"""The part of containerd's API that we use: the tables of its messages, and its calls.
 
 Field numbers are those of containerd 1.6, which no later version has changed. A call is a
 path and the tables of its request and its reply.
@@ -15,7 +15,7 @@ from scheduler.providers.containerd.codec import Repeated, StringMap, Table
 EMPTY: Table = {}
 ANY: Table = {"type_url": (1, "str"), "value": (2, "bytes")}
 
-# What the `Any` fields hold: a runtime spec is JSON, the options of the runtime are a message.
+# The contents of `Any` fields: a runtime spec is JSON, the options of the runtime are a message.
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 OPTIONS_TYPE = "containerd.runc.v1.Options"
 RUNTIME = "io.containerd.runc.v2"
@@ -24,6 +24,8 @@ RUNC_OPTIONS: Table = {"io_uid": (4, "int"), "io_gid": (5, "int"), "root": (7, "
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A call: its path, and the tables of its request and its reply."""
+
     service: str
     method: str
     request: Table

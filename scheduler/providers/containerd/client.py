@@ -1,17 +1,17 @@
-"""Talking to containerd: calls, and what its refusals mean.
+"""The client of containerd: calls, and the meaning of its refusals.
 
-containerd is asked for little: to keep a container, run its first process, and take both
-away. Everything else (its root, its disk, its inputs) is ours and stays outside. So there is
-no snapshot, no content and no image of ours in containerd, hence nothing for its garbage
-collector to take from us, and no lease to hold.
+containerd does little for us: it keeps a container, runs its first process, and removes both.
+Everything else (its root, its disk, its inputs) is ours and stays outside. So there is no snapshot,
+no content and no image of ours in containerd, hence nothing for its garbage collector to remove,
+and no lease to hold.
 
-Calls block, and are made in threads. A daemon that is starting again is waited for: its
-containers do not need it to run.
+Calls block, and are made in threads. They wait for a daemon that is restarting: its containers run
+without it.
 
-What containerd and its runtime know of a container are files, and files get lost. Then they
-refuse to remove what is dead already, and would for ever. So a shim that only refuses is
-killed, which containerd takes for an end as good as any, and what the runtime kept is removed
-by us; else the next container of that name would find it.
+containerd and its runtime keep the state of a container in files, and files get lost. Then they
+refuse for ever to remove a container that is dead already. So a shim that only refuses is killed,
+which containerd accepts as its end, and we remove the runtime's files; otherwise the next container
+of that name would find them.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from scheduler.providers.containerd.codec import Message, decode, encode
 OLDEST = (1, 6)
 CALL_SECONDS = 30.0
 PROBE_SECONDS = 5.0
-# An end that takes longer is none.
+# Seconds after which the removal of a container has failed.
 REMOVE_SECONDS = 20.0
 REMOVE_PAUSE = 0.1
-# So long only, a shim may refuse.
+# Seconds for which a shim may refuse.
 SHIM_SECONDS = 3.0
 MAX_MESSAGE = 16 << 20
 NAMESPACE = "remora"
 
 
 class ContainerdError(InstanceError):
-    """containerd refused; the text says what, and how it put it."""
+    """containerd refused; the text says what, and quotes its reason."""
 
     def __init__(self, call: api.Call, status: grpc.StatusCode, details: str) -> None:
         super().__init__(f"containerd refused {call.method}: {details or status.name}")
@@ -54,7 +54,10 @@ class ContainerdError(InstanceError):
 
 
 class Client:
-    """A connection to one daemon, in a namespace of our own; the runtime keeps its notes below `notes`. Thread-safe."""
+    """A connection to one daemon, in a namespace of our own. Thread-safe.
+
+    The runtime keeps its files below `notes`.
+    """
 
     def __init__(self, address: str, notes: Path) -> None:
         self.address = address
@@ -72,7 +75,7 @@ class Client:
         self._channel.close()
 
     def call(self, call: api.Call, seconds: float = CALL_SECONDS, **fields: Any) -> Message:
-        """One call. Raises ContainerdError."""
+        """Make one call; returns the reply. Raises ContainerdError."""
         invoke = self._channel.unary_unary(
             call.path,
             request_serializer=lambda message: encode(call.request, message),
@@ -87,7 +90,7 @@ class Client:
         return reply
 
     def version(self) -> str:
-        """Of the daemon. Raises InstanceError if it does not answer, or is too old for us."""
+        """The version of the daemon. Raises InstanceError if it does not answer, or is too old."""
         try:
             version: str = self.call(api.VERSION, PROBE_SECONDS)["version"]
         except ContainerdError as error:
@@ -98,10 +101,10 @@ class Client:
         return version
 
     def create(self, name: str, labels: Mapping[str, str], spec: Mapping[str, Any], owner: int, words: Path) -> int:
-        """Make a container and its first process, stopped before the first instruction; its process id.
+        """Make a container and its first process, stopped before the first instruction; returns the process's id.
 
-        What the process prints goes to the file `words`; `owner` is the user (outside) whose its streams are.
-        Raises ContainerdError.
+        The output of the process goes to the file `words`; `owner` is the host's user that owns its streams. Raises
+        ContainerdError.
         """
         container = {
             "id": name,
@@ -134,9 +137,9 @@ class Client:
         return None
 
     def remove(self, name: str) -> None:
-        """Kill and forget a container, whatever of it there is. Raises ContainerdError if it stays.
+        """Kill and remove a container, or what is left of it. Raises ContainerdError if that fails.
 
-        One whose shim was killed is refused until containerd has noticed, and cleaned up behind it.
+        containerd refuses this for a container whose shim was killed, until it has noticed and cleaned up.
         """
         began = time.monotonic()
         while not self._removed(name, time.monotonic() - began):
@@ -144,7 +147,10 @@ class Client:
         shutil.rmtree(self._notes / NAMESPACE / name, ignore_errors=True)
 
     def _removed(self, name: str, tried: float) -> bool:
-        """Try once more, after so many seconds. Raises ContainerdError if that was the last time."""
+        """Try once more to remove a container, `tried` seconds after the first time.
+
+        Raises ContainerdError when that is too long.
+        """
         try:
             self._remove(name)
         except ContainerdError as error:
@@ -172,7 +178,7 @@ class Client:
 
 
 def kill_shim(name: str) -> None:
-    """End the process that stands between containerd and a container, if there is one."""
+    """Kill the shim, the process between containerd and a container, if there is one."""
     wanted = f"\0-namespace\0{NAMESPACE}\0-id\0{name}\0".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -182,7 +188,7 @@ def kill_shim(name: str) -> None:
 
 
 class missing_is_fine(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a word
-    """Passes over what containerd does not have, or has ended already."""
+    """Ignores that containerd does not have something, or has ended it already."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
         gone = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)

@@ -1,14 +1,14 @@
 """Protocol buffers, as far as containerd's API needs them.
 
-A message on the wire is a row of fields, each a number, a kind, and a value; names are not
-sent. So a message type is a table from our name to its number and kind, and two functions
-turn dictionaries into bytes and back by it. That is all that a generated stub would do, and
-it needs neither a compiler at build time nor a library at run time. What follows:
+A message on the wire is a row of fields, each a number, a kind, and a value; names are not sent. So
+a message type is a table from our name to its number and kind, and two functions turn dictionaries
+into bytes and back by it. A generated stub would do no more, and this needs neither a compiler at
+build time nor a library at run time. Two consequences follow:
 
 - A table lists only the fields we use. Others are skipped when read, so that a newer
   containerd, which only ever adds fields, is understood.
-- A field that has its zero value is not on the wire; when read it is in the dictionary all
-  the same, with that value.
+- A field that has its zero value is not on the wire; a decoded dictionary has it all the same, with
+  that value.
 
 Kinds: "int" (also bool), "str", "bytes", a table (a message), `Repeated` and `StringMap` of
 any of these.
@@ -31,6 +31,8 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
+    """A repeated field of elements of one kind."""
+
     of: Kind
 
 
@@ -49,7 +51,7 @@ Kind = str | Table | Repeated | StringMap
 
 
 def encode(table: Table, message: Mapping[str, Any]) -> bytes:
-    """Raises KeyError for a field that the table does not know."""
+    """Encode a message. Raises KeyError for a field that the table does not have."""
     return b"".join(_field(*table[name], value) for name, value in message.items())
 
 
@@ -76,7 +78,7 @@ def varint(value: int) -> bytes:
 
 
 def decode(table: Table, data: bytes) -> Message:
-    """Raises ValueError for what is no message of this shape."""
+    """Decode a message. Raises ValueError for bytes that are no message of this table."""
     known = {number: (name, kind) for name, (number, kind) in table.items()}
     message: Message = {name: _zero(kind) for name, (_, kind) in table.items()}
     for number, wire, value in _fields(memoryview(data)):

@@ -1,8 +1,8 @@
-"""A containerd of our own, for a machine where nobody gave us one.
+"""A containerd of our own, for a machine where the agent is not given one.
 
-It has its own directories and its own socket, runs nothing but what we need, and dies with
-us; containers do not need it to run, so one that was killed is simply started again and finds
-them. Its socket is where its address is short: the name of a unix socket has 108 bytes.
+It has its own directories and its own socket, runs only our containers, and dies with the agent;
+containers run without it, so one that was killed is simply restarted and finds them. Its socket
+has a short path: the address of a unix socket has at most 108 bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger("remora.agent")
 
 
 class Daemon:
-    """A containerd with its state below `directory`, and its sockets below `run`, which exists and has a short name."""
+    """A containerd with its state below `directory`, and its sockets below `run`, an existing short path."""
 
     def __init__(self, directory: Path, run: Path) -> None:
         self._directory = directory
@@ -43,7 +43,7 @@ class Daemon:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it, and again whenever it dies. Raises OSError."""
+        """Start it, and restart it whenever it dies. Raises OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._directory / "config.toml").write_text(self._config())
         await self._spawn()
@@ -65,7 +65,7 @@ class Daemon:
             await self._spawn()
 
     async def _spawn(self) -> None:
-        """The kernel ends it with us; whoever calls must be a thread that lives as long as the agent."""
+        """Start a process that the kernel kills with us; the calling thread must live as long as the agent."""
         with open(self._directory / "containerd.log", "ab") as output:
             self._process = await child.spawn(
                 *("setpriv", "--pdeathsig", "TERM"),
@@ -86,6 +86,7 @@ class Daemon:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
+    """Terminate the daemon; kill it if that takes long."""
     process.send_signal(signal.SIGTERM)
     try:
         async with asyncio.timeout(END_SECONDS):

@@ -1,11 +1,12 @@
-"""A disk of an instance's own: a file system in a file.
+"""The disk of an instance: a file system in a file.
 
-The file is sparse, so a disk of a terabyte costs what is written into it, and its name is
-gone as soon as it is mounted: whatever is killed, the space comes back with the mount. There
-is no journal, since nobody mounts it a second time, and `discard` gives back what is deleted.
+The file is sparse, so a disk of a terabyte takes only the space that is written to. Its name is
+removed as soon as it is mounted: even if the agent is killed, the space is freed with the mount.
+There is no journal, since it is never mounted a second time, and `discard` frees the blocks of
+deleted files.
 
-A file system is smaller than the device that it is on, so the file is made a little larger
-than the cap, and tasks find at least what they were promised.
+A file system is smaller than its device, so the file is made a little larger than the cap, and
+tasks have at least the space of their tier.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def mount_disk(image: Path, target: Path, size: int, owner: int) -> None:
 
 
 def make_file_system(image: Path, inodes: int, owner: int) -> None:
-    """Raises OSError with what mkfs says."""
+    """Make a file system in the file `image`. Raises OSError with the words of mkfs."""
     extended = f"lazy_itable_init=1,nodiscard,root_owner={owner}:{owner}"
     options = ["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", extended, "-N", str(inodes)]
     done = child.run(
@@ -65,7 +66,7 @@ def make_file_system(image: Path, inodes: int, owner: int) -> None:
 
 
 class loop_device(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads as a function
-    """The path of a loop device over an open file; it frees itself when nothing uses it after this. Raises OSError."""
+    """The path of a loop device over an open file; it is freed when nothing uses it after this. Raises OSError."""
 
     def __init__(self, backing: int) -> None:
         self._backing = backing
@@ -83,7 +84,7 @@ class loop_device(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads
                     fcntl.ioctl(self._device, LOOP_CONFIGURE, config)
                 except OSError as error:
                     self._close()
-                    if error.errno != errno.EBUSY:  # or else somebody was quicker
+                    if error.errno != errno.EBUSY:  # EBUSY: another process took the device
                         raise
                 else:
                     return path

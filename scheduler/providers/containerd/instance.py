@@ -1,9 +1,10 @@
-"""A container with a lackey in it, from the agent's side: how the two meet, and what can be asked of it.
+"""A container with a lackey in it, from the agent's side: the connection to the lackey, and the
+instance's state.
 
-The agent does not start the lackey, so it cannot hand it a socket. It listens instead, in a
-directory that the container has read-only, and the lackey calls. Whoever calls first is heard
-only if the kernel says that it is the container's process 1; then nobody listens any more. The
-lackey calls again when its agent is gone and the next one listens under the same name.
+The agent does not start the lackey itself, so it cannot pass it a socket. It listens instead, in a
+directory that the container has read-only, and the lackey connects. The connection is accepted only
+if the kernel says that its peer is the container's process 1; then the socket is closed to others.
+The lackey connects again when its agent is gone and the next one listens under the same name.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
 from scheduler.providers.disk import File, Use
-from scheduler.providers.process import INSIDE
+from scheduler.providers.process_instance import INSIDE
 from scheduler.providers.processes import descendants
 from scheduler.providers.user_ranges import USERS
 from scheduler.providers.waiting import readable
@@ -35,28 +36,28 @@ READY_SECONDS = 20.0
 NUMBER, SPEC, IMAGE, USER = "remora.number", "remora.spec", "remora.image", "remora.user"
 INITIALIZED = "initialized"
 AGENT_SOCKET = "agent.sock"
-# Less than this left, and a task that fails has most likely failed for want of it.
+# If less than this is free, a task that fails has most likely failed for lack of it.
 FULL_BYTES = 1 << 20
 Remove = Callable[["Draft"], Awaitable[bool]]
-# Seconds before what could not be removed is tried again.
+# Seconds before a failed removal is retried.
 REMOVE_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an instance is before there is anything of it."""
+    """The description of an instance before it exists."""
 
     number: int
     spec: InstanceSpec
     name: str  # of the container
     work: Path
     image: str | None  # None: the machine
-    first_user: int  # as this machine counts
-    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the image
+    first_user: int  # as the host counts
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the lock of the image
 
     @property
     def labels(self) -> dict[str, str]:
-        """All that the next agent must know of it."""
+        """The labels by which the next agent finds the instance again."""
         return {
             NUMBER: str(self.number),
             SPEC: json.dumps(asdict(self.spec)),
@@ -71,12 +72,12 @@ class Draft:
 
     @property
     def words(self) -> Path:
-        """What its lackey has to complain of."""
+        """The file for error messages of its lackey."""
         return self.work / "lackey.log"
 
     @property
     def initialized(self) -> Path:
-        """There when it is prepared for its pool."""
+        """The file that exists once the instance is prepared for its pool."""
         return self.work / INITIALIZED
 
 
@@ -120,8 +121,11 @@ class ContainerInstance:
     def set_initialized(self) -> None:
         self.draft.initialized.touch()
 
-    def owns_user(self, uid: int) -> bool | None:
+    def has_user(self, uid: int) -> bool:
         return self.draft.first_user <= uid < self.draft.first_user + USERS
+
+    def has_socket(self, inode: int) -> bool:
+        return False  # we are root
 
     def processes(self) -> Iterator[int]:
         return descendants(self.pid)
@@ -155,10 +159,11 @@ class ContainerInstance:
         return status.f_bavail * status.f_frsize < FULL_BYTES or status.f_favail == 0
 
     async def destroy(self) -> None:
+        """Kill the lackey, and remove the container and everything made for it, with retries."""
         self.channel.close()
         self.listener.close()
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # whatever becomes of containerd
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # even if containerd is unavailable
         os.close(self.pidfd)
         self.group.close()
         while not await self.remove(self.draft):
@@ -166,7 +171,7 @@ class ContainerInstance:
 
 
 async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerInstance:
-    """Open the sockets that a running lackey looks for, and wait for it. Raises OSError or ValueError."""
+    """Open the sockets that a running lackey connects to, and wait for it. Raises OSError or ValueError."""
     with contextlib.ExitStack() as undo:
         pidfd = os.pidfd_open(pid)
         undo.callback(os.close, pidfd)
@@ -180,7 +185,7 @@ async def meet(draft: Draft, pid: int, door: Door, remove: Remove) -> ContainerI
 
 
 def listen(path: Path) -> Listener:
-    """Listen at a socket that appears whole, whatever had its name before. Raises OSError."""
+    """Listen at a socket that appears atomically in place of an existing one. Raises OSError."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     listener = passing.listen(fresh)
@@ -189,7 +194,7 @@ def listen(path: Path) -> Listener:
 
 
 async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path) -> Channel:
-    """Wait for process `pid`, a lackey, to call. Raises ValueError with what it said instead, or OSError."""
+    """Wait for the lackey, process `pid`, to connect. Raises ValueError with its error message, or OSError."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             return await answer(listener, pid, pidfd)
@@ -199,7 +204,7 @@ async def first_call(listener: socket.socket, pid: int, pidfd: int, words: Path)
 
 
 async def answer(listener: socket.socket, pid: int, pidfd: int) -> Channel:
-    """Wait for process `pid`, a lackey, to call and say that it is ready. Raises ValueError or OSError."""
+    """Wait for the lackey, process `pid`, to connect and report READY. Raises ValueError or OSError."""
     await readable(listener.fileno(), pidfd)
     try:
         connection, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""What a machine must have for containers, found out without making one."""
+"""The requirements of containers on the machine, checked without making a container."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FILE_SYSTEMS = ("ext4", "overlay")
 
 
 def missing_packages() -> list[str]:
-    """Packages of programs that are not here."""
+    """The packages of missing programs."""
     return sorted({package for program, package in PROGRAMS.items() if child.find(program) is None})
 
 
 def why_no_containers(own_daemon: bool = True) -> str | None:
-    """One sentence on what is missing, or None. Without `own_daemon` somebody else runs containerd."""
+    """The missing requirement as a sentence, or None. Without `own_daemon` containerd is run by the operator."""
     if os.geteuid() != 0:
         return "containers need root (run as root, or use --provider process)"
     if find_spec("grpc") is None:
@@ -43,7 +43,7 @@ def why_no_containers(own_daemon: bool = True) -> str | None:
 
 
 def loadable(module: str) -> bool:
-    """Would the kernel load a module of this name when asked?"""
+    """Whether the kernel would load a module of this name on demand."""
     release = Path("/lib/modules") / os.uname().release
     try:
         return any(f"/{module}.ko" in line for line in (release / "modules.dep").read_text().splitlines())

@@ -1,8 +1,7 @@
-"""The system calls of mounting, which Python has not, and looking at what is mounted.
+"""The system calls of mounting, which Python lacks, and the list of mounts.
 
-A tree can be cloned from its place, changed while nobody sees it (made read-only, given
-other users), and then attached elsewhere: so it never appears in a state that somebody could
-use meanwhile.
+A tree can be cloned from its place, changed while it is invisible (made read-only, its users
+mapped), and then attached elsewhere: so it is never visible in an intermediate state.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 from scheduler.providers.libc import check, libc
 
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME = 1, 2, 4, 8, 1024
-# The same wishes in the newer calls.
+# The same flags in the newer calls.
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV, ATTR_IDMAP = 1, 2, 4, 0x100000
 ATTR_SEALED = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV
 DETACH = 2
@@ -29,13 +28,13 @@ AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 
 
 def mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
-    """Raises OSError."""
+    """Mount a file system. Raises OSError."""
     arguments = (source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), options.encode())
     check(libc.mount(*arguments), f"mounting {kind} on {target}")
 
 
 def unmount(target: Path) -> None:
-    """Take it from its place; it ends when nobody uses it. Nothing mounted there is no error. Raises OSError."""
+    """Detach a mount; it ends when it is no longer in use. A path without a mount is no error. Raises OSError."""
     try:
         check(libc.umount2(os.fsencode(target), DETACH), f"unmounting {target}")
     except OSError as error:
@@ -44,7 +43,7 @@ def unmount(target: Path) -> None:
 
 
 def attach(source: Path, target: Path, attributes: int = 0, user_namespace: int | None = None) -> None:
-    """Show the tree `source` at `target` too, its users as those of a user namespace. Raises OSError."""
+    """Attach the tree `source` at `target` too, its users mapped by a user namespace. Raises OSError."""
     flags = ctypes.c_uint(CLONE | os.O_CLOEXEC)
     tree = check(libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(source), flags), f"cloning {source}")
     try:
@@ -59,7 +58,7 @@ def attach(source: Path, target: Path, attributes: int = 0, user_namespace: int 
 
 
 def mounted_below(root: Path) -> list[Path]:
-    """Where something is mounted below a directory, the deepest first."""
+    """The mount points below a directory, the deepest first."""
     found = []
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), line.split(b" ")[4])

@@ -1,11 +1,11 @@
-"""Instances as containers.
+"""The provider of instances that are containers.
 
-What makes an instance, in order: a disk of its own, on it a root file system, a directory
-with two sockets, a container whose process 1 is a lackey, and the lackey's call at the first
-of the sockets. What ends it is the same in reverse. All of it lies below `instances/3`, bears
-the name of the agent's state directory, and can be found again without any memory of ours:
-mounts by their place, containers by their label, control groups by their path. So the next
-agent can remove what a killed one left.
+An instance is made in these steps: a disk of its own, on it a root file system, a directory with
+two sockets, a container whose process 1 is a lackey, and the lackey's connection to the first of
+the sockets. It is removed in the reverse order. All of it lies below `instances/3`, has the name of
+the agent's state directory, and can be found again without saved state: mounts by their place,
+containers by their label, control groups by their path. So the next agent can remove what a killed
+one left.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstr
 from scheduler.providers.numbers import Numbers
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
+from scheduler.providers.tools_place import leave, tools_place
 from scheduler.providers.trees import remove_tree
 from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
-# A label, of the service that a container belongs to.
+# The label that names the service to which a container belongs.
 OWNER = "remora.owner"
-# Instances of a killed agent that nobody wants after so long are ended; their lackeys wait no longer.
+# Seconds after which unused instances of a killed agent are ended; their lackeys wait no longer.
 PATIENCE_SECONDS = 60.0
 RUN = Path("/run/remora")
-# What all instances together weigh against whatever else the machine does, the making of instances included.
+# The weight of all instances together against the machine's other processes, in processes per core.
 PROCESSES_PER_CORE = 2
 MOST_FILES = 65536
 log = logging.getLogger("remora.agent")
@@ -79,12 +80,12 @@ class ContainerdProvider:
         self._numbers = Numbers()
         self._users = UserRanges(self._state_dir)
         self._survivors: list[Survivor] = []
-        self._stuck: dict[int, Draft] = {}  # by number
-        self._left: list[Draft] = []  # of them, what a killed agent had made
+        self._stuck: dict[int, Draft] = {}  # instances that could not be removed, by number
+        self._left: list[Draft] = []  # what a killed agent had begun
         self._expiry: asyncio.Task[None] | None = None
         self._loopbacks = Loopbacks(reach)
         self._shown: dict[str, Path] = {}
-        self._tools = self._state_dir / "tools"
+        self._tools = tools_place(self._state_dir)
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
@@ -95,13 +96,14 @@ class ContainerdProvider:
         return of_containers(keeps_abstract_sockets_apart(), self._loopbacks.holds)
 
     async def prepare(self) -> None:
+        """Connect to containerd, take over or remove what a killed agent left, and make one instance as a test."""
         for path in (self._root, self._run):
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
         if self._daemon is not None:
             await self._daemon.start()
         version = await asyncio.to_thread(self._client.version)
         await self._take_stock()
-        # Each agent makes its own: survivors have those of the one that made them.
+        # Each agent makes its own: survivors have those of the agent that made them.
         programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}
         await (await self.create(InstanceSpec(PROBE_BYTES, PROBE_BYTES, pool=PROBE))).destroy()
@@ -112,6 +114,7 @@ class ContainerdProvider:
         log.info("instances are containers", extra=told)
 
     async def close(self) -> None:
+        """End all survivors and everything that was made, the daemon included."""
         if self._expiry is not None:
             self._expiry.cancel()
             await asyncio.gather(self._expiry, return_exceptions=True)
@@ -119,6 +122,7 @@ class ContainerdProvider:
         await asyncio.gather(*(self.remove(draft) for draft in list(self._stuck.values())))
         await sweep_everywhere(self._group)
         await remove_tree(self._tools)
+        leave(self._tools, self._state_dir)
         self._users.close()
         self._client.close()
         if self._daemon is not None:
@@ -130,7 +134,7 @@ class ContainerdProvider:
     # -- what a killed agent left --------------------------------------------------------------
 
     async def _take_stock(self) -> None:
-        """Keep the instances that live, and remove what there is of others."""
+        """Keep the instances that live, and remove the remains of others."""
         for container in await asyncio.to_thread(self._client.containers, OWNER, self._owner):
             survivor = await asyncio.to_thread(self._survivor, container)
             if survivor is not None:
@@ -152,21 +156,22 @@ class ContainerdProvider:
         self._numbers = Numbers([draft.number for draft in kept])
 
     def _survivor(self, container: Message) -> Survivor | None:
-        """A container that runs, if its labels say what it is and all of it is there."""
+        """The survivor that a running container's labels describe, if all its parts exist."""
         try:
             labels = container["labels"]
             number = int(labels[NUMBER])
             user = int(labels.get(USER) or FIRST_USER + number * USERS)  # earlier releases had one range for all
             draft = self._draft(number, InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, user)
             pid = self._client.running(draft.name)
-            # One that is not initialized is no good: tasks may have been there, and assets would follow their links.
+            # An instance that is not initialized is unusable: tasks may have run there, and assets would follow their
+            # links.
             whole = draft.initialized.exists() and draft.work / "root" in mounts.mounted_below(self._root)
             if pid is None or not whole:
                 return None
             if draft.image is not None:
                 draft.held.enter_context(self._images.using(draft.image))
         except (KeyError, TypeError, ValueError, InstanceError, ImageError) as error:
-            log.warning("a container that was left is of no use", extra={"id": container["id"], "why": str(error)})
+            log.warning("a leftover container is unusable", extra={"id": container["id"], "why": str(error)})
             return None
         return Survivor(draft, pid)
 
@@ -182,6 +187,7 @@ class ContainerdProvider:
     # -- making instances ----------------------------------------------------------------------
 
     async def create(self, spec: InstanceSpec) -> ContainerInstance:
+        """Make an instance, or take over a survivor for the same pool. Raises NoImageError, InstanceError."""
         if (instance := await self._adopt(spec)) is not None:
             return instance
         try:
@@ -207,7 +213,7 @@ class ContainerdProvider:
         return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, first_user)
 
     async def _adopt(self, spec: InstanceSpec) -> ContainerInstance | None:
-        """An instance that a killed agent had made for the same pool, if its lackey still answers."""
+        """Take over an instance that a killed agent had made for the same pool, if its lackey still answers."""
         for survivor in [each for each in self._survivors if each.draft.spec == spec]:
             self._survivors.remove(survivor)
             try:
@@ -216,7 +222,9 @@ class ContainerdProvider:
                 door = await asyncio.to_thread(self._loopbacks.give, survivor.pid, self._group_of(survivor.draft))
                 return await meet(survivor.draft, survivor.pid, door, self.remove)
             except (OSError, ValueError, InstanceError) as error:
-                log.warning("an instance did not survive", extra={"instance": survivor.draft.name, "why": str(error)})
+                log.warning(
+                    "a leftover instance does not answer", extra={"instance": survivor.draft.name, "why": str(error)}
+                )
                 await self.remove(survivor.draft)
         return None
 
@@ -235,11 +243,12 @@ class ContainerdProvider:
         door = await asyncio.to_thread(self._loopbacks.give, pid, self._group_of(draft))
         await asyncio.to_thread(self._client.start, draft.name)
         instance = await meet(draft, pid, door, self.remove)
-        weigh(self._group_of(draft))  # it was made ahead of tasks that run: from now on it is one of many
+        # it was made at a higher weight than running tasks: from now on it has its normal weight
+        weigh(self._group_of(draft))
         return instance
 
     def _create_container(self, draft: Draft, shared: tuple[Mount, ...]) -> int:
-        """A container that has not begun to run; the id of its process 1."""
+        """Make a container that does not run yet; returns the id of its process 1."""
         with rootfs.within_reach(draft.work / "root", self._run / f"root-{draft.number}") as root:
             container = Container(
                 root=root,
@@ -262,22 +271,22 @@ class ContainerdProvider:
         return f"{self._group}/{draft.number}"
 
     async def remove(self, draft: Draft) -> bool:
-        """End a container and remove all that was made for it. False, and a word in the log, if that cannot be."""
+        """End a container and remove all that was made for it. If that fails it is logged, and the result is False."""
         try:
             try:
                 await asyncio.to_thread(self._client.remove, draft.name)
-            finally:  # whatever containerd still knows of it, nothing of ours is used any more
+            finally:  # even if containerd still knows it, the image is not used any more
                 for path in await asyncio.to_thread(mounts.mounted_below, draft.work):
                     await asyncio.to_thread(mounts.unmount, path)
         except (OSError, InstanceError) as error:
-            # Its number is not used again until it is gone, so what is left of it is in nobody's way.
+            # Its number is not reused before it is gone, so its remains disturb no other instance.
             self._stuck[draft.number] = draft
             told = {"instance": draft.name, "why": str(error), "stuck": len(self._stuck)}
             log.error("an instance could not be removed", extra=told)
             return False
         finally:
             draft.held.close()
-        await remove_everywhere(self._group_of(draft))  # the runtime removes those it knows of
+        await remove_everywhere(self._group_of(draft))  # the runtime removes only those it knows of
         await remove_tree(draft.work)
         self._stuck.pop(draft.number, None)
         self._numbers.give_back(draft.number)
@@ -285,7 +294,7 @@ class ContainerdProvider:
 
 
 def make_place(place: Path, source: Path) -> None:
-    """What `source` can be mounted on."""
+    """Make the file or directory on which `source` can be mounted."""
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if source.is_dir():
         place.mkdir(mode=0o755)

@@ -1,12 +1,12 @@
-"""The root file system of a container: an image that nobody can change, below a disk of its own.
+"""The root file system of a container: a read-only image, below a disk of its own.
 
-Two layers make an overlay. The lower one is the image, a directory, its users mapped to those
-of the instance. The upper one is on the instance's disk, so that whatever a task writes
-anywhere counts against its cap. Where there is no image, the lower layer is a skeleton of
-links, and the machine's own directories with programs are mounted over it, read-only.
+Two layers make an overlay. The lower one is the image, a directory, its users mapped to those of
+the instance. The upper one is on the instance's disk, so that all writes of a task, to any path,
+count against its cap. Where there is no image, the lower layer is a skeleton of links, and the
+machine's own directories with programs are mounted over it, read-only.
 
-Directories that belong to us (`/manta`, `/assets`) are made in the upper layer before the two
-are joined: an image may have anything under these names, a link to elsewhere too.
+Directories of ours (`/manta`, `/assets`) are made in the upper layer before the two are joined: an
+image may have other files under these names, even links to elsewhere.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from scheduler.providers import HostView
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.disk import mount_disk
 from scheduler.providers.containerd.spec import READ_ONLY, Mount, bind
-from scheduler.providers.containerd.users import user_namespace
+from scheduler.providers.user_namespace import block_namespace
 
 OURS = (("manta", 0o755), ("assets", 0o755), (".remora", 0o755))
-# An image brings these; where the machine is the image, they are fresh.
+# Directories that an image brings, and that are made if the machine is the image.
 FRESH = (
     *(("tmp", 0o1777), ("root", 0o700), ("home", 0o755), ("run", 0o755), ("mnt", 0o755), ("media", 0o755)),
     *(("var", 0o755), ("var/tmp", 0o1777)),
@@ -36,6 +36,8 @@ OVERLAY = "index=off,metacopy=off,redirect_dir=off,volatile"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """The parameters of one root file system."""
+
     work: Path
     image: Path | None  # None: the machine itself
     disk_bytes: int
@@ -44,7 +46,7 @@ class Plan:
 
 
 def build(plan: Plan) -> Path:
-    """Mount the root file system of an instance and return where: nothing else stays mounted. Raises OSError."""
+    """Mount the root file system of an instance and return its path: nothing else stays mounted. Raises OSError."""
     disk, lower, root = (plan.work / name for name in ("disk", "lower", "root"))
     for path in (disk, lower, root):
         path.mkdir(mode=0o700)
@@ -65,8 +67,8 @@ def build(plan: Plan) -> Path:
 
 @contextlib.contextmanager
 def within_reach(root: Path, place: Path) -> Iterator[Path]:
-    """Show a root at a place that the users of a container may pass to: they build it, but not below our state."""
-    place.mkdir(mode=0o711, exist_ok=True)  # an agent that was killed just then has left it
+    """Show a root at a path that the container's users can reach: they cannot pass through our state directory."""
+    place.mkdir(mode=0o711, exist_ok=True)  # an agent that was killed at this moment has left it
     try:
         mounts.attach(root, place)
         yield place
@@ -76,6 +78,7 @@ def within_reach(root: Path, place: Path) -> Iterator[Path]:
 
 
 def make_upper(disk: Path, owner: int, fresh: bool) -> Path:
+    """Make the upper layer on the instance's disk, with the directories of ours; returns its path."""
     upper = disk / "upper"
     make(upper, 0o755, owner)
     make(disk / "work", 0o700, owner)
@@ -92,19 +95,19 @@ def make(path: Path, mode: int, owner: int) -> None:
 
 def show_image(plan: Plan, lower: Path) -> None:
     assert plan.image is not None
-    with user_namespace(plan.first_user, plan.users) as namespace:
+    with block_namespace(plan.first_user, plan.users) as namespace:
         mounts.attach(plan.image, lower, mounts.ATTR_SEALED, namespace)
 
 
 def copy_links(skeleton: Path) -> None:
-    """What the machine's root says by links: `/bin` is `/usr/bin`, say."""
+    """Copy the links in the machine's root, such as `/bin` to `/usr/bin`."""
     for path in PROGRAMS:
         if os.path.islink(path):
             (skeleton / path[1:]).symlink_to(os.readlink(path))
 
 
 def machine_mounts(view: HostView) -> tuple[Mount, ...]:
-    """The machine's directories with programs, what else is to be shown, and emptiness over what is hidden."""
+    """Mounts of the machine's programs, of what else is shown, and of empty directories over what is hidden."""
     programs = [path for path in PROGRAMS if os.path.isdir(path) and not os.path.islink(path)]
     shared = [*programs, *(str(path) for path in view.show if not any(map(path.is_relative_to, programs)))]
     covered = [path for path in view.hide if path.exists() and any(map(path.is_relative_to, shared))]
@@ -119,9 +122,9 @@ def cover(path: Path) -> Mount:
 
 
 def network_files() -> tuple[Mount, ...]:
-    """How names are resolved is the machine's to say: its network is the container's.
+    """Mounts of the machine's resolver configuration, since the container has the machine's network.
 
-    The machine's own `/etc` has them too, but often as links into `/run`, which tasks have for themselves.
+    The machine's own `/etc` has these files too, but often as links into `/run`, which tasks have for themselves.
     """
     files = ("/etc/resolv.conf", "/etc/hosts")
     return tuple(bind(os.path.realpath(file), file) for file in files if os.path.exists(file))

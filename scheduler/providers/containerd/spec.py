@@ -1,11 +1,11 @@
-"""The container as its runtime is told of it: the OCI spec, written by us.
+"""The OCI runtime spec of a container.
 
-All that a container may and sees is in this one document, so it is made in one pure function
-that a test can read. What system calls it may make is not in it: its process 1 is our lackey,
-which filters them as in any instance (`datapath/include/callfilter.h`). The root file system is
-mounted already; what is mounted into it comes in three kinds: what every Linux program expects
-(`/proc`, `/dev`), what every task expects (`/manta`, `/.remora`), and what the image brings from
-the machine.
+All rights and mounts of a container are in this one document, so it is made by one pure function
+that a test can check. The filter of system calls is not in it: process 1 is our lackey, which
+filters them as in any instance (`datapath/include/callfilter.h`). The root file system is mounted
+already; three kinds of mounts are added: those that every Linux program expects (`/proc`, `/dev`),
+those that every task expects (`/manta`, `/.remora`), and those that the image takes from the
+machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scheduler.providers import MAX_PROCESSES
 
 Mount = dict[str, Any]
 
-# As in the lackey, which could not keep others: what tasks need among themselves.
+# The same as in the lackey, which drops all others: those that tasks need among themselves.
 CAPABILITIES = [f"CAP_{name}" for name in "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID".split()]
 SHM_BYTES = 64 << 20
 READ_ONLY = ["ro", "nosuid", "nodev"]
@@ -31,25 +31,25 @@ LACKEY_SOCKET = "lackey.sock"
 
 GROUPS = "/sys/fs/cgroup"
 
-# Of processors, while a container is made and its lackey starts: ahead of the tasks of all others.
+# Of processors, while a container is made and its lackey starts: more than all tasks have.
 STARTING_SHARES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What is special about one container."""
+    """The parameters of one container."""
 
     root: Path  # its root file system, mounted
     control: Path  # seen as /.remora: the agent's sockets
     inputs: Path  # seen as /manta
     shown: Mapping[str, Path]  # seen below /.remora by these names
     group: str  # path of its control group
-    first_user: int  # its users 0 … `users`-1 are ours from here
+    first_user: int  # its users 0 … `users`-1 are the host's from here
     users: int
     memory_bytes: int
     disk_bytes: int
     open_files: int  # most descriptors of a process
-    shared: tuple[Mount, ...] = ()  # what the image takes from the machine
+    shared: tuple[Mount, ...] = ()  # mounts that the image takes from the machine
 
 
 def bind(source: Path | str, target: str, options: Iterable[str] = READ_ONLY) -> Mount:
@@ -57,6 +57,8 @@ def bind(source: Path | str, target: str, options: Iterable[str] = READ_ONLY) ->
 
 
 def kernel_mounts() -> list[Mount]:
+    """Mounts of kernel file systems, which every Linux program expects."""
+
     def mount(target: str, kind: str, *options: str) -> Mount:
         return {"destination": target, "type": kind, "source": kind, "options": list(options)}
 
@@ -65,14 +67,15 @@ def kernel_mounts() -> list[Mount]:
         mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536"),
         mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
         mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={SHM_BYTES}"),  # noqa: S108 - not ours
-        # Not the whole of /sys, which tells of everything; this much is asked by `nproc` and the like.
+        # Not the whole of /sys, which reveals everything; `nproc` and the like read this much.
         *(bind(path, path) for path in SYSTEM if os.path.exists(path)),
-        # Where programs that size themselves read how much memory they may have.
+        # Programs that size themselves read their memory limit here.
         mount(GROUPS, "cgroup", "nosuid", "noexec", "nodev", "ro"),
     ]
 
 
 def runtime_spec(container: Container) -> dict[str, Any]:
+    """The OCI spec of a container."""
     return {
         "ociVersion": "1.0.2",
         "hostname": "remora",
@@ -91,6 +94,7 @@ def runtime_spec(container: Container) -> dict[str, Any]:
 
 
 def process(container: Container) -> dict[str, Any]:
+    """The `process` part of the spec: the lackey, without root's dangerous capabilities."""
     lackey = [
         f"{CONTROL}/{LACKEY}",
         f"--connect={CONTROL}/{LACKEY_SOCKET}",
@@ -117,6 +121,7 @@ def task_mounts(container: Container) -> list[Mount]:
 
 
 def namespaces(container: Container) -> dict[str, Any]:
+    """The namespaces of a container, and its map of users."""
     mapping = [{"containerID": 0, "hostID": container.first_user, "size": container.users}]
     return {
         "namespaces": [{"type": kind} for kind in ("user", "pid", "mount", "ipc", "uts", "cgroup")],
@@ -126,7 +131,10 @@ def namespaces(container: Container) -> dict[str, Any]:
 
 
 def resources(container: Container) -> dict[str, Any]:
-    """Memory and swap together are as much as memory alone: so there is no swap. The provider takes `cpu` back."""
+    """Limits of memory and processors. Swap is none, since memory and swap together are as much as memory alone.
+
+    The provider takes `cpu` back once the container runs.
+    """
     return {
         "memory": {"limit": container.memory_bytes, "swap": container.memory_bytes},
         "pids": {"limit": MAX_PROCESSES},

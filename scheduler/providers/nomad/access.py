@@ -1,4 +1,4 @@
-"""Where Nomad is, who we are, and how it proves that it is the one."""
+"""Access to Nomad: its address, our token, and the TLS certificates of both sides."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ DEFAULT_ADDRESS = "http://127.0.0.1:4646"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where Nomad is and who we are."""
+    """The address of Nomad, the credentials for it, and how its certificate is checked."""
 
     address: str = DEFAULT_ADDRESS
     token: str | None = field(default=None, repr=False)
     namespace: str = "default"
     region: str | None = None
-    verify: bool | str = True  # a file or a directory of certificates, or those of the system
+    verify: bool | str = True  # a file or directory of certificates, or those of the system
     certificate: tuple[str, str] | None = None  # files: certificate, key
-    server_name: str | None = None  # that the certificate must have, if not the address's
+    server_name: str | None = None  # the name in Nomad's certificate, if not that of the address
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Access:
-        """By the variables that Nomad's own command knows. Raises NomadError."""
+        """Read the variables that Nomad's own command uses. Raises NomadError."""
         get = {name: value for name, value in environment.items() if name.startswith("NOMAD_") and value}.get
         address = get("NOMAD_ADDR", DEFAULT_ADDRESS).rstrip("/")
         try:
@@ -60,7 +60,7 @@ class Access:
 
 
 class NamedAdapter(HTTPAdapter):
-    """One connection, and the name that its certificate must have."""
+    """An adapter whose server certificate must have a given name."""
 
     def __init__(self, server_name: str | None) -> None:
         self._named: dict[str, Any] = {}
@@ -73,7 +73,7 @@ class NamedAdapter(HTTPAdapter):
 
 
 def context_of(access: Access) -> ssl.SSLContext | bool:
-    """How httpx checks certificates. Raises NomadError."""
+    """The TLS settings for httpx. Raises NomadError."""
     if not access.address.startswith("https:"):
         return True
     try:

@@ -1,13 +1,15 @@
-"""What we ask of Nomad: some twenty calls, each with one answer or one sentence.
+"""The client of Nomad's API: some twenty calls, each of which returns an answer or raises a
+one-sentence error.
 
 Plain calls go through python-nomad, in threads, a client in each; it lacks scaling, blocking
-queries and an event stream that can be trusted, and these go through httpx. Both check the
-server's certificate, send the token, and name namespace and region as the `NOMAD_*`
-variables of the environment say (`access`).
+queries and a reliable event stream, and these go through httpx. Both check the server's
+certificate, send the token, and name namespace and region as the `NOMAD_*` variables of the
+environment say (`access`).
 
-Whatever goes wrong is a `NomadError` (`errors`), a sentence that names what was wanted and what
-Nomad said. What may pass is tried again, with growing pauses, a few times: no request can do
-harm twice, because registering and scaling name the version that they start from.
+Every failure is a `NomadError` (`errors`), a sentence that names what was wanted and what Nomad
+answered. Transient errors (429, 5xx, a broken connection) are retried a few times with exponential
+back-off: every request is safe to repeat, because registering and scaling name the version that
+they start from.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import nomad
 import requests
 from nomad.api.exceptions import BaseNomadException
 
+from scheduler.common.backoff import Backoff
 from scheduler.providers.nomad.access import Access, NamedAdapter, context_of
 from scheduler.providers.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
 
@@ -33,20 +36,20 @@ __all__ = ["Access", "ConflictError", "Json", "MissingError", "NomadApi", "Nomad
 
 Json = dict[str, Any]
 
-# Connections, of the hundred that Nomad grants an address.
+# Concurrent connections, of the hundred that Nomad grants an address.
 THREADS = 4
 STREAMS = 8
-# Seconds.
+# Timeouts in seconds.
 CONNECT_TIMEOUT = 3.0
 TIMEOUT = 10.0
-# A stream says something every 30 seconds at least.
+# A stream sends a sign of life every 30 seconds at least.
 SILENCE = 75.0
-FIRST_PAUSE = 0.2
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 TRIES = 4
 
 
 class NomadApi:
-    """Used on one event loop. Call `close`."""
+    """A client of Nomad. Used on one event loop. Call `close` at the end."""
 
     def __init__(self, access: Access, pause: float = FIRST_PAUSE, timeout: float = TIMEOUT) -> None:
         self.access = access
@@ -66,41 +69,41 @@ class NomadApi:
     # -- jobs --------------------------------------------------------------------------------
 
     async def register(self, document: Json) -> str:
-        """Register what `documents` made, a job with its condition; the evaluation's id. Raises ConflictError."""
+        """Register a document of `documents`, with its condition; returns the evaluation's id. Raises ConflictError."""
         job = document["Job"]["ID"]
         answer = await self._plain(f"register job {job}", lambda n: n.job.register_job(job, dict(document)))
         return str(answer["EvalID"])
 
     async def plan(self, document: Json) -> Json:
-        """What registering would change, and which instances would find no place."""
+        """The changes that a registration would make, and the instances that could not be placed."""
         job = document["Job"]["ID"]
         body = {"Job": document["Job"], "Diff": True}
         return await self._one(f"plan job {job}", lambda n: n.job.plan_job(job, dict(body)))
 
     async def parse(self, text: str, variables: str = "") -> Json:
-        """The job of a file in HCL."""
+        """The job in a file in HCL."""
         body = {"JobHCL": text, "Variables": variables, "Canonicalize": False}
         return await self._one("parse a job file", lambda n: _body(n.jobs.request("parse", json=body, method="post")))
 
     async def jobs(self, prefix: str = "") -> list[Json]:
-        """Jobs whose ids begin so, in short, with `Meta`."""
+        """Jobs whose ids begin with `prefix`, as summaries with `Meta`."""
         params = {"prefix": prefix, "meta": "true"}
         found = await self._plain("list jobs", lambda n: _body(n.jobs.request(method="get", params=dict(params))))
         return list(found)
 
     async def job(self, job: str) -> Json:
-        """Raises MissingError."""
+        """The job with this id. Raises MissingError."""
         return await self._one(f"show job {job}", lambda n: n.job.get_job(job))
 
     async def allocations(self, job: str) -> list[Json]:
-        """All that a job has had, in short."""
+        """All allocations of a job, ended ones included, as summaries."""
         return list(await self._plain(f"list allocations of job {job}", lambda n: n.job.get_allocations(job)))
 
     async def evaluations(self, job: str) -> list[Json]:
         return list(await self._plain(f"list evaluations of job {job}", lambda n: n.job.get_evaluations(job)))
 
     async def evaluation(self, evaluation: str) -> Json:
-        """Raises MissingError."""
+        """The evaluation with this id. Raises MissingError."""
         wanted = {"namespace": self.access.namespace}
         return await self._one(
             f"show evaluation {evaluation}",
@@ -108,7 +111,7 @@ class NomadApi:
         )
 
     async def scale(self, job: str, group: str, count: int, index: int | None = None, why: str = "") -> str:
-        """Set a count, if the job's modify index is `index`; the evaluation's id.
+        """Set a count, if the job's modify index is `index`; returns the evaluation's id.
 
         Raises ConflictError, MissingError.
         """
@@ -119,14 +122,14 @@ class NomadApi:
         return str(answer["EvalID"])
 
     async def stop(self, job: str, purge: bool = False) -> None:
-        """Stop a job and, by `purge`, forget it. Harmless if there is none."""
+        """Stop a job and, by `purge`, remove it. No error if there is none."""
         with contextlib.suppress(MissingError):
             await self._plain(f"stop job {job}", lambda n: n.job.deregister_job(job, purge=purge or None))
 
     # -- nodes and servers -------------------------------------------------------------------
 
     async def version(self) -> tuple[int, int, int]:
-        """Of the agent that we ask."""
+        """The version of the Nomad agent that answers."""
         answer = await self._plain("show its version", lambda n: n.agent.get_agent())
         return parse_version(str(answer["config"]["Version"]["Version"]))
 
@@ -134,18 +137,18 @@ class NomadApi:
         return str(await self._plain("name its leader", lambda n: n.status.leader.get_leader()))
 
     async def nodes(self) -> list[Json]:
-        """In short: `ID`, `Name`, `Status`, `SchedulingEligibility`, `Drain`, `Version`."""
+        """All nodes as summaries: `ID`, `Name`, `Status`, `SchedulingEligibility`, `Drain`, `Version`."""
         return list(await self._plain("list nodes", lambda n: n.nodes.get_nodes()))
 
     async def node(self, node: str) -> Json:
-        """Raises MissingError."""
+        """The node with this id. Raises MissingError."""
         return await self._one(f"show node {node}", lambda n: n.node.get_node(node))
 
     async def node_allocations(self, node: str) -> list[Json]:
         return list(await self._plain(f"list allocations of node {node}", lambda n: n.node.get_allocations(node)))
 
     async def drain(self, node: str, seconds: float | None, keep_system: bool = True) -> None:
-        """Have a node emptied within so many seconds (None: no limit), or no longer drained (0)."""
+        """Drain a node within so many seconds (None: no limit), or end the drain (0)."""
         spec = {"Deadline": -1 if seconds is None else int(seconds * 1e9), "IgnoreSystemJobs": keep_system}
         wanted = None if seconds == 0 else spec
         await self._plain(
@@ -157,7 +160,7 @@ class NomadApi:
         await self._plain(f"make node {node} eligible or not", lambda n: n.node.eligible_node(node, **kind))
 
     async def ask(self, what: str, method: str, path: str, body: Json | None = None) -> Any:
-        """Whatever else there is to ask; `what` is for the sentence if it fails. Raises MissingError."""
+        """Make any other request; `what` names it in the error's sentence. Raises MissingError."""
         return await self._http_json(what, method, path, body)
 
     # -- namespaces and variables ------------------------------------------------------------
@@ -167,7 +170,7 @@ class NomadApi:
         return [str(namespace["Name"]) for namespace in found]
 
     async def make_namespace(self, name: str, description: str = "") -> None:
-        """Harmless if there is one."""
+        """Make a namespace. No error if it exists."""
         body = {"Name": name, "Description": description}
         await self._plain(f"make namespace {name}", lambda n: n.namespace.request(json=body, method="post"))
 
@@ -178,7 +181,7 @@ class NomadApi:
         return dict(answer["Items"])
 
     async def put_variable(self, path: str, items: Mapping[str, str], index: int | None = None) -> None:
-        """Write a variable, if its modify index is `index` (0: if there is none). Raises ConflictError."""
+        """Write a variable, if its modify index is `index` (0: if it does not exist). Raises ConflictError."""
         space = self.access.namespace
         body = {"Path": path, "Namespace": space, "Items": dict(items)}
         await self._plain(
@@ -186,10 +189,10 @@ class NomadApi:
             lambda n: n.variable.create_variable(path, dict(body), namespace=space, cas=index),
         )
 
-    # -- what comes when it comes ------------------------------------------------------------
+    # -- long polls and streams -----------------------------------------------------------------
 
     async def wait(self, path: str, index: int, seconds: float = 60.0) -> tuple[int, Any]:
-        """A blocking query: the new index and the answer, once that is above `index` or the time is over."""
+        """Make a blocking query: the new index and the answer, once the index is above `index` or the time is over."""
         params = {"index": str(index), "wait": f"{int(seconds)}s"}
         what = f"wait for {path}"
         try:
@@ -223,7 +226,7 @@ class NomadApi:
             params = params.set(name, value)
         return params
 
-    # -- how -----------------------------------------------------------------------------------
+    # -- transport -------------------------------------------------------------------------------
 
     async def _one(self, what: str, call: Callable[[Any], Any]) -> Json:
         return dict(await self._plain(what, call))
@@ -235,7 +238,7 @@ class NomadApi:
             try:
                 return call(self._client())
             except BaseNomadException as error:
-                raise translated(what, error) from None  # its text may be what is in a variable
+                raise translated(what, error) from None  # its text may contain the items of a variable
             except (requests.RequestException, ValueError) as error:
                 raise silent(what, error) from error
 
@@ -251,20 +254,19 @@ class NomadApi:
         return await self._patiently(work)
 
     async def _patiently(self, work: Callable[[], Any]) -> Any:
-        """A few tries of what may pass."""
-        pause = self._pause
+        """Run `work`, and retry transient errors a few times."""
+        backoff = Backoff(self._pause, LONGEST_PAUSE)
         for _ in range(TRIES - 1):
             try:
                 return await work()
             except NomadError as error:
                 if not error.passing:
                     raise
-            await asyncio.sleep(pause)
-            pause *= 2
+            await asyncio.sleep(backoff.next())
         return await work()
 
     def _client(self) -> Any:
-        """The client of the thread that asks: a session is not to be shared."""
+        """The client of the calling thread: a session must not be shared."""
         if (client := getattr(self._local, "client", None)) is None:
             session = requests.Session()
             session.trust_env = False

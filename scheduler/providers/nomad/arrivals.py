@@ -1,20 +1,21 @@
-"""Launchers that call: the instances that the cluster has booked on this node.
+"""Arrivals: the reservations of instances on this node, each an allocation whose launcher has
+called the agent.
 
-The agent listens at the *launch socket*, and each launcher that calls (`datapath/include/launcher.h`)
-is an `Arrival`: the right to one instance of a pool, for as long as its connection lives. Three
-things end that:
+The agent listens at the *launch socket*, and each launcher that connects
+(`datapath/include/launcher.h`) is an `Arrival`: the right to one instance of a pool, for as long as
+its connection lives. Three events end it:
 
-- The pool wants fewer than have arrived. Then one that is free, no instance being in it, is told
-  "done" a moment later, and Nomad counts it as ended well. Which instance goes is thus decided by
-  the pool, by making its place free.
-- The launcher says "leave": Nomad wants the place back (a drain, a preemption, a purge). What runs
-  there has `GRACE` seconds; then the place is gone.
-- The launcher is gone. So is the place, at once.
+- The pool needs fewer than have arrived. Then one that is free, without an instance, is told "done"
+  a moment later, and Nomad counts it as successful. The pool decides which instance goes, by
+  freeing its reservation.
+- The launcher says "leave": Nomad takes the allocation back (a drain, a preemption, a purge). A
+  task that runs there has `GRACE` seconds; then the reservation is gone.
+- The launcher is gone. The reservation ends at once.
 
-Of pools that nobody here has heard of the arrivals wait: their supervisor is told of them with
-the next poll, and says what to do there.
+Arrivals for a pool that this agent does not know wait: the agent reports them with the next poll,
+and the supervisor grants the pool.
 
-The socket is for root and for the agent's own user.
+Only root and the agent's own user may connect to the socket.
 
 Example: 3 launchers of pool 7 call and the pool wants 2: two instances are made, and a second
 later the third launcher ends.
@@ -39,7 +40,7 @@ from datapath import passing
 from scheduler.providers import InstanceError
 
 GRACE = 10.0
-# Seconds that a free place is kept when the pool wants fewer.
+# Seconds for which a free reservation is kept when the pool needs fewer.
 LINGER = 1.0
 INTRODUCTION_SECONDS = 5.0
 LONGEST_LINE = 4096
@@ -49,7 +50,7 @@ log = logging.getLogger("remora.agent")
 
 
 class Introduction(BaseModel):
-    """The line that a launcher says."""
+    """The line that a launcher sends first."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,7 +63,11 @@ class Introduction(BaseModel):
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A place for one instance. `used`: there is one, or it is being made; `leaving`: it must end; `gone`: now."""
+    """A reservation for one instance.
+
+    `used`: its instance exists or is being made; `leaving`: the instance must end after its task; `gone`: it must end
+    now.
+    """
 
     told: Introduction
     writer: asyncio.StreamWriter = field(repr=False)
@@ -73,7 +78,7 @@ class Arrival:
 
 
 class Arrivals:
-    """One per agent. Used on one event loop."""
+    """The reservations of one agent. Used on one event loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -85,13 +90,13 @@ class Arrivals:
         self._settling: asyncio.TimerHandle | None = None
 
     async def open(self, changed: Callable[[], None]) -> None:
-        """Listen; `changed` is called when another number has arrived of some pool. Raises InstanceError."""
+        """Listen; `changed` is called when the number of some pool's arrivals changes. Raises InstanceError."""
         self._told = changed
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.unlink(missing_ok=True)
             listener = socket.socket(socket.AF_UNIX)
-            passing.bar_descriptors(listener)  # elsewhere the mode of the socket keeps tasks out
+            passing.bar_descriptors(listener)  # on older kernels the mode of the socket alone keeps tasks out
             before = os.umask(0o177)
             try:
                 listener.bind(str(self._path))
@@ -102,7 +107,7 @@ class Arrivals:
             raise InstanceError(f"cannot listen for launchers at {self._path}: {error.strerror or error}") from error
 
     async def close(self) -> None:
-        """Hang up without a word: the next agent is called."""
+        """Close all connections without a message: the launchers call the next agent."""
         if self._settling is not None:
             self._settling.cancel()
         if self._server is not None:
@@ -112,24 +117,27 @@ class Arrivals:
         self._here.clear()
         self._path.unlink(missing_ok=True)
 
-    # -- what the pools ask --------------------------------------------------------------------
+    # -- calls of pools -------------------------------------------------------------------------
 
     def attach(self, pool: int, changed: Callable[[], None]) -> None:
-        """Tell a pool whenever its arrivals have changed."""
+        """Call `changed` whenever the arrivals of a pool change."""
         self._pools[pool] = changed
 
     def detach(self, pool: int, changed: Callable[[], None]) -> None:
-        """Its supervisor is lost, or it is over; what was wanted last is still wanted."""
+        """Stop calling `changed`: the pool's supervisor is lost, or it has ended.
+
+        Its last wanted number stays in force.
+        """
         if self._pools.get(pool) == changed:
             del self._pools[pool]
 
     def want(self, pool: int, number: int) -> None:
-        """A pool wants so many places from now on, whatever has arrived."""
+        """Set the number of reservations that a pool needs from now on."""
         self._wanted[pool] = number
         self._settle_soon()
 
     def count(self, pool: int) -> int:
-        """Places that a pool may use."""
+        """The number of reservations that a pool may use."""
         return sum(one.told.pool == pool and not one.leaving for one in self._here)
 
     def counts(self) -> Counter[int]:
@@ -137,7 +145,7 @@ class Arrivals:
         return Counter(one.told.pool for one in self._here if not one.leaving)
 
     def take(self, pool: int) -> Arrival | None:
-        """A place that is free, if there is one."""
+        """Take a free reservation of the pool, if there is one."""
         for one in self._here:
             if one.told.pool == pool and not one.used and not one.leaving:
                 one.used = True
@@ -145,23 +153,23 @@ class Arrivals:
         return None
 
     def give_back(self, arrival: Arrival) -> None:
-        """No instance is in a place any more."""
+        """Free a reservation: it has no instance any more."""
         arrival.used = False
         pool = arrival.told.pool
         if arrival.leaving or (pool not in self._pools and self._wanted.get(pool) == 0):
             self._end(arrival)
         else:
             self._settle_soon()
-            self._tell(arrival)  # a pool of another supervisor's may have waited for it
+            self._tell(arrival)  # a pool of another supervisor may have waited for it
 
-    # -- what becomes of them --------------------------------------------------------------------
+    # -- ends of reservations ---------------------------------------------------------------------
 
     def _settle_soon(self) -> None:
         if self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(LINGER, self._settle)
 
     def _settle(self) -> None:
-        """Let go of free places that no pool wants."""
+        """End free reservations beyond the numbers that pools need."""
         self._settling = None
         counts = self.counts()
         for one in list(self._here):
@@ -173,7 +181,7 @@ class Arrivals:
             del self._wanted[pool]
 
     def _end(self, arrival: Arrival) -> None:
-        """It is needed no longer, and leaves well."""
+        """End a reservation that is no longer needed; its allocation succeeds."""
         arrival.leaving = True
         with contextlib.suppress(OSError, RuntimeError):
             arrival.writer.write(DONE)
@@ -192,8 +200,8 @@ class Arrivals:
         arrival.writer.close()
 
     def _leave(self, arrival: Arrival) -> None:
-        """Nomad wants the place back."""
-        log.info("a booking ends", extra={"alloc": arrival.told.alloc, "pool": arrival.told.pool})
+        """Let a reservation's instance end, since Nomad takes the allocation back."""
+        log.info("an allocation ends", extra={"alloc": arrival.told.alloc, "pool": arrival.told.pool})
         if not arrival.used:
             self._end(arrival)
             return
@@ -203,7 +211,7 @@ class Arrivals:
             self._tell(arrival)
 
     def _press(self, arrival: Arrival) -> None:
-        """Its time is over; the launcher stays until the instance is gone."""
+        """Mark a reservation as gone after its grace; the launcher stays until the instance is gone."""
         arrival.gone = True
         self._tell(arrival)
 
@@ -229,20 +237,20 @@ class Arrivals:
             if arrival in self._here:
                 self._forget(arrival)
         except (OSError, ValueError):
-            pass  # it was no launcher of ours, or is gone
+            pass  # the process was no launcher of ours, or is gone
         finally:
             writer.close()
 
     async def _introduced(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Introduction | None:
         if _user_of(writer) not in (0, os.geteuid()):
-            log.warning("somebody who may not has called the launch socket")
+            log.warning("a connection to the launch socket was refused: its user may not use it")
             return None
         try:
             async with asyncio.timeout(INTRODUCTION_SECONDS):
                 line = await reader.readline()
             return Introduction.model_validate_json(line)
         except (TimeoutError, ValidationError) as error:
-            log.warning("a launcher said what is not understood", extra={"why": type(error).__name__})
+            log.warning("a launcher sent an invalid introduction", extra={"why": type(error).__name__})
             return None
 
 

@@ -1,17 +1,16 @@
-"""Job documents: what Nomad is told of the instances that a pool should have.
+"""Job documents: the Nomad jobs that reserve a pool's instances.
 
-A document is made of a `Booking`, which says *what for*, and of `Template`, which says *how
-here*. Its id is made of the booking alone, so that two who want the same ask for the same job,
-and its `Meta` says all that must be found again when only Nomad remembers.
+A document is made of a `Booking`, the *purpose* of its instances, and of a `Template`, the *settings* of this
+cluster. Its id is made of the booking alone, so that two supervisors that want the same ask for the same job, and
+its `Meta` contains all that a supervisor must find again in Nomad.
 
-- Never again what has failed, and nothing elsewhere: whoever counts instances is the
-  supervisor, and it asks for another when it misses one. Only what a dead node had is
-  replaced by Nomad.
-- A node that is cut off ends its instances after a minute, when their tasks run elsewhere
-  long since. Nomad before 1.8 has another word for that.
-- Memory is the tier and what the lackey and its shim take. Nomad's own limit is on the
-  launcher only, which is small; the instance's is ours. Disk is booked, and capped by us.
-- Where it may be anywhere, nodes get it in proportion to their slots.
+- A failed allocation is neither restarted nor moved: the supervisor counts instances, and asks for another
+  when one is missing. Only the allocations of a dead node are replaced by Nomad.
+- A node that is cut off ends its instances after a minute, when their tasks have long been running elsewhere.
+  Nomad before 1.8 has another field for that.
+- Memory is the tier's, and what the lackey and its shim take. Nomad's own limit applies to the launcher only,
+  which is small; we cap the instance. Disk is reserved in Nomad, and capped by us.
+- Instances that may run on any node are spread over nodes in proportion to their slots.
 
 Example: pool 7 on n1 with 1024 MiB and 8 GB is `remora.5f0c91aa.0.676b8bb8.m1024d8`.
 """
@@ -30,19 +29,19 @@ TASK = "launcher"
 ANYWHERE = "any"
 # MiB of memory that an instance takes besides its tier's.
 OVERHEAD_MB = 32
-# MB of disk that are booked for a GB of tier.
+# MB of disk that are reserved for a GB of tier.
 GIGABYTE = 1024
 NANOSECONDS = 1_000_000_000
-# Of the launcher's end: what a task is given to end well, and a little more.
+# Seconds that a launcher has to end: the time that a task has to end, and a margin.
 KILL_SECONDS = 15
 CUT_OFF_SECONDS = 60
-# From here on a group has `Disconnect`.
+# The first version in which a group has `Disconnect`.
 DISCONNECT = (1, 8, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What instances are wanted for: a phase of a job, its tier, and the node that they must be on, if any."""
+    """The purpose of instances: a phase of a job, its tier, and the node that they must be on, if any."""
 
     pool: int
     job: str  # UUID
@@ -60,7 +59,7 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How instances are booked in this cluster. `cluster` keeps those apart who share a namespace."""
+    """The settings of this cluster for all its documents. `cluster` separates clusters that share a namespace."""
 
     cluster: str
     launcher: str = "/opt/remora/libexec/launcher"  # on every node
@@ -69,14 +68,14 @@ class Template:
     datacenters: tuple[str, ...] = ("*",)
     node_pool: str = "default"
     priority: int = 50
-    cpu: int = 100  # MHz; processors are shared out by the kernel
+    cpu: int = 100  # MHz; the kernel divides processors
     version: tuple[int, int, int] = (2, 0, 0)
     driver: str = "raw_exec"
     shares: Mapping[str, int] = field(default_factory=dict)  # slots by node, of those that have an agent
 
 
 def document(booking: Booking, count: int, template: Template) -> Json:
-    """The document to register: only if there is no such job yet."""
+    """The document to register, on the condition that there is no such job yet."""
     job: Json = {
         "ID": booking.id,
         "Name": booking.id,
@@ -96,7 +95,7 @@ def document(booking: Booking, count: int, template: Template) -> Json:
 
 
 def meta(booking: Booking, cluster: str) -> dict[str, str]:
-    """What a supervisor that knows nothing must find."""
+    """The data by which a supervisor without any state recognizes the job."""
     told = {
         "remora_cluster": cluster,
         "remora_job": booking.job,
@@ -109,7 +108,7 @@ def meta(booking: Booking, cluster: str) -> dict[str, str]:
 
 
 def booking_of(told: Mapping[str, str] | None, cluster: str) -> Booking | None:
-    """The booking that a job's `Meta` tells of; None if it is no job of this cluster's."""
+    """The booking in a job's `Meta`; None if it is no job of this cluster's."""
     if not told or told.get("remora_cluster") != cluster:
         return None
     try:
@@ -162,7 +161,7 @@ def _task(booking: Booking, template: Template) -> Json:
 
 
 def _spread(shares: Mapping[str, int]) -> Json:
-    """Nodes by name, each with the percentage that its slots are of all."""
+    """Nodes by name, each with the percentage of all slots that it has."""
     total = sum(shares.values())
     targets = [{"Value": node, "Percent": 100 * slots // total} for node, slots in sorted(shares.items())]
     return {"Attribute": "${node.unique.name}", "Weight": 100, "SpreadTarget": targets}

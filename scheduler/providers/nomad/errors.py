@@ -1,11 +1,11 @@
-"""What goes wrong between Nomad and us, as sentences.
+"""Errors of Nomad, as sentences.
 
-Nomad answers most refusals in plain text, and many of them with 500, a conflict and a bad
-document too, so the text decides what is what:
+Nomad answers most refusals in plain text, and many of them with 500, even a conflict or a bad
+document, so the text decides the kind:
 
-- `ConflictError`: somebody was faster, or we were, and have not heard the answer.
-- `MissingError`: there is no such thing.
-- `passing`: trouble of Nomad's own (429, 5xx, no leader, silence, a closed connection).
+- `ConflictError`: another client was faster, or an earlier request of ours whose answer was lost.
+- `MissingError`: the object does not exist.
+- `passing`: a transient error (429, 5xx, no leader, no answer, a closed connection).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import httpx
 import requests
 from nomad.api.exceptions import BaseNomadException
 
-# Of what Nomad says, in a sentence.
+# Characters of Nomad's answer in a sentence.
 LONGEST_TEXT = 400
-# Why there is no connection, in the system's words.
+# The system's reason why there is no connection.
 REASON = re.compile(r"\[Errno -?\d+\] ([^\[\]'\"()<>]+)")
 
 
@@ -26,7 +26,8 @@ CERTIFICATE = re.compile(r"""(?:certificate verify failed: |(?=hostname '))([^()
 
 
 class NomadError(Exception):
-    """One sentence. `status` is that of the answer, 0 if there was none; `passing`: it may work a little later."""
+    """A failed request to Nomad, as a sentence. `status`: of the answer, 0 if there was none; `passing`: it is
+    transient."""
 
     def __init__(self, sentence: str, status: int = 0, passing: bool = False) -> None:
         super().__init__(sentence)
@@ -35,23 +36,23 @@ class NomadError(Exception):
 
 
 class ConflictError(NomadError):
-    """The job is there already, or is another version than was thought."""
+    """The job exists already, or has another version than expected."""
 
 
 class MissingError(NomadError):
-    """There is no such thing."""
+    """The object does not exist."""
 
 
 def refusal(what: str, status: int, text: str) -> NomadError:
-    """The error that an answer means."""
+    """The error for a refusal."""
     told = "".join(character for character in " ".join(text.split()) if character.isprintable())[:LONGEST_TEXT]
     said = told.replace("error occurred: * ", "error occurred: ") or "nothing more"
     if status == httpx.codes.NOT_FOUND:
         return MissingError(f"Nomad did not {what}: {said}", status)
-    if status == httpx.codes.CONFLICT:  # what it says then is what is in a variable
-        return ConflictError(f"Nomad did not {what}, because somebody else was faster", status)
+    if status == httpx.codes.CONFLICT:  # the text would contain the items of a variable
+        return ConflictError(f"Nomad did not {what}, because of a concurrent change", status)
     if status >= 500 and "Enforcing job modify index" in told:
-        return ConflictError(f"Nomad did not {what}, because somebody else was faster: {said}", status)
+        return ConflictError(f"Nomad did not {what}, because of a concurrent change: {said}", status)
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return NomadError(f"Nomad did not {what}: the token in NOMAD_TOKEN does not allow it ({said})", status)
     passing = status == httpx.codes.TOO_MANY_REQUESTS or (status >= 500 and not _is_invalid(told))
@@ -59,12 +60,12 @@ def refusal(what: str, status: int, text: str) -> NomadError:
 
 
 def _is_invalid(text: str) -> bool:
-    """Documents that are wrong are answered with 500 and a list of what is."""
+    """Whether the text is about an invalid document, which Nomad answers with 500."""
     return "error occurred" in text or "errors occurred" in text
 
 
 def silent(what: str, error: Exception) -> NomadError:
-    """The error that no answer means, or one that cannot be read."""
+    """The error for a missing or unreadable answer."""
     name = type(error).__name__
     if isinstance(error, httpx.TimeoutException | requests.Timeout):
         return NomadError(f"Nomad did not {what}: it does not answer in time", passing=True)
@@ -75,13 +76,13 @@ def silent(what: str, error: Exception) -> NomadError:
         return NomadError(
             f"Nomad did not {what}: its certificate is not trusted ({found[1].strip()}; see NOMAD_CACERT)"
         )
-    if found := REASON.search(told):  # deep in what a library says of its pools and their adapters
+    if found := REASON.search(told):  # deep in a library's message about its pools and their adapters
         told = found[1]
     return NomadError(f"Nomad did not {what}: {told[:LONGEST_TEXT] or name}", passing=True)
 
 
 def translated(what: str, error: BaseNomadException) -> NomadError:
-    """python-nomad keeps an answer or an exception in the same place."""
+    """The error for an exception of python-nomad, which keeps an answer or another exception in one attribute."""
     cause = error.nomad_resp
     if isinstance(cause, requests.Response):
         return refusal(what, cause.status_code, cause.text)

@@ -1,23 +1,24 @@
-"""What to do about the difference between what Nomad has and what we want. Pure.
+"""Reconciliation: the instructions that lead from the jobs that Nomad has to those that are wanted.
+Pure.
 
-Nomad is asked for a number, and answers with allocations. What was asked is not `count`: an
-allocation of a batch job that has ended is not replaced, unless the job was changed since
-(then Nomad forgets that it ever was). So
+A count is requested from Nomad, which makes allocations. The number that is still requested is not
+`count`: an allocation of a batch job that has ended is not replaced, unless the job was changed
+since (then Nomad no longer counts it). So
 
     asked = count - allocations that ended, of the job's present version
 
-less what is stranded on nodes that are gone, though Nomad does not know yet (`strand`). This is
-compared with what is wanted. Three rules:
+less the allocations on nodes that are gone, though Nomad does not know yet (`strand`). This is
+compared with the wanted number. Three rules:
 
-- Too few asked: set the count to what is wanted. This makes a new version, for which nothing
-  has ended yet.
-- Too many asked: take back what was not placed yet, never what was. An instance that lives is
-  ended by its agent, and then counts as ended.
-- Nothing wanted and nothing left, or its pool over: purge. Nomad forgets the job, and its id
-  is free.
+- Too few asked: set the count to the wanted number. This makes a new version, for which no
+  allocation has ended yet.
+- Too many asked: take back allocations that are not placed yet, never placed ones. A live instance
+  is ended by its agent, and then counts as ended.
+- None wanted and none left, or the pool has ended: purge. Nomad forgets the job, and its id is
+  free.
 
-Example: count 3, and the agent ended one: asked is 2. If 2 are wanted there is nothing to do;
-if 3 are, count is set to 3 again, and the one that ended is not in it any more.
+Example: count 3, and the agent ended one: asked is 2. If 2 are wanted there is no instruction; if 3
+are, count is set to 3 again, and the ended one does not count any more.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ class Known:
     index: int
     count: int
     ended: int = 0
-    failed: int = 0  # of those that ended
+    failed: int = 0  # of the ended allocations
     live: int = 0
-    blocked: str | None = None  # why some were not placed
-    at: Mapping[str, int] = field(default_factory=dict)  # those that live, by node
-    stranded: int = 0  # that live only as far as Nomad knows
+    blocked: str | None = None  # the reason why some were not placed
+    at: Mapping[str, int] = field(default_factory=dict)  # live allocations by node
+    stranded: int = 0  # allocations that live only according to Nomad
 
     @property
     def id(self) -> str:
@@ -58,12 +59,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Register:
+    """Register a new job."""
+
     booking: Booking
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
+    """Set the count of a job."""
+
     id: str
     count: int
     index: int
@@ -71,6 +76,8 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
+    """Stop and remove a job."""
+
     id: str
 
 
@@ -80,7 +87,9 @@ Instruction = Register | Scale | Purge
 def reconcile(
     wanted: Mapping[Booking, int], known: Mapping[str, Known], over: Collection[str] = ()
 ) -> list[Instruction]:
-    """What makes `known` become `wanted`. Of jobs that are not ours only those in `over` are touched."""
+    """The instructions that turn `known` into `wanted`. Jobs that are not in `wanted` are purged if
+    `over` has them.
+    """
     ours = {booking.id: booking for booking in wanted}
     steps: list[Instruction] = [Purge(job) for job in sorted(over) if job in known and job not in ours]
     for booking, count in wanted.items():
@@ -100,7 +109,7 @@ def _adjust(had: Known, count: int) -> list[Instruction]:
 
 
 def strand(known: Known, gone: Collection[str]) -> Known:
-    """The same, when what lives on these nodes does not."""
+    """The same job, when the allocations on these nodes do not live."""
     stranded = sum(count for node, count in known.at.items() if node in gone)
     return replace(known, live=known.live - stranded, stranded=stranded)
 
@@ -111,7 +120,7 @@ def understand(
     evaluations: Sequence[Mapping[str, Any]],
     cluster: str,
 ) -> Known | None:
-    """A job as Nomad tells of it; None if it is not ours, or has stopped for good."""
+    """A job as Nomad describes it; None if it is not ours, or has stopped for good."""
     booking = booking_of(job.get("Meta"), cluster)
     if booking is None or job.get("ID") != booking.id:
         return None
@@ -140,7 +149,7 @@ def _blocked(booking: Booking, evaluations: Sequence[Mapping[str, Any]]) -> str 
 
 
 def why_not(booking: Booking, metrics: Mapping[str, Any]) -> str:
-    """Why an instance found no place, as a sentence for the job's owner."""
+    """The reason why an instance could not be placed, as a sentence for the job's owner."""
     where = "no node" if booking.node is None else f"node {booking.node} is not there or"
     exhausted = " ".join(metrics.get("DimensionExhausted") or {})
     if "memory" in exhausted:

@@ -1,4 +1,4 @@
-"""How instances are booked here, by the environment of the supervisor.
+"""The settings of reservations, from the environment of the supervisor.
 
 NOMAD_ADDR, NOMAD_TOKEN, NOMAD_NAMESPACE, …  as for Nomad's own command
 REMORA_NOMAD_LAUNCHER      path of `launcher` on every node  [this installation's]
@@ -6,7 +6,7 @@ REMORA_NOMAD_SOCKET        the agents' launch socket on every node  [/var/lib/re
 REMORA_NOMAD_NODE_POOL     [default]
 REMORA_NOMAD_DATACENTERS   a comma list  [*]
 REMORA_NOMAD_PRIORITY      of instances, 1 to 100  [50]
-REMORA_NOMAD_CPU           MHz that each instance books  [100]
+REMORA_NOMAD_CPU           MHz that each instance reserves  [100]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOCKET = "/var/lib/remora/launch.sock"
 
 
 def template_of(environment: Mapping[str, str], access: Access, key: str) -> Template:
-    """`key` is the cluster's: what is made of it tells its jobs from another's. Raises NomadError."""
+    """The template of this cluster, whose `key` distinguishes its jobs from another cluster's. Raises NomadError."""
 
     def value(name: str, default: str) -> str:
         return environment.get(f"REMORA_NOMAD_{name}", "").strip() or default

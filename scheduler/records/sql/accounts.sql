@@ -4,12 +4,15 @@ INSERT INTO accounts (login, created) VALUES (:login, :created);
 -- find_account: whether a login exists.
 SELECT login, created FROM accounts WHERE login = :login;
 
--- list_accounts: all accounts, and how many keys each has.
-SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys
+-- list_accounts: all accounts, how many keys each has, and how long it keeps jobs.
+SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys, keep_jobs
 FROM accounts ORDER BY login;
 
 -- revoke_account: what its keys gave out before :now counts no more.
 UPDATE accounts SET revoked = :now WHERE login = :login;
+
+-- keep_jobs: how long an account keeps jobs that are done.
+UPDATE accounts SET keep_jobs = :seconds WHERE login = :login;
 
 -- put_key: register a public key, anew if it was removed, or replace the text of one that is there.
 INSERT INTO keys (login, fingerprint, public, added) VALUES (:login, :fingerprint, :public, :added)

@@ -29,6 +29,10 @@ UPDATE entries SET headers = :headers, type = :type, mtime = :mtime WHERE dir = 
 -- delete_entry: remove one entry.
 DELETE FROM entries WHERE dir = :dir AND name = :name;
 
+-- entries_below: names below a directory, the deepest of each branch first.
+SELECT dir, name FROM entries WHERE dir >= :dir AND dir < :beyond AND (dir = :dir OR dir >= :below)
+ORDER BY dir DESC, name DESC LIMIT :limit;
+
 -- add_children: change a directory's number of entries.
 UPDATE entries SET children = children + :count WHERE dir = :dir AND name = :name;
 

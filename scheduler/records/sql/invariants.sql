@@ -17,7 +17,7 @@ SELECT * FROM (
         (SELECT count(*) FROM inputs WHERE job = jobs.id) AS input_rows,
         (SELECT count(*) FROM outputs WHERE job = jobs.id) AS output_rows,
         (SELECT count(*) FROM errors WHERE job = jobs.id) AS error_rows,
-        (SELECT coalesce(sum(tasks.retries), 0) FROM phases JOIN tasks ON tasks.pool = phases.id WHERE phases.job = jobs.id) AS task_retries
+        (SELECT coalesce(sum(tasks.retries + tasks.failures), 0) FROM phases JOIN tasks ON tasks.pool = phases.id WHERE phases.job = jobs.id) AS task_retries
     FROM jobs WHERE archive_done IS NULL OR archive_done >= :purged
 ) AS counted
 WHERE inputs <> input_rows OR outputs <> output_rows OR errors <> error_rows OR retries <> task_retries OR dispatched > inputs

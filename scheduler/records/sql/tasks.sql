@@ -19,11 +19,11 @@ UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'rea
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
-SELECT tasks.id AS id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = CAST(wanted.value AS INTEGER)
 
 -- update_task: what an event changed, and where the task's input stands.
-UPDATE tasks SET state = :state, retries = :retries, agent = NULL, usage = :usage, own = :own WHERE id = :task
+UPDATE tasks SET state = :state, retries = :retries, failures = :failures, agent = NULL, usage = :usage, own = :own WHERE id = :task
 
 -- lease_tasks: hand ready tasks of a pool that belong to no node to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
@@ -43,7 +43,7 @@ RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
 SELECT seq, name, blob, size, own, node FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: what an agent holds.
-SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
@@ -63,7 +63,7 @@ FROM tasks INDEXED BY tasks_leased LEFT JOIN agents ON agents.id = tasks.agent
 WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
-SELECT id, uuid, pool, state, attempt, retries, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
 -- cancel_ready: a page of what is ready in this pool is never started.

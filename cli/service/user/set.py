@@ -1,0 +1,48 @@
+"""remora user set: what the service does for an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.frame import Plain
+from cli.service.administering import change, with_records
+from cli.service.keeping import Keeping
+
+if TYPE_CHECKING:
+    from scheduler.records.database import Connection
+
+
+@click.command("set", cls=Plain)
+@click.option("--keep-jobs", type=Keeping(default=True), metavar="TIME",
+              help="How long its jobs are kept once they are done: 7d, 12h, forever; or default.")  # fmt: skip
+@click.argument("login")
+def command(login: str, keep_jobs: int | None, state_dir: Path | None) -> None:
+    """Set how long the account LOGIN keeps its jobs.
+
+    A job that was archived longer ago than that is deleted, as mjob delete does it: its outputs below ~~/jobs, saved
+    stderr and cores, the archive. What its commands named themselves stays. The service looks every ten minutes.
+    With default the account goes by the service: see remora up --keep-jobs.
+
+    \b
+    Examples:
+      remora user set jill --keep-jobs 7d
+      remora user set jill --keep-jobs default
+
+    Exit status: 0, or 1 if there is no such account, or something else is wrong.
+    """
+    from scheduler.records import accounts
+
+    if keep_jobs is None:
+        raise click.UsageError("say what to set: --keep-jobs TIME", click.get_current_context())
+    seconds = None if keep_jobs == Keeping.DEFAULT else keep_jobs
+
+    def work(c: Connection) -> None:
+        accounts.keep_jobs(c, login, seconds)
+
+    change(state_dir, work)
+
+
+with_records(command)

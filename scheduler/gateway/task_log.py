@@ -1,0 +1,51 @@
+"""What a running task has printed so far: `GET …/:id/live/log?task=NUMBER&stream=stdout|stderr&attempt=N&offset=N`.
+
+The reply is a page of at most 64 KiB, from the byte `offset` on, if attempt number `attempt` is the one that runs. If
+another does, the page is that one's first. `X-Remora-Attempt` says whose it is, `X-Remora-Next` which offset follows. A
+page without a byte means that there is nothing new. Of a task that does not run there is no such page (409): what is
+kept of one that has ended are objects. Its number is in `live/tasks`.
+
+Whoever may read the job may read that, as any path below it.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from aiohttp import web
+
+from scheduler.gateway.context import Call
+from scheduler.gateway.job_lists import integer
+from scheduler.model import errors
+from scheduler.model.wire import LogStream, TaskLogRequest
+from scheduler.records.database import Row, select
+from scheduler.supervisor.intake import JobRef
+
+NEXT, ATTEMPT = "X-Remora-Next", "X-Remora-Attempt"
+TYPE = "application/octet-stream"
+
+
+async def show_log(call: Call, row: Row) -> web.StreamResponse:
+    """`GET …/live/log`. Raises WireError; 409 if the task does not run, 503 if its node does not answer."""
+    agent, request = await asked(call, row)
+    page = await call.service.read_log(JobRef(row["id"], row["uuid"]), agent, request)
+    if page is None:
+        raise errors.service_unavailable("the node of the task did not answer: ask again")
+    data = base64.b64decode(page.data or "")
+    headers = {"Content-Type": TYPE, ATTEMPT: str(request.attempt), NEXT: str(request.offset + len(data))}
+    return web.Response(body=data, headers=headers)
+
+
+async def asked(call: Call, row: Row) -> tuple[int, TaskLogRequest]:
+    """The agent that has the task, and the page that is asked for. Raises WireError."""
+    stream = call.query.get("stream", LogStream.STDOUT)
+    if stream not in list(LogStream):
+        raise errors.invalid_parameter(stream, "stream")
+    number, known, offset = (integer(call, name) for name in ("task", "attempt", "offset"))
+    found = await call.context.db.read(select("task_of_job", job=row["id"], task=number))
+    if not found or found[0]["state"] != "leased":
+        raise errors.task_not_running(number)
+    task = found[0]
+    offset = offset if known in (0, task["attempt"]) else 0
+    request = TaskLogRequest(task=task["id"], attempt=task["attempt"], stream=LogStream(stream), offset=offset)
+    return task["agent"], request

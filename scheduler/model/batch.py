@@ -1,0 +1,9 @@
+"""A batch: many small objects that are put by one request. What its two ends agree on; `gateway.storage_batch` has
+the format."""
+
+from __future__ import annotations
+
+CONTENT_TYPE = "application/x-remora-objects"
+MAX_BYTES = 2 << 20  # of a request
+MAX_OBJECTS = 500  # of a transaction
+MAX_LINE = 16 * 1024  # that describes an object
