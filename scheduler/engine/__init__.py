@@ -7,6 +7,7 @@ decision can be tested in microseconds, in every order of events, by a property 
 the code that does things (supervisor, agent) has no opinions of its own.
 
 - `task`: a table of state × event for one task. At most one attempt is ever committed.
+- `availability`: a table of state × event for one intermediate: where it stands for the task that reads it.
 - `job`: from a job's counters, which phases' input has ended and whether the job is done.
 - `route`: which reducer an object goes to.
 - `fit`: whether any node can ever run a phase.

@@ -2,7 +2,7 @@
 
     waiting ──its input is there──▶ ready ──leased──▶ leased ──┬─▶ committed ──remake──▶ ready
             ◀──its input is gone──  ▲                          ├─▶ failed
-                                    └────────── lost ──────────┘
+                                    └───── lost, released ─────┘
     any of these three ──cancelled──▶ cancelled      ready ──unplaceable──▶ failed
     any of these three ──its input cannot be had again──▶ failed
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Outcome
@@ -95,6 +96,11 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """The job has another supervisor, so the leases that the last one gave are void. That costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unplaceable:
     """No node has, or will have, room for an instance that could run the task."""
 
@@ -123,7 +129,7 @@ class InputGone:
     message: str
 
 
-Event = InputArrived | Leased | Reported | Lost | Unplaceable | Cancelled | Remake | InputLost | InputGone
+Event = InputArrived | Leased | Reported | Lost | Released | Unplaceable | Cancelled | Remake | InputLost | InputGone
 
 
 class Effect(StrEnum):
@@ -147,12 +153,13 @@ class Step:
     error: tuple[str, str] | None = None
 
 
-Handler = Callable[[Task, Event], Step]
+# Takes a task, and an event of the column that it stands in.
+Handler = Callable[[Task, Any], Step]
 
 
 def step(task: Task, event: Event) -> Step:
     """The one entry point: what `event` does to `task`."""
-    result = TRANSITIONS[task.state, type(event)](task, event)
+    result = TRANSITIONS[task.state][type(event)](task, event)
     return _committed_before(task, result) if task.again else result
 
 
@@ -179,20 +186,19 @@ def _unchanged(task: Task, event: Event) -> Step:
     return Step(task)
 
 
-def _ready(task: Task, event: Event) -> Step:
+def _ready(task: Task, event: InputArrived | Released) -> Step:
     return Step(replace(task, state=TaskState.READY))
 
 
-def _lease(task: Task, event: Event) -> Step:
+def _lease(task: Task, event: Leased) -> Step:
     return Step(replace(task, state=TaskState.LEASED, attempt=task.attempt + 1))
 
 
-def _discard(task: Task, event: Event) -> Step:
+def _discard(task: Task, event: Reported) -> Step:
     return Step(task, frozenset({Effect.DISCARD}))
 
 
-def _report(task: Task, event: Event) -> Step:
-    assert isinstance(event, Reported)
+def _report(task: Task, event: Reported) -> Step:
     if event.attempt != task.attempt:
         return _discard(task, event)
     if event.outcome is Outcome.OK:
@@ -206,9 +212,8 @@ def _report(task: Task, event: Event) -> Step:
     return Step(replace(task, state=TaskState.FAILED), frozenset({Effect.SAVE}), _error(event))
 
 
-def _late(task: Task, event: Event) -> Step:
+def _late(task: Task, event: Reported) -> Step:
     """The same report again names blobs that are outputs by now, so nothing of it may be thrown away."""
-    assert isinstance(event, Reported)
     return Step(task) if event.attempt == task.attempt else _discard(task, event)
 
 
@@ -216,8 +221,7 @@ def _error(event: Reported) -> tuple[str, str]:
     return event.code or JobErrorCode.INTERNAL, event.message or "internal error"
 
 
-def _lost(task: Task, event: Event) -> Step:
-    assert isinstance(event, Lost)
+def _lost(task: Task, event: Lost) -> Step:
     if not event.counted and task.attempt < MAX_ATTEMPTS:
         return Step(replace(task, state=TaskState.READY), frozenset({Effect.DISCARD}))
     if task.retries < MAX_RETRIES:
@@ -230,62 +234,101 @@ def _lost(task: Task, event: Event) -> Step:
     )
 
 
-def _refuse(task: Task, event: Event) -> Step:
-    assert isinstance(event, Unplaceable)
+def _refuse(task: Task, event: Unplaceable) -> Step:
     return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.TASK_INIT, event.message))
 
 
-def _remake(task: Task, event: Event) -> Step:
+def _remake(task: Task, event: Remake) -> Step:
     return Step(replace(task, state=TaskState.READY, again=True), frozenset({Effect.REOPENED}))
 
 
-def _wait(task: Task, event: Event) -> Step:
+def _wait(task: Task, event: InputLost) -> Step:
     return Step(replace(task, state=TaskState.WAITING))
 
 
-def _give_up(task: Task, event: Event) -> Step:
-    assert isinstance(event, InputGone)
+def _give_up(task: Task, event: InputGone) -> Step:
     return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.INTERNAL, event.message))
 
 
-def _cancel(task: Task, event: Event) -> Step:
+def _cancel(task: Task, event: Cancelled) -> Step:
     return Step(replace(task, state=TaskState.CANCELLED))
 
 
-def _cancel_running(task: Task, event: Event) -> Step:
+def _cancel_running(task: Task, event: Cancelled) -> Step:
     return replace(_cancel(task, event), error=(JobErrorCode.JOB_CANCELLED, "job was cancelled"))
 
 
-TRANSITIONS: Mapping[tuple[TaskState, type[Event]], Handler] = {
-    (TaskState.WAITING, InputArrived): _ready,
-    (TaskState.WAITING, Leased): _unchanged,
-    (TaskState.WAITING, Reported): _discard,
-    (TaskState.WAITING, Lost): _unchanged,
-    (TaskState.WAITING, Unplaceable): _unchanged,
-    (TaskState.WAITING, Cancelled): _cancel,
-    (TaskState.READY, InputArrived): _unchanged,
-    (TaskState.READY, Leased): _lease,
-    (TaskState.READY, Reported): _discard,
-    (TaskState.READY, Lost): _unchanged,
-    (TaskState.READY, Unplaceable): _refuse,
-    (TaskState.READY, Cancelled): _cancel,
-    (TaskState.LEASED, InputArrived): _unchanged,
-    (TaskState.LEASED, Leased): _unchanged,
-    (TaskState.LEASED, Reported): _report,
-    (TaskState.LEASED, Lost): _lost,
-    (TaskState.LEASED, Unplaceable): _unchanged,
-    (TaskState.LEASED, Cancelled): _cancel_running,
-    **{(state, Remake): _unchanged for state in TaskState if state is not TaskState.COMMITTED},
-    **{(state, InputLost): _unchanged for state in TaskState if state is not TaskState.READY},
-    (TaskState.READY, InputLost): _wait,
-    **{(state, InputGone): _give_up for state in TaskState if state not in FINAL},
-    (TaskState.COMMITTED, Remake): _remake,
-    (TaskState.COMMITTED, Reported): _late,
-    (TaskState.FAILED, Reported): _late,
-    (TaskState.CANCELLED, Reported): _discard,
-    **{
-        (state, event): _unchanged
-        for state in FINAL
-        for event in (InputArrived, Leased, Lost, Unplaceable, Cancelled, InputGone)
+TRANSITIONS: Mapping[TaskState, Mapping[type[Event], Handler]] = {
+    TaskState.WAITING: {
+        InputArrived: _ready,
+        Leased: _unchanged,
+        Reported: _discard,
+        Lost: _unchanged,
+        Released: _unchanged,
+        Unplaceable: _unchanged,
+        Cancelled: _cancel,
+        Remake: _unchanged,
+        InputLost: _unchanged,
+        InputGone: _give_up,
+    },
+    TaskState.READY: {
+        InputArrived: _unchanged,
+        Leased: _lease,
+        Reported: _discard,
+        Lost: _unchanged,
+        Released: _unchanged,
+        Unplaceable: _refuse,
+        Cancelled: _cancel,
+        Remake: _unchanged,
+        InputLost: _wait,
+        InputGone: _give_up,
+    },
+    TaskState.LEASED: {
+        InputArrived: _unchanged,
+        Leased: _unchanged,
+        Reported: _report,
+        Lost: _lost,
+        Released: _ready,
+        Unplaceable: _unchanged,
+        Cancelled: _cancel_running,
+        Remake: _unchanged,
+        InputLost: _unchanged,
+        InputGone: _give_up,
+    },
+    TaskState.COMMITTED: {
+        InputArrived: _unchanged,
+        Leased: _unchanged,
+        Reported: _late,
+        Lost: _unchanged,
+        Released: _unchanged,
+        Unplaceable: _unchanged,
+        Cancelled: _unchanged,
+        Remake: _remake,
+        InputLost: _unchanged,
+        InputGone: _unchanged,
+    },
+    TaskState.FAILED: {
+        InputArrived: _unchanged,
+        Leased: _unchanged,
+        Reported: _late,
+        Lost: _unchanged,
+        Released: _unchanged,
+        Unplaceable: _unchanged,
+        Cancelled: _unchanged,
+        Remake: _unchanged,
+        InputLost: _unchanged,
+        InputGone: _unchanged,
+    },
+    TaskState.CANCELLED: {
+        InputArrived: _unchanged,
+        Leased: _unchanged,
+        Reported: _discard,
+        Lost: _unchanged,
+        Released: _unchanged,
+        Unplaceable: _unchanged,
+        Cancelled: _unchanged,
+        Remake: _unchanged,
+        InputLost: _unchanged,
+        InputGone: _unchanged,
     },
 }

@@ -7,8 +7,8 @@ the memory of the supervisor is a shadow of what was committed.* Six such functi
     lease      a pool, and room for n      → n attempts in the hands of an agent
     commit     a batch of reports          → outputs, next tasks, errors, counters
     cancel     a job                       → no open task left
-    lose_page  a node that is gone         → intermediates that are wanted again
-    mend_page  what is wanted              → its makers, ready once more
+    lose_page  a node that is gone         → intermediates that are lost
+    mend_page  what is lost and needed     → its makers, ready once more
 
 `book.JobBook` does the writing that they share: rows are collected while the function runs
 and written at its end, counters move once, and then `engine.job.advance` says what follows

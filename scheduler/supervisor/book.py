@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.engine import job as engine
+from scheduler.engine.availability import Availability
 from scheduler.engine.route import no_such_reducer, reducer_for
 from scheduler.engine.task import InputArrived, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
@@ -57,7 +58,7 @@ class Item:
             "origin": self.origin,
             "blob": self.blob,
             "size": self.size,
-            "own": int(self.own),
+            "own": Availability.HERE if self.own else Availability.UNNEEDED,
             "node": self.node,
             "maker": self.maker,
             "made": self.made,
@@ -268,7 +269,7 @@ class JobBook:
         if isinstance(decision, engine.EndInput):
             pool = self.live.pools[decision.phase]
             self.c.run("end_phase_input", pool=pool)
-            self.changes.ready[pool] += self.c.run("wake_reducers", pool=pool)
+            self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool)
             self.changes.ended_pools.add(pool)
         else:
             self.c.run("finish_job", job=self.live.id, now=self.now)

@@ -1,13 +1,18 @@
 """A batch of reports becomes outputs, next tasks, errors, and counters, in one transaction.
 
-Each report is judged by `engine.task.step` against the task's row. It counts only if the agent that
-sends it holds the lease of that very attempt, and only if the blobs that it claims are its own to name
-(`provenance`). Attempts are numbered by leases, so a batch may be handed in twice. What a report that does
-not count has left is for its agent to remove: nothing is ever removed because a report names it.
+Verdicts (`verdicts.Verdict`) go through three passes. Each takes values and returns others:
 
-Objects get their names first, all of a batch together, because that can go wrong: meanwhile
-somebody made a directory of that name. Then the attempt has failed, by an error that says so,
-and is judged as any other that failed. So whatever is in the list of outputs is there.
+    judge   what an event does to a task, by its row and `engine.task`. A report counts only if the agent that
+            sends it holds the lease of that very attempt, and only if the blobs that it claims are its own to
+            name (`provenance`). If the attempt was lost for want of its input, the input is lost as well.
+    named   the objects of all verdicts have names, or their attempts have failed. Naming can go wrong: meanwhile
+            a user made a directory of that name. So it is tried before anything is written for the task, and
+            whatever is in the list of outputs is there. What a failed attempt saves is named after that.
+    final   the verdicts are written: tasks, outputs for the next phase, errors, counters. A producer that could
+            not make again what was lost fails its consumers: they are judged, and go through the passes in turn.
+
+Attempts are numbered by leases, so a batch may be handed in twice. What a report that does not count has left
+is for its agent to remove: nothing is ever removed because a report names it.
 
 What a task of ours leaves for the next phase may lie on its node, and be lost with it: `lineage`
 says how it is made again, and does what such a report means for those that wait for it.
@@ -17,9 +22,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
+from scheduler.engine import availability
+from scheduler.engine.availability import Availability
 from scheduler.engine.task import (
     FINAL,
     Effect,
@@ -28,8 +35,6 @@ from scheduler.engine.task import (
     InputLost,
     Lost,
     Reported,
-    Step,
-    Task,
     TaskState,
     Unplaceable,
     step,
@@ -43,11 +48,11 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor import errors, lineage
 from scheduler.supervisor.book import Item, JobBook
 from scheduler.supervisor.changes import Changes, Revoked
-from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.outputs import new_object, refusal
+from scheduler.supervisor.outputs import refusal
 from scheduler.supervisor.provenance import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.resolve import Problem, resolve
+from scheduler.supervisor.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
 
@@ -101,48 +106,6 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
     return batch.close()
 
 
-def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
-    """The event that a report is. `retries`: those of its phase."""
-    counted = counted and not report.evicted
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)
-
-
-@dataclass(slots=True)
-class _Judged:
-    """A task that changes, what changes, and the report that did it.
-
-    `gone`: the input of a map task is; `revoked`: the attempt goes on somewhere, and is not wanted any more.
-    """
-
-    live: LiveJob
-    row: Row
-    before: Task
-    result: Step
-    report: AttemptReport | None
-    phase: int
-    gone: bool = False
-    revoked: bool = False
-
-    @property
-    def last(self) -> bool:
-        """Whether outputs of the task are outputs of the job."""
-        return self.phase + 1 == len(self.live.pools)
-
-    def objects(self) -> Iterator[NewObject]:
-        """What of the attempt becomes objects."""
-        if self.report is None:
-            return
-        failed = Effect.SAVE in self.result.effects
-        if failed or Effect.COMMIT in self.result.effects:
-            for output in self.report.outputs:
-                if output.blob is not None and (failed or self.last or output.named):
-                    yield new_object(output.name, output.blob, output.headers)
-        if failed:
-            for saved in (self.report.stderr, self.report.core):
-                if saved is not None:
-                    yield new_object(saved.name, saved.blob)
-
-
 class Batch:
     """Reports of one transaction, across jobs. `node`: where the attempts were; `serves`: others can fetch from it."""
 
@@ -155,10 +118,23 @@ class Batch:
         self.serves = serves
         self.changes = Changes()
         self._find_job = find_job
-        self._judged: dict[int, _Judged] = {}  # by task
+        self._judged: dict[int, Verdict] = {}  # by task; not yet named
         self._books: dict[int, JobBook] = {}
-        self._rows: list[dict[str, object]] = []
-        self._unnamed: dict[str, str] = {}  # why objects could not be named, by path
+
+    def refuse(self, report: AttemptReport) -> None:
+        """It does not count: its agent may remove what the attempt has left."""
+        self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
+
+    def close(self) -> Changes:
+        """Name and write what was judged."""
+        while self._judged:
+            judged, self._judged = list(self._judged.values()), {}
+            self._write(self._named(judged))
+        for book in self._books.values():
+            book.close()
+        return self.changes
+
+    # Judge.
 
     def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
         """Say what a report does to a task. `claims` if it is of the attempt that is leased."""
@@ -175,173 +151,139 @@ class Batch:
                 row, Reported(report.attempt, Outcome.LOST, JobErrorCode.INTERNAL, problem), without_blobs(report)
             )
 
-    def refuse(self, report: AttemptReport) -> None:
-        """It does not count: its agent may remove what the attempt has left."""
-        self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
-
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
-        """Say what an event does to a task; `close` does it."""
+        """Say what an event does to a task; `close` does it. A second event of the same task changes nothing."""
         live = self._find_job(row["pool"])
-        before = Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
         earlier = self._judged.get(row["id"])
-        result = step(earlier.result.task if earlier else before, event)
-        if earlier or result.task == before or live is None:
+        before = earlier.result.task if earlier else task_of(row)
+        result = step(before, event)
+        if earlier or live is None or result.task == before:
             if report and Effect.DISCARD in result.effects:
                 self.refuse(report)
             return
-        judged = _Judged(live, row, before, result, report, live.phase_of(row["pool"]))
-        judged.revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
-        self._judged[row["id"]] = judged
-        if before.state is TaskState.LEASED and result.task.state is TaskState.READY:
-            self._look_for_input(judged)
+        verdict = Verdict.on(live, row, event, report)
+        self._judged[row["id"]] = self._with_input(verdict) if verdict.given_back else verdict
 
-    def close(self) -> Changes:
-        self._name(self._judged.values())
-        if self._unnamed:
-            self._name(filter(self._rejudge, self._judged.values()))
-        while self._judged:
-            self._carry_out_all()
-        for book in self._books.values():
-            book.close()
-        return self.changes
+    def _with_input(self, verdict: Verdict) -> Verdict:
+        """The verdict on an attempt that was lost, for want of its input perhaps: what that means for both."""
+        row, report, result = verdict.row, verdict.report, verdict.result
+        found = lineage.missed(self.c, row, report.missing) if report and report.missing else lineage.NOTHING_MISSED
+        if report and report.missing and not found.excused:
+            result = step(verdict.before, reported(report))
+        if found.hopeless:
+            result = then(result, InputGone(found.hopeless))
+        if result.task.state is not TaskState.READY:
+            return replace(verdict, result=result)
+        after = verdict.availability
+        if row["reducer"] is None:
+            after = availability.step(
+                after, availability.Event.MISSED if found.lost else availability.Event.ATTEMPT_LOST
+            )
+            lost = after.is_awaited
+        else:
+            lost = self.c.run("attempt_lost_of_task", task=row["id"]) > 0 or found.lost
+        if lost:
+            self.changes.mend.add(verdict.live.id)
+        return replace(verdict, result=then(result, InputLost()) if after.is_awaited else result, availability=after)
 
-    def _carry_out_all(self) -> None:
-        """Do what was judged; what cannot be made again fails those that wait for it, which is judged next."""
-        judged, self._judged = list(self._judged.values()), {}
-        for each in judged:
-            self._carry_out(each)
-        self.c.many("update_task", self._rows)
-        self._rows.clear()
+    # Named.
+
+    def _named(self, judged: Sequence[Verdict]) -> Sequence[Verdict]:
+        """The same verdicts, once their objects have names; those on attempts whose outputs cannot have theirs are
+        others, by an error that says so."""
+        unnamed = self._name(judged, {})
+        if not unnamed:
+            return judged
+        verdicts = [verdict.without(unnamed) for verdict in judged]
+        failed = [new for new, old in zip(verdicts, judged, strict=True) if new is not old]
+        paths = frozenset(unnamed | self._name(failed, unnamed))
+        return [replace(verdict, unnamed=paths) for verdict in verdicts]
+
+    def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, str]:
+        """Give objects their names, but for paths in `unnamed`; by path, why others could not have theirs."""
+        objects: list[NewObject] = []
+        refused: list[tuple[NewObject, str]] = []
+        for verdict in verdicts:
+            for new in verdict.objects():
+                if problem := refusal(verdict.live.owner, new.path):
+                    refused.append((new, problem.message))
+                elif new.path not in unnamed:
+                    objects.append(new)
+        placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
+        refused += [(new, why.message) for new, why in placed.refused]
+        self.changes.discard += [*placed.discard, *(new.etag for new, _ in refused if new.size)]
+        return {new.path: why for new, why in refused}
+
+    # Final.
+
+    def _write(self, verdicts: Sequence[Verdict]) -> None:
+        """Do what was decided; what cannot be made again fails those that wait for it, which is judged next."""
+        for verdict in verdicts:
+            self._carry_out(verdict)
+        self.c.many("update_task", [self._task_row(verdict) for verdict in verdicts])
         hopeless: dict[int, str] = {}
-        for each in judged:
-            if each.result.effects & {Effect.REMADE, Effect.UNMADE}:
-                hopeless |= self._refill(each)
+        for verdict in verdicts:
+            if verdict.result.effects & {Effect.REMADE, Effect.UNMADE}:
+                hopeless |= self._refill(verdict)
         if hopeless:
             for row in self.c.all("tasks_for_reports", tasks=json.dumps(list(hopeless))):
                 self.judge(row, InputGone(hopeless[row["id"]]))
 
-    # Inputs that are gone.
-
-    def _look_for_input(self, judged: _Judged) -> None:
-        """An attempt was lost, for want of its input perhaps: if that is gone, it must be made again."""
-        row, missing = judged.row, judged.report.missing if judged.report else []
-        found = lineage.missed(self.c, row, missing) if missing else lineage.NOTHING_MISSED
-        if missing and not found.excused:
-            assert judged.report is not None
-            judged.result = step(judged.before, reported(judged.report))
-        if found.hopeless:
-            judged.result = then(judged.result, InputGone(found.hopeless))
-        if judged.result.task.state is not TaskState.READY:
-            return
-        if row["reducer"] is None:
-            judged.gone = found.wanted or row["own"] == Own.UNREAD
-            judged.result = then(judged.result, InputLost()) if judged.gone else judged.result
-        elif self.c.run("unread_inputs", task=row["id"]) or found.wanted:
-            self.changes.mend.add(judged.live.id)
-        if judged.gone:
-            self.changes.mend.add(judged.live.id)
-
-    def _refill(self, judged: _Judged) -> dict[int, str]:
-        """A task was made again, or could not be; tasks that must fail for that, and why."""
-        outputs: list[lineage.Made | None] = []
-        if judged.report and Effect.REMADE in judged.result.effects:
-            for output in judged.report.outputs:
-                made = lineage.Made(self._where(output.blob), output.blob) if output.blob else None
-                if made and output.named:
-                    self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
-                outputs.append(None if output.named else made)
-        hopeless = lineage.refill(self.c, judged.live, self.changes, judged.row["id"], outputs)
-        why = judged.result.error[1] if judged.result.error else "the second time there was no such output"
-        message = 'intermediate object "{}" was lost and could not be made again: {}'
-        return {task: message.format(name, why) for task, name in hopeless.items()}
-
-    def _where(self, blob: BlobRef) -> str | None:
-        """The node on which an intermediate lies; None if it is in the shared store, or nothing."""
-        return self.node if self.serves and blob.node is not None and blob.size else None
-
-    # Names.
-
-    def _name(self, all_judged: Iterable[_Judged]) -> None:
-        """Give objects their names, and remember which could not have theirs."""
-        objects = []
-        for judged in all_judged:
-            for new in judged.objects():
-                if problem := refusal(judged.live.owner, new.path):
-                    self._refuse(new, problem.message)
-                elif new.path not in self._unnamed:
-                    objects.append(new)
-        placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
-        self.changes.discard += placed.discard
-        for new, why in placed.refused:
-            self._refuse(new, why.message)
-
-    def _refuse(self, new: NewObject, why: str) -> None:
-        self._unnamed[new.path] = why
-        if new.size:
-            self.changes.discard.append(new.etag)
-
-    def _rejudge(self, judged: _Judged) -> bool:
-        """An attempt that succeeded but for the name of an output has failed; whether that is so."""
-        lost = [new.path for new in judged.objects() if new.path in self._unnamed]
-        if not lost or Effect.COMMIT not in judged.result.effects:
-            return False
-        message = f'cannot save output "{lost[0]}": {self._unnamed[lost[0]]}'
-        event = Reported(judged.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
-        judged.result = step(judged.before, event)
-        return True
-
-    # What follows.
-
-    def _carry_out(self, judged: _Judged) -> None:
-        row, report, effects = judged.row, judged.report, judged.result.effects
-        book = self._book(judged.live)
-        self._write_task(judged)
+    def _carry_out(self, verdict: Verdict) -> None:
+        row, report, effects = verdict.row, verdict.report, verdict.result.effects
+        book = self._book(verdict.live)
+        self._count(verdict)
         if report and Effect.COMMIT in effects:
-            self._forward(book, judged, report)
+            self._forward(book, verdict, report)
         if report and Effect.DISCARD in effects:
             self.refuse(report)
         if Effect.RETRIED in effects:
             book.retried()
-        again = judged.before.again
-        if judged.result.error and not again:
-            self._fail(book, judged)
-        if judged.result.task.state in FINAL:
+        again = verdict.before.again
+        if verdict.result.error and not again:
+            self._fail(book, verdict)
+        if verdict.result.task.state in FINAL:
             book.finished(row["pool"], report.usage if report and not again else None)
-            self._consumed(judged)
+            self._consumed(verdict)
 
     def _book(self, live: LiveJob) -> JobBook:
         if live.id not in self._books:
             self._books[live.id] = JobBook(self.c, live, self.changes, self.now)
         return self._books[live.id]
 
-    def _write_task(self, judged: _Judged) -> None:
-        row, task, report = judged.row, judged.result.task, judged.report
-        over = task.state in FINAL
-        if judged.revoked:
+    def _count(self, verdict: Verdict) -> None:
+        """What the shadow in memory has to know."""
+        row, before, after = verdict.row, verdict.before.state, verdict.result.task.state
+        if verdict.revoked:
             self.changes.revoked.append(Revoked(row["agent"], row["pool"], row["id"], row["attempt"]))
         else:
-            self.changes.left[row["pool"]] += judged.before.state is TaskState.LEASED
-        if change := (task.state is TaskState.READY) - (judged.before.state is TaskState.READY):
+            self.changes.left[row["pool"]] += before is TaskState.LEASED
+        if change := (after is TaskState.READY) - (before is TaskState.READY):
             self.changes.now_ready(row["pool"], row["node"], change)
-        self.changes.outcomes["remade" if Effect.REMADE in judged.result.effects else task.state] += 1
-        usage = row["usage"] if judged.before.again else report.usage.model_dump_json() if report and over else None
-        own = self._own(judged) if over else Own.WANTED if judged.gone else row["own"]
+        self.changes.outcomes["remade" if Effect.REMADE in verdict.result.effects else after] += 1
+
+    def _task_row(self, verdict: Verdict) -> dict[str, object]:
+        row, task, report = verdict.row, verdict.result.task, verdict.report
+        measured = report.usage.model_dump_json() if report and task.state in FINAL else None
+        usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
-        self._rows.append({"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own})
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": self._input_after(verdict)}
 
-    def _own(self, judged: _Judged) -> int:
-        """Whether a finished map task's input is kept: if it may be needed again, and nobody can make it again."""
-        row = judged.row
-        return row["own"] if row["own"] == Own.HERE and row["maker"] is None and self._may_be_made_again(judged) else 0
+    def _input_after(self, verdict: Verdict) -> Availability:
+        """Where the input of a map task stands."""
+        if verdict.result.task.state not in FINAL:
+            return verdict.availability
+        has_producer = verdict.row["maker"] is not None
+        return availability.kept(verdict.availability, has_producer, self._may_reopen(verdict))
 
-    def _may_be_made_again(self, judged: _Judged) -> bool:
+    def _may_reopen(self, verdict: Verdict) -> bool:
         """Whether what the task made can be lost."""
-        made = judged.result.task.state is TaskState.COMMITTED and not judged.last
-        return made and (self.serves or judged.before.again)
+        made = verdict.result.task.state is TaskState.COMMITTED and not verdict.last
+        return made and (self.serves or verdict.before.again)
 
-    def _forward(self, book: JobBook, judged: _Judged, report: AttemptReport) -> None:
-        following, origin = judged.phase + 1, judged.row["origin"]
-        task: int = judged.row["id"]
+    def _forward(self, book: JobBook, verdict: Verdict, report: AttemptReport) -> None:
+        following, origin = verdict.phase + 1, verdict.row["origin"]
+        task: int = verdict.row["id"]
         references = {output.name for output in report.outputs if output.blob is None}
         last = following == len(book.live.pools)
         found = {} if last else resolve(self.c, book.live.owner, references)
@@ -350,7 +292,7 @@ class Batch:
             if blob is None:
                 self._forward_reference(book, following, output, origin, found.get(output.name))
                 continue
-            own = not (judged.last or output.named)
+            own = not (verdict.last or output.named)
             node = self._where(blob) if own else None
             maker = (None, None) if node is None else (task, number)
             item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer, node, *maker)
@@ -368,13 +310,17 @@ class Batch:
         else:
             book.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
 
-    def _fail(self, book: JobBook, judged: _Judged) -> None:
-        assert judged.result.error is not None
-        code, message = judged.result.error
-        row, report = judged.row, judged.report
-        saved = report if report and Effect.SAVE in judged.result.effects else None
+    def _where(self, blob: BlobRef) -> str | None:
+        """The node on which an intermediate lies; None if it is in the shared store, or nothing."""
+        return self.node if self.serves and blob.node is not None and blob.size else None
+
+    def _fail(self, book: JobBook, verdict: Verdict) -> None:
+        assert verdict.result.error is not None
+        code, message = verdict.result.error
+        row, report = verdict.row, verdict.report
+        saved = report if report and Effect.SAVE in verdict.result.effects else None
         record = errors.record(
-            judged.phase,
+            verdict.phase,
             code,
             message,
             row["input"],
@@ -382,21 +328,36 @@ class Batch:
             taskId=row["uuid"],
             server=self.node,
             machine=report.instance if report else None,
-            stderr=self._saved_name(saved.stderr) if saved else None,
-            core=self._saved_name(saved.core) if saved else None,
+            stderr=_saved_name(verdict, saved.stderr) if saved else None,
+            core=_saved_name(verdict, saved.core) if saved else None,
         )
         book.error(record, row["origin"])
 
-    def _saved_name(self, saved: SavedFile | None) -> str | None:
-        return None if saved is None or saved.name in self._unnamed else saved.name
-
-    def _consumed(self, judged: _Judged) -> None:
+    def _consumed(self, verdict: Verdict) -> None:
         """A finished task needs its intermediates no longer."""
-        row = judged.row
+        row = verdict.row
         if row["reducer"] is not None:
-            kept = self._may_be_made_again(judged)
+            kept = self._may_reopen(verdict)
             (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])
-            if self.serves or judged.before.again:
-                self.c.run("forget_gone", task=row["id"])
-        elif row["own"] == Own.HERE and row["size"] and not self._own(judged):
+            if self.serves or verdict.before.again:
+                self.c.run("consumer_ended_inputs", task=row["id"])
+        elif row["own"] == Availability.HERE and row["size"] and self._input_after(verdict) is Availability.UNNEEDED:
             self.changes.throw(row["node"], row["blob"])
+
+    def _refill(self, verdict: Verdict) -> dict[int, str]:
+        """A task was made again, or could not be; tasks that must fail for that, and why."""
+        outputs: list[lineage.Made | None] = []
+        if verdict.report and Effect.REMADE in verdict.result.effects:
+            for output in verdict.report.outputs:
+                made = lineage.Made(self._where(output.blob), output.blob) if output.blob else None
+                if made and output.named:
+                    self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
+                outputs.append(None if output.named else made)
+        hopeless = lineage.refill(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
+        why = verdict.result.error[1] if verdict.result.error else "the second time there was no such output"
+        message = 'intermediate object "{}" was lost and could not be made again: {}'
+        return {task: message.format(name, why) for task, name in hopeless.items()}
+
+
+def _saved_name(verdict: Verdict, saved: SavedFile | None) -> str | None:
+    return None if saved is None or saved.name in verdict.unnamed else saved.name

@@ -24,6 +24,7 @@ from itertools import takewhile
 
 from scheduler.engine import share
 from scheduler.engine.admission import admit, memory_taken
+from scheduler.engine.availability import Availability
 from scheduler.engine.fit import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
@@ -33,7 +34,6 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.lineage import Own
 from scheduler.supervisor.live import LiveJob, LiveJobs
 from scheduler.supervisor.resolve import resolve
 
@@ -315,6 +315,7 @@ def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nod
 
 def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:
     """Whether an agent of `node` can have an input. It may try what is gone, if it was told of it once already."""
-    if row["own"] in (Own.WANTED, Own.OWED):
+    availability = Availability(row["own"])
+    if availability.is_awaited:
         return False
-    return row["own"] != Own.HERE or row["node"] in (None, node) or row["node"] in nodes
+    return availability is not Availability.HERE or row["node"] in (None, node) or row["node"] in nodes

@@ -1,21 +1,16 @@
 """Who made it: intermediates that died with their node are made again, by the tasks that made them.
 
 One idea: *an input that is gone is a debt, written in its consumer's row, and paid by the one task that
-made it.* The column `own` says how an input stands:
+made it.* `engine.availability` says where an input stands, and what an event makes of that. Here are the
+transactions in which the events happen:
 
-    CONSUMED  0   not ours, or not needed any more
-    HERE      1   where `node` says
-    WANTED    2   gone, and its maker does not know
-    OWED      3   gone; its maker is open again and will put something in its place
-    UNREAD    4   gone, but the attempt that runs may have read it; WANTED once that is lost
-
-    a node is lost ──▶ lose_page: HERE → WANTED (or UNREAD)
-    anything WANTED ──▶ mend_page: the maker goes back from committed to ready, WANTED → OWED;
-                        what the maker itself had consumed is WANTED, and so on, back to the job's inputs
-    the maker commits ──▶ refill: by position among its outputs, OWED → HERE
+    a node is lost ──▶ lose_page: what was HERE is LOST (or MAYBE_READ)
+    anything LOST ──▶ mend_page: the maker goes back from committed to ready, LOST → RECOMPUTING;
+                      what the maker itself had consumed is LOST, and so on, back to the job's inputs
+    the maker commits ──▶ refill: by position among its outputs, RECOMPUTING → HERE
 
 Each arrow is a transaction, or many of one page each, and all that remains to be done is in the rows: a
-supervisor that dies in between leaves WANTED rows, and whoever takes the job up goes on. A maker that is a
+supervisor that dies in between leaves LOST rows, and whoever takes the job up goes on. A maker that is a
 reduce task goes back once all pages of its input are marked.
 
 A map task waits while its input is gone. A reduce task need not: it is fed up to the gap, in order, and
@@ -28,7 +23,7 @@ position any more, its consumer fails, by an InternalError that says so. So it d
 could not be had for the sixth time, although its node lives.
 
 Example: map → reduce → map on nodes a and b. Node a dies with 3 outputs of the reducer unread, whose 900
-inputs have long been consumed: 3 map tasks wait, the reducer is ready again, 900 of its inputs are WANTED
+inputs have long been consumed: 3 map tasks wait, the reducer is ready again, 900 of its inputs are LOST
 and so 900 first map tasks are ready, on b. The reducer starts at once and reads as they finish.
 """
 
@@ -36,36 +31,30 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-from scheduler.engine.task import FINAL, InputArrived, InputLost, Remake, Task, TaskState, step, then
+from scheduler.engine import availability
+from scheduler.engine.availability import Availability, Event, node_lost
+from scheduler.engine.task import InputArrived, InputLost, Remake, Task, TaskState, step, then
 from scheduler.model.wire import BlobRef
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.book import JobBook
 from scheduler.supervisor.changes import Changes
 from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.verdicts import task_of
 
 PAGE = 500
 # What a maker made may be missed so often, before nobody hopes any more.
 MAX_MISSES = 5
 
 
-class Own(IntEnum):
-    CONSUMED = 0
-    HERE = 1
-    WANTED = 2
-    OWED = 3
-    UNREAD = 4
-
-
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What becomes of an attempt that could not have an input. `excused`: it costs no retry."""
+    """What becomes of an attempt that could not have an input. `excused`: it costs no retry; `lost`: the input is."""
 
     excused: bool = True
-    wanted: bool = False
+    lost: bool = False
     hopeless: str | None = None
 
 
@@ -92,9 +81,9 @@ def lose_page(c: Connection, live: LiveJob, node: str, given: Mapping[int, int],
     more = False
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
         lose = _lose_inputs if phase.reduce else _lose_tasks
-        wanted, full = lose(c, changes, pool, node, given, limit)
+        lost, full = lose(c, changes, pool, node, given, limit)
         more = more or full
-        if wanted:
+        if lost:
             changes.mend.add(live.id)
     return changes, more
 
@@ -102,66 +91,67 @@ def lose_page(c: Connection, live: LiveJob, node: str, given: Mapping[int, int],
 def _lose_tasks(
     c: Connection, changes: Changes, pool: int, node: str, given: Mapping[int, int], limit: int
 ) -> tuple[bool, bool]:
-    """Whether anything is wanted, and whether there may be more."""
-    wanted = False
+    """Mark a page of the inputs of map tasks that only this node had. Returns (any is LOST, there may be more)."""
+    lost = False
     rows = c.all("tasks_at", pool=pool, node=node, limit=limit)
     for row in rows:
         before = TaskState(row["state"])
-        own = Own.UNREAD if before is TaskState.LEASED else Own.CONSUMED if before in FINAL else Own.WANTED
+        after = availability.step(Availability.HERE, node_lost(before, read=True))
         state = step(Task(before), InputLost()).task.state
         if state is not before:
             changes.now_ready(pool, node, -1)
-        wanted = wanted or own is Own.WANTED
-        c.run("set_own", task=row["id"], own=own, state=state)
-    return wanted, len(rows) >= limit
+        lost = lost or after is Availability.LOST
+        c.run("set_availability", task=row["id"], own=after, state=state)
+    return lost, len(rows) >= limit
 
 
 def _lose_inputs(
     c: Connection, changes: Changes, pool: int, node: str, given: Mapping[int, int], limit: int
 ) -> tuple[bool, bool]:
-    """As `_lose_tasks`."""
-    wanted = False
+    """Mark a page of the inputs of reduce tasks that only this node had. Returns (any is LOST, there may be more)."""
+    lost = False
     changes.located[pool, node] -= c.run("leave_ready", pool=pool, node=node)
     c.run("leave_node", pool=pool, node=node)
     rows = c.all("task_inputs_at", pool=pool, node=node, limit=limit)
     for row in rows:
-        state = TaskState(row["state"])
-        read = state is TaskState.LEASED and row["seq"] <= given.get(row["task"], 0)
-        own = Own.CONSUMED if state in FINAL else Own.UNREAD if read else Own.WANTED
-        wanted = wanted or own is Own.WANTED
-        c.run("set_input_own", task=row["task"], seq=row["seq"], own=own)
-    return wanted, len(rows) >= limit
+        event = node_lost(TaskState(row["state"]), read=row["seq"] <= given.get(row["task"], 0))
+        after = availability.step(Availability.HERE, event)
+        lost = lost or after is Availability.LOST
+        c.run("set_input_availability", task=row["task"], seq=row["seq"], own=after)
+    return lost, len(rows) >= limit
 
 
 def missed(c: Connection, row: Row, missing: Sequence[str]) -> Missed:
-    """An attempt at the task of `row` says that it could not have these intermediates: they are wanted again."""
+    """An attempt at the task of `row` says that it could not have these intermediates: they are lost."""
     if row["reducer"] is None:
-        if row["blob"] not in missing or row["own"] not in (Own.HERE, Own.UNREAD):
-            return NOTHING_MISSED  # it is there again
-        return _miss(c, row["maker"], row["input"])
-    found = Missed()
+        return _miss(c, row, row["input"]) if row["blob"] in missing else NOTHING_MISSED
+    found = NOTHING_MISSED
     for each in c.all("inputs_by_blob", task=row["id"], blobs=json.dumps(list(missing))):
-        this = _miss(c, each["maker"], each["name"])
-        if this.wanted:
-            c.run("set_input_own", task=row["id"], seq=each["seq"], own=Own.WANTED)
-        found = Missed(found.excused and this.excused, found.wanted or this.wanted, found.hopeless or this.hopeless)
+        this = _miss(c, each, each["name"])
+        if this.lost:
+            c.run("set_input_availability", task=row["id"], seq=each["seq"], own=Availability.LOST)
+        found = Missed(found.excused and this.excused, found.lost or this.lost, found.hopeless or this.hopeless)
     return found
 
 
-def _miss(c: Connection, maker: int | None, name: str) -> Missed:
-    if maker is None:
+def _miss(c: Connection, row: Row, name: str) -> Missed:
+    """What it means that the input of a row is missing: nothing, if that is known, or it is there again."""
+    before = Availability(row["own"])
+    if availability.step(before, Event.MISSED) is before:
+        return NOTHING_MISSED
+    if row["maker"] is None:
         return Missed(excused=False)
-    row = c.one("miss_maker", task=maker)
-    if row is None or row["missed"] > MAX_MISSES:
+    maker = c.one("miss_maker", task=row["maker"])
+    if maker is None or maker["missed"] > MAX_MISSES:
         return Missed(hopeless=f'intermediate object "{name}" could not be fetched, again and again')
-    return Missed(wanted=True)
+    return Missed(lost=True)
 
 
 # Makers go back.
 
 
 def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
-    """Tell the makers of a page of what is wanted; what changed, and whether there may be more."""
+    """Tell the makers of a page of what is lost; what changed, and whether there may be more."""
     changes = Changes()
     book = JobBook(c, live, changes, now)
     if not book.running:
@@ -169,9 +159,9 @@ def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Chang
     mending = _Mending(c, book, changes, limit)
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
         if phase.reduce:
-            mending.want_inputs(pool)
+            mending.lost_inputs(pool)
         else:
-            mending.want_tasks(pool)
+            mending.lost_tasks(pool)
     if mending.idle:
         return changes, False
     mending.tell_makers()
@@ -194,41 +184,44 @@ class _Mending:
     def idle(self) -> bool:
         return not (self._tasks or self._inputs)
 
-    def want_tasks(self, pool: int) -> None:
-        for row in self._c.all("unread_tasks", pool=pool, limit=self._limit):
+    def lost_tasks(self, pool: int) -> None:
+        lost = availability.step(Availability.MAYBE_READ, Event.ATTEMPT_LOST)
+        waiting = step(Task(TaskState.READY), InputLost()).task.state
+        for row in self._c.all("maybe_read_tasks", pool=pool, limit=self._limit):
             self._changes.now_ready(pool, row["node"], -1)
-            self._c.run("set_own", task=row["id"], own=Own.WANTED, state=TaskState.WAITING)
-        self._tasks += self._c.all("wanted_tasks", pool=pool, limit=self._limit)
+            self._c.run("set_availability", task=row["id"], own=lost, state=waiting)
+        self._tasks += self._c.all("lost_tasks", pool=pool, limit=self._limit)
 
-    def want_inputs(self, pool: int) -> None:
-        self._c.run("unread_of_pool", pool=pool)
-        self._inputs += self._c.all("wanted_inputs", pool=pool, limit=self._limit)
+    def lost_inputs(self, pool: int) -> None:
+        self._c.run("attempt_lost_of_pool", pool=pool)
+        self._inputs += self._c.all("lost_inputs", pool=pool, limit=self._limit)
 
     def tell_makers(self) -> None:
-        wanted = [row["maker"] for row in (*self._tasks, *self._inputs) if not _moot(row)]
-        known = self._c.all("tasks_for_reports", tasks=json.dumps(sorted(set(wanted))))
+        needed = [row["maker"] for row in (*self._tasks, *self._inputs) if not _moot(row)]
+        known = self._c.all("tasks_for_reports", tasks=json.dumps(sorted(set(needed))))
         told = {row["id"] for row in known if self._remake(row)}
         for row in self._tasks:
-            if _moot(row) or row["maker"] in told:
-                own = Own.CONSUMED if _moot(row) else Own.OWED
-                self._c.run("set_own", task=row["id"], own=own, state=row["state"])
+            if event := _settled(row, told):
+                after = availability.step(Availability.LOST, event)
+                self._c.run("set_availability", task=row["id"], own=after, state=row["state"])
         for row in self._inputs:
-            if _moot(row) or row["maker"] in told:
-                own = Own.CONSUMED if _moot(row) else Own.OWED
-                self._c.run("set_input_own", task=row["task"], seq=row["seq"], own=own)
+            if event := _settled(row, told):
+                after = availability.step(Availability.LOST, event)
+                self._c.run("set_input_availability", task=row["task"], seq=row["seq"], own=after)
 
     def _remake(self, maker: Row) -> bool:
         """Have a task make its outputs again; False if that takes another page."""
-        before = Task(TaskState(maker["state"]), maker["attempt"], maker["retries"], maker["remakes"] > 0)
+        before = task_of(maker)
         result = step(before, Remake())
         if result.task == before:
             return True  # it is about to, or its job is cancelled
-        own = maker["own"]
+        own = Availability(maker["own"])
         if maker["reducer"] is not None:
-            if self._c.run("want_inputs", task=maker["id"], limit=self._limit) >= self._limit:
+            if self._c.run("consumer_reopened_inputs", task=maker["id"], limit=self._limit) >= self._limit:
                 return False
-        elif maker["maker"] is not None and own != Own.HERE:
-            own, result = Own.WANTED, then(result, InputLost())
+        elif maker["maker"] is not None:
+            own = availability.step(own, Event.CONSUMER_REOPENED)
+            result = then(result, InputLost()) if own.is_awaited else result
         self._c.run("remake_task", task=maker["id"], state=result.task.state, own=own)
         self._book.reopened(maker["pool"])
         if result.task.state is TaskState.READY:
@@ -236,8 +229,15 @@ class _Mending:
         return True
 
 
+def _settled(row: Row, told: Collection[int]) -> Event | None:
+    """What happens to a lost input, if anything does by now. `told`: makers that are open again."""
+    if _moot(row):
+        return Event.CONSUMER_ENDED
+    return Event.PRODUCER_REOPENED if row["maker"] in told else None
+
+
 def _moot(row: Row) -> bool:
-    """Whether nobody needs an input that is wanted. A committed reduce task wants some when it is about to go back."""
+    """Whether an input that is lost is not needed. A committed reduce task needs some when it is about to go back."""
     return row["state"] in (TaskState.FAILED, TaskState.CANCELLED)
 
 
@@ -259,10 +259,10 @@ def refill(
     for row in c.all("inputs_made_for", task=maker):
         key = {"task": row["task"], "seq": row["seq"]}
         if made := _paid(row, outputs):
-            c.run("refill_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
+            c.run("recomputed_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
             used.add(row["made"])
         elif _owed(row) and row["state"] == TaskState.COMMITTED:  # it is about to go back, and will know then
-            c.run("set_input_own", **key, own=Own.WANTED)
+            c.run("set_input_availability", **key, own=_after(row, Event.NOT_RECOMPUTED))
             changes.mend.add(live.id)
         elif _owed(row):
             hopeless[row["task"]] = row["name"]
@@ -277,17 +277,24 @@ def _refill_task(c: Connection, changes: Changes, row: Row, made: Made) -> None:
     state = step(Task(before), InputArrived()).task.state
     if state is not before:
         changes.now_ready(row["pool"], made.node)
-    c.run("refill_task", task=row["id"], blob=blob.id, size=blob.size, md5=blob.md5, node=made.node, state=state)
+    c.run("recomputed_task", task=row["id"], blob=blob.id, size=blob.size, md5=blob.md5, node=made.node, state=state)
 
 
 def _paid(row: Row, outputs: Sequence[Made | None]) -> Made | None:
     """What takes the place of an input, if that is gone and needed."""
     number: int = row["made"]
-    return outputs[number] if number < len(outputs) and row["own"] > Own.HERE and not _moot(row) else None
+    gone = _after(row, Event.RECOMPUTED) != row["own"]
+    return outputs[number] if number < len(outputs) and gone and not _moot(row) else None
 
 
 def _owed(row: Row) -> bool:
-    return row["own"] in (Own.WANTED, Own.OWED) and not _moot(row)
+    """Whether an input that nothing takes the place of is lost for its consumer."""
+    return _after(row, Event.NOT_RECOMPUTED) is Availability.LOST and not _moot(row)
+
+
+def _after(row: Row, event: Event) -> Availability:
+    """Where the input of a row stands after an event."""
+    return availability.step(Availability(row["own"]), event)
 
 
 # What there is.

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from scheduler.engine import availability
+from scheduler.engine.availability import Availability
 from scheduler.records.database import Connection, Database, Row, execute, select
 from scheduler.supervisor.live import LiveJob
 
@@ -30,7 +32,7 @@ async def reap_reducer(db: Database, discard: Discard, task: int) -> None:
     """Remove the intermediates that a finished reduce task was fed."""
     page = select("consumed_task_inputs", task=task, limit=PAGE)
     while rows := await db.read(page):
-        discard((row["node"], row["blob"]) for row in rows if row["own"] == 1 and row["size"])
+        discard((row["node"], row["blob"]) for row in rows if row["own"] == Availability.HERE and row["size"])
         upto = rows[-1]["seq"]
         await db.write(execute("forget_task_inputs", task=task, upto=upto))
 
@@ -43,7 +45,8 @@ async def release_inputs(db: Database, discard: Discard, task: int) -> None:
 
 def _release_page(task: int, c: Connection) -> list[Row]:
     rows = c.all("consumed_at_nodes", task=task, limit=PAGE) if c.one("is_committed", task=task) else []
-    c.many("set_input_own", [{"task": task, "seq": row["seq"], "own": 0} for row in rows])
+    ended = availability.step(Availability.HERE, availability.Event.CONSUMER_ENDED)
+    c.many("set_input_availability", [{"task": task, "seq": row["seq"], "own": ended} for row in rows])
     return rows
 
 
@@ -60,11 +63,11 @@ async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
         left = select("over_with_blobs", pool=pool, limit=PAGE)
         while rows := await db.read(left):
             discard((row["node"], row["blob"]) for row in rows if row["size"])
-            await db.write(partial(_disown, [row["id"] for row in rows]))
+            await db.write(partial(_consumers_ended, [row["id"] for row in rows]))
 
 
-def _disown(tasks: list[int], c: Connection) -> None:
-    c.many("disown", [{"task": task} for task in tasks])
+def _consumers_ended(tasks: list[int], c: Connection) -> None:
+    c.many("consumer_ended_tasks", [{"task": task} for task in tasks])
 
 
 async def purge_expired(db: Database, now: int) -> None:

@@ -103,6 +103,7 @@ async def test_the_directory_of_a_job_takes_more_than_a_directory_of_a_user(hous
     await house.db.write(lambda c: namespace.add_children(c, {name: 1_000_001}))
     job = await run(house, MAP, answer=emitting(house, f"{name}/one-more"))
     assert await house.outputs(job) == [f"{name}/one-more"]
+    await house.db.write(lambda c: namespace.add_children(c, {name: -1_000_001}))
 
 
 async def test_what_a_failed_task_printed_is_saved_and_not_forwarded(house):

@@ -25,6 +25,7 @@ from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.eventually import eventually
 from tests.support.instant_agent import InstantAgent
+from tests.support.invariants import check
 from tests.support.records import database_at
 
 MAP = {"exec": "true"}
@@ -63,6 +64,7 @@ class House:
 
     async def close(self) -> None:
         await self.supervisor.stop()
+        await self.db.read(partial(check, exists=lambda blob: self.blobs.path(blob).exists()))
         self.db.close()
         self.blobs.close()
 

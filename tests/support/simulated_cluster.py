@@ -56,6 +56,7 @@ from scheduler.supervisor.desk import UnknownAgentError
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.invariants import check
 from tests.support.records import connect
 
 MAP = {"exec": "map"}
@@ -72,10 +73,15 @@ TURNS = (2, 40)
 
 
 class StepDatabase:
-    """A database that is never committed, whose works are done between two turns of the event loop."""
+    """A database that is never committed, whose works are done between two turns of the event loop.
 
-    def __init__(self) -> None:
+    After each of them the invariants of the records must hold. `exists`: whether a blob is in the shared store.
+    """
+
+    def __init__(self, exists: Callable[[str], bool]) -> None:
         self.connection = connect("jill")
+        self._exists = exists
+        self.broken: list[AssertionError] = []  # a background task that meets one is tried again
         self._listeners: list[Callable[[str], None]] = []
         self._fence: Callable[[Any], object] = lambda c: None
 
@@ -90,12 +96,20 @@ class StepDatabase:
             c.undo()
             raise
         c.keep()
+        self._check()
         told, c.announced = c.announced, []
         for subject in told:
             for listener in self._listeners:
                 listener(subject)
         await asyncio.sleep(0)
         return result
+
+    def _check(self) -> None:
+        try:
+            check(self.connection, self._exists)
+        except AssertionError as error:
+            self.broken.append(error)
+            raise
 
     async def read(self, work: Callable[[Any], Any]) -> Any:
         await asyncio.sleep(0)
@@ -108,6 +122,7 @@ class StepDatabase:
     def behind(self, fence: Callable[[Any], object]) -> StepDatabase:
         view = object.__new__(StepDatabase)
         view.connection, view._listeners, view._fence = self.connection, self._listeners, fence
+        view._exists, view.broken = self._exists, self.broken
         return view
 
 
@@ -396,8 +411,8 @@ class Cluster:
         self.does: Callable[[PoolSpec, bytes, int], list[Said] | None] = lambda spec, data, _: outputs_of(spec, data)
         self.die = random.Random(seed)
         self.faults = faults
-        self.db = StepDatabase()
         self.shared = Shared()
+        self.db = StepDatabase(self.shared.__contains__)
         self.nodes = {name: Node(self, name) for name in ("n1", "n2", "n3")}
         self.asked: set[asyncio.Future[PollReply]] = set()
         self.late: list[tuple[int, list[AttemptReport]]] = []
@@ -604,6 +619,8 @@ class Cluster:
             task.cancel()
         await asyncio.gather(*self.asked, return_exceptions=True)
         await self.supervisor.stop()
+        for error in self.db.broken:
+            raise error
 
 
 @dataclass(slots=True)

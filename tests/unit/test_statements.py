@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from scheduler.records import queries
+from scheduler.records import invariants, queries
 from tests.support.records import in_memory
 
 # Statements that read a whole table, or a whole index, and may: once at a start, or small by nature.
@@ -20,6 +20,8 @@ WHOLE = {
     "leased_by_agent",  # when an agent is lost; the index has leased tasks only
     "blobs_of_entries",  # the sweep at a start reads every reference
     "blobs_of_task_inputs",
+    "needed_blobs",
+    *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
 SMALL = "supervisors|nodes|node_credentials|log_requests"
@@ -38,12 +40,12 @@ INDEX_OF = {
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",
     "reduce_tasks": "tasks_reducer",
-    "wake_reducers": "tasks_reducer",
+    "inputs_ended": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",
     "cancel_waiting_maps": "tasks_gone",
     "over_with_blobs": "tasks_at",
     "tasks_at": "tasks_at",
-    "wanted_tasks": "tasks_gone",
+    "lost_tasks": "tasks_gone",
     "count_located": "tasks_ready_at",
 }
 

@@ -1,6 +1,6 @@
 """The table of task states: every pair has an answer, and the rules of the engine hold."""
 
-import itertools
+import typing
 from dataclasses import replace
 
 import pytest
@@ -12,21 +12,22 @@ from scheduler.engine.task import (
     TRANSITIONS,
     Cancelled,
     Effect,
+    Event,
     InputArrived,
     InputGone,
     InputLost,
     Leased,
     Lost,
+    Released,
     Remake,
     Reported,
     Task,
     TaskState,
-    Unplaceable,
     step,
 )
 from scheduler.model.wire import Outcome
 
-EVENTS = (InputArrived, Leased, Reported, Lost, Unplaceable, Cancelled, Remake, InputLost, InputGone)
+EVENTS = typing.get_args(Event)
 LEASED = Task(TaskState.LEASED, attempt=2, retries=0)
 
 
@@ -35,7 +36,14 @@ def ok(attempt: int) -> Reported:
 
 
 def test_every_state_answers_every_event():
-    assert set(TRANSITIONS) == set(itertools.product(TaskState, EVENTS))
+    assert {state: set(row) for state, row in TRANSITIONS.items()} == {state: set(EVENTS) for state in TaskState}
+
+
+@pytest.mark.parametrize("state", TaskState)
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_handler_stands_only_under_events_that_it_takes(state, event):
+    taken = typing.get_type_hints(TRANSITIONS[state][event])["event"]
+    assert event in (typing.get_args(taken) or (taken,))
 
 
 def test_a_lease_numbers_the_attempt():
@@ -111,6 +119,12 @@ def test_an_agents_own_word_for_the_loss_is_reported_in_the_end():
 
 def test_a_stop_of_the_whole_service_costs_no_retry():
     assert step(LEASED, Lost(counted=False)).task == Task(TaskState.READY, attempt=2, retries=0)
+
+
+@pytest.mark.parametrize("attempt", [1, MAX_ATTEMPTS])
+def test_a_lease_that_its_supervisor_does_not_outlive_costs_no_retry(attempt):
+    result = step(Task(TaskState.LEASED, attempt), Released())
+    assert (result.task, result.effects) == (Task(TaskState.READY, attempt), frozenset())
 
 
 def test_a_task_that_is_lost_without_anybodys_fault_for_ever_fails_in_the_end():

@@ -22,10 +22,13 @@ SELECT DISTINCT node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND own =
 SELECT DISTINCT i.node AS node FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_at
 WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 1 AND i.node IS NOT NULL
 
--- set_own: what becomes of a map task's input, and so of the task.
+-- Availability of intermediates (`own`): engine/availability.py has its states, 0 to 4, and what each event does. A statement
+-- that sets one itself is named after the event, and tests/unit/test_statement_tables.py compares the two.
+
+-- set_availability: where a map task's input stands, and so the task.
 UPDATE tasks SET own = :own, state = :state WHERE id = :task
 
--- set_input_own: what becomes of an input of a reduce task.
+-- set_input_availability: where an input of a reduce task stands.
 UPDATE task_inputs SET own = :own WHERE task = :task AND seq = :seq
 
 -- leave_ready: ready reduce tasks that belong to a node belong to none.
@@ -40,29 +43,29 @@ UPDATE tasks SET node = :node WHERE id = :task
 -- input_by_node: how much input of a reduce task is where.
 SELECT node, sum(size) AS size FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL GROUP BY node
 
--- unread_tasks: map tasks that were given back and whose input is gone.
+-- maybe_read_tasks: map tasks whose lease was released and whose input is gone.
 SELECT id, node FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 4 AND state = 'ready' ORDER BY id LIMIT :limit
 
--- unread_inputs: a reduce task is tried again: what is gone of its input is wanted.
+-- attempt_lost_of_task: a reduce task is tried again: what it may have read and is gone is lost.
 UPDATE task_inputs SET own = 2 WHERE task = :task AND own = 4
 
--- unread_of_pool: the same for all that wait.
+-- attempt_lost_of_pool: the same for all reduce tasks of a pool that no attempt runs of.
 UPDATE task_inputs SET own = 2
 WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL AND state IN ('waiting', 'ready'))
   AND own = 4
 
--- forget_gone: a reduce task is finished: what is gone of its input is not wanted.
+-- consumer_ended_inputs: a reduce task has ended: what is gone of its input is not needed.
 UPDATE task_inputs SET own = 0 WHERE task = :task AND own > 1
 
--- wanted_tasks: map tasks whose input is gone, and whose maker does not know yet.
+-- lost_tasks: map tasks whose input is lost: its maker does not know yet.
 SELECT id, state, maker FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
 
--- wanted_inputs: inputs of a pool's reduce tasks that are gone, and whose maker does not know yet.
+-- lost_inputs: inputs of a pool's reduce tasks that are lost: their makers do not know yet.
 SELECT i.task, i.seq, i.maker, t.state
 FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_wanted
 WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 2 LIMIT :limit
 
--- want_inputs: a reduce task is made again: a page of what it has consumed is wanted.
+-- consumer_reopened_inputs: a reduce task is made again: a page of what it has consumed is lost.
 UPDATE task_inputs SET own = 2 WHERE task = :task AND seq IN (
     SELECT seq FROM task_inputs WHERE task = :task AND own = 0 AND maker IS NOT NULL LIMIT :limit)
 
@@ -74,7 +77,7 @@ UPDATE tasks SET missed = missed + 1 WHERE id = :task RETURNING missed
 
 -- inputs_by_blob: which inputs of a reduce task some blobs are, for a JSON list of them.
 SELECT seq, own, maker, name FROM task_inputs
-WHERE task = :task AND own IN (1, 4) AND EXISTS (SELECT 1 FROM json_each(:blobs) AS wanted WHERE CAST(wanted.value AS TEXT) = blob)
+WHERE task = :task AND EXISTS (SELECT 1 FROM json_each(:blobs) AS wanted WHERE CAST(wanted.value AS TEXT) = blob)
 
 -- tasks_made_for: map tasks that what a task makes is made for.
 SELECT id, pool, state, own, made, input FROM tasks INDEXED BY tasks_maker WHERE maker = :task
@@ -83,10 +86,10 @@ SELECT id, pool, state, own, made, input FROM tasks INDEXED BY tasks_maker WHERE
 SELECT i.task, i.seq, i.own, i.made, i.name, t.state
 FROM task_inputs i INDEXED BY task_inputs_maker CROSS JOIN tasks t WHERE i.maker = :task AND t.id = i.task
 
--- refill_task: the input of a map task is there again.
+-- recomputed_task: the input of a map task is there again, made anew.
 UPDATE tasks SET blob = :blob, size = :size, md5 = :md5, node = :node, own = 1, state = :state WHERE id = :task
 
--- refill_input: an input of a reduce task is there again.
+-- recomputed_input: an input of a reduce task is there again, made anew.
 UPDATE task_inputs SET blob = :blob, size = :size, node = :node, own = 1 WHERE task = :task AND seq = :seq
 
 -- consumed_at_nodes: a page of a finished reduce task's inputs that can be made again.

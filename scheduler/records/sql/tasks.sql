@@ -15,14 +15,14 @@ SELECT id, reducer, state, arrived, node FROM tasks INDEXED BY tasks_reducer WHE
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
 UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
 
--- wake_reducers: end of input is known: waiting reducers may run.
+-- inputs_ended: no input will arrive any more: waiting reducers may run.
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
 SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = CAST(wanted.value AS INTEGER)
 
--- update_task: what a report changed; own is cleared if the blob was consumed.
+-- update_task: what an event changed, and where the task's input stands.
 UPDATE tasks SET state = :state, retries = :retries, failures = :failures, agent = NULL, usage = :usage, own = :own WHERE id = :task
 
 -- lease_tasks: hand ready tasks of a pool that belong to no node to an agent, oldest first.
@@ -95,7 +95,7 @@ LIMIT :limit
 -- over_with_blobs: map tasks of a pool that is over and still own an intermediate.
 SELECT id, blob, size, node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND own = 1 LIMIT :limit
 
--- disown: the intermediate of a task is gone.
+-- consumer_ended_tasks: a map task has ended, and its intermediate is gone.
 UPDATE tasks SET own = 0 WHERE id = :task
 
 -- purge_tasks: a page of a pool's tasks goes.

@@ -1,0 +1,105 @@
+-- broken_counters_of_phases: phases whose counters are not what they count. A cancelled job counts all its tasks as finished.
+-- Jobs archived before :purged may have lost tasks already.
+SELECT jobs.uuid AS job, phases.number AS phase, phases.issued AS issued, phases.finished AS finished, phases.metered AS metered,
+    count(tasks.id) AS tasks, count(CASE WHEN tasks.state IN ('committed', 'failed', 'cancelled') THEN 1 END) AS ended,
+    count(tasks.usage) AS measured
+FROM jobs JOIN phases ON phases.job = jobs.id LEFT JOIN tasks ON tasks.pool = phases.id
+WHERE jobs.archive_done IS NULL OR jobs.archive_done >= :purged
+GROUP BY jobs.uuid, jobs.cancelled, phases.id, phases.number, phases.issued, phases.finished, phases.metered
+HAVING phases.issued <> count(tasks.id) OR phases.metered <> count(tasks.usage)
+    OR phases.finished <> CASE WHEN jobs.cancelled = 1 THEN phases.issued
+        ELSE count(CASE WHEN tasks.state IN ('committed', 'failed', 'cancelled') THEN 1 END) END
+LIMIT :limit
+
+-- broken_counters_of_jobs: jobs whose counters are not what they count.
+SELECT * FROM (
+    SELECT uuid AS job, inputs, dispatched, outputs, errors, retries,
+        (SELECT count(*) FROM inputs WHERE job = jobs.id) AS input_rows,
+        (SELECT count(*) FROM outputs WHERE job = jobs.id) AS output_rows,
+        (SELECT count(*) FROM errors WHERE job = jobs.id) AS error_rows,
+        (SELECT coalesce(sum(tasks.retries + tasks.failures), 0) FROM phases JOIN tasks ON tasks.pool = phases.id WHERE phases.job = jobs.id) AS task_retries
+    FROM jobs WHERE archive_done IS NULL OR archive_done >= :purged
+) AS counted
+WHERE inputs <> input_rows OR outputs <> output_rows OR errors <> error_rows OR retries <> task_retries OR dispatched > inputs
+LIMIT :limit
+
+-- broken_ends: jobs that are done although something of them is open.
+SELECT jobs.uuid AS job, jobs.dispatched AS dispatched, jobs.inputs AS inputs, sum(phases.finished) AS finished, sum(phases.issued) AS issued
+FROM jobs JOIN phases ON phases.job = jobs.id
+WHERE jobs.state = 'done' AND jobs.cancelled = 0
+GROUP BY jobs.uuid, jobs.input_done, jobs.dispatched, jobs.inputs
+HAVING jobs.input_done = 0 OR jobs.dispatched <> jobs.inputs OR sum(phases.finished) <> sum(phases.issued)
+LIMIT :limit
+
+-- broken_leases: tasks that are leased to no agent that ever registered, or that have an agent and no lease.
+SELECT tasks.uuid AS task, tasks.state AS state, tasks.attempt AS attempt, tasks.agent AS agent
+FROM tasks LEFT JOIN agents ON agents.id = tasks.agent
+WHERE CASE WHEN tasks.state = 'leased' THEN agents.id IS NULL OR tasks.attempt < 1 ELSE tasks.agent IS NOT NULL END
+LIMIT :limit
+
+-- broken_waits: map tasks that wait although their input can be had, or do not although it cannot.
+SELECT tasks.uuid AS task, tasks.state AS state, tasks.own AS availability FROM tasks
+WHERE reducer IS NULL AND CASE WHEN state = 'waiting' THEN own NOT IN (2, 3) ELSE own IN (2, 3) AND state IN ('ready', 'leased') END
+LIMIT :limit
+
+-- broken_arrivals: open reduce tasks that have not the inputs that they count, or wait although they have some.
+SELECT tasks.uuid AS task, tasks.state AS state, tasks.arrived AS arrived, count(task_inputs.seq) AS inputs
+FROM tasks LEFT JOIN task_inputs ON task_inputs.task = tasks.id
+WHERE tasks.reducer IS NOT NULL AND tasks.state IN ('waiting', 'ready', 'leased')
+GROUP BY tasks.id, tasks.uuid, tasks.state, tasks.arrived
+HAVING tasks.arrived <> count(task_inputs.seq) OR (tasks.state = 'waiting' AND tasks.arrived > 0)
+LIMIT :limit
+
+-- broken_producers: inputs whose producer is not on record or has not committed, and such as are gone and have none.
+SELECT used.name AS input, used.own AS availability, used.maker AS producer, made.state AS state FROM (
+    SELECT input AS name, own, maker, made, pool FROM tasks WHERE maker IS NOT NULL OR own IN (2, 3, 4)
+    UNION ALL
+    SELECT i.name, i.own, i.maker, i.made, t.pool FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.maker IS NOT NULL OR i.own IN (2, 3, 4)
+) AS used
+JOIN phases ON phases.id = used.pool JOIN jobs ON jobs.id = phases.job LEFT JOIN tasks AS made ON made.id = used.maker
+WHERE (jobs.archive_done IS NULL OR jobs.archive_done >= :purged)
+    AND (used.maker IS NULL OR used.made IS NULL OR made.id IS NULL OR (made.state <> 'committed' AND made.remakes = 0))
+LIMIT :limit
+
+-- broken_recomputations: inputs that are being recomputed, by a task that does no such thing.
+SELECT used.name AS input, made.uuid AS producer, made.state AS state FROM (
+    SELECT input AS name, maker, state FROM tasks WHERE own = 3
+    UNION ALL
+    SELECT i.name, i.maker, t.state FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.own = 3
+) AS used JOIN tasks AS made ON made.id = used.maker
+WHERE used.state NOT IN ('failed', 'cancelled') AND made.state NOT IN ('waiting', 'ready', 'leased', 'cancelled')
+LIMIT :limit
+
+-- broken_outputs: jobs with outputs, of whose last phase no task has ever committed.
+SELECT jobs.uuid AS job, jobs.outputs AS outputs FROM jobs
+JOIN phases ON phases.job = jobs.id AND phases.number = (SELECT max(number) FROM phases AS last WHERE last.job = jobs.id)
+WHERE jobs.outputs > 0 AND (jobs.archive_done IS NULL OR jobs.archive_done >= :purged)
+    AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.pool = phases.id AND (tasks.state = 'committed' OR tasks.remakes > 0))
+LIMIT :limit
+
+-- broken_blobs: blobs that two inputs own, or an input and an object, or two objects although no link was made.
+SELECT blob, count(*) AS owners FROM (
+    SELECT blob, 0 AS shared FROM tasks WHERE own = 1 AND size > 0
+    UNION ALL
+    SELECT blob, 0 AS shared FROM task_inputs WHERE own = 1 AND size > 0
+    UNION ALL
+    SELECT etag AS blob, shared FROM entries WHERE kind = 'o' AND size > 0
+) AS owned
+GROUP BY blob HAVING count(*) > 1 AND min(shared) = 0
+LIMIT :limit
+
+-- broken_directories: directories that count more or fewer entries than they have, or objects that have entries.
+SELECT parent.dir AS dir, parent.name AS name, parent.children AS children, count(child.name) AS entries
+FROM entries AS parent LEFT JOIN entries AS child
+    ON child.dir = CASE WHEN parent.dir = '/' THEN '/' ELSE parent.dir || '/' END || parent.name
+GROUP BY parent.dir, parent.name, parent.kind, parent.children
+HAVING parent.children <> count(child.name)
+LIMIT :limit
+
+-- needed_blobs: blobs that must be in the shared store: those of objects, and of intermediates that a task is to read.
+SELECT etag AS blob, name FROM entries WHERE kind = 'o' AND size > 0
+UNION ALL
+SELECT blob, input AS name FROM tasks WHERE own = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
+UNION ALL
+SELECT i.blob, i.name FROM task_inputs i JOIN tasks t ON t.id = i.task
+WHERE i.own = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased')

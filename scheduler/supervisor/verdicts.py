@@ -1,0 +1,90 @@
+"""Verdicts: what an event does to a task, decided before anything is written.
+
+A verdict is a value. Each pass of `commit` takes verdicts and returns others, so what one says never depends on which
+pass has already been over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from scheduler.engine.availability import Availability
+from scheduler.engine.task import Effect, Event, InputGone, Reported, Step, Task, TaskState, step
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import AttemptReport, Outcome
+from scheduler.objects.entries import NewObject
+from scheduler.records.database import Row
+from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.outputs import new_object
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A task that changes, what changes, and the report that did it.
+
+    `availability`: where the input of a map task stands; `revoked`: the attempt goes on somewhere, and is not wanted
+    any more; `unnamed`: paths that objects of the attempt could not have.
+    """
+
+    live: LiveJob
+    row: Row
+    before: Task
+    result: Step
+    report: AttemptReport | None
+    phase: int
+    availability: Availability
+    revoked: bool = False
+    unnamed: frozenset[str] = frozenset()
+
+    @classmethod
+    def on(cls, live: LiveJob, row: Row, event: Event, report: AttemptReport | None) -> Verdict:
+        before = task_of(row)
+        revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
+        phase, availability = live.phase_of(row["pool"]), Availability(row["own"])
+        return cls(live, row, before, step(before, event), report, phase, availability, revoked)
+
+    @property
+    def last(self) -> bool:
+        """Whether outputs of the task are outputs of the job."""
+        return self.phase + 1 == len(self.live.pools)
+
+    @property
+    def given_back(self) -> bool:
+        """Whether an attempt was lost, and the task is to be tried again."""
+        return self.before.state is TaskState.LEASED and self.result.task.state is TaskState.READY
+
+    def objects(self) -> Iterator[NewObject]:
+        """What of the attempt becomes objects."""
+        if self.report is None:
+            return
+        failed = Effect.SAVE in self.result.effects
+        if failed or Effect.COMMIT in self.result.effects:
+            for output in self.report.outputs:
+                if output.blob is not None and (failed or self.last or output.named):
+                    yield new_object(output.name, output.blob, output.headers)
+        if failed:
+            for saved in (self.report.stderr, self.report.core):
+                if saved is not None:
+                    yield new_object(saved.name, saved.blob)
+
+    def without(self, unnamed: Mapping[str, str]) -> Verdict:
+        """The verdict on an attempt that succeeded, but for the name of an output: it has failed. `unnamed`: paths that
+        could not be had, and why."""
+        lost = [new.path for new in self.objects() if new.path in unnamed]
+        if not lost or Effect.COMMIT not in self.result.effects:
+            return self
+        message = f'cannot save output "{lost[0]}": {unnamed[lost[0]]}'
+        event = Reported(self.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
+        return replace(self, result=step(self.before, event))
+
+
+def task_of(row: Row) -> Task:
+    """The task of a row of `tasks_for_reports` and its like."""
+    return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
+
+
+def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
+    """The event that a report is. `counted`: a loss may be the task's fault; `retries`: those of its phase."""
+    counted = counted and not report.evicted
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)
