@@ -1,4 +1,4 @@
-# For reading: what a supervisor registers by itself for a pool of instances (scheduler/providers/nomad/documents.py).
+# For reading: what a supervisor registers by itself for a pool of instances (scheduler/nomad/job_documents.py).
 #
 # This is the pool of phase 0 of job 5f0c91aa-… on node n1, where its input lies, in the tier of 1024 MB and 8 GB, with
 # four instances. An allocation is an instance: its launcher stays connected to the node's agent, and the agent makes

@@ -28,6 +28,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.reach import Reach
 from scheduler.agent.slots import Slots
+from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.agent.stores import Stores
 from scheduler.agent.tool_channel import allow_nudges
 from scheduler.common import descriptors
@@ -37,7 +38,6 @@ from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import HostView, InstanceError
 from scheduler.providers.choice import ProviderOptions, open_provider
-from scheduler.providers.nomad.arrivals import Arrivals
 from scheduler.tls.identity import Identity, TlsError
 
 

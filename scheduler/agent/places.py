@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scheduler.agent.slots.reserved_instances import Arrival, Arrivals
 from scheduler.model.wire import PoolState
-from scheduler.providers.nomad.arrivals import Arrival, Arrivals
 
 
 class Places:

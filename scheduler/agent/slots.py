@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.agent import capacity
+from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.common.backoff import Backoff
 from scheduler.engine.part import part
 from scheduler.providers import Instance
-from scheduler.providers.nomad.arrivals import Arrivals
 
 # Seconds; longer than containerd has to end a container.
 PATIENCE = 60.0

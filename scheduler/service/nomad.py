@@ -1,4 +1,4 @@
-"""Bookings through Nomad, as the environment says (`providers.nomad.settings`), for the length of a block."""
+"""Bookings through Nomad, as the environment says (`nomad.settings`), for the length of a block."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from scheduler.supervisor.supervisor import Book
 async def booking(key: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Book]:
     """What a supervisor books its instances with; `key` is the cluster's. Raises StateError."""
     try:
-        from scheduler.providers.nomad.api import Access, NomadApi, NomadError
-        from scheduler.providers.nomad.documents import Template
-        from scheduler.providers.nomad.settings import template_of
+        from scheduler.nomad.api import Access, NomadApi, NomadError
+        from scheduler.nomad.job_documents import Template
+        from scheduler.nomad.settings import template_of
         from scheduler.supervisor.booking import Bookings
     except ImportError as error:
         raise StateError(f'--nomad needs packages that are not installed ({error.name}): "remora[cluster]"') from None

@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from scheduler.engine import booking as engine
 from scheduler.engine.booking import Claim, Steady
 from scheduler.engine.share import Capacity
-from scheduler.providers.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError
-from scheduler.providers.nomad.documents import GROUP, PREFIX, Booking, Template, booking_of, document
-from scheduler.providers.nomad.events import News, Watch
-from scheduler.providers.nomad.reconcile import (
+from scheduler.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError
+from scheduler.nomad.events import News, Watch
+from scheduler.nomad.job_documents import GROUP, PREFIX, Booking, Template, booking_of, document
+from scheduler.nomad.reconcile import (
     Instruction,
     Known,
     Purge,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from scheduler.engine.booking import Claim, Place
 from scheduler.engine.share import Capacity
-from scheduler.providers.nomad.documents import Booking
-from scheduler.providers.nomad.reconcile import Known
+from scheduler.nomad.job_documents import Booking
+from scheduler.nomad.reconcile import Known
 from scheduler.supervisor.agents import AgentSession
 from scheduler.supervisor.lease import QUANTUM
 from scheduler.supervisor.live import LiveJob, LiveJobs

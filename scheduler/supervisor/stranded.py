@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from scheduler.model.wire import LEASE_SECONDS
-from scheduler.providers.nomad.reconcile import Known, strand
+from scheduler.nomad.reconcile import Known, strand
 
 # Seconds between two registrations of the same agent, at most.
 BETWEEN_SECONDS = 0.5

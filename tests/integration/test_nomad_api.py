@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from scheduler.providers.nomad.api import (
+from scheduler.nomad.api import (
     Access,
     ConflictError,
     MissingError,
@@ -28,9 +28,9 @@ from scheduler.providers.nomad.api import (
     NomadError,
     parse_version,
 )
-from scheduler.providers.nomad.documents import GROUP, document
-from scheduler.providers.nomad.errors import refusal
-from scheduler.providers.nomad.events import News, Watch
+from scheduler.nomad.errors import refusal
+from scheduler.nomad.events import News, Watch
+from scheduler.nomad.job_documents import GROUP, document
 from tests.support.eventually import eventually
 from tests.support.fake_nomad import DEAF, HALF_CLOSE, HANG, FakeNomad, Node
 from tests.support.nomad_scenarios import ANY, RECORDINGS, SLEEP

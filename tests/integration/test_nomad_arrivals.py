@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from datapath import libexec
+from scheduler.agent.slots import reserved_instances as module
+from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.providers import InstanceError
-from scheduler.providers.nomad import arrivals as module
-from scheduler.providers.nomad.arrivals import Arrivals
 
 POOL = 7
 ENVIRONMENT = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.providers.nomad.documents import Booking, Template, document
+from scheduler.nomad.job_documents import Booking, Template, document
 from tests.support.eventually import eventually_here
 from tests.support.fake_nomad import HANG, FakeNomad, Node, Remote, in_thread
 from tests.support.gate import Gate

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scheduler.providers.nomad.documents import document
+from scheduler.nomad.job_documents import document
 from tests.integration.test_nomad_fake import differences
 from tests.support import nomad_scenarios, real_nomad
 from tests.support.eventually import eventually_here

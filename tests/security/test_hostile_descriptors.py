@@ -18,8 +18,8 @@ import pytest_asyncio
 
 from datapath import passing
 from scheduler.agent import tool_channel
+from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.model.wire import Outcome
-from scheduler.providers.nomad.arrivals import Arrivals
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.eventually import eventually
 

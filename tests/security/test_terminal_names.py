@@ -49,7 +49,7 @@ LATE = (
         "scheduler.service.administration",
         "scheduler.agent.__main__",
     ),
-    *("scheduler.providers.registry", "scheduler.providers.nomad.api", "cli.manual", "cli.roff", "yaml"),
+    *("scheduler.providers.registry", "scheduler.nomad.api", "cli.manual", "cli.roff", "yaml"),
 )
 STATE = ["--state-dir", "{state}"]
 # The words of every command: {hostile} is an object with an evil name, {tree} the directory with all of them, {job} a

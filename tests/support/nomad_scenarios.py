@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-from scheduler.providers.nomad.documents import Booking, Template, document
+from scheduler.nomad.job_documents import Booking, Template, document
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "nomad-2.0.6"
 JOB = "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10"

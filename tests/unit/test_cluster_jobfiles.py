@@ -14,7 +14,7 @@ import pytest
 
 from cli.client.problem import Problem
 from cli.service.cluster import jobfiles, secrets
-from scheduler.providers.nomad import documents
+from scheduler.nomad import job_documents
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DEFAULTS = jobfiles.choices((), ())
@@ -120,11 +120,11 @@ def test_the_instance_for_reading_is_what_a_supervisor_registers(tmp_path: Path)
     file = tmp_path / "instance.nomad.hcl"
     file.write_text(jobfiles.text_of("instance.nomad.hcl"))
     told = subprocess.run(["nomad", "job", "run", "-output", str(file)], capture_output=True, text=True, check=True)
-    booking = documents.Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8, "n1")
-    template = documents.Template(cluster="0123abcd", launcher="/opt/remora/libexec/launcher",
+    booking = job_documents.Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8, "n1")
+    template = job_documents.Template(cluster="0123abcd", launcher="/opt/remora/libexec/launcher",
                                   socket="/var/lib/remora/launch.sock")  # fmt: skip
     written = json.loads(told.stdout)["Job"]
-    registered = documents.document(booking, 4, template)["Job"]
+    registered = job_documents.document(booking, 4, template)["Job"]
     assert holds(written, registered) == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scheduler.model.tiers import DISK_GB, MEMORY_MB
-from scheduler.providers.nomad.documents import Booking, Template, booking_of, document, meta
+from scheduler.nomad.job_documents import Booking, Template, booking_of, document, meta
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 JOB = "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10"

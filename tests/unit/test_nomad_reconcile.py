@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.providers.nomad.documents import Booking, Template, document
-from scheduler.providers.nomad.reconcile import Known, Purge, Register, Scale, reconcile, strand, understand, why_not
+from scheduler.nomad.job_documents import Booking, Template, document
+from scheduler.nomad.reconcile import Known, Purge, Register, Scale, reconcile, strand, understand, why_not
 
 BOOKING = Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8)
 PINNED = replace(BOOKING, node="n1")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scheduler.model.wire import LEASE_SECONDS
-from scheduler.providers.nomad.documents import Booking
-from scheduler.providers.nomad.reconcile import Known
+from scheduler.nomad.job_documents import Booking
+from scheduler.nomad.reconcile import Known
 from scheduler.supervisor.stranded import BETWEEN_SECONDS, Stranded
 
 BOOKING = Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8)

@@ -13,7 +13,7 @@ from cli.client.problem import Problem
 from cli.service.cluster import jobfiles
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 T = TypeVar("T")
 LEAST_VERSION = (1, 7, 0)
@@ -45,7 +45,7 @@ def ask_nomad(work: Callable[[NomadApi], Awaitable[T]], namespace: str | None = 
     """Run `work` with Nomad as the environment names it, in this namespace of it. Raises `Problem`."""
     from dataclasses import replace
 
-    from scheduler.providers.nomad.api import Access, NomadApi, NomadError
+    from scheduler.nomad.api import Access, NomadApi, NomadError
 
     async def run() -> T:
         access = Access.from_environment()

@@ -19,7 +19,7 @@ from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
     from cli.service.cluster.watching import Progress
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 Json = dict[str, Any]
 Say = Callable[[str], None]
@@ -103,7 +103,7 @@ async def prepare(
 
 async def provide_policy(api: NomadApi, namespace: str, policy: str, say: Say) -> None:
     """Let the supervisors' own tokens book instances, where Nomad asks for tokens at all."""
-    from scheduler.providers.nomad.api import MissingError, NomadError
+    from scheduler.nomad.api import MissingError, NomadError
 
     about = await api.ask("show its settings", "GET", "/v1/agent/self")
     if not about["config"]["ACL"]["Enabled"]:
@@ -132,7 +132,7 @@ async def provide_policy(api: NomadApi, namespace: str, policy: str, say: Say) -
 
 async def bring_up(api: NomadApi, job: str, told: str, timeout: float, say: Say) -> Json:
     """Register a job unless it is as it should be, and wait until it is well. Raises `Problem`."""
-    from scheduler.providers.nomad.api import ConflictError
+    from scheduler.nomad.api import ConflictError
 
     name = jobfiles.job_id(job)
     document = await api.parse(told)

@@ -16,7 +16,7 @@ from cli.service.cluster.common import ask_nomad
 from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
     from scheduler.records.database import Connection
 
 Json = dict[str, Any]
@@ -81,7 +81,7 @@ async def find(api: NomadApi, wanted: str) -> Json:
 
 async def wait_until_empty(api: NomadApi, node: Json, url: str, seconds: float) -> int:
     """Wait until the node's agent holds nothing; how many intermediates lie there that are needed. Raises `Problem`."""
-    from scheduler.providers.nomad.documents import PREFIX
+    from scheduler.nomad.job_documents import PREFIX
 
     def held(c: Connection) -> tuple[int, int]:
         tasks, blobs = c.one("held_at", node=node["Name"]), c.one("lie_at", node=node["Name"])

@@ -14,7 +14,7 @@ from cli.service.cluster import jobfiles
 from cli.service.cluster.common import ask_nomad, check_version, choosing, wanted_jobs
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 Json = dict[str, Any]
 UNCHANGED = "None"

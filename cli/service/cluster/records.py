@@ -10,7 +10,7 @@ from cli.client.problem import Problem
 from cli.service.cluster import secrets
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
     from scheduler.records.database import Connection, Database
 
 T = TypeVar("T")

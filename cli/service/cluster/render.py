@@ -16,7 +16,7 @@ from cli.service.cluster import jobfiles
 from cli.service.cluster.common import ask_nomad, choosing, wanted_jobs
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 
 @click.command("render", cls=Plain)

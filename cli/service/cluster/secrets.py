@@ -23,7 +23,7 @@ from cli.client.problem import Problem
 from cli.service.cluster.jobfiles import JOBS, job_id
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 READERS = {
     "database": ("supervisor", "gateway"),
@@ -42,7 +42,7 @@ def path(job: str) -> str:
 
 async def kept(api: NomadApi, job: str) -> dict[str, str]:
     """The items of a job's variable; none if there is none."""
-    from scheduler.providers.nomad.api import MissingError
+    from scheduler.nomad.api import MissingError
 
     try:
         return await api.variable(path(job))

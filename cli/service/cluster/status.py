@@ -14,7 +14,7 @@ from cli.service.cluster.common import ask_nomad
 from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
     from scheduler.records.database import Connection
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ def command(database: str | None, namespace: str | None, as_json: bool) -> None:
 async def parts(api: NomadApi) -> Json:
     """What Nomad knows: the service's own jobs, and the nodes with what they run."""
     from cli.service.cluster.watching import progress
-    from scheduler.providers.nomad.api import MissingError
+    from scheduler.nomad.api import MissingError
 
     found = []
     for job in jobfiles.JOBS:

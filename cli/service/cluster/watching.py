@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduler.providers.nomad.api import NomadApi
+    from scheduler.nomad.api import NomadApi
 
 Json = dict[str, Any]
 

@@ -21,7 +21,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scheduler.providers.nomad.api import Json
+from scheduler.nomad.api import Json
 
 PREFIX = "remora."
 GROUP = "instance"

@@ -29,8 +29,8 @@ import requests
 from nomad.api.exceptions import BaseNomadException
 
 from scheduler.common.backoff import Backoff
-from scheduler.providers.nomad.access import Access, NamedAdapter, context_of
-from scheduler.providers.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
+from scheduler.nomad.access import Access, NamedAdapter, context_of
+from scheduler.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
 
 __all__ = ["Access", "ConflictError", "Json", "MissingError", "NomadApi", "NomadError", "parse_version"]
 
@@ -69,7 +69,7 @@ class NomadApi:
     # -- jobs --------------------------------------------------------------------------------
 
     async def register(self, document: Json) -> str:
-        """Register a document of `documents`, with its condition; returns the evaluation's id. Raises ConflictError."""
+        """Register a document of `job_documents`, with its condition; returns the evaluation's id. Raises ConflictError."""
         job = document["Job"]["ID"]
         answer = await self._plain(f"register job {job}", lambda n: n.job.register_job(job, dict(document)))
         return str(answer["EvalID"])

@@ -7,7 +7,7 @@ stays connected to its node's agent; as long as it does, the agent may have one 
 tier for that pool. Four consequences follow:
 
 - There is one Nomad job for each (pool, node or any, tier), and its `count` is the number of wanted
-  instances (`documents`). Its id is made of these three, and it is registered on the condition that
+  instances (`job_documents`). Its id is made of these three, and it is registered on the condition that
   it does not exist, so a registration that is repeated, even after a crash, has one effect.
 - The actual state is read from Nomad; the desired state is computed from our records; `reconcile`
   returns the instructions that remove the difference. So no state is kept, and a supervisor that

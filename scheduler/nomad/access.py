@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 
-from scheduler.providers.nomad.errors import NomadError
+from scheduler.nomad.errors import NomadError
 
 DEFAULT_ADDRESS = "http://127.0.0.1:4646"
 

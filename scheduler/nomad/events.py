@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.common.backoff import Backoff
-from scheduler.providers.nomad.api import NomadApi, NomadError
-from scheduler.providers.nomad.documents import PREFIX
+from scheduler.nomad.api import NomadApi, NomadError
+from scheduler.nomad.job_documents import PREFIX
 
 TOPICS = ("Job", "Allocation", "Evaluation", "Node")
 PAUSES = (0.5, 15.0)  # seconds, at first and at most

@@ -28,7 +28,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scheduler.providers.nomad.documents import GROUP, Booking, booking_of
+from scheduler.nomad.job_documents import GROUP, Booking, booking_of
 
 ENDED = ("complete", "failed")
 LIVE = ("pending", "running", "unknown")

@@ -16,8 +16,8 @@ import hmac
 from collections.abc import Mapping
 
 import datapath
-from scheduler.providers.nomad.api import Access, NomadError
-from scheduler.providers.nomad.documents import Template
+from scheduler.nomad.api import Access, NomadError
+from scheduler.nomad.job_documents import Template
 
 SOCKET = "/var/lib/remora/launch.sock"
 
