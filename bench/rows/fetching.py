@@ -18,10 +18,10 @@ from bench.peers import compiled, installed, missing
 from bench.rows.feeding import bytes_read, start_reader, turn_of
 from bench.setting import Setting
 from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
-from scheduler.agent.exchange import Exchange
-from scheduler.agent.sources import Sources
-from scheduler.agent.stores import Stores
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.blobs.feed_sources import Sources
+from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id

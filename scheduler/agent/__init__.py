@@ -13,28 +13,31 @@ supervisor gives its tasks to the next agent. Four principles follow:
   share flushes, requests and transactions.
 - *Nothing is an output before its task has succeeded.* What tools and HTTP requests write is
   collected in the attempt. `Reporter.report` gives it names (outputs beyond the number that can
-  be held open get theirs earlier, `keeping`), makes it durable and tells the supervisor, whose
+  be held open get theirs earlier, `publish`), makes it durable and tells the supervisor, whose
   transaction makes it visible.
 - *A request from inside an instance belongs to the task that runs there now.* The agent trusts
   it only as far as the kernel vouches for the process that sent it.
 
 The life of one small map task, with the files in which it happens:
 
-    agent     a poll reply grants a lease to its pool
+    link      a poll reply grants a lease to its pool
     pool      picks the instance that has least to do
     worker    opens the blob, links it below `input`, sends descriptors and environment
     (lackey   runs it, kills what is left of it, says DONE)
     worker    reads DONE, takes the input away
     verdict   a table says what that means
     attempt   names the stdout file, recycles the stderr file
-    agent     flushes, reports with whatever else has finished
+    link      flushes, reports with whatever else has finished
 
-`stores` knows where bytes lie. `exchange` serves this node's intermediates to other nodes; `supply` and
-`sources` fetch theirs, by way of `fetch` and `cache`. `node` is what all components share. `tools` (with
-`tool_channel`) and `endpoint` (with `entrance`, `peers`, `turns`, `forward`, `emission` and `own_outputs`)
-are the two doors that tasks have. `reducer` is a reducer's input, `client` the connection to a supervisor.
+The packages, from the outside in; imports run that way only:
 
-There may be several supervisors, each with jobs of its own. `links` keeps an `agent` for each of them,
-`contact` notices when a supervisor no longer receives our requests, and `slots` says how much of the
-node serves the other supervisors.
+    links     which supervisors the agent works for: polls, reports, leases
+    pools     how many instances each phase has here, and which task runs where
+    task_api  what a running task may ask of the service: tools' socket, HTTP
+    attempts  one try of one task: input, outputs, what its end amounts to
+    blobs     where bytes lie, and how they travel between nodes
+    slots     how many instances this node may have
+
+`client` is the protocol to a supervisor, `gateways` the way to a gateway, `transport` says how other
+machines are reached; `options` is what an agent can be told, `state_lock` its directory.
 """

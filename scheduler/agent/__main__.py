@@ -15,22 +15,22 @@ from typing import TypedDict
 import aiohttp
 
 from scheduler import log as json_log
-from scheduler.agent import capacity
-from scheduler.agent.agent import Agent
+from scheduler.agent.blobs.server import Exchange, ticket_key, url_of
+from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
-from scheduler.agent.endpoint import Endpoints
-from scheduler.agent.exchange import Exchange, ticket_key, url_of
-from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.home import held, leave_last_words
-from scheduler.agent.links import Links
+from scheduler.agent.links.links import Links
+from scheduler.agent.links.supervisor_link import Agent
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
-from scheduler.agent.reach import Reach
-from scheduler.agent.slots import Slots
+from scheduler.agent.slots import capacity
 from scheduler.agent.slots.reserved_instances import Arrivals
-from scheduler.agent.stores import Stores
-from scheduler.agent.tool_channel import allow_nudges
+from scheduler.agent.slots.slots import Slots
+from scheduler.agent.state_lock import held, leave_last_words
+from scheduler.agent.task_api.endpoint import Endpoints
+from scheduler.agent.task_api.forward import Forwarder
+from scheduler.agent.task_api.tool_channel import allow_nudges
+from scheduler.agent.transport import Reach
 from scheduler.common import descriptors
 from scheduler.common.addresses import cannot_listen
 from scheduler.common.watchdog import watched

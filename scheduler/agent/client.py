@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from scheduler.agent.reach import ANYWHERE, Reach
+from scheduler.agent.transport import ANYWHERE, Reach
 from scheduler.common.backoff import Backoff
 from scheduler.model import wire
 from scheduler.model.errors import AGENT_REFUSED, WireError

@@ -8,7 +8,7 @@ up to date from outside (by a template of Nomad, for example). The file is read 
 while it cannot be read, or names no gateway, the last list remains valid.
 
 A gateway that could be reached only by plain HTTP across the network is left out unless that was
-allowed (`reach`): requests carry the node's credential and jobs' tokens.
+allowed (`transport`): requests carry the node's credential and jobs' tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from scheduler.agent.reach import ANYWHERE, Reach
+from scheduler.agent.transport import ANYWHERE, Reach
 
 FILE = "@"
 URL = re.compile(r"https?://[^/\s?#,]+")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from datapath.host_view import PROGRAMS
-from scheduler.agent import capacity
+from scheduler.agent.slots import capacity
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.providers.choice import NAMES
 from scheduler.providers.loopback import Reach

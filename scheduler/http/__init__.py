@@ -1,7 +1,7 @@
 """HTTP servers: the part that all our HTTP doors share.
 
 There are two doors: the gateway's, for users, and the one that each instance has for its tasks
-(`scheduler.agent.endpoint`). A client must not be able to tell them apart: the same body is too
+(`scheduler.agent.task_api.endpoint`). A client must not be able to tell them apart: the same body is too
 long, the same error has the same form, every reply carries the same headers. So everything about
 HTTP that concerns neither routes nor rights is here:
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.agent.home import take_last_words
+from scheduler.agent.state_lock import take_last_words
 from scheduler.common import child
 from scheduler.common.backoff import Backoff
 

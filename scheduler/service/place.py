@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from scheduler.agent import capacity
+from scheduler.agent.slots import capacity
 from scheduler.providers.tools_place import runs_programs
 
 NOEXEC = (

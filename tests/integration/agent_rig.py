@@ -20,14 +20,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from scheduler.agent.agent import Agent
+from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client
-from scheduler.agent.endpoint import Endpoints
-from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
+from scheduler.agent.links.supervisor_link import Agent
 from scheduler.agent.log import Log
-from scheduler.agent.slots import Slots
-from scheduler.agent.stores import Stores
+from scheduler.agent.slots.slots import Slots
+from scheduler.agent.task_api.endpoint import Endpoints
+from scheduler.agent.task_api.forward import Forwarder
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider

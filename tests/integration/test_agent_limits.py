@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import capacity, making, slots
+from scheduler.agent.pools import instance_factory
+from scheduler.agent.slots import capacity, slots
 from scheduler.model.wire import Outcome
 from scheduler.providers.cgroups import open_groups
 from scheduler.providers.containerd.instance import ContainerInstance
@@ -77,14 +78,14 @@ async def test_without_a_cgroup_memory_is_watched(tmp_path: Path, isolation: str
 
 
 async def test_many_files_beyond_the_disk_cap_end_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", 1 << 20)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", 1 << 20)
     script = "for i in 1 2 3 4 5; do head -c 900000 /dev/urandom > $i; done; sleep 1000"
     report = await agent.run(script, disk_gb=2)
     assert (report.code, report.message) == ("UserTaskError", out_of_disk(2, 4))
 
 
 async def test_one_file_beyond_the_disk_cap_ends_the_task(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", 1 << 20)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", 1 << 20)
     report = await agent.run("cat /dev/zero", disk_gb=2)
     assert (report.code, report.message) == ("UserTaskError", out_of_disk(2, 4))
     assert report.outputs[0].blob.size == 2 << 20

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from scheduler.agent import contact
-from scheduler.agent.stores import Stores
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.links import lease
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from tests.integration.agent_rig import KNOCK, SECRET, FakeSupervisor, Rig
@@ -124,7 +124,7 @@ async def test_a_supervisor_that_answers_nobody_is_given_up_after_the_lease(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("LEASE_SECONDS", 1.0), ("MARGIN", 0.2), ("BEAT_SECONDS", 0.2), ("PAUSE", 0.1)):
-        monkeypatch.setattr(contact, name, seconds)
+        monkeypatch.setattr(lease, name, seconds)
     await occupy(two.second, 2)
     await until(two.first, lambda state: state.away == 2)
     two.second.supervisor.hangs = True

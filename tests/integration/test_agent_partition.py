@@ -13,7 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import client, contact
+from scheduler.agent import client
+from scheduler.agent.links import lease as contact
 from scheduler.gateway.credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import fetch
-from scheduler.agent.exchange import Exchange
+from scheduler.agent.blobs import fetch
+from scheduler.agent.blobs.server import Exchange
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, Outcome
 from scheduler.objects.blobs import new_id

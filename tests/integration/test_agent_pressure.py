@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import pressure
-from scheduler.agent.verdict import DISK_IS_FULL, FULL_MACHINE
+from scheduler.agent.attempts.verdict import DISK_IS_FULL, FULL_MACHINE
+from scheduler.agent.pools import disk_pressure
 from scheduler.common.space import MEGABYTE, Space
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import Rig, rig
@@ -20,8 +20,8 @@ TOTAL = 400 * MEGABYTE
 @pytest_asyncio.fixture
 async def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     """Whose disk is full whenever a task ends."""
-    monkeypatch.setattr(pressure, "is_ample", lambda status: False)
-    monkeypatch.setattr(pressure, "space_of", lambda status: Space(0, TOTAL))
+    monkeypatch.setattr(disk_pressure, "is_ample", lambda status: False)
+    monkeypatch.setattr(disk_pressure, "space_of", lambda status: Space(0, TOTAL))
     async with rig(tmp_path / "state") as running:
         yield running
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import making
-from scheduler.agent.reopening import script_may_reopen
+from scheduler.agent.pools import instance_factory
+from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.model import wire
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, Rig, rig
@@ -132,7 +132,7 @@ async def test_a_task_that_floods_is_cancelled_at_once(agent: Rig) -> None:
 async def test_a_task_that_fills_its_disk_through_a_pipe_fails_by_name(
     agent: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", 1 << 20)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", 1 << 20)
     report = await agent.run("cat /dev/zero > /dev/stdout; sleep 1000", disk_gb=2)
     assert (report.outcome, report.code) == (Outcome.FAILED, "UserTaskError")
     assert report.message is not None and report.message.startswith(OUT_OF_DISK)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import attempt, client
+from scheduler.agent import client
+from scheduler.agent.attempts import attempt
 from scheduler.model import wire
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig

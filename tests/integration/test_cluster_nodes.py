@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.agent.fetch import PATIENCE_SECONDS
+from scheduler.agent.blobs.fetch import PATIENCE_SECONDS
 from tests.support.eventually import eventually_here
 from tests.support.gate import Gate
 from tests.support.postgres import shared

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import making, slots
+from scheduler.agent.pools import instance_factory
+from scheduler.agent.slots import slots
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.providers import InstanceError, InstanceSpec
 from scheduler.providers.containerd import instance
@@ -88,13 +89,13 @@ async def test_shared_memory_counts_as_memory_and_is_small(agent: Rig) -> None:
 
 
 async def test_a_task_that_fills_its_disk_is_told_why(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", 16 * MEBIBYTE)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", 16 * MEBIBYTE)
     script = "i=0; while head -c 9M /dev/zero > /var/tmp/$i; do i=$((i+1)); done; exit 1"
     assert failure(await run(agent, script, disk_gb=2)) == NO_DISK
 
 
 async def test_what_a_task_prints_counts_as_disk(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", 16 * MEBIBYTE)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", 16 * MEBIBYTE)
     assert (
         failure(await run(agent, "head -c 20M /dev/zero > x; head -c 20M /dev/zero; sleep 1000", disk_gb=2)) == NO_DISK
     )

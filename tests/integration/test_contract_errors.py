@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.agent.capacity import memory_mb
+from scheduler.agent.slots.capacity import memory_mb
 from tests.support.caps import of_memory, out_of_disk, out_of_memory
 from tests.support.gate import Gate
 from tests.support.machine import needs_core_files

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.agent.verdict import FULL_MACHINE
+from scheduler.agent.attempts.verdict import FULL_MACHINE
 from tests.integration.lackey_instance import Mode, skip_if_refused
 from tests.support.containers import CONTAINERD, PROVIDER
 from tests.support.objects import client

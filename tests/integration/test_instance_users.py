@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import disk_count, making
+from scheduler.agent.pools import disk_count, instance_factory
 from scheduler.common import child
 from scheduler.providers import process
 from scheduler.providers.process import ProcessProvider
@@ -108,7 +108,7 @@ def give(directory: Path, user: int) -> None:
 async def test_a_file_in_a_directory_that_another_user_has_closed_counts(
     agent: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", MEGABYTE)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", MEGABYTE)
     monkeypatch.setattr(disk_count, "COUNT_EVERY", 0.0)
     monkeypatch.setattr(disk_count, "COUNT_SHARE", 0.0)
     report = await agent.run(in_closed_home("head -c 900000 /dev/zero | tee a b > c"), disk_gb=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent.home import leave_last_words, take_last_words
+from scheduler.agent.state_lock import leave_last_words, take_last_words
 from scheduler.engine.waiting import NO_AGENT
 from scheduler.model.wire import AgentState, PollRequest, PoolState
 from scheduler.service import place

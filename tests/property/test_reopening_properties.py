@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.agent.reopening import asset_may_reopen, names_output, script_may_reopen
+from scheduler.agent.pools.reopened_outputs import asset_may_reopen, names_output, script_may_reopen
 
 OUTPUTS = st.sampled_from([b"/dev/stdout", b"/dev/stderr", b"/dev/fd/1", b"/dev/$x", b"/proc/self/fd/1", b"dev//fd/2"])
 HARMLESS = st.sampled_from(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from scheduler.agent.capacity import memory_mb
+from scheduler.agent.slots.capacity import memory_mb
 from scheduler.engine.admission import extra
 from scheduler.supervisor.lease import QUANTUM
 from tests.support.accounts import Person

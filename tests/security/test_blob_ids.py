@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent.cache import Cache
-from scheduler.agent.stores import Stores
+from scheduler.agent.blobs.cache import Cache
+from scheduler.agent.blobs.stores import Stores
 from scheduler.objects.blobs import BlobStore, new_id
 
 HOSTILE = (

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import disk_count, making
-from scheduler.agent.disk_count import DiskCount
+from scheduler.agent.pools import disk_count, instance_factory
+from scheduler.agent.pools.disk_count import DiskCount
 from scheduler.providers import disk
 from scheduler.providers.disk import EVERYTHING, Use
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
@@ -47,7 +47,7 @@ RESERVE = f"perl -e 'exit(syscall({FALLOCATE}, 1, {KEEP_SIZE}, 0, 8 << 20) == 0 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "GIGABYTE", MEGABYTE)
+    monkeypatch.setattr(instance_factory, "GIGABYTE", MEGABYTE)
     monkeypatch.setattr(disk, "INODES_PER_GIB", 250)
 
 

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import attempt, entrance
-from scheduler.agent.entrance import MAX_CONNECTIONS
+from scheduler.agent.attempts import attempt
+from scheduler.agent.task_api import instance_port
+from scheduler.agent.task_api.instance_port import MAX_CONNECTIONS
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.containers import doors
@@ -97,7 +98,7 @@ async def test_strangers_take_no_place_and_no_time_of_the_instance(agent: Rig, s
 
 
 async def test_a_connection_without_a_request_is_closed(agent: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(instance_port, "REQUEST_SECONDS", 0.2)
     script = (
         "port=$(tr -dc 0-9 <<< ${MANTA_URL##*:}); exec 9<> /dev/tcp/127.0.0.1/$port 8<> /dev/tcp/127.0.0.1/$port; "
         "printf 'GET / HTTP' >&9; cat <&9; cat <&8; true"
@@ -158,8 +159,8 @@ async def test_what_a_task_emits_is_bounded_and_the_task_is_told(
 
 
 def test_the_places_for_connections_leave_descriptors_for_tasks() -> None:
-    bounds = entrance.Bounds()
+    bounds = instance_port.Bounds()
     assert bounds.most <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
     bounds.count = bounds.most
     assert bounds.allow(0)
-    assert not bounds.allow(entrance.FEW)
+    assert not bounds.allow(instance_port.FEW)

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import peers
-from scheduler.agent.forward import url_at
-from scheduler.agent.peers import Sockets
+from scheduler.agent.task_api import caller
+from scheduler.agent.task_api.caller import Sockets
+from scheduler.agent.task_api.forward import url_at
 from scheduler.providers.user_ranges import FIRST_USER
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.containers import doors
@@ -145,7 +145,7 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 @pytest.mark.parametrize("kernel", ["answers", "has no sock_diag"])
 def test_the_kernel_is_asked_for_one_socket(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel != "answers":
-        monkeypatch.setattr(peers, "NETLINK_SOCK_DIAG", 31)
+        monkeypatch.setattr(caller, "NETLINK_SOCK_DIAG", 31)
     sockets = Sockets()
     with connection() as (client, server):
         ours, theirs = server.getsockname(), server.getpeername()

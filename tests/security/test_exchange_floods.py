@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent.exchange import Exchange, Limits
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.blobs.server import Exchange, Limits
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.http.limits import Bounds
 from scheduler.model.tickets import source_of
 from scheduler.objects.blobs import BlobStore, new_id

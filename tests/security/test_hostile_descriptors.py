@@ -17,8 +17,8 @@ import pytest
 import pytest_asyncio
 
 from datapath import passing
-from scheduler.agent import tool_channel
 from scheduler.agent.slots.reserved_instances import Arrivals
+from scheduler.agent.task_api import tool_channel
 from scheduler.model.wire import Outcome
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.eventually import eventually

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.agent.exchange import Exchange
-from scheduler.agent.stores import Stores
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.gateway import storage_objects
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef

@@ -15,13 +15,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from scheduler.agent.blobs.feed_sources import Sources
+from scheduler.agent.blobs.fetch import BlobGoneError, ask, fetch, pieces
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.agent.client import Client, UnavailableError, connector
-from scheduler.agent.fetch import BlobGoneError, ask, fetch, pieces
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.reach import Reach
-from scheduler.agent.sources import Sources
-from scheduler.agent.stores import Stores
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.transport import Reach
 from scheduler.gateway import credentials
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id

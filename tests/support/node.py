@@ -9,15 +9,15 @@ from pathlib import Path
 
 import aiohttp
 
-from scheduler.agent.agent import Agent
+from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
-from scheduler.agent.endpoint import Endpoints
-from scheduler.agent.forward import Forwarder
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.links import Links
+from scheduler.agent.links.links import Links
+from scheduler.agent.links.supervisor_link import Agent
 from scheduler.agent.log import Log
-from scheduler.agent.slots import Slots
-from scheduler.agent.stores import Stores
+from scheduler.agent.slots.slots import Slots
+from scheduler.agent.task_api.endpoint import Endpoints
+from scheduler.agent.task_api.forward import Forwarder
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scheduler.agent.exchange import Exchange
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent import capacity
+from scheduler.agent.slots import capacity
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 
 PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20

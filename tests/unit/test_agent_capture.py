@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent import capture
-from scheduler.agent.attempt import Attempt, Reporter
-from scheduler.agent.capture import Scratch
-from scheduler.agent.stores import Stores
+from scheduler.agent.attempts import capture
+from scheduler.agent.attempts.attempt import Attempt, Reporter
+from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.objects.blobs import BlobStore
 from tests.support.ids import id_of

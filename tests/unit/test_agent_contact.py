@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from scheduler.agent.client import BRIEF_SECONDS, UnavailableError
-from scheduler.agent.contact import MARGIN, PAUSE, Contact, SilentError
+from scheduler.agent.links.lease import MARGIN, PAUSE, Contact, SilentError
 from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS
 from tests.support.warp import run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.agent.pacing import Pace, room
+from scheduler.agent.pools.pacing import Pace, room
 
 
 def pace(wall_us: int) -> Pace:

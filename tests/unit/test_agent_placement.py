@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent.placement import BusyError, Inputs, place_of
+from scheduler.agent.attempts.input_files import BusyError, Inputs, place_of
 
 
 @pytest.fixture

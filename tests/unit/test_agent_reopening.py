@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from scheduler.agent.reopening import LARGE, asset_may_reopen, script_may_reopen
+from scheduler.agent.pools.reopened_outputs import LARGE, asset_may_reopen, script_may_reopen
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from scheduler.agent.verdict import Ending, Stop, judge
+from scheduler.agent.attempts.verdict import Ending, Stop, judge
 from scheduler.model.wire import Outcome
 from tests.support.caps import of_memory, out_of_disk, out_of_memory
 

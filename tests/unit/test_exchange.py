@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.agent import exchange
+from scheduler.agent.blobs import server
 from scheduler.model.tickets import ticket_of
 from scheduler.objects.blobs import new_id
 from tests.support.noise import noise
@@ -149,15 +149,15 @@ def test_bytes_that_went_out_are_counted(tmp_path: Path) -> None:
 
 def test_the_key_of_the_tickets_outlives_the_agent_and_is_for_its_user_only(tmp_path: Path) -> None:
     file = tmp_path / "tickets.key"
-    key = exchange.ticket_key(file)
+    key = server.ticket_key(file)
     assert len(key) == 64
-    assert exchange.ticket_key(file) == key
+    assert server.ticket_key(file) == key
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_an_address_becomes_a_url() -> None:
-    assert exchange.url_of("10.1.2.3", 80) == "http://10.1.2.3:80"
-    assert exchange.url_of("::1", 80) == "http://[::1]:80"
+    assert server.url_of("10.1.2.3", 80) == "http://10.1.2.3:80"
+    assert server.url_of("::1", 80) == "http://[::1]:80"
 
 
 def test_it_stops_in_the_middle_of_what_it_sends(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from datapath import feed
 from datapath.feed import Event, Feed, Finished, SourceLost
-from scheduler.agent import fetch as getting
-from scheduler.agent.fetch import Answer, BlobGoneError, PeerError, Pursuit, fetch, judge, pieces, read_head
-from scheduler.agent.sources import Sources
-from scheduler.agent.stores import Stores
-from scheduler.agent.traffic import Traffic
+from scheduler.agent.blobs import fetch as getting
+from scheduler.agent.blobs.feed_sources import Sources
+from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, Pursuit, fetch, judge, pieces, read_head
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
 from tests.support.noise import noise

@@ -8,7 +8,7 @@ from collections import Counter
 
 from scheduler.agent.client import UnavailableError
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.links import LONGEST_PAUSE, LOOK_SECONDS, Links
+from scheduler.agent.links.links import LONGEST_PAUSE, LOOK_SECONDS, Links
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Supervisor, Supervisors
 from tests.support.warp import run

@@ -16,12 +16,12 @@ import pytest
 
 from datapath import spool
 from datapath.passing import Done, DoneFlag
-from scheduler.agent import capture
-from scheduler.agent.attempt import Attempt, Emitted, Reporter
-from scheduler.agent.cache import Cache
-from scheduler.agent.capture import Scratch
-from scheduler.agent.stores import Stores
-from scheduler.agent.verdict import Verdict
+from scheduler.agent.attempts import capture
+from scheduler.agent.attempts.attempt import Attempt, Emitted, Reporter
+from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.verdict import Verdict
+from scheduler.agent.blobs.cache import Cache
+from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import BlobRef, Outcome, PoolSpec, TaskLease
 from scheduler.objects.blobs import UNFINISHED, BlobStore, new_id
 from tests.support.ids import id_of

@@ -1,0 +1,84 @@
+"""The input of one running reducer: pages of sources in, a full pipe out.
+
+The supervisor sends sources in pages, as many as the agent has asked for; the feed takes them one
+after another. This module adds the flow control to `datapath.feed`: which source was the last
+received, and how many more are wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from datapath.feed import Event, Feed, SourceLost
+from scheduler.agent.blobs.feed_sources import Sources
+from scheduler.agent.blobs.stores import Stores
+from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
+
+# Called with the source that is gone, if it is one, and the reason.
+Lost = Callable[[BlobRef | None, str], None]
+
+
+class ReducerInput:
+    """The writing end of the pipe that is a reducer's stdin, and the feed into it.
+
+    `changed` is called on the event loop whenever the state should be reported; `lost` when a source is gone, so that
+    the attempt cannot succeed, and always before the reducer can see the end of its input.
+    """
+
+    def __init__(self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Lost) -> None:
+        self._lease = lease
+        self._changed = changed
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._after = 0
+        self._stopped = False
+        self._ended = False
+        self._sources = sources = Sources(stores)
+        self._feed: Feed[BlobRef] = Feed(pipe, sources.open, self._on_event, open_ahead=sources.open_ahead)
+
+    @property
+    def moved(self) -> int:
+        """Bytes fed so far."""
+        return self._feed.moved
+
+    def accept(self, page: FeedPage) -> None:
+        """Queue the sources of a page; those that were received before are skipped."""
+        if self._ended:
+            return
+        for source in page.sources:
+            if source.seq > self._after:
+                self._after = source.seq
+                if self._feed.room:
+                    self._feed.append(source.blob, source.blob.size)
+                else:
+                    self._fail(None, "the supervisor sent more sources than there was room for")
+                    return
+        if page.end:
+            self._ended = True
+            self._feed.end()
+
+    def state(self) -> FeedState | None:
+        """The feed's state for the supervisor; None once all sources are known or no more are wanted."""
+        if self._ended or self._stopped:
+            return None
+        return FeedState.model_construct(
+            task=self._lease.task, attempt=self._lease.attempt, after=self._after, room=self._feed.room
+        )
+
+    def close(self) -> None:
+        """End the feed: the reducer has ended, whatever it has read."""
+        self._stopped = True
+        self._feed.close()
+        self._sources.close()
+
+    def _on_event(self, event: Event[BlobRef]) -> None:
+        """Handle an event of the feed. In the feed's thread."""
+        if isinstance(event, SourceLost):
+            self._loop.call_soon_threadsafe(self._fail, event.source, f"blob {event.source.id}: {event.error}")
+        else:
+            self._loop.call_soon_threadsafe(self._changed)
+
+    def _fail(self, blob: BlobRef | None, why: str) -> None:
+        self._stopped = True
+        self._lost(blob, why)

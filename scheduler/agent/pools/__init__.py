@@ -1,0 +1,16 @@
+"""Pools: how many instances each phase has on this node, and which task runs where.
+
+A *pool* is the tasks of one phase of one job on this node, with the instances that run them.
+A *worker* is one instance and the attempts that were handed to its lackey.
+
+- `pool` converges on the number of instances that the supervisor asks for, and fills them.
+- `instance_factory` makes instances and ends them; `assets` copies objects into a new one.
+- `worker` speaks with the lackey; `pacing` says how many tasks it holds ahead, by their length.
+- `tier_limits`, `disk_count` and `disk_pressure` end tasks that take more than their tier or
+  than the machine has, where the kernel does not.
+- `completion` decides how attempts end that never ran to their end: lost, given back, skipped.
+- `context` is what all of them share: settings, stores, slots, the client.
+
+Example: a poll grants phase 0 three tasks and two instances. The pool makes two workers, gives
+the first two tasks to one each, and the third to the one that is done first.
+"""

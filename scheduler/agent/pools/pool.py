@@ -1,0 +1,493 @@
+"""A pool on this node: the tasks of one phase of one job, and the instances that run them.
+
+The supervisor tells a pool how many instances it should have, and gives it tasks. After every event
+the pool restores these conditions, in `converge` and `fill`:
+
+- It has the number of instances that it was told, or one while it has a task (tasks that were
+  leased must run). New ones are made in the background; superfluous ones leave after their task,
+  and stay if the number rises again before it ends.
+- Instances are filled evenly and in order, each the further ahead the shorter tasks are (`pacing`).
+- Where instances are reserved by Nomad there are no more than allocations, and one whose allocation
+  is taken away ends with its task, or soon (`reservations`). Tasks that then find no slot go back to the
+  supervisor.
+- Once `init` has failed no task starts: the first task gets the reason, the others a reference to
+  it. The same holds for a pool whose instances can never start.
+
+A lost worker costs the task that ran there one attempt; those that waited behind it go back to the
+head of the queue. When several instances in a row cannot be made, the tasks go back to the
+supervisor, so that another node may run them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Coroutine, Iterator
+from functools import partial
+
+from datapath.passing import Done, DoneFlag
+from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.input_files import BusyError
+from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
+from scheduler.agent.blobs.prefetch import Supply
+from scheduler.agent.pools.assets import AssetError, Assets
+from scheduler.agent.pools.completion import Ends
+from scheduler.agent.pools.context import Node
+from scheduler.agent.pools.instance_factory import Maker, NoPlaceError, limits_of
+from scheduler.agent.pools.pacing import Pace, room
+from scheduler.agent.pools.reopened_outputs import script_may_reopen
+from scheduler.agent.pools.tier_limits import Caps
+from scheduler.agent.pools.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.agent.slots.reservations import Places
+from scheduler.common.background import TaskSet
+from scheduler.common.space import Space
+from scheduler.model.errors import JobErrorCode
+from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
+from scheduler.providers import InstanceError, NoImageError
+
+RETRY_SECONDS = 0.01
+# Seconds that tasks wait for a slot before they go back to the supervisor.
+HOMELESS_SECONDS = 2.0
+# Seconds that an instance which has filled the disk has to disappear before its task is reported.
+ROOM_SECONDS = 3.0
+# Attempts after which a task is no longer moved to another instance.
+MAX_MOVES = 8
+
+
+class Pool:
+    """The tasks and instances of one phase on this node. All methods run on the event loop."""
+
+    def __init__(self, spec: PoolSpec, node: Node) -> None:
+        self.spec = spec
+        self.node = node
+        self.log = node.log.about(job=spec.job, phase=spec.phase)
+        self.scratch = Scratch(node.stores.born(spec.last))
+        self.pace = Pace()
+        self.queue: deque[TaskLease] = deque()
+        self.workers: list[Worker] = []
+        self.target = 0
+        self.closed = False
+        limits = limits_of(spec)
+        self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
+        self._assets = Assets(spec.assets, node.stores)
+        self._supply = Supply(node.stores, self._arrived)
+        self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
+        self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
+        self._starting = 0
+        self._homeless: asyncio.TimerHandle | None = None
+        self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
+        self._maker = Maker(node, self.log, limits, self._assets, self.places)
+        self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
+        self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
+        # The reason why no task can start here, for its error.
+        self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
+
+    # -- what the supervisor says ------------------------------------------------------------
+
+    def grant(self, instances: int, tasks: list[TaskLease]) -> None:
+        self.target = instances
+        self.places.want(instances)
+        self.queue.extend(lease for lease in tasks if not self._supply.bring(lease))
+        self.advance()
+
+    def _arrived(self, lease: TaskLease, error: Exception | None) -> None:
+        """Queue a task whose input has been fetched, or end it if the input cannot be fetched."""
+        if error is None:
+            self.queue.append(lease)
+        else:
+            self._ends.lack_input(lease, str(error), isinstance(error, FileNotFoundError))
+        self.advance()
+
+    def cancel(self, attempt: AttemptId) -> bool:
+        """Kill or drop an attempt, without a report. False if it is not here."""
+        for lease in self.queue:
+            if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
+                self.queue.remove(lease)
+                return True
+        if self._supply.drop(attempt):
+            return True
+        for worker in self.workers:
+            for running in worker.handed.values():
+                if (running.lease.task, running.lease.attempt) == (attempt.task, attempt.attempt):
+                    worker.stop(running, Stop.CANCEL)
+                    return True
+        return False
+
+    def feed(self, page: FeedPage) -> bool:
+        """Queue sources for a reducer; False if it does not run here (any more)."""
+        attempt = self.find(page.task, page.attempt)
+        if attempt is None or attempt.feed is None:
+            return False
+        attempt.feed.accept(page)
+        return True
+
+    def find(self, task: int, number: int) -> Attempt | None:
+        """The attempt of this task and number, if an instance was handed it."""
+        return next(
+            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
+        )
+
+    def state(self) -> PoolState:
+        """The pool's state for a poll: its instances, and how many more tasks it asks for."""
+        held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
+        able = max(self.places.limit(self.target), 1 if self._doom else 0)
+        more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
+        idle = held > 0 and not any(worker.handed for worker in self.workers)
+        return PoolState.model_construct(
+            pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
+        )
+
+    def feeds(self) -> list[FeedState]:
+        if not self.spec.reduce:
+            return []
+        return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
+
+    def close(self, over: bool = False) -> Coroutine[None, None, None]:
+        """Kill everything; nothing is reported. `over`: the pool has ended on all nodes.
+
+        Instances count as ending from this call on, and are gone when what it returns has been awaited.
+        """
+        self.closed = self._ends.closed = True
+        self.places.close(over)
+        self.queue.clear()
+        self._background.cancel()
+        workers, self.workers = self.workers, []
+        for worker in workers:
+            for attempt in worker.abandon():
+                self._reporter.release(attempt)
+        unborn = self._starting, self.spec.memory_mb
+        self.node.slots.expect(*unborn)
+        return self._close([self._maker.end(worker.instance) for worker in workers], unborn)
+
+    async def _close(self, endings: list[Coroutine[None, None, None]], unborn: tuple[int, int]) -> None:
+        await asyncio.gather(*endings)
+        await self._supply.close()
+        while unfinished := self._background.tasks | self._endings.tasks:
+            await asyncio.wait(unfinished)
+        self.node.slots.forget(*unborn)
+        self.scratch.close()
+        self._assets.close()
+
+    # -- reconciliation ----------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Restore the pool's conditions after any event: the right number of instances, each with work."""
+        if self.closed:
+            return
+        self._supply.keep(self._leases())
+        self.refuse()
+        self.vacate()
+        self.converge()
+        self.fill()
+
+    def _leases(self) -> Iterator[TaskLease]:
+        """The leases of all tasks that wait or run."""
+        yield from self.queue
+        yield from (attempt.lease for attempt in self._attempts())
+
+    def _attempts(self) -> Iterator[Attempt]:
+        """The attempts that were handed to instances."""
+        for worker in self.workers:
+            yield from worker.handed.values()
+
+    def refuse(self) -> None:
+        """Fail the waiting tasks if no task can start."""
+        while self._doom is not None and self.queue:
+            self._ends.fail(self.queue.popleft(), *self._doom)
+
+    def converge(self) -> None:
+        """Start, keep or release instances until there are as many as there should be."""
+        wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
+        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
+        for worker in [each for each in self.workers if each.may_stay][
+            : max(0, wanted - len(staying) - self._starting)
+        ]:
+            worker.stay()
+            staying.append(worker)
+        for _ in range(wanted - len(staying) - self._starting):
+            self._starting += 1
+            self._background.spawn(self._start())
+        superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
+        for worker in superfluous:
+            worker.leave(for_good=False)
+            self._leave_if_idle(worker)
+
+    def vacate(self) -> None:
+        """End instances whose allocation is taken away: those that must end now, and the others with their task."""
+        for worker in list(self.workers):
+            if self.places.gone(worker.number):
+                self._evict(worker)
+            elif self.places.leaving(worker.number) and (worker.state is not State.LEAVING or worker.may_stay):
+                worker.leave()
+                worker.recall()
+                self._leave_if_idle(worker)
+        if self.queue and self.places.booked == 0 and self._homeless is None:
+            self._homeless = asyncio.get_running_loop().call_later(HOMELESS_SECONDS, self._send_away)
+
+    def _evict(self, worker: Worker) -> None:
+        """Kill an instance whose allocation is gone. Its running attempt counts as evicted, not as failed."""
+        attempts = worker.abandon()
+        for attempt in attempts:
+            attempt.orphaned = True
+        running, waiting = (attempts[0], attempts[1:]) if attempts else (None, [])
+        for attempt in reversed(waiting):
+            self._give_back(attempt)
+        if running is not None:
+            self._reporter.release(running)
+            if not running.init and running.stop is not Stop.CANCEL:
+                self._ends.evict(running.lease)
+        self._remove(worker)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        """Queue an attempt that has not begun again."""
+        self._reporter.release(attempt)
+        if attempt.stop is not Stop.CANCEL:
+            self.queue.appendleft(attempt.lease)
+
+    def _send_away(self) -> None:
+        """Return waiting tasks to the supervisor, since no allocation is left for them."""
+        self._homeless = None
+        while self.queue and not self.closed and self.places.booked == 0:
+            self._ends.evict(self.queue.popleft())
+
+    def _places_changed(self) -> None:
+        self.advance()
+        self.node.changed()
+
+    def fill(self) -> None:
+        """Hand waiting tasks to instances, the emptiest first."""
+        ahead = 1 if self.spec.reduce else self.pace.ahead()
+        now = asyncio.get_running_loop().time()
+        while self.queue and not self.node.pressure.short:
+            able = [worker for worker in self.workers if worker.can_take(ahead, now)]
+            if not able or not self._hand(min(able, key=lambda worker: len(worker.handed))):
+                return
+
+    def _hand(self, worker: Worker) -> bool:
+        """Hand the first waiting task (or the init script for it) to a worker; False if it must wait."""
+        lease = self.queue[0]
+        try:
+            if worker.state is State.FRESH:
+                worker.hand_init(lease)
+                return True
+            attempt = worker.hand(lease)
+        except (BusyError, BlockingIOError):
+            if not worker.handed:
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self.advance)
+            return False
+        except (InputGoneError, ValueError) as error:
+            self.queue.popleft()
+            near = lease.blob is None or self.node.stores.is_near(lease.blob)
+            self._ends.lack_input(lease, str(error), gone=near)
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            asyncio.get_running_loop().call_soon(worker.read)  # which will find that the lackey is gone
+            return False
+        except OSError as error:
+            self.queue.popleft()
+            self.log.error("a task could not be started", task=lease.uuid, why=str(error))
+            self._ends.lose(lease)
+            return True
+        self.queue.popleft()
+        if attempt.feed is not None:
+            self.node.changed()
+        return True
+
+    @property
+    def instances(self) -> int:
+        """The number of instances, including those that are being made."""
+        return len(self.workers) + self._starting
+
+    @property
+    def may_reopen(self) -> bool:
+        """Whether tasks may open their own outputs again; known once there is an instance."""
+        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task runs or waits."""
+        return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
+
+    def tick(self, now: float) -> None:
+        """Check running tasks: recall what waits behind long ones, enforce caps that the kernel does not."""
+        for worker in self.workers:
+            running = next(iter(worker.handed.values()), None)
+            if running is None:
+                continue
+            if worker.is_long(now):
+                worker.recall()
+            self._caps.look(worker, running, now)
+        if self.queue and self.node.stores.node is not None and self._all_long(now):
+            self.pace.doubt()
+            for lease in [lease for lease in self.queue if lease.attempt < MAX_MOVES]:
+                self.queue.remove(lease)  # other nodes may run it sooner
+                self._ends.evict(lease)
+
+    def _all_long(self, now: float) -> bool:
+        """Whether the running tasks of all instances take long."""
+        ready = bool(self.workers) and not self._starting and not any(each.init for each in self._attempts())
+        return ready and all(worker.is_long(now) for worker in self.workers)
+
+    # -- instances ---------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        """Make one instance, with assets, once there is room for it."""
+        try:
+            worker = await self._make_worker()
+        except NoPlaceError:
+            self._starting -= 1  # the next arrival of an allocation starts another
+        except AssetError as error:
+            if self.queue:
+                self._ends.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
+                self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
+            await self._start_failed(str(error))
+        except NoImageError as error:
+            self.log.warning("no image matches what a phase asks for", why=str(error))
+            self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
+            self._starting -= 1
+            self.advance()
+        except (InstanceError, OSError) as error:
+            await self._start_failed(str(error))
+        else:
+            self._starting -= 1
+            self._maker.succeeded()
+            self.workers.append(worker)
+            self.advance()
+
+    async def _make_worker(self) -> Worker:
+        instance = await self._maker.make()
+        try:
+            worker = Worker(self, instance)
+            await worker.open()
+        except BaseException:
+            await self._maker.end(instance)
+            raise
+        return worker
+
+    async def _start_failed(self, why: str) -> None:
+        """Wait before the next try; after several failures in a row, give the tasks back."""
+        hopeless = self._maker.failed(why)
+        while hopeless and self.queue and not self.workers:
+            self._ends.lose(self.queue.popleft())
+        await self._maker.rest()
+        self._starting -= 1
+        self.advance()
+
+    def _leave_if_idle(self, worker: Worker) -> None:
+        if worker.state is State.LEAVING and not worker.handed:
+            worker.abandon()
+            self._remove(worker)
+
+    def _remove(self, worker: Worker) -> None:
+        if worker in self.workers:
+            self.workers.remove(worker)
+            self._endings.spawn(self._until_gone(worker, self._maker.end(worker.instance)))
+
+    async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
+        await ending
+        worker.gone.set()
+
+    def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
+        """Handle the loss of a worker whose lackey is gone."""
+        for attempt in reversed(waiting):
+            self._give_back(attempt)
+        if running is not None and running.init:
+            self._reporter.release(running)
+            self._starting += 1
+            self._background.spawn(self._start_failed("the instance died in its init script"))
+        elif running is not None:
+            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
+        self._remove(worker)
+        self.advance()
+
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        """Handle the end of an attempt, of which no process is left."""
+        if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
+            self._endings.spawn(self._judge(worker, attempt, done, space))
+        else:
+            self._take_end(worker, attempt, done)
+
+    async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
+        """Judge an attempt that has ended while the disk was full."""
+        await self.node.pressure.judge(worker, attempt, done.status, space)
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        self._take_end(worker, attempt, done)
+        self.advance()
+
+    def _take_end(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        if attempt.init:
+            self._init_ended(worker, attempt, done)
+        elif attempt.stop is Stop.CANCEL:
+            self._reporter.release(attempt)
+            self.node.changed()
+        elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
+            self._give_back(attempt)
+        else:
+            attempt.before, worker.init_usage = worker.init_usage, None
+            self.pace.add((done.ended_ns - done.started_ns) // 1000)
+            self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
+
+    def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
+        """Report an attempt that has ended. `overfull`: it left more than its disk cap."""
+        if self.closed:
+            self._reporter.release(attempt)
+            return
+        if attempt.stop is Stop.FULL:
+            self._endings.spawn(self._make_room(worker, attempt, done))
+            return
+        if overfull and attempt.stop is None:
+            attempt.stop = Stop.DISK
+        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
+        if overfull:
+            self.replace(worker)
+
+    async def _make_room(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        """Free what the attempt and its instance have on a full disk before the report is made."""
+        self.replace(worker)
+        await asyncio.to_thread(self._reporter.empty, attempt)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_SECONDS):
+                await worker.gone.wait()
+        if self.closed:
+            self._reporter.release(attempt)
+        else:
+            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
+
+    def replace(self, worker: Worker) -> None:
+        """End an instance; another one replaces it if there is anything to do."""
+        if worker in self.workers:
+            self._evict(worker)
+            asyncio.get_running_loop().call_soon(self.advance)
+
+    def settle(self, worker: Worker) -> None:
+        """Handle that a worker has reported all the ends that it knew of."""
+        self._leave_if_idle(worker)
+        self.advance()
+        if not self.busy:
+            self.node.hurry()
+
+    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+        """Handle the end of the init script.
+
+        If it failed, the first task carries the reason; without tasks it is dropped.
+        """
+        verdict = verdict_of(attempt, done, self.spec)
+        if verdict.outcome is Outcome.OK:
+            worker.initialized(self._reporter.usage(attempt, done))
+            self._reporter.release(attempt)
+            return
+        worker.leave()
+        if verdict.outcome is Outcome.FAILED and self.queue:
+            attempt.lease = self.queue.popleft()
+            attempt.uncaptured = True
+            self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
+            self._ends.conclude(attempt, done, verdict)
+            return
+        self._reporter.release(attempt)
+        if verdict.outcome is Outcome.LOST:
+            self._starting += 1
+            self._background.spawn(self._start_failed("the init script could not be started"))
