@@ -19,13 +19,13 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection
-from scheduler.supervisor import intake
-from scheduler.supervisor.commit import commit_reports
-from scheduler.supervisor.dispatch import PAGE, dispatch_page
-from scheduler.supervisor.lease import lease_rows, pool_spec, task_leases
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.provenance import Reporter
-from scheduler.supervisor.status import status
+from scheduler.supervisor.agents.leases import lease_rows, pool_spec, task_leases
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs import intake
+from scheduler.supervisor.jobs.dispatch import PAGE, dispatch_page
+from scheduler.supervisor.jobs.status import status
+from scheduler.supervisor.tasks.blob_ownership import Reporter
+from scheduler.supervisor.tasks.commit import commit_reports
 from tests.support.instant_agent import ok
 from tests.support.records import connect
 

@@ -21,7 +21,7 @@ from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Database, open_database
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.instant_agent import InstantAgent, with_agent
 

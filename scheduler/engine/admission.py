@@ -13,7 +13,7 @@ tasks, and neither lets the node fill without bound:
 Memory has no exception: what is taken by tier, what is being ended included, is never more than
 there is.
 
-A steady task (`supervisor.lease`) ends without waiting for another task, so whatever waits for a
+A steady task (`supervisor.agents.leases`) ends without waiting for another task, so whatever waits for a
 slot gets one in the end, and no set of jobs can lock itself up by this.
 
 Example: 4 slots, all with tasks of one account that sleep for an hour, and six more of its jobs

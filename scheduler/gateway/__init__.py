@@ -11,7 +11,7 @@ step and of nothing behind it. Three things follow:
 - Nothing is written before the whole request is known to be good: a body streams into a
   nameless file (`upload`), and naming it is the last step and one transaction.
 
-A gateway keeps no state of jobs: what is asked of them goes to a `supervisor.postbox.JobService`, and
+A gateway keeps no state of jobs: what is asked of them goes to a `supervisor.job_services.JobService`, and
 whoever owns the job may be in another process. So any number of gateways serve one database.
 
 Decisions that need no I/O are modules of pure functions: `conditions`, `ranges`,

@@ -23,8 +23,8 @@ from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection, Fenced, select
-from scheduler.supervisor import outputs
-from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.tasks import outputs
 from scheduler.tls.names import AGENT, comes_from
 
 PREFIX = "/_agent/v1/"

@@ -24,7 +24,7 @@ from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Database
-from scheduler.supervisor.postbox import JobService
+from scheduler.supervisor.job_services import JobService
 
 
 class Proof(Enum):

@@ -26,8 +26,8 @@ from scheduler.gateway.context import Call
 from scheduler.model import errors, names
 from scheduler.model.display import compact
 from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.errors import live_line
-from scheduler.supervisor.status import iso
+from scheduler.supervisor.jobs.error_records import live_line
+from scheduler.supervisor.jobs.status import iso
 
 # Entries of a live list for clients that do not page.
 LATEST = 100

@@ -28,9 +28,9 @@ from scheduler.model.job import decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
 from scheduler.objects import headers as kept_headers
 from scheduler.records.database import Connection, Row, select
-from scheduler.supervisor.intake import Creator, JobRef
-from scheduler.supervisor.status import status
-from scheduler.supervisor.usage import usage_document
+from scheduler.supervisor.jobs.intake import Creator, JobRef
+from scheduler.supervisor.jobs.status import status
+from scheduler.supervisor.jobs.usage import usage_document
 
 # Lines of input recorded in one transaction and their bytes, which others wait for, and bytes of the longest line.
 INPUT_BATCH = 1000

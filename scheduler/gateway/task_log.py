@@ -19,7 +19,7 @@ from scheduler.gateway.job_lists import integer
 from scheduler.model import errors
 from scheduler.model.wire import LogStream, TaskLogRequest
 from scheduler.records.database import Row, select
-from scheduler.supervisor.intake import JobRef
+from scheduler.supervisor.jobs.intake import JobRef
 
 NEXT, ATTEMPT = "X-Remora-Next", "X-Remora-Attempt"
 TYPE = "application/octet-stream"

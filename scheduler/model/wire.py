@@ -16,7 +16,7 @@ credential in `Authorization: Bearer …` (`gateway.credentials`):
 
 The holder of a node's credential can send anything, so every field has a type that says what it may be: an id is a
 UUID, a count has a bound, a name is a path. What such a message then may bring about is for the supervisor to say:
-an agent is believed only about its own leases (`supervisor.commit`).
+an agent is believed only about its own leases (`supervisor.tasks.commit`).
 
 The supervisor must know how much an agent can take *now*, also while a poll hangs.
 So both requests carry the agent's whole `AgentState`, which is small: a line per pool

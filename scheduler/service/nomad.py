@@ -10,8 +10,8 @@ from functools import partial
 
 from scheduler.records.database import Database
 from scheduler.service.state import StateError
-from scheduler.supervisor.desk import AgentDesk
-from scheduler.supervisor.live import LiveJobs
+from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.cache.live_jobs import LiveJobs
 from scheduler.supervisor.supervisor import Book
 
 
@@ -22,7 +22,7 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
         from scheduler.nomad.api import Access, NomadApi, NomadError
         from scheduler.nomad.job_documents import Template
         from scheduler.nomad.settings import template_of
-        from scheduler.supervisor.booking import Bookings
+        from scheduler.supervisor.instances.loop import Bookings
     except ImportError as error:
         raise StateError(f'--nomad needs packages that are not installed ({error.name}): "remora[cluster]"') from None
     try:

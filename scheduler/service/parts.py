@@ -26,11 +26,11 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
-from scheduler.supervisor.expiry import delete_expired
+from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.jobs.expiry import delete_expired
 from scheduler.supervisor.ports import Ports
-from scheduler.supervisor.postbox import NearestOwner, Postbox
+from scheduler.supervisor.runner import Tenure
 from scheduler.supervisor.supervisor import Book, Supervisor
-from scheduler.supervisor.tenure import Tenure
 from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
 log = logging.getLogger("remora.service")

@@ -17,7 +17,7 @@ from scheduler.service import parts
 from scheduler.service.nomad import booking
 from scheduler.service.settings import RoleOptions, advertised
 from scheduler.service.state import StateError
-from scheduler.supervisor.tenure import Tenure
+from scheduler.supervisor.runner import Tenure
 
 log = logging.getLogger("remora.service")
 

@@ -28,7 +28,7 @@ from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
-from scheduler.supervisor.tenure import Tenure
+from scheduler.supervisor.runner import Tenure
 from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")

@@ -10,7 +10,7 @@ the memory of the supervisor is a shadow of what was committed.* Six such functi
     lose_page  a node that is gone         → intermediates that are lost
     mend_page  what is lost and needed     → its makers, ready once more
 
-`book.JobBook` does the writing that they share: rows are collected while the function runs
+`writer.JobBook` does the writing that they share: rows are collected while the function runs
 and written at its end, counters move once, and then `engine.job.advance` says what follows
 (end of input for reducers, the end of the job) until nothing does. So a job is never between
 two states: whatever instant a process dies at, the database holds a whole step.
@@ -22,7 +22,7 @@ never anything per task.
 
 There may be many supervisors on one database, each the owner of some jobs (`membership`), and many
 gateways that own none. Who does not own a job writes down what was asked for and announces it
-(`postbox`, `subjects`); its owner looks. What an owner writes is refused from the instant at which
+(`job_services`, `announcements`); its owner looks. What an owner writes is refused from the instant at which
 another has taken over.
 
 Who wakes whom: gateway (inputs, end, cancel) → dispatch → agents' polls → reports → commit →

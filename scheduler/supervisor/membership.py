@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 from scheduler.engine.membership import TTL, Pulse, share_out
 from scheduler.records.database import Connection, Fenced
-from scheduler.supervisor import lineage, subjects
-from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.intake import advance
-from scheduler.supervisor.live import LiveJob, load_job
+from scheduler.supervisor import announcements
+from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.intake import advance
+from scheduler.supervisor.tasks import recovery
 
 # Jobs claimed in one transaction.
 CLAIM_PAGE = 100
@@ -77,7 +78,7 @@ def leave(c: Connection, supervisor: int) -> None:
     """A supervisor is gone: its jobs are for the others."""
     c.run("lose_supervisor", supervisor=supervisor)
     if c.run("give_back_jobs", supervisor=supervisor):
-        c.announce(subjects.JOBS)
+        c.announce(announcements.JOBS)
 
 
 def forget(c: Connection) -> None:
@@ -101,12 +102,12 @@ def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) ->
 def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
     """A job is ours: what was leased is ready again; what others wrote in between has its consequences."""
     c.run("own_job", job=job, supervisor=supervisor)
-    c.announce(subjects.news(job))
+    c.announce(announcements.news(job))
     row = c.one("job_by_id", job=job)
     assert row is not None
     live = load_job(c, row)
     for pool in live.pools:
         c.run("release_leases", pool=pool)
     ready = {pool: (c.one("count_ready", pool=pool) or {"n": 0})["n"] for pool in live.pools}
-    located = {pool: lineage.located(c, pool) for pool in live.pools}
+    located = {pool: recovery.located(c, pool) for pool in live.pools}
     return Claim(live, ready, located, advance(c, live, now) if live.input_done and not live.done else Changes())

@@ -1,7 +1,7 @@
 """The supervisor: owner of the shadow, runner of transactions, waker of whoever waits.
 
 One is one start: it has a number, and lives until it stops or others take over (`membership`).
-Then it is `lost`, nothing that it writes counts, and whoever made it makes another (`tenure`).
+Then it is `lost`, nothing that it writes counts, and whoever made it makes another (`runner`).
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from functools import partial
 from typing import Any
 
 from scheduler.common.backoff import Backoff
+from scheduler.common.waiting import wait_for
 from scheduler.engine.membership import BEAT, PATIENCE, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
-from scheduler.supervisor import archive, intake, lease, lineage, membership, retention, subjects, task_log
-from scheduler.supervisor.cancel import cancel_open, cancel_orphans
-from scheduler.supervisor.changes import Changes, Placed
-from scheduler.supervisor.commit import refuse_ready
-from scheduler.supervisor.desk import AgentDesk
-from scheduler.supervisor.dispatch import dispatch_page
-from scheduler.supervisor.errand import PAUSES, Background, Errand
-from scheduler.supervisor.intake import UNKNOWN, Creator
-from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor import announcements, membership
+from scheduler.supervisor.agents import leases, running_logs
+from scheduler.supervisor.agents.running_logs import PostedRequests
+from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.waiting_reasons import Reasons
+from scheduler.supervisor.background import PAUSES, Background, Errand
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
+from scheduler.supervisor.jobs import archive, intake, retention
+from scheduler.supervisor.jobs.cancel import cancel_open, cancel_orphans
+from scheduler.supervisor.jobs.changes import Changes, Placed
+from scheduler.supervisor.jobs.dispatch import dispatch_page
+from scheduler.supervisor.jobs.intake import UNKNOWN, Creator
 from scheduler.supervisor.ports import DEFAULT, Ports
-from scheduler.supervisor.reasons import Reasons
-from scheduler.supervisor.task_log import PostedRequests
-from scheduler.supervisor.waiting import wait_for
+from scheduler.supervisor.tasks import recovery
+from scheduler.supervisor.tasks.commit import refuse_ready
 
 log = logging.getLogger("remora.supervisor")
 
@@ -54,7 +57,7 @@ class Supervisor:
     """`clock` gives ms since the epoch; `issue_token(login, job, node)` a credential for tasks; agents find it at
     `url`.
 
-    `book` books instances for its jobs, for ever, where that is needed.
+    `writer` books instances for its jobs, for ever, where that is needed.
     `alone`: nobody else can use this database, so nobody is told that this one lives, and nobody has to be missed.
     """
 
@@ -63,7 +66,7 @@ class Supervisor:
         db: Database,
         blobs: BlobStore,
         clock: Callable[[], int],
-        issue_token: lease.IssueToken,
+        issue_token: leases.IssueToken,
         url: str = "",
         alone: bool = True,
         beat_seconds: float = BEAT,
@@ -187,14 +190,14 @@ class Supervisor:
 
     def _hear(self, subject: str) -> None:
         """Somebody committed something that may concern us."""
-        kind, job = subjects.parse(subject)
-        if kind in (subjects.JOBS, subjects.EVERYTHING):
+        kind, job = announcements.parse(subject)
+        if kind in (announcements.JOBS, announcements.EVERYTHING):
             self._claiming.ask()
-        if kind in (subjects.TASK_LOGS, subjects.EVERYTHING):
+        if kind in (announcements.TASK_LOGS, announcements.EVERYTHING):
             self._log_requests.look()
-        if kind == subjects.JOB and self.jobs.by_id(job):
+        if kind == announcements.JOB and self.jobs.by_id(job):
             self._look_again(job)
-        elif kind == subjects.EVERYTHING:
+        elif kind == announcements.EVERYTHING:
             for live in self.jobs:
                 self._look_again(live.id)
 
@@ -310,7 +313,7 @@ class Supervisor:
             if (live := self.jobs.by_id(job)) is None:
                 self._debts.discard(job)
                 continue
-            mend = partial(lineage.mend_page, live=live, now=self._clock(), limit=lineage.PAGE)
+            mend = partial(recovery.mend_page, live=live, now=self._clock(), limit=recovery.PAGE)
             changes, more = await self._db.write(mend)
             if not more:
                 self._debts.discard(job)
@@ -404,7 +407,7 @@ class Supervisor:
         """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
-            await task_log.forget_old(self._db, self._clock())
+            await running_logs.forget_old(self._db, self._clock())
             await self._db.write(membership.forget)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:

@@ -15,8 +15,8 @@ from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Row
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.outputs import new_object
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.tasks.outputs import new_object
 
 
 @dataclass(frozen=True, slots=True)

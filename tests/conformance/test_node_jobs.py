@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.records.database import open_database
-from scheduler.supervisor.retention import LINGER_MS, purge_expired
+from scheduler.supervisor.jobs.retention import LINGER_MS, purge_expired
 from tests.conformance.clients import Both, Said, lines
 from tests.support.gate import Gate
 from tests.support.machine import needs_namespaces

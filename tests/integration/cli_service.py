@@ -36,7 +36,7 @@ from scheduler.model.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import open_database
-from scheduler.supervisor.postbox import NearestOwner, Postbox
+from scheduler.supervisor.job_services import NearestOwner, Postbox
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.records import database_at
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from scheduler.model.wire import LEASE_SECONDS
-from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.supervisor.agents.service import UnknownAgentError
 from tests.integration.test_supervisor_misfit import registered
 from tests.support.eventually import eventually
 from tests.support.house import MAP, House

@@ -11,8 +11,8 @@ from scheduler.gateway.context import Context
 from scheduler.model.job import parse_job
 from scheduler.records import accounts
 from scheduler.service import parts
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.tenure import Tenure
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.runner import Tenure
 from tests.support.house import MAP
 from tests.support.postgres import server
 

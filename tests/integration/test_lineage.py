@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from scheduler.supervisor import lineage
+from scheduler.supervisor.tasks import recovery
 from tests.support.simulated_cluster import MAP, Cluster, Said, survives
 
 ONE = {"exec": "r", "type": "reduce"}
@@ -199,7 +199,7 @@ async def test_what_is_missing_again_and_again_fails_its_task_by_name():
         assert (phase, code) == ("1", "InternalError")
         assert "could not be fetched, again and again" in message
         assert "i3.0." in message
-        assert cluster.remakes() == lineage.MAX_MISSES
+        assert cluster.remakes() == recovery.MAX_MISSES
         assert result["counts"]["retries"] == 0
 
 

@@ -16,7 +16,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection
 from scheduler.service import parts
-from scheduler.supervisor.tenure import Tenure
+from scheduler.supervisor.runner import Tenure
 from tests.support.eventually import eventually
 from tests.support.records import database_at
 

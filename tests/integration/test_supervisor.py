@@ -23,7 +23,7 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
-from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.supervisor.agents.service import UnknownAgentError
 from tests.support.eventually import eventually
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import InstantAgent, failed, ok

@@ -13,7 +13,7 @@ from scheduler.model.wire import AttemptReport, OutputRecord
 from scheduler.objects import namespace
 from scheduler.objects.sweep import sweep
 from scheduler.records import accounts
-from scheduler.supervisor import expiry, retention
+from scheduler.supervisor.jobs import expiry, retention
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import ok
 

@@ -10,7 +10,7 @@ from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, 
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, new_id
 from scheduler.objects.entries import NewObject
-from scheduler.supervisor.errors import archive_line, live_line
+from scheduler.supervisor.jobs.error_records import archive_line, live_line
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import failed, ok
 

@@ -28,13 +28,14 @@ from scheduler.model.wire import (
 )
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Fenced, select
-from scheduler.supervisor import membership, task_log
-from scheduler.supervisor.desk import UnknownAgentError
-from scheduler.supervisor.intake import IDLE_INPUT_MS, JobRef
-from scheduler.supervisor.postbox import NearestOwner, Postbox
-from scheduler.supervisor.retention import LINGER_MS
+from scheduler.supervisor import membership
+from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.jobs.intake import IDLE_INPUT_MS, JobRef
+from scheduler.supervisor.jobs.retention import LINGER_MS
+from scheduler.supervisor.runner import Tenure
 from scheduler.supervisor.supervisor import Supervisor
-from scheduler.supervisor.tenure import Tenure
 from tests.integration.conftest import MEMORY
 from tests.support.eventually import eventually
 from tests.support.house import MAP, REDUCE, House
@@ -518,14 +519,16 @@ async def test_a_gateway_elsewhere_reads_what_a_running_task_has_printed(cluster
 
 
 async def test_requests_for_logs_that_no_agent_answers_end_and_leave_nothing(cluster, monkeypatch):
-    monkeypatch.setattr(task_log, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(running_logs, "ANSWER_SECONDS", 0.2)
     supervisor = await cluster.start()
     job = await cluster.job(MAP)
     await cluster.owned(job)
     request = TaskLogRequest(task=1, attempt=1, stream=LogStream.STDOUT)
     assert await cluster.postbox.read_log(job, 4711, request) is None
     now = cluster.house.clock()
-    await cluster.db.write(partial(task_log.post, number=1, job=0, agent=1, request=request, now=now))  # and is gone
-    cluster.house.wait_ms(task_log.FORGOTTEN_MS + 1)
+    await cluster.db.write(
+        partial(running_logs.post, number=1, job=0, agent=1, request=request, now=now)
+    )  # and is gone
+    cluster.house.wait_ms(running_logs.FORGOTTEN_MS + 1)
     await supervisor.forget_expired()
     assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import LogStream, PoolSpec, TaskLease, TaskLogPage, TaskLogRequest
-from scheduler.supervisor import task_log
+from scheduler.supervisor.agents import running_logs
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.instant_agent import InstantAgent
@@ -88,7 +88,7 @@ async def test_a_request_goes_with_a_poll_and_the_answer_comes_back(house):
 
 
 async def test_no_agent_answers_what_another_was_asked(house, monkeypatch):
-    monkeypatch.setattr(task_log, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(running_logs, "ANSWER_SECONDS", 0.3)
     async with house.agent(answer=Endless()) as agent:
         request = await running(house, agent)
         logs = house.supervisor.desk.logs

@@ -8,7 +8,7 @@ from itertools import count
 from scheduler.model.wire import AttemptReport, Outcome, Usage
 from scheduler.objects import namespace
 from scheduler.records.database import select
-from scheduler.supervisor.usage import phase_usage, usage_document
+from scheduler.supervisor.jobs.usage import phase_usage, usage_document
 from tests.support.house import MAP, REDUCE
 from tests.support.instant_agent import failed, ok
 

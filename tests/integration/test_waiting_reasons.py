@@ -15,8 +15,8 @@ from scheduler.engine.waiting import NO_AGENT
 from scheduler.model.wire import AgentState, PollRequest, PoolState
 from scheduler.service import place
 from scheduler.service.agent_process import MAX_FAILURES, Trouble
-from scheduler.supervisor.reasons import PATIENCE, Reasons
-from scheduler.supervisor.status import status
+from scheduler.supervisor.agents.waiting_reasons import PATIENCE, Reasons
+from scheduler.supervisor.jobs.status import status
 from tests.integration.test_supervisor_misfit import registered
 from tests.support.eventually import eventually
 from tests.support.house import MAP, House

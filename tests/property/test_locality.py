@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scheduler.engine.job import Phase, reopened
 from scheduler.engine.locality import PATIENCE, Home, choose
-from scheduler.supervisor.located import Backlog, Located
+from scheduler.supervisor.cache.locality_index import Backlog, Located
 
 counts = st.integers(0, 100)
 homes = st.builds(Home, counts, counts, st.booleans(), st.floats(0, 5), st.floats(0, 5))

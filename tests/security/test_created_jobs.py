@@ -12,8 +12,8 @@ import pytest
 from scheduler.gateway.tokens import Tokens
 from scheduler.records.database import select
 from scheduler.service.administration import settle_jobs
-from scheduler.supervisor.cancel import cancel_named, orphans
-from scheduler.supervisor.intake import JobRef
+from scheduler.supervisor.jobs.cancel import cancel_named, orphans
+from scheduler.supervisor.jobs.intake import JobRef
 from tests.support.gate import Gate
 from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.service import Service

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from scheduler.model import wire
-from scheduler.supervisor.desk import REPORT_PAGE, pages_of
+from scheduler.supervisor.agents.service import REPORT_PAGE, pages_of
 
 
 def report(outputs: int) -> wire.AttemptReport:

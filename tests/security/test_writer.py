@@ -11,8 +11,8 @@ from scheduler.gateway import jobs
 from scheduler.model.job import parse_job
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Database, open_database
-from scheduler.supervisor import cancel, intake, retention
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs import cancel, intake, retention
 from tests.support.records import database_at
 
 READY = cancel.PAGE + 10

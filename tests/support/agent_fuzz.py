@@ -36,7 +36,7 @@ from scheduler.objects.blobs import new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection, select
-from scheduler.supervisor import desk
+from scheduler.supervisor.agents import service
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, running_jobs
 from tests.support.instant_agent import InstantAgent
@@ -384,11 +384,11 @@ class Fuzz:
 @contextlib.asynccontextmanager
 async def fuzzing(directory: Path, seed: int) -> AsyncIterator[Fuzz]:
     """A gateway with a supervisor; polls hang but briefly."""
-    seconds, desk.POLL_SECONDS = desk.POLL_SECONDS, 0.02
+    seconds, service.POLL_SECONDS = service.POLL_SECONDS, 0.02
     state = directory / "state"
     state.mkdir()
     try:
         async with running_jobs(state) as gateway:
             yield Fuzz(gateway, state, seed)
     finally:
-        desk.POLL_SECONDS = seconds
+        service.POLL_SECONDS = seconds

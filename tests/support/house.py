@@ -19,8 +19,8 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row, open_database, select
-from scheduler.supervisor.cancel import cancel_job
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs.cancel import cancel_job
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.eventually import eventually

@@ -29,8 +29,8 @@ from scheduler.model.wire import (
     TaskLogPage,
     TaskLogRequest,
 )
-from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
+from scheduler.supervisor.tasks.blob_ownership import blobs_of
 
 EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 # What a task reports; None: nothing, as if it went on for ever.

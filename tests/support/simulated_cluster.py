@@ -51,11 +51,13 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection
-from scheduler.supervisor import desk, lineage, retention
-from scheduler.supervisor.desk import UnknownAgentError
+from scheduler.supervisor.agents import service
+from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.jobs import retention
 from scheduler.supervisor.ports import Ports
-from scheduler.supervisor.provenance import blobs_of
 from scheduler.supervisor.supervisor import Supervisor
+from scheduler.supervisor.tasks import recovery
+from scheduler.supervisor.tasks.blob_ownership import blobs_of
 from tests.support.invariants import check
 from tests.support.records import connect
 
@@ -651,8 +653,8 @@ async def run(seed: int, faults: bool = True, steps: int = 600, inputs: int = 12
 @contextmanager
 def without_limits() -> Iterator[None]:
     """However often something is lost, it is tried again: bad luck is not the subject here. Pages are small."""
-    changed = [(engine, "MAX_ATTEMPTS", 1 << 30), (lineage, "MAX_MISSES", 1 << 30)]
-    changed += [(lineage, "PAGE", 2), (desk, "LOSE_PAGE", 2), (retention, "PAGE", 2)]
+    changed = [(engine, "MAX_ATTEMPTS", 1 << 30), (recovery, "MAX_MISSES", 1 << 30)]
+    changed += [(recovery, "PAGE", 2), (service, "LOSE_PAGE", 2), (retention, "PAGE", 2)]
     before = [getattr(module, name) for module, name, _ in changed]
     for module, name, value in changed:
         setattr(module, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scheduler.model.wire import LEASE_SECONDS
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
-from scheduler.supervisor.stranded import BETWEEN_SECONDS, Stranded
+from scheduler.supervisor.instances.unreachable import BETWEEN_SECONDS, Stranded
 
 BOOKING = Booking(7, "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10", 0, 1024, 8)
 KNOWN = {BOOKING.id: Known(BOOKING, 5, 3, live=3, at={"n1": 1, "n2": 2})}

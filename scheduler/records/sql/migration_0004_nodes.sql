@@ -12,7 +12,7 @@ CREATE INDEX task_inputs_maker ON task_inputs (maker, made) WHERE maker IS NOT N
 DROP INDEX tasks_ready;
 CREATE INDEX tasks_ready_at ON tasks (pool, node, id) WHERE state = 'ready';
 -- own: 0 not ours, or consumed; 1 here, removed once consumed; 2 gone; 3 gone and being made again; 4 gone, but the
--- attempt that runs may have it (see scheduler/supervisor/lineage.py).
+-- attempt that runs may have it (see scheduler/supervisor/tasks/recovery.py).
 DROP INDEX tasks_own;
 CREATE INDEX tasks_at ON tasks (pool, node, id) WHERE own = 1;
 CREATE INDEX tasks_gone ON tasks (pool, own, id) WHERE own = 2 OR own = 3 OR own = 4;

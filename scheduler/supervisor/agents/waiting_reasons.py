@@ -2,7 +2,7 @@
 
 Once a second the shadow is looked at. A phase that has ready tasks of which no agent holds any, or whose agents hold
 some and lack what it takes to run one, waits; after `PATIENCE` seconds its reason is recorded, and taken back when a
-task runs. Nothing is written for jobs that do not wait. Where instances are booked elsewhere, `booking` tells.
+task runs. Nothing is written for jobs that do not wait. Where instances are booked elsewhere, `loop` tells.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from scheduler.engine.fit import Tiers
 from scheduler.engine.waiting import NodeState, why_waiting
 from scheduler.records.database import Connection, Database
-from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.desk import AgentDesk
-from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
 # Seconds that tasks are ready before anything is said: an instance is made in less.
 PATIENCE = 2.0

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from scheduler.common.waiting import wait_for
 from scheduler.engine import booking as engine
 from scheduler.engine.booking import Claim, Steady
 from scheduler.engine.share import Capacity
@@ -40,12 +41,11 @@ from scheduler.nomad.reconcile import (
     understand,
 )
 from scheduler.records.database import Database, Fenced, select
-from scheduler.supervisor import claims
-from scheduler.supervisor.desk import AgentDesk
-from scheduler.supervisor.live import LiveJobs
-from scheduler.supervisor.reasons import set_waiting
-from scheduler.supervisor.stranded import Stranded
-from scheduler.supervisor.waiting import wait_for
+from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.waiting_reasons import set_waiting
+from scheduler.supervisor.cache.live_jobs import LiveJobs
+from scheduler.supervisor.instances import demand
+from scheduler.supervisor.instances.unreachable import Stranded
 
 log = logging.getLogger("remora.supervisor")
 
@@ -162,10 +162,10 @@ class Bookings:
         """Look, plan, do, tell. Raises NomadError if one cannot look."""
         await self._look()
         sessions = self._desk.sessions()
-        nodes = claims.open_nodes(sessions)
+        nodes = demand.open_nodes(sessions)
         present = {session.node for session in sessions if session.booked}
         known = self._stranded.standing(self._known, present, self._now())
-        wishes = claims.claims_of(self._jobs, sessions, known.values(), self._since, self._now())
+        wishes = demand.claims_of(self._jobs, sessions, known.values(), self._since, self._now())
         numbers = self._numbers(wishes, nodes)
         wanted = self._wanted(wishes, numbers, nodes)
         self._wants = wanted
@@ -290,7 +290,7 @@ class Bookings:
             if live is None or live.done:
                 continue
             for place, count in engine.places(claim, numbers[claim.pool], nodes, self._full).items():
-                wanted[claims.booking_of(live, claim.pool, place)] = count
+                wanted[demand.booking_of(live, claim.pool, place)] = count
         return wanted
 
     def _keep(self, wanted: Mapping[Booking, int], numbers: Mapping[int, int]) -> None:
@@ -377,7 +377,7 @@ class Bookings:
         ours = [known for known in self._known.values() if known.booking.pool == claim.pool]
         if not claim.demand or self._arrived(claim.pool) or sum(known.live for known in ours):
             return None
-        if not claims.open_nodes(self._desk.sessions()):
+        if not demand.open_nodes(self._desk.sessions()):
             return NO_NODE
         blocked = sorted((known for known in ours if known.blocked), key=lambda known: known.booking.node or "")
         if blocked:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scheduler.records.database import Connection
-from scheduler.supervisor.book import Item, JobBook
-from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.resolve import resolve
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.resolve import resolve
+from scheduler.supervisor.jobs.writer import Item, JobBook
 
 # Inputs read, looked up and written in one transaction.
 PAGE = 500

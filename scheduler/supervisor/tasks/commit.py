@@ -4,7 +4,7 @@ Verdicts (`verdicts.Verdict`) go through three passes. Each takes values and ret
 
     judge   what an event does to a task, by its row and `engine.task`. A report counts only if the agent that
             sends it holds the lease of that very attempt, and only if the blobs that it claims are its own to
-            name (`provenance`). If the attempt was lost for want of its input, the input is lost as well.
+            name (`blob_ownership`). If the attempt was lost for want of its input, the input is lost as well.
     named   the objects of all verdicts have names, or their attempts have failed. Naming can go wrong: meanwhile
             a user made a directory of that name. So it is tried before anything is written for the task, and
             whatever is in the list of outputs is there. What a failed attempt saves is named after that.
@@ -14,7 +14,7 @@ Verdicts (`verdicts.Verdict`) go through three passes. Each takes values and ret
 Attempts are numbered by leases, so a batch may be handed in twice. What a report that does not count has left
 is for its agent to remove: nothing is ever removed because a report names it.
 
-What a task of ours leaves for the next phase may lie on its node, and be lost with it: `lineage`
+What a task of ours leaves for the next phase may lie on its node, and be lost with it: `recovery`
 says how it is made again, and does what such a report means for those that wait for it.
 """
 
@@ -45,13 +45,14 @@ from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, Out
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, NewObject
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor import errors, lineage
-from scheduler.supervisor.book import Item, JobBook
-from scheduler.supervisor.changes import Changes, Revoked
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.outputs import refusal
-from scheduler.supervisor.provenance import Claims, Reporter, blobs_of, objects_of, without_blobs
-from scheduler.supervisor.resolve import Problem, resolve
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs import error_records
+from scheduler.supervisor.jobs.changes import Changes, Revoked
+from scheduler.supervisor.jobs.resolve import Problem, resolve
+from scheduler.supervisor.jobs.writer import Item, JobBook
+from scheduler.supervisor.tasks import recovery
+from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
+from scheduler.supervisor.tasks.outputs import refusal
 from scheduler.supervisor.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
@@ -137,7 +138,7 @@ class Batch:
     # Judge.
 
     def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
-        """Say what a report does to a task. `claims` if it is of the attempt that is leased."""
+        """Say what a report does to a task. `demand` if it is of the attempt that is leased."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
             last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
@@ -167,7 +168,7 @@ class Batch:
     def _with_input(self, verdict: Verdict) -> Verdict:
         """The verdict on an attempt that was lost, for want of its input perhaps: what that means for both."""
         row, report, result = verdict.row, verdict.report, verdict.result
-        found = lineage.missed(self.c, row, report.missing) if report and report.missing else lineage.NOTHING_MISSED
+        found = recovery.missed(self.c, row, report.missing) if report and report.missing else recovery.NOTHING_MISSED
         if report and report.missing and not found.excused:
             result = step(verdict.before, reported(report))
         if found.hopeless:
@@ -319,7 +320,7 @@ class Batch:
         code, message = verdict.result.error
         row, report = verdict.row, verdict.report
         saved = report if report and Effect.SAVE in verdict.result.effects else None
-        record = errors.record(
+        record = error_records.record(
             verdict.phase,
             code,
             message,
@@ -346,14 +347,14 @@ class Batch:
 
     def _refill(self, verdict: Verdict) -> dict[int, str]:
         """A task was made again, or could not be; tasks that must fail for that, and why."""
-        outputs: list[lineage.Made | None] = []
+        outputs: list[recovery.Made | None] = []
         if verdict.report and Effect.REMADE in verdict.result.effects:
             for output in verdict.report.outputs:
-                made = lineage.Made(self._where(output.blob), output.blob) if output.blob else None
+                made = recovery.Made(self._where(output.blob), output.blob) if output.blob else None
                 if made and output.named:
                     self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
                 outputs.append(None if output.named else made)
-        hopeless = lineage.refill(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
+        hopeless = recovery.refill(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
         why = verdict.result.error[1] if verdict.result.error else "the second time there was no such output"
         message = 'intermediate object "{}" was lost and could not be made again: {}'
         return {task: message.format(name, why) for task, name in hopeless.items()}

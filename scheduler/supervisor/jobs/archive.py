@@ -24,10 +24,10 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Database, Row, execute
-from scheduler.supervisor.errors import archive_line
-from scheduler.supervisor.live import LiveJob
-from scheduler.supervisor.status import status
-from scheduler.supervisor.usage import usage_document
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs.error_records import archive_line
+from scheduler.supervisor.jobs.status import status
+from scheduler.supervisor.jobs.usage import usage_document
 
 PAGE = 1000
 SMALL = 64 * 1024  # bytes that are written on the spot
@@ -44,7 +44,7 @@ LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
 
 
 async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> None:
-    """Write `job.json` and the lists, remove `live`, and record that it is done."""
+    """Write `job.json` and the lists, remove `live_jobs`, and record that it is done."""
     await db.write(execute("archive_started", job=live.id, now=clock()))
     job_json = partial(_document, db, blobs, live, "job.json", status)
     lists = [partial(_list, db, blobs, live, *described) for described in LISTS]

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from scheduler.common.waiting import wait_for
 from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.records.database import Connection, Database, execute, select
-from scheduler.supervisor import subjects
-from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.errand import Background, Errand
-from scheduler.supervisor.waiting import wait_for
+from scheduler.supervisor import announcements
+from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.background import Background, Errand
 
 # Seconds that a reader waits for an agent's answer.
 ANSWER_SECONDS = 5.0
@@ -106,13 +106,13 @@ class PostedRequests:
 
 def _record(c: Connection, number: int, page: str) -> None:
     c.run("answer_log_request", id=number, page=page)
-    c.announce(subjects.task_log(number))
+    c.announce(announcements.task_log(number))
 
 
 def post(c: Connection, number: int, job: int, agent: int, request: TaskLogRequest, now: int) -> None:
     """Record a request for the supervisor that owns the job."""
     c.run("post_log_request", id=number, job=job, agent=agent, request=request.model_dump_json(), now=now)
-    c.announce(subjects.TASK_LOGS)
+    c.announce(announcements.TASK_LOGS)
 
 
 async def take(db: Database, number: int) -> TaskLogPage | None:

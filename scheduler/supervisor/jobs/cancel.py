@@ -17,11 +17,12 @@ from functools import partial
 from scheduler.engine.task import Cancelled, Task, TaskState, step
 from scheduler.model.errors import WireError
 from scheduler.records.database import Connection, Database
-from scheduler.supervisor import errors, subjects
-from scheduler.supervisor.book import JobBook
-from scheduler.supervisor.changes import Changes, Revoked
-from scheduler.supervisor.intake import JobRef, Named, check_open
-from scheduler.supervisor.live import LiveJob, load_job
+from scheduler.supervisor import announcements
+from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
+from scheduler.supervisor.jobs import error_records
+from scheduler.supervisor.jobs.changes import Changes, Revoked
+from scheduler.supervisor.jobs.intake import JobRef, Named, check_open
+from scheduler.supervisor.jobs.writer import JobBook
 
 log = logging.getLogger("remora.supervisor")
 
@@ -40,7 +41,7 @@ def cancel_open(c: Connection, live: LiveJob, now: int) -> Changes:
 def cancel_named(c: Connection, job: Named, now: int) -> None:
     """Cancel a job from its records alone: its owner, in whatever process, hears of it. Raises as `cancel_open`."""
     cancel_job(c, load_job(c, check_open(c, job)), now)
-    c.announce(subjects.job(job.id))
+    c.announce(announcements.job(job.id))
 
 
 async def cancel_orphans(db: Database, now: int) -> bool:
@@ -69,7 +70,7 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
             assert result.error is not None
             code, message = result.error
             extra = {"taskId": row["uuid"], "server": row["node"]}
-            record = errors.record(phase, code, message, row["input"], row["origin"], **extra)
+            record = error_records.record(phase, code, message, row["input"], row["origin"], **extra)
             book.error(record, row["origin"])
             changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
         changes.ready[pool] -= c.run("cancel_ready", pool=pool, limit=PAGE)

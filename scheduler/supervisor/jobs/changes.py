@@ -29,7 +29,7 @@ class Placed(NamedTuple):
 class Changes:
     """Applied after the commit, and only then.
 
-    `ready` counts tasks by pool, and `located` those among them that belong to a node, by pool and
+    `ready` counts tasks by pool, and `locality_index` those among them that belong to a node, by pool and
     node. `discard` are blobs of the shared store without a name left, `discard_at` those of nodes.
     `finished_reducers` are reduce tasks whose inputs may be forgotten, `consumed_reducers` those
     whose inputs may be discarded. `left` counts attempts that agents no longer hold, by pool.

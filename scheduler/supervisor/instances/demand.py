@@ -9,9 +9,9 @@ from scheduler.engine.booking import Claim, Place
 from scheduler.engine.share import Capacity
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
-from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.lease import QUANTUM
-from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.agents.leases import QUANTUM
+from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
 
 def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:

@@ -6,7 +6,7 @@ leased already. An agent that registers anew, or is silent for too long, is give
 nobody plans for it any more, then what it held goes back into the queue.
 
 A node whose agent was given up for its silence is lost, and with it the intermediates there: they
-are made again (`lineage`). One whose agent registers anew within the lease has lost nothing, unless
+are made again (`recovery`). One whose agent registers anew within the lease has lost nothing, unless
 it comes with another store: the key of its tickets lies beside the blobs, and tells. A node of which
 only the records know, because this supervisor is younger than they are, has a lease too.
 
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
+from scheduler.common.waiting import wait_for
 from scheduler.engine.fit import Tiers, misfit
 from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
@@ -44,14 +45,14 @@ from scheduler.model.wire import (
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database, select
 from scheduler.records.node_trust import revoked_nodes
-from scheduler.supervisor import lease, lineage, provenance
-from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.changes import Changes, Placed, Revoked
-from scheduler.supervisor.commit import commit_reports, lose_attempts
-from scheduler.supervisor.live import LiveJob, LiveJobs
+from scheduler.supervisor.agents import leases
+from scheduler.supervisor.agents.running_logs import TaskLogs
+from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
+from scheduler.supervisor.jobs.changes import Changes, Placed, Revoked
 from scheduler.supervisor.ports import DEFAULT, Ports
-from scheduler.supervisor.task_log import TaskLogs
-from scheduler.supervisor.waiting import wait_for
+from scheduler.supervisor.tasks import blob_ownership, recovery
+from scheduler.supervisor.tasks.commit import commit_reports, lose_attempts
 
 log = logging.getLogger("remora.supervisor")
 
@@ -80,7 +81,7 @@ class AgentDesk:
         db: Database,
         jobs: LiveJobs,
         clock: Callable[[], int],
-        issue_token: lease.IssueToken,
+        issue_token: leases.IssueToken,
         apply: Callable[[Changes], None],
         blobs: BlobStore,
         ports: Ports = DEFAULT,
@@ -114,7 +115,7 @@ class AgentDesk:
 
     async def take_up(self, live: LiveJob) -> None:
         """A job is ours that was another's, or an earlier start's: where is what it needs?"""
-        nodes = await self._db.read(partial(lineage.nodes_of, live=live))
+        nodes = await self._db.read(partial(recovery.nodes_of, live=live))
         here = self._nodes()
         for node in nodes:
             if node not in here:
@@ -191,8 +192,8 @@ class AgentDesk:
         return ReportReply(discard=refused)
 
     async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport]) -> Changes:
-        reporter = provenance.Reporter(session.id, session.node, session.serves is not None)
-        claimed = provenance.shared((b for r in reports for b in provenance.blobs_of(r)), reporter.keeps)
+        reporter = blob_ownership.Reporter(session.id, session.node, session.serves is not None)
+        claimed = blob_ownership.shared((b for r in reports for b in blob_ownership.blobs_of(r)), reporter.keeps)
         absent = await self.absent(claimed)
         work = partial(
             commit_reports,
@@ -206,7 +207,7 @@ class AgentDesk:
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
         """Of blobs that are claimed to be in the shared store those that are not."""
-        return await asyncio.to_thread(provenance.absent, self._blobs, claimed) if claimed else set()
+        return await asyncio.to_thread(blob_ownership.absent, self._blobs, claimed) if claimed else set()
 
     def misfit(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
@@ -317,7 +318,7 @@ class AgentDesk:
         for live in self._jobs:
             more = not live.done
             while more:
-                lose = partial(lineage.lose_page, live=live, node=node, given=given, limit=LOSE_PAGE)
+                lose = partial(recovery.lose_page, live=live, node=node, given=given, limit=LOSE_PAGE)
                 changes, more = await self._db.write(lose)
                 self._apply(changes)
 
@@ -354,16 +355,16 @@ class AgentDesk:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to say."""
         now, nodes = self.monotonic(), self._nodes()
-        targets = lease.targets(session, self._jobs, nodes, now)
-        found = lease.wants(session, self._jobs, nodes, targets, now)
+        targets = leases.targets(session, self._jobs, nodes, now)
+        found = leases.wants(session, self._jobs, nodes, targets, now)
         feeds = [(feed, self._input_ended(session.reducers[feed.task].pool)) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
-        grant = partial(lease.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token)
+        grant = partial(leases.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token)
         granted = await self._db.write(grant) if found else []
         grants = [given.grant for given in granted if given.grant.tasks or session.is_new(given.grant)]
         for given in granted:
             self._count(session, given, now)
-        feed = partial(lease.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
+        feed = partial(leases.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
         urgent = grants or pages or session.revoked or release or session.log_requests
         if not urgent and len(session.discards) < DISCARD_BATCH:
@@ -384,7 +385,7 @@ class AgentDesk:
         session.sent(reply)
         return reply
 
-    def _count(self, session: AgentSession, given: lease.Granted, now: float) -> None:
+    def _count(self, session: AgentSession, given: leases.Granted, now: float) -> None:
         """Bring the shadow up to what was leased."""
         pool = given.grant.pool
         self._jobs.ready[pool] -= len(given.grant.tasks)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from scheduler.engine.job import Phase, reopened
 from scheduler.model.job import JobSpec, stored_job
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.located import Located
+from scheduler.supervisor.cache.locality_index import Located
 
 
 @dataclass(slots=True)

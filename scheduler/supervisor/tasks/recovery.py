@@ -39,9 +39,9 @@ from scheduler.engine.availability import Availability, Event, node_lost
 from scheduler.engine.task import InputArrived, InputLost, Remake, Task, TaskState, step, then
 from scheduler.model.wire import BlobRef
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.book import JobBook
-from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.writer import JobBook
 from scheduler.supervisor.verdicts import task_of
 
 PAGE = 500

@@ -21,11 +21,12 @@ from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor import errors, subjects
-from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.live import LiveJob, counters
-from scheduler.supervisor.resolve import Problem
-from scheduler.supervisor.usage import summed
+from scheduler.supervisor import announcements
+from scheduler.supervisor.cache.live_jobs import LiveJob, counters
+from scheduler.supervisor.jobs import error_records
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.resolve import Problem
+from scheduler.supervisor.jobs.usage import summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class JobBook:
     def problem(self, phase: int, given: str, origin: str | None, problem: Problem) -> None:
         """An input of a phase did not become a task."""
         code, message = problem
-        self.error(errors.record(phase, code, message, given, origin), origin)
+        self.error(error_records.record(phase, code, message, given, origin), origin)
 
     def error(self, record: str, origin: str | None) -> None:
         self._errors.append((record, origin))
@@ -198,7 +199,7 @@ class JobBook:
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
-        self.c.announce(subjects.news(self.live.id))
+        self.c.announce(announcements.news(self.live.id))
         while self._advance():
             pass
 

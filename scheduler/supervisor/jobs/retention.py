@@ -17,7 +17,7 @@ from functools import partial
 from scheduler.engine import availability
 from scheduler.engine.availability import Availability
 from scheduler.records.database import Connection, Database, Row, execute, select
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor.cache.live_jobs import LiveJob
 
 PAGE = 1000
 # Milliseconds that records stay after the archive is complete.

@@ -18,9 +18,9 @@ from scheduler.model.job import JobSpec
 from scheduler.objects import namespace
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.book import JobBook
-from scheduler.supervisor.changes import Changes
-from scheduler.supervisor.live import LiveJob, load_job
+from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.writer import JobBook
 
 # A job that got no input for so long (ms) has its input ended.
 IDLE_INPUT_MS = 3_600_000

@@ -33,9 +33,9 @@ from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, FeedState
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.agents import AgentSession
-from scheduler.supervisor.live import LiveJob, LiveJobs
-from scheduler.supervisor.resolve import resolve
+from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
+from scheduler.supervisor.jobs.resolve import resolve
 
 # Seconds that a pool keeps an instance before another may ask for it.
 QUANTUM = 2.0

@@ -23,16 +23,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
+from scheduler.common.waiting import wait_for
 from scheduler.model.job import JobSpec
 from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database, Fenced, select
-from scheduler.supervisor import intake, subjects, task_log
-from scheduler.supervisor.cancel import cancel_named
-from scheduler.supervisor.intake import UNKNOWN, Creator, Named
-from scheduler.supervisor.live import LiveJob
+from scheduler.supervisor import announcements
+from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs import intake
+from scheduler.supervisor.jobs.cancel import cancel_named
+from scheduler.supervisor.jobs.intake import UNKNOWN, Creator, Named
 from scheduler.supervisor.supervisor import Supervisor
-from scheduler.supervisor.waiting import wait_for
 
 
 class JobService(Protocol):
@@ -80,14 +82,14 @@ class Postbox:
         """Answer every wait now, and from now on at once."""
         self._stopping = True
         self._stop_listening()
-        self._hear(subjects.EVERYTHING)
+        self._hear(announcements.EVERYTHING)
 
     async def create_job(
         self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
     ) -> str:
         def work(c: Connection) -> str:
             live = intake.create_job(c, owner, spec, self._clock(), headers, creator=creator)
-            c.announce(subjects.JOBS)
+            c.announce(announcements.JOBS)
             return live.uuid
 
         return await self._db.write(work)
@@ -104,7 +106,7 @@ class Postbox:
     async def _change(self, job: Named, work: Callable[[Connection], object]) -> None:
         def announced(c: Connection) -> None:
             work(c)
-            c.announce(subjects.job(job.id))
+            c.announce(announcements.job(job.id))
 
         await self._db.write(announced)
 
@@ -122,25 +124,25 @@ class Postbox:
     async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
         number = secrets.randbits(52)
         answered = self._log_requests[number] = asyncio.Event()
-        post = partial(task_log.post, number=number, job=job.id, agent=agent, request=request, now=self._clock())
+        post = partial(running_logs.post, number=number, job=job.id, agent=agent, request=request, now=self._clock())
         try:
             await self._db.write(post)
-            await wait_for(answered, task_log.ANSWER_SECONDS + 1)
+            await wait_for(answered, running_logs.ANSWER_SECONDS + 1)
         finally:
             del self._log_requests[number]
-        return await task_log.take(self._db, number)
+        return await running_logs.take(self._db, number)
 
     async def runs(self, uuid: str) -> bool:
         rows = await self._db.read(select("job_by_uuid", uuid=uuid))
         return bool(rows) and rows[0]["state"] != "done"
 
     def _hear(self, subject: str) -> None:
-        kind, number = subjects.parse(subject)
+        kind, number = announcements.parse(subject)
         for asked, answered in self._log_requests.items():
-            if subject == subjects.EVERYTHING or (kind == subjects.TASK_LOG and number == asked):
+            if subject == announcements.EVERYTHING or (kind == announcements.TASK_LOG and number == asked):
                 answered.set()
-        jobs = [number] if kind in (subjects.JOB, subjects.NEWS) else []
-        for each in list(self._waiting) if subject == subjects.EVERYTHING else jobs:
+        jobs = [number] if kind in (announcements.JOB, announcements.NEWS) else []
+        for each in list(self._waiting) if subject == announcements.EVERYTHING else jobs:
             for changed in self._waiting.get(each, ()):
                 changed.set()
 

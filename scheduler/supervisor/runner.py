@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from scheduler.common.backoff import Backoff
-from scheduler.supervisor.errand import PAUSES
+from scheduler.supervisor.background import PAUSES
 from scheduler.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("remora.supervisor")

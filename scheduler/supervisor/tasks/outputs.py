@@ -12,7 +12,7 @@ from scheduler.objects.admission import admit
 from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import DEFAULT_COPIES, NO_HEADERS, NewObject
 from scheduler.records.database import Connection
-from scheduler.supervisor.provenance import Claims
+from scheduler.supervisor.tasks.blob_ownership import Claims
 
 
 def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> None:
