@@ -27,8 +27,8 @@ from cli.client.jobs import Jobs
 from cli.client.session import Session
 from datapath.passing import Kind, Slot, decode_done, encode_environment
 from scheduler.providers import Instance, InstanceSpec, Provider
-from scheduler.providers.cgroups import memory_group_of
 from scheduler.providers.choice import ProviderOptions, containers
+from scheduler.providers.linux.cgroups import memory_group_of
 from scheduler.providers.process import ProcessProvider
 from tests.support.containers import CONTAINERD, REFUSED, shims
 from tests.support.objects import client, put_many

@@ -20,7 +20,7 @@ from datapath.host_view import PROGRAMS
 from scheduler.agent.slots import capacity
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.providers.choice import NAMES
-from scheduler.providers.loopback import Reach
+from scheduler.providers.linux.loopback import Reach
 from scheduler.tls import plain
 from scheduler.tls.identity import TlsError, TlsFiles, files_of
 

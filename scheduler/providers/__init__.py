@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Protocol
 
 from datapath.passing import Channel, Listener
-from scheduler.providers.disk import File, Use
 from scheduler.providers.isolation import Isolation
+from scheduler.providers.linux.disk_usage import File, Use
 
 # Cap per instance, threads included; per user of the instance where the kernel only counts by user.
 MAX_PROCESSES = 2048

@@ -13,7 +13,7 @@ from pathlib import Path
 from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, Provider
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.isolation import gaps, record
-from scheduler.providers.loopback import CONFINED, Reach
+from scheduler.providers.linux.loopback import CONFINED, Reach
 from scheduler.providers.process import ProcessProvider
 
 NAMES = ("process", "containerd", "auto")

@@ -40,7 +40,10 @@ from scheduler.providers import (
     InstanceSpec,
     NoImageError,
 )
-from scheduler.providers.cgroups import (
+from scheduler.providers.instance_ids import Numbers
+from scheduler.providers.isolation import Hold, Isolation, of_processes
+from scheduler.providers.lackey_process import end, first_word
+from scheduler.providers.linux.cgroups import (
     MemoryGroup,
     MemoryGroups,
     ProcessGroups,
@@ -51,17 +54,14 @@ from scheduler.providers.cgroups import (
     sweep_everywhere,
     sweep_groups,
 )
-from scheduler.providers.children import end, first_word
-from scheduler.providers.isolation import Hold, Isolation, of_processes
-from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, version_2_group
-from scheduler.providers.numbers import Numbers
+from scheduler.providers.linux.loopback import CONFINED, Loopbacks, Reach, version_2_group
+from scheduler.providers.linux.process_tree import adopt_orphans, end_orphans
+from scheduler.providers.linux.removal import remove_tree
+from scheduler.providers.linux.subordinate_users import SubordinateUsers, subordinate_users
+from scheduler.providers.linux.user_ranges import UserRanges
 from scheduler.providers.process_instance import ProcessInstance
-from scheduler.providers.processes import adopt_orphans, end_orphans
 from scheduler.providers.programs import Programs
-from scheduler.providers.subordinate_users import SubordinateUsers, subordinate_users
 from scheduler.providers.tools_place import digest, leave, tools_place
-from scheduler.providers.trees import remove_tree
-from scheduler.providers.user_ranges import UserRanges
 
 PROBE_BYTES = 64 << 20
 READY_SECONDS = 20.0

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datapath.passing import Channel, Listener, Ready
-from scheduler.providers import Door, InstanceSpec, View, disk, memory
-from scheduler.providers.cgroups import MemoryGroup, ProcessGroup, remove_everywhere
-from scheduler.providers.children import end
-from scheduler.providers.disk import File, Use
-from scheduler.providers.processes import descendants
-from scheduler.providers.subordinate_users import SubordinateUsers
-from scheduler.providers.trees import remove_tree
-from scheduler.providers.user_ranges import USERS
+from scheduler.providers import Door, InstanceSpec, View
+from scheduler.providers.lackey_process import end
+from scheduler.providers.linux import disk_usage, memory_usage
+from scheduler.providers.linux.cgroups import MemoryGroup, ProcessGroup, remove_everywhere
+from scheduler.providers.linux.disk_usage import File, Use
+from scheduler.providers.linux.process_tree import descendants
+from scheduler.providers.linux.removal import remove_tree
+from scheduler.providers.linux.subordinate_users import SubordinateUsers
+from scheduler.providers.linux.user_ranges import USERS
 
 NOT_OF_TASKS = ("input", "agent.sock")  # in the instance's directory
 INSIDE = View(home="/root", inputs="/manta", tools="/.remora/bin", agent_socket="/.remora/agent.sock")
@@ -88,16 +89,16 @@ class ProcessInstance:
 
     def memory_used(self) -> int:
         shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
-        return memory.in_use(list(self.processes()), self.spec.memory_bytes, shm, self.subordinates)
+        return memory_usage.in_use(list(self.processes()), self.spec.memory_bytes, shm, self.subordinates)
 
     @property
     def disk(self) -> Path:
         return self.work
 
     def disk_use(self, most: Use, known: Collection[File] | None) -> Use:
-        use = disk.below(self.work, most, NOT_OF_TASKS, self.subordinates)
+        use = disk_usage.below(self.work, most, NOT_OF_TASKS, self.subordinates)
         if known is not None and not use.exceeds(most):
-            use.bytes += disk.unlinked(self.processes(), self.work.stat().st_dev, known, self.subordinates)
+            use.bytes += disk_usage.unlinked(self.processes(), self.work.stat().st_dev, known, self.subordinates)
         return use
 
     def disk_full(self) -> bool:

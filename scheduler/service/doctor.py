@@ -19,15 +19,16 @@ from pathlib import Path
 from scheduler.common import child
 from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
-from scheduler.providers import InstanceError, loopback
-from scheduler.providers.cgroups import hierarchies, own_limit
+from scheduler.providers import InstanceError
 from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.machine import FILE_SYSTEMS, loadable, why_no_containers
 from scheduler.providers.isolation import RULES
+from scheduler.providers.linux import loopback
+from scheduler.providers.linux.cgroups import hierarchies, own_limit
+from scheduler.providers.linux.user_namespace import block_namespace
+from scheduler.providers.linux.user_ranges import FIRST_USER, USERS
 from scheduler.providers.process import ProcessProvider
-from scheduler.providers.user_namespace import block_namespace
-from scheduler.providers.user_ranges import FIRST_USER, USERS
 from scheduler.service import place
 
 NO_CONTAINERS = "no containers"

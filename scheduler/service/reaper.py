@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from scheduler.providers.processes import children
+from scheduler.providers.linux.process_tree import children
 
 PAUSE = 5.0
 INIT = 1

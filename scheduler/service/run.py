@@ -18,7 +18,7 @@ from scheduler.common import descriptors
 from scheduler.common.watchdog import watched
 from scheduler.gateway import credentials
 from scheduler.providers.containerd.machine import why_no_containers
-from scheduler.providers.images import ImageStore
+from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
 from scheduler.service import first_account, parts, place

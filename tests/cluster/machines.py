@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers.cgroups import hierarchies
+from scheduler.providers.linux.cgroups import hierarchies
 
 HOLD = Path(__file__).with_name("hold.py")
 NAMESPACES = ("--net", "--mount", "--uts", "--pid", "--cgroup")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.providers import loopback
+from scheduler.providers.linux import loopback
 from tests.integration.lackey_instance import unique_seconds
 from tests.support.gate import Gate
 from tests.support.machine import ONE_USER, REFUSED, needs_core_files, needs_curl, needs_namespaces

@@ -14,8 +14,8 @@ import pytest_asyncio
 from scheduler.agent.pools import instance_factory
 from scheduler.agent.slots import capacity, slots
 from scheduler.model.wire import Outcome
-from scheduler.providers.cgroups import open_groups
 from scheduler.providers.containerd.instance import ContainerInstance
+from scheduler.providers.linux.cgroups import open_groups
 from scheduler.providers.process_instance import ProcessInstance
 from tests.integration.agent_rig import ISOLATIONS, KNOCK, PROCESSES, Rig, lackey_of, rig
 from tests.support.caps import of_memory, out_of_disk, out_of_memory

@@ -15,9 +15,9 @@ import httpx
 import pytest
 import zstandard
 
-from scheduler.providers.image_sources import machine, unpack_oci
-from scheduler.providers.images import ImageError
-from scheduler.providers.registry import Reference, Repository, pull
+from scheduler.providers.images.registry import Reference, Repository, pull
+from scheduler.providers.images.sources import machine, unpack_oci
+from scheduler.providers.images.store import ImageError
 from tests.support.eventually import eventually_here
 from tests.support.images import INDEX, MANIFEST, blobs_of, index_of, layer, link
 from tests.support.service import Service

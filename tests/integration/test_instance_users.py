@@ -13,9 +13,9 @@ import pytest_asyncio
 from scheduler.agent.pools import disk_count, instance_factory
 from scheduler.common import child
 from scheduler.providers import process
+from scheduler.providers.linux.subordinate_users import make
+from scheduler.providers.linux.user_ranges import FIRST_USER
 from scheduler.providers.process import ProcessProvider
-from scheduler.providers.subordinate_users import make
-from scheduler.providers.user_ranges import FIRST_USER
 from tests.integration.agent_rig import KNOCK, Rig, rig
 from tests.support.machine import needs_core_files, needs_users
 

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import AttemptReport, Outcome
-from scheduler.providers import loopback
-from scheduler.providers.loopback import DOOR, address_of
+from scheduler.providers.linux import loopback
+from scheduler.providers.linux.loopback import DOOR, address_of
 from tests.integration.agent_rig import Rig, rig
 from tests.support.containers import CONTAINERD, holder_of, lackeys, needs_containers
 from tests.support.gate import Gate

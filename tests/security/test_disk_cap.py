@@ -14,8 +14,8 @@ import pytest_asyncio
 
 from scheduler.agent.pools import disk_count, instance_factory
 from scheduler.agent.pools.disk_count import DiskCount
-from scheduler.providers import disk
-from scheduler.providers.disk import EVERYTHING, Use
+from scheduler.providers.linux import disk_usage
+from scheduler.providers.linux.disk_usage import EVERYTHING, Use
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.caps import out_of_disk
 from tests.support.containers import CONTAINERD, PROVIDER
@@ -48,7 +48,7 @@ RESERVE = f"perl -e 'exit(syscall({FALLOCATE}, 1, {KEEP_SIZE}, 0, 8 << 20) == 0 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instance_factory, "GIGABYTE", MEGABYTE)
-    monkeypatch.setattr(disk, "INODES_PER_GIB", 250)
+    monkeypatch.setattr(disk_usage, "INODES_PER_GIB", 250)
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ async def test_a_large_input_counts_for_nothing(agent: Rig) -> None:
 def test_no_more_is_counted_than_is_too_much(tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / str(number)).touch()
-    assert disk.below(tmp_path, EVERYTHING).inodes == 100
-    assert disk.below(tmp_path, Use(1 << 40, 10)).inodes == 11
+    assert disk_usage.below(tmp_path, EVERYTHING).inodes == 100
+    assert disk_usage.below(tmp_path, Use(1 << 40, 10)).inodes == 11
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -137,7 +137,7 @@ def test_an_ordinary_user_counts_what_is_closed_to_its_owner_and_leaves_it_close
     script = """
 import os, sys
 from pathlib import Path
-from scheduler.providers.disk import EVERYTHING, below
+from scheduler.providers.linux.disk_usage import EVERYTHING, below
 root = Path(sys.argv[1]); os.chown(root, 65534, 65534); os.setresuid(65534, 65534, 65534)
 (root / "d").mkdir(); (root / "d" / "f").write_bytes(bytes(100000)); (root / "d").chmod(0)
 print(below(root, EVERYTHING).bytes >= 100000, oct((root / "d").stat().st_mode & 0o777))

@@ -19,7 +19,7 @@ import pytest_asyncio
 from scheduler.agent.task_api import caller
 from scheduler.agent.task_api.caller import Sockets
 from scheduler.agent.task_api.forward import url_at
-from scheduler.providers.user_ranges import FIRST_USER
+from scheduler.providers.linux.user_ranges import FIRST_USER
 from tests.integration.agent_rig import ISOLATIONS, Rig, rig
 from tests.support.containers import doors
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.providers import unpack
-from scheduler.providers.image_sources import MAX_LAYERS, Allowance, fill_from, unpack_oci
-from scheduler.providers.images import ImageError
-from scheduler.providers.registry import Reference, Repository, client_of
+from scheduler.providers.images import unpack
+from scheduler.providers.images.registry import Reference, Repository, client_of
+from scheduler.providers.images.sources import MAX_LAYERS, Allowance, fill_from, unpack_oci
+from scheduler.providers.images.store import ImageError
 from tests.support.images import blobs_of, index_of, layer, oci
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NO ARCHIVE IS UNPACKED: that needs root")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.providers import memory
+from scheduler.providers.linux import memory_usage
 from tests.integration.agent_rig import PROCESSES, Rig, rig
 from tests.support.caps import out_of_memory
 
@@ -70,8 +70,8 @@ def test_a_file_in_memory_counts_though_nothing_is_mapped() -> None:
     child.start()
     try:
         ready.wait()
-        assert sum(memory.memory_files([child.pid]).values()) == 50 * MEGABYTE
-        assert memory.in_use([child.pid], 1, None) >= 50 * MEGABYTE
+        assert sum(memory_usage.memory_files([child.pid]).values()) == 50 * MEGABYTE
+        assert memory_usage.in_use([child.pid], 1, None) >= 50 * MEGABYTE
     finally:
         end.set()
         child.join()

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from scheduler.providers.cgroups import remove_everywhere
-from scheduler.providers.loopback import Reach, give_loopback, why_none
+from scheduler.providers.linux.cgroups import remove_everywhere
+from scheduler.providers.linux.loopback import Reach, give_loopback, why_none
 
 WHY_NOT = "only root may put programs before sockets" if os.geteuid() != 0 else why_none()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"NO ADDRESS IS REFUSED: {WHY_NOT}")

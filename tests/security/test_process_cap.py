@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from scheduler.providers import process
-from scheduler.providers.cgroups import open_process_groups
+from scheduler.providers.linux.cgroups import open_process_groups
 from tests.integration.agent_rig import PROCESSES, Rig, rig
 
 MOST = 100

@@ -49,7 +49,7 @@ LATE = (
         "scheduler.service.administration",
         "scheduler.agent.__main__",
     ),
-    *("scheduler.providers.registry", "scheduler.nomad.api", "cli.manual", "cli.roff", "yaml"),
+    *("scheduler.providers.images.registry", "scheduler.nomad.api", "cli.manual", "cli.roff", "yaml"),
 )
 STATE = ["--state-dir", "{state}"]
 # The words of every command: {hostile} is an object with an evil name, {tree} the directory with all of them, {job} a
@@ -163,7 +163,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def state_of(place: Path) -> Path:
     """The state of a service whose key has an evil comment, and whose image was made of an evil file."""
-    from scheduler.providers.images import ImageStore
+    from scheduler.providers.images.store import ImageStore
     from scheduler.records import accounts
     from scheduler.service import administration, first_account
 

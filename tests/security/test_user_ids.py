@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.providers import InstanceSpec, user_ranges
-from scheduler.providers.numbers import FEWEST, Numbers
+from scheduler.providers import InstanceSpec
+from scheduler.providers.instance_ids import FEWEST, Numbers
+from scheduler.providers.linux import user_ranges
+from scheduler.providers.linux.user_ranges import INSTANCES, USERS, UserRanges, user_of
 from scheduler.providers.process import ProcessProvider
-from scheduler.providers.user_ranges import INSTANCES, USERS, UserRanges, user_of
 from tests.integration.agent_rig import REFUSED
 
 ONE, OTHER = Path("/srv/one"), Path("/srv/other")

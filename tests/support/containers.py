@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.providers.containerd.machine import why_no_containers
-from scheduler.providers.loopback import DOOR, address_of
+from scheduler.providers.linux.loopback import DOOR, address_of
 from scheduler.service.state import read_info
 from tests.support.service import PROVIDER, processes_with
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.providers import cgroups
+from scheduler.providers.linux import cgroups
 
 FILES = {
     "memory": {

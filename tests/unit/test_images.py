@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from scheduler.providers.image_sources import fill_from
-from scheduler.providers.images import ImageError, ImageStore
+from scheduler.providers.images.sources import fill_from
+from scheduler.providers.images.store import ImageError, ImageStore
 from tests.support.images import layer, link, oci
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NO ARCHIVE IS UNPACKED: that needs root")

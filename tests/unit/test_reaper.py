@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import os, subprocess, sys, time
-from scheduler.providers.processes import adopt_orphans
+from scheduler.providers.linux.process_tree import adopt_orphans
 from scheduler.service.reaper import Reaper, zombies
 adopt_orphans()
 ours = subprocess.Popen(["true"])  # a child that is waited for

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.agent.pools.disk_pressure import LONGEST, SHORTEST, Load, pause_until_next, to_blame
 from scheduler.common.space import GIGABYTE, MEGABYTE, Space, reserve, sized
-from scheduler.providers.disk import Use
+from scheduler.providers.linux.disk_usage import Use
 
 TOTAL = 400 * MEGABYTE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.providers import subordinate_users
-from scheduler.providers.subordinate_users import OTHERS, NoSubordinateUsersError, blocks, first_of, write_map
+from scheduler.providers.linux import subordinate_users
+from scheduler.providers.linux.subordinate_users import OTHERS, NoSubordinateUsersError, blocks, first_of, write_map
 
 NAME = pwd.getpwuid(os.geteuid()).pw_name
 

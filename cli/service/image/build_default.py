@@ -26,12 +26,12 @@ def command(name: str | None, suite: str | None, mirror: str | None, state_dir: 
       remora image build-default 17.0.0 --suite trixie
     """
     from scheduler.model.tiers import IMAGES
-    from scheduler.providers import image_sources
+    from scheduler.providers.images import sources
 
-    chosen, release = name or IMAGES[-1], suite or image_sources.SUITE
+    chosen, release = name or IMAGES[-1], suite or sources.SUITE
     with images(state_dir) as store:
         source = f"{release} from {mirror}" if mirror else release
-        image = store.add(chosen, source, lambda target: image_sources.build_default(target, release, mirror))
+        image = store.add(chosen, source, lambda target: sources.build_default(target, release, mirror))
     print(f"{chosen}\t{image.id}")
 
 

@@ -14,7 +14,7 @@ from cli.client.problem import Problem
 from cli.client.settings import state_directory
 
 if TYPE_CHECKING:
-    from scheduler.providers.images import ImageStore
+    from scheduler.providers.images.store import ImageStore
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,7 +28,7 @@ def max_size_option(function: Function) -> Function:
 @contextmanager
 def images(state_dir: Path | None, changed: bool = True) -> Iterator[ImageStore]:
     """The images of a service. Raises `Problem`, for what is raised inside too."""
-    from scheduler.providers.images import ImageError, ImageStore
+    from scheduler.providers.images.store import ImageError, ImageStore
     from scheduler.service.state import StateError, require_own
 
     if changed and os.geteuid() != 0:

@@ -27,7 +27,7 @@ def command(source: Path, name: str, max_size: int, state_dir: Path | None) -> N
       remora image import /srv/roots/bookworm 16.1.0
       docker export $(docker create python:3.13) > python.tar && remora image import python.tar 17.0.0
     """
-    from scheduler.providers.image_sources import Allowance, fill_from
+    from scheduler.providers.images.sources import Allowance, fill_from
 
     with images(state_dir) as store:
         image = store.add(name, str(source), lambda target: fill_from(source, target, Allowance(max_size << 30)))

@@ -29,8 +29,8 @@ def command(reference: str, name: str, user: str | None, insecure: bool, max_siz
       remora image pull python:3.13 17.0.0
       remora image pull registry.example/team/tools:1.2 17.1.0 --user jill < password
     """
-    from scheduler.providers.image_sources import Allowance
-    from scheduler.providers.registry import pull
+    from scheduler.providers.images.registry import pull
+    from scheduler.providers.images.sources import Allowance
 
     login = (user, password()) if user else None
     with images(state_dir) as store:

@@ -18,7 +18,7 @@ from asyncio import TimerHandle
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scheduler.providers.disk import Use
+from scheduler.providers.linux.disk_usage import Use
 
 # The interval between two counts, unless one is needed earlier: seconds, or a multiple of the time that a count takes.
 COUNT_EVERY = 1.0

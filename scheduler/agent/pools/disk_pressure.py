@@ -31,7 +31,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.pools.tier_limits import known_files
 from scheduler.agent.pools.worker import Worker
 from scheduler.common.space import Space, is_ample, space_at, space_of
-from scheduler.providers.disk import EVERYTHING, Use
+from scheduler.providers.linux.disk_usage import EVERYTHING, Use
 
 # Bytes per second that no task is expected to exceed. Seconds between two looks, at least and at most.
 FASTEST = 4 << 30

@@ -22,7 +22,7 @@ from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.pools.disk_count import free_at
 from scheduler.agent.pools.worker import Worker
 from scheduler.providers import InstanceSpec
-from scheduler.providers.disk import File, Use, inodes_of
+from scheduler.providers.linux.disk_usage import File, Use, inodes_of
 
 # The pause between two looks at memory, in multiples of the time that a look takes.
 LOOK_SHARE = 20.0

@@ -33,7 +33,7 @@ from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
 from scheduler.model.wire import BlobRef, PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
-from scheduler.providers.waiting import writable
+from scheduler.providers.linux.readiness import writable
 
 # With so many (and so short) tasks handed ahead, the worker does not read the lackey's messages for so long.
 PLENTY = MAX_AHEAD // 2

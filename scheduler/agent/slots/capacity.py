@@ -26,7 +26,7 @@ from pathlib import Path
 
 from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
-from scheduler.providers.cgroups import own_limit, own_processes
+from scheduler.providers.linux.cgroups import own_limit, own_processes
 
 # Free disk and memory below which no instance is made: a tenth of the total on a small machine, at most this much.
 SPARE_DISK = DISK_GB[0] << 30

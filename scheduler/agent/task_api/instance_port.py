@@ -24,7 +24,7 @@ from scheduler.agent.task_api.caller import Address, Peer, Sockets, is_inside
 from scheduler.agent.task_api.turns import TurnConnection, Turns
 from scheduler.http.protocol import Server
 from scheduler.providers import Instance
-from scheduler.providers.waiting import readable
+from scheduler.providers.linux.readiness import readable
 
 BACKLOG = 512
 MAX_CONNECTIONS = 250

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from datapath import passing
 from datapath.passing import Channel, Kind, Listener, Message
-from scheduler.providers.waiting import readable
+from scheduler.providers.linux.readiness import readable
 
 INTERRUPT_SECONDS = 0.1
 ENDING: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks weakly

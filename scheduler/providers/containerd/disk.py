@@ -20,7 +20,7 @@ from pathlib import Path
 
 from scheduler.common import child
 from scheduler.providers.containerd import mounts
-from scheduler.providers.disk import GIB, inodes_of
+from scheduler.providers.linux.disk_usage import GIB, inodes_of
 
 # Inode tables and bitmaps: 256 bytes for each inode, and a bit for each of these and for each block.
 OVERHEAD_PER_GIB = 10 << 20

@@ -23,13 +23,13 @@ from pathlib import Path
 from datapath import passing
 from datapath.passing import Channel, Kind, Listener
 from scheduler.providers import Door, InstanceSpec, View
-from scheduler.providers.cgroups import MemoryGroup, memory_group_of
 from scheduler.providers.containerd.spec import LACKEY_SOCKET
-from scheduler.providers.disk import File, Use
+from scheduler.providers.linux.cgroups import MemoryGroup, memory_group_of
+from scheduler.providers.linux.disk_usage import File, Use
+from scheduler.providers.linux.process_tree import descendants
+from scheduler.providers.linux.readiness import readable
+from scheduler.providers.linux.user_ranges import USERS
 from scheduler.providers.process_instance import INSIDE
-from scheduler.providers.processes import descendants
-from scheduler.providers.user_ranges import USERS
-from scheduler.providers.waiting import readable
 
 READY_SECONDS = 20.0
 # Labels of a container.

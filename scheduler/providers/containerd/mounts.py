@@ -13,7 +13,7 @@ import re
 import struct
 from pathlib import Path
 
-from scheduler.providers.libc import check, libc
+from scheduler.providers.linux.libc import check, libc
 
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME = 1, 2, 4, 8, 1024
 # The same flags in the newer calls.

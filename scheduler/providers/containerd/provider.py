@@ -24,22 +24,22 @@ from pathlib import Path
 
 from datapath import libexec
 from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, InstanceSpec, NoImageError
-from scheduler.providers.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import Client
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
-from scheduler.providers.images import ImageError, ImageStore
+from scheduler.providers.images.store import ImageError, ImageStore
+from scheduler.providers.instance_ids import Numbers
 from scheduler.providers.isolation import Isolation, of_containers
-from scheduler.providers.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
-from scheduler.providers.numbers import Numbers
+from scheduler.providers.linux.cgroups import remove_everywhere, sweep_everywhere, weigh
+from scheduler.providers.linux.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
+from scheduler.providers.linux.removal import remove_tree
+from scheduler.providers.linux.user_ranges import FIRST_USER, USERS, UserRanges
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
 from scheduler.providers.tools_place import leave, tools_place
-from scheduler.providers.trees import remove_tree
-from scheduler.providers.user_ranges import FIRST_USER, USERS, UserRanges
 
 # The label that names the service to which a container belongs.
 OWNER = "remora.owner"

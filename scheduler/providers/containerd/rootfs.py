@@ -23,7 +23,7 @@ from scheduler.providers import HostView
 from scheduler.providers.containerd import mounts
 from scheduler.providers.containerd.disk import mount_disk
 from scheduler.providers.containerd.spec import READ_ONLY, Mount, bind
-from scheduler.providers.user_namespace import block_namespace
+from scheduler.providers.linux.user_namespace import block_namespace
 
 OURS = (("manta", 0o755), ("assets", 0o755), (".remora", 0o755))
 # Directories that an image brings, and that are made if the machine is the image.

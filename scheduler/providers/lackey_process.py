@@ -9,8 +9,8 @@ import signal
 
 from datapath import passing
 from datapath.passing import Channel, Kind, Ready
-from scheduler.providers.processes import descendants
-from scheduler.providers.waiting import readable
+from scheduler.providers.linux.process_tree import descendants
+from scheduler.providers.linux.readiness import readable
 
 # Seconds in which a lackey whose socket is closed ends its tasks and itself; after that it is terminated, then killed.
 END_SECONDS = 3.0

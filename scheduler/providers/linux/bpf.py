@@ -11,7 +11,7 @@ import os
 import struct
 from pathlib import Path
 
-from scheduler.providers.libc import check, libc
+from scheduler.providers.linux.libc import check, libc
 
 # Numbers from the kernel: of the call, by machine; of its commands; of program types.
 SYSCALL = {"x86_64": 321, "aarch64": 280}

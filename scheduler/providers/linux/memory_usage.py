@@ -26,8 +26,8 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from scheduler.providers.disk import BLOCK, File, opened_by
-from scheduler.providers.subordinate_users import SubordinateUsers
+from scheduler.providers.linux.disk_usage import BLOCK, File, opened_by
+from scheduler.providers.linux.subordinate_users import SubordinateUsers
 
 KILOBYTE = 1024
 # Lines of /proc/PID/status, and of smaps_rollup.

@@ -31,8 +31,8 @@ from typing import Any
 
 import httpx
 
-from scheduler.providers.image_sources import MAX_DOCUMENT, Allowance, Readable, unpack_oci
-from scheduler.providers.images import ImageError
+from scheduler.providers.images.sources import MAX_DOCUMENT, Allowance, Readable, unpack_oci
+from scheduler.providers.images.store import ImageError
 
 # The defaults for a name without a host, as in Docker.
 DEFAULT_HOST, DEFAULT_SERVER = "docker.io", "registry-1.docker.io"

@@ -35,8 +35,8 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 from scheduler.common import child
-from scheduler.providers.user_namespace import user_namespace
-from scheduler.providers.user_ranges import USERS
+from scheduler.providers.linux.user_namespace import user_namespace
+from scheduler.providers.linux.user_ranges import USERS
 
 FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 PROGRAMS = ("newuidmap", "newgidmap")

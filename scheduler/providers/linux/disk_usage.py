@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers.subordinate_users import OpenFile, SubordinateUsers
+from scheduler.providers.linux.subordinate_users import OpenFile, SubordinateUsers
 
 BLOCK = 512
 # the ratio of the file system of a container

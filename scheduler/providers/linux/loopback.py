@@ -46,10 +46,11 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.providers import Door, bpf
-from scheduler.providers.bpf import Program
-from scheduler.providers.cgroups import groups_of, hierarchies
-from scheduler.providers.libc import libc
+from scheduler.providers import Door
+from scheduler.providers.linux import bpf
+from scheduler.providers.linux.bpf import Program
+from scheduler.providers.linux.cgroups import groups_of, hierarchies
+from scheduler.providers.linux.libc import libc
 
 log = logging.getLogger("remora.agent")
 WARNING = "tasks reach whatever listens on this machine's loopback, and the metadata of a cloud"

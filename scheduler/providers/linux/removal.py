@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.common import child
-from scheduler.providers.subordinate_users import SubordinateUsers
+from scheduler.providers.linux.subordinate_users import SubordinateUsers
 
 
 async def remove_tree(path: Path, users: SubordinateUsers | None = None) -> None:

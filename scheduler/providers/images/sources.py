@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from scheduler.common import child
-from scheduler.providers import unpack
-from scheduler.providers.images import ImageError
+from scheduler.providers.images import unpack
+from scheduler.providers.images.store import ImageError
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 MAX_DOCUMENT = 4 << 20
