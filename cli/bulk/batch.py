@@ -1,4 +1,4 @@
-"""Small files in batches: one request stores many of them (`gateway.storage_batch` has its form).
+"""Small files in batches: one request stores many of them (`gateway.storage.batch` has its form).
 
 What a small file costs is its request and not its bytes, so the files of one directory are sent together: as many as
 come next, up to a megabyte. A batch is answered name by name, so each file still succeeds or fails by itself.

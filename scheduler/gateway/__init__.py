@@ -1,6 +1,6 @@
 """The front door: HTTP in, decisions and bytes behind it.
 
-Every request goes the same way: *who asks* (`auth`), *what for* (`app` routes by path),
+Every request goes the same way: *who asks* (`authentication`), *what for* (`app` routes by path),
 *may he* (`permissions.permit`), and only then a handler. Whoever fails at a step learns of that
 step and of nothing behind it. Three things follow:
 

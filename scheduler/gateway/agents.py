@@ -1,6 +1,6 @@
 """The agents' own protocol, below `/_agent/v1/`: see `scheduler.model.wire` for what it means.
 
-Every request comes from a node, which its credential proves (`credentials`), and is served for
+Every request comes from a node, which its credential proves (`node_credentials`), and is served for
 that node only: a registration in its own name, polls and reports of its own agent, outputs of
 jobs whose tasks it was given. A body that does not fit the protocol is refused whole; an agent
 that is not known must register again.

@@ -28,9 +28,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import agents, health, jobs, permissions, storage
-from scheduler.gateway.auth import Authenticator
+from scheduler.gateway import agents, health, jobs
+from scheduler.gateway.access import permissions
+from scheduler.gateway.access.authentication import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
+from scheduler.gateway.storage import routes
 from scheduler.http import answering, roles
 from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
@@ -152,7 +154,7 @@ class Gateway:
             raise errors.no_such_route(request.raw_path)
         if request.method == "OPTIONS":
             progress(request).route = "preflight"
-            return await storage.preflight(call)
+            return await routes.preflight(call)
         await self._admit(call)
         progress(request).route, handler = self._route(call)
         if handler is None:
@@ -192,7 +194,7 @@ class Gateway:
             return "none", None
         if is_job_call(call, segments):
             return "jobs", jobs.handle
-        return "storage", storage.handle
+        return "storage", routes.handle
 
     async def _issue_token(self, call: Call) -> web.StreamResponse:
         if call.method != "POST":

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from scheduler.gateway.credentials import Gatekeeper
 from scheduler.gateway.metrics import Metrics
+from scheduler.gateway.node_credentials import Gatekeeper
 from scheduler.model import wire
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES

@@ -1,4 +1,4 @@
-"""A batch: many small objects that are put by one request. What its two ends agree on; `gateway.storage_batch` has
+"""A batch: many small objects that are put by one request. What its two ends agree on; `gateway.storage.batch` has
 the format."""
 
 from __future__ import annotations

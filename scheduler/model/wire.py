@@ -2,7 +2,7 @@
 
 An agent owns instances; the supervisor owns tasks. Between them go requests,
 all started by the agent, JSON over HTTP below `/_agent/v1/`, with the node's
-credential in `Authorization: Bearer …` (`gateway.credentials`):
+credential in `Authorization: Bearer …` (`gateway.node_credentials`):
 
 - `register` once per agent start. The answer names the agent; whatever an earlier
   start of the same node held is given back to the queue.

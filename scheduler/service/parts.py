@@ -17,9 +17,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from scheduler.common.addresses import cannot_listen
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.gateway.tokens import Tokens
 from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep

@@ -16,7 +16,7 @@ from typing import Any
 from scheduler import log as json_log
 from scheduler.common import descriptors
 from scheduler.common.watchdog import watched
-from scheduler.gateway import credentials
+from scheduler.gateway import node_credentials
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
@@ -100,7 +100,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await stack.enter_async_context(parts.supervising(context, tenure, url, alone=options.database is None))
         node = socket.gethostname()
         trust = await context.db.read(partial(trust_in, node=node))
-        state.write("agent.credential", credentials.issue(secrets.agent, node, trust.generation))
+        state.write("agent.credential", node_credentials.issue(secrets.agent, node, trust.generation))
         agent = _agent(options, state, url)
         trouble = Trouble()
         context.no_agent = lambda: trouble.why

@@ -29,9 +29,9 @@ from cli.client import objects
 from cli.client.paths import expand
 from cli.client.session import Session
 from cli.client.settings import Options, load
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.gateway.tokens import Tokens
 from scheduler.model.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from scheduler.gateway.tokens import Tokens
+from scheduler.gateway.access.tokens import Tokens
 from tests.support.objects import client
 from tests.support.service import Service
 from tests.support.user import User

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from scheduler.gateway import agents
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.objects.blobs import EMPTY_MD5

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from scheduler.agent import client
 from scheduler.agent.links import lease as contact
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.records.database import Row, select

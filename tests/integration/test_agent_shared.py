@@ -14,7 +14,7 @@ from aiohttp import web
 from scheduler.engine import share
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model.job import parse_job
 from scheduler.model.wire import RegisterRequest
 from scheduler.supervisor.agents.leases import capacity

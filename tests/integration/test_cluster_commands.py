@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from cli.client.problem import Problem
 from cli.service.cluster import command as cluster
-from scheduler.gateway import credentials
+from scheduler.gateway import node_credentials
 from scheduler.records.database import open_database
 from tests.support.fake_nomad import Node
 from tests.support.operated_nomad import OperatedNomad
@@ -223,11 +223,11 @@ def test_a_credential_is_made_of_the_key_that_nomad_keeps_or_of_one_that_is_give
     operator.right("deploy", env=DATABASE)
     key = operator.nomad.variables["nomad/jobs/remora-agent"]["Items"]["agent_key"]
     there = {"REMORA_DATABASE": str(tmp_path / "remora.db")}
-    assert operator.right("credential", "n4", env=there).strip() == credentials.issue(key, "n4")
+    assert operator.right("credential", "n4", env=there).strip() == node_credentials.issue(key, "n4")
     file = tmp_path / "key"
     file.write_text("another\n")
     told = operator.right("credential", "n4", "--agent-key-file", str(file))
-    assert credentials.verify("another", f"Bearer {told.strip()}") == ("n4", 0)
+    assert node_credentials.verify("another", f"Bearer {told.strip()}") == ("n4", 0)
     assert operator.right("credential", "n4", env={"REMORA_AGENT_KEY": "another"}) == told
     assert "cannot be the name of a node" in operator.refused("credential", "n 4")
     assert "cannot read the agents' key in /nowhere" in operator.refused(

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from scheduler.gateway.access.tokens import LIFETIME_MS, Note, Tokens
 from scheduler.gateway.app import Runner, admits_our_version, build_app
-from scheduler.gateway.tokens import LIFETIME_MS, Note, Tokens
 from scheduler.http.replies import json_reply
 from scheduler.model import httpsig
 from scheduler.records import accounts

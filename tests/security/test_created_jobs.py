@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.gateway.tokens import Tokens
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.records.database import select
 from scheduler.service.administration import settle_jobs
 from scheduler.supervisor.jobs.cancel import cancel_named, orphans

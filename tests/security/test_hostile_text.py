@@ -24,8 +24,10 @@ from multidict import CIMultiDict
 import cli
 import datapath
 import scheduler
-from scheduler.gateway import app, auth, credentials, headers, storage_listing
-from scheduler.gateway.tokens import Tokens
+from scheduler.gateway import app, node_credentials
+from scheduler.gateway.access import authentication
+from scheduler.gateway.access.tokens import Tokens
+from scheduler.gateway.storage import headers, listing
 from scheduler.http import ranges, roles, upload
 from scheduler.model import dates, httpsig, job, names, semver, tickets
 from scheduler.objects import conditions
@@ -249,7 +251,7 @@ def hostile(size: int) -> Iterator[str]:
 
 
 def parse_page(text: str) -> object:
-    return storage_listing.parse_page({"marker": text, "sort": "mtime", "limit": text})
+    return listing.parse_page({"marker": text, "sort": "mtime", "limit": text})
 
 
 def conditions_of(text: str) -> object:
@@ -273,7 +275,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "query": app.parse_query,
     "presigned query": lambda text: httpsig.presigned_text("GET", text, text, app.parse_query(text).items()),
     "token": lambda text: Tokens(b"secret").verify(text, 0),
-    "credential": lambda text: credentials.verify("key", "Bearer " + text),
+    "credential": lambda text: node_credentials.verify("key", "Bearer " + text),
     "ticket": lambda text: tickets.opens("key", "blob", text),
     "Range": lambda text: ranges.parse_range("bytes=" + text, 1000),
     "Accept": lambda text: headers.acceptable(text, "text/plain"),
@@ -321,4 +323,4 @@ def test_the_callers_of_presigned_urls_are_told_from_others_in_time():
     class Request:
         raw_path = "/x?" + "a&" * (SIZE // 2)
 
-    assert not dear(lambda: auth.is_presigned(Request()))  # type: ignore[arg-type]
+    assert not dear(lambda: authentication.is_presigned(Request()))  # type: ignore[arg-type]

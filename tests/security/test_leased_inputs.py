@@ -17,7 +17,7 @@ import pytest
 from scheduler.agent.blobs.server import Exchange
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
-from scheduler.gateway import storage_objects
+from scheduler.gateway.storage import objects
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
@@ -63,7 +63,7 @@ def put(blobs: BlobStore, data: bytes) -> str:
 async def test_a_reader_of_a_leased_object_is_told_to_come_again_and_others_are_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_objects, "LEASED_SECONDS", 0.2)
+    monkeypatch.setattr(objects, "LEASED_SECONDS", 0.2)
     async with running(tmp_path) as gateway:
         etag = (await gateway.put("/jill/stor/input", b"input")).headers["etag"]
         with leased(gateway.context.blobs.path(etag)):

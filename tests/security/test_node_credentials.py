@@ -15,7 +15,7 @@ import pytest_asyncio
 from scheduler.agent import __main__ as agent_main
 from scheduler.agent.options import parse
 from scheduler.engine.credential import FIRST, Trust
-from scheduler.gateway import credentials
+from scheduler.gateway import node_credentials
 from scheduler.records import node_trust
 from tests.support.gateway import Gateway, error, running_jobs
 from tests.support.hostile_node import HostileNode, ok
@@ -25,13 +25,13 @@ HOUR = 3_600_000
 
 @pytest_asyncio.fixture
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.0)  # every request looks
+    monkeypatch.setattr(node_credentials, "LOOK_SECONDS", 0.0)  # every request looks
     async with running_jobs(tmp_path) as started:
         yield started
 
 
 async def beat(gateway: Gateway, node: HostileNode, generation: int) -> httpx.Response:
-    proof = credentials.issue(gateway.context.agent_secret, node.name, generation)
+    proof = node_credentials.issue(gateway.context.agent_secret, node.name, generation)
     body = f'{{"agent": {node.agent}}}'
     return await gateway.request("POST", "/_agent/v1/beat", body.encode(), by=None, Authorization=f"Bearer {proof}")
 
@@ -51,7 +51,7 @@ async def test_a_rotated_credential_is_good_beside_the_new_one_until_the_overlap
     assert await good(gateway, node) == [0, 1]
     gateway.context.nodes._clock = lambda: now + HOUR
     assert await good(gateway, node) == [1]
-    proof = credentials.issue(gateway.context.agent_secret, "n1", 1)
+    proof = node_credentials.issue(gateway.context.agent_secret, "n1", 1)
     told = {"agent": node.agent, "state": {"seen": node.seen}, "attempts": [ok(lease)]}
     headers = {"Authorization": f"Bearer {proof}"}
     reply = await gateway.http.post(f"{gateway.url}/_agent/v1/report", json=told, headers=headers)
@@ -96,10 +96,10 @@ async def test_after_a_revocation_only_a_new_credential_is_good(gateway: Gateway
     node = HostileNode(gateway, "n1")
     for work in (node_trust.rotate, node_trust.revoke, node_trust.rotate):
         await gateway.context.db.write(lambda c, work=work: work(c, "n1", None if work is node_trust.rotate else 1))
-    proof = credentials.issue(gateway.context.agent_secret, "n1", 2)
+    proof = node_credentials.issue(gateway.context.agent_secret, "n1", 2)
     assert [await gateway.context.nodes.node_of(f"Bearer {proof}")] == ["n1"]
     for old in (0, 1, 3):
-        proof = credentials.issue(gateway.context.agent_secret, "n1", old)
+        proof = node_credentials.issue(gateway.context.agent_secret, "n1", old)
         assert await gateway.context.nodes.node_of(f"Bearer {proof}") is None, old
     assert node.agent == 0
 
@@ -107,10 +107,10 @@ async def test_after_a_revocation_only_a_new_credential_is_good(gateway: Gateway
 async def test_while_the_records_cannot_be_read_what_was_read_last_holds(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(node_credentials, "WAIT_SECONDS", 0.01)
     await gateway.context.db.write(lambda c: node_trust.revoke(c, "stolen", 1))
     keeper = gateway.context.nodes
-    good, bad = (credentials.issue(gateway.context.agent_secret, node) for node in ("n1", "stolen"))
+    good, bad = (node_credentials.issue(gateway.context.agent_secret, node) for node in ("n1", "stolen"))
     assert (await keeper.node_of(f"Bearer {good}"), await keeper.node_of(f"Bearer {bad}")) == ("n1", None)
 
     async def never(work: object) -> None:
@@ -141,7 +141,7 @@ async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "credential"
-    file.write_text(credentials.issue("key", "n1"))
+    file.write_text(node_credentials.issue("key", "n1"))
     told = {"--url": "http://127.0.0.1:1", "--node": "n1", "--state-dir": str(tmp_path), "--credential-file": str(file)}
     options = parse([word for option in told.items() for word in option], {})
     working = asyncio.Event()
@@ -158,8 +158,8 @@ async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_th
         await working.wait()
         os.kill(os.getpid(), signal.SIGHUP)
         await heard.wait()
-        file.write_text(credentials.issue("key", "n1", 1))
-        assert credentials.verify("key", f"Bearer {options.credential()}") == ("n1", 1)
+        file.write_text(node_credentials.issue("key", "n1", 1))
+        assert node_credentials.verify("key", f"Bearer {options.credential()}") == ("n1", 1)
         assert not serving.done()
         os.kill(os.getpid(), signal.SIGTERM)
         await serving

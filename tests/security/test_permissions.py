@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scheduler.gateway.tokens import Tokens
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.model import batch
 from tests.support.gateway import DIRECTORY, KEYS, Gateway, Signer, link_to, presign, running_jobs
 

@@ -22,7 +22,7 @@ from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.agent.client import Client, UnavailableError, connector
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.transport import Reach
-from scheduler.gateway import credentials
+from scheduler.gateway import node_credentials
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore, new_id
 from scheduler.service import parts
@@ -68,7 +68,7 @@ async def who_lives(url: str, trust: ssl.SSLContext, node: str = "n1") -> str:
     """Ask as the agent of a node: the answer, or why there is none."""
     async with aiohttp.ClientSession(connector=connector(Reach(asking=trust))) as session:
         try:
-            return str(await Client(url, lambda: credentials.issue(KEY, node), session).supervisors())
+            return str(await Client(url, lambda: node_credentials.issue(KEY, node), session).supervisors())
         except UnavailableError as error:
             return str(error)
 
@@ -99,7 +99,7 @@ async def test_a_certificate_is_worth_nothing_without_the_credential(url: str, o
     trust = shows(ours.issue("n1"))
     async with aiohttp.ClientSession(connector=connector(Reach(asking=trust))) as session:
         with pytest.raises(UnavailableError, match="not the credential of a node"):
-            await Client(url, lambda: credentials.issue("another key", "n1"), session).supervisors()
+            await Client(url, lambda: node_credentials.issue("another key", "n1"), session).supervisors()
 
 
 async def test_another_authority_s_certificate_is_refused(url: str, ours: Certificates, others: Certificates) -> None:
@@ -159,7 +159,7 @@ def ask_once(
         socket.create_connection(("127.0.0.1", port), SECONDS) as bare,
         trust.wrap_socket(bare, server_hostname="127.0.0.1", session=session) as tls,
     ):
-        credential = credentials.issue(KEY, "n1")
+        credential = node_credentials.issue(KEY, "n1")
         head = f"POST /_agent/v1/supervisors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {credential}\r\n"
         tls.sendall(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
         return int(tls.recv(4096).split()[1]), tls.session, bool(tls.session_reused)
@@ -348,7 +348,7 @@ async def test_no_credential_and_no_answer_is_read_along(url: str, ours: Certifi
     with read_along(int(url.rpartition(":")[2])) as (port, seen):
         assert await who_lives(f"https://127.0.0.1:{port}", shows(ours.issue("n1"))) == NO_SUPERVISORS
     assert len(seen) > 1000
-    for word in (credentials.issue(KEY, "n1").encode(), b"Bearer", b"_agent", b"supervisors"):
+    for word in (node_credentials.issue(KEY, "n1").encode(), b"Bearer", b"_agent", b"supervisors"):
         assert word not in seen
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from scheduler.gateway.tokens import LIFETIME_MS, Tokens, derived
+from scheduler.gateway.access.tokens import LIFETIME_MS, Tokens, derived
 from scheduler.records import accounts
 from scheduler.records.database import Connection
 from tests.support.gateway import Gateway, error, presign, public_line, running

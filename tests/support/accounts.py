@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cli.client.session import Session
 from cli.client.settings import Options, load
-from scheduler.gateway.tokens import Tokens
+from scheduler.gateway.access.tokens import Tokens
 from tests.support.containers import doors
 from tests.support.gate import Gate
 from tests.support.gateway import Signer, presign, public_line

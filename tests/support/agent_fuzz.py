@@ -27,7 +27,7 @@ from typing import Any
 
 import aiohttp
 
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.ids import is_id
 from scheduler.model.job import parse_job

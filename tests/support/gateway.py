@@ -17,9 +17,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.gateway.tokens import Tokens
 from scheduler.model import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from tests.support.gateway import Gateway

@@ -15,7 +15,7 @@ from pathlib import Path
 from cli.client.jobs import Jobs
 from cli.client.session import Session
 from cli.client.settings import Options, load
-from scheduler.gateway.credentials import issue
+from scheduler.gateway.node_credentials import issue
 from scheduler.model.httpsig import PublicKey
 from scheduler.records.database import Connection, open_database
 from scheduler.service import first_account

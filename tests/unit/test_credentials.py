@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.gateway.credentials import issue, verify
+from scheduler.gateway.node_credentials import issue, verify
 from scheduler.model.secrets import keys_of
 
 KEY = "key of the agents"

@@ -1,7 +1,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from scheduler.gateway import headers
+from scheduler.gateway.storage import headers
 from scheduler.http.ranges import Part, parse_range
 from scheduler.model.errors import WireError
 from scheduler.objects import headers as kept

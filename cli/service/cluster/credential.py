@@ -95,7 +95,7 @@ def give(node: str, rotate: bool, overlap: int, file: Path | None, database: str
 
 def issued(key: str, node: str, generation: int = 0) -> str:
     """Raises `Problem`."""
-    from scheduler.gateway.credentials import issue
+    from scheduler.gateway.node_credentials import issue
 
     try:
         return issue(key, node, generation)

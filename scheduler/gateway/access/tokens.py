@@ -4,7 +4,8 @@ To clients a token is opaque; to us it is an encrypted and authenticated note. N
 holds the service's secret can check a token. There are two kinds, and neither is good by itself:
 
 - A token that a person asked for names the key whose signature asked for it, and when. It ends a week later; before
-  that it is as good as the key is registered and the account not revoked since, for the verifier to look up (`auth`).
+  that it is as good as the key is registered and the account not revoked since, for the verifier to look up
+  (`authentication`).
 - A token of a job has no age. It is as good as the job is alive and the credential of the node is not revoked whose
   instances it was made for, for the verifier to ask.
 

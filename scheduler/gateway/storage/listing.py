@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from scheduler.gateway import headers as entry_headers
 from scheduler.gateway.context import Call
+from scheduler.gateway.storage import headers as entry_headers
 from scheduler.model import errors
 from scheduler.model.dates import iso, parse_iso
 from scheduler.model.display import compact

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.context import ANONYMOUS, Caller, Context, Proof
-from scheduler.gateway.tokens import Tokens
 from scheduler.model import errors, httpsig
 from scheduler.model.dates import parse_rfc1123
 from scheduler.model.httpsig import KeyId, PublicKey, SignatureError

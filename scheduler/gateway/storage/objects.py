@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from scheduler.gateway import headers as entry_headers
 from scheduler.gateway.context import Call, Context
-from scheduler.gateway.download import send_blob, send_nothing
+from scheduler.gateway.storage import headers as entry_headers
+from scheduler.gateway.storage.download import send_blob, send_nothing
 from scheduler.http.body import expects_continue, invite
 from scheduler.http.ranges import Part, parse_range
 from scheduler.http.upload import Announced, Upload

@@ -30,9 +30,9 @@ from typing import Any
 from aiohttp import web
 
 from scheduler.common.space import sized
-from scheduler.gateway import permissions
+from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
-from scheduler.gateway.storage_objects import discard
+from scheduler.gateway.storage.objects import discard
 from scheduler.http import roles
 from scheduler.http.body import read_body
 from scheduler.http.upload import write_whole

@@ -4,7 +4,7 @@ What a request means is decided by its method, and for PUT by the media type too
 directory, a link, new metadata for what is there, or, with any other type, an object.
 A POST is a batch of objects (`storage_batch`).
 For GET it is decided by what is there. So this module is two tables and the small
-operations; those that move bytes are in `storage_objects`, listings in `storage_listing`.
+operations; those that move bytes are in `objects`, listings in `listing`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from scheduler.gateway import headers as entry_headers
-from scheduler.gateway import permissions
+from scheduler.gateway.access import permissions
+from scheduler.gateway.access.permissions import Action
 from scheduler.gateway.context import Call, Handler
-from scheduler.gateway.permissions import Action
-from scheduler.gateway.storage_batch import is_batch, put_batch
-from scheduler.gateway.storage_listing import list_directory, list_login
-from scheduler.gateway.storage_objects import discard, read_object, write_object
+from scheduler.gateway.storage import headers as entry_headers
+from scheduler.gateway.storage.batch import is_batch, put_batch
+from scheduler.gateway.storage.listing import list_directory, list_login
+from scheduler.gateway.storage.objects import discard, read_object, write_object
 from scheduler.http import roles
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123

@@ -1,0 +1,9 @@
+"""Access: who sends a request, and whether they may do what it asks.
+
+`authentication` finds the caller: by an HTTP signature, a presigned URL, or a token. `tokens`
+makes and recognises tokens, which stand for one key of one account and end with it.
+`permissions` has the one check that every path passes, before a handler is called.
+
+Example: `GET /jill/public/x` without a proof is allowed, `/jill/stor/x` is not, and the reply
+does not tell whether it exists.
+"""
