@@ -22,7 +22,7 @@ the planner knows no table's size, and would as soon walk a million finished tas
 last commit. `queries.py` loads the statements, `migrations` number the schema.
 
 There are two engines below `database.py`, and everybody else knows neither: `sqlite.py` is one file for one process,
-`postgres.py` one server for a cluster (`server.py` its address and schema, `outage.py` what happens while it is away,
+`engine.py` one server for a cluster (`server.py` its address and schema, `outage.py` what happens while it is away,
 `pipeline.py` how statements travel, `dialect.py` what it spells differently).
 
 `invariants.py` has the rules that hold after every transaction, each a query for what breaks it.

@@ -2,7 +2,7 @@
 
 See the package's theory for why writes are functions that share transactions. What all engines have in common is
 here: the writer thread and its groups, savepoints, fences, and who is told of what. An engine adds connections:
-`sqlite.py`, `postgres.py`; `open_database` chooses.
+`sqlite.py`, `engine.py`; `open_database` chooses.
 
 Two ideas make many processes possible, and cost one nothing:
 
@@ -317,7 +317,7 @@ def open_database(where: str | Path, ballast: bool = False) -> Database:
     `ballast`: a file keeps disk space back for it.
     """
     if isinstance(where, str) and where.startswith(("postgresql:", "postgres:")):
-        from scheduler.records.postgres import PostgresDatabase
+        from scheduler.records.postgres.engine import PostgresDatabase
 
         return PostgresDatabase(where)
     from scheduler.records.ballast import Ballast

@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from scheduler.records import accounts, outage, queries
-from scheduler.records import postgres as engine
-from scheduler.records import server as server_module
+from scheduler.records import accounts, queries
 from scheduler.records.database import Connection, DatabaseError, open_database
-from scheduler.records.pipeline import Broken
+from scheduler.records.postgres import engine, outage
+from scheduler.records.postgres import server as server_module
+from scheduler.records.postgres.pipeline import Broken
 from tests.support import postgres
 from tests.support.eventually import eventually
 

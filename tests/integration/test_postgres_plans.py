@@ -11,8 +11,8 @@ import re
 import psycopg
 import pytest
 
-from scheduler.records import dialect
-from scheduler.records.server import SETTINGS
+from scheduler.records.postgres import dialect
+from scheduler.records.postgres.server import SETTINGS
 from tests.support import postgres
 from tests.unit.test_statements import INDEX_OF, SMALL, WHOLE
 

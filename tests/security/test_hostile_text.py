@@ -38,7 +38,7 @@ SIZE = 8192  # a line of a request, a header
 SECONDS = 0.05
 # Never given a text of another's: statements of ours, our own manual, a regular expression that a user searches with.
 OWN_TEXTS = {
-    "scheduler.records.dialect": "statements and migrations of ours",
+    "scheduler.records.postgres.dialect": "statements and migrations of ours",
     "scheduler.records.queries": "files of statements of ours",
     "cli.roff": "the manual",
     "cli.manual": "the manual",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.records.database import DatabaseError
-from scheduler.records.server import Server, encryption
+from scheduler.records.postgres.server import Server, encryption
 from tests.support import postgres
 from tests.support.certificates import Certificates
 from tests.support.postgres import CARELESS, PASSWORD, ROLE, Postgres

@@ -17,8 +17,8 @@ import psycopg
 
 from scheduler.records import accounts, queries
 from scheduler.records.database import Connection, Row, Work, open_database
-from scheduler.records.pipeline import Pipeline
-from scheduler.records.postgres import BEGIN_WRITE, PostgresConnection
+from scheduler.records.postgres.engine import BEGIN_WRITE, PostgresConnection
+from scheduler.records.postgres.pipeline import Pipeline
 from scheduler.records.sqlite import SqliteConnection
 from tests.support import postgres
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.records import dialect
-from scheduler.records.pipeline import encode, encode_array
+from scheduler.records.postgres import dialect
+from scheduler.records.postgres.pipeline import encode, encode_array
 
 TEXTS = st.text(st.sampled_from('\0\1\2ab"\\,{}N'), max_size=8)
 

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.records import queries
 from scheduler.records.database import Connection, open_database
-from scheduler.records.postgres import PostgresDatabase
+from scheduler.records.postgres.engine import PostgresDatabase
 from scheduler.records.sqlite import SqliteDatabase
 from tests.support import postgres
 

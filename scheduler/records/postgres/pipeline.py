@@ -19,7 +19,7 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
-from scheduler.records.dialect import escape, escape_json, unescape
+from scheduler.records.postgres.dialect import escape, escape_json, unescape
 
 Parameter = bytes | None
 Command = tuple[str, Sequence[Parameter]]

@@ -25,7 +25,6 @@ from typing import Any
 
 import psycopg
 
-from scheduler.records import dialect
 from scheduler.records.database import (
     Answer,
     Connection,
@@ -38,9 +37,10 @@ from scheduler.records.database import (
     Work,
     perform,
 )
-from scheduler.records.outage import RETRY_SECONDS, Ear, Outage
-from scheduler.records.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
-from scheduler.records.server import CHANNEL, LOCK, Server
+from scheduler.records.postgres import dialect
+from scheduler.records.postgres.outage import RETRY_SECONDS, Ear, Outage
+from scheduler.records.postgres.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
+from scheduler.records.postgres.server import CHANNEL, LOCK, Server
 
 # So often a group is run again on new connections before it is to blame.
 TRIES = 20

@@ -19,8 +19,9 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo
 
-from scheduler.records import dialect, queries
+from scheduler.records import queries
 from scheduler.records.database import DatabaseError
+from scheduler.records.postgres import dialect
 from scheduler.tls.plain import stays_here
 
 OLDEST = 13

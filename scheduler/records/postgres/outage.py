@@ -20,7 +20,7 @@ from psycopg import pq
 
 from scheduler.common.backoff import Backoff
 from scheduler.records.database import DatabaseError, Listeners, T
-from scheduler.records.server import CHANNEL
+from scheduler.records.postgres.server import CHANNEL
 
 log = logging.getLogger(__name__)
 
