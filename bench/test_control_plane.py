@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from scheduler.engine import share
+from scheduler.engine import fair_share
 from scheduler.model import httpsig, wire
 from scheduler.model.httpsig import PublicKey
 from scheduler.model.job import JobSpec, parse_job
@@ -134,8 +134,8 @@ def test_a_report_goes_over_the_wire(benchmark: BenchmarkFixture) -> None:
 
 
 def test_share_of_two_hundred_pools(benchmark: BenchmarkFixture) -> None:
-    pools = [share.Pool(n, 1 + n * 7 % 50, n % 3, 256 << n % 4, float(n), n % 2 == 0) for n in range(200)]
-    targets = benchmark(share.share, pools, share.Capacity(16, 1 << 16))
+    pools = [fair_share.Pool(n, 1 + n * 7 % 50, n % 3, 256 << n % 4, float(n), n % 2 == 0) for n in range(200)]
+    targets = benchmark(fair_share.share, pools, fair_share.Capacity(16, 1 << 16))
     assert sum(targets.values()) <= 16
 
 

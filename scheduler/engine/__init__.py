@@ -10,8 +10,8 @@ the code that does things (supervisor, agent) has no opinions of its own.
 - `availability`: a table of state × event for one intermediate: where it stands for the task that reads it.
 - `job`: from a job's counters, which phases' input has ended and whether the job is done.
 - `route`: which reducer an object goes to.
-- `fit`: whether any node can ever run a phase.
-- `share`: how many instances each pool should have on a node.
+- `feasibility`: whether any node can ever run a phase.
+- `fair_share`: how many instances each pool should have on a node.
 - `admission`: which of them may begin now, while others still run.
 - `locality`: which of its ready tasks a node is given, near their bytes if that need not wait.
 - `membership`: which supervisor owns which job, and who may say that one is gone.

@@ -1,6 +1,6 @@
 """Which instances may begin now, while others still run that have had their share.
 
-A target (`engine.share`) can fall at once; an instance whose task runs for an hour does not. So
+A target (`engine.fair_share`) can fall at once; an instance whose task runs for an hour does not. So
 a slot is *taken* as long as an instance is in it, whatever its pool is told meanwhile, and what
 is to begin waits until a slot is free. Two exceptions keep newcomers from waiting behind long
 tasks, and neither lets the node fill without bound:
@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from scheduler.engine.share import Pool, turn
+from scheduler.engine.fair_share import Pool, turn
 
 EXTRA_DIVISOR = 2
 

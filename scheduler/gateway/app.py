@@ -33,7 +33,7 @@ from scheduler.gateway.access import permissions
 from scheduler.gateway.access.authentication import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
 from scheduler.gateway.storage import routes
-from scheduler.http import answering, roles
+from scheduler.http import answering, role_headers
 from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
@@ -169,7 +169,7 @@ class Gateway:
         known = call.caller.login is not None
         if known:
             await self._check_owner(call)
-        roles.refuse_roles(permissions.said(call, "role"))
+        role_headers.refuse_roles(permissions.said(call, "role"))
         permissions.permit(call)
         if not known:
             await self._check_owner(call)

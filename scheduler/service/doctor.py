@@ -29,7 +29,7 @@ from scheduler.providers.linux.cgroups import hierarchies, own_limit
 from scheduler.providers.linux.user_namespace import block_namespace
 from scheduler.providers.linux.user_ranges import FIRST_USER, USERS
 from scheduler.providers.process import ProcessProvider
-from scheduler.service import place
+from scheduler.service import state_checks
 
 NO_CONTAINERS = "no containers"
 # The releases of runc that have a known way out of a container.
@@ -124,14 +124,14 @@ def free_memory() -> Finding:
 
 
 def free_disk(state_dir: Path) -> Finding:
-    where = place.existing(state_dir)
+    where = state_checks.existing(state_dir)
     free = shutil.disk_usage(where).free
     lack = f"tasks may find less than the {DEFAULT_DISK_GB} GB that they have by default"
     return Finding("free disk", f"{sized(free)} at {where}", lack if free < DEFAULT_DISK_GB << 30 else None)
 
 
 def state_place(state_dir: Path) -> Finding:
-    return Finding("state", str(place.existing(state_dir)), "; ".join(place.troubles(state_dir)) or None)
+    return Finding("state", str(state_checks.existing(state_dir)), "; ".join(state_checks.troubles(state_dir)) or None)
 
 
 # -- the parts of a container ------------------------------------------------------------------

@@ -21,7 +21,7 @@ from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
-from scheduler.service import first_account, parts, place
+from scheduler.service import first_account, parts, state_checks
 from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
@@ -68,7 +68,7 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     if options.database is not None:
         shared_database(options.database)
     state = StateDir(options.state_dir.absolute())
-    for trouble in place.troubles(state.path):
+    for trouble in state_checks.troubles(state.path):
         log.warning("tasks will not run well here", extra={"why": trouble})
     try:
         asyncio.run(_serve(options, state, on_ready))
@@ -111,7 +111,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await stack.enter_async_context(parts.background(running, sweeping, reaping, expiring))
         desk = tenure.supervisor.desk
         await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
-        full = place.why_no_instance(state.path) is not None  # then who comes to make room must be served
+        full = state_checks.why_no_instance(state.path) is not None  # then who comes to make room must be served
         if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
         instances = " ".join(desk.providers())
@@ -123,7 +123,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             os.getpid(),
             account.key_file,
             instances,
-            gaps_at(state.path) if instances else tuple(place.troubles(state.path)),
+            gaps_at(state.path) if instances else tuple(state_checks.troubles(state.path)),
             public,
         )
         state.announce(info)
@@ -139,7 +139,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
 def gaps_at(state_dir: Path) -> tuple[str, ...]:
     """What is wrong with the place, and what does not keep tasks in, as the agent found when it started."""
     isolation = recorded(state_dir)
-    return (*place.troubles(state_dir), *(sentences(isolation) if isolation is not None else ()))
+    return (*state_checks.troubles(state_dir), *(sentences(isolation) if isolation is not None else ()))
 
 
 def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:

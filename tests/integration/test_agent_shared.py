@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from aiohttp import web
 
-from scheduler.engine import share
+from scheduler.engine import fair_share
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
 from scheduler.gateway.node_credentials import issue
@@ -109,9 +109,9 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         (session,) = second.desk._sessions.values()
         await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
-        large = share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
-        assert capacity(session, []) == share.Capacity(2, 2048)
-        assert capacity(session, [large]) == share.Capacity(2, SLOTS * 1024)
+        large = fair_share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
+        assert capacity(session, []) == fair_share.Capacity(2, 2048)
+        assert capacity(session, [large]) == fair_share.Capacity(2, SLOTS * 1024)
 
 
 async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:

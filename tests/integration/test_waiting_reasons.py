@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from scheduler.agent.state_lock import leave_last_words, take_last_words
-from scheduler.engine.waiting import NO_AGENT
+from scheduler.engine.waiting_reason import NO_AGENT
 from scheduler.model.wire import AgentState, PollRequest, PoolState
-from scheduler.service import place
+from scheduler.service import state_checks
 from scheduler.service.agent_process import MAX_FAILURES, Trouble
 from scheduler.supervisor.agents.waiting_reasons import PATIENCE, Reasons
 from scheduler.supervisor.jobs.status import status
@@ -107,6 +107,6 @@ def test_a_service_whose_agent_cannot_start_says_so_and_ends(tmp_path: Path) -> 
 def test_a_state_directory_that_runs_no_programs_is_told(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,noexec", "tmpfs", tmp_path], check=True)
     try:
-        assert any("noexec" in trouble for trouble in place.troubles(tmp_path / "state"))
+        assert any("noexec" in trouble for trouble in state_checks.troubles(tmp_path / "state"))
     finally:
         subprocess.run(["umount", tmp_path], check=True)

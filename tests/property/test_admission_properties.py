@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine.admission import admit, extra, memory_taken
-from scheduler.engine.share import Capacity, Pool, share
+from scheduler.engine.fair_share import Capacity, Pool, share
 
 claims = st.lists(
     st.builds(

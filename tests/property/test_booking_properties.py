@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.booking import Claim, Steady, hold, keep, numbers, places, split, temper
-from scheduler.engine.share import Capacity
+from scheduler.engine.fair_share import Capacity
+from scheduler.engine.instance_counts import Claim, Steady, hold, keep, numbers, places, split, temper
 
 NAMES = st.sampled_from(["n1", "n2", "n3"])
 PLACES = st.none() | NAMES

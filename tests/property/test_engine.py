@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine import job as engine
+from scheduler.engine.fair_share import Capacity, Pool, reserve, share
 from scheduler.engine.route import reducer_for
-from scheduler.engine.share import Capacity, Pool, reserve, share
 from scheduler.engine.task import (
     FINAL,
     Cancelled,

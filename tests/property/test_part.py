@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.part import part
+from scheduler.engine.max_min import part
 
 TOTALS = st.integers(0, 64)
 USES = st.lists(st.integers(0, 64), max_size=6)

@@ -28,7 +28,7 @@ from scheduler.gateway import app, node_credentials
 from scheduler.gateway.access import authentication
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.storage import headers, listing
-from scheduler.http import ranges, roles, upload
+from scheduler.http import ranges, role_headers, upload
 from scheduler.model import dates, httpsig, job, names, semver, tickets
 from scheduler.objects import conditions
 from scheduler.objects import headers as kept
@@ -290,7 +290,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "durability": lambda text: kept.copies({"durability-level": text}),
     "Content-MD5": lambda text: upload.content_md5({"Content-MD5": text}),
     "max-content-length": lambda text: upload.max_content_length({"max-content-length": text}),
-    "Role-Tag": roles.words,
+    "Role-Tag": role_headers.words,
     "conditions": conditions_of,
     "page": parse_page,
     "job name": lambda text: job.parse_job({"name": text, "phases": [{"exec": text}]}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.engine.fit import Tiers, misfit
+from scheduler.engine.feasibility import Tiers, misfit
 
 SMALL = Tiers(4096, 64)
 LARGE = Tiers(16384, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.engine.waiting import BUSY, NO_AGENT, TOO_SMALL, NodeState, why_waiting
+from scheduler.engine.waiting_reason import BUSY, NO_AGENT, TOO_SMALL, NodeState, why_waiting
 
 FULL = "28 MB of 400 MB are free"
 

@@ -1,7 +1,7 @@
 """The slots of a node: places for instances, shared by the links to all supervisors, and disabled while they hang.
 
 Several supervisors may have work for the node. Each is told which part of it is *away*, in use for
-the other supervisors (`engine.part`), and plans with the rest.
+the other supervisors (`engine.max_min`), and plans with the rest.
 
 A slot is taken when the node has room for an instance (`capacity.shortage`); until then its
 tasks wait, and the log says once which resource is short.
@@ -28,7 +28,7 @@ from pathlib import Path
 from scheduler.agent.slots import capacity
 from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.common.backoff import Backoff
-from scheduler.engine.part import part
+from scheduler.engine.max_min import part
 from scheduler.providers import Instance
 
 # Seconds; longer than containerd has to end a container.

@@ -15,7 +15,7 @@ from scheduler.agent.attempts.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api.publish import emit
 from scheduler.agent.task_api.task_host import Host, no_task, unavailable
-from scheduler.http import roles
+from scheduler.http import role_headers
 from scheduler.http.body import invite
 from scheduler.http.upload import Announced, Upload
 from scheduler.model import names
@@ -41,8 +41,8 @@ async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, redu
     directories.
     """
     path = names.from_request(request.raw_path.partition("?")[0])
-    roles.refuse_roles(request.headers.get("Role", ""))
-    roles.refuse_tags(request.headers.get("Role-Tag", ""))
+    role_headers.refuse_roles(request.headers.get("Role", ""))
+    role_headers.refuse_tags(request.headers.get("Role-Tag", ""))
     announced, kept = Announced.of(request), accepted_headers(request, path)
     suggested = path.startswith(Names(host.spec, attempt.lease).output_base)
     check = OutputCheck(job=host.spec.job, name=path, parents=suggested, headers=telling(request.headers))

@@ -33,7 +33,7 @@ from scheduler.common.space import sized
 from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
 from scheduler.gateway.storage.objects import discard
-from scheduler.http import roles
+from scheduler.http import role_headers
 from scheduler.http.body import read_body
 from scheduler.http.upload import write_whole
 from scheduler.model import batch, errors, names
@@ -65,7 +65,7 @@ def is_batch(call: Call) -> bool:
 async def put_batch(call: Call) -> web.StreamResponse:
     """POST of objects to a directory. Raises WireError if the batch as a whole cannot be."""
     sent = call.request.headers
-    roles.refuse_tags(permissions.said(call, "role-tag"))
+    role_headers.refuse_tags(permissions.said(call, "role-tag"))
     if Conditions.of(sent) != Conditions():
         raise errors.bad_request("a condition is about one object: put that one by itself")
     copies, kept = kept_headers.copies(sent), kept_headers.stored(sent, public=names.top(call.path) == "public")

@@ -20,7 +20,7 @@ from scheduler.gateway.storage import headers as entry_headers
 from scheduler.gateway.storage.batch import is_batch, put_batch
 from scheduler.gateway.storage.listing import list_directory, list_login
 from scheduler.gateway.storage.objects import discard, read_object, write_object
-from scheduler.http import roles
+from scheduler.http import role_headers
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
 from scheduler.model.errors import WireError
@@ -80,7 +80,7 @@ async def get(call: Call) -> web.StreamResponse:
 async def put(call: Call) -> web.StreamResponse:
     if names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root("PUT", call.path)
-    roles.refuse_tags(permissions.said(call, "role-tag"))
+    role_headers.refuse_tags(permissions.said(call, "role-tag"))
     metadata = call.query.get("metadata")
     if metadata == "true":
         return await put_metadata(call)

@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from scheduler.engine import share
+from scheduler.engine import fair_share
 from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.availability import Availability
-from scheduler.engine.fit import Tiers
+from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode
@@ -74,8 +74,8 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
     """Instances that each pool should have on this agent's node."""
     if session.booked:
         return booked_targets(session, jobs)
-    steady: list[share.Pool] = []
-    blocking: list[share.Pool] = []
+    steady: list[fair_share.Pool] = []
+    blocking: list[fair_share.Pool] = []
     upstream = 0  # the largest tier of jobs with reducers that may block
     for live in jobs:
         for phase, pool in zip(live.spec.phases, live.pools, strict=True):
@@ -91,9 +91,11 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
     return shared_out(session, steady, blocking, upstream)
 
 
-def claim_of(session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float) -> share.Pool:
+def claim_of(
+    session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float
+) -> fair_share.Pool:
     since = session.since.get(pool, 0.0)
-    return share.Pool(
+    return fair_share.Pool(
         pool,
         demand,
         session.told.get(pool, 0),
@@ -106,21 +108,21 @@ def claim_of(session: AgentSession, live: LiveJob, pool: int, demand: int, memor
 
 
 def shared_out(
-    session: AgentSession, steady: list[share.Pool], blocking: list[share.Pool], upstream: int
+    session: AgentSession, steady: list[fair_share.Pool], blocking: list[fair_share.Pool], upstream: int
 ) -> dict[int, int]:
     """Targets of both kinds, as far as they may be had now."""
     room = capacity(session, steady)
     held = memory_taken(blocking)
     most = min(room.memory_mb // 2, room.memory_mb - upstream)  # for those that may block
     free = room.memory_mb - held - memory_taken(steady) - session.ending_mb
-    wanted = share.share(steady, share.Capacity(room.slots, room.memory_mb - held))
+    wanted = fair_share.share(steady, fair_share.Capacity(room.slots, room.memory_mb - held))
     given = admit(steady, wanted, room.slots, free, session.ending)
     free -= sum(max(0, given[pool.id] - pool.taken) * pool.memory_mb for pool in steady)
-    wanted = share.share(blocking, share.Capacity(room.slots, max(0, most)))
+    wanted = fair_share.share(blocking, fair_share.Capacity(room.slots, max(0, most)))
     return given | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
 
 
-def capacity(session: AgentSession, pools: list[share.Pool]) -> share.Capacity:
+def capacity(session: AgentSession, pools: list[fair_share.Pool]) -> fair_share.Capacity:
     """What this supervisor may share out of a node.
 
     Where others use most of the memory the largest tier still gets it, for one instance: it would wait for
@@ -128,7 +130,7 @@ def capacity(session: AgentSession, pools: list[share.Pool]) -> share.Capacity:
     """
     slots = max(0, session.slots - session.disabled - session.away)
     largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
-    return share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
+    return fair_share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
 
 
 def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:

@@ -26,7 +26,7 @@ from functools import partial
 from itertools import groupby
 
 from scheduler.common.waiting import wait_for
-from scheduler.engine.fit import Tiers, misfit
+from scheduler.engine.feasibility import Tiers, misfit
 from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,

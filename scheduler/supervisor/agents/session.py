@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from scheduler.engine.fit import Tiers
+from scheduler.engine.feasibility import Tiers
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import (
     AgentState,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scheduler.engine.fit import Tiers
-from scheduler.engine.waiting import NodeState, why_waiting
+from scheduler.engine.feasibility import Tiers
+from scheduler.engine.waiting_reason import NodeState, why_waiting
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor.agents.service import AgentDesk
 from scheduler.supervisor.agents.session import AgentSession

@@ -1,12 +1,12 @@
-"""What the pools of this supervisor claim of the cluster, as `engine.booking` wants it."""
+"""What the pools of this supervisor claim of the cluster, as `engine.instance_counts` wants it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from scheduler.engine.booking import Claim, Place
-from scheduler.engine.share import Capacity
+from scheduler.engine.fair_share import Capacity
+from scheduler.engine.instance_counts import Claim, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
 from scheduler.supervisor.agents.leases import QUANTUM

@@ -1,7 +1,7 @@
 """The loop that books instances through Nomad for the jobs of this supervisor.
 
 Each round looks at what has changed there (`events.News`), computes how many instances each
-pool should have and where (`engine.booking`), and does what makes the difference
+pool should have and where (`engine.instance_counts`), and does what makes the difference
 (`nomad.reconcile`). A round begins when something has changed on either side, and a second
 after the last in any case. Four things follow:
 
@@ -25,9 +25,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.common.waiting import wait_for
-from scheduler.engine import booking as engine
-from scheduler.engine.booking import Claim, Steady
-from scheduler.engine.share import Capacity
+from scheduler.engine import instance_counts as engine
+from scheduler.engine.fair_share import Capacity
+from scheduler.engine.instance_counts import Claim, Steady
 from scheduler.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError
 from scheduler.nomad.events import News, Watch
 from scheduler.nomad.job_documents import GROUP, PREFIX, Booking, Template, booking_of, document

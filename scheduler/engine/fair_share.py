@@ -70,7 +70,7 @@ def share(pools: Sequence[Pool], capacity: Capacity) -> dict[int, int]:
     """Instances per pool id; pools that should have none are in it with 0.
 
     The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb`. A pool
-    whose tier is larger than that has none here (`fit` says what becomes of it).
+    whose tier is larger than that has none here (`feasibility` says what becomes of it).
     """
     ledger = _Ledger(capacity, {pool.id: 0 for pool in pools})
     names = sorted({pool.account for pool in pools if pool.demand})

@@ -25,10 +25,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.engine import share
+from scheduler.engine import fair_share
 
 Place = str | None  # a node, or anywhere
-Nodes = Mapping[str, share.Capacity]
+Nodes = Mapping[str, fair_share.Capacity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def numbers(claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
     found: dict[int, int] = {}
     for is_open in (False, True):
         pools = [_pool(claim, largest) for claim in claims if claim.open == is_open]
-        found |= share.share(pools, _capacity(nodes, is_open))
+        found |= fair_share.share(pools, _capacity(nodes, is_open))
     return found
 
 
@@ -72,15 +72,15 @@ def hold(given: Mapping[int, int], lately: Mapping[int, int], claims: Sequence[C
     return found
 
 
-def _capacity(nodes: Nodes, is_open: bool) -> share.Capacity:
+def _capacity(nodes: Nodes, is_open: bool) -> fair_share.Capacity:
     memory = sum(node.memory_mb for node in nodes.values())
-    return share.Capacity(sum(node.slots for node in nodes.values()), memory // 2 if is_open else memory)
+    return fair_share.Capacity(sum(node.slots for node in nodes.values()), memory // 2 if is_open else memory)
 
 
-def _pool(claim: Claim, largest: int) -> share.Pool:
+def _pool(claim: Claim, largest: int) -> fair_share.Pool:
     demand = sum(claim.demand.values()) if claim.memory_mb <= largest else 0
     asked = sum(claim.asked.values()) if demand else 0  # what is kept without demand is `hold`'s to say
-    return share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled, claim.account)
+    return fair_share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled, claim.account)
 
 
 def places(claim: Claim, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()) -> dict[Place, int]:
