@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cli.client.problem import Problem, Refused, refusal
-from cli.client.retry import again
 from cli.client.session import Session, encoded, json_of, not_manta
+from cli.client.transport.retry import again
 from cli.text import compact
 from scheduler.model import batch, names
 

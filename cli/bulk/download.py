@@ -19,8 +19,8 @@ from cli.bulk.run import Done, Run
 from cli.client import objects, transfer
 from cli.client.objects import Entry
 from cli.client.problem import Problem, Refused
-from cli.client.retry import again
 from cli.client.session import Session
+from cli.client.transport.retry import again
 from cli.client.tree import Walk
 
 SMALL = 1 << 20

@@ -23,7 +23,7 @@ from cli.client.session import Session, json_of
 from cli.client.transfer import encoded_md5
 
 if TYPE_CHECKING:
-    from cli.client.connection import Reply
+    from cli.client.transport.connection import Reply
 
 Status = dict[str, Any]
 LIST_PAGE = 1000

@@ -30,9 +30,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from cli.client.connection import Connection, Reply
 from cli.client.problem import Problem, Refused, refusal
 from cli.client.settings import Settings
+from cli.client.transport.connection import Connection, Reply
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     import httpx
 
     from cli.client.keys import Signer
-    from cli.client.patience import Patience
-    from cli.client.pool import Body, Pool
+    from cli.client.transport.patience import Patience
+    from cli.client.transport.pool import Body, Pool
 
 T = TypeVar("T")
 ENDS_LINE = re.compile("[\r\n\0]")
@@ -171,7 +171,7 @@ class Session:
             yield response
 
     def _the_pool(self) -> Pool:
-        from cli.client.pool import Pool
+        from cli.client.transport.pool import Pool
 
         with self._one_pool:
             self._pool = self._pool or Pool(self.settings.url, self._trust)

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from cli.client import objects, paths
 from cli.client.problem import Problem, Refused, refusal
-from cli.client.retry import ATTEMPTS, again
 from cli.client.session import Session
+from cli.client.transport.retry import ATTEMPTS, again
 
 if TYPE_CHECKING:
     import httpx

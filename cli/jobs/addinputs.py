@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli.client.patience import Patience
+from cli.client.transport.patience import Patience
 from cli.frame import Command, note
 from cli.jobs.common import ids, job_argument, jobs
 from cli.jobs.leaving import ADDING, interruptible

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.client.patience import Patience
+from cli.client.transport.patience import Patience
 from cli.frame import note
 from cli.jobs.leaving import ADDING, PRINTING, telling_of
 from cli.jobs.printing import Printing, print_outputs, printing_of, printing_options

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.client.patience import Patience
 from cli.client.problem import NoSuchJob, Problem
+from cli.client.transport.patience import Patience
 from cli.frame import Command, note
 from cli.jobs.common import complete_job, jobs, only
 from cli.jobs.leaving import WATCHING, telling_of

@@ -11,8 +11,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cli.client.patience import Patience
 from cli.client.problem import Problem, Refused
+from cli.client.transport.patience import Patience
 from cli.frame import note
 from cli.jobs.leaving import WATCHING, telling_of
 from cli.jobs.progress import Pace, shown

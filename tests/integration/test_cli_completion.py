@@ -54,7 +54,7 @@ def test_a_service_that_is_stopped_is_tried_once(service: Service, monkeypatch: 
 
     from cli.commands.mls import command as mls
 
-    monkeypatch.setattr("cli.client.connection.time.sleep", lambda _: pytest.fail("TAB waits"))
+    monkeypatch.setattr("cli.client.transport.connection.time.sleep", lambda _: pytest.fail("TAB waits"))
     for name, value in {"MANTA_URL": "http://127.0.0.1:1", "MANTA_USER": "jill", "MANTA_NO_AUTH": "true"}.items():
         monkeypatch.setenv(name, value)
     assert ShellComplete(mls, {}, "mls", "_MLS_COMPLETE").get_completions([], "~~/stor/x") == []

@@ -86,7 +86,7 @@ def test_a_file_is_sent_again_after_a_failure_of_the_service(
     service: Manta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []
-    monkeypatch.setattr("cli.client.retry.time.sleep", delays.append)
+    monkeypatch.setattr("cli.client.transport.retry.time.sleep", delays.append)
     service.replies["PUT /jill/stor/a"] = [Reply(503), Reply(503), Reply(204)]
     (tmp_path / "a").write_bytes(DATA)
     with service.session() as session:
@@ -226,7 +226,7 @@ def test_a_file_is_sent_again_when_the_service_comes_back(
         session.call("HEAD", "/jill/stor")  # it is there
         closed = f"http://127.0.0.1:{other.getsockname()[1]}"
         other.close()
-        monkeypatch.setattr("cli.client.connection.time.sleep", lambda _: None)
+        monkeypatch.setattr("cli.client.transport.connection.time.sleep", lambda _: None)
         pool = session._the_pool()
         monkeypatch.setattr(pool, "_url", closed)  # and now it is away
         delays: list[float] = []
@@ -236,7 +236,7 @@ def test_a_file_is_sent_again_when_the_service_comes_back(
             if len(delays) == 6:
                 pool._url = service.url
 
-        monkeypatch.setattr("cli.client.retry.time", Clock(comes_back))
+        monkeypatch.setattr("cli.client.transport.retry.time", Clock(comes_back))
         transfer.put_file(session, "/jill/stor/a", str(tmp_path / "a"), {})
     assert service.seen[-1].body == DATA
     assert len(delays) == 6

@@ -15,9 +15,9 @@ import pytest
 from cli_plain_manta import Manta, Reply, manta
 
 from cli.client.problem import Problem
-from cli.client.proxy import Proxy, is_listed, proxy_for
 from cli.client.session import Session
 from cli.client.settings import Settings
+from cli.client.transport.proxy import Proxy, is_listed, proxy_for
 from tests.integration.test_cli_tls import certificate  # noqa: F401 (a fixture)
 
 DATA = b"0123456789" * 10_000
@@ -122,7 +122,7 @@ def test_a_service_on_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyP
 
 def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setattr("cli.client.connection.DELAYS", ())
+    monkeypatch.setattr("cli.client.transport.connection.DELAYS", ())
     with pytest.raises(Problem, match=r"cannot reach http://remora\.example by the proxy http://127\.0\.0\.1:1: "):
         fetched("http://remora.example")
 

@@ -36,7 +36,7 @@ FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u
 LATE = (
     *(
         "cli.client.keys",
-        "cli.client.pool",
+        "cli.client.transport.pool",
         "cli.client.transfer",
         "cli.bulk.upload",
         "cli.bulk.download",

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from cli.client.connection import Connection, Reply
 from cli.client.problem import Problem
 from cli.client.session import check_header
+from cli.client.transport.connection import Connection, Reply
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

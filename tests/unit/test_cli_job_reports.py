@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
-from cli.client.connection import Reply
 from cli.client.problem import Problem, refusal
+from cli.client.transport.connection import Reply
 from cli.jobs import cat, cost, rerun, share_page
 
 MAP = {

@@ -8,8 +8,8 @@ import click
 import pytest
 
 from cli import table, when
-from cli.client.patience import Patience, may_be_repeated
 from cli.client.problem import NoSuchJob, Problem, Refused, broken, refusal, unreachable
+from cli.client.transport.patience import Patience, may_be_repeated
 from cli.jobs import leaving, outcome, printing, progress, specification, tasks, unfinished
 from cli.jobs.list import expression
 
@@ -199,7 +199,7 @@ def test_only_what_does_no_harm_is_asked_again(problem, get, post):
 
 
 def test_a_lost_service_is_told_once_and_asked_until_it_answers(monkeypatch):
-    monkeypatch.setattr("cli.client.patience.time.sleep", lambda _: None)
+    monkeypatch.setattr("cli.client.transport.patience.time.sleep", lambda _: None)
     said: list[str] = []
     answers = [AWAY, BROKE, STARTING, "answer"]
 

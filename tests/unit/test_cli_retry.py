@@ -9,7 +9,7 @@ import pytest
 
 from cli.client import transfer
 from cli.client.problem import Problem, broken, refusal, unreachable
-from cli.client.retry import ATTEMPTS, AWAY_SECONDS, Patience
+from cli.client.transport.retry import ATTEMPTS, AWAY_SECONDS, Patience
 
 AWAY = unreachable("http://x", "Connection refused")
 BROKEN = broken("http://x", "reset")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from cli.client.problem import broken, silent, unreachable
-from cli.client.proxy import Proxy, proxy_for
+from cli.client.transport.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
     import ssl

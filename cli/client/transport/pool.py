@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cli.client.connection import CONNECT_SECONDS, DELAYS, REPEATABLE, SILENCE_SECONDS
 from cli.client.problem import Problem, broken, silent, unreachable
-from cli.client.proxy import proxy_for
+from cli.client.transport.connection import CONNECT_SECONDS, DELAYS, REPEATABLE, SILENCE_SECONDS
+from cli.client.transport.proxy import proxy_for
 
 if TYPE_CHECKING:
     import ssl
