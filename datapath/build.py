@@ -1,11 +1,11 @@
 """The build of the C sources into a Python extension and static executables.
 
-Every `src/*.c` is compiled once, strictly, into an object. The objects go into two kinds of
+Every `src/*/*.c` is compiled once, strictly, into an object. The objects go into two kinds of
 product: the extension `datapath._core` (objects + the glue that cffi writes) and one static
 executable for each `bin/NAME.c`. A new mechanism is a new file; no list of files exists.
 
 Functions for Python are declared in the headers and nowhere else: the text between
-`/* cffi begin */` and `/* cffi end */` of each `include/*.h` is what cffi reads.
+`/* cffi begin */` and `/* cffi end */` of each `include/*/*.h` is what cffi reads.
 
 Used by `setup.py`, and by the C tests, which compile the same files with sanitizers.
 """
@@ -86,16 +86,16 @@ def require_headers(cc: Sequence[str]) -> None:
 
 def headers() -> list[Path]:
     """The headers of `include/`, which are the contracts."""
-    return sorted(INCLUDE.glob("*.h"))
+    return sorted(INCLUDE.rglob("*.h"))
 
 
 def included() -> list[Path]:
     """All files that a source may include: when one changes, everything is compiled again."""
-    return [*headers(), *(ROOT / "src").glob("*.h"), *(ROOT / "tests").glob("*.h")]
+    return [*headers(), *(ROOT / "src").rglob("*.h"), *(ROOT / "tests").glob("*.h")]
 
 
 def sources() -> list[Path]:
-    return sorted((ROOT / "src").glob("*.c"))
+    return sorted((ROOT / "src").rglob("*.c"))
 
 
 def programs() -> list[Path]:
@@ -115,7 +115,7 @@ def write_glue(path: Path) -> None:
     ffi = FFI()
     ffi.cdef(declarations())
     exporting = [header for header in headers() if EXPORTED.search(header.read_text("utf-8"))]
-    ffi.set_source("datapath._core", "\n".join(f'#include "{header.name}"' for header in exporting))
+    ffi.set_source("datapath._core", "\n".join(f'#include "{header.relative_to(INCLUDE)}"' for header in exporting))
     path.parent.mkdir(parents=True, exist_ok=True)
     ffi.emit_c_code(str(path))
 

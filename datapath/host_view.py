@@ -5,7 +5,7 @@
     HIDDEN          files below /proc about other processes or the whole machine; covered
     UNCHANGEABLE    read-only, whatever their modes say
 
-The lackey builds an instance by them (`include/hostview.h`, `include/procmask.h`); for a container
+The lackey builds an instance by them (`include/sandbox/hostview.h`, `include/sandbox/procmask.h`); for a container
 they go into its runtime's spec.
 """
 

@@ -3,7 +3,7 @@
 `msplit` is a static program that finds lines, routes them by key and writes them. A user may define
 the key of a line in JavaScript, and such a program should not contain a JavaScript engine. So there
 is a helper, `mkey`, which msplit starts when it is needed: batches of lines come in, and as many
-keys go out (`include/script.h` says how). The engine is QuickJS. It has no access to files or
+keys go out (`include/split/script.h` says how). The engine is QuickJS. It has no access to files or
 processes, starts in a millisecond, and runs in the task's instance with the task's rights like all
 code of the user.
 

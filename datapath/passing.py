@@ -1,6 +1,6 @@
 """Messages with descriptors: the Python binding of the lackey's and the tools' protocol.
 
-`include/pass.h` is the contract of the packets. This module adds no protocol of its own; it decodes
+`include/protocol/pass.h` is the contract of the packets. This module adds no protocol of its own; it decodes
 packets and refuses malformed ones of a hostile sender, with a sentence. Constants and layouts are
 read from the C.
 

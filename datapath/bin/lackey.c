@@ -1,7 +1,7 @@
 /*
  * lackey - process 1 of an instance. See lackey.h for what it does and sandbox.h for where.
  */
-#include "lackey.h"
+#include "lackey/lackey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent_socket.h"
-#include "confine.h"
-#include "hostview.h"
-#include "inherit.h"
-#include "sandbox.h"
+#include "lackey/inherit.h"
+#include "protocol/agent_socket.h"
+#include "sandbox/confine.h"
+#include "sandbox/hostview.h"
+#include "sandbox/sandbox.h"
 
 static const char usage[] =
     "usage: lackey --socket=FD --work=DIR [option]...\n"

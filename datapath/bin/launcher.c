@@ -1,5 +1,5 @@
 /* launcher - see launcher.h. */
-#include "launcher.h"
+#include "protocol/launcher.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "aggregate.h"
-#include "format.h"
-#include "number.h"
-#include "reader.h"
-#include "tool.h"
+#include "aggregate/aggregate.h"
+#include "protocol/tool.h"
+#include "streams/reader.h"
+#include "text/format.h"
+#include "text/number.h"
 
 /* The original's messages begin with "Error: ", which scripts search for. */
 static struct tool tool = {

@@ -3,7 +3,7 @@
  */
 #include <unistd.h>
 
-#include "tool.h"
+#include "protocol/tool.h"
 
 static struct tool tool = {
     .name = "mcat",

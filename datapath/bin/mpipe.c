@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "protocol/tool.h"
 
 static struct tool tool = {
     .name = "mpipe",

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fields.h"
-#include "filters.h"
-#include "jsonkeys.h"
-#include "script.h"
-#include "split.h"
-#include "tool.h"
+#include "protocol/tool.h"
+#include "split/filters.h"
+#include "split/jsonkeys.h"
+#include "split/script.h"
+#include "split/split.h"
+#include "text/fields.h"
 
 static struct tool tool = {
     .name = "msplit",

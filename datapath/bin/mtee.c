@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "protocol/tool.h"
 
 static struct tool tool = {
     .name = "mtee",

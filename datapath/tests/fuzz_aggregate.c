@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "aggregate.h"
+#include "aggregate/aggregate.h"
 #include "check.h"
-#include "number.h"
-#include "reader.h"
+#include "streams/reader.h"
+#include "text/number.h"
 
 enum { TEXT = 4096, LISTS = 4 };
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "feed.h"
+#include "streams/feed.h"
 
 enum { SOURCES = 16, LONGEST = 16 * 255 };
 

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "fields.h"
-#include "lines.h"
-#include "marks.h"
+#include "text/fields.h"
+#include "text/lines.h"
+#include "text/marks.h"
 
 enum { TEXT = 4096, LISTED = 8, BLOCKS = TEXT / MARKS_BLOCK };
 

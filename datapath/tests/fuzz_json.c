@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "json.h"
+#include "text/json.h"
 
 enum { TEXT = 4096, DEPTH = 200 };
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "format.h"
-#include "number.h"
+#include "text/format.h"
+#include "text/number.h"
 
 enum { HEAD = sizeof(double), TEXT = 4096 };
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "pass.h"
+#include "protocol/pass.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

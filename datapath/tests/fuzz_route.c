@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "md5.h"
-#include "route.h"
-#include "xxh3.h"
+#include "hash/md5.h"
+#include "hash/xxh3.h"
+#include "split/route.h"
 
 enum { KEYS = 64 };
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "md5.h"
-#include "split.h"
-#include "xxh3.h"
+#include "hash/md5.h"
+#include "hash/xxh3.h"
+#include "split/split.h"
 
 enum { REDUCERS = 3, TEXT = 4096, HEAD = 5 };
 

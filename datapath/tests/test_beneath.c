@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "beneath.h"
 #include "check.h"
+#include "lackey/beneath.h"
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {

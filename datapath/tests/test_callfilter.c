@@ -1,5 +1,5 @@
 /* The filter of system calls, run by hand: what it says of a call and its arguments. */
-#include "callfilter.h"
+#include "sandbox/callfilter.h"
 
 #include <errno.h>
 #include <linux/audit.h>

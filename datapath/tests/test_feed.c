@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "feed.h"
+#include "streams/feed.h"
 
 enum { LARGE = 3 * 1024 * 1024 };
 

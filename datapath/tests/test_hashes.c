@@ -1,8 +1,8 @@
 /* The hashes and marks in every width that this machine has, against the plain way. */
 #include "check.h"
-#include "marks.h"
-#include "md5.h"
-#include "xxh3.h"
+#include "hash/md5.h"
+#include "hash/xxh3.h"
+#include "text/marks.h"
 
 enum { KEYS = 300 };
 

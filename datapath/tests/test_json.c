@@ -1,6 +1,6 @@
 /* JSON: what is right, what a path finds, and how JavaScript would print it. */
 #include "check.h"
-#include "json.h"
+#include "text/json.h"
 
 static struct json json;
 

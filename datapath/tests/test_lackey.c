@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "lackey.h"
+#include "lackey/lackey.h"
 
 static int agent;
 static pid_t child;

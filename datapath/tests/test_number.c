@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "check.h"
-#include "format.h"
-#include "number.h"
+#include "text/format.h"
+#include "text/number.h"
 
 static void a_number_is_printed_with_as_few_digits_as_tell_it_from_others(void)
 {

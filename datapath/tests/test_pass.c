@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "pass.h"
+#include "protocol/pass.h"
 
 static int pair[2];
 static const struct pass_header header = {.type = PASS_RUN, .flags = 7, .task = 1ull << 40};

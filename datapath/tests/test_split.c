@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "fields.h"
-#include "split.h"
+#include "split/split.h"
+#include "text/fields.h"
 
 static const uint32_t FIRST[] = {1};
 static int parts[SPLIT_REDUCERS];

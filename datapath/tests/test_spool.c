@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "quiet.h"
-#include "spool.h"
+#include "streams/quiet.h"
+#include "streams/spool.h"
 
 static const char TEXT[] = "some text";
 

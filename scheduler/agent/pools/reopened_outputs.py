@@ -2,8 +2,8 @@ r"""Detection of phases whose tasks may open their own standard output or error 
 
 A task's output is a file, which it prints into directly. A file that is opened again is truncated, and the second
 writer begins at its start: of `echo a; echo b > /dev/stdout; echo c` only b and c are left. So where a phase may do
-that, its tasks print into pipes, to which all writers append (`include/outpipe.h`). That costs some µs and a copy
-of the output per task, and the tasks of other phases nothing; so the phase's scripts and assets are searched for
+that, its tasks print into pipes, to which all writers append (`include/lackey/outpipe.h`). That costs some µs and a
+copy of the output per task, and the tasks of other phases nothing; so the phase's scripts and assets are searched for
 such names first. (O_APPEND would not suffice: the file is truncated all the same, and `cat` could no longer share
 blocks with it.)
 

@@ -2,7 +2,7 @@
 called the agent.
 
 The agent listens at the *launch socket*, and each launcher that connects
-(`datapath/include/launcher.h`) is an `Arrival`: the right to one instance of a pool, for as long as
+(`datapath/include/protocol/launcher.h`) is an `Arrival`: the right to one instance of a pool, for as long as
 its connection lives. Three events end it:
 
 - The pool needs fewer than have arrived. Then one that is free, without an instance, is told "done"

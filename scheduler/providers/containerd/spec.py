@@ -2,7 +2,7 @@
 
 All rights and mounts of a container are in this one document, so it is made by one pure function
 that a test can check. The filter of system calls is not in it: process 1 is our lackey, which
-filters them as in any instance (`datapath/include/callfilter.h`). The root file system is mounted
+filters them as in any instance (`datapath/include/sandbox/callfilter.h`). The root file system is mounted
 already; three kinds of mounts are added: those that every Linux program expects (`/proc`, `/dev`),
 those that every task expects (`/manta`, `/.remora`), and those that the image takes from the
 machine.
