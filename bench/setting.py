@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from cli.client.jobs import Jobs, Status
 from cli.client.session import Session
-from tests.support import objects
-from tests.support.service import Service, descendants
+from tests.support.services import objects
+from tests.support.services.service import Service, descendants
 
 ROUNDS = 3
 T = TypeVar("T")

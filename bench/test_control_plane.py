@@ -26,8 +26,8 @@ from scheduler.supervisor.jobs.dispatch import PAGE, dispatch_page
 from scheduler.supervisor.jobs.status import status
 from scheduler.supervisor.tasks.blob_ownership import Reporter
 from scheduler.supervisor.tasks.commit import commit_reports
-from tests.support.instant_agent import ok
-from tests.support.records import connect
+from tests.support.nodes.instant_agent import ok
+from tests.support.services.records import connect
 
 BATCH = 250
 DOCUMENT = {

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings
 
 from scheduler.log import JsonLines
-from tests.support.objects import client
-from tests.support.service import Service, serving
-from tests.support.user import User
+from tests.support.services.objects import client
+from tests.support.services.service import Service, serving
+from tests.support.services.user import User
 
 if TYPE_CHECKING:
     from xdist.remote import Producer

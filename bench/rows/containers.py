@@ -30,9 +30,9 @@ from scheduler.providers import Instance, InstanceSpec, Provider
 from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.linux.cgroups import memory_group_of
 from scheduler.providers.process import ProcessProvider
-from tests.support.containers import CONTAINERD, REFUSED, shims
-from tests.support.objects import client, put_many
-from tests.support.service import Service
+from tests.support.nodes.containers import CONTAINERD, REFUSED, shims
+from tests.support.services.objects import client, put_many
+from tests.support.services.service import Service
 
 SCRIPT = "wc"
 TIER = InstanceSpec(128 << 20, 2 << 30)

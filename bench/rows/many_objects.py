@@ -21,7 +21,7 @@ from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import compiled, gnu_parallel, missing
 from bench.setting import PLAIN, Setting, lifetime, run_job, words
 from cli.client.jobs import Jobs
-from tests.support.objects import put_many
+from tests.support.services.objects import put_many
 
 SCRIPT = "wc"
 LOOPS = 2

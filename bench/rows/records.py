@@ -14,7 +14,7 @@ from functools import partial
 from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows import many_objects, supervising
 from bench.setting import Setting
-from tests.support.postgres import DURABLE, NoPostgresError, Postgres, server
+from tests.support.services.postgres import DURABLE, NoPostgresError, Postgres, server
 
 BAR = Bar(0.7)
 

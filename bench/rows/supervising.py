@@ -23,7 +23,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Database, open_database
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.supervisor import Supervisor
-from tests.support.instant_agent import InstantAgent, with_agent
+from tests.support.nodes.instant_agent import InstantAgent, with_agent
 
 LOGIN = "jill"
 PAGE = 500

@@ -17,7 +17,7 @@ from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import gnu_parallel, missing
 from bench.setting import PLAIN, Setting, lifetime, run_job, words
 from cli.client.jobs import Jobs
-from tests.support.objects import put_many
+from tests.support.services.objects import put_many
 
 MAP = "export LC_ALL=C; tr -cs A-Za-z '\\n' | sort | uniq -c"
 REDUCE = "awk '{n[$2] += $1} END {for (w in n) print n[w], w}'"

@@ -20,7 +20,7 @@ from cli.client.settings import Options, load
 from tests.cluster import engines
 from tests.cluster.cluster import Cluster, environment
 from tests.cluster.machines import Machine
-from tests.support.objects import get_many, outputs, put_many
+from tests.support.services.objects import get_many, outputs, put_many
 
 T = TypeVar("T")
 Row = dict[str, Any]

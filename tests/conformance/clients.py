@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.support.service import command
+from tests.support.services.service import command
 
 HERE = Path(__file__).parent
 PINNED = ("package.json", "package-lock.json")

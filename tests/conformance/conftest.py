@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from scheduler.model.httpsig import PublicKey
 from tests.conformance.clients import COMMANDS, PINNED, Both, cache, install, untested
-from tests.support.gateway import KEYS, public_line
-from tests.support.service import Service
+from tests.support.services.gateway import KEYS, public_line
+from tests.support.services.service import Service
 
 
 @pytest.fixture(scope="session")

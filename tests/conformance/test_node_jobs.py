@@ -23,9 +23,9 @@ from scheduler.supervisor.jobs.retention import LINGER_MS, purge_expired
 from tests.conformance.clients import Both, Said, lines
 from tests.support.gate import Gate
 from tests.support.machine import needs_namespaces
-from tests.support.objects import put_many
-from tests.support.service import Service
-from tests.support.user import User
+from tests.support.services.objects import put_many
+from tests.support.services.service import Service
+from tests.support.services.user import User
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 NOBODY = "11111111-2222-4333-8444-555555555555"

@@ -21,9 +21,9 @@ import pytest
 
 from scheduler.model.httpsig import PublicKey
 from tests.conformance.clients import Both, lines
-from tests.support.gateway import KEYS, public_line
-from tests.support.objects import put_many
-from tests.support.user import User
+from tests.support.services.gateway import KEYS, public_line
+from tests.support.services.objects import put_many
+from tests.support.services.user import User
 
 # Headers that differ from request to request, and those that the published client adds by itself.
 OF_ONE_REQUEST = ("date: ", "x-request-", "x-response-time: ")

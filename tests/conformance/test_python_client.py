@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.clients import HERE, SECONDS, Both, cache, run_installer, untested
-from tests.support.user import User
+from tests.support.services.user import User
 
 REQUIREMENTS = "python-requirements.txt"
 READY = "installed"

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from scheduler.records import accounts
-from tests.support import records
-from tests.support.house import House
 from tests.support.invariants import check
+from tests.support.services import records
+from tests.support.services.house import House
 
 # In memory where that can be: a house is hundreds of directories, and every step of a job a sync.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support import hostile, world
-from tests.support.hostile import Request
-from tests.support.objects import client
-from tests.support.service import Service
-from tests.support.world import World
+from tests.support.hostile import requests, world
+from tests.support.hostile.requests import Request
+from tests.support.hostile.world import World
+from tests.support.services.objects import client
+from tests.support.services.service import Service
 
 
 def few(examples: int) -> Callable[..., Any]:
@@ -44,7 +44,7 @@ def at(service: Service) -> Iterator[World]:
 
 
 @few(150)
-@given(hostile.REQUESTS)
+@given(requests.REQUESTS)
 @example(Request("X-Y", "/jill/stor/f"))
 @example(Request("GET", "/jill/stor/f", (("content-type", b"a/b"), ("content-type", b"a/b"))))
 def test_every_request_of_an_owner_has_a_good_reply(at: World, drawn: Request) -> None:
@@ -52,7 +52,7 @@ def test_every_request_of_an_owner_has_a_good_reply(at: World, drawn: Request) -
 
 
 @few(60)
-@given(hostile.RAW)
+@given(requests.RAW)
 @example(b"GET /ping HTTP/0.9\r\nHost: x\r\n\r\n")
 @example(b"GET /ping HTTP/2.0\r\nHost: x\r\n\r\n")
 def test_bytes_that_are_no_request_are_refused_or_dropped(at: World, drawn: bytes) -> None:
@@ -60,42 +60,42 @@ def test_bytes_that_are_no_request_are_refused_or_dropped(at: World, drawn: byte
 
 
 @few(120)
-@given(st.sampled_from(["GET", "PUT", "POST", "DELETE", "OPTIONS", "CONNECT"]), hostile.FOREIGN_TARGETS)
+@given(st.sampled_from(["GET", "PUT", "POST", "DELETE", "OPTIONS", "CONNECT"]), requests.FOREIGN_TARGETS)
 def test_a_target_without_a_leading_slash_is_refused(at: World, method: str, target: str) -> None:
     at.foreign(method, target)
 
 
 @few(60)
-@given(hostile.REQUESTS)
+@given(requests.REQUESTS)
 def test_nobody_reads_or_changes_what_is_private(at: World, drawn: Request) -> None:
     at.stranger(drawn)
 
 
 @few(80)
-@given(hostile.FORGERIES)
-def test_a_signature_of_which_a_part_was_replaced_proves_nothing(at: World, drawn: hostile.Forgery) -> None:
+@given(requests.FORGERIES)
+def test_a_signature_of_which_a_part_was_replaced_proves_nothing(at: World, drawn: requests.Forgery) -> None:
     at.forged(drawn)
 
 
-@pytest.mark.parametrize("authorization", hostile.AUTHORIZATIONS)
+@pytest.mark.parametrize("authorization", requests.AUTHORIZATIONS)
 def test_what_is_no_signature_proves_nothing(at: World, authorization: str) -> None:
     at.unknown(authorization)
 
 
 @few(80)
-@given(hostile.JOB_BODIES)
+@given(requests.JOB_BODIES)
 def test_a_job_document_is_refused_or_taken_as_it_is(at: World, drawn: bytes) -> None:
     at.document(drawn)
 
 
 @few(80)
-@given(st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"]), hostile.LIVE, hostile.INPUT_BODIES)
+@given(st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"]), requests.LIVE, requests.INPUT_BODIES)
 def test_every_question_about_a_job_has_a_good_reply(at: World, method: str, what: str, body: bytes) -> None:
     at.live(method, what, body)
 
 
 @few(60)
-@given(hostile.REQUESTS)
+@given(requests.REQUESTS)
 @example(Request("get", "/jill/stor/f"))
 @example(Request("GET", "/jill/stor/f", (("content-type", b"a/b"), ("content-type", b"a/b"))))
 @example(Request("GET", "/jill/stor/f", (("cache", b"x" * 20_000),)))
@@ -105,7 +105,7 @@ def test_every_request_of_a_task_has_a_good_reply(at: World, drawn: Request) -> 
 
 
 @few(100)
-@given(hostile.CONVERSATIONS)
-@example((hostile.Packet((32, 0, 0), (1, 0, 2**32 - 1, 0), name=b"\n"),))
-def test_every_packet_of_a_task_is_answered_or_hung_up_on(at: World, drawn: tuple[hostile.Packet, ...]) -> None:
+@given(requests.CONVERSATIONS)
+@example((requests.Packet((32, 0, 0), (1, 0, 2**32 - 1, 0), name=b"\n"),))
+def test_every_packet_of_a_task_is_answered_or_hung_up_on(at: World, drawn: tuple[requests.Packet, ...]) -> None:
     at.packets(drawn)

@@ -11,7 +11,7 @@ from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
-from tests.support.records import connect
+from tests.support.services.records import connect
 
 SEGMENTS = st.sampled_from("ab")
 PATHS = st.lists(SEGMENTS, min_size=0, max_size=3).map(lambda parts: "/".join(["/jill/stor", *parts]))

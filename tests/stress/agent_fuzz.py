@@ -2,8 +2,8 @@
 
     python tests/stress/agent_fuzz.py [--messages 100000] [--seed N]
 
-See `tests/support/agent_fuzz.py` for what is said and what must hold. Exit status 0 if it held. The seed is printed,
-so that a failure can be repeated.
+See `tests/support/hostile/agent_messages.py` for what is said and what must hold. Exit status 0 if it held. The seed is
+printed, so that a failure can be repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.agent_fuzz import fuzzing
+from tests.support.hostile.agent_messages import fuzzing
 
 
 async def main(messages: int, seed: int) -> int:

@@ -38,9 +38,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.settings import Settings
-from tests.support.neighbour import neighbour
-from tests.support.service import Service, descendants
-from tests.support.user import User
+from tests.support.services.neighbour import neighbour
+from tests.support.services.service import Service, descendants
+from tests.support.services.user import User
 
 SLOTS = 4
 SECONDS = 600  # a flood ends by itself after so long, whatever becomes of us

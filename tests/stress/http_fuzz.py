@@ -30,10 +30,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.support import hostile, world
-from tests.support.objects import client
-from tests.support.service import Service, descendants
-from tests.support.world import World
+from tests.support.hostile import requests, world
+from tests.support.hostile.world import World
+from tests.support.services.objects import client
+from tests.support.services.service import Service, descendants
 
 # Memory that a process may have grown by since the first round, in MiB: caches fill, and jobs are remembered.
 MAX_GROWTH = 96
@@ -41,15 +41,15 @@ MAX_DESCRIPTORS = 16
 SETTLE_SECONDS = 60
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
 PROPERTIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[World, Any], object]]] = {
-    "request": (hostile.REQUESTS, World.request),
-    "raw": (hostile.RAW, World.raw),
-    "foreign": (st.tuples(METHODS, hostile.FOREIGN_TARGETS), lambda at, drawn: at.foreign(*drawn)),
-    "stranger": (hostile.REQUESTS, World.stranger),
-    "forged": (hostile.FORGERIES, World.forged),
-    "document": (hostile.JOB_BODIES, World.document),
-    "live": (st.tuples(METHODS, hostile.LIVE, hostile.INPUT_BODIES), lambda at, drawn: at.live(*drawn)),
-    "inside": (hostile.REQUESTS, World.inside),
-    "packets": (hostile.CONVERSATIONS, World.packets),
+    "request": (requests.REQUESTS, World.request),
+    "raw": (requests.RAW, World.raw),
+    "foreign": (st.tuples(METHODS, requests.FOREIGN_TARGETS), lambda at, drawn: at.foreign(*drawn)),
+    "stranger": (requests.REQUESTS, World.stranger),
+    "forged": (requests.FORGERIES, World.forged),
+    "document": (requests.JOB_BODIES, World.document),
+    "live": (st.tuples(METHODS, requests.LIVE, requests.INPUT_BODIES), lambda at, drawn: at.live(*drawn)),
+    "inside": (requests.REQUESTS, World.inside),
+    "packets": (requests.CONVERSATIONS, World.packets),
 }
 
 

@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from cli.client import objects
 from cli.client.jobs import Jobs
 from tests.support.leftovers import assert_nothing_left, unnamed_blobs
-from tests.support.objects import client, get_many, outputs, put_many
-from tests.support.service import Service
+from tests.support.services.objects import client, get_many, outputs, put_many
+from tests.support.services.service import Service
 
 MAP_ONLY = [{"exec": 'cat; echo "$MANTA_INPUT_OBJECT"'}]
 REDUCED = [

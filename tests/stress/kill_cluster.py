@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.postgres import DURABLE, Postgres, server
-from tests.support.processes import Cluster, clustered
-from tests.support.user import User, reduce
+from tests.support.services.postgres import DURABLE, Postgres, server
+from tests.support.services.processes import Cluster, clustered
+from tests.support.services.user import User, reduce
 
 INPUTS = 60
 LINES = 50

@@ -27,10 +27,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.stress.kill_anywhere import Stress, run_undisturbed
-from tests.support.containers import CONTAINERD, REFUSED, VICTIMS, assert_no_container_left
 from tests.support.leftovers import assert_nothing_left
-from tests.support.service import Service
-from tests.support.traces import assert_traces, traces
+from tests.support.nodes.containers import CONTAINERD, REFUSED, VICTIMS, assert_no_container_left
+from tests.support.nodes.traces import assert_traces, traces
+from tests.support.services.service import Service
 
 # An instance whose agent was killed waits a minute for the next one to want it.
 SURVIVE_SECONDS = 90.0

@@ -26,9 +26,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.leftovers import assert_nothing_left
-from tests.support.objects import client, put_many
-from tests.support.service import Service, command, descendants
-from tests.support.user import User
+from tests.support.services.objects import client, put_many
+from tests.support.services.service import Service, command, descendants
+from tests.support.services.user import User
 
 OBJECTS = 1000
 BATCH = 1000

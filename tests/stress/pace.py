@@ -3,10 +3,10 @@
     python tests/stress/pace.py [--rounds 50] [--bar 4]
 
 One task after the other, each from its input to its end, first on a quiet machine, then beside each of the attacks of
-`tests/integration/test_containerd_pace.py`. (Where another task runs too, even one that sleeps, an agent waits a tenth
-of a second for more to report.) The measure is an honest program that is as busy as it may be: whoever shares a machine
-with another has half of it. An attack that costs its neighbour more than `--bar` times that, in the median, makes the
-exit status 1.
+`tests/integration/containerd/test_containerd_pace.py`. (Where another task runs too, even one that sleeps, an agent
+waits a tenth of a second for more to report.) The measure is an honest program that is as busy as it may be: whoever
+shares a machine with another has half of it. An attack that costs its neighbour more than `--bar` times that, in the
+median, makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.integration.test_containerd_pace import LASTING, Neighbours, neighbours
-from tests.support.containers import REFUSED
+from tests.integration.containerd.test_containerd_pace import LASTING, Neighbours, neighbours
 from tests.support.gate import Gate
+from tests.support.nodes.containers import REFUSED
 
 MEASURE = "busy loops"
 PAUSE = 0.002

@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from tests.support.records import database_at, rows
-from tests.support.service import processes_with
+from tests.support.services.records import database_at, rows
+from tests.support.services.service import processes_with
 
 NAMED = "SELECT etag FROM entries WHERE kind = 'o' AND size > 0"
 

@@ -13,7 +13,7 @@ import pytest
 
 from scheduler.providers.linux.loopback import why_none
 from scheduler.providers.linux.subordinate_users import NoSubordinateUsersError, make
-from tests.integration.lackey_instance import Mode, needs_core_files, refusal
+from tests.support.nodes.lackey_instance import Mode, needs_core_files, refusal
 
 __all__ = ["ONE_USER", "OWN_LOOPBACK", "needs_core_files", "needs_curl", "needs_namespaces", "needs_users"]
 

@@ -12,7 +12,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Connection
 from scheduler.records.invariants import RULES, missing_blobs, violations
 from tests.support.invariants import check
-from tests.support.records import in_memory, in_postgres
+from tests.support.services.records import in_memory, in_postgres
 
 # A job of a map and a reduce phase: a map task has committed, and what it made is there for the reducer; one is ready.
 RECORDS = (

@@ -19,7 +19,7 @@ from scheduler.engine.availability import Availability
 from scheduler.engine.task import FINAL, MAX_ATTEMPTS, Cancelled, InputArrived, Leased, Released, Task, TaskState
 from scheduler.records import queries
 from scheduler.records.database import Connection, Row
-from tests.support.records import in_memory, in_postgres
+from tests.support.services.records import in_memory, in_postgres
 
 POOL, NODE = 1, "n1"
 Event = availability.Event

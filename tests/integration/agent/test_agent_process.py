@@ -1,0 +1,142 @@
+"""`python -m scheduler.agent` as a process of its own: how it ends, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from scheduler.objects.blobs import BlobStore
+from scheduler.providers.process import ProcessProvider
+from tests.support.eventually import eventually
+from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig, lackey_of
+
+MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
+
+
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """A supervisor that waits for an agent."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "agent.credential").write_text(SECRET)
+    supervisor = FakeSupervisor()
+    runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    blobs = BlobStore(state / "blobs")
+    yield Rig(state, supervisor, blobs, f"http://127.0.0.1:{runner.addresses[0][1]}", request.param)
+    await runner.cleanup()
+    blobs.close()
+
+
+async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
+    command += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
+    command += ["--credential-file", str(outside.state_dir / "agent.credential"), "--state-dir", str(outside.state_dir)]
+    return await asyncio.create_subprocess_exec(
+        *command, *options, pass_fds=pass_fds, stderr=asyncio.subprocess.DEVNULL
+    )
+
+
+async def busy(outside: Rig) -> None:
+    """A task that has left several sleepers, and runs."""
+    script = f"sleep {MARK} & (setsid sleep {MARK} &); {KNOCK}; sleep {MARK}"
+    outside.grant(outside.spec(script), outside.map_task(b"x"))
+    await outside.until(lambda supervisor: bool(supervisor.requests))
+    await eventually(lambda: len(sleepers()) >= 2, "what was forked has become `sleep`")
+
+
+def sleepers() -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[:2] == [b"sleep", str(MARK).encode()]:
+                found.append(int(entry.name))
+    return found
+
+
+async def gone(pids: list[int]) -> None:
+    """Wait until each of these processes has ended."""
+    loop = asyncio.get_running_loop()
+    for pid in pids:
+        try:
+            watch = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = asyncio.Event()
+        loop.add_reader(watch, ended.set)
+        try:
+            async with asyncio.timeout(10):
+                await ended.wait()
+        finally:
+            loop.remove_reader(watch)
+            os.close(watch)
+
+
+async def test_sigterm_ends_it_cleanly_and_leaves_nothing(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    agent.terminate()
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_it_ends_with_its_parent(outside: Rig) -> None:
+    reading, writing = os.pipe()
+    agent = await start(outside, "--parent-fd", str(reading), pass_fds=(reading,))
+    os.close(reading)
+    await busy(outside)
+    os.close(writing)
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_a_lackey_that_is_killed_leaves_no_process(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    left = sleepers()
+    assert len(left) >= 2
+    os.kill(lackey_of(agent.pid, outside.state_dir), signal.SIGKILL)
+    await gone(left)
+    await outside.until(lambda supervisor: bool(supervisor.reports))
+    agent.terminate()
+    assert await agent.wait() == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    assert len(sleepers()) >= 2
+    agent.send_signal(signal.SIGKILL)
+    await agent.wait()
+    while left := sleepers():
+        await gone(left)
+    note = outside.state_dir / "cgroup"
+    groups = Path(note.read_text()) if note.exists() else None
+    provider = ProcessProvider(outside.state_dir, groups=False)
+    await provider.prepare()
+    assert outside.instances() == []
+    assert groups is None or not groups.exists()
+
+
+async def test_a_second_agent_on_the_same_directory_is_refused(outside: Rig) -> None:
+    agent = await start(outside)
+    await busy(outside)
+    second = await start(outside, "--node", "test")
+    assert await second.wait() == 1
+    assert sleepers()  # of the first one, whose instances nobody has touched
+    agent.terminate()
+    assert await agent.wait() == 0

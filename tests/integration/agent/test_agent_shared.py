@@ -1,0 +1,126 @@
+"""One agent for two supervisors that share a database: its slots are shared, whoever was first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from aiohttp import web
+
+from scheduler.engine import fair_share
+from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.context import Context
+from scheduler.gateway.node_credentials import issue
+from scheduler.model.job import parse_job
+from scheduler.model.wire import RegisterRequest
+from scheduler.supervisor.agents.leases import capacity
+from scheduler.supervisor.supervisor import Supervisor
+from tests.support.eventually import eventually
+from tests.support.gate import Gate
+from tests.support.nodes.node import joined
+from tests.support.services.gateway import Gateway, running
+from tests.support.services.house import MAP, House
+
+SLOTS = 4
+
+
+@dataclasses.dataclass
+class Shared:
+    gateway: Gateway
+    supervisors: list[Supervisor]
+
+    async def job(self, owner: Supervisor, script: str, tasks: int) -> str:
+        job: str = await owner.create_job("jill", parse_job({"phases": [{"exec": script}]}))
+        live = owner.jobs.by_uuid(job)
+        await owner.add_inputs(live, ["/jill/stor/in"] * tasks)
+        await owner.end_input(live)
+        return job
+
+    def instances(self) -> list[int]:
+        """How many the agent says that it has for each supervisor."""
+        sessions = [next(iter(each.desk._sessions.values()), None) for each in self.supervisors]
+        return [sum(pool.instances for pool in session.state.pools) if session else 0 for session in sessions]
+
+    async def until_told(self, supervisor: Supervisor, instances: int) -> None:
+        """Wait until the agent knows that it should have so many for a supervisor."""
+        (session,) = supervisor.desk._sessions.values()
+        await eventually(
+            lambda: sum(session.told.values()) == instances and session.unseen is None, "the agent knows how many"
+        )
+
+    async def until(self, *instances: int) -> None:
+        await eventually(lambda: self.instances() == list(instances), f"{instances} instances")
+
+
+async def serve(context: Context) -> tuple[Runner, Supervisor]:
+    """A supervisor of its own, on a port of its own."""
+    own = dataclasses.replace(context)
+    runner = Runner(build_app(own), shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    own.supervisor = Supervisor(own.db, own.blobs, own.clock, "{}/{}".format, url, alone=False)
+    await own.supervisor.start()
+    return runner, own.supervisor
+
+
+@pytest_asyncio.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[Shared]:
+    async with running(tmp_path) as gateway:
+        await gateway.put("/jill/stor/in", b"")
+        runners, supervisors = zip(*[await serve(gateway.context) for _ in range(2)], strict=True)
+        request = RegisterRequest(node="n1", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
+        credential = issue(gateway.context.agent_secret, "n1")
+        try:
+            async with joined(tmp_path / "n1", tmp_path / "blobs", [gateway.url], request, lambda: credential):
+                yield Shared(gateway, list(supervisors))
+        finally:
+            for supervisor, runner in zip(supervisors, runners, strict=True):
+                supervisor.let_go()
+                await runner.cleanup()
+                await supervisor.stop()
+
+
+async def test_whoever_comes_later_gets_an_equal_part_and_the_first_gives_it_up(shared: Shared) -> None:
+    first, second = shared.supervisors
+    with Gate() as early, Gate() as late:
+        await shared.job(first, early.wait("early"), 12)
+        await shared.until(SLOTS - 1, 0)  # one is kept for newcomers
+        await asyncio.to_thread(early.arrivals, SLOTS - 1)
+        await shared.job(second, late.wait("late"), 2)
+        assert await asyncio.to_thread(late.arrivals, 2) == ["late", "late"]  # it waits for nobody's task
+        await shared.until_told(first, 2)
+        early.open()
+        await shared.until(2, 2)
+        await asyncio.to_thread(early.arrivals, 2)
+        late.open()
+        await shared.until(SLOTS - 1, 0)
+
+
+async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_instance(shared: Shared) -> None:
+    first, second = shared.supervisors
+    with Gate() as gate:
+        await shared.job(first, gate.wait("small"), 12)
+        await shared.until(SLOTS - 1, 0)
+        (session,) = second.desk._sessions.values()
+        await eventually(lambda: session.away_mb, "the agent says what others have")
+        assert (session.away, session.away_mb) == (2, 2048)
+        large = fair_share.Pool(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
+        assert capacity(session, []) == fair_share.Capacity(2, 2048)
+        assert capacity(session, [large]) == fair_share.Capacity(2, SLOTS * 1024)
+
+
+async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:
+    job = await house.job(MAP)
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(house.agent(answer=lambda spec, task: None, node=node, slots=2))
+            for node in ("n1", "n2")
+        ]
+        await house.give(job, await house.objects(4))
+        await eventually(lambda: sum(len(node.leases) for node in nodes) == 4, "all tasks are leased")
+        assert [len(node.leases) for node in nodes] == [2, 2]

@@ -1,0 +1,430 @@
+"""Tasks through a real agent and real lackeys: what goes in, what comes out, what is reported."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from scheduler.model.wire import Asset, Outcome
+from scheduler.objects.blobs import MODE
+from tests.support.machine import ONE_USER
+from tests.support.nodes.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
+from tests.support.nodes.lackey_instance import needs_core_files, processes_with, unique_seconds
+
+BASE = f"/jill/jobs/{JOB}/stor"
+
+
+@pytest_asyncio.fixture(params=ISOLATIONS)
+async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(tmp_path / "state", isolation=request.param) as running:
+        yield running
+
+
+def md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
+
+
+async def test_a_map_task_reads_its_object_and_its_stdout_becomes_a_blob(agent: Rig) -> None:
+    report = await agent.run("tr a-z A-Z", b"hello\n")
+    assert (report.outcome, report.code) == (Outcome.OK, None)
+    (output,) = report.outputs
+    assert agent.read(output.blob) == b"HELLO\n"
+    assert output.blob.md5 == md5(b"HELLO\n")
+    assert output.name.startswith(f"{BASE}/jill/stor/in1.txt.0.")
+    assert report.stderr is None
+    assert report.usage.wall_us > 0
+    assert (report.usage.bytes_in, report.usage.bytes_out) == (6, 6)
+
+
+async def test_outputs_of_an_inner_phase_are_not_hashed(agent: Rig) -> None:
+    report = await agent.run("cat", b"x", last=False)
+    assert report.outputs[0].blob.md5 is None
+
+
+async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None:
+    report = await agent.run("env", b"x")
+    found = dict(line.split("=", 1) for line in agent.output(report).decode().splitlines())
+    for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
+        found.pop(set_by_bash, None)
+    assert found.pop("MANTA_URL").startswith(("http://127.0.0.1:", "http://localhost:80/"))
+    alone = not agent.isolated or ONE_USER
+    assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if alone else None)
+    plain = {"TMPDIR": agent.inside("/root"), "REMORA_SOCKET": f"{agent.state_dir}/instances/0/agent.sock"}
+    assert found == ({} if agent.isolated else plain) | {
+        "HOME": agent.inside("/root"),
+        "PATH": agent.inside("/.remora/bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "MANTA_NO_AUTH": "true",
+        "MANTA_USER": "jill",
+        "MANTA_JOB_ID": JOB,
+        "MANTA_OUTPUT_BASE": f"{BASE}/jill/stor/in1.txt.0.",
+        "MANTA_INPUT_OBJECT": "/jill/stor/in1.txt",
+        "mc_input_key": "/jill/stor/in1.txt",
+        "MANTA_INPUT_FILE": agent.inside("/manta/jill/stor/in1.txt"),
+        "mc_input_file": agent.inside("/manta/jill/stor/in1.txt"),
+        "DTRACE_DOF_INIT_DISABLE": "1",
+    }
+
+
+async def test_the_input_file_is_the_object_and_cannot_be_changed(agent: Rig) -> None:
+    task = agent.map_task(b"precious")
+    script = (
+        'cat "$MANTA_INPUT_FILE"; for f in "$MANTA_INPUT_FILE" /dev/stdin; do'
+        ' { echo bad > "$f"; } 2>/dev/null && echo WROTE; { echo bad >> "$f"; } 2>/dev/null && echo WROTE; done;'
+        ' rm -f "$MANTA_INPUT_FILE" 2>/dev/null; true'
+    )
+    agent.grant(agent.spec(script), task)
+    report = await agent.report_of(task)
+    assert agent.output(report) == b"precious"
+    assert agent.read(task.blob) == b"precious"
+
+
+async def test_a_task_that_opens_its_input_by_force_is_kept_out_or_found_out(agent: Rig) -> None:
+    script = 'chmod u+w "$MANTA_INPUT_FILE" && echo bad >> "$MANTA_INPUT_FILE" && rm "$MANTA_INPUT_FILE"'
+    task, other = agent.map_task(b"precious"), agent.map_task(b"x")
+    agent.grant(agent.spec(f'[ "$(cat)" = x ] || {{ {script}; }}'), task, other)
+    guilty, innocent = await agent.reports_of(task, other)
+    assert (guilty.outcome, guilty.code) == (Outcome.FAILED, "UserTaskError")
+    assert innocent.outcome is Outcome.OK
+    if agent.isolated:
+        assert agent.read(task.blob) == b"precious"
+    else:
+        assert guilty.message == "user task changed its input file"
+        assert agent.blobs.status(task.blob.id).st_mode & 0o777 == MODE
+
+
+async def test_an_object_that_is_deleted_while_its_task_runs_is_no_fault_of_the_task(agent: Rig) -> None:
+    task = agent.map_task(b"precious")
+    agent.grant(agent.spec(f"{KNOCK}; cat"), task)
+    await agent.until(lambda supervisor: bool(supervisor.requests))
+    agent.blobs.discard([task.blob.id])
+    assert (await agent.report_of(task)).outcome is Outcome.OK
+
+
+async def test_an_archive_of_another_user_is_unpacked(agent: Rig) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        member = tarfile.TarInfo("program")
+        member.uid = member.gid = 1000
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"hello"))
+    report = await agent.run("tar xzf - && cat program", archive.getvalue())
+    assert (report.outcome, agent.output(report)) == (Outcome.OK, b"hello")
+
+
+async def test_an_empty_object_is_an_input_like_any_other(agent: Rig) -> None:
+    report = await agent.run('wc -c < "$MANTA_INPUT_FILE"; wc -c', b"")
+    assert agent.output(report).split() == [b"0", b"0"]
+
+
+async def test_an_empty_output_is_an_output_without_a_file(agent: Rig) -> None:
+    report = await agent.run("true", b"x")
+    assert report.outputs[0].blob.size == 0
+    assert report.outputs[0].blob.md5 == md5(b"")
+
+
+async def test_stdout_and_stderr_can_be_opened_by_name(agent: Rig) -> None:
+    report = await agent.run("echo out > /dev/stdout; echo err > /dev/stderr; exit 1")
+    assert agent.output(report) == b"out\n"
+    assert agent.read(report.stderr.blob) == b"err\n"
+
+
+async def test_many_tasks_run_in_order_in_one_instance_and_share_its_files(agent: Rig) -> None:
+    tasks = [agent.map_task(b"%d" % number) for number in range(50)]
+    agent.grant(agent.spec("cat >> seen; cat seen | wc -c; echo >> seen"), *tasks)
+    reports = await agent.reports_of(*tasks)
+    sizes = [int(agent.output(report)) for report in reports]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 50
+    assert agent.supervisor.report_requests < 50
+
+
+async def test_one_object_twice_and_names_at_odds_all_run(agent: Rig) -> None:
+    shared = agent.blob(b"same")
+    tasks = [agent.map_task(shared, "/jill/stor/a") for _ in range(5)]
+    tasks += [agent.map_task(b"deeper", "/jill/stor/a/b"), agent.map_task(b"again", "/jill/stor/a")]
+    tasks += [agent.map_task(b"other", "/jill/stor/a")]
+    agent.grant(agent.spec('cat "$MANTA_INPUT_FILE"'), *tasks)
+    reports = await agent.reports_of(*tasks)
+    assert [agent.output(report) for report in reports] == [b"same"] * 5 + [b"deeper", b"again", b"other"]
+
+
+async def test_a_name_that_no_file_can_have_is_shortened_and_failures_say_so(agent: Rig) -> None:
+    name = "/jill/stor/" + "x" * 300
+    task = agent.map_task(b"data", name)
+    agent.grant(agent.spec('cat "$MANTA_INPUT_FILE"; echo "$MANTA_INPUT_OBJECT" >&2; exit 3'), task)
+    report = await agent.report_of(task)
+    assert agent.output(report) == b"data"
+    assert agent.read(report.stderr.blob).decode() == name + "\n"
+    assert report.message == (
+        "user command exited with code 3 (WARNING: input file was mapped at an unusual location "
+        "because the object name was too long)"
+    )
+
+
+async def test_a_failed_task_saves_stdout_and_stderr_under_their_names(agent: Rig) -> None:
+    report = await agent.run("echo out; echo err >&2; exit 7", last=False)
+    assert (report.outcome, report.code) == (Outcome.FAILED, "UserTaskError")
+    assert report.message == "user command exited with code 7"
+    assert agent.output(report) == b"out\n"
+    assert report.outputs[0].blob.md5 == md5(b"out\n")
+    assert report.stderr.name.startswith(f"{BASE}/jill/stor/in1.txt.0.err.")
+    assert agent.read(report.stderr.blob) == b"err\n"
+    assert report.core is None
+
+
+async def test_stderr_of_one_task_never_shows_in_that_of_another(agent: Rig) -> None:
+    tasks = [agent.map_task(b"0"), agent.map_task(b"1")]
+    agent.grant(agent.spec('read n; [ "$n" = 1 ] && exit 1; echo secret-of-the-first >&2'), *tasks)
+    first, second = await agent.reports_of(*tasks)
+    assert first.outcome is Outcome.OK
+    assert second.stderr.blob.size == 0
+
+
+async def test_a_signal_is_named(agent: Rig) -> None:
+    report = await agent.run("kill -TERM $$")
+    assert report.message == "user command terminated by SIGTERM"
+
+
+@needs_core_files
+async def test_a_core_dump_of_a_child_is_a_failure_and_is_saved(agent: Rig) -> None:
+    report = await agent.run("sh -c 'kill -SEGV $$'; sleep 100")
+    assert report.message == "user command or child process dumped core"
+    assert report.core.name.startswith(f"{BASE}/cores/0/core.")
+    assert agent.read(report.core.blob)[:4] == b"\x7fELF"
+    assert report.core.blob.md5 == md5(agent.read(report.core.blob))
+
+
+async def test_a_core_that_is_a_link_leads_nowhere(agent: Rig) -> None:
+    report = await agent.run("ln -s /etc/passwd core; exit 1")
+    assert report.outcome is Outcome.FAILED
+    assert report.core is None
+
+
+async def test_a_daemon_left_behind_is_gone_when_the_task_is_reported(agent: Rig) -> None:
+    seconds = unique_seconds()
+    daemon = f"(trap '' HUP TERM; echo > there; exec setsid sleep {seconds})"
+    report = await agent.run(f'setsid bash -c "{daemon} &"; until [ -e there ]; do :; done')
+    assert report.outcome is Outcome.OK
+    assert processes_with(seconds) == []
+
+
+async def test_an_object_that_is_gone_fails_the_task(agent: Rig) -> None:
+    task = agent.map_task(b"data")
+    agent.blobs.discard([task.blob.id])
+    agent.grant(agent.spec("cat"), task)
+    report = await agent.report_of(task)
+    assert (report.code, report.message) == ("ResourceNotFoundError", "failed to load object")
+
+
+async def test_init_runs_once_before_the_first_task_with_the_assets(agent: Rig) -> None:
+    asset = Asset(name="/jill/stor/tool.sh", blob=agent.blob(b"#!/bin/sh\necho from the asset\n"))
+    init = 'echo x >> inits; echo lost; env | grep -c "MANTA_INPUT\\|mc_input" > count; true'
+    tasks = [agent.map_task(b"1"), agent.map_task(b"2")]
+    spec = agent.spec("assets/jill/stor/tool.sh; cat inits count", init=init, assets=[asset])
+    agent.grant(spec, *tasks)
+    for report in await agent.reports_of(*tasks):
+        assert agent.output(report) == b"from the asset\nx\n0\n"
+
+
+async def test_a_failed_init_fails_the_first_task_with_the_reason_and_the_others_with_a_reference(agent: Rig) -> None:
+    tasks = [agent.map_task(b""), agent.map_task(b"")]
+    spec = agent.spec("true", init="echo cannot >&2; exit 4")
+    agent.grant(spec, *tasks)
+    first, second = await agent.reports_of(*tasks)
+    assert (first.code, first.message) == ("TaskInitError", "user command exited with code 4")
+    assert agent.read(first.stderr.blob) == b"cannot\n"
+    assert first.outputs == []
+    expected = "task aborted because a previous task failed to initialize (see other errors for details)"
+    assert (second.code, second.message) == ("TaskInitError", expected)
+    late = agent.map_task(b"")
+    agent.grant(spec, late)
+    assert (await agent.report_of(late)).message == expected
+
+
+async def test_a_pool_that_cannot_start_gives_its_reason_to_every_task(agent: Rig) -> None:
+    reason = 'failed to dispatch task: first of 1 error: error retrieving asset "/jill/stor/x" (status code 404)'
+    tasks = [agent.map_task(b""), agent.map_task(b"")]
+    agent.grant(agent.spec("true", init_error=reason), *tasks)
+    assert {(report.code, report.message) for report in await agent.reports_of(*tasks)} == {("TaskInitError", reason)}
+    assert agent.instances() == []
+
+
+async def test_a_long_script_reaches_the_task_whole(agent: Rig) -> None:
+    padding = "# " + "x" * 99_000 + "\n"
+    report = await agent.run(padding + "echo $HELLO", init=padding + "true")
+    assert report.outcome is Outcome.OK
+
+
+async def test_a_job_that_is_over_leaves_no_instance(agent: Rig) -> None:
+    task = agent.map_task(b"")
+    spec = agent.spec("true")
+    agent.grant(spec, task, instances=2)
+    await agent.report_of(task)
+    agent.release(spec)
+    after = agent.map_task(b"")
+    agent.grant(agent.spec("true"), after)
+    await agent.report_of(after)
+    await agent.until(lambda supervisor: not any(p.pool == spec.pool for p in supervisor.states[-1].pools))
+
+
+async def test_a_cancelled_attempt_is_killed_and_never_reported(agent: Rig) -> None:
+    running, waiting = agent.map_task(b""), agent.map_task(b"")
+    spec = agent.spec("sleep 1000", last=False)
+    agent.grant(spec, running, waiting)
+    agent.cancel(waiting)
+    agent.cancel(running)
+    after = agent.map_task(b"")
+    agent.grant(agent.spec("echo ok"), after)
+    await agent.report_of(after)
+    assert set(agent.supervisor.reports) == {(after.task, 1)}
+
+
+async def test_tasks_behind_a_long_one_are_taken_back_and_run_elsewhere(agent: Rig) -> None:
+    short = [agent.map_task(b"0") for _ in range(40)]
+    spec = agent.spec('read n; [ "$n" = 1 ] && sleep 1000; true')
+    agent.grant(spec, *short, instances=2)
+    await agent.reports_of(*short)
+    long = agent.map_task(b"1")
+    behind = [agent.map_task(b"0") for _ in range(20)]
+    agent.grant(spec, long, *behind, instances=2)
+    await agent.reports_of(*behind)
+    assert (long.task, 1) not in agent.supervisor.reports
+
+
+async def test_reports_survive_a_gateway_that_does_not_answer(agent: Rig) -> None:
+    agent.supervisor.unavailable = 2
+    assert (await agent.run("echo x")).outcome is Outcome.OK
+
+
+async def test_an_agent_that_is_not_known_drops_everything_and_registers_anew(agent: Rig) -> None:
+    await agent.run("true")
+    agent.supervisor.forgotten = True
+    agent.grant(agent.spec("sleep 1000"), agent.map_task(b""))
+    await agent.until(lambda supervisor: supervisor.registrations == 2)
+    assert agent.instances() == []
+    assert (await agent.run("echo x")).outcome is Outcome.OK
+
+
+async def test_assets_are_private_copies_of_the_instance(agent: Rig) -> None:
+    precious = agent.blob(b"precious\n")
+    script = "cd assets/jill/stor; cat tool; echo changed > tool; chmod a-x tool; rm -f tool; echo x > beside; ls"
+    spec = agent.spec(f"{KNOCK}; {script}", assets=[Asset(name="/jill/stor/tool", blob=precious)])
+    tasks = [agent.map_task(b""), agent.map_task(b"")]
+    agent.supervisor.held = asyncio.Event()
+    agent.grant(spec, *tasks, instances=2)
+    await agent.until(lambda supervisor: supervisor.pending == 2)  # each in an instance of its own
+    agent.supervisor.held.set()
+    for report in await agent.reports_of(*tasks):
+        assert agent.output(report) == b"precious\nbeside\n", report
+    assert agent.read(precious) == b"precious\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "line\nbreak", "ümlaut-✓", "quo'te\"s", "*?[$x]", "x" * 255, "ü" * 200, "-n"]
+)
+async def test_assets_may_have_any_name(agent: Rig, name: str) -> None:
+    asset = Asset(name=f"/jill/stor/{name}", blob=agent.blob(b"contents"))
+    script = 'cd assets/jill/stor; for f in ./*; do [ -x "$f" ] && stat -c %a "$f" && cat "$f"; done'
+    report = await agent.run(script, assets=[asset])
+    assert agent.output(report) == b"777\ncontents"
+
+
+async def test_an_asset_that_is_gone_is_named_and_one_that_is_empty_is_none_the_less_there(agent: Rig) -> None:
+    gone = agent.blob(b"gone")
+    agent.blobs.discard([gone.id])
+    assets = [Asset(name="/jill/stor/empty", blob=agent.blob(b"")), Asset(name="/jill/stor/gone", blob=gone)]
+    report = await agent.run("true", assets=assets)
+    reason = 'error retrieving asset "/jill/stor/gone" (status code 404)'
+    assert (report.code, report.message) == ("TaskInitError", f"failed to dispatch task: first of 1 error: {reason}")
+    assert agent.output(await agent.run("wc -c < assets/jill/stor/empty", assets=assets[:1])).strip() == b"0"
+
+
+async def test_an_asset_that_is_deleted_meanwhile_is_still_there_for_the_next_instance(agent: Rig) -> None:
+    asset = Asset(name="/jill/stor/tool", blob=agent.blob(b"contents"))
+    spec = agent.spec(f"cat assets/jill/stor/tool; {KNOCK}; rm assets/jill/stor/tool; sleep 1000", assets=[asset])
+    first, second = agent.map_task(b""), agent.map_task(b"")
+    agent.grant(spec, first)
+    await agent.until(lambda supervisor: len(supervisor.requests) == 1)
+    agent.blobs.discard([asset.blob.id])
+    agent.grant(spec, second, instances=2)
+    await agent.until(lambda supervisor: len(supervisor.requests) == 2)
+    agent.cancel(first)
+    agent.cancel(second)
+
+
+async def test_the_environment_of_init_is_that_of_all_tasks_and_nothing_more(agent: Rig) -> None:
+    init = "env > seen; cat >> seen; wc -c < /dev/stdin >> seen"
+    report = await agent.run("grep -v '^PWD=\\|^SHLVL=\\|^_=' seen | cut -d= -f1 | sort", b"x", init=init)
+    common = ["DTRACE_DOF_INIT_DISABLE", "HOME", "MANTA_JOB_ID", "MANTA_NO_AUTH", "MANTA_OUTPUT_BASE", "MANTA_URL"]
+    shared = [] if agent.isolated else ["REMORA_SOCKET", "TMPDIR"]
+    shared += ["TAR_OPTIONS"] if not agent.isolated or ONE_USER else []
+    assert agent.output(report).decode().split() == sorted(["0", *common, "MANTA_USER", "PATH", *shared])
+
+
+@needs_core_files
+async def test_a_core_of_init_belongs_to_the_task_that_it_ran_for(agent: Rig) -> None:
+    report = await agent.run("true", init="echo why >&2; sh -c 'kill -SEGV $$'; sleep 100")
+    assert (report.code, report.message) == ("TaskInitError", "user command or child process dumped core")
+    assert agent.read(report.core.blob)[:4] == b"\x7fELF"
+    assert agent.read(report.stderr.blob).startswith(b"why\n")
+    assert report.outputs == []
+
+
+# What a task took.
+
+EAT = "perl -e '$x = \"a\" x (%d << 20); '"
+BURN = "perl -e 'while ((times)[0] < %s) {}'"
+
+
+async def test_bytes_are_those_of_the_input_and_of_all_that_was_written(agent: Rig) -> None:
+    tools = "head -c 1000 /dev/zero | mpipe > /dev/null; head -c 50 /dev/zero | mtee ~~/stor/t"
+    report = await agent.run(f"cat; echo to stderr >&2; {tools}", b"0123456789")
+    assert (report.usage.bytes_in, report.usage.bytes_out) == (10, 10 + 10 + 1000 + 50 + 50)
+
+
+async def test_bytes_through_the_endpoint_are_counted(agent: Rig) -> None:
+    agent.supervisor.objects["/jill/stor/a"] = b"12345678"
+    script = """
+        mget -q ~~/stor/a > /dev/null
+        head -c 3000 /dev/zero | mput -q ~~/stor/b
+    """
+    report = await agent.run(script)
+    assert (report.usage.bytes_in, report.usage.bytes_out) == (8, 3000)
+
+
+async def test_time_is_that_of_all_processes(agent: Rig) -> None:
+    report = await agent.run(f"{BURN % 0.1} & {BURN % 0.1}; wait")
+    used = report.usage
+    assert used.user_us + used.sys_us >= 200_000
+    assert used.wall_us >= 100_000
+
+
+async def test_memory_is_that_of_the_largest_process_at_least(agent: Rig) -> None:
+    used = (await agent.run(EAT % 64)).usage
+    assert 64 << 10 <= used.max_rss_kb < 200 << 10
+
+
+async def test_the_first_task_is_charged_with_init_and_the_next_is_not(agent: Rig) -> None:
+    agent.supervisor.objects["/jill/stor/a"] = b"12345678"
+    tasks = [agent.map_task(b"1"), agent.map_task(b"22")]
+    spec = agent.spec("cat", init=f"{EAT % 64}; {BURN % 0.2}; mget -q ~~/stor/a; echo in init >&2")
+    agent.grant(spec, *tasks)
+    first, second = [report.usage for report in await agent.reports_of(*tasks)]
+    assert first.user_us + first.sys_us >= 200_000 > second.user_us + second.sys_us
+    assert first.max_rss_kb >= 64 << 10 > second.max_rss_kb
+    assert (first.bytes_in, first.bytes_out) == (8 + 1, 8 + 1)
+    assert (second.bytes_in, second.bytes_out) == (2, 2)
+
+
+async def test_an_init_that_fails_is_charged_to_the_task_that_is_told(agent: Rig) -> None:
+    used = (await agent.run("true", b"input", init=f"{BURN % 0.1}; exit 1")).usage
+    assert used.user_us + used.sys_us >= 100_000
+    assert used.bytes_in == 0

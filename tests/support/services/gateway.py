@@ -1,0 +1,204 @@
+"""A gateway alone, on a loopback port, and a client that signs: for tests of what goes over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from scheduler.gateway.access.tokens import Tokens
+from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.context import Context
+from scheduler.model import httpsig
+from scheduler.model.dates import rfc1123
+from scheduler.objects.blobs import BlobStore
+from scheduler.records import accounts
+from scheduler.records.database import Connection, open_database
+from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.supervisor import Supervisor
+from tests.support.services.records import database_at
+
+DIRECTORY = {"Content-Type": "application/json; type=directory"}
+# Signing keys are dear to make and prove nothing by being fresh.
+KEYS = {
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "rsa": rsa.generate_private_key(65537, 2048),
+    "ecdsa": ec.generate_private_key(ec.SECP256R1()),
+}
+
+
+def public_line(key: Any) -> str:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def link_to(path: str) -> dict[str, str]:
+    return {"Content-Type": "application/json; type=link", "Location": path}
+
+
+@dataclass
+class Signer:
+    """Signs requests of one account with one key. `ahead` shifts its clock, in seconds."""
+
+    login: str
+    key: Any
+    algorithm: str | None = None
+    ahead: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        return httpsig.PublicKey.parse(public_line(self.key)).md5
+
+    @property
+    def key_id(self) -> str:
+        return f"/{self.login}/keys/{self.fingerprint}"
+
+    def date(self) -> str:
+        return rfc1123(int((time.time() + self.ahead) * 1000))
+
+    def headers(self, method: str = "GET", target: str = "/", listed: tuple[str, ...] = ("date",)) -> dict[str, str]:
+        date = self.date()
+        values = {"date": [date], "host": ["example"]}
+        text = httpsig.signing_text(listed, method, target, lambda name: values.get(name, []))
+        algorithm = self.algorithm or httpsig.default_algorithm(self.key)
+        signature = httpsig.sign(self.key, text, algorithm)
+        return {"Date": date, "Authorization": httpsig.authorization(self.key_id, algorithm, listed, signature)}
+
+
+def presign(
+    signer: Signer, path: str, methods: str = "GET", expires: int | None = None, host: str = "example:8081", **more: str
+) -> str:
+    """A path whose query proves that `signer` allows `methods` (a comma list), for a minute or until `expires`."""
+    query = {
+        "algorithm": httpsig.default_algorithm(signer.key).upper(),
+        "expires": str(int(time.time()) + 60 if expires is None else expires),
+        "keyId": signer.key_id,
+        **({"method": methods} if "," in methods else {}),
+        **more,
+    }
+    text = httpsig.presigned_text(methods, host, path, query.items())
+    query["signature"] = base64.b64encode(httpsig.sign(signer.key, text)).decode()
+    return path + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
+
+
+@dataclass
+class Gateway:
+    """A running gateway with the accounts jill (one key of each kind) and bob."""
+
+    context: Context
+    url: str
+    http: httpx.AsyncClient
+    jill: Signer = field(default_factory=lambda: Signer("jill", KEYS["ed25519"]))
+    bob: Signer = field(default_factory=lambda: Signer("bob", KEYS["rsa"]))
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, by: Signer | str | None = "jill", **headers: str
+    ) -> httpx.Response:
+        """A request signed by jill, by another, or (`by=None`) by nobody. Underscores in header names become dashes."""
+        signer = self.jill if by == "jill" else by
+        signed = signer.headers() if isinstance(signer, Signer) else {}
+        sent = {**signed, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if isinstance(body, bytes) or body is None:
+            return await self.http.request(method, self.url + path, content=body, headers=sent)
+        return await self.http.request(method, self.url + path, content=body, headers=sent)
+
+    async def put(self, path: str, body: Any = b"", **headers: str) -> httpx.Response:
+        return await self.request("PUT", path, body, **headers)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("GET", path, **options)
+
+    async def mkdir(self, path: str) -> None:
+        made = await self.put(path, **DIRECTORY)
+        assert made.status_code == 204, made.text
+
+    async def raw(self, data: bytes, *, end: bool = False) -> bytes:
+        """Send bytes as they are, and read until the gateway closes. `end` shuts down our side after them."""
+        port = httpx.URL(self.url).port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(data)
+            await writer.drain()
+            if end:
+                writer.write_eof()
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    async def records(self) -> list[tuple[Any, ...]]:
+        """All names, whole: equal before and after means that nothing changed."""
+
+        def look(c: Connection) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in c.plain("SELECT * FROM entries ORDER BY dir, name")]
+
+        return await self.context.db.read(look)
+
+    def blobs(self) -> set[str]:
+        return set(self.context.blobs.older_than(1 << 60))
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[Gateway]:
+    """A gateway on a fresh state directory."""
+    db = open_database(database_at(directory / "remora.db"))
+    blobs = BlobStore(directory / "blobs")
+    context = Context(db, blobs, lambda: time.time_ns() // 1_000_000, b"secret", "test", "agent secret")
+
+    def people(c: Connection) -> None:
+        for login in ("jill", "bob"):
+            accounts.create(c, login, context.clock())
+        for key in KEYS.values():
+            accounts.add_key(c, "jill", public_line(key))
+        accounts.add_key(c, "bob", public_line(KEYS["rsa"]))
+
+    await db.write(people)
+    runner = Runner(build_app(context))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with httpx.AsyncClient(timeout=20) as http:
+            yield Gateway(context, f"http://127.0.0.1:{runner.addresses[0][1]}", http)
+    finally:
+        await runner.cleanup()
+        db.close()
+        blobs.close()
+
+
+@asynccontextmanager
+async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
+    """A gateway with the jobs API and a supervisor; agents are the caller's."""
+    async with running(directory) as started:
+        context = started.context
+        tokens = Tokens(context.secret)
+        context.supervisor = Supervisor(
+            context.db,
+            context.blobs,
+            context.clock,
+            lambda login, job, node: tokens.issue(login, context.clock(), job, node=node),
+        )
+        postbox = Postbox(context.db, context.clock)
+        context.service = NearestOwner(postbox, lambda: context.supervisor)
+        postbox.open()
+        await context.supervisor.start()
+        try:
+            yield started
+        finally:
+            postbox.close()
+            await context.supervisor.stop()
+
+
+def error(reply: httpx.Response) -> tuple[int, str, str]:
+    """Status, code and message of an error reply, which has exactly these two keys."""
+    body = reply.json()
+    assert set(body) == {"code", "message"}
+    return reply.status_code, body["code"], body["message"]

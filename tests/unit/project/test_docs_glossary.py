@@ -1,0 +1,31 @@
+"""The glossary: it is short, it names what the engine exports, and what it names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+GLOSSARY = (ROOT / "docs/glossary.md").read_text()
+WORDS = set(re.findall(r"`(\w+)`", GLOSSARY))
+PATHS = set(re.findall(r"`([\w.]+/[\w./]*)`", GLOSSARY))
+
+
+def classes_of_the_engine() -> set[str]:
+    modules = [ast.parse(path.read_text()) for path in (ROOT / "scheduler/engine").glob("*.py")]
+    return {node.name for module in modules for node in module.body if isinstance(node, ast.ClassDef)}
+
+
+def test_each_class_that_the_engine_exports_has_a_word() -> None:
+    assert {name for name in classes_of_the_engine() if not name.startswith("_")} - WORDS == set()
+
+
+def test_each_file_that_it_names_is_there() -> None:
+    assert len(PATHS) > 20
+    assert [path for path in PATHS if not any((ROOT / room / path).exists() for room in ("", "scheduler"))] == []
+
+
+def test_it_is_short_and_the_map_begins_with_it() -> None:
+    assert len(GLOSSARY.splitlines()) <= 60
+    assert "docs/glossary.md" in "".join((ROOT / "ARCHITECTURE.md").read_text().splitlines()[:4])

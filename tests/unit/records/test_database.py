@@ -1,0 +1,189 @@
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from scheduler.model.wire import Usage
+from scheduler.records import queries
+from scheduler.records.database import Connection, DatabaseError, Fenced, open_database
+from tests.support.services.records import database_at
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = open_database(database_at(tmp_path / "db"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def open_again(tmp_path):
+    """The same database once more, as another process has it."""
+    with contextlib.ExitStack() as opened:
+        yield lambda: opened.enter_context(contextlib.closing(open_database(database_at(tmp_path / "db"))))
+
+
+def add(login: str):
+    def work(c: Connection) -> str:
+        c.run("insert_account", login=login, created=1)
+        return login
+
+    return work
+
+
+def logins(c: Connection) -> list[str]:
+    return [row["login"] for row in c.all("list_accounts", after="", limit=100)]
+
+
+async def test_what_was_written_is_read(db):
+    assert await db.write(add("jill")) == "jill"
+    assert await db.read(logins) == ["jill"]
+
+
+async def test_a_failing_work_changes_nothing_and_undoes_no_neighbour(db):
+    def fail(c: Connection) -> None:
+        add("bad")(c)
+        raise RuntimeError("no")
+
+    results = await asyncio.gather(*(db.write(work) for work in (add("a"), fail, add("b"))), return_exceptions=True)
+    assert [str(result) for result in results] == ["a", "no", "b"]
+    assert await db.read(logins) == ["a", "b"]
+
+
+async def test_works_that_gather_share_one_commit(db, monkeypatch):
+    groups = []
+    gate = threading.Event()
+    commit = db._commit
+    monkeypatch.setattr(db, "_commit", lambda group: groups.append(len(group)) or commit(group))
+    blocked = db.write_soon(lambda c: gate.wait() and None)
+    waiting = [db.write_soon(add(f"login{number}")) for number in range(100)]
+    gate.set()
+    await asyncio.gather(*map(asyncio.wrap_future, [blocked, *waiting]))
+    assert len(groups) <= 2
+    assert sum(groups) == 101
+    assert len(await db.read(logins)) == 100
+
+
+async def test_a_reader_sees_one_snapshot_and_can_change_nothing(db):
+    def look(c: Connection) -> tuple[list[str], list[str]]:
+        before = logins(c)
+        db.write_soon(add("meanwhile")).result()
+        return before, logins(c)
+
+    assert await db.read(look) == ([], [])
+    with pytest.raises(Exception, match=r"read.?only"):
+        await db.read(add("sneaky"))
+
+
+async def test_what_was_handed_in_is_written_before_close(tmp_path):
+    db = open_database(database_at(tmp_path / "again"))
+    for number in range(10):
+        db.write_soon(add(f"login{number}"))
+    db.close()
+    again = open_database(database_at(tmp_path / "again"))
+    assert len(await again.read(logins)) == 10
+    again.close()
+
+
+async def test_what_was_announced_is_heard_once_it_is_committed_and_only_then(db):
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    stop = db.listen(heard.put_nowait)
+
+    def announce(*subjects: str, fail: bool = False):
+        def work(c: Connection) -> None:
+            for subject in subjects:
+                c.announce(subject)
+            if fail:
+                raise RuntimeError("no")
+
+        return work
+
+    works = [announce("a", "b", "a"), announce("lost", fail=True), announce("b", "c")]
+    await asyncio.gather(*map(db.write, works), return_exceptions=True)
+    stop()
+    await db.write(announce("later"))
+    said = [heard.get_nowait() for _ in range(heard.qsize())]
+    assert [subject for subject in "abc" if subject not in said] == []
+    assert set(said) == {"a", "b", "c"}
+
+
+async def test_all_that_have_a_database_open_hear_each_other(db, open_again):
+    other = open_again()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    other.listen(heard.put_nowait)
+    await db.write(lambda c: c.announce("job 17"))
+    async with asyncio.timeout(10):
+        assert await heard.get() == "job 17"
+
+
+async def test_a_fence_keeps_out_what_stands_behind_it(db):
+    def fallen(c: Connection) -> None:
+        add("made by the fence")(c)
+        raise Fenced("others took over")
+
+    gate = threading.Event()
+    blocked = db.write_soon(lambda c: gate.wait() and None)
+    before = db.write_soon(add("before"))
+    overtaken = db.behind(fallen)
+    behind = [overtaken.write_soon(add("behind")), overtaken.write_soon(add("behind2"))]
+    after = db.behind(lambda c: logins(c)).write_soon(add("after"))
+    gate.set()
+    await asyncio.gather(*map(asyncio.wrap_future, [blocked, before, after]))
+    outcomes = await asyncio.gather(*map(asyncio.wrap_future, behind), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Fenced, Fenced]
+    assert await db.read(logins) == ["after", "before"]
+
+
+async def test_the_clock_is_in_milliseconds_since_the_epoch(db):
+    assert abs(await db.read(lambda c: c.now()) - time.time() * 1000) < 60_000
+
+
+async def test_rows_come_one_at_a_time(db):
+    await db.write(add("jill"))
+    assert await db.read(lambda c: [row["login"] for row in c.each("list_accounts", after="", limit=5)]) == ["jill"]
+
+
+def test_statements_have_names_of_their_own():
+    statements = queries.load()
+    assert statements["find_account"] == "SELECT login, created FROM accounts WHERE login = :login;"
+    assert list(queries.parse("-- one: it\n-- goes on\nSELECT 1;\n\n-- two: that\nSELECT\n-- why\n2;\n")) == [
+        ("one", "SELECT 1;"),
+        ("two", "SELECT\n2;"),
+    ]
+
+
+def test_a_database_of_an_older_version_is_brought_forward_with_all_that_is_in_it(tmp_path):
+    path = tmp_path / "db"
+    old = sqlite3.connect(path)
+    first, *later = queries.migrations()
+    old.executescript(f"{first[1]}\nPRAGMA user_version = 1;")
+    old.execute("INSERT INTO phases (id, job, number, reducers, issued, finished) VALUES (7, 1, 0, 0, 3, 2)")
+    for state, wall, peak in (("committed", 3, 10), ("failed", 4, 20), ("leased", None, None)):
+        usage = None if wall is None else Usage(wall_us=wall, user_us=2, sys_us=1, max_rss_kb=peak).model_dump_json()
+        old.execute("INSERT INTO tasks (uuid, pool, state, usage) VALUES ('t', 7, ?, ?)", (state, usage))
+    old.commit()
+    old.close()
+    open_database(path).close()
+    new = sqlite3.connect(path)
+    assert new.execute("PRAGMA user_version").fetchone() == (1 + len(later),)
+    sums = "finished, metered, wall_us, cpu_us, max_rss_kb, bytes_in, bytes_out"
+    assert new.execute(f"SELECT {sums} FROM phases").fetchone() == (2, 2, 7, 6, 20, 0, 0)
+    new.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
+    path = tmp_path / "db"
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 1000")
+    newer.close()
+    with pytest.raises(DatabaseError, match="written by a newer version of Remora"):
+        open_database(path)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_migrations_are_numbered_without_gaps():
+    numbers = [number for number, _ in queries.migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
