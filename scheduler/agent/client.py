@@ -91,7 +91,7 @@ class Client:
         answer = await self._post("poll", request.model_dump_json(), wire.POLL_SECONDS + POLL_MARGIN)
         return parse(wire.PollReply, answer)
 
-    async def beat(self, request: wire.Beat) -> None:
+    async def beat(self, request: wire.AgentBeat) -> None:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
     async def log(self, reply: wire.TaskLogReply) -> None:

@@ -96,7 +96,7 @@ async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
-    said = wire.Beat.model_validate_json(body)
+    said = wire.AgentBeat.model_validate_json(body)
     _require_own(call, node, said.agent)
     agents = call.agents
     if said.leaves:

@@ -74,7 +74,7 @@ class SupervisorPort(Protocol):
     """The supervisor of this process, as far as requests concern it."""
 
     @property
-    def desk(self) -> AgentService: ...
+    def agent_service(self) -> AgentService: ...
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class Call:
         """What agents are served by. Raises WireError where there is no supervisor."""
         if self.context.supervisor is None:
             raise no_such_route(self.path)
-        return self.context.supervisor.desk
+        return self.context.supervisor.agent_service
 
     @property
     def now(self) -> int:

@@ -279,7 +279,7 @@ class Supervisors(Wire):
     revoked: list[Node] = Field(default_factory=list)
 
 
-class Beat(Wire):
+class AgentBeat(Wire):
     """A sign of life, when there was no other for a while. Refused like a poll if the agent is not known."""
 
     agent: Number

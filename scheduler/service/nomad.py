@@ -10,7 +10,7 @@ from functools import partial
 
 from scheduler.records.database import Database
 from scheduler.service.state import StateError
-from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.cache.live_jobs import LiveJobs
 from scheduler.supervisor.supervisor import Book
 
@@ -22,7 +22,7 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
         from scheduler.nomad.api import Access, NomadApi, NomadError
         from scheduler.nomad.job_documents import Template
         from scheduler.nomad.settings import template_of
-        from scheduler.supervisor.instances.loop import Bookings
+        from scheduler.supervisor.instances.loop import InstanceLoop
     except ImportError as error:
         raise StateError(f'--nomad needs packages that are not installed ({error.name}): "remora[cluster]"') from None
     try:
@@ -34,8 +34,8 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
 
-    async def book(template: Template, db: Database, jobs: LiveJobs, desk: AgentDesk) -> None:
-        await Bookings(db, jobs, desk, api, template).run()
+    async def book(template: Template, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
+        await InstanceLoop(db, jobs, agent_service, api, template).run()
 
     try:
         yield partial(book, template)

@@ -26,10 +26,10 @@ from scheduler.objects.sweep import sweep
 from scheduler.records.database import DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
-from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.jobs.expiry import delete_expired
 from scheduler.supervisor.ports import Ports
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.supervisor.supervisor import Book, Supervisor
 from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
@@ -143,20 +143,20 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def receiving(context: Context, tenure: Tenure | None = None) -> AsyncIterator[Postbox]:
+async def receiving(context: Context, runner: SupervisorRunner | None = None) -> AsyncIterator[RecordedJobService]:
     """Users' jobs: to the supervisor of this process if there is one that owns them, else by post."""
-    postbox = Postbox(context.db, context.clock)
-    postbox.open()
-    context.service = NearestOwner(postbox, lambda: tenure.current if tenure else None)
+    recorded_jobs = RecordedJobService(context.db, context.clock)
+    recorded_jobs.open()
+    context.service = LocalFirstJobService(recorded_jobs, lambda: runner.current if runner else None)
     try:
-        yield postbox
+        yield recorded_jobs
     finally:
-        postbox.close()
+        recorded_jobs.close()
 
 
 @contextlib.asynccontextmanager
 async def supervising(
-    context: Context, tenure: Tenure, url: str, alone: bool, book: Book | None = None
+    context: Context, runner: SupervisorRunner, url: str, alone: bool, book: Book | None = None
 ) -> AsyncIterator[None]:
     """Supervisors in this process, one after the other, which agents find at `url`.
 
@@ -187,31 +187,31 @@ async def supervising(
     def install(supervisor: Supervisor) -> None:
         context.supervisor = supervisor
 
-    await tenure.start(make, install)
-    _measure(tenure, registry)
+    await runner.start(make, install)
+    _measure(runner, registry)
     try:
         yield
     finally:
-        await tenure.stop()
+        await runner.stop()
 
 
-def _measure(tenure: Tenure, registry: CollectorRegistry) -> None:
+def _measure(runner: SupervisorRunner, registry: CollectorRegistry) -> None:
     """Gauges of what the current supervisor has in hand."""
     gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
         "remora_jobs_live": ("Jobs not archived yet.", lambda supervisor: len(supervisor.jobs)),
         "remora_tasks_ready": ("Tasks waiting for an instance.", lambda supervisor: supervisor.jobs.ready.total()),
         "remora_instances_disabled": (
             "Slots whose instances could not be ended.",
-            lambda supervisor: supervisor.desk.disabled(),
+            lambda supervisor: supervisor.agent_service.disabled(),
         ),
         "remora_supervisor": ("The number of the supervisor's start.", lambda supervisor: supervisor.id),
     }
     for name, (text, value) in gauges.items():
-        Gauge(name, text, registry=registry).set_function(partial(_current, tenure, value))
+        Gauge(name, text, registry=registry).set_function(partial(_current, runner, value))
 
 
-def _current(tenure: Tenure, value: Callable[[Supervisor], float]) -> float:
-    return value(tenure.supervisor)
+def _current(runner: SupervisorRunner, value: Callable[[Supervisor], float]) -> float:
+    return value(runner.supervisor)
 
 
 async def sweep_once(context: Context, before: int) -> None:
@@ -224,18 +224,20 @@ async def sweep_once(context: Context, before: int) -> None:
         log.info("swept the blob directory", extra={"removed": removed})
 
 
-async def sweep_forever(context: Context, tenure: Tenure, seconds: float = SWEEP_SECONDS) -> None:
+async def sweep_forever(context: Context, runner: SupervisorRunner, seconds: float = SWEEP_SECONDS) -> None:
     """Of many processes one sweeps, and only what nobody can be about to name."""
     while True:
         await asyncio.sleep(seconds)
-        if tenure.supervisor.leads:
+        if runner.supervisor.leads:
             await sweep_once(context, clock() - YOUNG_MS)
 
 
-async def expire_forever(context: Context, tenure: Tenure, keep_jobs_s: int, seconds: float = EXPIRY_SECONDS) -> None:
+async def expire_forever(
+    context: Context, runner: SupervisorRunner, keep_jobs_s: int, seconds: float = EXPIRY_SECONDS
+) -> None:
     """Delete jobs that their accounts keep no longer. Of many processes one does."""
     while True:
-        if tenure.supervisor.leads:
+        if runner.supervisor.leads:
             try:
                 await delete_expired(context.db, context.blobs, keep_jobs_s, clock())
             except Exception:

@@ -17,7 +17,7 @@ from scheduler.service import parts
 from scheduler.service.nomad import booking
 from scheduler.service.settings import RoleOptions, advertised
 from scheduler.service.state import StateError
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 
 log = logging.getLogger("remora.service")
 
@@ -57,7 +57,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
         context.images = lambda: {*IMAGES, *options.images}
-        postbox = await stack.enter_async_context(parts.receiving(context))
+        recorded_jobs = await stack.enter_async_context(parts.receiving(context))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
@@ -65,7 +65,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         on_ready(options.advertise or url)
         await stop.wait()
         log.info("gateway stops")
-        postbox.close()
+        recorded_jobs.close()
 
 
 async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
@@ -82,13 +82,13 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
-        tenure = Tenure()
-        await stack.enter_async_context(parts.supervising(context, tenure, url, alone=False, book=book))
-        sweeping = asyncio.create_task(parts.sweep_forever(context, tenure))
-        expiring = asyncio.create_task(parts.expire_forever(context, tenure, options.keep_jobs_s))
+        runner = SupervisorRunner()
+        await stack.enter_async_context(parts.supervising(context, runner, url, alone=False, book=book))
+        sweeping = asyncio.create_task(parts.sweep_forever(context, runner))
+        expiring = asyncio.create_task(parts.expire_forever(context, runner, options.keep_jobs_s))
         await stack.enter_async_context(parts.background(sweeping, expiring))
-        log.info("supervisor is up", extra={"url": url, "supervisor": tenure.supervisor.id})
+        log.info("supervisor is up", extra={"url": url, "supervisor": runner.supervisor.id})
         on_ready(url)
         await stop.wait()
         log.info("supervisor stops")
-        tenure.supervisor.let_go()
+        runner.supervisor.let_go()

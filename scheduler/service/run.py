@@ -28,7 +28,7 @@ from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
@@ -86,10 +86,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
         )
         stack.enter_context(watched("service", context.metrics.stalled))
-        tenure = Tenure()
+        runner = SupervisorRunner()
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
-        postbox = await stack.enter_async_context(parts.receiving(context, tenure))
+        recorded_jobs = await stack.enter_async_context(parts.receiving(context, runner))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(
@@ -97,7 +97,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         )
         if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
-        await stack.enter_async_context(parts.supervising(context, tenure, url, alone=options.database is None))
+        await stack.enter_async_context(parts.supervising(context, runner, url, alone=options.database is None))
         node = socket.gethostname()
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", node_credentials.issue(secrets.agent, node, trust.generation))
@@ -107,14 +107,14 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         running = asyncio.create_task(keep_running(agent, trouble))
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
-        expiring = asyncio.create_task(parts.expire_forever(context, tenure, options.keep_jobs_s))
+        expiring = asyncio.create_task(parts.expire_forever(context, runner, options.keep_jobs_s))
         await stack.enter_async_context(parts.background(running, sweeping, reaping, expiring))
-        desk = tenure.supervisor.desk
-        await _first_of(desk.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
+        agent_service = runner.supervisor.agent_service
+        await _first_of(agent_service.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
         full = state_checks.why_no_instance(state.path) is not None  # then who comes to make room must be served
-        if trouble.hopeless.is_set() and not (desk.arrived.is_set() or stop.is_set() or full):
+        if trouble.hopeless.is_set() and not (agent_service.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
-        instances = " ".join(desk.providers())
+        instances = " ".join(agent_service.providers())
         info = ServiceInfo(
             url,
             account.login,
@@ -132,8 +132,8 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             on_ready(info)
         await stop.wait()
         log.info("service stops")
-        tenure.supervisor.let_go()
-        postbox.close()
+        runner.supervisor.let_go()
+        recorded_jobs.close()
 
 
 def gaps_at(state_dir: Path) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The loop that joins decisions, records and objects: inputs become tasks, reports become outputs.
 
 One idea: *every change of a job is one function of a `Connection`, run in one transaction, and
-the memory of the supervisor is a shadow of what was committed.* Six such functions exist:
+the memory of the supervisor is a cache of what was committed.* Six such functions exist:
 
     dispatch   a page of job inputs        → tasks, inputs of reducers, errors
     lease      a pool, and room for n      → n attempts in the hands of an agent
@@ -10,12 +10,12 @@ the memory of the supervisor is a shadow of what was committed.* Six such functi
     lose_page  a node that is gone         → intermediates that are lost
     mend_page  what is lost and needed     → its makers, ready once more
 
-`writer.JobBook` does the writing that they share: rows are collected while the function runs
+`writer.JobWriter` does the writing that they share: rows are collected while the function runs
 and written at its end, counters move once, and then `engine.job.advance` says what follows
 (end of input for reducers, the end of the job) until nothing does. So a job is never between
 two states: whatever instant a process dies at, the database holds a whole step.
 
-What a transaction changed comes back as `Changes`. The `Supervisor` applies that to its shadow
+What a transaction changed comes back as `Changes`. The `Supervisor` applies that to its cache
 (which jobs live, how many tasks of each pool are ready) and wakes whom it concerns: agents that
 wait for work, clients that wait for a job. It holds a few numbers per live job and per phase,
 never anything per task.

@@ -19,7 +19,7 @@ PAUSES = (0.2, 30.0)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Background(TaskSet):
+class SupervisorTasks(TaskSet):
     """The background tasks of one supervisor. `fenced` is set when periodic work finds that another supervisor has
     taken over."""
 
@@ -49,10 +49,10 @@ def log_failure(error: BaseException) -> None:
         log.error("background work failed", exc_info=error)
 
 
-class Errand:
+class Coalesced:
     """Asked for once or often, `work` begins after the last asking; it is tried until it succeeds, or is not ours."""
 
-    def __init__(self, background: Background, work: Work, name: str) -> None:
+    def __init__(self, background: SupervisorTasks, work: Work, name: str) -> None:
         self._background = background
         self._work = work
         self._name = name

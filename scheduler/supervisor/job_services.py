@@ -8,8 +8,8 @@ is durable, whether or not any supervisor lives.
 Only cancelling is done whole here, because its answer promises that nothing of the job counts
 from now on. Its owner notices, tells the agents, and archives.
 
-`JobService` is all that the gateway knows of this. `Postbox` serves jobs of whatever owner;
-where a supervisor is in the same process, `NearestOwner` goes to it directly with those that it owns, which
+`JobService` is all that the gateway knows of this. `RecordedJobService` serves jobs of whatever owner;
+where a supervisor is in the same process, `LocalFirstJobService` goes to it directly with those that it owns, which
 spares them the way over the database.
 """
 
@@ -64,7 +64,7 @@ class JobService(Protocol):
         """Whether there is such a job and it is not done."""
 
 
-class Postbox:
+class RecordedJobService:
     """A JobService by records and announcements. `open` before use, on the event loop that uses it."""
 
     def __init__(self, db: Database, clock: Callable[[], int]) -> None:
@@ -147,11 +147,11 @@ class Postbox:
                 changed.set()
 
 
-class NearestOwner:
+class LocalFirstJobService:
     """A JobService of a process with a supervisor: `supervisor()` is who it is now, None before the first."""
 
-    def __init__(self, postbox: Postbox, supervisor: Callable[[], Supervisor | None]) -> None:
-        self._postbox = postbox
+    def __init__(self, recorded_jobs: RecordedJobService, supervisor: Callable[[], Supervisor | None]) -> None:
+        self._recorded_jobs = recorded_jobs
         self._supervisor = supervisor
 
     async def create_job(
@@ -160,7 +160,7 @@ class NearestOwner:
         if supervisor := self._supervisor():
             with contextlib.suppress(Fenced):
                 return await supervisor.create_job(owner, spec, headers, creator)
-        return await self._postbox.create_job(owner, spec, headers, creator)
+        return await self._recorded_jobs.create_job(owner, spec, headers, creator)
 
     async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
         await self._nearest(job, lambda s, live: s.add_inputs(live, lines), lambda p: p.add_inputs(job, lines))
@@ -179,23 +179,23 @@ class NearestOwner:
     async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
         supervisor = self._supervisor()
         if supervisor and supervisor.jobs.by_uuid(job.uuid):
-            return await supervisor.desk.logs.read(agent, request)
-        return await self._postbox.read_log(job, agent, request)
+            return await supervisor.agent_service.logs.read(agent, request)
+        return await self._recorded_jobs.read_log(job, agent, request)
 
     async def runs(self, uuid: str) -> bool:
         supervisor = self._supervisor()
         live = supervisor.jobs.by_uuid(uuid) if supervisor else None
-        return not live.done if live else await self._postbox.runs(uuid)
+        return not live.done if live else await self._recorded_jobs.runs(uuid)
 
     async def _nearest(
         self,
         job: Named,
         directly: Callable[[Supervisor, LiveJob], Awaitable[None]],
-        by_post: Callable[[Postbox], Awaitable[None]],
+        by_post: Callable[[RecordedJobService], Awaitable[None]],
     ) -> None:
         supervisor = self._supervisor()
         if supervisor and (live := supervisor.jobs.by_uuid(job.uuid)):
             with contextlib.suppress(Fenced):  # others own it by now, and read what comes by post
                 await directly(supervisor, live)
                 return
-        await by_post(self._postbox)
+        await by_post(self._recorded_jobs)

@@ -26,7 +26,7 @@ LINGER_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """What a beat found. `first`: the lowest number that lives; that one does what is nobody's in particular."""
 
     pulse: Pulse
@@ -61,7 +61,7 @@ def check(c: Connection, supervisor: int) -> None:
         raise Fenced(f"supervisor {supervisor} was lost: others have its jobs")
 
 
-def beat(c: Connection, supervisor: int, pulse: Pulse) -> Beat:
+def beat(c: Connection, supervisor: int, pulse: Pulse) -> Heartbeat:
     """A supervisor lives, and looks who else does."""
     now = c.now()
     pulse = pulse.beat(now)
@@ -71,7 +71,7 @@ def beat(c: Connection, supervisor: int, pulse: Pulse) -> Beat:
         leave(c, silent)
     living = [row["id"] for row in c.all("living_supervisors")]
     unowned = c.one("unowned_jobs", limit=1) is not None
-    return Beat(pulse, min(living, default=supervisor), lost, unowned)
+    return Heartbeat(pulse, min(living, default=supervisor), lost, unowned)
 
 
 def leave(c: Connection, supervisor: int) -> None:

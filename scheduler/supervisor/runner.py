@@ -18,7 +18,7 @@ from scheduler.supervisor.supervisor import Supervisor
 log = logging.getLogger("remora.supervisor")
 
 
-class Tenure:
+class SupervisorRunner:
     """`current` is None until the first supervisor is made."""
 
     def __init__(self) -> None:

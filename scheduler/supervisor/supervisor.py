@@ -1,4 +1,4 @@
-"""The supervisor: owner of the shadow, runner of transactions, waker of whoever waits.
+"""The supervisor: owner of the cache, runner of transactions, waker of whoever waits.
 
 One is one start: it has a number, and lives until it stops or others take over (`membership`).
 Then it is `lost`, nothing that it writes counts, and whoever made it makes another (`runner`).
@@ -23,9 +23,9 @@ from scheduler.records.database import Database, Fenced, Row, select
 from scheduler.supervisor import announcements, membership
 from scheduler.supervisor.agents import leases, running_logs
 from scheduler.supervisor.agents.running_logs import PostedRequests
-from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
-from scheduler.supervisor.background import PAUSES, Background, Errand
+from scheduler.supervisor.background import PAUSES, Coalesced, SupervisorTasks
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs import archive, intake, retention
 from scheduler.supervisor.jobs.cancel import cancel_open, cancel_orphans
@@ -50,7 +50,7 @@ SILENCE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 
 
-Book = Callable[[Database, LiveJobs, AgentDesk], Coroutine[Any, Any, None]]
+Book = Callable[[Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
@@ -86,46 +86,46 @@ class Supervisor:
         self._beat_seconds = beat_seconds
         self._book = book
         self._pulse = Pulse.begin(0)
-        self.desk = AgentDesk(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
+        self.agent_service = AgentService(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
         self._count_outcome = ports.count_outcome
-        self._reasons = Reasons(self._db, self.jobs, self.desk)
-        self._background = Background()
+        self._reasons = Reasons(self._db, self.jobs, self.agent_service)
+        self._background = SupervisorTasks()
         self.lost = self._background.fenced  # others have taken over
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
         self._unowned: dict[int, int] = {}  # jobs that nobody owns, and since when we know of them (database's ms)
         self._stale: set[int] = set()  # own jobs whose record others have changed
-        self._claiming = Errand(self._background, self.claim, "claim jobs")
+        self._claiming = Coalesced(self._background, self.claim, "claim jobs")
         self._debts: set[int] = set()  # own jobs of which something is gone
-        self._mending = Errand(self._background, self._mend, "have made again what is gone")
-        self._orphans = Errand(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
-        self._log_requests = PostedRequests(self._db, self.desk.logs, self._background, lambda: self.id)
-        self._refreshing = Errand(self._background, self._refresh, "look at jobs again")
+        self._mending = Coalesced(self._background, self._mend, "have made again what is gone")
+        self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
+        self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
+        self._refreshing = Coalesced(self._background, self._refresh, "look at jobs again")
 
     # Starting and stopping.
 
     async def start(self) -> None:
         """Join the others, and take up what is nobody's: alone, every live job."""
         self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
-        await self.desk.open()
+        await self.agent_service.open()
         self._stop_listening = self._shared.listen(self._hear)
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()
         if not self._alone:
             self._background.every(self._beat_seconds, self.beat)
         if self._book is not None:
-            self._background.spawn(self._book(self._db, self.jobs, self.desk))
+            self._background.spawn(self._book(self._db, self.jobs, self.agent_service))
         else:
             self._background.every(SILENCE_SECONDS, self._reasons.look)
-        self._background.every(SILENCE_SECONDS, self.desk.lose_silent)
-        self._background.every(SILENCE_SECONDS, self.desk.expel_revoked)
+        self._background.every(SILENCE_SECONDS, self.agent_service.lose_silent)
+        self._background.every(SILENCE_SECONDS, self.agent_service.expel_revoked)
         self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
         self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 
     def let_go(self) -> None:
         """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
         self._stopping = True
-        self.desk.let_go()
+        self.agent_service.let_go()
         for live in self.jobs:
             live.wake_watchers()
 
@@ -179,14 +179,14 @@ class Supervisor:
         for pool, count in claim.ready.items():
             self.jobs.ready[pool] = count
         for pool in live.pools:
-            self.jobs.located.set(pool, claim.located[pool], self.desk.monotonic())
+            self.jobs.located.set(pool, claim.located[pool], self.agent_service.monotonic())
         self._reasons.take_up(live)
-        self._background.spawn(self.desk.take_up(live))
+        self._background.spawn(self.agent_service.take_up(live))
         self._apply(claim.changes)
         self._mend_soon(live.id)
         self._look_again(live.id)  # others may have announced changes before we knew it
         self._work_on(live)
-        self.desk.wake()
+        self.agent_service.wake()
 
     def _hear(self, subject: str) -> None:
         """Somebody committed something that may concern us."""
@@ -206,7 +206,7 @@ class Supervisor:
         self._refreshing.ask()
 
     async def _refresh(self) -> None:
-        """Bring the shadow up to what others have written of our jobs."""
+        """Bring the cache up to what others have written of our jobs."""
         stale, self._stale = self._stale, set()  # what is announced from now on is looked at again
         try:
             for row in await self._db.read(select("jobs_by_ids", jobs=json.dumps(sorted(stale)))):
@@ -221,7 +221,7 @@ class Supervisor:
         if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
             live.done = True
             live.wake_watchers()
-            self.desk.wake()
+            self.agent_service.wake()
             self._orphans.ask()
         elif row["input_done"] and not (live.input_done or live.done):
             self._apply(await self._db.write(partial(intake.advance, live=live, now=self._clock())))
@@ -243,7 +243,7 @@ class Supervisor:
         if not self._alone:
             self._look_again(live.id)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
-        self.desk.wake()
+        self.agent_service.wake()
         return live.uuid
 
     async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
@@ -271,10 +271,10 @@ class Supervisor:
     # After each transaction.
 
     def _apply(self, changes: Changes) -> None:
-        """Bring the shadow up to what was committed, and wake whom it concerns."""
+        """Bring the cache up to what was committed, and wake whom it concerns."""
         self.jobs.ready.update(changes.ready)
         if changes.located:
-            self.jobs.located.update(changes.located, self.desk.monotonic())
+            self.jobs.located.update(changes.located, self.agent_service.monotonic())
         for outcome, count in changes.outcomes.items():
             self._count_outcome(outcome, count)
         for pool in changes.ended_pools:
@@ -285,7 +285,7 @@ class Supervisor:
                 live.reopened = pools
         for job in changes.mend:
             self._mend_soon(job)
-        self.desk.revoke(changes.revoked)
+        self.agent_service.revoke(changes.revoked)
         for job in changes.changed_jobs:
             if live := self.jobs.by_id(job):
                 live.done = live.done or job in changes.done_jobs
@@ -295,12 +295,12 @@ class Supervisor:
             self._orphans.ask()
         if changes.discard:
             self._in_thread(self._blobs.discard, changes.discard)
-        self.desk.discard(changes.discard_at)
+        self.agent_service.discard(changes.discard_at)
         for task in changes.finished_reducers:
             self._background.spawn(retention.reap_reducer(self._db, self._discard, task))
         for task in changes.consumed_reducers:
             self._background.spawn(retention.release_inputs(self._db, self._discard, task))
-        self.desk.wake()
+        self.agent_service.wake()
 
     def _mend_soon(self, job: int) -> None:
         self._debts.add(job)
@@ -325,7 +325,7 @@ class Supervisor:
         shared = [blob for node, blob in all_blobs if node is None]
         if shared:
             self._in_thread(self._blobs.discard, shared)
-        self.desk.discard(Placed(node, blob) for node, blob in all_blobs if node is not None)
+        self.agent_service.discard(Placed(node, blob) for node, blob in all_blobs if node is not None)
 
     def _work_on(self, live: LiveJob) -> None:
         """Start what a job needs now: dispatching its inputs, or archiving it. One thing at a time."""
@@ -341,7 +341,7 @@ class Supervisor:
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """Pools that have ready tasks which no node can ever run, and why."""
         ready = [(n, pool) for n, pool in enumerate(live.pools) if self.jobs.ready[pool] > 0]
-        return [(pool, why) for n, pool in ready if (why := self.desk.misfit(live.spec.phases[n]))]
+        return [(pool, why) for n, pool in ready if (why := self.agent_service.misfit(live.spec.phases[n]))]
 
     async def _refuse(self, live: LiveJob) -> None:
         """Fail what no node can ever run; a page of each pool, and again while there is more."""
@@ -385,7 +385,7 @@ class Supervisor:
         await archive.archive_job(self._db, self._blobs, self._clock, live)
         self.jobs.remove(live)
         live.wake_watchers()
-        self.desk.wake()
+        self.agent_service.wake()
         log.info("job archived", extra={"job": live.uuid})
 
     async def look_around(self) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scheduler.engine.job import Phase, reopened
 from scheduler.engine.locality import PATIENCE, Home, choose
-from scheduler.supervisor.cache.locality_index import Backlog, Located
+from scheduler.supervisor.cache.locality_index import LocalityIndex, NodeBacklog
 
 counts = st.integers(0, 100)
 homes = st.builds(Home, counts, counts, st.booleans(), st.floats(0, 5), st.floats(0, 5))
@@ -50,7 +50,7 @@ def test_a_node_without_room_gives_what_it_cannot_take_soon(ready, soon):
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from("ab"), st.integers(-5, 5))))
 def test_what_belongs_to_nodes_is_counted_whatever_the_order(moves):
     """A task may be leased before it is known to be ready."""
-    located, expected = Located(), Counter()
+    located, expected = LocalityIndex(), Counter()
     for pool, node, count in moves:
         located.update({(pool, node): count}, 0.0)
         expected[pool, node] += count
@@ -59,7 +59,7 @@ def test_what_belongs_to_nodes_is_counted_whatever_the_order(moves):
 
 
 def test_a_node_is_idle_from_when_it_could_have_taken_one():
-    located = Located()
+    located = LocalityIndex()
     located.update({(1, "a"): 5}, 10.0)
     assert idle_and_waiting(located, 13.0) == (3.0, 3.0)
     located.took(1, {"a": 2}, "a", 13.0)
@@ -71,13 +71,13 @@ def test_a_node_is_idle_from_when_it_could_have_taken_one():
     assert idle_and_waiting(located, 99.0) == (0.0, 0.0)
 
 
-def idle_and_waiting(located: Located, now: float) -> tuple[float, float]:
+def idle_and_waiting(located: LocalityIndex, now: float) -> tuple[float, float]:
     backlog = located.backlog(1, "a")
     return now - backlog.took, now - backlog.since
 
 
 def test_the_pace_of_a_node_is_that_of_the_better_of_two_seconds():
-    backlog = Backlog(100, 0.0, 0.0)
+    backlog = NodeBacklog(100, 0.0, 0.0)
     backlog.take(3, 10.1)
     backlog.take(4, 10.9)
     backlog.take(2, 11.2)

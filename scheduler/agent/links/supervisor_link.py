@@ -44,9 +44,9 @@ from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
     MAX_WORD,
+    AgentBeat,
     AgentState,
     AttemptReport,
-    Beat,
     BlobRef,
     Outcome,
     PollReply,
@@ -127,7 +127,7 @@ class Agent:
                 group.create_task(self._report())
                 group.create_task(self._tick())
                 group.create_task(self._watch_disk())
-                group.create_task(self._contact.keep(lambda: self._client.beat(Beat(agent=self._id))))
+                group.create_task(self._contact.keep(lambda: self._client.beat(AgentBeat(agent=self._id))))
                 group.create_task(self._sweep())
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
@@ -142,7 +142,7 @@ class Agent:
         """
         with contextlib.suppress(UnavailableError, UnknownAgentError, WireError):
             if self._id:
-                await self._client.beat(Beat(agent=self._id, leaves=True))
+                await self._client.beat(AgentBeat(agent=self._id, leaves=True))
 
     # -- polling -----------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.records.database import Connection, Database, execute, select
 from scheduler.supervisor import announcements
 from scheduler.supervisor.agents.session import AgentSession
-from scheduler.supervisor.background import Background, Errand
+from scheduler.supervisor.background import Coalesced, SupervisorTasks
 
 # Seconds that a reader waits for an agent's answer.
 ANSWER_SECONDS = 5.0
@@ -79,13 +79,13 @@ class TaskLogs:
 class PostedRequests:
     """The requests that gateways without a supervisor have recorded, for jobs of supervisor number `owner()`."""
 
-    def __init__(self, db: Database, logs: TaskLogs, background: Background, owner: Callable[[], int]) -> None:
+    def __init__(self, db: Database, logs: TaskLogs, background: SupervisorTasks, owner: Callable[[], int]) -> None:
         self._db = db
         self._logs = logs
         self._background = background
         self._owner = owner
         self._taken: set[int] = set()
-        self._errand = Errand(background, self._take_all, "answer requests for logs of tasks")
+        self._errand = Coalesced(background, self._take_all, "answer requests for logs of tasks")
         self.look = self._errand.ask
 
     async def _take_all(self) -> None:

@@ -1,4 +1,4 @@
-"""The desk at which agents ask for work and hand in what they did.
+"""The service at which agents ask for work and hand in what they did.
 
 An agent has at most one poll outstanding, so a reply is either acted on, which its next poll
 shows (`seen`), or was lost on the way. A lost one is simply given again: what it grants is
@@ -73,7 +73,7 @@ class UnknownAgentError(Exception):
     """The agent never registered here, or was given up: it must register again."""
 
 
-class AgentDesk:
+class AgentService:
     """One per supervisor. `apply` brings the shadow up to what a transaction changed."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """Recording why phases wait: the sentence that a job's status shows while none of a phase's tasks runs.
 
-Once a second the shadow is looked at. A phase that has ready tasks of which no agent holds any, or whose agents hold
+Once a second the cache is looked at. A phase that has ready tasks of which no agent holds any, or whose agents hold
 some and lack what it takes to run one, waits; after `PATIENCE` seconds its reason is recorded, and taken back when a
 task runs. Nothing is written for jobs that do not wait. Where instances are booked elsewhere, `loop` tells.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from scheduler.engine.feasibility import Tiers
 from scheduler.engine.waiting_reason import NodeState, why_waiting
 from scheduler.records.database import Connection, Database
-from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
@@ -23,10 +23,10 @@ PATIENCE = 2.0
 class Reasons:
     """Of one supervisor's jobs."""
 
-    def __init__(self, db: Database, jobs: LiveJobs, desk: AgentDesk) -> None:
+    def __init__(self, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
         self._db = db
         self._jobs = jobs
-        self._desk = desk
+        self._desk = agent_service
         self._since: dict[int, float] = {}  # pools that wait, and since when
         self._told: dict[int, str] = {}  # what is recorded, or (empty) may be
 

@@ -1,4 +1,4 @@
-"""The supervisor's shadow of the jobs that live: a few numbers per job and per phase."""
+"""The supervisor's cache of the jobs that live: a few numbers per job and per phase."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from scheduler.engine.job import Phase, reopened
 from scheduler.model.job import JobSpec, stored_job
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.cache.locality_index import Located
+from scheduler.supervisor.cache.locality_index import LocalityIndex
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class LiveJob:
 
 
 def load_job(c: Connection, row: Row) -> LiveJob:
-    """The shadow of a row of `jobs`."""
+    """The cache of a row of `jobs`."""
     phases = c.all("phases_of_job", job=row["id"])
     return LiveJob(
         id=row["id"],
@@ -84,7 +84,7 @@ class LiveJobs:
         self._by_uuid: dict[str, LiveJob] = {}
         self._by_pool: dict[int, LiveJob] = {}
         self.ready: Counter[int] = Counter()
-        self.located = Located()
+        self.located = LocalityIndex()
 
     def __iter__(self) -> Iterator[LiveJob]:
         return iter(list(self._by_id.values()))

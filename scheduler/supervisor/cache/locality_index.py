@@ -14,7 +14,7 @@ NOTHING: Final[Mapping[str, int]] = {}
 
 
 @dataclass(slots=True)
-class Backlog:
+class NodeBacklog:
     """What waits for one node: since when there is some, when it last took any, how many in each of two seconds."""
 
     count: int
@@ -32,11 +32,11 @@ class Backlog:
         return max(self.taken[int(now)], self.taken[int(now) - 1])
 
 
-class Located:
+class LocalityIndex:
     """A shadow, as `LiveJobs.ready` is: counts move when what moved them is committed. Times in seconds."""
 
     def __init__(self) -> None:
-        self._pools: dict[int, dict[str, Backlog]] = {}
+        self._pools: dict[int, dict[str, NodeBacklog]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._pools)
@@ -46,7 +46,7 @@ class Located:
         backlogs = self._pools.get(pool)
         return {node: backlog.count for node, backlog in backlogs.items()} if backlogs else NOTHING
 
-    def backlog(self, pool: int, node: str) -> Backlog | None:
+    def backlog(self, pool: int, node: str) -> NodeBacklog | None:
         return self._pools.get(pool, {}).get(node)
 
     def set(self, pool: int, counts: Mapping[str, int], now: float) -> None:
@@ -59,7 +59,7 @@ class Located:
         for (pool, node), count in changes.items():
             backlog = self.backlog(pool, node)
             if backlog is None:
-                backlog = self._pools.setdefault(pool, {})[node] = Backlog(0, now, now)
+                backlog = self._pools.setdefault(pool, {})[node] = NodeBacklog(0, now, now)
             if backlog.count <= 0:
                 backlog.since = backlog.took = now
             backlog.count += count

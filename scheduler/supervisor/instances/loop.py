@@ -41,11 +41,11 @@ from scheduler.nomad.reconcile import (
     understand,
 )
 from scheduler.records.database import Database, Fenced, select
-from scheduler.supervisor.agents.service import AgentDesk
+from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import set_waiting
 from scheduler.supervisor.cache.live_jobs import LiveJobs
 from scheduler.supervisor.instances import demand
-from scheduler.supervisor.instances.unreachable import Stranded
+from scheduler.supervisor.instances.unreachable import UnreachableInstances
 
 log = logging.getLogger("remora.supervisor")
 
@@ -88,28 +88,28 @@ class Pause:
         return cls(now + seconds, seconds)
 
 
-class Bookings:
+class InstanceLoop:
     """One per supervisor, for its own jobs. Owns what it knows of Nomad; `run` is cancelled to end it."""
 
     def __init__(
         self,
         db: Database,
         jobs: LiveJobs,
-        desk: AgentDesk,
+        agent_service: AgentService,
         api: NomadApi,
         template: Template,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._jobs = jobs
-        self._desk = desk
+        self._desk = agent_service
         self._api = api
         self._template = template
         self._now = monotonic
-        self._news = News(changed=desk.changed)
+        self._news = News(changed=agent_service.changed)
         self._watch = Watch(api, self._news)
         self._known: dict[str, Known] = {}
-        self._stranded = Stranded()
+        self._stranded = UnreachableInstances()
         self._orphans: dict[str, Booking] = {}  # listed, and not ours: perhaps over
         self._over: set[str] = set()  # those that are
         self._looked = -LOOK

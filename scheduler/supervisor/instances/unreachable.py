@@ -23,7 +23,7 @@ from scheduler.nomad.reconcile import Known, strand
 BETWEEN_SECONDS = 0.5
 
 
-class Stranded:
+class UnreachableInstances:
     """Remembers which nodes had an agent, and since when others have none."""
 
     def __init__(self) -> None:

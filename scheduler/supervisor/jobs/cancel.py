@@ -22,7 +22,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes, Revoked
 from scheduler.supervisor.jobs.intake import JobRef, Named, check_open
-from scheduler.supervisor.jobs.writer import JobBook
+from scheduler.supervisor.jobs.writer import JobWriter
 
 log = logging.getLogger("remora.supervisor")
 
@@ -63,7 +63,7 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
     """Cancel every open task; each attempt in flight gets its error record; the job is done."""
     changes = Changes()
     c.run("cancel_job", job=live.id)
-    book = JobBook(c, live, changes, now)
+    writer = JobWriter(c, live, changes, now)
     for phase, pool in enumerate(live.pools):
         for row in c.all("leased_of_pool", pool=pool, limit=MAX_IN_FLIGHT):
             result = step(Task(TaskState.LEASED, row["attempt"]), Cancelled())
@@ -71,12 +71,12 @@ def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
             code, message = result.error
             extra = {"taskId": row["uuid"], "server": row["node"]}
             record = error_records.record(phase, code, message, row["input"], row["origin"], **extra)
-            book.error(record, row["origin"])
+            writer.error(record, row["origin"])
             changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
         changes.ready[pool] -= c.run("cancel_ready", pool=pool, limit=PAGE)
         c.run("cancel_leased", pool=pool)
         c.run("cancel_waiting", pool=pool)
         c.run("cancel_waiting_maps", pool=pool)
     c.run("cancel_phase", job=live.id)
-    book.close()
+    writer.close()
     return changes

@@ -6,7 +6,7 @@ from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.resolve import resolve
-from scheduler.supervisor.jobs.writer import Item, JobBook
+from scheduler.supervisor.jobs.writer import Item, JobWriter
 
 # Inputs read, looked up and written in one transaction.
 PAGE = 500
@@ -15,17 +15,17 @@ PAGE = 500
 def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]:
     """Dispatch the next page of a job's inputs. Returns what changed, and how many inputs it was."""
     changes = Changes()
-    book = JobBook(c, live, changes, now)
-    if not book.running:
+    writer = JobWriter(c, live, changes, now)
+    if not writer.running:
         return changes, 0
-    lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=book.row["dispatched"], limit=PAGE)]
+    lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=writer.row["dispatched"], limit=PAGE)]
     found = resolve(c, live.owner, lines)
     for line in lines:
         answer = found[line]
         if isinstance(answer, tuple):
-            book.problem(0, line, line, answer)
+            writer.problem(0, line, line, answer)
         else:
-            book.forward(0, Item.of_entry(answer.path, answer.path, answer))
-    book.dispatched(len(lines))
-    book.close()
+            writer.forward(0, Item.of_entry(answer.path, answer.path, answer))
+    writer.dispatched(len(lines))
+    writer.close()
     return changes, len(lines)

@@ -20,7 +20,7 @@ from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs.changes import Changes
-from scheduler.supervisor.jobs.writer import JobBook
+from scheduler.supervisor.jobs.writer import JobWriter
 
 # A job that got no input for so long (ms) has its input ended.
 IDLE_INPUT_MS = 3_600_000
@@ -119,7 +119,7 @@ def flag_end(c: Connection, job: Named) -> None:
 def advance(c: Connection, live: LiveJob, now: int) -> Changes:
     """Do what follows from the record of a job, if anything does."""
     changes = Changes()
-    JobBook(c, live, changes, now).close()
+    JobWriter(c, live, changes, now).close()
     return changes
 
 
@@ -128,7 +128,7 @@ def end_idle_inputs(c: Connection, find_job: Callable[[int], LiveJob | None], su
     changes = Changes()
     for row in c.all("end_idle_inputs", before=now - IDLE_INPUT_MS, supervisor=supervisor):
         if live := find_job(row["id"]):
-            JobBook(c, live, changes, now).close()
+            JobWriter(c, live, changes, now).close()
     return changes
 
 

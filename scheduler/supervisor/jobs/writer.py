@@ -1,6 +1,6 @@
 """The book of one job during one transaction: rows are collected, then written at once.
 
-Whoever changes a job opens a `JobBook`, says what happened (`add_input`, `forward`, `fail`,
+Whoever changes a job opens a `JobWriter`, says what happened (`add_input`, `forward`, `fail`,
 `finished`), and closes it. Closing writes rows by the hundred, moves each counter once, and
 asks `engine.job.advance` what follows until nothing does.
 """
@@ -85,7 +85,7 @@ class _Reducer:
         return self.located and waits and self.arrived.bit_length() > self.before.bit_length()
 
 
-class JobBook:
+class JobWriter:
     """See the module. `now` is in ms; `draw` gives random numbers in [0, 1).
 
     The job's record is read once, when the book is opened: `row`. Only the book moves its counters while it is open.

@@ -49,7 +49,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes, Revoked
 from scheduler.supervisor.jobs.resolve import Problem, resolve
-from scheduler.supervisor.jobs.writer import Item, JobBook
+from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.outputs import refusal
@@ -120,7 +120,7 @@ class Batch:
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
-        self._books: dict[int, JobBook] = {}
+        self._books: dict[int, JobWriter] = {}
 
     def refuse(self, report: AttemptReport) -> None:
         """It does not count: its agent may remove what the attempt has left."""
@@ -131,8 +131,8 @@ class Batch:
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
             self._write(self._named(judged))
-        for book in self._books.values():
-            book.close()
+        for writer in self._books.values():
+            writer.close()
         return self.changes
 
     # Judge.
@@ -232,24 +232,24 @@ class Batch:
 
     def _carry_out(self, verdict: Verdict) -> None:
         row, report, effects = verdict.row, verdict.report, verdict.result.effects
-        book = self._book(verdict.live)
+        writer = self._writer(verdict.live)
         self._count(verdict)
         if report and Effect.COMMIT in effects:
-            self._forward(book, verdict, report)
+            self._forward(writer, verdict, report)
         if report and Effect.DISCARD in effects:
             self.refuse(report)
         if Effect.RETRIED in effects:
-            book.retried()
+            writer.retried()
         again = verdict.before.again
         if verdict.result.error and not again:
-            self._fail(book, verdict)
+            self._fail(writer, verdict)
         if verdict.result.task.state in FINAL:
-            book.finished(row["pool"], report.usage if report and not again else None)
+            writer.finished(row["pool"], report.usage if report and not again else None)
             self._consumed(verdict)
 
-    def _book(self, live: LiveJob) -> JobBook:
+    def _writer(self, live: LiveJob) -> JobWriter:
         if live.id not in self._books:
-            self._books[live.id] = JobBook(self.c, live, self.changes, self.now)
+            self._books[live.id] = JobWriter(self.c, live, self.changes, self.now)
         return self._books[live.id]
 
     def _count(self, verdict: Verdict) -> None:
@@ -282,40 +282,40 @@ class Batch:
         made = verdict.result.task.state is TaskState.COMMITTED and not verdict.last
         return made and (self.serves or verdict.before.again)
 
-    def _forward(self, book: JobBook, verdict: Verdict, report: AttemptReport) -> None:
+    def _forward(self, writer: JobWriter, verdict: Verdict, report: AttemptReport) -> None:
         following, origin = verdict.phase + 1, verdict.row["origin"]
         task: int = verdict.row["id"]
         references = {output.name for output in report.outputs if output.blob is None}
-        last = following == len(book.live.pools)
-        found = {} if last else resolve(self.c, book.live.owner, references)
+        last = following == len(writer.live.pools)
+        found = {} if last else resolve(self.c, writer.live.owner, references)
         for number, output in enumerate(report.outputs):
             blob = output.blob
             if blob is None:
-                self._forward_reference(book, following, output, origin, found.get(output.name))
+                self._forward_reference(writer, following, output, origin, found.get(output.name))
                 continue
             own = not (verdict.last or output.named)
             node = self._where(blob) if own else None
             maker = (None, None) if node is None else (task, number)
             item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer, node, *maker)
-            book.forward(following, item)
+            writer.forward(following, item)
 
     def _forward_reference(
-        self, book: JobBook, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
+        self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
     ) -> None:
         """An object emitted by name is what the name stands for now (`found`), with the errors of the phase that it
         reaches; beyond the last one it is a name."""
         if found is None:
-            book.forward(phase, Item(output.name, origin, "", 0))
+            writer.forward(phase, Item(output.name, origin, "", 0))
         elif isinstance(found, tuple):
-            book.problem(phase, output.name, origin, found)
+            writer.problem(phase, output.name, origin, found)
         else:
-            book.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
+            writer.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
 
     def _where(self, blob: BlobRef) -> str | None:
         """The node on which an intermediate lies; None if it is in the shared store, or nothing."""
         return self.node if self.serves and blob.node is not None and blob.size else None
 
-    def _fail(self, book: JobBook, verdict: Verdict) -> None:
+    def _fail(self, writer: JobWriter, verdict: Verdict) -> None:
         assert verdict.result.error is not None
         code, message = verdict.result.error
         row, report = verdict.row, verdict.report
@@ -332,7 +332,7 @@ class Batch:
             stderr=_saved_name(verdict, saved.stderr) if saved else None,
             core=_saved_name(verdict, saved.core) if saved else None,
         )
-        book.error(record, row["origin"])
+        writer.error(record, row["origin"])
 
     def _consumed(self, verdict: Verdict) -> None:
         """A finished task needs its intermediates no longer."""

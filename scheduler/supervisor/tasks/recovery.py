@@ -41,7 +41,7 @@ from scheduler.model.wire import BlobRef
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
-from scheduler.supervisor.jobs.writer import JobBook
+from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.verdicts import task_of
 
 PAGE = 500
@@ -153,10 +153,10 @@ def _miss(c: Connection, row: Row, name: str) -> Missed:
 def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
     """Tell the makers of a page of what is lost; what changed, and whether there may be more."""
     changes = Changes()
-    book = JobBook(c, live, changes, now)
-    if not book.running:
+    writer = JobWriter(c, live, changes, now)
+    if not writer.running:
         return changes, False
-    mending = _Mending(c, book, changes, limit)
+    mending = _Mending(c, writer, changes, limit)
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
         if phase.reduce:
             mending.lost_inputs(pool)
@@ -165,16 +165,16 @@ def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Chang
     if mending.idle:
         return changes, False
     mending.tell_makers()
-    book.close()
+    writer.close()
     return changes, True
 
 
 class _Mending:
     """One page: debts are collected, their makers told, and the debts of those that know written down."""
 
-    def __init__(self, c: Connection, book: JobBook, changes: Changes, limit: int) -> None:
+    def __init__(self, c: Connection, writer: JobWriter, changes: Changes, limit: int) -> None:
         self._c = c
-        self._book = book
+        self._writer = writer
         self._changes = changes
         self._limit = limit
         self._tasks: list[Row] = []
@@ -223,7 +223,7 @@ class _Mending:
             own = availability.step(own, Event.CONSUMER_REOPENED)
             result = then(result, InputLost()) if own.is_awaited else result
         self._c.run("remake_task", task=maker["id"], state=result.task.state, own=own)
-        self._book.reopened(maker["pool"])
+        self._writer.reopened(maker["pool"])
         if result.task.state is TaskState.READY:
             self._changes.now_ready(maker["pool"], maker["node"])
         return True

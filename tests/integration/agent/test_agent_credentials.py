@@ -58,7 +58,7 @@ def of_agent(agent: int) -> dict[str, wire.Wire]:
     return {
         "poll": wire.PollRequest(agent=agent, state=STATE),
         "report": wire.ReportRequest(agent=agent, state=STATE, attempts=[report]),
-        "beat": wire.Beat(agent=agent),
+        "beat": wire.AgentBeat(agent=agent),
         "sweep": wire.SweepRequest(agent=agent, blobs=[]),
     }
 
@@ -115,7 +115,7 @@ async def test_an_agent_registers_polls_reports_and_beats_with_its_own(gateway: 
     agent = await register(gateway)
     for what, message in of_agent(agent).items():
         if what == "poll":
-            gateway.context.supervisor.desk.let_go()  # which answers at once
+            gateway.context.supervisor.agent_service.let_go()  # which answers at once
         assert (await ask(gateway, what, message)).status_code < 300, what
 
 
@@ -123,7 +123,7 @@ async def test_nobody_registers_in_the_name_of_another_node(gateway: Gateway) ->
     agent = await register(gateway, "n2")
     reply = await ask(gateway, "register", registration("n2"), "n1")
     assert error(reply) == (403, "AuthorizationFailed", "the credential of node n1 is not good for node n2")
-    assert (await ask(gateway, "beat", wire.Beat(agent=agent), "n2")).status_code == 204  # it was not replaced
+    assert (await ask(gateway, "beat", wire.AgentBeat(agent=agent), "n2")).status_code == 204  # it was not replaced
 
 
 async def test_an_agent_is_not_spoken_for_by_another_node(gateway: Gateway) -> None:

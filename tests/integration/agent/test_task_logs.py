@@ -82,7 +82,7 @@ async def running(house, agent: InstantAgent) -> TaskLogRequest:
 async def test_a_request_goes_with_a_poll_and_the_answer_comes_back(house):
     async with house.agent(answer=Endless(), prints=b"so far") as agent:
         request = await running(house, agent)
-        page = await house.supervisor.desk.logs.read(agent.id, request)
+        page = await house.supervisor.agent_service.logs.read(agent.id, request)
         assert page.data == "c28gZmFy"
         assert [(each.task, each.attempt) for each in agent.asked] == [(request.task, request.attempt)]
 
@@ -91,7 +91,7 @@ async def test_no_agent_answers_what_another_was_asked(house, monkeypatch):
     monkeypatch.setattr(running_logs, "ANSWER_SECONDS", 0.3)
     async with house.agent(answer=Endless()) as agent:
         request = await running(house, agent)
-        logs = house.supervisor.desk.logs
+        logs = house.supervisor.agent_service.logs
         agent._tell_log = lambda asked: logs.answer(agent.id + 1, TaskLogPage(number=asked.number, data="bGll"))
         assert await logs.read(agent.id, request) is None
         assert len(agent.asked) == 1

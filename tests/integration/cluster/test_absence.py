@@ -42,24 +42,24 @@ async def retries_after(house: House, clock: Clock, absences: int) -> int:
 
 
 async def test_an_agent_that_begins_anew_after_our_absence_costs_no_retry(house: House, clock: Clock) -> None:
-    await house.supervisor.desk.lose_silent()
+    await house.supervisor.agent_service.lose_silent()
     assert await retries_after(house, clock, 4) == 0
 
 
 async def test_an_agent_lives_through_our_absence(house: House, clock: Clock) -> None:
     agent = await registered(house)
-    desk = house.supervisor.desk
-    await desk.lose_silent()
+    agent_service = house.supervisor.agent_service
+    await agent_service.lose_silent()
     clock.now += 52.0
-    await desk.lose_silent()
-    desk.beat(agent)
+    await agent_service.lose_silent()
+    agent_service.beat(agent)
 
 
 async def test_an_agent_that_is_silent_while_we_look_is_lost(house: House, clock: Clock) -> None:
     agent = await registered(house)
-    desk = house.supervisor.desk
+    agent_service = house.supervisor.agent_service
     for _ in range(int(LEASE_SECONDS) + 2):
-        await desk.lose_silent()
+        await agent_service.lose_silent()
         clock.now += 1.0
     with pytest.raises(UnknownAgentError):
-        desk.beat(agent)
+        agent_service.beat(agent)

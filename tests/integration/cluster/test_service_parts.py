@@ -16,7 +16,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection
 from scheduler.service import parts
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 from tests.support.eventually import eventually
 from tests.support.services.records import database_at
 
@@ -25,12 +25,12 @@ SECRETS = parts.Secrets(b"a secret of tokens", "a key of agents")
 
 @contextlib.asynccontextmanager
 async def serving(directory: Path):
-    tenure = Tenure()
+    runner = SupervisorRunner()
     async with (
         parts.opened(database_at(directory / "db"), directory / "blobs", SECRETS) as context,
-        parts.supervising(context, tenure, "http://here", alone=False),
+        parts.supervising(context, runner, "http://here", alone=False),
     ):
-        yield context, tenure
+        yield context, runner
 
 
 def blob(context: Context) -> str:
@@ -43,7 +43,7 @@ def blob(context: Context) -> str:
 
 
 async def test_the_first_supervisor_sweeps_what_nobody_can_be_about_to_name(tmp_path, monkeypatch):
-    async with serving(tmp_path) as (context, tenure):
+    async with serving(tmp_path) as (context, runner):
         named, left = blob(context), blob(context)
 
         def name_it(c: Connection) -> None:
@@ -51,7 +51,7 @@ async def test_the_first_supervisor_sweeps_what_nobody_can_be_about_to_name(tmp_
             namespace.put_object(c, NewObject("/jill/stor/named", named, 1, EMPTY_MD5), 1)
 
         await context.db.write(name_it)
-        async with parts.background(asyncio.create_task(parts.sweep_forever(context, tenure, 0.0))):
+        async with parts.background(asyncio.create_task(parts.sweep_forever(context, runner, 0.0))):
             await swept(context, times=2)
             assert context.blobs.path(left).exists(), "it is too young"
             monkeypatch.setattr(parts, "clock", lambda: context.clock() + parts.YOUNG_MS + 10_000)
@@ -60,11 +60,11 @@ async def test_the_first_supervisor_sweeps_what_nobody_can_be_about_to_name(tmp_
 
 
 async def test_one_that_is_not_the_first_sweeps_nothing(tmp_path, monkeypatch):
-    async with serving(tmp_path) as (context, tenure):
+    async with serving(tmp_path) as (context, runner):
         left = blob(context)
         monkeypatch.setattr(parts, "clock", lambda: context.clock() + parts.YOUNG_MS + 10_000)
-        tenure.supervisor.leads = False
-        async with parts.background(asyncio.create_task(parts.sweep_forever(context, tenure, 0.0))):
+        runner.supervisor.leads = False
+        async with parts.background(asyncio.create_task(parts.sweep_forever(context, runner, 0.0))):
             await swept(context, times=20)
         assert context.blobs.path(left).exists()
 
@@ -76,9 +76,9 @@ async def swept(context: Context, times: int) -> None:
 
 
 async def test_metrics_tell_of_the_supervisor_that_works(tmp_path):
-    async with serving(tmp_path) as (context, tenure):
+    async with serving(tmp_path) as (context, runner):
         text = context.metrics.text().decode()
-        assert f"remora_supervisor {float(tenure.supervisor.id)}" in text
+        assert f"remora_supervisor {float(runner.supervisor.id)}" in text
         assert "remora_jobs_live 0.0" in text
 
 

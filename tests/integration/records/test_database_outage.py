@@ -12,7 +12,7 @@ from scheduler.model.job import parse_job
 from scheduler.records import accounts
 from scheduler.service import parts
 from scheduler.supervisor.cache.live_jobs import LiveJob
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 from tests.support.services.house import MAP
 from tests.support.services.postgres import server
 
@@ -21,12 +21,12 @@ SECRETS = parts.Secrets(b"a secret of tokens", "a key of agents")
 
 async def test_health_says_that_the_database_is_away_and_jobs_go_on_once_it_is_back(tmp_path: Path) -> None:
     with server() as postgres:
-        tenure = Tenure()
+        runner = SupervisorRunner()
         async with (
             parts.opened(postgres.create(), tmp_path / "blobs", SECRETS) as context,
-            parts.receiving(context, tenure),
+            parts.receiving(context, runner),
             parts.listening(context, "127.0.0.1", 0) as url,
-            parts.supervising(context, tenure, url, alone=False),
+            parts.supervising(context, runner, url, alone=False),
         ):
             await context.db.write(lambda c: accounts.create(c, "jill", 1))
             assert await health(url) == (200, "ok")

@@ -168,7 +168,9 @@ async def test_a_report_handed_in_twice_changes_nothing(house):
     await house.give(job, names, end=False)
     async with house.agent(answer=twice) as agent:
         await house.until(lambda row: row["outputs"] > 0, job)
-        await house.supervisor.desk.report(ReportRequest(agent=1, state=agent.state(), attempts=[sent[0], sent[0]]))
+        await house.supervisor.agent_service.report(
+            ReportRequest(agent=1, state=agent.state(), attempts=[sent[0], sent[0]])
+        )
         row = await house.row(job)
         assert row["outputs"] == 1
         await house.supervisor.end_input(house.live(job))
@@ -194,14 +196,18 @@ async def test_a_lost_agents_tasks_are_tried_again_and_its_late_reports_thrown_a
     row = await house.row(job)
     assert (row["outputs"], row["errors"]) == (4, 0)
     assert row["retries"] > 0
-    agent = await house.supervisor.desk.register(RegisterRequest(node="late", slots=1, memory_mb=1, provider="none"))
+    agent = await house.supervisor.agent_service.register(
+        RegisterRequest(node="late", slots=1, memory_mb=1, provider="none")
+    )
     state = InstantAgent(house.supervisor).state()
-    await house.supervisor.desk.report(ReportRequest(agent=agent, state=state, attempts=held))
+    await house.supervisor.agent_service.report(ReportRequest(agent=agent, state=state, attempts=held))
     assert (await house.row(job))["outputs"] == 4
 
 
 async def registered(house) -> int:
-    return await house.supervisor.desk.register(RegisterRequest(node="n", slots=4, memory_mb=9999, provider="none"))
+    return await house.supervisor.agent_service.register(
+        RegisterRequest(node="n", slots=4, memory_mb=9999, provider="none")
+    )
 
 
 async def test_a_disabled_slot_gets_no_instance(house):
@@ -209,9 +215,9 @@ async def test_a_disabled_slot_gets_no_instance(house):
     await house.give(job, await house.objects(20))
     agent = await registered(house)
     state = AgentState(seen=0, disabled=3)
-    reply = await house.supervisor.desk.poll(PollRequest(agent=agent, state=state))
+    reply = await house.supervisor.agent_service.poll(PollRequest(agent=agent, state=state))
     assert [grant.instances for grant in reply.pools] == [1]
-    assert house.supervisor.desk.disabled() == 3
+    assert house.supervisor.agent_service.disabled() == 3
 
 
 async def test_a_reply_that_was_lost_on_the_way_is_given_again(house):
@@ -219,8 +225,8 @@ async def test_a_reply_that_was_lost_on_the_way_is_given_again(house):
     job = await house.job(MAP)
     await house.give(job, names)
     agent = await registered(house)
-    lost = await house.supervisor.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
-    again = await house.supervisor.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+    lost = await house.supervisor.agent_service.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+    again = await house.supervisor.agent_service.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
     assert again == lost
     assert sum(len(grant.tasks) for grant in again.pools) == 3
 
@@ -228,14 +234,16 @@ async def test_a_reply_that_was_lost_on_the_way_is_given_again(house):
 async def test_a_poll_of_an_agent_that_was_given_up_leases_nothing(house):
     names = await house.objects(3)
     old = await registered(house)
-    hanging = asyncio.ensure_future(house.supervisor.desk.poll(PollRequest(agent=old, state=AgentState(seen=0))))
+    hanging = asyncio.ensure_future(
+        house.supervisor.agent_service.poll(PollRequest(agent=old, state=AgentState(seen=0)))
+    )
     await asyncio.sleep(0)
     new = await registered(house)
     with pytest.raises(UnknownAgentError):
         await hanging
     job = await house.job(MAP)
     await house.give(job, names)
-    reply = await house.supervisor.desk.poll(PollRequest(agent=new, state=AgentState(seen=0)))
+    reply = await house.supervisor.agent_service.poll(PollRequest(agent=new, state=AgentState(seen=0)))
     assert sum(len(grant.tasks) for grant in reply.pools) == 3
 
 
@@ -243,9 +251,9 @@ async def test_an_agent_that_hung_up_and_asks_again_is_the_one_that_is_answered(
     names = await house.objects(3)
     agent = await registered(house)
     request = PollRequest(agent=agent, state=AgentState(seen=0))
-    hung_up = asyncio.ensure_future(house.supervisor.desk.poll(request))
+    hung_up = asyncio.ensure_future(house.supervisor.agent_service.poll(request))
     await asyncio.sleep(0)
-    asking = asyncio.ensure_future(house.supervisor.desk.poll(request))
+    asking = asyncio.ensure_future(house.supervisor.agent_service.poll(request))
     job = await house.job(MAP)
     await house.give(job, names)
     assert sum(len(grant.tasks) for grant in (await asking).pools) == 3

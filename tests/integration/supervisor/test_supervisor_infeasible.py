@@ -14,7 +14,7 @@ NO_MEMORY = "failed to dispatch task: not enough memory available"
 
 async def registered(house, node: str = "small", **offer: int) -> int:
     request = RegisterRequest(node=node, slots=4, provider="none", **({"memory_mb": 2048, "disk_gb": 16} | offer))
-    return await house.supervisor.desk.register(request)
+    return await house.supervisor.agent_service.register(request)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_a_node_that_is_large_enough_gets_what_another_cannot_run(house):
     async with house.agent(memory_mb=8192):
         job = await house.job(MAP | {"memory": 4096})
         poll = PollRequest(agent=small, state=AgentState(seen=0))
-        asking = asyncio.ensure_future(house.supervisor.desk.poll(poll))
+        asking = asyncio.ensure_future(house.supervisor.agent_service.poll(poll))
         await house.give(job, names)
         await house.archived(job)
     house.supervisor.let_go()

@@ -31,10 +31,10 @@ from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import membership
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.agents.service import UnknownAgentError
-from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.jobs.intake import IDLE_INPUT_MS, JobRef
 from scheduler.supervisor.jobs.retention import LINGER_MS
-from scheduler.supervisor.runner import Tenure
+from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.supervisor.supervisor import Supervisor
 from tests.integration.conftest import MEMORY
 from tests.support.eventually import eventually
@@ -56,7 +56,7 @@ class Cluster:
         self.house = house
         self.db = house.db
         self.ahead_ms = 0
-        self.postbox = Postbox(house.db, house.clock)
+        self.recorded_jobs = RecordedJobService(house.db, house.clock)
         self._supervisors: list[Supervisor] = []
         now = lambda c: time.time_ns() // 1_000_000 + self.ahead_ms  # noqa: E731
         for kind in Connection.__subclasses__():
@@ -82,12 +82,12 @@ class Cluster:
                 await each.beat()
 
     async def end(self) -> None:
-        self.postbox.close()
+        self.recorded_jobs.close()
         for each in self._supervisors:
             await each.stop()
 
     async def job(self, *phases: dict[str, object]) -> JobRef:
-        uuid = await self.postbox.create_job("jill", parse_job({"phases": list(phases)}))
+        uuid = await self.recorded_jobs.create_job("jill", parse_job({"phases": list(phases)}))
         return JobRef((await self.house.row(uuid))["id"], uuid)
 
     async def owner(self, job: JobRef) -> int | None:
@@ -139,7 +139,7 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
         house = House(Path(directory))
         await house.db.write(lambda c: accounts.create(c, "jill", 1))
         cluster = Cluster(house, monkeypatch)
-        cluster.postbox.open()
+        cluster.recorded_jobs.open()
         yield cluster
         await cluster.end()
         house.db.close()
@@ -152,8 +152,8 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
 async def test_a_job_made_while_no_supervisor_lives_starts_once_one_comes(cluster):
     await cluster.house.objects(3)
     job = await cluster.job(MAP)
-    await cluster.postbox.add_inputs(job, ["/jill/stor/o0", "/jill/stor/o1"])
-    await cluster.postbox.end_input(job)
+    await cluster.recorded_jobs.add_inputs(job, ["/jill/stor/o0", "/jill/stor/o1"])
+    await cluster.recorded_jobs.end_input(job)
     assert await cluster.owner(job) is None
     supervisor = await cluster.start()
     assert await cluster.owner(job) == supervisor.id
@@ -200,8 +200,8 @@ async def test_another_takes_over_within_seconds_of_the_last_beat(cluster):
     names = await cluster.house.objects(4)
     first, second = await cluster.start(), await cluster.start()
     job = await cluster.job(MAP, REDUCE)
-    await cluster.postbox.add_inputs(job, names)
-    await cluster.postbox.end_input(job)
+    await cluster.recorded_jobs.add_inputs(job, names)
+    await cluster.recorded_jobs.end_input(job)
     assert await cluster.owned(job) == first.id
     async with cluster.agent(first, answer=lambda *_: None, node="old") as silent:
         await leased(silent, 4)
@@ -223,7 +223,7 @@ async def test_what_a_lost_supervisor_still_tries_changes_nothing(cluster):
     names = await cluster.house.objects(2)
     first, second = await cluster.start(), await cluster.start()
     job = await cluster.job(MAP)
-    await cluster.postbox.add_inputs(job, names)
+    await cluster.recorded_jobs.add_inputs(job, names)
     await cluster.owned(job)
     async with cluster.agent(first, answer=lambda *_: None) as agent:
         await leased(agent, 2)
@@ -233,7 +233,7 @@ async def test_what_a_lost_supervisor_still_tries_changes_nothing(cluster):
         before = await everything(cluster)
         late = [ok(SPEC, lease) for lease in agent.leases]
         with pytest.raises(Fenced):
-            await first.desk.report(ReportRequest(agent=agent.id, state=agent.state(), attempts=late))
+            await first.agent_service.report(ReportRequest(agent=agent.id, state=agent.state(), attempts=late))
         with pytest.raises(Fenced):
             await first.add_inputs(first.jobs.by_id(job.id), names)
         with pytest.raises(Fenced):
@@ -254,12 +254,12 @@ async def everything(cluster: Cluster) -> dict[str, list[tuple]]:
 
 async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_must_register_again(cluster):
     installed: list[Supervisor] = []
-    tenure = Tenure()
-    await tenure.start(cluster.make, installed.append)
+    runner = SupervisorRunner()
+    await runner.start(cluster.make, installed.append)
     (old,) = installed
     job = await cluster.job(MAP)
     assert await cluster.owned(job) == old.id
-    agent = await old.desk.register(RegisterRequest(node="n", slots=1, memory_mb=99, provider="none"))
+    agent = await old.agent_service.register(RegisterRequest(node="n", slots=1, memory_mb=99, provider="none"))
     await cluster.db.write(lambda c: membership.leave(c, old.id))
     with pytest.raises(Fenced):
         await old.beat()
@@ -268,11 +268,11 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     new = installed[-1]
     assert new.id > old.id
     with pytest.raises(UnknownAgentError):
-        await new.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+        await new.agent_service.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
     await eventually(lambda: len(new.jobs), "the new one takes the job up")
     assert await cluster.owner(job) == new.id
     assert [live.uuid for live in new.jobs] == [job.uuid]
-    await tenure.stop()
+    await runner.stop()
 
 
 async def replaced(installed: list[Supervisor]) -> bool:
@@ -321,7 +321,7 @@ async def test_only_the_first_that_lives_does_what_is_nobodys(cluster):
 async def test_records_that_expired_are_purged_by_the_first_alone(cluster):
     first, second = await cluster.start(), await cluster.start()
     job = await cluster.job(MAP)
-    await cluster.postbox.cancel(job)
+    await cluster.recorded_jobs.cancel(job)
 
     async def archived() -> bool:
         return not len(first.jobs) and (await cluster.house.row(job.uuid))["archive_done"] is not None
@@ -372,10 +372,10 @@ async def test_inputs_and_their_end_by_post_reach_the_owner(cluster):
     job = await cluster.job(MAP, REDUCE)
     await cluster.owned(job)
     async with cluster.agent(supervisor) as agent:
-        await cluster.postbox.add_inputs(job, names[:2])
+        await cluster.recorded_jobs.add_inputs(job, names[:2])
         await leased(agent, 2)
-        await cluster.postbox.add_inputs(job, names[2:])
-        await cluster.postbox.end_input(job)
+        await cluster.recorded_jobs.add_inputs(job, names[2:])
+        await cluster.recorded_jobs.end_input(job)
         await cluster.done(job)
     assert (await cluster.house.row(job.uuid))["outputs"] == 1
 
@@ -384,7 +384,7 @@ async def test_a_job_without_input_ends_when_its_end_comes_by_post(cluster):
     await cluster.start()
     job = await cluster.job(MAP)
     await cluster.owned(job)
-    await cluster.postbox.end_input(job)
+    await cluster.recorded_jobs.end_input(job)
     await cluster.done(job)
 
 
@@ -392,10 +392,10 @@ async def test_cancelling_by_post_ends_the_job_at_once_and_its_agents_are_told(c
     names = await cluster.house.objects(2)
     supervisor = await cluster.start()
     job = await cluster.job(MAP)
-    await cluster.postbox.add_inputs(job, names)
+    await cluster.recorded_jobs.add_inputs(job, names)
     async with cluster.agent(supervisor, answer=lambda *_: None) as agent:
         await leased(agent, 2)
-        await cluster.postbox.cancel(job)
+        await cluster.recorded_jobs.cancel(job)
         assert await cluster.state(job) == "done"
         await eventually(lambda: not agent.instances(), "the agent is told to forget the pool")
     errors = await cluster.house.errors(job.uuid)
@@ -404,7 +404,7 @@ async def test_cancelling_by_post_ends_the_job_at_once_and_its_agents_are_told(c
 
 async def test_a_job_cancelled_while_nobody_owned_it_is_archived_by_whoever_comes(cluster):
     job = await cluster.job(MAP)
-    await cluster.postbox.cancel(job)
+    await cluster.recorded_jobs.cancel(job)
     supervisor = await cluster.start()
     async with asyncio.timeout(20):
         while len(supervisor.jobs):
@@ -415,12 +415,12 @@ async def test_a_job_cancelled_while_nobody_owned_it_is_archived_by_whoever_come
 
 async def test_what_is_over_is_refused_by_post_with_the_same_words(cluster):
     job = await cluster.job(MAP)
-    await cluster.postbox.end_input(job)
+    await cluster.recorded_jobs.end_input(job)
     with pytest.raises(WireError, match="inputDone"):
-        await cluster.postbox.add_inputs(job, ["/jill/stor/x"])
-    await cluster.postbox.end_input(job)  # again is harmless
-    await cluster.postbox.cancel(job)
-    for refused in (cluster.postbox.cancel(job), cluster.postbox.end_input(job)):
+        await cluster.recorded_jobs.add_inputs(job, ["/jill/stor/x"])
+    await cluster.recorded_jobs.end_input(job)  # again is harmless
+    await cluster.recorded_jobs.cancel(job)
+    for refused in (cluster.recorded_jobs.cancel(job), cluster.recorded_jobs.end_input(job)):
         with pytest.raises(WireError, match="cancelled"):
             await refused
 
@@ -430,43 +430,43 @@ async def test_a_wait_by_post_ends_when_the_owner_moves_the_job(cluster):
     supervisor = await cluster.start()
     job = await cluster.job(MAP)
     await cluster.owned(job)
-    waiting = asyncio.ensure_future(cluster.postbox.wait_for_change(job, 60))
+    waiting = asyncio.ensure_future(cluster.recorded_jobs.wait_for_change(job, 60))
     async with cluster.agent(supervisor):
-        await cluster.postbox.add_inputs(job, names)
+        await cluster.recorded_jobs.add_inputs(job, names)
         async with asyncio.timeout(10):
             await waiting
 
 
 async def test_a_wait_by_post_for_a_job_that_is_done_or_unknown_ends_at_once(cluster):
     job = await cluster.job(MAP)
-    await cluster.postbox.cancel(job)
+    await cluster.recorded_jobs.cancel(job)
     async with asyncio.timeout(10):
-        await cluster.postbox.wait_for_change(job, 60)
-        await cluster.postbox.wait_for_change(JobRef(99, "no such job"), 60)
+        await cluster.recorded_jobs.wait_for_change(job, 60)
+        await cluster.recorded_jobs.wait_for_change(JobRef(99, "no such job"), 60)
 
 
 async def test_a_gateway_that_stops_answers_all_waits(cluster):
     job = await cluster.job(MAP)
-    waiting = asyncio.ensure_future(cluster.postbox.wait_for_change(job, 60))
+    waiting = asyncio.ensure_future(cluster.recorded_jobs.wait_for_change(job, 60))
     await cluster.db.read(living)  # it waits by now: reads are answered in turn
-    cluster.postbox.close()
+    cluster.recorded_jobs.close()
     async with asyncio.timeout(10):
         await waiting
-        await cluster.postbox.wait_for_change(job, 60)
+        await cluster.recorded_jobs.wait_for_change(job, 60)
 
 
 async def test_a_token_of_a_job_is_good_while_it_runs(cluster):
     job = await cluster.job(MAP)
-    assert await cluster.postbox.runs(job.uuid)
-    await cluster.postbox.cancel(job)
-    assert not await cluster.postbox.runs(job.uuid)
-    assert not await cluster.postbox.runs("no such job")
+    assert await cluster.recorded_jobs.runs(job.uuid)
+    await cluster.recorded_jobs.cancel(job)
+    assert not await cluster.recorded_jobs.runs(job.uuid)
+    assert not await cluster.recorded_jobs.runs("no such job")
 
 
 async def test_with_a_supervisor_at_hand_jobs_of_others_go_by_post(cluster):
     names = await cluster.house.objects(2)
     mine, other = await cluster.start(), await cluster.start()
-    service = NearestOwner(cluster.postbox, lambda: mine)
+    service = LocalFirstJobService(cluster.recorded_jobs, lambda: mine)
     jobs = []
     for _ in range(2):
         uuid = await service.create_job("jill", parse_job({"phases": [MAP]}))
@@ -484,7 +484,7 @@ async def test_with_a_supervisor_at_hand_jobs_of_others_go_by_post(cluster):
 
 async def test_with_a_supervisor_that_was_fenced_everything_goes_by_post(cluster):
     mine = await cluster.start()
-    service = NearestOwner(cluster.postbox, lambda: mine)
+    service = LocalFirstJobService(cluster.recorded_jobs, lambda: mine)
     job = await cluster.job(MAP)
     await cluster.owned(job)
     await cluster.db.write(lambda c: membership.leave(c, mine.id))
@@ -507,13 +507,13 @@ async def test_a_gateway_elsewhere_reads_what_a_running_task_has_printed(cluster
     jobs = [await cluster.job(MAP) for _ in range(2)]
     for supervisor in supervisors:
         (job,) = [each for each in jobs if await cluster.owned(each) == supervisor.id]
-        await cluster.postbox.add_inputs(job, names)
+        await cluster.recorded_jobs.add_inputs(job, names)
         said = f"of {supervisor.id}".encode()
         async with cluster.agent(supervisor, answer=lambda *_: None, prints=said) as agent:
             await leased(agent, 1)
             (lease,) = agent.leases
             request = TaskLogRequest(task=lease.task, attempt=1, stream=LogStream.STDOUT, offset=1)
-            page = await cluster.postbox.read_log(job, agent.id, request)
+            page = await cluster.recorded_jobs.read_log(job, agent.id, request)
             assert base64.b64decode(page.data) == said[1:]
     assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []
 
@@ -524,7 +524,7 @@ async def test_requests_for_logs_that_no_agent_answers_end_and_leave_nothing(clu
     job = await cluster.job(MAP)
     await cluster.owned(job)
     request = TaskLogRequest(task=1, attempt=1, stream=LogStream.STDOUT)
-    assert await cluster.postbox.read_log(job, 4711, request) is None
+    assert await cluster.recorded_jobs.read_log(job, 4711, request) is None
     now = cluster.house.clock()
     await cluster.db.write(
         partial(running_logs.post, number=1, job=0, agent=1, request=request, now=now)

@@ -27,7 +27,7 @@ async def reason(house: House, job: str) -> str | None:
     """What the status of a job says after the supervisor has looked, waited, and looked again."""
     now = time.monotonic()
     house.monotonic = lambda: now
-    reasons = Reasons(house.db, house.supervisor.jobs, house.supervisor.desk)
+    reasons = Reasons(house.db, house.supervisor.jobs, house.supervisor.agent_service)
     reasons.take_up(house.live(job))
     await reasons.look()
     now += PATIENCE + 1.0
@@ -62,12 +62,12 @@ async def test_the_reason_goes_when_a_task_runs(house: House) -> None:
 async def test_a_node_that_lacks_disk_is_named(house: House) -> None:
     job = await ready_job(house)
     agent = await registered(house, node="n1")
-    granted = await house.supervisor.desk.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
+    granted = await house.supervisor.agent_service.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
     pool = granted.pools[0].pool
     state = AgentState(
         seen=granted.number, pools=[PoolState(pool=pool, instances=1, room=0, idle=True)], lack="28 MB are free"
     )
-    asking = asyncio.ensure_future(house.supervisor.desk.poll(PollRequest(agent=agent, state=state)))
+    asking = asyncio.ensure_future(house.supervisor.agent_service.poll(PollRequest(agent=agent, state=state)))
     await asyncio.sleep(0)
     assert await reason(house, job) == "node n1 cannot run tasks now: 28 MB are free"
     house.supervisor.let_go()

@@ -105,7 +105,7 @@ async def test_a_reducer_that_is_over_is_fed_no_more(gateway: Gateway, evil: Hos
     fed = [{"task": lease.task, "attempt": lease.attempt, "after": 0, "room": 9}]
     assert [len(page.sources) for page in (await evil.poll(feeds=fed)).feeds] == [1]
     await evil.report(ok(lease, outcome="lost"))
-    gateway.context.supervisor.desk.let_go()  # polls are answered at once
+    gateway.context.supervisor.agent_service.let_go()  # polls are answered at once
     assert (await evil.poll(feeds=fed)).feeds == []
     assert job
 

@@ -92,10 +92,10 @@ class InstantAgent:
     async def run(self) -> None:
         """Until cancelled."""
         request = RegisterRequest(node=self._node, slots=self._slots, memory_mb=self._memory_mb, provider="none")
-        self.id = agent = await self.supervisor.desk.register(request)
+        self.id = agent = await self.supervisor.agent_service.register(request)
         self.registered.set()
         while True:
-            reply = await self.supervisor.desk.poll(PollRequest(agent=agent, state=self.state()))
+            reply = await self.supervisor.agent_service.poll(PollRequest(agent=agent, state=self.state()))
             for request in reply.logs:
                 self.asked.append(request)
                 self._tell_log(request)
@@ -107,15 +107,15 @@ class InstantAgent:
     async def hand_in(self, reports: list[AttemptReport]) -> None:
         """Report, and remove what attempts have left that came to nothing, as a real agent does."""
         request = ReportRequest(agent=self.id, state=self.state(), attempts=reports)
-        refused = (await self.supervisor.desk.report(request)).discard
+        refused = (await self.supervisor.agent_service.report(request)).discard
         gone = {(attempt.task, attempt.attempt) for attempt in refused}
         left = [report for report in reports if (report.task, report.attempt) in gone]
-        self.supervisor.desk._blobs.discard(blob.id for report in left for blob in blobs_of(report))
+        self.supervisor.agent_service._blobs.discard(blob.id for report in left for blob in blobs_of(report))
 
     def _tell_log(self, request: TaskLogRequest) -> None:
         if self.prints is not None:
             data = base64.b64encode(self.prints[request.offset :]).decode()
-            self.supervisor.desk.logs.answer(self.id, TaskLogPage(number=request.number, data=data))
+            self.supervisor.agent_service.logs.answer(self.id, TaskLogPage(number=request.number, data=data))
 
     def state(self) -> AgentState:
         pools = [

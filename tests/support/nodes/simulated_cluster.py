@@ -239,7 +239,7 @@ class Node:
         request = RegisterRequest(
             node=self.name, slots=SLOTS, memory_mb=1 << 20, provider="none", serves=self.serves, tickets=self.key
         )
-        self.agent = await self.cluster.supervisor.desk.register(request)
+        self.agent = await self.cluster.supervisor.agent_service.register(request)
 
     def die(self, disk: bool) -> None:
         if self.finished:  # a report may be on its way
@@ -267,8 +267,8 @@ class Node:
 
     async def poll(self) -> None:
         """Hang up, if still waiting, and ask; take what came."""
-        desk = self.cluster.supervisor.desk
-        asked = asyncio.ensure_future(desk.poll(PollRequest(agent=self.agent, state=self.state())))
+        agent_service = self.cluster.supervisor.agent_service
+        asked = asyncio.ensure_future(agent_service.poll(PollRequest(agent=self.agent, state=self.state())))
         self.cluster.asked.add(asked)
         await self.cluster.turns()
         if not asked.done() or self.cluster.unlucky(0.1):
@@ -383,7 +383,7 @@ class Node:
         if self.cluster.unlucky(0.05):
             return  # it did not arrive
         try:
-            reply = await self.cluster.supervisor.desk.report(request)
+            reply = await self.cluster.supervisor.agent_service.report(request)
         except UnknownAgentError:
             await self.register()
             return
@@ -434,7 +434,7 @@ class Cluster:
     async def open(self) -> None:
         ports = Ports(monotonic=lambda: self.time)
         self.supervisor = Supervisor(self.db, self.shared, lambda: 1, "{}/{}".format, ports=ports)  # type: ignore[arg-type]
-        self.supervisor.desk.absent = self.shared.absent  # type: ignore[method-assign]
+        self.supervisor.agent_service.absent = self.shared.absent  # type: ignore[method-assign]
         await self.supervisor.start()
 
     async def kill_supervisor(self) -> None:
@@ -452,10 +452,10 @@ class Cluster:
             for node in self.nodes.values():
                 if node.up and not node.cut_off and node.agent:
                     try:
-                        self.supervisor.desk.beat(node.agent)
+                        self.supervisor.agent_service.beat(node.agent)
                     except UnknownAgentError:
                         await node.register()
-            await self.supervisor.desk.lose_silent()
+            await self.supervisor.agent_service.lose_silent()
         if not self.unlucky(0.3):
             await self.turns()
 
@@ -539,7 +539,7 @@ class Cluster:
         agent, reports = self.late.pop()
         try:
             request = ReportRequest(agent=agent, state=AgentState(seen=0), attempts=reports)
-            await self.supervisor.desk.report(request)
+            await self.supervisor.agent_service.report(request)
         except UnknownAgentError:
             pass
 

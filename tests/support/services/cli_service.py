@@ -36,7 +36,7 @@ from scheduler.model.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import open_database
-from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.services.records import database_at
 
@@ -170,7 +170,7 @@ def gateway(directory: Path) -> Iterator[Service]:
         tokens = Tokens(b"x" * 32)
         supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
         context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor)
-        context.service = NearestOwner(Postbox(db, clock), lambda: supervisor)
+        context.service = LocalFirstJobService(RecordedJobService(db, clock), lambda: supervisor)
         await supervisor.start()
         runner = Runner(build_app(context))
         await runner.setup()

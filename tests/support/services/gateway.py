@@ -25,7 +25,7 @@ from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import Connection, open_database
-from scheduler.supervisor.job_services import NearestOwner, Postbox
+from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.services.records import database_at
 
@@ -186,14 +186,14 @@ async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
             context.clock,
             lambda login, job, node: tokens.issue(login, context.clock(), job, node=node),
         )
-        postbox = Postbox(context.db, context.clock)
-        context.service = NearestOwner(postbox, lambda: context.supervisor)
-        postbox.open()
+        recorded_jobs = RecordedJobService(context.db, context.clock)
+        context.service = LocalFirstJobService(recorded_jobs, lambda: context.supervisor)
+        recorded_jobs.open()
         await context.supervisor.start()
         try:
             yield started
         finally:
-            postbox.close()
+            recorded_jobs.close()
             await context.supervisor.stop()
 
 

@@ -52,7 +52,7 @@ class House:
 
     async def look_around(self) -> None:
         """What the supervisor does every few seconds."""
-        await self.supervisor.desk.lose_silent()
+        await self.supervisor.agent_service.lose_silent()
         await self.supervisor.look_around()
         await self.supervisor.forget_expired()
 
@@ -182,7 +182,7 @@ class House:
     async def report_again(self, agent: InstantAgent) -> None:
         """Hand in all that an agent has reported so far once more."""
         request = ReportRequest(agent=agent.id, state=agent.state(), attempts=agent.reported)
-        await self.supervisor.desk.report(request)
+        await self.supervisor.agent_service.report(request)
 
     async def outputs(self, uuid: str) -> list[str]:
         job = (await self.row(uuid))["id"]
