@@ -97,10 +97,10 @@ class Supervisor:
         self._stale: set[int] = set()  # own jobs whose record others have changed
         self._claiming = Coalesced(self._background, self.claim, "claim jobs")
         self._debts: set[int] = set()  # own jobs of which something is gone
-        self._mending = Coalesced(self._background, self._mend, "have made again what is gone")
+        self._mending = Coalesced(self._background, self._mend, "recover lost inputs")
         self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
         self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
-        self._refreshing = Coalesced(self._background, self._refresh, "look at jobs again")
+        self._refreshing = Coalesced(self._background, self._refresh, "refresh changed jobs")
 
     # Starting and stopping.
 
@@ -283,7 +283,7 @@ class Supervisor:
         for job, pools in changes.reopened.items():
             if live := self.jobs.by_id(job):
                 live.reopened = pools
-        for job in changes.mend:
+        for job in changes.recover:
             self._mend_soon(job)
         self.agent_service.revoke(changes.revoked)
         for job in changes.changed_jobs:
@@ -313,7 +313,7 @@ class Supervisor:
             if (live := self.jobs.by_id(job)) is None:
                 self._debts.discard(job)
                 continue
-            mend = partial(recovery.mend_page, live=live, now=self._clock(), limit=recovery.PAGE)
+            mend = partial(recovery.recover_page, live=live, now=self._clock(), limit=recovery.PAGE)
             changes, more = await self._db.write(mend)
             if not more:
                 self._debts.discard(job)

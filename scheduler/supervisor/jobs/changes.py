@@ -33,7 +33,7 @@ class Changes:
     node. `discard` are blobs of the shared store without a name left, `discard_at` those of nodes.
     `finished_reducers` are reduce tasks whose inputs may be forgotten, `consumed_reducers` those
     whose inputs may be discarded. `left` counts attempts that agents no longer hold, by pool.
-    `mend`: jobs of which something is gone that must be made again; `reopened`: by job, pools whose
+    `recover`: jobs of which something is gone that must be made again; `reopened`: by job, pools whose
     input has ended, but some of it is being made again. `refused`: reported attempts that do not count.
     """
 
@@ -47,7 +47,7 @@ class Changes:
     consumed_reducers: list[int] = field(default_factory=list)
     discard: list[str] = field(default_factory=list)
     discard_at: list[Placed] = field(default_factory=list)
-    mend: set[int] = field(default_factory=set)
+    recover: set[int] = field(default_factory=set)
     reopened: dict[int, set[int]] = field(default_factory=dict)
     revoked: list[Revoked] = field(default_factory=list)
     refused: list[AttemptId] = field(default_factory=list)

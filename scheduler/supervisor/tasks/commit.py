@@ -184,7 +184,7 @@ class Batch:
         else:
             lost = self.c.run("attempt_lost_of_task", task=row["id"]) > 0 or found.lost
         if lost:
-            self.changes.mend.add(verdict.live.id)
+            self.changes.recover.add(verdict.live.id)
         return replace(verdict, result=then(result, InputLost()) if after.is_awaited else result, availability=after)
 
     # Named.
@@ -225,7 +225,7 @@ class Batch:
         hopeless: dict[int, str] = {}
         for verdict in verdicts:
             if verdict.result.effects & {Effect.REMADE, Effect.UNMADE}:
-                hopeless |= self._refill(verdict)
+                hopeless |= self._restore(verdict)
         if hopeless:
             for row in self.c.all("tasks_for_reports", tasks=json.dumps(list(hopeless))):
                 self.judge(row, InputGone(hopeless[row["id"]]))
@@ -345,16 +345,16 @@ class Batch:
         elif row["own"] == Availability.HERE and row["size"] and self._input_after(verdict) is Availability.UNNEEDED:
             self.changes.throw(row["node"], row["blob"])
 
-    def _refill(self, verdict: Verdict) -> dict[int, str]:
+    def _restore(self, verdict: Verdict) -> dict[int, str]:
         """A task was made again, or could not be; tasks that must fail for that, and why."""
-        outputs: list[recovery.Made | None] = []
+        outputs: list[recovery.Recomputed | None] = []
         if verdict.report and Effect.REMADE in verdict.result.effects:
             for output in verdict.report.outputs:
-                made = recovery.Made(self._where(output.blob), output.blob) if output.blob else None
+                made = recovery.Recomputed(self._where(output.blob), output.blob) if output.blob else None
                 if made and output.named:
                     self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
                 outputs.append(None if output.named else made)
-        hopeless = recovery.refill(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
+        hopeless = recovery.restore(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
         why = verdict.result.error[1] if verdict.result.error else "the second time there was no such output"
         message = 'intermediate object "{}" was lost and could not be made again: {}'
         return {task: message.format(name, why) for task, name in hopeless.items()}

@@ -62,7 +62,7 @@ NOTHING_MISSED = Missed()
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Recomputed:
     """An output made again, and where it lies."""
 
     node: str | None
@@ -84,7 +84,7 @@ def lose_page(c: Connection, live: LiveJob, node: str, given: Mapping[int, int],
         lost, full = lose(c, changes, pool, node, given, limit)
         more = more or full
         if lost:
-            changes.mend.add(live.id)
+            changes.recover.add(live.id)
     return changes, more
 
 
@@ -150,26 +150,26 @@ def _miss(c: Connection, row: Row, name: str) -> Missed:
 # Makers go back.
 
 
-def mend_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
+def recover_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
     """Tell the makers of a page of what is lost; what changed, and whether there may be more."""
     changes = Changes()
     writer = JobWriter(c, live, changes, now)
     if not writer.running:
         return changes, False
-    mending = _Mending(c, writer, changes, limit)
+    recovery = _Recovery(c, writer, changes, limit)
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
         if phase.reduce:
-            mending.lost_inputs(pool)
+            recovery.lost_inputs(pool)
         else:
-            mending.lost_tasks(pool)
-    if mending.idle:
+            recovery.lost_tasks(pool)
+    if recovery.idle:
         return changes, False
-    mending.tell_makers()
+    recovery.tell_makers()
     writer.close()
     return changes, True
 
 
-class _Mending:
+class _Recovery:
     """One page: debts are collected, their makers told, and the debts of those that know written down."""
 
     def __init__(self, c: Connection, writer: JobWriter, changes: Changes, limit: int) -> None:
@@ -197,7 +197,7 @@ class _Mending:
         self._inputs += self._c.all("lost_inputs", pool=pool, limit=self._limit)
 
     def tell_makers(self) -> None:
-        needed = [row["maker"] for row in (*self._tasks, *self._inputs) if not _moot(row)]
+        needed = [row["maker"] for row in (*self._tasks, *self._inputs) if not _unneeded(row)]
         known = self._c.all("tasks_for_reports", tasks=json.dumps(sorted(set(needed))))
         told = {row["id"] for row in known if self._remake(row)}
         for row in self._tasks:
@@ -231,12 +231,12 @@ class _Mending:
 
 def _settled(row: Row, told: Collection[int]) -> Event | None:
     """What happens to a lost input, if anything does by now. `told`: makers that are open again."""
-    if _moot(row):
+    if _unneeded(row):
         return Event.CONSUMER_ENDED
     return Event.PRODUCER_REOPENED if row["maker"] in told else None
 
 
-def _moot(row: Row) -> bool:
+def _unneeded(row: Row) -> bool:
     """Whether an input that is lost is not needed. A committed reduce task needs some when it is about to go back."""
     return row["state"] in (TaskState.FAILED, TaskState.CANCELLED)
 
@@ -244,27 +244,27 @@ def _moot(row: Row) -> bool:
 # A maker is done.
 
 
-def refill(
-    c: Connection, live: LiveJob, changes: Changes, maker: int, outputs: Sequence[Made | None]
+def restore(
+    c: Connection, live: LiveJob, changes: Changes, maker: int, outputs: Sequence[Recomputed | None]
 ) -> dict[int, str]:
     """Put what was made again in the place of what is gone. Tasks whose input is still gone, with the input's name."""
     used: set[int] = set()
     hopeless: dict[int, str] = {}
     for row in c.all("tasks_made_for", task=maker):
-        if made := _paid(row, outputs):
-            _refill_task(c, changes, row, made)
+        if made := _replacement(row, outputs):
+            _restore_task(c, changes, row, made)
             used.add(row["made"])
-        elif _owed(row):
+        elif _still_lost(row):
             hopeless[row["id"]] = row["input"]
     for row in c.all("inputs_made_for", task=maker):
         key = {"task": row["task"], "seq": row["seq"]}
-        if made := _paid(row, outputs):
+        if made := _replacement(row, outputs):
             c.run("recomputed_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
             used.add(row["made"])
-        elif _owed(row) and row["state"] == TaskState.COMMITTED:  # it is about to go back, and will know then
+        elif _still_lost(row) and row["state"] == TaskState.COMMITTED:  # it is about to go back, and will know then
             c.run("set_input_availability", **key, own=_after(row, Event.NOT_RECOMPUTED))
-            changes.mend.add(live.id)
-        elif _owed(row):
+            changes.recover.add(live.id)
+        elif _still_lost(row):
             hopeless[row["task"]] = row["name"]
     for number, unused in enumerate(outputs):
         if unused is not None and unused.blob.size and number not in used:
@@ -272,7 +272,7 @@ def refill(
     return hopeless
 
 
-def _refill_task(c: Connection, changes: Changes, row: Row, made: Made) -> None:
+def _restore_task(c: Connection, changes: Changes, row: Row, made: Recomputed) -> None:
     before, blob = TaskState(row["state"]), made.blob
     state = step(Task(before), InputArrived()).task.state
     if state is not before:
@@ -280,16 +280,16 @@ def _refill_task(c: Connection, changes: Changes, row: Row, made: Made) -> None:
     c.run("recomputed_task", task=row["id"], blob=blob.id, size=blob.size, md5=blob.md5, node=made.node, state=state)
 
 
-def _paid(row: Row, outputs: Sequence[Made | None]) -> Made | None:
+def _replacement(row: Row, outputs: Sequence[Recomputed | None]) -> Recomputed | None:
     """What takes the place of an input, if that is gone and needed."""
     number: int = row["made"]
     gone = _after(row, Event.RECOMPUTED) != row["own"]
-    return outputs[number] if number < len(outputs) and gone and not _moot(row) else None
+    return outputs[number] if number < len(outputs) and gone and not _unneeded(row) else None
 
 
-def _owed(row: Row) -> bool:
+def _still_lost(row: Row) -> bool:
     """Whether an input that nothing takes the place of is lost for its consumer."""
-    return _after(row, Event.NOT_RECOMPUTED) is Availability.LOST and not _moot(row)
+    return _after(row, Event.NOT_RECOMPUTED) is Availability.LOST and not _unneeded(row)
 
 
 def _after(row: Row, event: Event) -> Availability:
