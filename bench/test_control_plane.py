@@ -134,7 +134,7 @@ def test_a_report_goes_over_the_wire(benchmark: BenchmarkFixture) -> None:
 
 
 def test_share_of_two_hundred_pools(benchmark: BenchmarkFixture) -> None:
-    pools = [fair_share.Pool(n, 1 + n * 7 % 50, n % 3, 256 << n % 4, float(n), n % 2 == 0) for n in range(200)]
+    pools = [fair_share.PoolShare(n, 1 + n * 7 % 50, n % 3, 256 << n % 4, float(n), n % 2 == 0) for n in range(200)]
     targets = benchmark(fair_share.share, pools, fair_share.Capacity(16, 1 << 16))
     assert sum(targets.values()) <= 16
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from scheduler.engine.fair_share import Pool, turn
+from scheduler.engine.fair_share import PoolShare, turn
 
 EXTRA_DIVISOR = 2
 
@@ -36,13 +36,13 @@ def extra(slots: int) -> int:
     return max(1, slots // EXTRA_DIVISOR) if slots > 0 else 0
 
 
-def memory_taken(pools: Sequence[Pool]) -> int:
+def memory_taken(pools: Sequence[PoolShare]) -> int:
     """MiB that the tiers of all instances have, those included that leave after their task."""
     return sum(pool.taken * pool.memory_mb for pool in pools)
 
 
 def admit(
-    pools: Sequence[Pool], targets: Mapping[int, int], slots: int, free_mb: int, ending: int = 0
+    pools: Sequence[PoolShare], targets: Mapping[int, int], slots: int, free_mb: int, ending: int = 0
 ) -> dict[int, int]:
     """The targets, as far as pools may have their instances now.
 

@@ -38,7 +38,7 @@ Rank = tuple[int, float, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PoolShare:
     """One pool's claim. `since`: when it last got or lost its last instance (any clock; larger is later)."""
 
     id: int
@@ -66,7 +66,7 @@ def reserve(slots: int) -> int:
     return max(1, slots // RESERVE_DIVISOR) if slots >= RESERVE_FROM else 0
 
 
-def share(pools: Sequence[Pool], capacity: Capacity) -> dict[int, int]:
+def share(pools: Sequence[PoolShare], capacity: Capacity) -> dict[int, int]:
     """Instances per pool id; pools that should have none are in it with 0.
 
     The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb`. A pool
@@ -85,7 +85,7 @@ def share(pools: Sequence[Pool], capacity: Capacity) -> dict[int, int]:
     return ledger.given
 
 
-def turn(pool: Pool) -> Rank:
+def turn(pool: PoolShare) -> Rank:
     """Order in which first instances are given: pools that may not be asked yet, then those that wait, the longest
     first, and last those that have had theirs for a quantum, the longest of them last of all."""
     if pool.instances == 0:
@@ -103,7 +103,7 @@ class _Ledger:
         self.kept_slots = reserve(capacity.slots)
         self.kept_memory = capacity.memory_mb // RESERVE_DIVISOR if self.kept_slots else 0
 
-    def give(self, pool: Pool) -> None:
+    def give(self, pool: PoolShare) -> None:
         self.given[pool.id] += 1
         self.slots -= 1
         self.memory -= pool.memory_mb
@@ -112,13 +112,13 @@ class _Ledger:
 class _Account:
     """The pools of one account, in the order in which they are given instances."""
 
-    def __init__(self, pools: Iterable[Pool], ledger: _Ledger) -> None:
+    def __init__(self, pools: Iterable[PoolShare], ledger: _Ledger) -> None:
         self.given = 0
         self._ledger = ledger
         self._waiting = sorted(pools, key=turn, reverse=True)  # for their first instance; the next one is the last
-        self._holders: dict[int, Pool] = {}
+        self._holders: dict[int, PoolShare] = {}
 
-    def next(self) -> tuple[Rank, Pool] | None:
+    def next(self) -> tuple[Rank, PoolShare] | None:
         """The pool that is given the account's next instance, and its place among accounts that have as many."""
         while self._waiting and not self._fits(self._waiting[-1]):
             self._waiting.pop()
@@ -133,18 +133,18 @@ class _Account:
         pool = min(self._holders.values(), key=lambda pool: (*_fullness(pool, given[pool.id]), pool.id))
         return (0 if pool.instances > given[pool.id] else 3, 0.0, pool.id), pool
 
-    def give(self, pool: Pool) -> None:
+    def give(self, pool: PoolShare) -> None:
         if self._waiting:
             self._waiting.pop()
             self._holders[pool.id] = pool
         self.given += 1
         self._ledger.give(pool)
 
-    def _fits(self, pool: Pool) -> bool:
+    def _fits(self, pool: PoolShare) -> bool:
         kept = self._ledger.kept_memory if self.given else 0
         return self._ledger.slots > 0 and pool.memory_mb + kept <= self._ledger.memory
 
 
-def _fullness(pool: Pool, given: int) -> tuple[float, int]:
+def _fullness(pool: PoolShare, given: int) -> tuple[float, int]:
     """How full a pool would be with one more; among equals, one that need not make an instance comes first."""
     return ((given + 1) / pool.demand, 0 if pool.instances > given else 1)

@@ -31,7 +31,7 @@ class Tiers:
         return self.memory_mb <= offer.memory_mb and self.disk_gb <= offer.disk_gb
 
 
-def misfit(wanted: Tiers, offers: Iterable[Tiers]) -> str | None:
+def why_infeasible(wanted: Tiers, offers: Iterable[Tiers]) -> str | None:
     """Why no node can have such an instance, as the message of a TaskInitError; None if one can, or none is known."""
     known = list(offers)
     if not known or any(wanted.within(offer) for offer in known):

@@ -1,20 +1,20 @@
 """How many instances to book, and where.
 
-In a cluster that books instances, fair share is computed over all nodes together (`numbers`),
+In a cluster that books instances, fair share is computed over all nodes together (`per_pool`),
 and then each pool's number is split by where its tasks' input lies (`split`): so many on this
 node, so many on that, the rest anywhere. What is asked for already is kept where it is within
 rounding, since to move an instance costs a new one; and more are asked for only if the pool has
-too few in all (`temper`), since an instance elsewhere is better than none.
+too few in all (`limit_growth`), since an instance elsewhere is better than none.
 
 Reducers whose input is still open are shared out apart, as on one machine: they may block for
 as long as the tasks before them need. But a booking is real memory, so all of these together
 get at most half of it, and the other half is always there for tasks that make progress.
 
 Demand falls when tasks end and rises when they commit, many times a second; what is booked must
-not. So a number rises at once, and what it was lately (`Steady`) is kept for a while, as far as
-nobody else wants the room (`hold`).
+not. So a number rises at once, and what it was lately (`ScaleDownDelay`) is kept for a while, as far as
+nobody else wants the room (`dampen_scale_down`).
 
-Which of a pool's instances go is said by node (`keep`).
+Which of a pool's instances go is said by node (`choose_survivors`).
 
 Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 5 instances (one
 slot is the reserve), of which n1 gets 2, since it has not more slots, and 3 are anywhere.
@@ -32,7 +32,7 @@ Nodes = Mapping[str, fair_share.Capacity]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Demand:
     """What a pool has to do, by place, and how many instances are asked for already."""
 
     pool: int
@@ -45,30 +45,32 @@ class Claim:
     account: str = ""
 
 
-def numbers(claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
+def per_pool(demands: Sequence[Demand], nodes: Nodes) -> dict[int, int]:
     """Instances by pool."""
     largest = max((node.memory_mb for node in nodes.values()), default=0)
     found: dict[int, int] = {}
     for is_open in (False, True):
-        pools = [_pool(claim, largest) for claim in claims if claim.open == is_open]
+        pools = [_pool(demanded, largest) for demanded in demands if demanded.open == is_open]
         found |= fair_share.share(pools, _capacity(nodes, is_open))
     return found
 
 
-def hold(given: Mapping[int, int], lately: Mapping[int, int], claims: Sequence[Claim], nodes: Nodes) -> dict[int, int]:
+def dampen_scale_down(
+    given: Mapping[int, int], lately: Mapping[int, int], demands: Sequence[Demand], nodes: Nodes
+) -> dict[int, int]:
     """The same, and what pools had lately besides, as far as there is room."""
     found = dict(given)
     for is_open in (False, True):
         capacity = _capacity(nodes, is_open)
-        ours = [claim for claim in claims if claim.open == is_open]
-        slots = capacity.slots - sum(given[claim.pool] for claim in ours)
-        memory = capacity.memory_mb - sum(given[claim.pool] * claim.memory_mb for claim in ours)
-        for claim in ours:
-            more = min(lately.get(claim.pool, 0) - given[claim.pool], slots, memory // claim.memory_mb)
+        ours = [demanded for demanded in demands if demanded.open == is_open]
+        slots = capacity.slots - sum(given[demanded.pool] for demanded in ours)
+        memory = capacity.memory_mb - sum(given[demanded.pool] * demanded.memory_mb for demanded in ours)
+        for demanded in ours:
+            more = min(lately.get(demanded.pool, 0) - given[demanded.pool], slots, memory // demanded.memory_mb)
             if more > 0:
-                found[claim.pool] += more
+                found[demanded.pool] += more
                 slots -= more
-                memory -= more * claim.memory_mb
+                memory -= more * demanded.memory_mb
     return found
 
 
@@ -77,19 +79,23 @@ def _capacity(nodes: Nodes, is_open: bool) -> fair_share.Capacity:
     return fair_share.Capacity(sum(node.slots for node in nodes.values()), memory // 2 if is_open else memory)
 
 
-def _pool(claim: Claim, largest: int) -> fair_share.Pool:
-    demand = sum(claim.demand.values()) if claim.memory_mb <= largest else 0
-    asked = sum(claim.asked.values()) if demand else 0  # what is kept without demand is `hold`'s to say
-    return fair_share.Pool(claim.pool, demand, asked, claim.memory_mb, claim.since, claim.settled, claim.account)
+def _pool(demanded: Demand, largest: int) -> fair_share.PoolShare:
+    demand = sum(demanded.demand.values()) if demanded.memory_mb <= largest else 0
+    asked = sum(demanded.asked.values()) if demand else 0  # what is kept without demand is `dampen_scale_down`'s to say
+    return fair_share.PoolShare(
+        demanded.pool, demand, asked, demanded.memory_mb, demanded.since, demanded.settled, demanded.account
+    )
 
 
-def places(claim: Claim, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()) -> dict[Place, int]:
+def place_instances(
+    demanded: Demand, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()
+) -> dict[Place, int]:
     """Where the instances of a pool are to be; every place with some asked for is in it.
 
     `full`: nodes that have refused a pool.
     """
-    rooms = {name: node.slots for name, node in nodes.items() if (claim.pool, name) not in full}
-    return temper(split(number, claim.demand, claim.asked, rooms), claim.asked)
+    rooms = {name: node.slots for name, node in nodes.items() if (demanded.pool, name) not in full}
+    return limit_growth(split(number, demanded.demand, demanded.asked, rooms), demanded.asked)
 
 
 def split(
@@ -118,7 +124,7 @@ def _near(asked: int, ideal: float) -> int:
     return min(max(asked, least), least + (ideal > least + 1e-9))
 
 
-def temper(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dict[Place, int]:
+def limit_growth(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dict[Place, int]:
     """Let places grow only by what all of them together are short of."""
     short = sum(wanted.values()) - sum(asked.values())
     found = {}
@@ -129,7 +135,7 @@ def temper(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dict[Plac
     return found
 
 
-def keep(
+def choose_survivors(
     number: int, booked: Mapping[str, int], pinned: Mapping[Place, int], busy: Mapping[str, int]
 ) -> dict[str, int]:
     """Of the instances that a pool has on each node, how many stay, so that `number` are left in all.
@@ -147,7 +153,7 @@ def keep(
 
 
 @dataclass(slots=True)
-class Steady:
+class ScaleDownDelay:
     """Numbers that rise at once, and fall when they have been lower for `seconds`."""
 
     seconds: float

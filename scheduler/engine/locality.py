@@ -5,7 +5,7 @@ given, in this order,
 
 1. tasks that belong to it;
 2. tasks that belong to no node: their input is in the store that all share;
-3. tasks of another node that would wait there for longer than `PATIENCE` seconds: all of them if
+3. tasks of another node that would wait there for longer than `LOCALITY_WAIT` seconds: all of them if
    it has taken none for so long; if it has no room, and had tasks waiting for so long, those
    beyond what it takes in that time at the pace at which it took them lately.
 
@@ -19,14 +19,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PATIENCE = 1.0
+LOCALITY_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
     """A node to which tasks of a pool belong.
 
-    `ready`: those that wait; `soon`: as many it will take in `PATIENCE` seconds; `room`: whether it has any now;
+    `ready`: those that wait; `soon`: as many it will take in `LOCALITY_WAIT` seconds; `room`: whether it has any now;
     `idle`: seconds for which it has taken none; `waiting`: seconds for which it had some that waited.
     """
 
@@ -39,9 +39,9 @@ class Home:
     @property
     def spare(self) -> int:
         """How many of its tasks others may have."""
-        if self.idle > PATIENCE:
+        if self.idle > LOCALITY_WAIT:
             return self.ready
-        return 0 if self.room or self.waiting <= PATIENCE else max(0, self.ready - self.soon)
+        return 0 if self.room or self.waiting <= LOCALITY_WAIT else max(0, self.ready - self.soon)
 
 
 def choose(limit: int, own: int, free: int, others: Mapping[str, Home]) -> list[tuple[str | None, int]]:

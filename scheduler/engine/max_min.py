@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def part(total: int, others: Iterable[int]) -> int:
+def max_min_share(total: int, others: Iterable[int]) -> int:
     """How much of `total` one may have, while the others use so much; 0 of those have no work."""
     left = total
     using = sorted(use for use in others if use > 0)

@@ -7,7 +7,7 @@ and takes the jobs that it gives to himself; a job that has an owner never moves
 lives; and shares differ by one job at most, however few there are.
 
 The one who should claim a job may hang, and for some seconds nobody can know. So a job that is
-still nobody's after `PATIENCE` seconds is for whoever looks.
+still nobody's after `LOCALITY_WAIT` seconds is for whoever looks.
 
 A supervisor lives while it beats: it writes down the time, every `BEAT` seconds, by the
 database's clock. One that was not heard of for `TTL` ms is lost. But silence has two causes.
@@ -34,7 +34,7 @@ GAP = TTL // 2
 # Milliseconds in which all who live come back once the database does: they try every second.
 STEADY = 3000
 # Seconds that a job waits for the one who should claim it.
-PATIENCE = 2.0
+DEAD_AFTER_SECONDS = 2.0
 
 
 def share_out(unowned: Iterable[int], loads: Mapping[int, int]) -> dict[int, int]:

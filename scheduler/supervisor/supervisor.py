@@ -15,7 +15,7 @@ from typing import Any
 
 from scheduler.common.backoff import Backoff
 from scheduler.common.waiting import wait_for
-from scheduler.engine.membership import BEAT, PATIENCE, Pulse
+from scheduler.engine.membership import BEAT, DEAD_AFTER_SECONDS, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
@@ -164,7 +164,7 @@ class Supervisor:
             self._unowned = {job: self._unowned.get(job, now) for job in jobs}
             if not jobs:
                 return
-            overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * PATIENCE}
+            overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * DEAD_AFTER_SECONDS}
             claims = await self._db.write(
                 partial(membership.claim, supervisor=self.id, overdue=overdue, now=self._clock())
             )
@@ -341,7 +341,7 @@ class Supervisor:
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """Pools that have ready tasks which no node can ever run, and why."""
         ready = [(n, pool) for n, pool in enumerate(live.pools) if self.jobs.ready[pool] > 0]
-        return [(pool, why) for n, pool in ready if (why := self.agent_service.misfit(live.spec.phases[n]))]
+        return [(pool, why) for n, pool in ready if (why := self.agent_service.why_infeasible(live.spec.phases[n]))]
 
     async def _refuse(self, live: LiveJob) -> None:
         """Fail what no node can ever run; a page of each pool, and again while there is more."""

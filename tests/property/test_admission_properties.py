@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine.admission import admit, extra, memory_taken
-from scheduler.engine.fair_share import Capacity, Pool, share
+from scheduler.engine.fair_share import Capacity, PoolShare, share
 
 claims = st.lists(
     st.builds(
-        Pool,
+        PoolShare,
         id=st.integers(1, 10_000),
         demand=st.integers(0, 1000),
         instances=st.integers(0, 6),
@@ -30,12 +30,12 @@ memory = st.integers(64, 65536)
 endings = st.integers(0, 8)
 
 
-def admitted(pools: list[Pool], slots: int, memory_mb: int, ending: int = 0) -> dict[int, int]:
+def admitted(pools: list[PoolShare], slots: int, memory_mb: int, ending: int = 0) -> dict[int, int]:
     targets = share(pools, Capacity(slots, memory_mb))
     return admit(pools, targets, slots, memory_mb - memory_taken(pools), ending)
 
 
-def after(pools: list[Pool], given_to: dict[int, int]) -> Counter[int]:
+def after(pools: list[PoolShare], given_to: dict[int, int]) -> Counter[int]:
     """Instances by pool: none of those that run is gone yet."""
     return Counter({pool.id: max(given_to[pool.id], pool.taken) for pool in pools})
 
@@ -69,8 +69,8 @@ def test_beyond_the_slots_begin_only_first_instances_of_accounts(pools, slots, m
 
 @given(claims, st.integers(1, 32))
 def test_an_account_that_has_nothing_begins_at_once_while_there_is_an_extra_place(pools, slots):
-    stuck = [Pool(p.id, p.demand, p.instances, 128, p.since, p.settled, p.account, p.present) for p in pools]
-    newcomer = Pool(0, 1, 0, 128, since=2000.0, account="newcomer")
+    stuck = [PoolShare(p.id, p.demand, p.instances, 128, p.since, p.settled, p.account, p.present) for p in pools]
+    newcomer = PoolShare(0, 1, 0, 128, since=2000.0, account="newcomer")
     if sum(pool.taken for pool in stuck) >= slots + extra(slots) or len({pool.account for pool in stuck}) >= slots:
         return
     others = [pool for pool in stuck if pool.taken]  # who waits for an extra place as well may be given it first
@@ -87,7 +87,7 @@ def test_admission_never_takes_away_what_a_target_leaves(pools, slots, memory_mb
 @given(st.integers(1, 32), st.lists(st.tuples(st.integers(1, 12), st.integers(1, 1000)), min_size=1, max_size=5))
 def test_accounts_with_demand_enough_have_the_same_however_many_jobs_they_make(slots, accounts):
     pools = [
-        Pool(100 * number + job, 1000 * demand, 0, 128, account=str(number))
+        PoolShare(100 * number + job, 1000 * demand, 0, 128, account=str(number))
         for number, (jobs, demand) in enumerate(accounts)
         for job in range(jobs)
     ]
@@ -106,14 +106,14 @@ def test_every_account_with_demand_gets_an_instance_while_there_are_slots(pools,
     assert len(served) == min(len(wanting), slots)
 
 
-def turns(pools: list[Pool], slots: int, rounds: int) -> set[int]:
+def turns(pools: list[PoolShare], slots: int, rounds: int) -> set[int]:
     """Pools that have run, where each task that begins ends three rounds later, and a round is a quantum."""
     memory_mb, ran, running = 1 << 40, set(), []
     for now in range(rounds):
         running = [(pool, end) for pool, end in running if end > now]
         present = Counter(pool for pool, _ in running)
         pools = [
-            Pool(p.id, 1000, p.instances, 128, p.since, True, p.account, present[p.id]) for p in pools
+            PoolShare(p.id, 1000, p.instances, 128, p.since, True, p.account, present[p.id]) for p in pools
         ]  # fmt: skip
         given_to = admitted(pools, slots, memory_mb)
         for pool in pools:
@@ -121,7 +121,7 @@ def turns(pools: list[Pool], slots: int, rounds: int) -> set[int]:
         ran |= {pool for pool, _ in running}
         assert len(running) <= slots + extra(slots)
         pools = [
-            Pool(
+            PoolShare(
                 p.id,
                 1000,
                 given_to[p.id],
@@ -137,5 +137,5 @@ def turns(pools: list[Pool], slots: int, rounds: int) -> set[int]:
 
 @given(st.integers(1, 8), st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
 def test_every_pool_has_its_turn_though_tasks_are_long(slots, owners):
-    pools = [Pool(number, 1000, 0, 128, account=owner) for number, owner in enumerate(owners)]
+    pools = [PoolShare(number, 1000, 0, 128, account=owner) for number, owner in enumerate(owners)]
     assert turns(pools, slots, 8 * len(pools) + 8) == set(range(len(pools)))

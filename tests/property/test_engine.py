@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine import job as engine
-from scheduler.engine.fair_share import Capacity, Pool, reserve, share
+from scheduler.engine.fair_share import Capacity, PoolShare, reserve, share
 from scheduler.engine.route import reducer_for
 from scheduler.engine.task import (
     FINAL,
@@ -68,7 +68,7 @@ def test_what_a_committed_task_has_made_is_never_thrown_away(history):
 
 pools = st.lists(
     st.builds(
-        Pool,
+        PoolShare,
         id=st.integers(1, 10_000),
         demand=st.integers(0, 100_000),
         instances=st.integers(0, 20),
@@ -114,10 +114,10 @@ def test_the_reserve_goes_to_first_instances_only(claims, slots):
     assert beyond_first <= max(0, slots - reserve(slots) - firsts)
 
 
-def after(claims: list[Pool], targets: dict[int, int], now: float) -> list[Pool]:
+def after(claims: list[PoolShare], targets: dict[int, int], now: float) -> list[PoolShare]:
     """The same pools once they have what they were given."""
     return [
-        Pool(
+        PoolShare(
             pool.id, pool.demand, targets[pool.id], pool.memory_mb,
             pool.since if targets[pool.id] == pool.instances else now,
             pool.settled if targets[pool.id] == pool.instances else False,
@@ -138,14 +138,14 @@ def test_asking_again_with_what_was_given_gives_the_same(claims, capacity):
 
 @given(st.integers(1, 12), st.integers(1, 8))
 def test_with_more_pools_than_slots_every_pool_has_its_turn(count, slots):
-    claims = [Pool(number, 1000, 0, 128) for number in range(1, count + 1)]
+    claims = [PoolShare(number, 1000, 0, 128) for number in range(1, count + 1)]
     turns = dict.fromkeys(range(1, count + 1), 0)
     for quantum in range(1, 3 * count + 1):
         targets = share(claims, Capacity(slots, 1 << 40))
         for pool, instances in targets.items():
             turns[pool] += instances > 0
         claims = [
-            Pool(pool.id, 1000, pool.instances, 128, pool.since, settled=True)
+            PoolShare(pool.id, 1000, pool.instances, 128, pool.since, settled=True)
             for pool in after(claims, targets, float(quantum))
         ]
     fair = 3 * count * min(1.0, slots / count)

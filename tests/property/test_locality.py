@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.engine.job import Phase, reopened
-from scheduler.engine.locality import PATIENCE, Home, choose
+from scheduler.engine.locality import LOCALITY_WAIT, Home, choose
 from scheduler.supervisor.cache.locality_index import LocalityIndex, NodeBacklog
 
 counts = st.integers(0, 100)
@@ -32,18 +32,20 @@ def test_its_own_come_first_and_others_last(limit, own, free, elsewhere):
 
 @given(st.integers(1, 100), counts, counts)
 def test_a_node_keeps_its_own_for_a_moment_and_while_it_has_room(limit, ready, soon):
-    assert choose(limit, 0, 0, {"a": Home(ready, soon, True, PATIENCE / 2, PATIENCE * 9)}) == []
-    assert choose(limit, 0, 0, {"a": Home(ready, soon, False, PATIENCE / 2, PATIENCE / 2)}) == []
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, True, LOCALITY_WAIT / 2, LOCALITY_WAIT * 9)}) == []
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, False, LOCALITY_WAIT / 2, LOCALITY_WAIT / 2)}) == []
 
 
 @given(st.integers(1, 100), st.integers(1, 100), counts, st.booleans())
 def test_nothing_waits_long_for_a_node_that_does_not_take_it(limit, ready, soon, room):
-    assert choose(limit, 0, 0, {"a": Home(ready, soon, room, PATIENCE * 2, PATIENCE * 2)}) == [("a", min(limit, ready))]
+    assert choose(limit, 0, 0, {"a": Home(ready, soon, room, LOCALITY_WAIT * 2, LOCALITY_WAIT * 2)}) == [
+        ("a", min(limit, ready))
+    ]
 
 
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_a_node_without_room_gives_what_it_cannot_take_soon(ready, soon):
-    given_away = sum(count for _, count in choose(1000, 0, 0, {"a": Home(ready, soon, False, 0.0, PATIENCE * 2)}))
+    given_away = sum(count for _, count in choose(1000, 0, 0, {"a": Home(ready, soon, False, 0.0, LOCALITY_WAIT * 2)}))
     assert given_away == max(0, ready - soon)
 
 

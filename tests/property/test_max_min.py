@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.max_min import part
+from scheduler.engine.max_min import max_min_share
 
 TOTALS = st.integers(0, 64)
 USES = st.lists(st.integers(0, 64), max_size=6)
 
 
 def parts(total: int, uses: list[int]) -> list[int]:
-    return [part(total, uses[:index] + uses[index + 1 :]) for index in range(len(uses))]
+    return [max_min_share(total, uses[:index] + uses[index + 1 :]) for index in range(len(uses))]
 
 
 def test_the_example_of_the_module() -> None:
@@ -22,17 +22,17 @@ def test_the_example_of_the_module() -> None:
 
 @given(TOTALS)
 def test_one_that_is_alone_has_everything(total: int) -> None:
-    assert part(total, []) == part(total, [0, 0]) == total
+    assert max_min_share(total, []) == max_min_share(total, [0, 0]) == total
 
 
 @given(TOTALS, USES)
 def test_nobody_gets_less_than_an_equal_part_or_more_than_there_is(total: int, others: list[int]) -> None:
-    assert total // (len(others) + 1) <= part(total, others) <= total
+    assert total // (len(others) + 1) <= max_min_share(total, others) <= total
 
 
 @given(TOTALS, USES)
 def test_what_others_do_not_use_is_there_to_be_used(total: int, others: list[int]) -> None:
-    assert part(total, others) >= total - sum(others)
+    assert max_min_share(total, others) >= total - sum(others)
 
 
 @given(TOTALS, USES)
@@ -56,4 +56,4 @@ def test_it_comes_to_rest_with_everything_in_use(total: int, demands: list[int])
 
 @given(TOTALS, USES, st.integers(0, 64))
 def test_one_that_uses_more_never_gives_another_more(total: int, others: list[int], more: int) -> None:
-    assert part(total, [*others, more]) <= part(total, others)
+    assert max_min_share(total, [*others, more]) <= max_min_share(total, others)

@@ -8,7 +8,7 @@ tasks wait, and the log says once which resource is short.
 
 An instance that cannot be ended (its process is stuck in the kernel, a file system does not unmount,
 containerd does not answer) would block the pool and link that wait for it. So the agent waits at most
-`PATIENCE`: then the slot is *disabled*, which the supervisor is told and plans for, and enabled
+`ENDING_SECONDS`: then the slot is *disabled*, which the supervisor is told and plans for, and enabled
 again if the instance ever ends.
 
 An instance counts as *ending* until it is gone, because a new instance would compete with it. A full
@@ -28,11 +28,11 @@ from pathlib import Path
 from scheduler.agent.slots import capacity
 from scheduler.agent.slots.reserved_instances import Arrivals
 from scheduler.common.backoff import Backoff
-from scheduler.engine.max_min import part
+from scheduler.engine.max_min import max_min_share
 from scheduler.providers import Instance
 
 # Seconds; longer than containerd has to end a container.
-PATIENCE = 60.0
+ENDING_SECONDS = 60.0
 # Seconds before free resources are checked again: the first pause and the longest.
 PAUSES = (0.2, 2.0)
 log = logging.getLogger("remora.agent")
@@ -100,8 +100,8 @@ class Slots:
         able = self._able = slots - self.disabled
         if not others:
             return NOTHING
-        may = max(part(able, (use.slots for use in others)), 1)
-        return Use(max(0, able - may), memory_mb - part(memory_mb, (use.memory_mb for use in others)))
+        may = max(max_min_share(able, (use.slots for use in others)), 1)
+        return Use(max(0, able - may), memory_mb - max_min_share(memory_mb, (use.memory_mb for use in others)))
 
     def _tell(self, but: object = None) -> None:
         for link, changed in list(self._links.items()):
@@ -156,7 +156,7 @@ class Slots:
     async def _leave(self, instance: Instance) -> None:
         ending = asyncio.get_running_loop().create_task(instance.destroy())
         try:
-            done, _ = await asyncio.wait([ending], timeout=PATIENCE)
+            done, _ = await asyncio.wait([ending], timeout=ENDING_SECONDS)
         finally:
             self._ending.remove(instance.spec.memory_bytes >> 20)
         if done and sum(use.slots for use in self._uses.values()) + len(self._ending) + 1 >= self._able:

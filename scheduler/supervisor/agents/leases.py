@@ -74,8 +74,8 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
     """Instances that each pool should have on this agent's node."""
     if session.booked:
         return booked_targets(session, jobs)
-    steady: list[fair_share.Pool] = []
-    blocking: list[fair_share.Pool] = []
+    steady: list[fair_share.PoolShare] = []
+    blocking: list[fair_share.PoolShare] = []
     upstream = 0  # the largest tier of jobs with reducers that may block
     for live in jobs:
         for phase, pool in zip(live.spec.phases, live.pools, strict=True):
@@ -93,9 +93,9 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
 
 def claim_of(
     session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float
-) -> fair_share.Pool:
+) -> fair_share.PoolShare:
     since = session.since.get(pool, 0.0)
-    return fair_share.Pool(
+    return fair_share.PoolShare(
         pool,
         demand,
         session.told.get(pool, 0),
@@ -108,7 +108,7 @@ def claim_of(
 
 
 def shared_out(
-    session: AgentSession, steady: list[fair_share.Pool], blocking: list[fair_share.Pool], upstream: int
+    session: AgentSession, steady: list[fair_share.PoolShare], blocking: list[fair_share.PoolShare], upstream: int
 ) -> dict[int, int]:
     """Targets of both kinds, as far as they may be had now."""
     room = capacity(session, steady)
@@ -122,7 +122,7 @@ def shared_out(
     return given | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
 
 
-def capacity(session: AgentSession, pools: list[fair_share.Pool]) -> fair_share.Capacity:
+def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_share.Capacity:
     """What this supervisor may share out of a node.
 
     Where others use most of the memory the largest tier still gets it, for one instance: it would wait for

@@ -26,7 +26,7 @@ from functools import partial
 from itertools import groupby
 
 from scheduler.common.waiting import wait_for
-from scheduler.engine.feasibility import Tiers, misfit
+from scheduler.engine.feasibility import Tiers, why_infeasible
 from scheduler.model.job import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
@@ -209,9 +209,9 @@ class AgentService:
         """Of blobs that are claimed to be in the shared store those that are not."""
         return await asyncio.to_thread(blob_ownership.absent, self._blobs, claimed) if claimed else set()
 
-    def misfit(self, phase: PhaseSpec) -> str | None:
+    def why_infeasible(self, phase: PhaseSpec) -> str | None:
         """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
-        return misfit(Tiers.of(phase), self._offers.values())
+        return why_infeasible(Tiers.of(phase), self._offers.values())
 
     def beat(self, agent: int) -> None:
         """It lives. Raises UnknownAgentError."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from scheduler.engine.fair_share import Capacity
-from scheduler.engine.instance_counts import Claim, Place
+from scheduler.engine.instance_counts import Demand, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
 from scheduler.supervisor.agents.leases import QUANTUM
@@ -25,9 +25,9 @@ def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:
     }
 
 
-def claims_of(
+def demands_of(
     jobs: LiveJobs, sessions: Iterable[AgentSession], known: Iterable[Known], since: Mapping[int, float], now: float
-) -> list[Claim]:
+) -> list[Demand]:
     """One for each pool that has something to do, or has instances. `since`: when it last got or lost one."""
     held: dict[int, Counter[str]] = {}
     for session in sessions:
@@ -45,7 +45,7 @@ def claims_of(
                 memory = live.spec.phases[number].memory_mb
                 blocking = live.may_block(pool)
                 settled = now - began > QUANTUM
-                found.append(Claim(pool, memory, demand, asked.get(pool, {}), blocking, began, settled, live.owner))
+                found.append(Demand(pool, memory, demand, asked.get(pool, {}), blocking, began, settled, live.owner))
     return found
 
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from scheduler.common.waiting import wait_for
 from scheduler.engine import instance_counts as engine
 from scheduler.engine.fair_share import Capacity
-from scheduler.engine.instance_counts import Claim, Steady
+from scheduler.engine.instance_counts import Demand, ScaleDownDelay
 from scheduler.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError
 from scheduler.nomad.events import News, Watch
 from scheduler.nomad.job_documents import GROUP, PREFIX, Booking, Template, booking_of, document
@@ -117,7 +117,7 @@ class InstanceLoop:
         self._full: dict[tuple[int, str], float] = {}
         self._ending: dict[str, float] = {}  # jobs that are over, and since when
         self._wants: dict[Booking, int] = {}
-        self._steady = Steady(IDLE)
+        self._steady = ScaleDownDelay(IDLE)
         self._since: dict[int, float] = {}
         self._asked: dict[int, int] = {}
         self._told: dict[int, str | None] = {}  # why pools wait, as recorded
@@ -165,7 +165,7 @@ class InstanceLoop:
         nodes = demand.open_nodes(sessions)
         present = {session.node for session in sessions if session.booked}
         known = self._stranded.standing(self._known, present, self._now())
-        wishes = demand.claims_of(self._jobs, sessions, known.values(), self._since, self._now())
+        wishes = demand.demands_of(self._jobs, sessions, known.values(), self._since, self._now())
         numbers = self._numbers(wishes, nodes)
         wanted = self._wanted(wishes, numbers, nodes)
         self._wants = wanted
@@ -264,33 +264,33 @@ class InstanceLoop:
 
     # -- planning ------------------------------------------------------------------------------
 
-    def _numbers(self, wishes: Sequence[Claim], nodes: Mapping[str, Capacity]) -> dict[int, int]:
+    def _numbers(self, wishes: Sequence[Demand], nodes: Mapping[str, Capacity]) -> dict[int, int]:
         """Instances by pool."""
-        given = engine.numbers(wishes, nodes)
+        given = engine.per_pool(wishes, nodes)
         lately = self._steady.update(given, self._now())
-        for claim in wishes:
-            live = self._jobs.by_pool(claim.pool)
-            if live is None or live.done or (not claim.demand and claim.pool in live.input_ended):
-                lately[claim.pool] = 0  # there will be no more
-            asked = sum(claim.asked.values())
-            if asked != self._asked.get(claim.pool):
-                self._asked[claim.pool], self._since[claim.pool] = asked, self._now()
+        for demanded in wishes:
+            live = self._jobs.by_pool(demanded.pool)
+            if live is None or live.done or (not demanded.demand and demanded.pool in live.input_ended):
+                lately[demanded.pool] = 0  # there will be no more
+            asked = sum(demanded.asked.values())
+            if asked != self._asked.get(demanded.pool):
+                self._asked[demanded.pool], self._since[demanded.pool] = asked, self._now()
         for known in (self._asked, self._since):
             for pool in [pool for pool in known if pool not in given]:
                 del known[pool]
-        return engine.hold(given, lately, wishes, nodes)
+        return engine.dampen_scale_down(given, lately, wishes, nodes)
 
     def _wanted(
-        self, wishes: Sequence[Claim], numbers: Mapping[int, int], nodes: Mapping[str, Capacity]
+        self, wishes: Sequence[Demand], numbers: Mapping[int, int], nodes: Mapping[str, Capacity]
     ) -> dict[Booking, int]:
         self._full = {key: since for key, since in self._full.items() if self._now() - since < FULL}
         wanted = {}
-        for claim in wishes:
-            live = self._jobs.by_pool(claim.pool)
+        for demanded in wishes:
+            live = self._jobs.by_pool(demanded.pool)
             if live is None or live.done:
                 continue
-            for place, count in engine.places(claim, numbers[claim.pool], nodes, self._full).items():
-                wanted[demand.booking_of(live, claim.pool, place)] = count
+            for place, count in engine.place_instances(demanded, numbers[demanded.pool], nodes, self._full).items():
+                wanted[demand.booking_of(live, demanded.pool, place)] = count
         return wanted
 
     def _keep(self, wanted: Mapping[Booking, int], numbers: Mapping[int, int]) -> None:
@@ -303,7 +303,7 @@ class InstanceLoop:
             pinned = {booking.node: count for booking, count in wanted.items() if booking.pool == pool}
             busy = {session.node: session.held[pool] for session in sessions}
             if sum(booked.values()) > number:
-                kept[pool] = engine.keep(number, booked, pinned, busy)
+                kept[pool] = engine.choose_survivors(number, booked, pinned, busy)
         for session in sessions:
             keep = {pool: nodes[session.node] for pool, nodes in kept.items() if session.node in nodes}
             changed |= keep != session.keep
@@ -362,9 +362,9 @@ class InstanceLoop:
 
     # -- telling -------------------------------------------------------------------------------
 
-    async def _tell(self, numbers: Mapping[int, int], wishes: Sequence[Claim]) -> None:
+    async def _tell(self, numbers: Mapping[int, int], wishes: Sequence[Demand]) -> None:
         """Record why pools that have no instance wait."""
-        now = {claim.pool: self._why(claim) for claim in wishes}
+        now = {demanded.pool: self._why(demanded) for demanded in wishes}
         if not wishes:  # nothing is known but the trouble
             waiting = [pool for live in self._jobs for pool in live.pools if self._jobs.ready[pool] > 0]
             now = {**self._told, **{pool: self._troubles.get(LOOKING) for pool in waiting if not self._arrived(pool)}}
@@ -373,9 +373,9 @@ class InstanceLoop:
             await self._db.write(lambda c: set_waiting(c, news))
         self._told = now
 
-    def _why(self, claim: Claim) -> str | None:
-        ours = [known for known in self._known.values() if known.booking.pool == claim.pool]
-        if not claim.demand or self._arrived(claim.pool) or sum(known.live for known in ours):
+    def _why(self, demanded: Demand) -> str | None:
+        ours = [known for known in self._known.values() if known.booking.pool == demanded.pool]
+        if not demanded.demand or self._arrived(demanded.pool) or sum(known.live for known in ours):
             return None
         if not demand.open_nodes(self._desk.sessions()):
             return NO_NODE
@@ -384,7 +384,7 @@ class InstanceLoop:
             return blocked[0].blocked
         if any(known.failed for known in ours):
             return FAILING
-        troubles = [self._troubles.get(LOOKING), *(self._troubles.get(job) for job in self._asked_for(claim.pool))]
+        troubles = [self._troubles.get(LOOKING), *(self._troubles.get(job) for job in self._asked_for(demanded.pool))]
         return next(filter(None, troubles), None)
 
     def _asked_for(self, pool: int) -> list[str]:

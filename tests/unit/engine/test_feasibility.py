@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.engine.feasibility import Tiers, misfit
+from scheduler.engine.feasibility import Tiers, why_infeasible
 
 SMALL = Tiers(4096, 64)
 LARGE = Tiers(16384, 8)
@@ -23,4 +23,4 @@ NO_DISK = "failed to dispatch task: not enough disk space available"
     ],
 )
 def test_a_tier_must_be_within_what_one_node_offers(wanted, offers, why):
-    assert misfit(wanted, offers) == why
+    assert why_infeasible(wanted, offers) == why
