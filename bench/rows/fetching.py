@@ -19,7 +19,7 @@ from bench.rows.feeding import bytes_read, start_reader, turn_of
 from bench.setting import Setting
 from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
 from scheduler.agent.blobs.feed_sources import Sources
-from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.tickets import source_of
@@ -57,7 +57,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 def serve(directory: Path, told: Connection) -> None:
     """The other node."""
     blobs = BlobStore(directory)
-    exchange = Exchange(blobs, KEY, Traffic())
+    exchange = BlobServer(blobs, KEY, Traffic())
     told.send(exchange.start("127.0.0.1", 0))
     told.recv()
     exchange.close()

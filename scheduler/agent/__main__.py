@@ -15,16 +15,16 @@ from typing import TypedDict
 import aiohttp
 
 from scheduler import log as json_log
-from scheduler.agent.blobs.server import Exchange, ticket_key, url_of
+from scheduler.agent.blobs.server import BlobServer, ticket_key, url_of
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.links.links import Links
-from scheduler.agent.links.supervisor_link import Agent
+from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.slots import capacity
-from scheduler.agent.slots.reserved_instances import Arrivals
+from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.state_lock import held, leave_last_words
 from scheduler.agent.task_api.endpoint import Endpoints
@@ -103,7 +103,7 @@ async def work_on(options: argparse.Namespace) -> None:
 
         async def work(supervisor: Supervisor) -> None:
             log = Log(supervisor=supervisor.id)
-            await Agent(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
+            await SupervisorLink(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
 
         watching = asyncio.create_task(identity.watch()) if identity else None
 
@@ -158,14 +158,14 @@ def open_stores(options: argparse.Namespace, reach: Reach) -> Stores:
 
 def open_exchange(
     options: argparse.Namespace, stores: Stores, identity: Identity | None
-) -> tuple[Exchange | None, Sharing]:
+) -> tuple[BlobServer | None, Sharing]:
     """The server of this node's intermediates, and what the registration says about it. Raises OptionsError."""
     if options.listen is None:
         return None, {}
     host, port = options.listen
     try:
         key = ticket_key(options.state_dir / "tickets.key")
-        exchange = Exchange(stores.own, key, stores.traffic)
+        exchange = BlobServer(stores.own, key, stores.traffic)
         port = exchange.start(host, port, identity.exchange if identity else None)
     except OSError as error:
         raise OptionsError(cannot_listen(host, port, error)) from None
@@ -175,9 +175,9 @@ def open_exchange(
     }
 
 
-def arrivals_of(options: argparse.Namespace) -> Arrivals | None:
+def arrivals_of(options: argparse.Namespace) -> ReservedInstances | None:
     """The listener that launchers connect to; None unless Nomad reserves the instances."""
-    return Arrivals(options.launch_socket or options.state_dir / "launch.sock") if options.nomad else None
+    return ReservedInstances(options.launch_socket or options.state_dir / "launch.sock") if options.nomad else None
 
 
 def run(options: argparse.Namespace) -> int:

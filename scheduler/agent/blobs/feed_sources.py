@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from scheduler.agent.blobs.fetch import (
     SILENCE_SECONDS,
     PeerError,
-    Pursuit,
+    ResumingRead,
     connect,
     judge,
     read_head,
@@ -44,9 +44,9 @@ class Sources:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._calls = Calls(stores.traffic, stores.reach)
+        self._calls = Connections(stores.traffic, stores.reach)
         self._closed = threading.Event()
-        self._pursuit: Pursuit | None = None  # of the current source, if it is on another node
+        self._pursuit: ResumingRead | None = None  # of the current source, if it is on another node
 
     def open(self, blob: BlobRef, offset: int) -> int:
         """A descriptor of a file, or of a stream from `offset` on. Raises BlobGoneError, OSError."""
@@ -56,7 +56,7 @@ class Sources:
             with contextlib.suppress(OSError):  # the connection may have been idle for too long
                 return self._calls.get(blob)
         if self._pursuit is None or self._pursuit.blob != blob:
-            self._pursuit = Pursuit(blob, self._stores.traffic, self._closed, self._stores.reach)
+            self._pursuit = ResumingRead(blob, self._stores.traffic, self._closed, self._stores.reach)
         return stream(self._pursuit.open(offset), blob.size - offset)
 
     def open_ahead(self, blob: BlobRef) -> int:
@@ -73,7 +73,7 @@ class Sources:
         self._calls.close()
 
 
-class Calls:
+class Connections:
     """Persistent connections for small blobs, one per node. Used by one thread, except `close`."""
 
     def __init__(self, traffic: Traffic, reach: Reach = ANYWHERE) -> None:

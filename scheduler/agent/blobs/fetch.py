@@ -7,7 +7,7 @@ thread does that, into a pipe that feeds the reducer's.
 
 A peer is another machine, or an impostor: its header is accepted only if it promises exactly the
 bytes that were requested, and no more than these are read. A peer may fall silent (after
-`SILENCE_SECONDS` its socket gives an error), be cut off, or be restarted. So a `Pursuit` repeats
+`SILENCE_SECONDS` its socket gives an error), be cut off, or be restarted. So a `ResumingRead` repeats
 the request from the byte that was reached, until nothing has come for `PATIENCE_SECONDS`. Only the
 answer that the peer does not have the blob is final at once.
 
@@ -200,7 +200,7 @@ def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
     return False
 
 
-class Pursuit:
+class ResumingRead:
     """All tries to get one blob from another node. `stopped`: the blob is not needed any more."""
 
     def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
@@ -296,7 +296,7 @@ def pieces(answer: Answer, size: int) -> Iterator[bytes]:
 
 def fetch(blob: BlobRef, fd: int, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
     """Write a whole blob into a file. Raises BlobGoneError, OSError."""
-    pursuit = Pursuit(blob, traffic, stopped, reach)
+    pursuit = ResumingRead(blob, traffic, stopped, reach)
     done = 0
     while done < blob.size:
         answer = pursuit.open(done)

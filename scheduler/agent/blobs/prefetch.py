@@ -17,7 +17,7 @@ from scheduler.model.wire import AttemptId, BlobRef, TaskLease
 Arrived = Callable[[TaskLease, Exception | None], None]
 
 
-class Supply:
+class Prefetch:
     """The prefetch of one pool.
 
     `arrived` is called on the event loop, with an error if the input cannot be fetched; not after `drop` or `close`.

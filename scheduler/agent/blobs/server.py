@@ -72,7 +72,7 @@ class Limits(NamedTuple):
 LIMITS = Limits()
 
 
-class Exchange:
+class BlobServer:
     """The server of one agent; `key` is the key of its tickets."""
 
     def __init__(self, blobs: BlobStore, key: str, traffic: Traffic, limits: Limits = LIMITS) -> None:

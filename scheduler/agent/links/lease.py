@@ -40,7 +40,7 @@ class SilentError(Exception):
     """The supervisor was silent for so long that it has given this agent up."""
 
 
-class Contact:
+class SupervisorLease:
     """The state of the lease from one supervisor. `note` is called with failures."""
 
     def __init__(self, note: Callable[[str], None]) -> None:

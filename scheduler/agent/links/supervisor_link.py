@@ -28,10 +28,10 @@ from scheduler.agent.attempts.attempt import Attempt, blobs_of, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
-from scheduler.agent.links.lease import Contact, SilentError
+from scheduler.agent.links.lease import SilentError, SupervisorLease
 from scheduler.agent.log import Log
 from scheduler.agent.pools.completion import LOST
-from scheduler.agent.pools.context import Node
+from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_pressure import Pressure
 from scheduler.agent.pools.pool import Pool
 from scheduler.agent.pools.worker import Worker
@@ -70,7 +70,7 @@ FLUSH_PAUSES = (0.1, 5.0)
 KINDS = (False, True)  # of pools: map, reduce
 
 
-class Agent:
+class SupervisorLink:
     """One registration with one supervisor, until that forgets it or is silent too long, or `run` is
     cancelled.
     """
@@ -98,10 +98,10 @@ class Agent:
         self._busy = asyncio.Event()  # a task runs or waits
         # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
         self._urgent = asyncio.Event()
-        self._contact = Contact(self._complain)
+        self._contact = SupervisorLease(self._complain)
         slots = slots or Slots()
         self._pressure = Pressure(stores.own.root, self._workers, log)
-        self.node = Node(
+        self.node = AgentContext(
             stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._pressure,
             self._urgent.set,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from datapath.passing import Done
 from scheduler.agent.attempts.attempt import Attempt, Reporter, blobs_of, plain_report
 from scheduler.agent.attempts.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
 from scheduler.agent.log import Log
-from scheduler.agent.pools.context import Node
+from scheduler.agent.pools.context import AgentContext
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, Outcome, TaskLease
 
@@ -22,11 +22,11 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
 
 
-class Ends:
+class Completion:
     """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes."""
 
     def __init__(
-        self, node: Node, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
+        self, node: AgentContext, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
     ) -> None:
         self.closed = False
         self._node = node

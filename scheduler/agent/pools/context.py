@@ -1,6 +1,6 @@
 """The context that all pools of one agent share: the stores, the provider, the client.
 
-`Node` decides nothing, except for two things that concern all pools alike: the numbers of
+`AgentContext` decides nothing, except for two things that concern all pools alike: the numbers of
 attempts, and the hand-over of finished ones.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Node:
+class AgentContext:
     """The context that all pools of an agent share."""
 
     stores: Stores

@@ -13,8 +13,8 @@ from collections.abc import Coroutine
 
 from scheduler.agent.log import Log
 from scheduler.agent.pools.assets import Assets
-from scheduler.agent.pools.context import Node
-from scheduler.agent.slots.reservations import Places
+from scheduler.agent.pools.context import AgentContext
+from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.backoff import Backoff
 from scheduler.model.wire import PoolSpec
 from scheduler.providers import Instance, InstanceError, InstanceSpec
@@ -30,10 +30,12 @@ class NoPlaceError(Exception):
     """The allocation that an instance was to have was taken away."""
 
 
-class Maker:
+class InstanceFactory:
     """The instance factory of one pool."""
 
-    def __init__(self, node: Node, log: Log, limits: InstanceSpec, assets: Assets, places: Places) -> None:
+    def __init__(
+        self, node: AgentContext, log: Log, limits: InstanceSpec, assets: Assets, places: Reservations
+    ) -> None:
         self._node = node
         self._log = log
         self._limits = limits

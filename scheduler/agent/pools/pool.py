@@ -31,16 +31,16 @@ from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
-from scheduler.agent.blobs.prefetch import Supply
+from scheduler.agent.blobs.prefetch import Prefetch
 from scheduler.agent.pools.assets import AssetError, Assets
-from scheduler.agent.pools.completion import Ends
-from scheduler.agent.pools.context import Node
-from scheduler.agent.pools.instance_factory import Maker, NoPlaceError, limits_of
+from scheduler.agent.pools.completion import Completion
+from scheduler.agent.pools.context import AgentContext
+from scheduler.agent.pools.instance_factory import InstanceFactory, NoPlaceError, limits_of
 from scheduler.agent.pools.pacing import Pace, room
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.agent.pools.tier_limits import Caps
 from scheduler.agent.pools.worker import NO_DONE, InputGoneError, State, Worker
-from scheduler.agent.slots.reservations import Places
+from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
 from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
@@ -59,7 +59,7 @@ MAX_MOVES = 8
 class Pool:
     """The tasks and instances of one phase on this node. All methods run on the event loop."""
 
-    def __init__(self, spec: PoolSpec, node: Node) -> None:
+    def __init__(self, spec: PoolSpec, node: AgentContext) -> None:
         self.spec = spec
         self.node = node
         self.log = node.log.about(job=spec.job, phase=spec.phase)
@@ -72,14 +72,14 @@ class Pool:
         limits = limits_of(spec)
         self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
-        self._supply = Supply(node.stores, self._arrived)
+        self._supply = Prefetch(node.stores, self._arrived)
         self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
         self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
         self._starting = 0
         self._homeless: asyncio.TimerHandle | None = None
-        self.places = Places(node.slots.arrivals, spec.pool, self._places_changed)
-        self._maker = Maker(node, self.log, limits, self._assets, self.places)
-        self._ends = Ends(node, self.log, self._reporter, self._endings.spawn)
+        self.places = Reservations(node.slots.arrivals, spec.pool, self._places_changed)
+        self._maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
+        self._ends = Completion(node, self.log, self._reporter, self._endings.spawn)
         self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
         # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)

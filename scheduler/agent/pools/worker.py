@@ -26,7 +26,7 @@ from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
 from scheduler.agent.attempts.reducer_input import ReducerInput
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
-from scheduler.agent.pools.context import Node
+from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_count import DiskCount
 from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
 from scheduler.agent.task_api.endpoint import Endpoint
@@ -59,7 +59,7 @@ class WorkerOwner(Protocol):
     """The events that a worker reports to its pool."""
 
     spec: PoolSpec
-    node: Node
+    node: AgentContext
     scratch: Scratch
 
     @property

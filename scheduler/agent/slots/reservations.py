@@ -1,6 +1,6 @@
 """The slots of a pool on this node: unlimited, or, where Nomad reserves them, one per allocation.
 
-In the second case each instance of the pool takes the slot of an `Arrival`, an allocation whose
+In the second case each instance of the pool takes the slot of an `ReservedInstance`, an allocation whose
 launcher has called the agent, and ends when that allocation ends.
 """
 
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scheduler.agent.slots.reserved_instances import Arrival, Arrivals
+from scheduler.agent.slots.reserved_instances import ReservedInstance, ReservedInstances
 from scheduler.model.wire import PoolState
 
 
-class Places:
+class Reservations:
     """The slots of one pool. `arrivals` is None where nothing is reserved."""
 
-    def __init__(self, arrivals: Arrivals | None, pool: int, changed: Callable[[], None]) -> None:
+    def __init__(self, arrivals: ReservedInstances | None, pool: int, changed: Callable[[], None]) -> None:
         self._arrivals = arrivals
         self._pool = pool
         self._changed = changed
-        self._taken: dict[int, Arrival] = {}  # by the number of the instance
+        self._taken: dict[int, ReservedInstance] = {}  # by the number of the instance
         if arrivals is not None:
             arrivals.attach(pool, changed)
 
@@ -36,16 +36,16 @@ class Places:
         if self._arrivals is not None:
             self._arrivals.want(self._pool, number)
 
-    def take(self) -> Arrival | None:
+    def take(self) -> ReservedInstance | None:
         """An allocation for an instance that is to be made; None if nothing is reserved, or none is free."""
         return None if self._arrivals is None else self._arrivals.take(self._pool)
 
-    def fill(self, number: int, place: Arrival | None) -> None:
+    def fill(self, number: int, place: ReservedInstance | None) -> None:
         """Record that an instance is being made in this allocation."""
         if place is not None:
             self._taken[number] = place
 
-    def leave(self, place: Arrival | None) -> None:
+    def leave(self, place: ReservedInstance | None) -> None:
         """Give an allocation back: its instance was not made after all, or has ended."""
         if self._arrivals is not None and place is not None:
             self._arrivals.give_back(place)
@@ -70,7 +70,7 @@ class Places:
             self._arrivals.detach(self._pool, self._changed)
 
 
-def strangers(arrivals: Arrivals | None, known: set[int]) -> list[PoolState]:
+def strangers(arrivals: ReservedInstances | None, known: set[int]) -> list[PoolState]:
     """The states of pools for which launchers have called and that this agent does not know."""
     if arrivals is None:
         return []

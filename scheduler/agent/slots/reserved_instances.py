@@ -2,7 +2,7 @@
 called the agent.
 
 The agent listens at the *launch socket*, and each launcher that connects
-(`datapath/include/protocol/launcher.h`) is an `Arrival`: the right to one instance of a pool, for as long as
+(`datapath/include/protocol/launcher.h`) is an `ReservedInstance`: the right to one instance of a pool, for as long as
 its connection lives. Three events end it:
 
 - The pool needs fewer than have arrived. Then one that is free, without an instance, is told "done"
@@ -62,7 +62,7 @@ class Introduction(BaseModel):
 
 
 @dataclass(slots=True, eq=False)
-class Arrival:
+class ReservedInstance:
     """A reservation for one instance.
 
     `used`: its instance exists or is being made; `leaving`: the instance must end after its task; `gone`: it must end
@@ -77,13 +77,13 @@ class Arrival:
     pressing: asyncio.TimerHandle | None = None
 
 
-class Arrivals:
+class ReservedInstances:
     """The reservations of one agent. Used on one event loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._server: asyncio.Server | None = None
-        self._here: list[Arrival] = []
+        self._here: list[ReservedInstance] = []
         self._wanted: dict[int, int] = {}
         self._pools: dict[int, Callable[[], None]] = {}
         self._told: Callable[[], None] = lambda: None
@@ -144,7 +144,7 @@ class Arrivals:
         """The same, of all pools."""
         return Counter(one.told.pool for one in self._here if not one.leaving)
 
-    def take(self, pool: int) -> Arrival | None:
+    def take(self, pool: int) -> ReservedInstance | None:
         """Take a free reservation of the pool, if there is one."""
         for one in self._here:
             if one.told.pool == pool and not one.used and not one.leaving:
@@ -152,7 +152,7 @@ class Arrivals:
                 return one
         return None
 
-    def give_back(self, arrival: Arrival) -> None:
+    def give_back(self, arrival: ReservedInstance) -> None:
         """Free a reservation: it has no instance any more."""
         arrival.used = False
         pool = arrival.told.pool
@@ -180,26 +180,26 @@ class Arrivals:
         for pool in [pool for pool in self._wanted if not counts[pool] and pool not in self._pools]:
             del self._wanted[pool]
 
-    def _end(self, arrival: Arrival) -> None:
+    def _end(self, arrival: ReservedInstance) -> None:
         """End a reservation that is no longer needed; its allocation succeeds."""
         arrival.leaving = True
         with contextlib.suppress(OSError, RuntimeError):
             arrival.writer.write(DONE)
         self._forget(arrival)
 
-    def _forget(self, arrival: Arrival) -> None:
+    def _forget(self, arrival: ReservedInstance) -> None:
         arrival.leaving = arrival.gone = True
         self._drop(arrival)
         if arrival in self._here:
             self._here.remove(arrival)
         self._tell(arrival)
 
-    def _drop(self, arrival: Arrival) -> None:
+    def _drop(self, arrival: ReservedInstance) -> None:
         if arrival.pressing is not None:
             arrival.pressing.cancel()
         arrival.writer.close()
 
-    def _leave(self, arrival: Arrival) -> None:
+    def _leave(self, arrival: ReservedInstance) -> None:
         """Let a reservation's instance end, since Nomad takes the allocation back."""
         log.info("an allocation ends", extra={"alloc": arrival.told.alloc, "pool": arrival.told.pool})
         if not arrival.used:
@@ -210,12 +210,12 @@ class Arrivals:
             arrival.pressing = asyncio.get_running_loop().call_later(GRACE, self._press, arrival)
             self._tell(arrival)
 
-    def _press(self, arrival: Arrival) -> None:
+    def _press(self, arrival: ReservedInstance) -> None:
         """Mark a reservation as gone after its grace; the launcher stays until the instance is gone."""
         arrival.gone = True
         self._tell(arrival)
 
-    def _tell(self, arrival: Arrival) -> None:
+    def _tell(self, arrival: ReservedInstance) -> None:
         if (pool := self._pools.get(arrival.told.pool)) is not None:
             pool()
         self._told()
@@ -227,7 +227,7 @@ class Arrivals:
             told = await self._introduced(reader, writer)
             if told is None:
                 return
-            arrival = Arrival(told, writer)
+            arrival = ReservedInstance(told, writer)
             self._here.append(arrival)
             self._tell(arrival)
             self._settle_soon()

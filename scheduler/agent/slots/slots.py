@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.agent.slots import capacity
-from scheduler.agent.slots.reserved_instances import Arrivals
+from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.common.backoff import Backoff
 from scheduler.engine.max_min import max_min_share
 from scheduler.providers import Instance
@@ -55,7 +55,7 @@ class Slots:
     A link joins with a function that is called whenever its supervisor should be told about a change.
     """
 
-    def __init__(self, arrivals: Arrivals | None = None) -> None:
+    def __init__(self, arrivals: ReservedInstances | None = None) -> None:
         """`arrivals`: the allocations in which alone instances may be made, where Nomad reserves them."""
         self.arrivals = arrivals
         self._links: dict[object, Callable[[], None]] = {}

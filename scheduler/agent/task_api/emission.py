@@ -14,7 +14,7 @@ from aiohttp import web
 from scheduler.agent.attempts.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api.publish import emit
-from scheduler.agent.task_api.task_host import Host, no_task, unavailable
+from scheduler.agent.task_api.task_host import TaskHost, no_task, unavailable
 from scheduler.http import role_headers
 from scheduler.http.body import invite
 from scheduler.http.upload import Announced, Upload
@@ -34,7 +34,7 @@ def refer(attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> we
     return web.Response(status=204)
 
 
-async def emit_body(host: Host, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
+async def emit_body(host: TaskHost, attempt: Attempt, request: web.BaseRequest, reducer: int | None) -> web.Response:
     """Emit the body as an output of the attempt. Raises WireError; then nothing is emitted.
 
     A name that begins with MANTA_OUTPUT_BASE needs no existing directory: the pool made the name up, and makes its

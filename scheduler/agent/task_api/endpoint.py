@@ -33,7 +33,7 @@ from scheduler.agent.task_api.emission import emit_body, refer
 from scheduler.agent.task_api.forward import Forwarder
 from scheduler.agent.task_api.instance_port import BACKLOG, Bounds, Entrance, TaskConnection
 from scheduler.agent.task_api.own_outputs import emitted_by, send_output
-from scheduler.agent.task_api.task_host import Host, no_task
+from scheduler.agent.task_api.task_host import TaskHost, no_task
 from scheduler.http import answering
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
 from scheduler.http.upload import Announced
@@ -52,7 +52,7 @@ LENIENT_INTEGER = re.compile(r"\s*([+-]?\d+)")
 class Endpoint:
     """The endpoint of one instance: its port and its URL."""
 
-    def __init__(self, host: Host, listener: socket.socket, url: str, endpoints: Endpoints) -> None:
+    def __init__(self, host: TaskHost, listener: socket.socket, url: str, endpoints: Endpoints) -> None:
         self.host = host
         self.url = url
         self.pending = asyncio.Semaphore(MAX_PENDING)
@@ -84,7 +84,7 @@ class Endpoints:
     def clock(self) -> int:
         return time.time_ns() // 1_000_000
 
-    async def open(self, host: Host) -> Endpoint:
+    async def open(self, host: TaskHost) -> Endpoint:
         """Open a new port for an instance. Raises OSError."""
         listener, url = open_door(host.instance.door)
         return Endpoint(host, listener, url, self)
@@ -110,7 +110,7 @@ class Endpoints:
             answering.begin(self, request, reply)
         return reply
 
-    async def _answer(self, host: Host, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, host: TaskHost, request: web.BaseRequest) -> web.StreamResponse:
         running = host.running()
         if running is None:
             raise no_task()
@@ -167,7 +167,7 @@ def check_target(request: web.BaseRequest) -> None:
         raise errors.bad_request("the target of a request begins with a slash here")
 
 
-def the_asking(host: Host, request: web.BaseRequest) -> Attempt:
+def the_asking(host: TaskHost, request: web.BaseRequest) -> Attempt:
     """The attempt that a request is part of: the one that runs now, if the process that asks is still alive."""
     attempt = host.current()
     connection = request.protocol

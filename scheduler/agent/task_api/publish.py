@@ -25,12 +25,12 @@ from collections.abc import Callable, Sequence
 from scheduler.agent.attempts import capture
 from scheduler.agent.attempts.attempt import Attempt, Emitted
 from scheduler.agent.blobs.stores import Stores
-from scheduler.agent.task_api.task_host import Host, no_task
+from scheduler.agent.task_api.task_host import TaskHost, no_task
 
 MAX_HELD = 16
 
 
-async def emit(host: Host, attempt: Attempt, *outputs: Emitted) -> None:
+async def emit(host: TaskHost, attempt: Attempt, *outputs: Emitted) -> None:
     """Make complete files outputs of the attempt, all of them or none.
 
     Raises WireError if they exceed the bounds or the attempt ends meanwhile, OSError if the disk refuses.

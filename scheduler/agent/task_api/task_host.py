@@ -18,7 +18,7 @@ from scheduler.model.wire import PoolSpec
 from scheduler.providers import Instance
 
 
-class Host(Protocol):
+class TaskHost(Protocol):
     """An instance with or without a running task."""
 
     @property

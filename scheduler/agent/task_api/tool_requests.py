@@ -7,7 +7,7 @@ Everything that arrives here was written by a task and is hostile until checked.
 an answer each:
 
 - *A request of a task that is over.* The lackey kills a task's tools before it says DONE, so once
-  all messages of the lackey are read (`Host.current`), a tool that is still connected belongs to
+  all messages of the lackey are read (`TaskHost.current`), a tool that is still connected belongs to
   the task that runs now, and one that is not gets no answer. That is checked after every request
   and before anything is recorded.
 - *A file that changes after it became an object.* The tool keeps its descriptor as long as it
@@ -32,7 +32,7 @@ from scheduler.agent.attempts.attempt import Attempt, Emitted, Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api import tool_channel
 from scheduler.agent.task_api.publish import emit, in_thread
-from scheduler.agent.task_api.task_host import Host
+from scheduler.agent.task_api.task_host import TaskHost
 from scheduler.agent.task_api.tool_channel import Direct, close_all
 from scheduler.model import names
 from scheduler.model.errors import WireError
@@ -53,7 +53,7 @@ class RefusalError(Exception):
 class Tools:
     """The listening side of one instance's socket."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: TaskHost) -> None:
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._pending: set[asyncio.Task[None]] = set()
@@ -117,7 +117,7 @@ class Tools:
 class Request:
     """One run of a tool, from OPEN to OK."""
 
-    def __init__(self, host: Host, channel: Direct) -> None:
+    def __init__(self, host: TaskHost, channel: Direct) -> None:
         self._host = host
         self._channel = channel
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from scheduler.agent.blobs import fetch
-from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.server import BlobServer
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, Outcome
 from scheduler.objects.blobs import new_id
@@ -58,7 +58,7 @@ def there(tmp_path: Path) -> Iterator[Peer]:
 @contextlib.contextmanager
 def serving(agent: Rig) -> Iterator[int]:
     """What a node made, served: the port."""
-    exchange = Exchange(agent.stores.own, KEY, agent.stores.traffic)
+    exchange = BlobServer(agent.stores.own, KEY, agent.stores.traffic)
     try:
         yield exchange.start("127.0.0.1", 0)
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from datapath import libexec
 from scheduler.agent.slots import reserved_instances as module
-from scheduler.agent.slots.reserved_instances import Arrivals
+from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.providers import InstanceError
 
 POOL = 7
@@ -32,7 +32,7 @@ class Node:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.changed = asyncio.Event()
-        self.arrivals = Arrivals(path)
+        self.arrivals = ReservedInstances(path)
         self.launchers: list[asyncio.subprocess.Process] = []
 
     async def launch(self, **more: str) -> asyncio.subprocess.Process:
@@ -178,7 +178,7 @@ async def test_an_agent_that_was_killed_is_waited_for(node):
     launcher = await node.launch()
     await node.arrived(1)
     await node.arrivals.close()
-    node.arrivals = Arrivals(node.path)
+    node.arrivals = ReservedInstances(node.path)
     await node.arrivals.open(node.changed.set)
     await node.arrived(1)
     assert launcher.returncode is None
@@ -218,7 +218,7 @@ async def test_other_users_may_not_call(node, monkeypatch):
 async def test_a_socket_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InstanceError, match="cannot listen for launchers at"):
-        await Arrivals(tmp_path / "file" / "launch.sock").open(lambda: None)
+        await ReservedInstances(tmp_path / "file" / "launch.sock").open(lambda: None)
 
 
 @pytest.mark.parametrize(

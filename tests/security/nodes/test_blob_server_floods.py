@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.agent.blobs.server import Exchange, Limits
+from scheduler.agent.blobs.server import BlobServer, Limits
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.http.limits import Bounds
 from scheduler.model.tickets import source_of
@@ -31,7 +31,7 @@ class Served:
             file.flush()
             self._blobs.publish(fd, blob)
         limits = Limits(Bounds(total=PLACES, per_peer=PLACES, reserve=PLACES), seconds)
-        self._exchange = Exchange(self._blobs, KEY, Traffic(), limits)
+        self._exchange = BlobServer(self._blobs, KEY, Traffic(), limits)
         self.port = self._exchange.start("127.0.0.1", 0)
         self._path = source_of("http://x", KEY, blob, "here").removeprefix("http://x")
 

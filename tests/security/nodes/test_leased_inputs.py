@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.gateway.storage import objects
@@ -107,7 +107,7 @@ def test_a_thread_waits_until_the_lease_is_over(store: BlobStore, monkeypatch: p
 
 async def test_another_node_that_wants_a_leased_intermediate_is_told_at_once(store: BlobStore) -> None:
     blob = put(store, b"x")
-    exchange = Exchange(store, "key", Traffic())
+    exchange = BlobServer(store, "key", Traffic())
     port = exchange.start("127.0.0.1", 0)
     url = source_of(f"http://127.0.0.1:{port}", "key", blob, "n2")
     try:

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from datapath import passing
-from scheduler.agent.slots.reserved_instances import Arrivals
+from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.agent.task_api import tool_channel
 from scheduler.model.wire import Outcome
 from tests.support.eventually import eventually
@@ -146,7 +146,7 @@ def fill(sender: socket.socket) -> None:
 async def test_the_socket_for_launchers_takes_no_descriptors(tmp_path: Path) -> None:
     if not bars_descriptors():
         pytest.skip("this kernel has no SO_PASSRIGHTS")
-    arrivals = Arrivals(tmp_path / "launch.sock")
+    arrivals = ReservedInstances(tmp_path / "launch.sock")
     await arrivals.open(lambda: None)
     try:
         with socket.socket(socket.AF_UNIX) as client:

@@ -23,7 +23,7 @@ from aiohttp import web
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client
 from scheduler.agent.gateways import Gateways
-from scheduler.agent.links.supervisor_link import Agent
+from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
@@ -371,7 +371,7 @@ async def rig(
 
         async def live() -> None:
             while True:
-                await Agent(request, stores, provider, client, endpoints, Log(), slots).run()
+                await SupervisorLink(request, stores, provider, client, endpoints, Log(), slots).run()
 
         task = asyncio.create_task(live())
         try:

@@ -13,7 +13,7 @@ from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.links.links import Links
-from scheduler.agent.links.supervisor_link import Agent
+from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
@@ -41,7 +41,7 @@ async def joined(
             return Client(url, credential, session)
 
         async def work(supervisor: Supervisor) -> None:
-            await Agent(request, stores, provider, connect(supervisor.url), endpoints, Log(), slots).run()
+            await SupervisorLink(request, stores, provider, connect(supervisor.url), endpoints, Log(), slots).run()
 
         running = asyncio.create_task(Links(gateways, connect, work).run())
         try:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scheduler.agent.blobs.server import Exchange
+from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
@@ -28,7 +28,7 @@ class Peer:
         self.scheme = "https" if tls else "http"
         self.blobs = BlobStore(folder)
         self.traffic = Traffic()
-        self.exchange = Exchange(self.blobs, KEY, self.traffic)
+        self.exchange = BlobServer(self.blobs, KEY, self.traffic)
         self.port = self.exchange.start("127.0.0.1", 0, tls)
 
     def put(self, data: bytes) -> BlobRef:

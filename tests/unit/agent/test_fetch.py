@@ -21,7 +21,7 @@ from datapath import feed
 from datapath.feed import Event, Feed, Finished, SourceLost
 from scheduler.agent.blobs import fetch as getting
 from scheduler.agent.blobs.feed_sources import Sources
-from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, Pursuit, fetch, judge, pieces, read_head
+from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, ResumingRead, fetch, judge, pieces, read_head
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.model.wire import BlobRef
@@ -274,7 +274,7 @@ def test_nobody_waits_for_a_peer_any_longer_than_wanted(tmp_path: Path, monkeypa
         tried.set()
 
     with crook(refuse) as way:
-        pursuit = Pursuit(way.ref(blob), Traffic(), stopped)
+        pursuit = ResumingRead(way.ref(blob), Traffic(), stopped)
         errors: list[OSError] = []
 
         def pursue() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from scheduler.agent.client import BRIEF_SECONDS, UnavailableError
-from scheduler.agent.links.lease import MARGIN, PAUSE, Contact, SilentError
+from scheduler.agent.links.lease import MARGIN, PAUSE, SilentError, SupervisorLease
 from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS
 from tests.support.warp import run
 
@@ -48,7 +48,7 @@ def now() -> float:
 
 
 @contextlib.asynccontextmanager
-async def kept(contact: Contact, wire: Wire):
+async def kept(contact: SupervisorLease, wire: Wire):
     keeping = asyncio.create_task(contact.keep(wire.beat))
     try:
         yield keeping
@@ -59,7 +59,7 @@ async def kept(contact: Contact, wire: Wire):
 
 def test_a_quiet_link_says_that_it_lives() -> None:
     async def main() -> None:
-        wire, contact = Wire(), Contact(print)
+        wire, contact = Wire(), SupervisorLease(print)
         async with kept(contact, wire):
             await contact.ask(lambda: wire.poll(20.0))
         assert wire.beats == [pytest.approx(n * BEAT_SECONDS) for n in range(1, len(wire.beats) + 1)]
@@ -70,7 +70,7 @@ def test_a_quiet_link_says_that_it_lives() -> None:
 
 def test_a_busy_link_need_not() -> None:
     async def main() -> None:
-        wire, contact = Wire(), Contact(print)
+        wire, contact = Wire(), SupervisorLease(print)
         async with kept(contact, wire):
             for _ in range(30):
                 await contact.ask(lambda: wire.poll(BEAT_SECONDS / 4))
@@ -82,7 +82,7 @@ def test_a_busy_link_need_not() -> None:
 @pytest.mark.parametrize("begin", [0.0, 0.5, 1.9, 2.0, 3.3])
 def test_a_cut_of_five_seconds_loses_nothing_but_has_the_poll_asked_again(begin: float) -> None:
     async def main() -> None:
-        wire, contact = Wire(begin, begin + 5), Contact(print)
+        wire, contact = Wire(begin, begin + 5), SupervisorLease(print)
         async with kept(contact, wire) as keeping:
             ended = await contact.ask(lambda: wire.poll(begin + 4.9))  # whose reply is lost
             assert not keeping.done()
@@ -97,7 +97,7 @@ def test_a_cut_of_five_seconds_loses_nothing_but_has_the_poll_asked_again(begin:
 
 def test_a_link_that_is_cut_off_ends_after_its_lease_and_not_before() -> None:
     async def main() -> None:
-        wire, contact = Wire(begin=7.0), Contact(print)
+        wire, contact = Wire(begin=7.0), SupervisorLease(print)
         with pytest.raises(SilentError):
             await contact.keep(wire.beat)
         last = wire.beats[-1]
@@ -115,7 +115,7 @@ def test_a_supervisor_that_refuses_at_once_is_not_asked_all_the_time() -> None:
             raise UnavailableError("connection refused")
 
         with pytest.raises(SilentError):
-            await Contact(print).keep(refuse)
+            await SupervisorLease(print).keep(refuse)
         assert 3 < len(tries) < (LEASE_SECONDS + MARGIN) / PAUSE
 
     run(main())
