@@ -32,7 +32,7 @@ from urllib.parse import urlencode, urlsplit
 
 from cli.client.problem import Problem, Refused, refusal
 from cli.client.settings import Settings
-from cli.client.transport.connection import Connection, Reply
+from cli.client.transport.connection import Reply, ServiceConnection
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cli.client.keys import Signer
     from cli.client.transport.patience import Patience
-    from cli.client.transport.pool import Body, Pool
+    from cli.client.transport.pool import Body, ConnectionPool
 
 T = TypeVar("T")
 ENDS_LINE = re.compile("[\r\n\0]")
@@ -59,8 +59,10 @@ class Session:
         self.reload: Callable[[], Settings] | None = None  # the settings as they are now
         self._trust = trusted(settings)
         self._base = urlsplit(settings.url).path
-        self._idle: list[Connection] = []  # the last one used is the next: the others may have been closed meanwhile
-        self._pool: Pool | None = None
+        self._idle: list[
+            ServiceConnection
+        ] = []  # the last one used is the next: the others may have been closed meanwhile
+        self._pool: ConnectionPool | None = None
         self._one_pool = threading.Lock()
         self.reached = False  # whether the service has answered anything yet
 
@@ -109,11 +111,11 @@ class Session:
         self._answered(method, target, sent, reply.status_code, started)
         return reply
 
-    def _free_connection(self) -> Connection:
+    def _free_connection(self) -> ServiceConnection:
         try:
             return self._idle.pop()
         except IndexError:
-            return Connection(self.settings.url, self._trust, patience=self.settings.patience)
+            return ServiceConnection(self.settings.url, self._trust, patience=self.settings.patience)
 
     def call(self, method: str, path: str, **more: Any) -> Reply:
         """As `ask`. Raises `Refused` for a status of 400 or more."""
@@ -170,11 +172,11 @@ class Session:
                 raise refused(response.status_code, b"".join(first_bytes(response, MAX_ERROR_BODY)))
             yield response
 
-    def _the_pool(self) -> Pool:
-        from cli.client.transport.pool import Pool
+    def _the_pool(self) -> ConnectionPool:
+        from cli.client.transport.pool import ConnectionPool
 
         with self._one_pool:
-            self._pool = self._pool or Pool(self.settings.url, self._trust)
+            self._pool = self._pool or ConnectionPool(self.settings.url, self._trust)
             return self._pool
 
     def _request(

@@ -36,7 +36,7 @@ from scheduler.gateway.storage import routes
 from scheduler.http import answering, role_headers
 from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
-from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
+from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, HttpServer
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
@@ -73,7 +73,7 @@ class Runner(web.AppRunner):
         self._limits = limits
 
     async def _make_server(self) -> web.Server:
-        return Server(self._context, await super()._make_server(), self._limits)
+        return HttpServer(self._context, await super()._make_server(), self._limits)
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from scheduler.http.body import expects_continue
 from scheduler.http.progress import progress
-from scheduler.http.protocol import Connection
+from scheduler.http.protocol import HttpConnection
 from scheduler.http.replies import Speaker, add_common_headers, error_reply
 from scheduler.model.errors import WireError
 
@@ -43,7 +43,7 @@ def go_out(request: web.BaseRequest, reply: web.StreamResponse) -> None:
     if request.headers.get("User-Agent", "").startswith("curl"):
         close_after(reply)
     protocol = request.protocol
-    if isinstance(protocol, Connection):
+    if isinstance(protocol, HttpConnection):
         if protocol.is_last_refusal(reply.status):
             hang_up(request, reply)
         if reply.status >= REFUSED and not request.content.is_eof() and is_chunked(request):
@@ -60,7 +60,7 @@ def is_chunked(request: web.BaseRequest) -> bool:
 def hang_up(request: web.BaseRequest, reply: web.StreamResponse) -> None:
     """Close after the reply, without waiting for a body that will not come."""
     close_after(reply)
-    if isinstance(request.protocol, Connection):
+    if isinstance(request.protocol, HttpConnection):
         request.protocol.hang_up_soon()
 
 

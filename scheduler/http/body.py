@@ -12,7 +12,7 @@ import asyncio
 from aiohttp import web
 
 from scheduler.http.progress import progress
-from scheduler.http.protocol import LITTLE_BYTES, Connection
+from scheduler.http.protocol import LITTLE_BYTES, HttpConnection
 from scheduler.model.errors import request_too_large, upload_abandoned, upload_timeout
 
 INACTIVITY_SECONDS = 45.0
@@ -43,7 +43,7 @@ async def next_chunk(request: web.BaseRequest) -> bytes:
         raise upload_timeout() from None
     except (web.RequestPayloadError, ConnectionError):
         raise upload_abandoned() from None
-    if len(chunk) >= FULL and isinstance(request.protocol, Connection):
+    if len(chunk) >= FULL and isinstance(request.protocol, HttpConnection):
         request.protocol.read_much(True)
     return chunk
 

@@ -37,10 +37,10 @@ MAX_REFUSALS = 50
 REFUSALS = frozenset({400, 401, 403, 405})
 
 
-class Connection(LimitedHandler):
+class HttpConnection(LimitedHandler):
     """The connection of one client."""
 
-    def __init__(self, manager: Server, **options: Any) -> None:
+    def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._speaker = manager.speaker
         self._newest_body: StreamReader = EMPTY_PAYLOAD
@@ -145,8 +145,8 @@ class Connection(LimitedHandler):
         self._lingering_time = 0.0
 
 
-class Server(web.Server):
-    """Makes a `Connection` per client; `limits` are those of the listener that accepted it."""
+class HttpServer(web.Server):
+    """Makes a `HttpConnection` per client; `limits` are those of the listener that accepted it."""
 
     def __init__(self, speaker: Speaker, plain: web.Server, limits: ConnectionLimits | None = None) -> None:
         super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)
@@ -154,4 +154,4 @@ class Server(web.Server):
         self._limits = limits
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, limits=self._limits, loop=self._loop, **self._kwargs)
+        return HttpConnection(self, limits=self._limits, loop=self._loop, **self._kwargs)

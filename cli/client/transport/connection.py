@@ -10,7 +10,7 @@ times; a kept connection that the service has closed meanwhile is noticed before
 over it; a GET or HEAD that meets the end of a kept connection all the same is sent once more,
 nothing else is. After any trouble the connection is dropped, never used half-read.
 
-Example: `HEAD /jill/stor` and `GET /jill/stor?limit=1024` of `mls` are two exchanges on one `Connection`.
+Example: `HEAD /jill/stor` and `GET /jill/stor?limit=1024` of `mls` are two exchanges on one `ServiceConnection`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ProtocolError(OSError):
     """What came is no HTTP/1.1 reply."""
 
 
-class Connection:
+class ServiceConnection:
     """A connection to the service at `url`; `trust` is what TLS believes, for https. One thread at a time.
 
     By a proxy, which the environment names, https goes through a tunnel, and http names the service in each request.

@@ -27,7 +27,7 @@ KEPT = 64  # idle connections
 Body = bytes | Iterable[bytes]
 
 
-class Pool:
+class ConnectionPool:
     """Connections to the service at `url`, for any number of threads."""
 
     def __init__(self, url: str, trust: ssl.SSLContext | None) -> None:

@@ -35,7 +35,7 @@ from scheduler.agent.task_api.instance_port import BACKLOG, Bounds, Entrance, Ta
 from scheduler.agent.task_api.own_outputs import emitted_by, send_output
 from scheduler.agent.task_api.task_host import TaskHost, no_task
 from scheduler.http import answering
-from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, Server
+from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, HttpServer
 from scheduler.http.upload import Announced
 from scheduler.model import errors, names
 from scheduler.model.errors import WireError
@@ -79,7 +79,7 @@ class Endpoints:
             auto_decompress=False,
             keepalive_timeout=IDLE_SECONDS,
         )
-        self.server = Server(self, plain)
+        self.server = HttpServer(self, plain)
 
     def clock(self) -> int:
         return time.time_ns() // 1_000_000

@@ -22,7 +22,7 @@ from typing import Any
 
 from scheduler.agent.task_api.caller import Address, Peer, Sockets, is_inside
 from scheduler.agent.task_api.turns import TurnConnection, Turns
-from scheduler.http.protocol import Server
+from scheduler.http.protocol import HttpServer
 from scheduler.providers import Instance
 from scheduler.providers.linux.readiness import readable
 
@@ -49,7 +49,7 @@ class Bounds:
 class TaskConnection(TurnConnection):
     """A connection that one of an instance's processes made; `instance_port` is that of its instance."""
 
-    def __init__(self, manager: Server, entrance: Entrance, address: Address, peer: Peer, **options: Any) -> None:
+    def __init__(self, manager: HttpServer, entrance: Entrance, address: Address, peer: Peer, **options: Any) -> None:
         super().__init__(manager, entrance.turns, **options)
         self.entrance = entrance
         self._address = address
@@ -73,7 +73,13 @@ class Entrance:
     """The listener at one port. `key` identifies the instance to the endpoint."""
 
     def __init__(
-        self, listener: socket.socket, instance: Instance, server: Server, sockets: Sockets, bounds: Bounds, key: Any
+        self,
+        listener: socket.socket,
+        instance: Instance,
+        server: HttpServer,
+        sockets: Sockets,
+        bounds: Bounds,
+        key: Any,
     ) -> None:
         self.key = key
         self.turns = Turns()

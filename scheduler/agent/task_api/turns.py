@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from scheduler.http.protocol import Connection, Server
+from scheduler.http.protocol import HttpConnection, HttpServer
 
 
 class Turns:
@@ -66,10 +66,10 @@ def grant(turn: asyncio.Future[None]) -> None:
         turn.set_result(None)
 
 
-class TurnConnection(Connection):
+class TurnConnection(HttpConnection):
     """A connection whose data waits for its turn. `asked`: a whole request has come."""
 
-    def __init__(self, manager: Server, turns: Turns, **options: Any) -> None:
+    def __init__(self, manager: HttpServer, turns: Turns, **options: Any) -> None:
         super().__init__(manager, **options)
         self.asked = False
         self._turns = turns

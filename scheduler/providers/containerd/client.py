@@ -53,7 +53,7 @@ class ContainerdError(InstanceError):
         self.status = status
 
 
-class Client:
+class ContainerdClient:
     """A connection to one daemon, in a namespace of our own. Thread-safe.
 
     The runtime keeps its files below `notes`.

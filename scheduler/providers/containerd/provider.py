@@ -25,7 +25,7 @@ from pathlib import Path
 from datapath import libexec
 from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.containerd import mounts, rootfs
-from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.client import ContainerdClient
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
@@ -89,7 +89,7 @@ class ContainerdProvider:
         self._images = ImageStore(self._state_dir / "images")
         self._run = RUN / self._owner
         self._daemon = None if address else Daemon(self._state_dir / "containerd", self._run)
-        self._client = Client(address or self._daemon.address, self._run / "runc")  # type: ignore[union-attr]
+        self._client = ContainerdClient(address or self._daemon.address, self._run / "runc")  # type: ignore[union-attr]
 
     @property
     def isolation(self) -> Isolation:

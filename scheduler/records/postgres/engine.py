@@ -38,9 +38,9 @@ from scheduler.records.database import (
     perform,
 )
 from scheduler.records.postgres import dialect
-from scheduler.records.postgres.outage import RETRY_SECONDS, Ear, Outage
+from scheduler.records.postgres.outage import RETRY_SECONDS, NotificationListener, Outage
 from scheduler.records.postgres.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
-from scheduler.records.postgres.server import CHANNEL, LOCK, Server
+from scheduler.records.postgres.server import CHANNEL, LOCK, PostgresServer
 
 # So often a group is run again on new connections before it is to blame.
 TRIES = 20
@@ -186,14 +186,14 @@ class PostgresDatabase(Database):
     """The database that a URL names. See Database."""
 
     def __init__(self, url: str) -> None:
-        self._server = Server(url)
+        self._server = PostgresServer(url)
         self._server.bring_forward()
         self._outage = Outage(self._server.where)
         self._writing: PostgresConnection | None = PostgresConnection(Pipeline(self._server.session(writes=True)))
         self._local = threading.local()
         self._reading: list[PostgresConnection] = []
         listeners = Listeners()
-        self._ear = Ear(listeners, self._outage, self._server.connect, self._pid)
+        self._ear = NotificationListener(listeners, self._outage, self._server.connect, self._pid)
         super().__init__(self._server.where, listeners)
 
     @property

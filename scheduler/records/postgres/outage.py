@@ -65,7 +65,7 @@ class Outage:
         self.sentence = sentence
 
 
-class Ear:
+class NotificationListener:
     """A thread that hears what other processes announce."""
 
     def __init__(

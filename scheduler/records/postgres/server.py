@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
-class Server:
+class PostgresServer:
     """The server that a URL names. Raises DatabaseError if it names none."""
 
     def __init__(self, url: str) -> None:

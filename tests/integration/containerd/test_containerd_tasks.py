@@ -17,7 +17,7 @@ from scheduler.agent.slots import slots
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.providers import InstanceError, InstanceSpec
 from scheduler.providers.containerd import instance
-from scheduler.providers.containerd.client import Client
+from scheduler.providers.containerd.client import ContainerdClient
 from scheduler.providers.containerd.provider import ContainerdProvider
 from tests.support.nodes.agent_rig import Rig, rig
 from tests.support.nodes.caps import of_memory, out_of_disk, out_of_memory
@@ -104,14 +104,14 @@ async def test_what_a_task_prints_counts_as_disk(agent: Rig, monkeypatch: pytest
 async def test_a_container_that_cannot_be_removed_disables_its_slot_until_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Client, name: str) -> None:
+    def refuse(_: ContainerdClient, name: str) -> None:
         raise InstanceError(f"{name} is busy")
 
     async with rig(tmp_path / "state", isolation=CONTAINERD) as agent:
         monkeypatch.setattr(slots, "PATIENCE", 0.05)
         monkeypatch.setattr(instance, "REMOVE_PAUSE", 0.05)
         with monkeypatch.context() as patch:
-            patch.setattr(Client, "remove", refuse)
+            patch.setattr(ContainerdClient, "remove", refuse)
             await run(agent, "true")
             await agent.until(lambda supervisor: supervisor.states[-1].disabled == 1)
             assert len(agent.instances()) == 1
@@ -137,7 +137,7 @@ async def test_a_container_of_which_nothing_is_known_any_more_is_removed(tmp_pat
 async def test_what_another_agent_left_and_cannot_be_removed_keeps_no_agent_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec, remove = InstanceSpec(128 * MEBIBYTE, 32 * MEBIBYTE, pool="a pool"), Client.remove
+    spec, remove = InstanceSpec(128 * MEBIBYTE, 32 * MEBIBYTE, pool="a pool"), ContainerdClient.remove
     dead = ContainerdProvider(tmp_path)
     await dead.prepare()
     old = await dead.create(spec)
@@ -147,13 +147,13 @@ async def test_what_another_agent_left_and_cannot_be_removed_keeps_no_agent_from
     os.close(old.pidfd)
     await dead._daemon.close()  # type: ignore[union-attr]
 
-    def refuse(client: Client, name: str) -> None:
+    def refuse(client: ContainerdClient, name: str) -> None:
         if name == old.draft.name:
             raise InstanceError(f"{name} is busy")
         remove(client, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Client, "remove", refuse)
+        patch.setattr(ContainerdClient, "remove", refuse)
         living = ContainerdProvider(tmp_path)
         await living.prepare()
     try:

@@ -203,7 +203,7 @@ async def test_a_client_that_takes_nothing_of_its_reply_is_hung_up_on(monkeypatc
         return web.Response(body=b"x" * 20_000_000)
 
     limits = ConnectionLimits(Bounds(total=9, per_peer=9))
-    server = protocol.Server(Speaker(), web.Server(large), limits)
+    server = protocol.HttpServer(Speaker(), web.Server(large), limits)
     serving = await asyncio.get_running_loop().create_server(
         server, sock=limits.listener(socket.create_server(("127.0.0.1", 0)))
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.records.database import DatabaseError
-from scheduler.records.postgres.server import Server, encryption
+from scheduler.records.postgres.server import PostgresServer, encryption
 from tests.support.certificates import Certificates
 from tests.support.services import postgres
 from tests.support.services.postgres import CARELESS, PASSWORD, ROLE, Postgres
@@ -53,14 +53,14 @@ def url(server: Postgres, *more: str, host: str = NAME) -> str:
 
 
 def is_encrypted(told: str) -> bool:
-    with Server(told).connect() as connection:
+    with PostgresServer(told).connect() as connection:
         row = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
         return bool(row and row[0])
 
 
 def refusal(told: str) -> str:
     with pytest.raises(DatabaseError) as refused:
-        Server(told).connect()
+        PostgresServer(told).connect()
     assert PASSWORD not in str(refused.value)
     return str(refused.value)
 

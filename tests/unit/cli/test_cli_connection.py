@@ -12,13 +12,13 @@ import pytest
 
 from cli.client.problem import Problem
 from cli.client.session import check_header
-from cli.client.transport.connection import Connection, Reply
+from cli.client.transport.connection import Reply, ServiceConnection
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @contextmanager
-def service(*connections: list[bytes]) -> Iterator[tuple[Connection, list[bytes]]]:
+def service(*connections: list[bytes]) -> Iterator[tuple[ServiceConnection, list[bytes]]]:
     """A service that gives each connection its replies, one a request, and hangs up; and the requests it got."""
     got: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -33,7 +33,7 @@ def service(*connections: list[bytes]) -> Iterator[tuple[Connection, list[bytes]
 
         thread = threading.Thread(target=serve)
         thread.start()
-        connection = Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", None)
+        connection = ServiceConnection(f"http://127.0.0.1:{listener.getsockname()[1]}", None)
         try:
             yield connection, got
         finally:
@@ -50,7 +50,7 @@ def read_request(requests: object) -> bytes:
     return b"".join(lines) + requests.read(size)  # type: ignore[attr-defined,no-any-return]
 
 
-def ask(connection: Connection, method: str = "GET", body: bytes | None = None) -> Reply:
+def ask(connection: ServiceConnection, method: str = "GET", body: bytes | None = None) -> Reply:
     return connection.exchange(method, "/x", {"date": "now"}, body)
 
 
