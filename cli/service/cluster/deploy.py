@@ -32,7 +32,7 @@ OVERSUBSCRIPTION = "nomad operator scheduler set-config -memory-oversubscription
 @choosing
 @with_database_options("PostgreSQL, for the records. Said once: Nomad keeps it. [default: $REMORA_DATABASE]")
 @click.option("--timeout", type=click.IntRange(min=1), default=300, show_default=True, metavar="SECONDS",
-              help="Give up on a job that is not well by then.")  # fmt: skip
+              help="Give up on a job that is not healthy by then.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Tell the outcome as one JSON object.")
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
 def command(
@@ -44,7 +44,7 @@ def command(
     timeout: int,
     as_json: bool,
 ) -> None:
-    """Register the jobs supervisor, gateway and agent (or those named), in this order, waiting until each is well.
+    """Register the jobs supervisor, gateway and agent (or those named), in this order, waiting until each is healthy.
 
     What is missing is made first: the namespace, the secrets in Nomad's variables (what is there stays), and, where
     Nomad asks for tokens, the policy that lets supervisors book instances. What is right already is left alone, so it
@@ -56,7 +56,7 @@ def command(
       remora cluster deploy --var-file site.hcl
       remora cluster deploy gateway --var gateways=3
 
-    Exit status: 0 if all is well, else 1.
+    Exit status: 0 if all is healthy, else 1.
     """
     chosen = jobfiles.choices(files, words, directory)
     texts = jobfiles.rendered(wanted_jobs(jobs), chosen, directory)
@@ -131,7 +131,7 @@ async def provide_policy(api: NomadApi, namespace: str, policy: str, say: Say) -
 
 
 async def bring_up(api: NomadApi, job: str, told: str, timeout: float, say: Say) -> Json:
-    """Register a job unless it is as it should be, and wait until it is well. Raises `Problem`."""
+    """Register a job unless it is as it should be, and wait until it is healthy. Raises `Problem`."""
     from scheduler.nomad.api import ConflictError
 
     name = jobfiles.job_id(job)
@@ -145,11 +145,11 @@ async def bring_up(api: NomadApi, job: str, told: str, timeout: float, say: Say)
             await api.register({"Job": document, **condition})
         except ConflictError:
             raise Problem(f"{name} was changed by somebody else at the same time: look, and deploy again") from None
-    found = await wait_until_well(api, name, timeout, say)
-    return {"job": name, "changed": change != "None", "wanted": found.wanted, "well": found.well}
+    found = await wait_until_healthy(api, name, timeout, say)
+    return {"job": name, "changed": change != "None", "wanted": found.wanted, "healthy": found.healthy}
 
 
-async def wait_until_well(api: NomadApi, name: str, timeout: float, say: Say) -> Progress:
+async def wait_until_healthy(api: NomadApi, name: str, timeout: float, say: Say) -> Progress:
     """Tell how a job comes up. Raises `Problem` if Nomad gives it up, or the time is over."""
     from cli.service.cluster.watching import progress
 
@@ -166,7 +166,7 @@ async def wait_until_well(api: NomadApi, name: str, timeout: float, say: Say) ->
         if found.failed:
             raise Problem(f"{name} does not come up: {found.failed}; {look}")
         if time.monotonic() > deadline:
-            raise Problem(f"{name} is not well after {timeout:.0f} s: {found}; {look}")
+            raise Problem(f"{name} is not healthy after {timeout:.0f} s: {found}; {look}")
         await asyncio.sleep(LOOK_SECONDS)
 
 

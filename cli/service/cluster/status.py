@@ -33,7 +33,7 @@ def command(database: str | None, namespace: str | None, as_json: bool) -> None:
       remora cluster status
       remora cluster status --json | jq -r '.jobs[] | select(.waiting) | .waiting'
 
-    Exit status: 0 if every part of the service is well, else 1.
+    Exit status: 0 if every part of the service is healthy, else 1.
     """
 
     async def work(api: NomadApi) -> Json:
@@ -45,7 +45,7 @@ def command(database: str | None, namespace: str | None, as_json: bool) -> None:
         print(text.compact(found))
     else:
         print("\n".join(lines(found)))
-    click.get_current_context().exit(0 if all(part["well"] >= part["wanted"] > 0 for part in found["parts"]) else 1)
+    click.get_current_context().exit(0 if all(part["healthy"] >= part["wanted"] > 0 for part in found["parts"]) else 1)
 
 
 async def parts(api: NomadApi) -> Json:
@@ -58,9 +58,9 @@ async def parts(api: NomadApi) -> Json:
         name = jobfiles.job_id(job)
         try:
             now = await progress(api, name)
-            found.append({"job": name, "wanted": now.wanted, "well": now.well, "troubles": list(now.troubles)})
+            found.append({"job": name, "wanted": now.wanted, "healthy": now.healthy, "troubles": list(now.troubles)})
         except MissingError:
-            found.append({"job": name, "wanted": 0, "well": 0, "troubles": ["not deployed"]})
+            found.append({"job": name, "wanted": 0, "healthy": 0, "troubles": ["not deployed"]})
     agents = await running(api, jobfiles.job_id("agent"))
     nodes = [
         {
@@ -104,7 +104,9 @@ def recorded(c: Connection) -> Json:
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The same, for people."""
     for part in found["parts"]:
-        yield f"{part['job']:20} {part['well']} of {part['wanted']} well" + "".join(f"; {t}" for t in part["troubles"])
+        yield f"{part['job']:20} {part['healthy']} of {part['wanted']} healthy" + "".join(
+            f"; {t}" for t in part["troubles"]
+        )
     held: dict[str, int] = {}
     for lease in found["leases"]:
         held[lease["node"]] = held.get(lease["node"], 0) + lease["tasks"]
@@ -112,10 +114,10 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         (n["node"], n["status"], yes(n["eligible"]), "runs" if n["agent"] else "none", held.get(n["node"], 0))
         for n in found["nodes"]
     ])  # fmt: skip
-    yield from table("supervisor", ("supervisor", "url", "jobs", "heard"), [
+    yield from table("supervisor", ("supervisor", "url", "jobs", "last heartbeat"), [
         (s["supervisor"], s["url"], s["jobs"], f"{s['heard_ms_ago'] / 1000:.1f} s ago") for s in found["supervisors"]
     ])  # fmt: skip
-    yield from table("job", ("job", "owner", "supervisor", "phase", "tasks", "finished", "waits"), [
+    yield from table("job", ("job", "owner", "supervisor", "phase", "tasks", "finished", "waiting"), [
         (j["job"], j["owner"], j["supervisor"] or "nobody", j["phase"], j["tasks"], j["finished"], j["waiting"] or "")
         for j in found["jobs"]
     ])  # fmt: skip

@@ -13,19 +13,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one version of a job: how many of it there should be, how many are well, and what is wrong with the others."""
+    """Of one version of a job: how many there should be, how many are healthy, and what is wrong with the others."""
 
     wanted: int
-    well: int
+    healthy: int
     troubles: tuple[str, ...] = ()
     failed: str = ""  # Nomad has given up, and says why
 
     @property
     def done(self) -> bool:
-        return not self.failed and self.well >= self.wanted > 0
+        return not self.failed and self.healthy >= self.wanted > 0
 
     def __str__(self) -> str:
-        told = f"{self.well} of {self.wanted} well" if self.wanted else "no node for it yet"
+        told = f"{self.healthy} of {self.wanted} healthy" if self.wanted else "no node for it yet"
         return told + "".join(f"; {trouble}" for trouble in self.troubles)
 
 
@@ -46,14 +46,14 @@ def judge(job: Json, allocations: list[Json], deployment: Json | None, evaluatio
     else:
         wanted = sum(group["Count"] for group in job["TaskGroups"])
     looking = ours is not None and ours["Status"] not in ("successful", "failed", "cancelled")
-    well = [a for a in mine if is_well(a, looking)]
-    ill = [a for a in mine if a not in well and (a["ClientStatus"] != "running" or health(a) is False)]
+    healthy = [a for a in mine if is_healthy(a, looking)]
+    ill = [a for a in mine if a not in healthy and (a["ClientStatus"] != "running" or health(a) is False)]
     troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in ill]
     failed = str(ours["StatusDescription"]) if ours and ours["Status"] in ("failed", "cancelled") else ""
-    return Progress(wanted, len(well), (*troubles, *shortages(job, evaluations)), failed)
+    return Progress(wanted, len(healthy), (*troubles, *shortages(job, evaluations)), failed)
 
 
-def is_well(allocation: Json, looking: bool) -> bool:
+def is_healthy(allocation: Json, looking: bool) -> bool:
     """It runs; and while Nomad is `looking` at the health of a deployment, it has found it healthy."""
     healthy = health(allocation)
     return allocation["ClientStatus"] == "running" and (healthy is True if looking else healthy is not False)

@@ -86,7 +86,7 @@ def test_a_first_deploy_makes_secrets_and_jobs_in_order_and_tells_the_gateways(o
     assert kept["nomad/jobs/remora-gateway"]["database"] == URL
     assert set(kept["nomad/jobs/remora-agent"]) == {"agent_key"}
     assert result.stdout.splitlines() == ["https://n1.example:8080", "https://n2.example:8080"]
-    assert "remora-agent: 3 of 3 well" in result.stderr
+    assert "remora-agent: 3 of 3 healthy" in result.stderr
     assert "secret" not in result.output
 
 
@@ -110,7 +110,7 @@ def test_a_changed_choice_changes_its_job_alone(operator: Operator) -> None:
         "remora-agent: unchanged",
     ]
     told = json.loads(operator.right("deploy", "--json", "--var", "gateways=3"))
-    assert [(job["job"], job["changed"], job["well"]) for job in told["jobs"]] == [
+    assert [(job["job"], job["changed"], job["healthy"]) for job in told["jobs"]] == [
         ("remora-supervisor", False, 2), ("remora-gateway", True, 3), ("remora-agent", False, 3),
     ]  # fmt: skip
     assert operator("plan", "--var", "gateways=3").exit_code == 0
@@ -119,7 +119,7 @@ def test_a_changed_choice_changes_its_job_alone(operator: Operator) -> None:
 def test_a_job_that_does_not_come_up_is_named_with_what_its_task_says(operator: Operator) -> None:
     operator.do(lambda nomad: nomad.trouble.update({"remora-gateway": "Exit Code: 1"}))
     told = operator.refused("deploy", "--timeout", "1", env=DATABASE)
-    assert "remora-gateway is not well after 1 s: 0 of 2 well; on n1: Terminated: Exit Code: 1" in told
+    assert "remora-gateway is not healthy after 1 s: 0 of 2 healthy; on n1: Terminated: Exit Code: 1" in told
     assert "remora-agent" not in operator.nomad.registered
 
 
@@ -252,10 +252,10 @@ def records(tmp_path: Path) -> Path:
 def test_status_shows_nodes_parts_and_supervisors(operator: Operator, records: Path) -> None:
     before = operator("status", "--database", str(records))
     assert before.exit_code == 1
-    assert "remora-agent         0 of 0 well; not deployed" in before.stdout
+    assert "remora-agent         0 of 0 healthy; not deployed" in before.stdout
     operator.right("deploy", env=DATABASE)
     told = json.loads(operator.right("status", "--database", str(records), "--json"))
-    assert {part["job"]: (part["wanted"], part["well"]) for part in told["parts"]} == {
+    assert {part["job"]: (part["wanted"], part["healthy"]) for part in told["parts"]} == {
         "remora-supervisor": (2, 2), "remora-gateway": (2, 2), "remora-agent": (3, 3),
     }  # fmt: skip
     assert [(node["node"], node["status"], node["agent"]) for node in told["nodes"]] == [

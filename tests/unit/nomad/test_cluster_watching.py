@@ -34,7 +34,7 @@ def deployment(status: str, total: int = 2, version: int = 3) -> Json:
 def test_what_runs_is_well_only_once_nomad_has_found_it_healthy() -> None:
     both = [allocation("n1"), allocation("n2", healthy=None)]
     found = judge(JOB, both, deployment("running"), [])
-    assert (found.wanted, found.well, found.done, str(found)) == (2, 1, False, "1 of 2 well")
+    assert (found.wanted, found.healthy, found.done, str(found)) == (2, 1, False, "1 of 2 healthy")
     assert judge(JOB, [allocation(), allocation("n2")], deployment("running"), []).done
 
 
@@ -46,14 +46,14 @@ def test_what_was_replaced_after_a_deployment_has_no_health_and_is_well() -> Non
 
 def test_what_does_not_run_is_told_by_its_newest_event() -> None:
     found = judge(JOB, [allocation(), allocation("n2", "failed", False)], deployment("running"), [])
-    assert str(found) == "1 of 2 well; on n2: Driver Failure: no such file"
+    assert str(found) == "1 of 2 healthy; on n2: Driver Failure: no such file"
     nothing_said = allocation("n2", "pending", None, TaskStates=None)
-    assert str(judge(JOB, [nothing_said], deployment("running"), [])) == "0 of 2 well; on n2: pending"
+    assert str(judge(JOB, [nothing_said], deployment("running"), [])) == "0 of 2 healthy; on n2: pending"
 
 
 def test_older_versions_and_what_is_told_to_stop_do_not_count() -> None:
     old = [allocation(JobVersion=2), allocation(JobVersion=2), allocation(DesiredStatus="stop")]
-    assert judge(JOB, old, deployment("successful", version=2), []).well == 0
+    assert judge(JOB, old, deployment("successful", version=2), []).healthy == 0
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
