@@ -69,7 +69,7 @@ class NomadApi:
     # -- jobs --------------------------------------------------------------------------------
 
     async def register(self, document: Json) -> str:
-        """Register a document of `job_documents`, with its condition; returns the evaluation's id. Raises ConflictError."""
+        """Register a document of `job_documents`, with its condition; the evaluation's id. Raises ConflictError."""
         job = document["Job"]["ID"]
         answer = await self._plain(f"register job {job}", lambda n: n.job.register_job(job, dict(document)))
         return str(answer["EvalID"])

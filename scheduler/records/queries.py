@@ -20,7 +20,7 @@ def load() -> dict[str, str]:
     """All statements by name. Raises ValueError if two share one."""
     statements: dict[str, str] = {}
     for resource in sorted(files("scheduler.records.sql").iterdir(), key=lambda entry: entry.name):
-        if not resource.name.endswith(".sql") or resource.name.startswith("migration"):
+        if not resource.name.endswith(".sql"):
             continue
         for name, text in parse(resource.read_text("utf-8")):
             if name in statements:
@@ -39,9 +39,9 @@ def parse(text: str) -> Iterator[tuple[str, str]]:
 
 
 def migrations() -> list[tuple[int, str]]:
-    """`(number, script)` of every `sql/migration_NNNN_*.sql`, in order."""
+    """`(number, script)` of every `sql/migrations/NNNN_*.sql`, in order."""
     found = []
-    for resource in files("scheduler.records.sql").iterdir():
-        if match := re.match(r"migration_(\d+)_.*\.sql$", resource.name):
+    for resource in files("scheduler.records.sql.migrations").iterdir():
+        if match := re.match(r"(\d+)_.*\.sql$", resource.name):
             found.append((int(match[1]), resource.read_text("utf-8")))
     return sorted(found)

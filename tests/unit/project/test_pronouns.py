@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-found = spec_from_file_location("pronouns", Path(__file__).parents[2] / ".ci" / "pronouns.py")
+found = spec_from_file_location("pronouns", Path(__file__).parents[3] / ".ci" / "pronouns.py")
 assert found is not None
 assert found.loader is not None
 counter = module_from_spec(found)
