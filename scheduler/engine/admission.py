@@ -1,24 +1,23 @@
-"""Which instances may begin now, while others still run that have had their share.
+"""Admission: which instances may begin now, while instances that exceed their pool's target still run.
 
-A target (`engine.fair_share`) can fall at once; an instance whose task runs for an hour does not. So
-a slot is *taken* as long as an instance is in it, whatever its pool is told meanwhile, and what
-is to begin waits until a slot is free. Two exceptions keep newcomers from waiting behind long
-tasks, and neither lets the node fill without bound:
+A target (`engine.fair_share`) can fall at once; an instance whose task runs for an hour does not end at once. So a
+slot counts as *taken* as long as an instance is in it, whatever the pool's target is meanwhile, and a new instance
+waits until a slot is free. Two exceptions keep newcomers from waiting behind long tasks, and neither lets the number
+of instances on the node grow without bound:
 
-- An account that has no instance at all begins one beyond the slots: at most `extra` of these
-  at a time, half as many as there are slots.
-- An instance that is being ended has no task any more, so the next one need not wait for its end:
-  but these count with the extra ones.
+- An account that has no instance at all begins one beyond the slots. At most `extra` such instances exist at a time:
+  half as many as there are slots.
+- An instance that is being ended has no task any more, so its successor need not wait until it is gone. Instances
+  that are being ended count towards `extra`.
 
-Memory has no exception: what is taken by tier, what is being ended included, is never more than
-there is.
+Memory has no exception: the tiers of all instances, including those being ended, never exceed the node's memory.
 
-A steady task (`supervisor.agents.leases`) ends without waiting for another task, so whatever waits for a
-slot gets one in the end, and no set of jobs can lock itself up by this.
+A task in a slot (`supervisor.agents.leases`: a steady task) ends without waiting for another task. So every pool
+that waits for a slot gets one in the end, and no set of jobs can deadlock.
 
-Example: 4 slots, all with tasks of one account that sleep for an hour, and six more of its jobs
-wait. Another account's job begins at once, in a fifth place, and a third account's in a sixth. A
-fourth account waits until one of the six instances is gone.
+Example: 4 slots, all with tasks of one account that sleep for an hour, and six more of its jobs wait. The job of a
+second account begins at once in a fifth instance, that of a third account in a sixth. A fourth account waits until
+one of the six instances is gone.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ EXTRA_DIVISOR = 2
 
 
 def extra(slots: int) -> int:
-    """How many instances there may be beyond the slots."""
+    """The largest number of instances beyond the slots."""
     return max(1, slots // EXTRA_DIVISOR) if slots > 0 else 0
 
 
 def memory_taken(pools: Sequence[PoolShare]) -> int:
-    """MiB that the tiers of all instances have, those included that leave after their task."""
+    """The memory (MiB) that the tiers of all instances take, including instances that leave after their task."""
     return sum(pool.taken * pool.memory_mb for pool in pools)
 
 
 def admit(
     pools: Sequence[PoolShare], targets: Mapping[int, int], slots: int, free_mb: int, ending: int = 0
 ) -> dict[int, int]:
-    """The targets, as far as pools may have their instances now.
+    """The targets, reduced to the instances that each pool may have now: by pool id, number of instances.
 
     `free_mb` is the memory that is not taken, `ending` the number of instances that are being ended.
     """

@@ -1,12 +1,13 @@
-"""Which credentials of a node are good: generations, an overlap, and revocation.
+"""Credentials of a node: which are valid, by generation, overlap and revocation.
 
-The credentials of a node are numbered by *generation*, the first is 0. A *rotation* makes a new one, and those from
-`oldest` on stay good for an overlap, in which the node gets the new one: so nothing that it holds is lost. A
-*revocation* ends all at once, and the next rotation begins with none of them. It also ends what was given to the node
-before: tokens of jobs that name the node are good only if they were issued later.
+The credentials of a node are numbered by *generation*, beginning with 0. A *rotation* makes a new generation. Those
+from `oldest` on stay valid for an overlap, in which the node receives the new one, so the node keeps its leases and
+intermediates. A *revocation* ends all generations at once, and a later rotation makes only its own generation valid.
+A revocation also ends what was issued to the node before: tokens of jobs that name the node are valid only if they
+were issued later.
 
-    rotate:  generation 0, 0 good  ──▶  generation 1, 0 good until the overlap ends, 1 good
-    revoke:  none good             ──▶  rotate: generation 2, only 2 good
+    rotate:  generation 0, 0 valid  ──▶  generation 1, 0 valid until the overlap ends, 1 valid
+    revoke:  none valid             ──▶  rotate: generation 2, only 2 valid
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How a node stands. Times are ms since the epoch; `until` None: the overlap ends with the next rotation.
+    """Which credentials of one node are valid. Times are ms since the epoch.
 
-    `revoked` is when the node was revoked last. While it is, `oldest` lies beyond `generation`.
+    `until` is the end of the overlap; None: it ends with the next rotation. `revoked` is when the node was last
+    revoked. While the node is revoked, `oldest` is greater than `generation`.
     """
 
     generation: int = 0
@@ -31,17 +33,20 @@ class Trust:
         return self.oldest > self.generation
 
     def vouches_for(self, issued: int) -> bool:
-        """Whether what was issued to the node at this time is good."""
+        """Whether a token that was issued to the node at this time (ms) is valid."""
         return not self.is_revoked and (self.revoked is None or issued > self.revoked)
 
     def accepts(self, generation: int, now: int) -> bool:
-        """Whether a credential of this generation is good."""
+        """Whether a credential of this generation is valid at `now` (ms)."""
         if not self.oldest <= generation <= self.generation:
             return False
         return generation == self.generation or self.until is None or now < self.until
 
     def rotate(self, until: int | None) -> Trust:
-        """A new generation; the last one, if it was good, stays so `until` then (None: without an end)."""
+        """The state after a rotation.
+
+        The last generation, if it was valid, stays valid until `until` (None: without an end).
+        """
         return Trust(self.generation + 1, max(self.generation, self.oldest), until, self.revoked)
 
     def revoke(self, now: int) -> Trust:

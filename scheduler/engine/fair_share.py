@@ -1,29 +1,28 @@
 """Fair share: how many instances each pool should have on a node.
 
-A node has slots, and memory that the tiers of its instances may not exceed. Pools have
-demand: tasks that are ready or running. Five principles, in order:
+A node has slots, and memory that the tiers of its instances may not exceed. Pools have demand: tasks that are ready
+or running. Five principles, in order:
 
-1. The kernel shares processors, disks and networks better than we could: we hand out
-   instances, and never look at how busy the machine is.
-2. Accounts share first, then the pools of an account among themselves (max-min fairness): an
-   account that makes ten jobs has as much of the node as one that makes one.
-3. A busy node still answers a newcomer at once. So when there are slots enough, some
-   are a *reserve*: a pool's first instance may take it, its second may not. As much of the
-   memory is kept for accounts that have none yet.
-4. What an account has goes to its pools in proportion to demand, at least one each while there
-   are enough. With more pools than slots they take turns: who waits longest comes first, who has
-   had an instance longest gives it up.
-5. To move an instance from one pool to another costs a new instance. So ties go to the
-   pool that has one, a pool keeps its instances for a quantum before it may be asked
-   for one, and a pool without demand keeps its own while nobody wants the slot.
+1. The kernel shares processors, disks and networks better than a scheduler could. So the scheduler assigns only
+   instances, and never measures how busy the machine is.
+2. Accounts share first, then the pools of an account among themselves (max-min fairness): an account with ten jobs
+   gets as much of the node as an account with one.
+3. A busy node still answers a newcomer at once. So on a node with slots enough, some are a *reserve*: the first
+   instance of a pool may take a reserved slot, its second may not. The same fraction of the memory is kept for
+   accounts that have none yet.
+4. The instances of an account go to its pools in proportion to demand, at least one each while there are enough.
+   With more pools than slots the pools take turns: the pool that has waited longest comes first, and the pool that
+   has had its instance longest gives it up.
+5. To move an instance from one pool to another costs a new instance. So ties go to the pool that has the instance, a
+   pool keeps its instances for a quantum before one may be taken from it, and a pool without demand keeps its own
+   while no other pool wants the slot.
 
-These are targets. What may begin now, while tasks still run that have had their share, is
-`engine.admission`'s to say.
+The results are targets. `engine.admission` decides which instances may begin now, while tasks of earlier targets
+still run.
 
-Example: 8 slots (reserve 1), one account with pools A of 900 ready and B of 100. One each, and
-of the 5 left A gets 5 × 900/1000 = 4.5 and B 0.5: the tie of the last slot goes to the pool that
-has it. A pool C of another account takes the reserve at once; and as it is one of two accounts
-now, it may have 4 instances, and A and B have 4 together.
+Example: 8 slots (reserve 1), one account with pools A of 900 ready tasks and B of 100. One each, and of the 5 left A
+gets 5 × 900/1000 = 4.5 and B 0.5: the tie for the last slot goes to the pool that has it. A pool C of another account
+takes the reserve at once; it is one of two accounts now, so it may have 4 instances, and A and B have 4 together.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Slots below which no reserve is kept: with few, each counts.
+# The number of slots below which no reserve is kept: on a small node each slot counts.
 RESERVE_FROM = 4
 RESERVE_DIVISOR = 8
 Rank = tuple[int, float, int]
@@ -39,25 +38,30 @@ Rank = tuple[int, float, int]
 
 @dataclass(frozen=True, slots=True)
 class PoolShare:
-    """One pool's claim. `since`: when it last got or lost its last instance (any clock; larger is later)."""
+    """The demand and the present instances of one pool.
+
+    `since`: when it last got or lost its last instance (any clock; larger is later).
+    """
 
     id: int
     demand: int
     instances: int
     memory_mb: int
     since: float = 0.0
-    settled: bool = True  # it has had its instances for at least a quantum, and may be asked for one
+    settled: bool = True  # it has had its instances for at least a quantum, so one may be taken from it
     account: str = ""
-    present: int = 0  # instances that are there, those included that leave after their task
+    present: int = 0  # existing instances, including those that leave after their task
 
     @property
     def taken(self) -> int:
-        """Slots that it has in use: what it was told to have, or what is still there."""
+        """The slots in use: the number that the pool was told to have, or that still exists, whichever is larger."""
         return max(self.instances, self.present)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
+    """The slots and the memory of a node that pools may share."""
+
     slots: int
     memory_mb: int
 
@@ -67,10 +71,10 @@ def reserve(slots: int) -> int:
 
 
 def share(pools: Sequence[PoolShare], capacity: Capacity) -> dict[int, int]:
-    """Instances per pool id; pools that should have none are in it with 0.
+    """Target number of instances by pool id; a pool that should have none is included with 0.
 
-    The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb`. A pool
-    whose tier is larger than that has none here (`feasibility` says what becomes of it).
+    The sum is at most `capacity.slots`, and the memory at most `capacity.memory_mb`. A pool whose tier is larger than
+    that gets none here (`feasibility` decides what happens to its tasks).
     """
     ledger = _Ledger(capacity, {pool.id: 0 for pool in pools})
     names = sorted({pool.account for pool in pools if pool.demand})
@@ -86,15 +90,18 @@ def share(pools: Sequence[PoolShare], capacity: Capacity) -> dict[int, int]:
 
 
 def turn(pool: PoolShare) -> Rank:
-    """Order in which first instances are given: pools that may not be asked yet, then those that wait, the longest
-    first, and last those that have had theirs for a quantum, the longest of them last of all."""
+    """The rank of a pool when first instances are given.
+
+    Pools within their quantum come first; then those without an instance, the longest wait first; then those beyond
+    their quantum, the longest of them last.
+    """
     if pool.instances == 0:
         return 1, pool.since, pool.id
     return (2, -pool.since, pool.id) if pool.settled else (0, pool.since, pool.id)
 
 
 class _Ledger:
-    """What was given so far, and what is left."""
+    """The instances assigned so far, and the slots and memory left."""
 
     def __init__(self, capacity: Capacity, given: dict[int, int]) -> None:
         self.given = given
@@ -115,11 +122,11 @@ class _Account:
     def __init__(self, pools: Iterable[PoolShare], ledger: _Ledger) -> None:
         self.given = 0
         self._ledger = ledger
-        self._waiting = sorted(pools, key=turn, reverse=True)  # for their first instance; the next one is the last
+        self._waiting = sorted(pools, key=turn, reverse=True)  # for their first instance; the next one is last
         self._holders: dict[int, PoolShare] = {}
 
     def next(self) -> tuple[Rank, PoolShare] | None:
-        """The pool that is given the account's next instance, and its place among accounts that have as many."""
+        """The pool that gets the account's next instance, and its rank among accounts that have as many instances."""
         while self._waiting and not self._fits(self._waiting[-1]):
             self._waiting.pop()
         if self._waiting:
@@ -146,5 +153,5 @@ class _Account:
 
 
 def _fullness(pool: PoolShare, given: int) -> tuple[float, int]:
-    """How full a pool would be with one more; among equals, one that need not make an instance comes first."""
+    """The rank of a pool by how full one more makes it; among equals, a pool that has that instance comes first."""
     return ((given + 1) / pool.demand, 0 if pool.instances > given else 1)

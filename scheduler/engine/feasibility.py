@@ -1,11 +1,11 @@
-"""Whether a phase's instances can ever be made, on any node that there is.
+"""Feasibility: whether any known node can ever make an instance for a phase.
 
-Tiers are caps, so nearly every phase fits nearly everywhere; but a node says how large a tier
-it can offer at all. A phase that is too large for every node would wait for ever, and is told
-so instead. Without any node nobody knows, and tasks wait for one to come.
+Tiers are caps, so nearly every phase fits nearly every node; but each node states the largest tier that it offers. A
+phase that is too large for every node would wait for ever, so its tasks fail with a message instead. While no node is
+known, tasks wait for one to register.
 
-Example: nodes with 4 GiB and 16 GiB. A tier of 8 GiB waits for the second, one of 32 GiB
-cannot be had. With the disk it is the same; a node must have room for both.
+Example: nodes with 4 GiB and 16 GiB. A tier of 8 GiB waits for the second node, one of 32 GiB is infeasible. Disk is
+compared in the same way; one node must have room for both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scheduler.model.job import PhaseSpec
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """What an instance asks for, or the largest that a node offers."""
+    """The memory and disk that an instance asks for, or the largest that a node offers."""
 
     memory_mb: int
     disk_gb: int
@@ -32,7 +32,10 @@ class Tiers:
 
 
 def why_infeasible(wanted: Tiers, offers: Iterable[Tiers]) -> str | None:
-    """Why no node can have such an instance, as the message of a TaskInitError; None if one can, or none is known."""
+    """The reason why no node can make such an instance, as the message of a TaskInitError.
+
+    None if a node can, or no node is known.
+    """
     known = list(offers)
     if not known or any(wanted.within(offer) for offer in known):
         return None

@@ -1,23 +1,22 @@
-"""How many instances to book, and where.
+"""Instance counts: how many instances each pool should reserve in a cluster, and on which nodes.
 
-In a cluster that books instances, fair share is computed over all nodes together (`per_pool`),
-and then each pool's number is split by where its tasks' input lies (`split`): so many on this
-node, so many on that, the rest anywhere. What is asked for already is kept where it is within
-rounding, since to move an instance costs a new one; and more are asked for only if the pool has
-too few in all (`limit_growth`), since an instance elsewhere is better than none.
+In a cluster with Nomad, fair share is computed over all nodes together (`per_pool`), and then each pool's number is
+split by where the input of its tasks lies (`split`): some on this node, some on that one, the rest anywhere. Existing
+reservations stay where they are if they match within rounding, since moving an instance costs a new one. A place gets
+more only if the pool has too few in total (`limit_growth`), since an instance on another node is better than none.
 
-Reducers whose input is still open are shared out apart, as on one machine: they may block for
-as long as the tasks before them need. But a booking is real memory, so all of these together
-get at most half of it, and the other half is always there for tasks that make progress.
+Reducers whose input is still open are shared out apart, as on one machine: they may block for as long as the tasks
+before them need. A reservation is real memory, so all of these together get at most half of it, and the other half is
+always there for tasks that make progress.
 
-Demand falls when tasks end and rises when they commit, many times a second; what is booked must
-not. So a number rises at once, and what it was lately (`ScaleDownDelay`) is kept for a while, as far as
-nobody else wants the room (`dampen_scale_down`).
+Demand falls when tasks end and rises when they commit, many times a second; reservations must not follow that. So a
+number rises at once, and its recent value (`ScaleDownDelay`) is kept for a while, as far as no other pool needs the
+room (`dampen_scale_down`).
 
-Which of a pool's instances go is said by node (`choose_survivors`).
+`choose_survivors` says for each node how many of a pool's instances stay.
 
-Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 5 instances (one
-slot is the reserve), of which n1 gets 2, since it has not more slots, and 3 are anywhere.
+Example: 3 nodes with 2 slots each, a pool with 90 tasks on n1 and 30 anywhere: 5 instances (one slot is the reserve).
+n1 gets 2 of them, since it has only 2 slots, and 3 are anywhere.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from dataclasses import dataclass, field
 
 from scheduler.engine import fair_share
 
-Place = str | None  # a node, or anywhere
+Place = str | None  # a node, or None: anywhere
 Nodes = Mapping[str, fair_share.Capacity]
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a pool has to do, by place, and how many instances are asked for already."""
+    """The tasks of a pool by place, and the instances that are requested for it already."""
 
     pool: int
     memory_mb: int
@@ -46,7 +45,7 @@ class Demand:
 
 
 def per_pool(demands: Sequence[Demand], nodes: Nodes) -> dict[int, int]:
-    """Instances by pool."""
+    """Number of instances by pool, of all nodes together."""
     largest = max((node.memory_mb for node in nodes.values()), default=0)
     found: dict[int, int] = {}
     for is_open in (False, True):
@@ -58,7 +57,7 @@ def per_pool(demands: Sequence[Demand], nodes: Nodes) -> dict[int, int]:
 def dampen_scale_down(
     given: Mapping[int, int], lately: Mapping[int, int], demands: Sequence[Demand], nodes: Nodes
 ) -> dict[int, int]:
-    """The same, and what pools had lately besides, as far as there is room."""
+    """The numbers in `given`, raised towards the pools' recent numbers as far as there is room."""
     found = dict(given)
     for is_open in (False, True):
         capacity = _capacity(nodes, is_open)
@@ -81,7 +80,7 @@ def _capacity(nodes: Nodes, is_open: bool) -> fair_share.Capacity:
 
 def _pool(demanded: Demand, largest: int) -> fair_share.PoolShare:
     demand = sum(demanded.demand.values()) if demanded.memory_mb <= largest else 0
-    asked = sum(demanded.asked.values()) if demand else 0  # what is kept without demand is `dampen_scale_down`'s to say
+    asked = sum(demanded.asked.values()) if demand else 0  # `dampen_scale_down` decides what stays without demand
     return fair_share.PoolShare(
         demanded.pool, demand, asked, demanded.memory_mb, demanded.since, demanded.settled, demanded.account
     )
@@ -90,7 +89,7 @@ def _pool(demanded: Demand, largest: int) -> fair_share.PoolShare:
 def place_instances(
     demanded: Demand, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()
 ) -> dict[Place, int]:
-    """Where the instances of a pool are to be; every place with some asked for is in it.
+    """Number of instances by place for one pool; every place with a request is included.
 
     `full`: nodes that have refused a pool.
     """
@@ -101,7 +100,7 @@ def place_instances(
 def split(
     number: int, demand: Mapping[Place, int], asked: Mapping[Place, int], rooms: Mapping[str, int]
 ) -> dict[Place, int]:
-    """`number` instances in proportion to demand; a node gets no more than its room, the rest is anywhere."""
+    """`number` instances by place, in proportion to demand. A node gets at most its room; the rest is anywhere."""
     total = sum(demand.values())
     ideal: dict[Place, float] = {}
     for place, tasks in demand.items():
@@ -119,13 +118,13 @@ def split(
 
 
 def _near(asked: int, ideal: float) -> int:
-    """What is asked, if that is the ideal but for rounding."""
+    """The number that is requested already, if it equals the ideal within rounding; else the ideal, rounded."""
     least = int(ideal + 1e-9)
     return min(max(asked, least), least + (ideal > least + 1e-9))
 
 
 def limit_growth(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dict[Place, int]:
-    """Let places grow only by what all of them together are short of."""
+    """The wanted numbers by place, which grow only by what all places together lack."""
     short = sum(wanted.values()) - sum(asked.values())
     found = {}
     for place in sorted(wanted, key=lambda place: asked.get(place, 0) - wanted[place]):
@@ -138,9 +137,9 @@ def limit_growth(wanted: Mapping[Place, int], asked: Mapping[Place, int]) -> dic
 def choose_survivors(
     number: int, booked: Mapping[str, int], pinned: Mapping[Place, int], busy: Mapping[str, int]
 ) -> dict[str, int]:
-    """Of the instances that a pool has on each node, how many stay, so that `number` are left in all.
+    """Number of a pool's instances that stay, by node, so that `number` are left in all.
 
-    Those go first that are more than is wanted on their node, and of these where least is done.
+    Instances beyond what is wanted on their node go first, and of these the ones on the least busy nodes.
     """
     kept = dict(booked)
     for _ in range(sum(booked.values()) - number):
@@ -154,13 +153,13 @@ def choose_survivors(
 
 @dataclass(slots=True)
 class ScaleDownDelay:
-    """Numbers that rise at once, and fall when they have been lower for `seconds`."""
+    """Numbers by key that rise at once, and fall after they have been lower for `seconds`."""
 
     seconds: float
     _held: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def update(self, numbers: Mapping[int, int], now: float) -> dict[int, int]:
-        """Those of now; keys that are missing are forgotten."""
+        """The numbers that hold at `now`, given the latest ones; missing keys are forgotten."""
         for key, number in numbers.items():
             held, since = self._held.get(key, (0, now))
             if number >= held or now - since >= self.seconds:

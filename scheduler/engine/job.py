@@ -1,16 +1,15 @@
-"""A job: from its counters, what follows.
+"""Job: what follows from a job's counters: which reducers' input has ended, and whether the job is done.
 
-A job is a row of phases, and *end of input* runs down that row like a tide. It has passed
-the job's own input when input is ended and every line was dispatched. It passes a phase when
-it has reached it and every task made for that phase is finished: nothing can come out of the
-phase any more. Reaching a reduce phase tells its reducers that no input will follow; reaching
-the far end is the end of the job. Map phases need not be told.
+A job is a row of phases, and *end of input* passes from each phase to the next. It has passed the job's own input when
+that input is ended and every line was dispatched. It passes a phase when it has reached the phase and every task of
+the phase is finished, so that no further output can come from it. When it reaches a reduce phase, the reducers learn
+that no input will follow; when it has passed the last phase, the job is done. Map phases need not be told.
 
-Only counters are looked at, so the answer costs the same for ten inputs and for ten million.
-Example: map, reduce(2), map; 5 inputs, ended, all dispatched, 4 of 5 map tasks finished: the
-tide stands before the first phase's end, nothing follows. The fifth finishes: end of input for
-the reducers. They finish and emit 2 objects, whose map tasks exist by the same transaction: the
-tide waits for those, then the job is done.
+The decision reads only counters, so it costs the same for ten inputs and for ten million.
+
+Example: map, reduce(2), map; 5 inputs, ended, all dispatched, 4 of 5 map tasks finished: end of input has not passed
+the first phase, and nothing follows. The fifth finishes: end of input for the reducers. They finish and emit 2
+objects, whose map tasks are made in the same transaction: the job is done once those are finished.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Counters of one job. `dispatched` counts inputs that became tasks, task inputs, or errors."""
+    """Counters of one job. `dispatched` counts inputs that became tasks, inputs of reducers, or errors."""
 
     input_done: bool
     inputs: int
@@ -42,21 +41,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class EndInput:
-    """No input will follow for the reducers of this phase."""
+    """The decision that no input will follow for the reducers of this phase."""
 
     phase: int
 
 
 @dataclass(frozen=True, slots=True)
 class FinishJob:
-    """Everything is done: the state becomes `done`."""
+    """The decision that every task is finished: the job's state becomes `done`."""
 
 
 Decision = EndInput | FinishJob
 
 
 def reopened(phases: Sequence[Phase]) -> list[int]:
-    """Reduce phases whose input has ended, while some of it is gone and being made again.
+    """The reduce phases whose input has ended, while some of it is lost and being recomputed.
 
     When a phase's input ends, all tasks before it are finished. If one is not, it has been reopened.
     """
@@ -69,7 +68,10 @@ def reopened(phases: Sequence[Phase]) -> list[int]:
 
 
 def advance(job: Job) -> list[Decision]:
-    """What follows from the counters; empty if nothing does yet. Asking again without a change is harmless."""
+    """The decisions that follow from the counters, empty if none do.
+
+    Repeating the call without a change is harmless.
+    """
     if job.cancelled:
         return [FinishJob()]
     decisions: list[Decision] = []

@@ -1,17 +1,16 @@
-"""Which ready tasks of a pool an agent is given: those whose bytes are on its own node first.
+"""Locality, by delay scheduling (Zaharia 2010): which ready tasks of a pool a node is given.
 
-To fetch a task's input costs more than to wait a moment for the node that has it. So a node is
-given, in this order,
+To fetch a task's input costs more than to wait a moment for the node that has it. So a node is given, in this order,
 
-1. tasks that belong to it;
-2. tasks that belong to no node: their input is in the store that all share;
-3. tasks of another node that would wait there for longer than `LOCALITY_WAIT` seconds: all of them if
-   it has taken none for so long; if it has no room, and had tasks waiting for so long, those
-   beyond what it takes in that time at the pace at which it took them lately.
+1. tasks that belong to it: their input lies there;
+2. tasks that belong to no node: their input is in the shared store;
+3. tasks of another node that would wait there for longer than `LOCALITY_WAIT` seconds. If that node has taken no task
+   for that long, these are all of its tasks. If it has no room, and has had waiting tasks for that long, these are
+   the tasks beyond the number that it takes in that time at its recent pace.
 
-Example: for two seconds node a had tasks waiting; now 40 are, it has 8 in hand and no room, and it
-took 12 in the last second; b is idle, and is given up to 28 of them. With room left at a, b gets
-none; if a is stuck and takes none for a second, b may have all 40.
+Example: node a has had waiting tasks for two seconds; now 40 are waiting, it runs 8, has no room, and took 12 in the
+last second. Node b is idle, and is given up to 28 of them. If a has room left, b gets none; if a is stuck and takes
+none for a second, b may have all 40.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ LOCALITY_WAIT = 1.0
 class Home:
     """A node to which tasks of a pool belong.
 
-    `ready`: those that wait; `soon`: as many it will take in `LOCALITY_WAIT` seconds; `room`: whether it has any now;
-    `idle`: seconds for which it has taken none; `waiting`: seconds for which it had some that waited.
+    `ready`: its waiting tasks; `soon`: how many it will take in `LOCALITY_WAIT` seconds; `room`: whether it has any
+    now; `idle`: seconds for which it has taken none; `waiting`: seconds for which it has had waiting tasks.
     """
 
     ready: int
@@ -38,16 +37,17 @@ class Home:
 
     @property
     def spare(self) -> int:
-        """How many of its tasks others may have."""
+        """How many of its tasks other nodes may take."""
         if self.idle > LOCALITY_WAIT:
             return self.ready
         return 0 if self.room or self.waiting <= LOCALITY_WAIT else max(0, self.ready - self.soon)
 
 
 def choose(limit: int, own: int, free: int, others: Mapping[str, Home]) -> list[tuple[str | None, int]]:
-    """What a node is given of a pool: at most `limit` tasks, as how many of which node (None: of none).
+    """The tasks of a pool that a node is given, at most `limit`: how many belong to which node (None: to none).
 
-    `own`: ready tasks that belong to it; `free`: that belong to no node. The node itself is "" in the answer.
+    `own`: ready tasks that belong to this node; `free`: ready tasks that belong to no node. The node itself is "" in
+    the answer.
     """
     offers: list[tuple[str | None, int]] = [("", own), (None, free)]
     offers += sorted(((node, home.spare) for node, home in others.items()), key=lambda offer: (-offer[1], offer[0]))

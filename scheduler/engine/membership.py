@@ -1,22 +1,22 @@
-"""Who owns which job, and who may say that an owner is gone.
+"""Membership: which supervisor owns which job, and which supervisor may declare another lost.
 
-Each job has one owner among the supervisors that live. Claims are transactions, and those come
-one after the other, so whoever claims sees what all others own by then. So no hash has to deal
-the jobs out in advance: *who has fewest gets the next one*. Everybody works out the same list,
-and takes the jobs that it gives to himself; a job that has an owner never moves while that
-lives; and shares differ by one job at most, however few there are.
+Each job has one owner among the living supervisors. Claims are transactions, and transactions run one after the
+other, so a claim sees what all other supervisors own by then. So no hash has to assign jobs in advance: *the
+supervisor with the fewest jobs gets the next one*. Every supervisor computes the same assignment, and takes the jobs
+that it assigns to itself. A job with an owner never moves while that owner lives, and shares differ by one job at
+most, however few jobs there are.
 
-The one who should claim a job may hang, and for some seconds nobody can know. So a job that is
-still nobody's after `LOCALITY_WAIT` seconds is for whoever looks.
+The supervisor that should claim a job may hang, which the others learn only seconds later. So any supervisor may claim
+a job that still has no owner after `DEAD_AFTER_SECONDS`.
 
-A supervisor lives while it beats: it writes down the time, every `BEAT` seconds, by the
-database's clock. One that was not heard of for `TTL` ms is lost. But silence has two causes.
-If the database was away, or all processes were stopped, nobody was heard of, and the first to
-come back would bury all the others. So who was silent himself, for half as long, judges nobody until
-he has beaten for `STEADY` ms without such a gap: until then whoever lives has beaten too.
+A supervisor lives while it beats: every `BEAT` seconds it writes the time, by the database's clock. A supervisor
+without a beat for `TTL` ms is lost. But silence has two causes. If the database was away, or all processes were
+stopped, no supervisor could beat, and the first one to return would declare all others lost. So a supervisor that was
+silent itself, for `GAP` ms, declares none lost until it has beaten for `STEADY` ms without such a gap: by then every
+living supervisor has beaten too.
 
-Example: A owns 2 jobs, B none, and 3 come. They go to B, B and A. B hangs: 2 s later A claims
-B's two as well, 3 s after that it calls B lost.
+Example: A owns 2 jobs, B none, and 3 come. They go to B, B and A. B hangs: 2 s later A claims B's two as well, and 3 s
+after that it declares B lost.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# Seconds between beats, and between looks for whom they are missing from.
+# Seconds between beats, and between checks for missing ones.
 BEAT = 1.0
 # Milliseconds of silence after which a supervisor is lost.
 TTL = 5000
-# Milliseconds without a beat of one's own that make others' silence mean nothing.
+# Milliseconds without an own beat after which the silence of others proves nothing.
 GAP = TTL // 2
-# Milliseconds in which all who live come back once the database does: they try every second.
+# Milliseconds in which all living supervisors return once the database does: they try every second.
 STEADY = 3000
-# Seconds that a job waits for the one who should claim it.
+# Seconds that a job waits for the supervisor that should claim it.
 DEAD_AFTER_SECONDS = 2.0
 
 
 def share_out(unowned: Iterable[int], loads: Mapping[int, int]) -> dict[int, int]:
-    """Job → supervisor. `loads`: how many jobs each living supervisor has; empty: nobody gets any."""
+    """The supervisor that should claim each unowned job, by job.
+
+    `loads`: how many jobs each living supervisor has; if it is empty, no job is assigned.
+    """
     heap = [(load, supervisor) for supervisor, load in loads.items()]
     heapq.heapify(heap)
     shares: dict[int, int] = {}
@@ -51,7 +54,7 @@ def share_out(unowned: Iterable[int], loads: Mapping[int, int]) -> dict[int, int
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The beats of one supervisor, as it knows them itself (ms by the database's clock)."""
+    """The heartbeats of one supervisor, as that supervisor records them (ms by the database's clock)."""
 
     last: int
     steady_since: int
@@ -61,9 +64,9 @@ class Pulse:
         return cls(now, now)
 
     def beat(self, now: int) -> Pulse:
-        steady = 0 <= now - self.last < GAP  # else it was away itself, or the clock was set
+        steady = 0 <= now - self.last < GAP  # else this process was away, or the clock was set
         return Pulse(now, self.steady_since if steady else now)
 
     def may_judge(self) -> bool:
-        """Whether the silence of others means that they are gone."""
+        """Whether this supervisor may declare others lost for their silence."""
         return self.last - self.steady_since >= STEADY

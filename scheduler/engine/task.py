@@ -1,24 +1,24 @@
-"""One task: a table of state × event.
+"""The state machine of one task: a table of state × event.
 
     waiting ──its input is there──▶ ready ──leased──▶ leased ──┬─▶ committed ──remake──▶ ready
             ◀──its input is gone──  ▲                          ├─▶ failed
                                     └───── lost, released ─────┘
     any of these three ──cancelled──▶ cancelled      ready ──unplaceable──▶ failed
-    any of these three ──its input cannot be had again──▶ failed
+    any of these three ──its input cannot be recomputed──▶ failed
 
-A reduce task waits for its first input; a map task has one, and waits only while that is being
-made again. Every pair has an entry, so every pair was thought about. Four rules are hidden in it:
+A reduce task waits for its first input; a map task has one input, and waits only while that is
+being recomputed. Every pair of state and event has an entry. Four rules explain the table:
 
 - A report counts only for the attempt that is leased.
-- What the system lost is tried again, `MAX_RETRIES` times. What the user's script did is not, unless the phase
-  says how often (`Reported.retries`); what of these attempts came before the last is thrown away.
-- A loss that is nobody's fault (the service was stopped, a node died, an input is gone) costs no
-  retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS` times
-  may itself be what kills nodes, so from then on its losses count.
-- A task commits once. One that has to make again what its consumers have lost (`Remake`) stays
-  committed whatever becomes of that: what it makes only replaces what is gone (REMADE), and if it
-  cannot, its consumers are told (UNMADE). Reports of its older attempts throw nothing away, for
-  they name blobs that have been outputs since.
+- A lost attempt is retried `MAX_RETRIES` times. An attempt whose script failed is not retried, unless the
+  phase says how often (`Reported.retries`); the outputs of all these attempts but the last are discarded.
+- A loss that the task cannot have caused (the service was stopped, a node died, an input is gone)
+  costs no retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS`
+  times may itself be what kills nodes, so from then on its losses count.
+- A task commits once. A task that has to make again what its consumers have lost (`Remake`) ends as
+  committed in any case: its new outputs only replace the lost ones (REMADE), and if it fails, its
+  consumers fail (UNMADE). Late reports of its older attempts discard nothing, for they name blobs
+  that have become outputs.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ from scheduler.model.wire import Outcome
 
 MAX_RETRIES = 2
 MAX_ATTEMPTS = 20
-# What a phase's retries are for. That an instance cannot be initialized, or an output not be named, is no task's doing.
+# The error codes that a phase's retries apply to. A failed init and an output without a name are not the task's own
+# failures.
 BY_ITSELF = (JobErrorCode.USER_TASK, JobErrorCode.TASK_TIMEOUT)
 
 
 class TaskState(StrEnum):
+    """The state of a task: the rows of the table."""
+
     WAITING = "waiting"
     READY = "ready"
     LEASED = "leased"
@@ -51,9 +54,10 @@ FINAL = frozenset({TaskState.COMMITTED, TaskState.FAILED, TaskState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How a task stands. `attempt` numbers leases from 1; 0 is "never leased". `again`: it has committed before.
+    """One task as the table sees it.
 
-    `retries` counts what the system lost, `failures` what failed by itself and was tried again.
+    `attempt` numbers leases from 1; 0 is "never leased". `again`: it has committed before. `retries` counts attempts
+    that the system lost, `failures` attempts that failed by themselves and were retried.
     """
 
     state: TaskState
@@ -65,7 +69,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class InputArrived:
-    """A reduce task has its first input, or knows that it will have none; a map task has its input again."""
+    """A reduce task has its first input, or will have none; the input of a map task is available again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,10 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An agent says how an attempt ended. `counted` is False when it was lost because its input is gone.
+    """An agent reports how an attempt ended.
 
-    `retries`: how often a task of its phase that fails by itself is tried again.
+    `counted` is False when it was lost because its input is gone. `retries`: how often a task of its phase that fails
+    by itself is retried.
     """
 
     attempt: int
@@ -90,14 +95,14 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease ended without a report. `counted` is False when that is nobody's fault."""
+    """The lease ended without a report. `counted` is False when the task cannot have caused that."""
 
     counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The job has another supervisor, so the leases that the last one gave are void. That costs nothing."""
+    """The job has a new supervisor, so the leases of the previous one are void. That costs no retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +119,17 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Remake:
-    """Something that the task made is gone and still needed."""
+    """An output of the task is lost and still needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputLost:
-    """The input of a map task is gone, and is being made again. An attempt that runs may have it still."""
+    """The input of a map task is lost, and is being recomputed. A running attempt may still have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputGone:
-    """An input is gone, and cannot be made again."""
+    """An input is lost, and cannot be recomputed."""
 
     message: str
 
@@ -133,44 +138,44 @@ Event = InputArrived | Leased | Reported | Lost | Released | Unplaceable | Cance
 
 
 class Effect(StrEnum):
-    """What is to be done beside writing the new state."""
+    """An effect: what the caller does besides writing the new state."""
 
     COMMIT = "commit"  # make the attempt's outputs visible
     SAVE = "save"  # save the failed attempt's stdout, stderr and core as objects
-    DISCARD = "discard"  # throw away whatever the attempt left
+    DISCARD = "discard"  # discard all that the attempt left
     RETRIED = "retried"  # count a retry
-    REOPENED = "reopened"  # a task that was finished is not
-    REMADE = "remade"  # put the attempt's outputs in the place of those that are gone
-    UNMADE = "unmade"  # what is gone cannot be made again: fail those that need it
+    REOPENED = "reopened"  # a finished task is open again
+    REMADE = "remade"  # put the attempt's outputs in the place of the lost ones
+    UNMADE = "unmade"  # the lost outputs cannot be recomputed: fail the tasks that need them
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event does to a task. `error` is (code, message) of the record to write, if any."""
+    """The result of an event for a task. `error` is (code, message) of the record to write, if any."""
 
     task: Task
     effects: frozenset[Effect] = frozenset()
     error: tuple[str, str] | None = None
 
 
-# Takes a task, and an event of the column that it stands in.
+# Takes a task, and an event of its column in the table.
 Handler = Callable[[Task, Any], Step]
 
 
 def step(task: Task, event: Event) -> Step:
-    """The one entry point: what `event` does to `task`."""
+    """The step that `event` causes for `task`: the one entry point of the table."""
     result = TRANSITIONS[task.state][type(event)](task, event)
     return _committed_before(task, result) if task.again else result
 
 
 def then(result: Step, event: Event) -> Step:
-    """What follows if `event` happens at once after what led to `result`."""
+    """The step of two events: `result` came of the first, and `event` follows at once."""
     following = step(result.task, event)
     return Step(following.task, result.effects | following.effects, following.error or result.error)
 
 
 def _committed_before(task: Task, result: Step) -> Step:
-    """What a step means for a task that has committed before."""
+    """The step of a task that has committed before, given its `result` by the table."""
     state, effects = result.task.state, result.effects
     if state is task.state:
         return Step(result.task)
@@ -213,7 +218,7 @@ def _report(task: Task, event: Reported) -> Step:
 
 
 def _late(task: Task, event: Reported) -> Step:
-    """The same report again names blobs that are outputs by now, so nothing of it may be thrown away."""
+    """The step of a finished task for a report. The blobs of the attempt that counted are outputs, so they stay."""
     return Step(task) if event.attempt == task.attempt else _discard(task, event)
 
 

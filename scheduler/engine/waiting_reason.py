@@ -1,13 +1,13 @@
-"""Why tasks that are ready do not run, in one sentence for their owner.
+"""Waiting reason: why ready tasks do not run, in one sentence for their owner.
 
-A job shows such a sentence in its status while one of its phases has tasks and none of them runs anywhere. The first
-fact of this list that is so is the reason:
+The status of a job shows such a sentence while one of its phases has tasks and none of them runs anywhere. The first
+condition of this list that holds is the reason:
 
-1. No agent is registered; what is known of why is added.
+1. No agent is registered; the cause is added if it is known.
 2. No node is large enough for the phase's tiers.
-3. Nodes lack something (disk, processes) without which no instance may be made, and no task may begin.
-4. Each instance that a node may have is one that could not be ended.
-5. Instances of other jobs have all the places, or all the memory.
+3. Nodes lack a resource (disk, processes) without which an agent makes no instance and begins no task.
+4. In every slot of a node is an instance that could not be ended.
+5. Instances of other jobs have all the slots, or all the memory.
 
 Example: one node, whose disk has 28 of 400 MB free: "node n1 cannot run tasks now: 28 MB of 400 MB are free".
 """
@@ -24,7 +24,10 @@ BUSY = "all instances serve other jobs now"
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """Of a node with an agent: `fits`, whether the phase's tiers do; `lack`, what it has too little of."""
+    """A node with an agent.
+
+    `fits`: whether the phase's tiers fit there; `lack`: the resource that the node has too little of.
+    """
 
     name: str
     fits: bool = True
@@ -34,7 +37,7 @@ class NodeState:
 
 
 def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
-    """The reason. `absent`: why this machine's agent is not there, if that is known."""
+    """The reason for waiting, as a sentence. `absent`: why this machine's agent is not registered, if that is known."""
     here = list(nodes)
     if not here:
         return f"{NO_AGENT}: {absent}" if absent else NO_AGENT
@@ -50,5 +53,5 @@ def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
 
 
 def others(count: int) -> str:
-    """What is added to a sentence about the first of `count` nodes."""
+    """The addition to a sentence about the first of `count` nodes, which counts the others."""
     return "" if count == 1 else f" (and {count - 1} more {'node' if count == 2 else 'nodes'})"
