@@ -1,18 +1,16 @@
 """Blobs: immutable bytes in a directory, by UUID.
 
-Every path is made of an id in one place (`name_of`), which refuses what is no UUID: whatever an id has come
-through, no blob is ever outside of its directory.
+One function (`name_of`) makes every path of an id, and refuses what is no UUID: no id, wherever it comes from, leads
+outside of the directory.
 
-A blob is born without a name (`O_TMPFILE`): if its writer dies, the kernel takes it
-back, and there is nothing to clean up. `publish` links it to its name in one of 256
-shards. It is durable only after a `durable()` that began later: one `syncfs` covers
-every blob published before it, however many (measured on ext4: 0.9 ms for 50 blobs,
-where 50 single fsyncs took 5 ms), so callers share it.
+A blob is created without a name (`O_TMPFILE`): if its writer dies, the kernel frees it, and nothing is left to clean
+up. `publish` links it to its name in one of 256 shards. It is durable only after a `durable()` that began later: one
+`syncfs` covers every blob published before it, however many (measured on ext4: 0.9 ms for 50 blobs, where 50 single
+fsyncs took 5 ms), so callers share it.
 
-Not every file system that nodes share has nameless files (NFS has none). There a blob is
-born under a name that nobody looks at, in a hidden directory; its writer renames it or
-removes it (`drop`), and what a dead one leaves is swept. And a file that was born on
-another file system than this directory is copied when it is published.
+Some file systems that nodes share have no nameless files (NFS). There a blob is created under a name that no reader
+uses, in a hidden directory; its writer renames it or removes it (`drop`), and the sweep removes those of dead writers.
+A file that was created on another file system than this directory is copied when it is published.
 """
 
 from __future__ import annotations
@@ -36,13 +34,13 @@ from scheduler.model.ids import is_id
 SHARDS = 256
 UNFINISHED = ".unfinished"
 CHUNK = 1 << 20
-# What a file system says that has no nameless files; EISDIR is what an old kernel makes of the question.
+# The errors of a file system without nameless files; EISDIR is the answer of an old kernel.
 NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
-# Blobs are opened by readers only, whoever they are: the directory above decides who gets here.
+# Blobs are opened by readers only, of any user: the directory above them decides who gets this far.
 MODE = 0o444
-# What copy_file_range says of two files that it cannot serve.
+# The errors of copy_file_range for two files that it cannot serve.
 CANNOT_COPY = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
-# Somewhat more than the kernel's lease-break-time; and between looks.
+# Somewhat more than the kernel's lease-break-time; and the time between tries.
 LEASED_SECONDS = 60.0
 LEASED_PAUSE = 0.1
 EMPTY_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
@@ -54,16 +52,16 @@ def new_id() -> str:
 
 
 def name_of(blob: str) -> str:
-    """Where a blob is, below the directory of its store. Raises ValueError for what is no id of a blob."""
+    """The path of a blob below the directory of its store. Raises ValueError for what is no id of a blob."""
     if not is_id(blob):
         raise ValueError(f"not the id of a blob: {blob[:100]!r}")
     return f"{blob[:2]}/{blob}"
 
 
 class BlobStore:
-    """The blob directory. Any number of processes may share it, of several machines where it is mounted by all.
+    """The blob directory. Processes of all machines that mount it may share it.
 
-    `nameless`: as far as we know, its file system has files without a name.
+    `nameless`: whether its file system has files without a name, as far as is known.
     """
 
     def __init__(self, root: Path) -> None:
@@ -83,23 +81,26 @@ class BlobStore:
         os.close(self._root_fd)
 
     def path(self, blob: str) -> Path:
-        """Raises ValueError for what is no id of a blob, as all that take one."""
+        """The file of a blob. Raises ValueError for what is no id of a blob, as all methods that take an id."""
         return self.root / name_of(blob)
 
     def create(self) -> int:
-        """A descriptor, open for reading and writing, of a fresh file without a name that counts. Raises OSError."""
+        """A descriptor, open for reading and writing, of a new unnamed file (or one with a hidden name).
+
+        Raises OSError.
+        """
         if self.nameless:
             return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
         name = f"{UNFINISHED}/{new_id()}"
         return os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
 
     def publish(self, fd: int, blob: str) -> None:
-        """Give the file behind `fd` its name. It must not be written any more. Raises OSError.
+        """Give the file behind `fd` its name; it must not be written any more. Raises OSError.
 
-        A file from elsewhere is copied if it has to be, which takes as long as it is large.
+        A file from another file system is copied, which takes time in proportion to its size.
         """
         if (name := self._unfinished_name(fd)) is not None:
-            os.fsync(fd)  # who shares this directory may not see what only our memory has
+            os.fsync(fd)  # other machines that share this directory cannot see what is only in this one's memory
             os.rename(name, name_of(blob), src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
             return
         try:
@@ -119,7 +120,7 @@ class BlobStore:
             self.drop(copy)
 
     def drop(self, fd: int) -> None:
-        """Close a file that `create` made; nothing stays of it unless it was published."""
+        """Close a file that `create` made. The file is removed unless it was published."""
         name = self._unfinished_name(fd)
         os.close(fd)
         if name is not None:
@@ -127,7 +128,7 @@ class BlobStore:
                 os.unlink(name, dir_fd=self._root_fd)
 
     def _unfinished_name(self, fd: int) -> str | None:
-        """Under which a file was born that could not be nameless."""
+        """The hidden name of a file that could not be created nameless, or None."""
         if self.nameless:
             return None
         directory, _, name = os.readlink(f"/proc/self/fd/{fd}").rpartition("/")
@@ -143,15 +144,15 @@ class BlobStore:
     def open(self, blob: str) -> int:
         """A read-only descriptor. Raises FileNotFoundError if the blob is gone, BlockingIOError if it is leased.
 
-        It never waits. A task that runs as the file's owner can take a write lease on its input (fcntl F_SETLEASE);
-        the kernel ends that `lease-break-time` (45 s) after the first open that meets it, and a plain open waits.
+        It never waits. A task that runs as the file's owner can take a write lease on its input (fcntl F_SETLEASE); the
+        kernel ends that `lease-break-time` (45 s) after the first open that meets it, and a plain open waits.
         """
         fd = os.open(name_of(blob), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._root_fd)
         os.set_blocking(fd, True)
         return fd
 
     async def open_soon(self, blob: str, seconds: float) -> int:
-        """As `open`, but wait so long for the end of a lease."""
+        """A read-only descriptor, as `open` gives; waits up to `seconds` for the end of a lease."""
         until = asyncio.get_running_loop().time() + seconds
         while True:
             try:
@@ -162,7 +163,7 @@ class BlobStore:
             await asyncio.sleep(LEASED_PAUSE)
 
     def open_in_thread(self, blob: str) -> int:
-        """As `open`, but wait until the kernel has ended a lease."""
+        """A read-only descriptor, as `open` gives; blocks its thread until the kernel has ended a lease."""
         until = time.monotonic() + LEASED_SECONDS
         while True:
             try:
@@ -173,11 +174,11 @@ class BlobStore:
             time.sleep(LEASED_PAUSE)
 
     def status(self, blob: str) -> os.stat_result:
-        """Raises FileNotFoundError if the blob is gone."""
+        """The file's stat result. Raises FileNotFoundError if the blob is gone."""
         return os.stat(name_of(blob), dir_fd=self._root_fd)
 
     def discard(self, blobs: Iterable[str]) -> None:
-        """Remove blobs; ones that are gone already are no error."""
+        """Remove blobs. A blob that is gone already is no error."""
         for blob in blobs:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name_of(blob), dir_fd=self._root_fd)
@@ -192,7 +193,7 @@ class BlobStore:
                             yield file.name
 
     def discard_unfinished(self, when: int) -> None:
-        """Remove what was born here, came to nothing, and was last touched before `when` (ms since the epoch)."""
+        """Remove unpublished files that were last changed before `when` (ms since the epoch)."""
         with os.scandir(self._unfinished) as files:
             for file in files:
                 with contextlib.suppress(FileNotFoundError):
@@ -205,7 +206,7 @@ class BlobStore:
     async def durable(self) -> None:
         """Return when every blob published before the call is on disk. Raises OSError if the disk refuses.
 
-        At most one flush runs; those who come while it runs share the next one.
+        At most one flush runs; callers that come while it runs share the next one.
         """
         if self._flush is None or self._flush.done():
             self._flush = asyncio.ensure_future(self._run_flush())
@@ -217,7 +218,7 @@ class BlobStore:
 
     async def _after(self, running: asyncio.Task[None]) -> None:
         await asyncio.wait([running])
-        # From here on latecomers must wait for the flush after this one.
+        # Later callers must wait for the flush after this one.
         self._flush, self._next_flush = self._next_flush, None
         await self._run_flush()
 

@@ -1,11 +1,10 @@
-"""Conditional requests: do it only if the object is the one I think it is.
+"""Conditional requests: a request that is executed only if the object is the one that its client expects.
 
-Four headers, evaluated in this order: `If-Match`, `If-None-Match`, `If-Modified-Since`,
-`If-Unmodified-Since`. They hold for objects, never for directories. A missing object has
-the empty etag, so `If-Match: ""` creates only; `If-None-Match: *` means the same, and is
-what other stores use. A condition of a writing request is evaluated twice: before its
-body is read, to refuse early, and in the transaction that writes. If only the second
-fails, somebody else was faster, which is a different error.
+Four headers, evaluated in this order: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`. They
+hold for objects, never for directories. A missing object has the empty etag, so `If-Match: ""` creates only;
+`If-None-Match: *` means the same, and is what other stores use. A condition of a writing request is evaluated twice:
+before its body is read, to refuse early, and in the transaction that writes. If only the second evaluation fails,
+another request was faster, which is a different error.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ NAMES = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The values of the four headers, None where absent. What is no date is as good as absent."""
+    """The values of the four headers, None where absent. A value that is no date counts as absent."""
 
     if_match: str | None = None
     if_none_match: str | None = None
@@ -34,7 +33,7 @@ class Conditions:
         return cls(*map(headers.get, NAMES))
 
     def check_read(self, entry: Entry) -> bool:
-        """Whether the object is to be sent: False if the reader has it already. Raises WireError."""
+        """Whether the object is to be sent; False if the reader has it already. Raises WireError."""
         etag = entry.etag or ""
         if self.if_match is not None and not matches(self.if_match, etag):
             raise precondition_failed(f"if-match '{self.if_match}' didn't match etag '{etag}'")
@@ -62,7 +61,7 @@ class Conditions:
         self._check_unmodified(entry)
 
     def recheck_write(self, entry: Entry | None) -> None:
-        """As `check_write`, for when it has held before: a failure now is somebody else's write."""
+        """Repeats a check that succeeded before. Raises WireError: a failure now means that another request wrote."""
         try:
             self.check_write(entry)
         except WireError:
@@ -78,7 +77,7 @@ class Conditions:
 
 
 def matches(listed: str, etag: str, missing: bool = False) -> bool:
-    """Whether a comma list of etags names this one. `*` names any, but not what is `missing`."""
+    """Whether a comma-separated list of etags names this one. `*` names every etag, but no `missing` object."""
     for item in listed.split(","):
         wanted = item.strip().removeprefix("W/")
         if wanted == "*":
@@ -90,6 +89,6 @@ def matches(listed: str, etag: str, missing: bool = False) -> bool:
 
 
 def modified_since(entry: Entry, date: str | None) -> bool | None:
-    """Whether the entry changed after `date` (whole seconds); None if there is no such date."""
+    """Whether the entry changed after `date` (whole seconds); None if `date` is no date."""
     since = parse_rfc1123(date) if date else None
     return None if since is None else entry.mtime // 1000 > since // 1000

@@ -1,4 +1,4 @@
-"""What the namespace holds: entries, which are objects or directories."""
+"""Entries: the rows of the namespace, which are objects or directories."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def from_row(row: Row) -> Entry:
 
 
 def encode_headers(headers: Mapping[str, str]) -> str:
-    """Headers as stored: one spelling for the same set, so that equal sets compare equal."""
+    """Headers as the database stores them: equal sets have the same text."""
     return json.dumps(headers, sort_keys=True, ensure_ascii=False) if headers else "{}"
 
 

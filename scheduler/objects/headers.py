@@ -1,11 +1,10 @@
-"""Which headers stay with an entry.
+"""Headers that are stored with an entry.
 
-Under their lower-case names: the user's own (`m-*`), what browsers and caches want to be
-told, and the permissions of CORS. User metadata is limited in total, and what would go
-beyond that is silently left out, because that is what clients have come to know. What is
-kept goes out again as a header one day, so nothing is kept that could not be one.
+These are, under their lower-case names, the user's own (`m-*`), those for browsers and caches, and the permissions of
+CORS. User metadata is limited in total, and what exceeds the limit is silently left out, as clients expect. A stored
+header is sent again later, so only valid headers are stored.
 
-All functions take header names in any case if the mapping does, or in lower case.
+All functions take header names in any case if the mapping ignores case, or in lower case.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ DISPOSITION = re.compile(rf"\s*({TOKEN})\s*((?:{PARAMETER})*)\Z")
 
 
 def stored(headers: Mapping[str, str], public: bool = False, directory: bool = False) -> dict[str, str]:
-    """The headers of a request that are kept with the entry that it puts. Raises WireError.
+    """The headers of a request that are stored with the entry that it puts. Raises WireError.
 
-    What is put below `public` may be read by pages of any origin, unless the request says otherwise.
+    Pages of any origin may read what is put below `public`, unless the request says otherwise.
     """
     kept = {name: headers[name] for name in STORED if name in headers}
     kept.update(user_metadata(headers))
@@ -51,7 +50,7 @@ def stored(headers: Mapping[str, str], public: bool = False, directory: bool = F
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """The `m-*` headers, as long as their values' bytes stay below the limit."""
+    """The `m-*` headers, as many as fit: the bytes of their values stay below the limit."""
     kept: dict[str, str] = {}
     total = 0
     for name, value in headers.items():
@@ -73,7 +72,7 @@ def disposition(value: str) -> str:
 
 
 def content_type(headers: Mapping[str, str]) -> str:
-    """The type to store: a value without `/` is a file extension."""
+    """The content type to store: a value without `/` is a file extension."""
     value = headers.get("content-type", "").strip()
     if value and "/" not in value:
         return mimetypes.guess_type(f"x.{value.lstrip('.')}")[0] or DEFAULT_TYPE
@@ -90,7 +89,7 @@ def requested_kind(headers: Mapping[str, str]) -> str:
 
 
 def copies(headers: Mapping[str, str]) -> int:
-    """The durability level asked for. Raises WireError."""
+    """The requested durability level. Raises WireError."""
     value = headers.get("durability-level") or headers.get("x-durability-level")
     if value is None:
         return DEFAULT_COPIES

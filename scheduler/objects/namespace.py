@@ -1,23 +1,21 @@
 """Names: every change of the namespace, as functions of a `Connection`.
 
-A name is a row under its directory. Two numbers must follow every change, and both are
-kept here and nowhere else: a directory's count of children, and whether a blob has lost
-its last name. So each function that takes names away returns `discard`, the blobs whose
-files the caller removes *after* the transaction has committed. Removed earlier, a crash
-would leave a name without bytes; forgotten, it leaves bytes without a name, which the
-sweep finds.
+A name is a row under its directory. Two facts must follow every change, and only this module keeps
+them: a directory's count of children, and whether a blob has lost its last name. So each function
+that removes names returns `discard`, the blobs whose files the caller removes *after* the
+transaction has committed. If a caller removed them earlier, a crash would leave a name without
+bytes; if a crash prevents the removal, it leaves bytes without a name, which the sweep finds.
 
-A blob has one name unless a SnapLink gave it another; then all its names are marked
-`shared`, and only for those does anybody look for further names (a small index).
+A blob has one name unless a SnapLink gave it another; then all its names are marked `shared`, and
+only shared names are looked up for further ones (a small index).
 
-Conditions are a `guard`: a function that is shown the entry, or None, inside the
-transaction that would change it, and raises to prevent that. So compare and swap.
+Conditions are a `guard`: a function that gets the entry, or None, inside the transaction that would
+change it, and raises to prevent the change (compare and swap).
 
-Tasks produce outputs by the hundred, and the supervisor names them in one transaction.
-So `put_objects` is the one way to name objects: it asks for all parents at once, for all
-old entries at once, writes all rows, and updates each directory's count once. A single
-PUT is a batch of one. An object that cannot be named there (its name is a directory) is
-`refused` and does not hinder the others.
+Tasks produce outputs by the hundred, and the supervisor names them in one transaction. So
+`put_objects` is the one way to name objects: it reads all parents at once and all old entries at
+once, writes all rows, and updates each directory's count once. A single PUT is a batch of one. An
+object that cannot be named (its name is a directory) is `refused` and does not hinder the others.
 
 Example: `/j/stor/a` (blob 1) is linked to `/j/stor/b`, both now shared. Putting blob 2 at
 `a` discards nothing; deleting `b` then discards blob 1.
@@ -43,7 +41,7 @@ Guard = Callable[[Entry | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A name that was put or deleted, and the blobs to discard after the commit."""
+    """A change of one name: the entry that was put or deleted, and the blobs to discard after the commit."""
 
     entry: Entry
     discard: list[str] = field(default_factory=list)
@@ -51,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A batch that was put: blobs to discard after the commit, and objects that could not be named."""
+    """The result of a batch: blobs to discard after the commit, and objects that could not be named."""
 
     discard: list[str] = field(default_factory=list)
     refused: list[tuple[NewObject, WireError]] = field(default_factory=list)
@@ -61,7 +59,7 @@ def anything(_: Entry | None) -> None:
     """The guard that lets everything through."""
 
 
-# Looking.
+# Queries.
 
 
 def lookup(c: Connection, path: str) -> Entry | None:
@@ -72,21 +70,21 @@ def lookup(c: Connection, path: str) -> Entry | None:
 
 
 def resolve_many(c: Connection, paths: Iterable[str]) -> dict[str, Entry]:
-    """Entries by path, of those of the normal `paths` that exist. One statement however many."""
+    """Entries by path, for those of the normal `paths` that exist. One statement however many."""
     wanted = list(dict.fromkeys(paths))
     rows = c.all("find_entries", wanted=json.dumps([names.split(path) for path in wanted]))
     return {wanted[row["at"]]: from_row(row) for row in rows}
 
 
 def replaced(c: Connection, known: Sequence[tuple[str, str]]) -> dict[str, Entry]:
-    """Of objects known by (path, etag), the entries of those that are other objects by now, by path."""
+    """Entries that have replaced known objects, by path. `known`: (path, etag) of each object."""
     rows = c.all("find_replaced", wanted=json.dumps([(*names.split(path), etag) for path, etag in known]))
     return {known[row["at"]][0]: from_row(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which entries of a directory: from `marker` on, inclusive, in order of `sort` (`name` or `mtime`).
+    """A page of a directory's entries: from `marker` on, inclusive, in order of `sort` (`name` or `mtime`).
 
     `marker` is a name, or a time in ms. `kind` is OBJECT, DIRECTORY or None for both.
     """
@@ -99,7 +97,7 @@ class Page:
 
 
 def list_page(c: Connection, path: str, page: Page) -> list[Entry]:
-    """Entries of a directory. Of their headers only content-disposition is there: a page stays small."""
+    """Entries of a directory. Content-disposition is the only header that is included, so that a page stays small."""
     order = f"list_by_{page.sort}" + ("_descending" if page.descending else "")
     rows = c.all(order, dir=path, marker=page.marker, kind=page.kind, limit=page.limit)
     return [from_row(row) for row in rows]
@@ -109,7 +107,7 @@ def list_page(c: Connection, path: str, page: Page) -> list[Entry]:
 
 
 def put_object(c: Connection, new: NewObject, now: int, guard: Guard = anything, parents: bool = False) -> Change:
-    """Name one object. Raises WireError: what `guard` raises, or why the name cannot be."""
+    """Name one object. Raises WireError: what `guard` raises, or why the path cannot be named."""
     guard(lookup(c, new.path))
     placed = put_objects(c, [new], now, make_parents=parents)
     if placed.refused:
@@ -120,10 +118,10 @@ def put_object(c: Connection, new: NewObject, now: int, guard: Guard = anything,
 def put_objects(
     c: Connection, objects: Sequence[NewObject], now: int, make_parents: bool = True, by_service: bool = False
 ) -> Placed:
-    """Name many objects in one go; of several with the same path the last stays.
+    """Name many objects in one batch; of several with the same path the last one stays.
 
-    What the service names by itself is not counted against the limit of a directory: a job has as many outputs as
-    it has, and nobody could name them otherwise.
+    Objects that the service names by itself do not count against the limit of a directory: a job has as many outputs as
+    it has, and no user could name them otherwise.
     """
     placed = Placed()
     newest = {new.path: new for new in objects}
@@ -159,7 +157,7 @@ def object_entry(new: NewObject, now: int, directory: str = "", name: str = "") 
 
 
 def refusal(path: str, old: Entry | None) -> WireError | None:
-    """Why an object cannot have this name, whatever its directory."""
+    """The reason why an object cannot have this name, whatever its directory; None if it can."""
     if names.is_root(path):
         return errors.operation_not_allowed_on_root("PUT", path)
     if old is not None and old.is_directory:
@@ -188,7 +186,7 @@ def put_link(c: Connection, source: str, path: str, guard: Guard = anything) -> 
 
 
 def put_directory(c: Connection, path: str, headers: Mapping[str, str], now: int) -> Change:
-    """Make a directory, or give one its headers. Replaces an object. Raises WireError."""
+    """Make a directory, or replace the headers of one. Replaces an object. Raises WireError."""
     old = lookup(c, path)
     if old is not None and old.is_directory:
         if encode_headers(old.headers) == encode_headers(headers):
@@ -200,7 +198,7 @@ def put_directory(c: Connection, path: str, headers: Mapping[str, str], now: int
 
 
 def make_directories(c: Connection, path: str, now: int) -> None:
-    """Make a directory and those above it that are missing. Raises WireError."""
+    """Make a directory and the missing ones above it. Raises WireError."""
     missing = []
     at = path
     while (entry := lookup(c, at)) is None:
@@ -217,7 +215,7 @@ def make_directories(c: Connection, path: str, now: int) -> None:
 
 
 def full_or_no_directory(entry: Entry, adding: bool) -> WireError | None:
-    """Why an entry cannot be the parent of something."""
+    """The reason why an entry cannot be the parent of another; None if it can."""
     if not entry.is_directory:
         return errors.parent_not_directory(entry.path)
     if adding and entry.children > MAX_CHILDREN:
@@ -226,7 +224,7 @@ def full_or_no_directory(entry: Entry, adding: bool) -> WireError | None:
 
 
 class Parents:
-    """The directories of one batch: looked up together, made before anything is put, counted together."""
+    """The parent directories of one batch: read together, made before anything is put, counted together."""
 
     def __init__(self, c: Connection, paths: Iterable[str], make_at: int | None = None, limited: bool = True) -> None:
         """`make_at` is the time to make missing directories with; None leaves them missing."""
@@ -251,7 +249,7 @@ class Parents:
             self._broken[directory] = problem
 
     def refusal(self, directory: str, adding: bool) -> WireError | None:
-        """Why an entry cannot be put into `directory`; else count it if it is `adding` a name."""
+        """The reason why an entry cannot be put into `directory`; if it can and is `adding` a name, that is counted."""
         problem = self._broken.get(directory) or full_or_no_directory(
             self._entries[directory], adding and self._limited
         )
@@ -264,7 +262,7 @@ class Parents:
 
 
 def add_children(c: Connection, counts: Mapping[str, int]) -> None:
-    """Move the counts of children of directories."""
+    """Add to directories' counts of children."""
     rows = [
         {"dir": above, "name": name, "count": count}
         for directory, count in counts.items()
@@ -277,7 +275,7 @@ def add_children(c: Connection, counts: Mapping[str, int]) -> None:
 
 
 def put_entry(c: Connection, entry: Entry, old: Entry | None) -> Change:
-    """Write one entry whose parent must be there; `old` is what has the name now."""
+    """Write one entry whose parent exists; `old` is the entry that has the name now."""
     parents = Parents(c, [entry.path])
     if problem := parents.refusal(entry.dir, old is None):
         raise problem
@@ -303,7 +301,7 @@ def put_metadata(
 
 
 def delete(c: Connection, path: str, guard: Guard = anything) -> Change:
-    """Take a name away. Raises WireError: not there, a directory that is not empty, a root."""
+    """Remove a name. Raises WireError: it does not exist, is a directory that is not empty, or is a root."""
     if names.is_root(path):
         raise errors.operation_not_allowed_on_root("DELETE", path)
     old = lookup(c, path)
@@ -318,7 +316,7 @@ def delete(c: Connection, path: str, guard: Guard = anything) -> Change:
 
 
 def orphans(c: Connection, gone: Iterable[Entry]) -> list[str]:
-    """The blobs, of entries that have just lost their names, that have no name left."""
+    """The blobs that have no name left, of entries that have just lost theirs."""
     found = []
     for entry in gone:
         if entry.etag is None or not entry.size:

@@ -1,16 +1,14 @@
-"""Finding blobs that nobody knows any more.
+"""Sweep (garbage collection): the search for blobs that nothing refers to.
 
-Bytes are written before they are named, and removed after their last name. A crash in
-between leaves a file that nothing refers to. Such files are only ever left by processes
-that are gone: so at its start a service looks at the files that are older than itself. An
-agent may have outlived the last service, and hold outputs that already have their names; the
-new one does not know it, so they count for nothing, and what it makes once it has registered
-is younger.
+Bytes are written before they are named, and removed after their last name. A crash in between leaves a file that
+nothing refers to. Only processes that have ended leave such files. So at its start a service checks the files that are
+older than itself. An agent may have outlived the last service, and hold outputs that already have their names; the new
+service does not know that agent, so these outputs do not count, and what the agent makes once it has registered is
+younger.
 
-There may be many of both files and names, and they come in different orders. So the
-files go into a scratch table on disk, and every reference crosses its file off. What is
-left has no reference. All references are read in one snapshot: a blob that moves from
-one name to another meanwhile is seen under one of them.
+There may be many files and many names, and they come in different orders. So the ids of the files go into a scratch
+table on disk, and every reference deletes its row. The rows that are left have no reference. All references are read
+in one snapshot: a blob that moves from one name to another meanwhile is seen under one of them.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ async def sweep(db: Database, blobs: BlobStore, before: int) -> int:
 
 
 def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
-    """As `sweep`, in the snapshot of `c`. Memory does not grow with the number of blobs."""
+    """Remove unreferenced blobs, in the snapshot of `c`; returns how many. Memory does not grow with their number."""
     removed = 0
     with closing(sqlite3.connect("")) as scratch:  # no name: a temporary file of its own
         scratch.execute("CREATE TABLE files (blob TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -50,7 +48,7 @@ def remove_unknown(c: Connection, blobs: BlobStore, before: int) -> int:
 
 
 def unwanted(c: Connection, node: str, blobs: list[str]) -> list[str]:
-    """Which of the intermediates that lie on a node are not needed any more."""
+    """The intermediates in `blobs` that lie on a node and are no longer needed."""
     wanted = {row["blob"] for row in c.all("wanted_at_node", node=node, blobs=json.dumps(blobs))}
     return [blob for blob in blobs if blob not in wanted]
 
