@@ -1,12 +1,12 @@
 """Accounts and their keys.
 
-An account is a login, and its keys are all that proves a request to be its own. Its
-top-level directories exist from the start, so nobody ever has to make them. Accounts are
-never removed: what they own would be nobody's, and whoever got the login next would get it.
+An account is a login and its keys; a signature by one of the keys proves that a request is the account's. The
+account's top-level directories exist from the start, so no user has to make them. Accounts are never removed: their
+objects would have no owner, and a new account with the same login would get them.
 
-A key gives out further credentials: tokens and presigned URLs. They end with it, because the key is looked up
-whenever one of them is used, and they end all at once when the account is revoked: nothing counts any more that
-was given out before that time.
+A key issues further credentials: tokens and presigned URLs. They end with the key, because it is looked up whenever
+one of them is used, and they end all at once when the account is revoked: no credential issued before that time counts
+any more.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
 
 
 class AccountError(Exception):
-    """What is wrong with an account or a key, as a sentence for who tries to change it."""
+    """Why an account or a key cannot be changed, as a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """A registered key: its one-line public form, and two times in ms, by the database's clock.
 
-    `added`: since when it is registered. `revoked`: what its account's keys gave out before then is void.
+    `added`: when it was registered. `revoked`: credentials that the account's keys issued before this time are void.
     """
 
     public: str
@@ -37,7 +37,7 @@ class Key:
     revoked: int
 
     def vouches_for(self, issued: int) -> bool:
-        """Whether a credential that this key gave out at that time still counts."""
+        """Whether a credential that this key issued at that time is still valid."""
         return issued >= max(self.added, self.revoked)
 
 
@@ -60,12 +60,12 @@ def exists(c: Connection, login: str) -> bool:
 
 
 def list_accounts(c: Connection) -> list[Row]:
-    """`login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of every account."""
+    """All accounts: `login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of each."""
     return c.all("list_accounts")
 
 
 def keep_jobs(c: Connection, login: str, seconds: int | None) -> None:
-    """Set how long an account keeps jobs; 0: for ever, None: as the service does. Raises AccountError."""
+    """Set how long (seconds) an account keeps jobs; 0: for ever, None: the service's default. Raises AccountError."""
     require(c, login)
     c.run("keep_jobs", login=login, seconds=seconds)
 
@@ -100,7 +100,7 @@ def list_keys(c: Connection, login: str) -> dict[str, str]:
 
 
 def remove_key(c: Connection, login: str, fingerprint: str) -> str:
-    """Take away the key with this fingerprint, MD5 or SHA256 as people write them; its MD5. Raises AccountError."""
+    """Remove the key with this fingerprint, MD5 or SHA256; returns its MD5. Raises AccountError."""
     for md5, line in list_keys(c, login).items():
         if PublicKey.parse(line).has_fingerprint(fingerprint):
             c.run("remove_key", login=login, fingerprint=md5, now=c.now())
@@ -109,7 +109,7 @@ def remove_key(c: Connection, login: str, fingerprint: str) -> str:
 
 
 def was_removed(c: Connection, login: str, fingerprint: str) -> bool:
-    """Whether a key, by its MD5 fingerprint, was the account's and was taken away."""
+    """Whether a key, by its MD5 fingerprint, was the account's and was removed."""
     return c.one("find_removed_key", login=login, fingerprint=fingerprint) is not None
 
 

@@ -1,11 +1,11 @@
-"""The ballast: a file beside the database that holds disk space for the day when there is none.
+"""The ballast: a file beside the database that reserves disk space for the time when the disk is full.
 
 A full disk must not keep the service from recording that a task has failed, that a job is cancelled, that an object is
-removed: these are what makes room. So `SIZE` bytes are allocated in advance. The first commit that finds the disk full
-gives them up and is tried again; once the disk has room, they are allocated anew.
+removed: these records are what frees space. So `SIZE` bytes are allocated in advance. The first commit that finds the
+disk full releases them and is tried again; once the disk has room, they are allocated anew.
 
-Example: a stranger's file fills the disk. The next commit fails with SQLITE_FULL, the ballast of 4 MiB is removed, and
-some thousand commits follow, among them the removal of objects that frees more.
+Example: another program's file fills the disk. The next commit fails with SQLITE_FULL, the ballast of 4 MiB is
+removed, and some thousand commits follow, among them the removal of objects, which frees more.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pathlib import Path
 from scheduler.common.space import MEGABYTE, space_at
 
 SIZE = 4 * MEGABYTE
-# Seconds between looks whether there is room for it again.
+# Seconds between checks whether the disk has room for it again.
 LOOK_SECONDS = 1.0
-# It is nothing that a small file system can spare more than this part for, and the disk has room if more is free.
+# The ballast takes at most this part of a small file system, and is allocated only if more is free.
 SHARE = 32
 log = logging.getLogger("remora.records")
 
 
 class Ballast:
-    """Beside one database file. Used by the thread that writes."""
+    """The ballast of one database file. Only the thread that writes uses it."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path.with_name(f"{path.name}.ballast")
@@ -40,7 +40,7 @@ class Ballast:
         return self._path.exists()
 
     def give_up(self) -> bool:
-        """Let go of the space. False if there was none to let go of."""
+        """Release the space. Returns False if there was none to release."""
         self._due = self._clock() + LOOK_SECONDS
         try:
             self._path.unlink()
@@ -63,7 +63,7 @@ class Ballast:
         return not space.short and space.free > space.total // SHARE
 
     def _allocate(self) -> None:
-        """Raises OSError, and then nothing is left."""
+        """Allocate the file. Raises OSError, and then no file is left."""
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             size = min(SIZE, space_at(fd).total // SHARE)

@@ -1,16 +1,17 @@
-"""What a database is to the rest of us, whichever engine keeps it.
+"""The database as its callers see it, with either engine.
 
-See the package's theory for why writes are functions that share transactions. What all engines have in common is
-here: the writer thread and its groups, savepoints, fences, and who is told of what. An engine adds connections:
-`sqlite.py`, `engine.py`; `open_database` chooses.
+The package's theory says why writes are functions that share transactions. This module has what all engines have in
+common: the writer thread and its groups, savepoints, fences, and the delivery of announcements. An engine adds
+connections: `sqlite.py`, `postgres/engine.py`; `open_database` chooses.
 
-Two ideas make many processes possible, and cost one nothing:
+Two ideas make many processes possible, and cost a single process nothing:
 
-- *Announcements* are a transaction's last words. `Connection.announce("job 17")` inside of a work is heard by every
-  listener of every process once that work is committed, and by nobody if it is not. They carry no facts: who hears
-  one looks. "*" says that something may have been missed: look at everything.
-- A *fence* is a work that runs before the works that stand `behind` it, in their transaction. Transactions come one
-  after the other in the whole cluster, so a fence that holds, holds until the commit. If it raises, so do those works.
+- *Announcements* are sent with a commit. `Connection.announce("job 17")` inside of a work reaches every listener of
+  every process once that work is committed, and none if it is not. They carry no facts: a listener reads the
+  database. "*" says that announcements may have been missed: every listener reads all that it depends on.
+- A *fence* (fencing token) is a work that runs before the works that stand `behind` it, in their transaction.
+  Transactions run one after the other in the whole cluster, so a fence that holds at the start holds until the
+  commit. If it raises, those works fail with its error.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ MAX_SUBJECT = 1000
 
 
 class DatabaseError(Exception):
-    """Why a database cannot be used, as a sentence for its operator."""
+    """The reason why a database cannot be used, as a sentence for its operator."""
 
 
 class DatabaseFullError(DatabaseError):
-    """There is no disk space left for what was to be recorded."""
+    """The disk has no space left for a write."""
 
 
 class Fenced(Exception):  # noqa: N818 - the others took over: it is news, not an error
-    """This process no longer owns what it wanted to write for: others do. For a fence to raise."""
+    """Another process has taken over what this process wanted to write for. Raised by fences."""
 
 
 class Row(Protocol):
@@ -55,22 +56,22 @@ class Row(Protocol):
 
 
 class Connection(ABC):
-    """Named statements on one database connection. Not shared between threads."""
+    """Named statements on one database connection. Threads must not share it."""
 
     def __init__(self) -> None:
         self.announced: list[str] = []
 
     @abstractmethod
     def run(self, name: str, /, **parameters: Any) -> int:
-        """Execute a statement; the number of rows that it changed."""
+        """Execute a statement; returns the number of rows that it changed."""
 
     @abstractmethod
     def insert(self, name: str, /, **parameters: Any) -> int:
-        """Execute an insert; the row id of the new row."""
+        """Execute an insert; returns the row id of the new row."""
 
     @abstractmethod
     def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Execute a statement once for each of `rows`; the number of rows changed in all."""
+        """Execute a statement once for each of `rows`; returns the number of rows changed in all."""
 
     @abstractmethod
     def one(self, name: str, /, **parameters: Any) -> Row | None:
@@ -78,15 +79,15 @@ class Connection(ABC):
 
     @abstractmethod
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
-        """All rows of a query: only for queries that end in a LIMIT or are small by nature."""
+        """All rows of a query that ends in a LIMIT or has few rows by nature."""
 
     @abstractmethod
     def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
-        """The rows of a query one at a time, however many."""
+        """The rows of a query one at a time, for any number of them."""
 
     @abstractmethod
     def plain(self, sql: str, /, **parameters: Any) -> list[Row]:
-        """All rows of a statement without a name, in the SQL of the others: for tests."""
+        """All rows of a statement without a name, in the SQL of `sql/`: for tests."""
 
     @abstractmethod
     def now(self) -> int:
@@ -99,18 +100,18 @@ class Connection(ABC):
 
     @abstractmethod
     def mark(self) -> None:
-        """What follows can be undone on its own: a savepoint."""
+        """Set a savepoint: what follows can be undone on its own."""
 
     @abstractmethod
     def undo(self) -> None:
-        """Back to the mark."""
+        """Return to the savepoint."""
 
     @abstractmethod
     def keep(self) -> None:
-        """Forget the mark; what followed it shares the fate of the transaction."""
+        """Release the savepoint; what followed it is committed or lost with the transaction."""
 
     def broken(self) -> bool:
-        """The connection is gone, and with it the transaction: what an error said was not the work's doing."""
+        """Whether the connection is lost, and its transaction with it: then an error was not caused by the work."""
         return False
 
 
@@ -118,17 +119,17 @@ Work = Callable[[Connection], T]
 
 
 def select(statement: str, /, **parameters: Any) -> Work[list[Row]]:
-    """The work of running one query, for `Database.read`."""
+    """A work that runs one query, for `Database.read`."""
     return lambda c: c.all(statement, **parameters)
 
 
 def execute(statement: str, /, **parameters: Any) -> Work[int]:
-    """The work of executing one statement, for `Database.write`."""
+    """A work that executes one statement, for `Database.write`."""
     return lambda c: c.run(statement, **parameters)
 
 
 class Listeners:
-    """Who wants to hear announcements, each on the event loop that it came from."""
+    """The callbacks that want announcements, each with the event loop that it is called on."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -141,7 +142,7 @@ class Listeners:
         return lambda: self._remove(key)
 
     def tell(self, subjects: Iterable[str]) -> None:
-        """From any thread."""
+        """Call every listener with each subject. May be called from any thread."""
         with self._lock:
             listeners = list(self._all.items())
         for subject in subjects:
@@ -158,25 +159,25 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work that was handed in: who waits for it, and the fence that it stands behind."""
+    """A work that was handed in, with the future of its caller and the fence that it stands behind."""
 
     work: Work[Any]
     future: Future[Any]
     fence: Work[object] | None
 
 
-# What became of an item: its result, or what it raised.
+# The outcome of an item: its result, or what it raised.
 Answer = tuple[Item, Any, BaseException | None]
 
 
 class Database(ABC):
-    """Owner of a writer thread and of reader threads. `close` waits for what was handed in.
+    """The owner of a writer thread and of reader threads. `close` waits for the works that were handed in.
 
-    Opening brings an older schema forward. Raises DatabaseError if that cannot be, or the schema is newer than ours.
+    Opening migrates an older schema. Raises DatabaseError if that fails, or if the schema is newer than this program's.
     """
 
     def __init__(self, where: str, listeners: Listeners) -> None:
-        self.where = where  # for people: without a password
+        self.where = where  # for messages: without a password
         self._listeners = listeners
         self._fence: Work[object] | None = None
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
@@ -185,15 +186,15 @@ class Database(ABC):
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; when this returns, what it did is on disk.
+        """Run `work` in a transaction; when this returns, its changes are on disk.
 
-        Raises what `work` raised, and then nothing of it has happened. `work` may be run again from its start when a
+        Raises what `work` raised, and then none of its changes are made. `work` may be run again from its start when a
         connection breaks: it touches nothing but its Connection, and what it returns.
         """
         return await asyncio.wrap_future(self.write_soon(work))
 
     def write_soon(self, work: Work[T]) -> Future[T]:
-        """As `write`, from any thread, without waiting."""
+        """Run `work` as `write` does, without waiting. May be called from any thread."""
         future: Future[T] = Future()
         self._inbox.put(Item(work, future, self._fence))
         return future
@@ -203,12 +204,14 @@ class Database(ABC):
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback` on this event loop with each subject announced from now on; returns how to stop that."""
+        """Call `callback` on this event loop with each new subject. Returns a function that ends this."""
         return self._listeners.add(callback)
 
     def behind(self, fence: Work[object]) -> Self:
-        """The same database, for one who may be overtaken: what is written through it holds only if `fence` does not
-        raise at the start of its transaction."""
+        """The same database for a process that another may take over from.
+
+        Each write through it runs `fence` at the start of its transaction, and counts only if that does not raise.
+        """
         view = copy.copy(self)
         view._fence = fence
         return view
@@ -220,12 +223,12 @@ class Database(ABC):
 
     @property
     def directory(self) -> Path | None:
-        """Where its files are, if they are on this machine."""
+        """The directory of its files, if they are on this machine."""
         return None
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be read or written at the moment, as a sentence; all that is asked for waits."""
+        """The reason why nothing can be read or written at the moment, as a sentence; meanwhile all requests wait."""
         return None
 
     @abstractmethod
@@ -234,14 +237,14 @@ class Database(ABC):
 
     @abstractmethod
     def _commit(self, group: Sequence[Item]) -> list[Answer]:
-        """Run `group` in one transaction (`perform`) and commit it, in the writer's thread; tell what was announced.
+        """Run `group` in one transaction (`perform`), commit it, and send its announcements, in the writer's thread.
 
         Raises if nothing of it is durable.
         """
 
     @abstractmethod
     def _disconnect(self) -> None:
-        """Close the writer's connection, in its thread: nothing follows."""
+        """Close the writer's connection, in its thread; no work follows."""
 
     def _write_loop(self) -> None:
         more = True
@@ -253,7 +256,7 @@ class Database(ABC):
         self._disconnect()
 
     def _gather(self) -> tuple[list[Item], bool]:
-        """The works that wait, after waiting for the first; whether more may come."""
+        """The waiting works, after a wait for the first one; and whether more may come."""
         group: list[Item] = []
         while not group or (len(group) < MAX_GROUP and not self._inbox.empty()):
             item = self._inbox.get()
@@ -263,11 +266,11 @@ class Database(ABC):
         return group, True
 
     def _run_group(self, group: Sequence[Item]) -> None:
-        """One transaction for all; answers are given only after the commit."""
+        """Run a group in one transaction; callers get their results only after the commit."""
         try:
             answers = self._commit(group)
         except BaseException as error:
-            # Disk full, I/O error: nobody's work is durable, so everybody hears of it.
+            # Disk full, I/O error: no work of the group is durable, so every caller gets the error.
             answers = [(item, None, error) for item in group]
         for item, result, failure in answers:
             if failure is None:
@@ -296,7 +299,7 @@ def perform(connection: Connection, group: Sequence[Item]) -> list[Answer]:
 
 
 def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
-    """What `work` returned, or what it raised and that it changed nothing."""
+    """The result of `work` and None; or None and what it raised, with its changes undone."""
     said = len(connection.announced)
     connection.mark()
     try:
@@ -314,7 +317,7 @@ def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseExcep
 def open_database(where: str | Path, ballast: bool = False) -> Database:
     """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError.
 
-    `ballast`: a file keeps disk space back for it.
+    `ballast`: whether a file reserves disk space for it.
     """
     if isinstance(where, str) and where.startswith(("postgresql:", "postgres:")):
         from scheduler.records.postgres.engine import PostgresDatabase

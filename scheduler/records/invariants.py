@@ -1,8 +1,8 @@
-"""Invariants of the records: what holds after every transaction, as queries for rows of which it does not.
+"""Invariants of the records: rules that hold after every transaction, as queries for the rows that break them.
 
-Each rule is one SELECT in `sql/invariants.sql`, which finds what breaks it, and one sentence about each such row. They
-read whole tables, so they are for tests and for an operator who asks, never for a service at work. A rule speaks of the
-records alone; `missing_blobs` compares them with the shared store.
+Each rule is one SELECT in `sql/invariants.sql`, which finds the rows that break it, and one sentence about each such
+row. The queries read whole tables, so they are for tests and for an operator, never for a service at work. A rule
+concerns the records alone; `missing_blobs` compares them with the shared store.
 
 Example: a job counts 3 outputs and has 2 rows of them. `broken_counters_of_jobs` finds its row, and the sentence begins
 "job 5964b24c…: 3 outputs are counted, 2 are listed".
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from scheduler.records.database import Connection
 
-# Of each rule, so many broken rows are told.
+# The number of broken rows that are reported of each rule.
 LIMIT = 20
 RULES = {
     "broken_counters_of_phases": "job {job}, phase {phase}: {issued} tasks are counted as issued, {finished} as"
@@ -39,8 +39,10 @@ RULES = {
 
 
 def violations(c: Connection, purged: int = 0) -> list[str]:
-    """A sentence for each row that breaks a rule, at most `LIMIT` of each. `purged`: jobs that were archived before (ms
-    since the epoch) may have lost records already."""
+    """A sentence for each row that breaks a rule, at most `LIMIT` of each rule.
+
+    `purged`: jobs that were archived before this time (ms since the epoch) may have lost records already.
+    """
     return [
         sentence.format_map({key: row[key] for key in row.keys()})  # noqa: SIM118 - iteration gives values
         for name, sentence in RULES.items()
@@ -49,7 +51,10 @@ def violations(c: Connection, purged: int = 0) -> list[str]:
 
 
 def missing_blobs(c: Connection, exists: Callable[[str], bool]) -> Iterator[str]:
-    """A sentence for each blob that the records need and the shared store has not. Memory does not grow with them."""
+    """A sentence for each blob that the records need and the shared store lacks.
+
+    Memory does not grow with their number.
+    """
     for row in c.each("needed_blobs"):
         if not exists(row["blob"]):
             yield f'blob {row["blob"]} of "{row["name"]}" is missing'

@@ -1,4 +1,7 @@
-"""The nodes whose credentials were rotated or revoked; of every other node the first one is good."""
+"""Trust in nodes: those whose credentials were rotated or revoked.
+
+Of every other node the first credential is valid.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def trust_in(c: Connection, node: str) -> Trust:
 
 
 def all_trust(c: Connection) -> dict[str, Trust]:
-    """By node, of those that have been changed: as many as an operator has named."""
+    """The trust of each node whose credentials were changed, by node. An operator has named each, so they are few."""
     return {row["node"]: _trust(row) for row in c.all("list_node_credentials")}
 
 

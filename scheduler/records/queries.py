@@ -1,4 +1,4 @@
-"""SQL lives in `sql/*.sql`, each statement under a name.
+"""Queries: the loader of the named statements in `sql/*.sql`.
 
 A file is a sequence of statements, each opened by a comment `-- name: what it does`
 (continued by further comment lines). The part before the colon is the statement's name,

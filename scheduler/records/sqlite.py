@@ -1,6 +1,6 @@
-"""The embedded database: one SQLite file, one writer thread, a few readers.
+"""SQLite as the engine of the records: one file, one writer thread, a few readers.
 
-Announcements stay in the process: all that have the file open in it hear of each other.
+Announcements stay in the process: every `Database` object that has the file open in it hears those of the others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from scheduler.records.database import (
     perform,
 )
 
-# KiB of pages that a connection keeps. The writer comes back to the same few; what readers want is in the page cache.
+# KiB of pages that a connection caches. The writer needs the same few pages again; readers' are in the page cache.
 WRITER_CACHE = 16384
 READER_CACHE = 2048
 # The part of an extended result code that names the kind of error.
@@ -38,7 +38,7 @@ PRIMARY = 0xFF
 
 
 class SqliteConnection(Connection):
-    """See Connection."""
+    """A connection to SQLite. See Connection."""
 
     raw: sqlite3.Connection
 
@@ -86,11 +86,11 @@ class SqliteConnection(Connection):
         self.raw.execute("RELEASE work")
 
     def broken(self) -> bool:
-        return not self.raw.in_transaction  # SQLite itself has rolled it back: the disk is full, say
+        return not self.raw.in_transaction  # SQLite itself has rolled it back, for instance because the disk is full
 
 
 class SqliteDatabase(Database):
-    """Owner of the SQLite file. See Database."""
+    """The owner of the SQLite file. See Database."""
 
     _buses: ClassVar[WeakValueDictionary[Path, Listeners]] = WeakValueDictionary()
 
@@ -137,7 +137,7 @@ class SqliteDatabase(Database):
         connection: SqliteConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect(read_only=True)
-        connection.raw.execute("BEGIN")  # one snapshot for all that `work` looks at
+        connection.raw.execute("BEGIN")  # one snapshot for all that `work` reads
         try:
             return work(connection)
         finally:
@@ -158,7 +158,7 @@ class SqliteDatabase(Database):
             connection.raw.execute("BEGIN IMMEDIATE")
             answers = perform(connection, group)
             full = next((failure for _, _, failure in answers if failure is not None and self._is_full(failure)), None)
-            if full is not None:  # no fault of that work's, so nothing of the others counts either
+            if full is not None:  # not this work's fault, so no other work counts either
                 raise full
             connection.raw.execute("COMMIT")
         except BaseException:
@@ -168,7 +168,7 @@ class SqliteDatabase(Database):
         return answers
 
     def _with_ballast(self, action: Callable[[], T]) -> T:
-        """What `action` returns; if the disk is full, the ballast is given up, and it is tried once more."""
+        """The result of `action`. If the disk is full, the ballast is released, and `action` is tried once more."""
         try:
             result = action()
         except sqlite3.Error as error:
@@ -180,7 +180,10 @@ class SqliteDatabase(Database):
         return result
 
     def _is_full(self, error: BaseException) -> bool:
-        """Does an error say that the disk is full? SQLite calls it an I/O error too, where its shared memory grows."""
+        """Whether an error means that the disk is full.
+
+        SQLite reports an I/O error, too, where its shared memory grows.
+        """
         code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
         return code == sqlite3.SQLITE_FULL or (
             code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and space_at(self.path.parent).full

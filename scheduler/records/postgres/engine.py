@@ -1,18 +1,18 @@
 """Records on PostgreSQL: one writer in the whole cluster, and a server that may go away.
 
-*One writer.* Every group's transaction begins by taking the one advisory lock that all of us take, and holds it to
-its commit. So transactions come one after the other in all processes together, each sees all that was before it, and
-means exactly what it means on SQLite: nothing conflicts and nothing has to be tried again. Whoever dies with the lock
-loses it with its session; whoever is stopped loses it after `HOLD_SECONDS`, when the server ends his session.
+*One writer.* Every group's transaction begins by taking the same advisory lock, and holds it to its commit. So
+transactions run one after the other in all processes together, each sees all that was before it, and means exactly
+what it means on SQLite: there are no conflicts and no serialization failures. A process that dies with the lock loses
+it with its session; a process that is stopped loses it after `HOLD_SECONDS`, when the server ends its session.
 
 *A server that goes away* (restart, failover, a cable) takes the sessions with it, and an open transaction. Works touch
-nothing but their connection, so they are run again on a new one, as long as it takes. One case needs thought: the
-connection breaks after COMMIT was sent. Then the new session is asked what became of that transaction
-(`pg_xact_status`), whose id was learned at its start. So nothing is lost, nothing is done twice, and nobody fails:
-things wait.
+nothing but their connection, so they are run again on a new one, as long as it takes. In one case that is not enough:
+the connection breaks after COMMIT was sent. Then the new session asks what became of that transaction
+(`pg_xact_status`), whose id was learned at its start. So no work is lost or done twice, and no caller fails: callers
+wait.
 
 Announcements are NOTIFY, in the transaction that they are about. Each process listens on a connection of its own, and
-hears "*" when that one was made anew. What a process said itself it has told its listeners at the commit.
+hears "*" when that one was made anew. A process tells its own listeners of its own announcements at the commit.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from scheduler.records.postgres.outage import RETRY_SECONDS, NotificationListene
 from scheduler.records.postgres.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
 from scheduler.records.postgres.server import CHANNEL, LOCK, PostgresServer
 
-# So often a group is run again on new connections before it is to blame.
+# How often a group is run again on new connections before it counts as the cause.
 TRIES = 20
 FETCH = 1000
-# Commands that travel together: their results must fit into the socket's buffer while more is being sent.
+# Commands in one packet: their results must fit into the socket's buffer while more are being sent.
 BATCH = 200
 
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -57,7 +57,7 @@ NOW = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT
 
 
 class PostgresConnection(Connection):
-    """See Connection."""
+    """A connection to PostgreSQL. See Connection."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
@@ -133,13 +133,13 @@ class PostgresConnection(Connection):
         return self.pipeline.broken
 
     def begin(self) -> str:
-        """Open a transaction that writes, once it is its turn; its id."""
+        """Open a writing transaction, after a wait for its turn; returns its id."""
         self._next()
         _, result = self.pipeline.exchange((BEGIN_WRITE, ()), (TAKE_LOCK, ()))
         return str(rows(result)[0][1])
 
     def commit(self) -> None:
-        """Commit, and say what was announced. Raises Broken when it is unknown whether it is committed."""
+        """Commit, and send the announcements. Raises Broken when it is unknown whether it is committed."""
         said: list[Command] = []
         if self.announced:
             said = [(SAY, (encode(json.dumps(list(dict.fromkeys(self.announced))), is_json=True),))]
@@ -148,7 +148,7 @@ class PostgresConnection(Connection):
             raise DatabaseError("the server would not commit")
 
     def look(self, work: Work[T]) -> T:
-        """Run `work` in a snapshot that can change nothing."""
+        """Run `work` in a read-only snapshot."""
         self._next()
         self.pipeline.later(BEGIN_READ)
         try:
@@ -158,7 +158,7 @@ class PostgresConnection(Connection):
                 self.pipeline.exchange(("ROLLBACK", ()))
 
     def _next(self) -> None:
-        """A transaction begins."""
+        """Reset what belongs to one transaction: a new one begins."""
         self._transactions += 1
         self._cursors = 0
 
@@ -183,7 +183,7 @@ def _values(statement: dialect.Statement, parameters: Mapping[str, Any]) -> list
 
 
 class PostgresDatabase(Database):
-    """The database that a URL names. See Database."""
+    """The PostgreSQL database that a URL names. See Database."""
 
     def __init__(self, url: str) -> None:
         self._server = PostgresServer(url)
@@ -208,7 +208,10 @@ class PostgresDatabase(Database):
             connection.pipeline.close()
 
     def _pipeline(self, writes: bool) -> PostgresConnection:
-        """A connection, as soon as there can be one. Raises DatabaseError only if we are being closed."""
+        """A connection, after a wait until the server is there.
+
+        Raises DatabaseError only if the database is being closed.
+        """
 
         def connect() -> PostgresConnection:
             return PostgresConnection(Pipeline(self._server.session(writes)))
@@ -255,7 +258,7 @@ class PostgresDatabase(Database):
         raise DatabaseError(f"cannot write to {self.where}: the connection breaks whenever this is tried")
 
     def _was_committed(self, transaction: str) -> bool:
-        """What became of a transaction whose COMMIT was sent before the connection broke."""
+        """Whether a transaction was committed whose COMMIT was sent before the connection broke."""
         while True:
             connection = self._writing = self._writing or self._pipeline(writes=True)
             try:
@@ -263,7 +266,7 @@ class PostgresDatabase(Database):
             except Broken:
                 self._disconnect()
                 continue
-            except psycopg.Error:  # a server that has never heard of it
+            except psycopg.Error:  # a server that does not know the transaction
                 return False
             if (fate := rows(result)[0][0]) != "in progress":
                 return bool(fate == "committed")

@@ -1,8 +1,8 @@
-"""A PostgreSQL server that may go away: the patience until it is back, and the ear that must not miss anything.
+"""Outages of a PostgreSQL server: waiting until it is back, and a listener that misses no announcement.
 
-Whoever needs a connection asks `Outage.until`, which tries until there is one; so a restart is a pause for everybody,
-and one line in the log at its beginning and at its end. What others announced during it was not heard. So the ear,
-whenever it listens anew, tells "*".
+A caller that needs a connection calls `Outage.until`, which tries until there is one. So a restart delays all callers,
+and is logged once at its beginning and once at its end. Announcements that other processes made meanwhile were not
+heard. So the listener, whenever it connects anew, announces "*".
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from scheduler.records.postgres.server import CHANNEL
 
 log = logging.getLogger(__name__)
 
-# A broken connection is tried again after the first of these, then ever more seldom, at most after the second.
+# A broken connection is retried after the first of these, then with growing pauses up to the second.
 RETRY_SECONDS = (0.05, 1.0)
-# `close` waits so long for a server that is away.
+# The time that `close` waits for a server that is away.
 CLOSE_SECONDS = 5.0
 
 
 class Outage:
-    """Whether the server is away, and the patience that it takes. Shared by all who connect to it."""
+    """Whether the server is away, and the waiting for it. All who connect to the server share it."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -39,7 +39,10 @@ class Outage:
         self.closing = threading.Event()
 
     def until(self, connect: Callable[[], T]) -> T:
-        """What `connect` returns, once it does not raise DatabaseError; that only if we are being closed meanwhile."""
+        """The result of `connect`, once it does not raise DatabaseError.
+
+        Raises that only if the database is being closed.
+        """
         backoff = Backoff(*RETRY_SECONDS)
         given_up: float | None = None
         while True:
@@ -66,7 +69,7 @@ class Outage:
 
 
 class NotificationListener:
-    """A thread that hears what other processes announce."""
+    """A thread that hears the announcements of other processes."""
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class NotificationListener:
             self._listeners.tell(["*"])
 
     def _hear(self) -> bool:
-        """Wait for the next notifications and tell of them; False: we are being closed."""
+        """Wait for the next notifications and pass them on. Returns False when the database is being closed."""
         pg = self._connection.pgconn
         poll = select.poll()
         poll.register(pg.socket, select.POLLIN)

@@ -1,11 +1,11 @@
-"""Statements to a PostgreSQL server and back, as few trips as can be.
+"""Pipeline: statements to a PostgreSQL server and their results, in as few round trips as possible.
 
-A round trip costs more than most statements. So a connection is always in libpq's pipeline mode: what a caller wants
-done goes out in one packet (`exchange`), with whatever was put off until then (`later`): BEGIN, SAVEPOINT, RELEASE.
-Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest of its
-packet with it, and its error is raised.
+A round trip costs more than most statements. So a connection is always in libpq's pipeline mode: a caller's statements
+go out in one packet (`exchange`), together with those that were deferred until then (`later`): BEGIN, SAVEPOINT,
+RELEASE. Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest of
+its packet with it, and its error is raised.
 
-Parameters and results are text (TEXT and BIGINT are all that our tables know), None is NULL.
+Parameters and results are text (the tables have only TEXT and BIGINT), None is NULL.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from scheduler.records.postgres.dialect import escape, escape_json, unescape
 
 Parameter = bytes | None
 Command = tuple[str, Sequence[Parameter]]
-# SQLSTATEs, or their beginnings, that say that the session cannot go on, whoever asked for what.
+# SQLSTATEs, or their beginnings, after which the session cannot go on, whichever statement failed.
 _OVER = (
     "08",  # the connection
     "57P",  # the server shuts down, or starts
-    "40",  # the transaction met another: not one of ours
+    "40",  # the transaction conflicted with another: not one of ours
     "25P03",  # idle in a transaction for too long: this process was stopped, or the machine is very slow
 )
 _GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 
 
 class Broken(Exception):  # noqa: N818 - whoever hears of it connects again
-    """The connection is gone; nothing is known of the last exchange."""
+    """The connection is lost; it is unknown whether the last exchange was executed."""
 
 
 class Row:
@@ -68,7 +68,7 @@ class Row:
 
 
 class Pipeline:
-    """One connection. Not shared between threads; closed by whoever made it."""
+    """One connection in pipeline mode. Threads must not share it; its maker closes it."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -85,27 +85,30 @@ class Pipeline:
 
     @property
     def pid(self) -> int:
-        """Of the server's process."""
+        """The process id of the server's session."""
         return self._pg.backend_pid
 
     def close(self) -> None:
         self._connection.close()
 
     def later(self, sql: str) -> None:
-        """Do this before what comes next; it cannot fail."""
+        """Defer a statement that cannot fail: it is sent before the next exchange."""
         self._later.append((sql, ()))
 
     def unless_done(self, sql: str) -> bool:
-        """Take back what was put off last, if it is `sql`; False: it was done, or something came after it."""
+        """Drop the statement that was deferred last, if it is `sql`.
+
+        Returns False if it was sent already, or was not the last.
+        """
         if self._later and self._later[-1][0] == sql:
             self._later.pop()
             return True
         return False
 
     def exchange(self, *commands: Command) -> list[PGresult]:
-        """Do what was put off, and these: a result for each of these.
+        """Execute the deferred statements, then `commands`; returns one result for each of `commands`.
 
-        Raises psycopg.Error if one fails, Broken if the connection is gone.
+        Raises psycopg.Error if one fails, Broken if the connection is lost.
         """
         batch = [*self._later, *commands]
         self._later.clear()
@@ -132,7 +135,10 @@ class Pipeline:
             raise Broken(str(error).strip()) from None
 
     def _named(self, sql: str) -> bool:
-        """Give a statement a name, if it has none; True if it is being prepared: one more result will come."""
+        """Give a statement a name, if it has none.
+
+        Returns True if it is being prepared, which brings one more result.
+        """
         if sql in self._names:
             return False
         self._count += 1
@@ -141,7 +147,7 @@ class Pipeline:
         return True
 
     def _exchange(self, batch: Sequence[Command]) -> list[PGresult]:
-        prepared: list[str | None] = []  # for each result that will come
+        prepared: list[str | None] = []  # for each result to come
         for sql, parameters in batch:
             if self._named(sql):
                 prepared.append(sql)
@@ -183,7 +189,7 @@ class Pipeline:
             return
         state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
         message = failed.get_error_message().strip()
-        stale = state == "0A000" and "cached plan" in message  # a newer version changed the tables
+        stale = state == "0A000" and "cached plan" in message  # a newer version of the program changed the tables
         if self._pg.status != pq.ConnStatus.OK or state.startswith(_OVER) or not state or stale:
             self.broken = True
             raise Broken(message)
@@ -195,7 +201,7 @@ class Pipeline:
 
 
 def encode(value: object, is_json: bool = False) -> Parameter:
-    """A parameter as it travels. Raises UnicodeEncodeError for half a surrogate pair, as SQLite does."""
+    """A parameter in its wire form. Raises UnicodeEncodeError for half a surrogate pair, as SQLite does."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -206,7 +212,7 @@ def encode(value: object, is_json: bool = False) -> Parameter:
 
 
 def encode_array(values: Sequence[object]) -> bytes:
-    """Many values of one parameter. Raises as `encode`."""
+    """An array of values in the wire form, for one parameter. Raises UnicodeEncodeError as `encode` does."""
     if all(type(value) is str for value in values):
         text = '","'.join(values)  # type: ignore[arg-type]
         if "\\" not in text and text.count('"') == 2 * (len(values) - 1):
@@ -228,7 +234,7 @@ def _text(value: bytes) -> str:
     return unescape(value.decode())
 
 
-# By OID: bool, int8, int2, int4, numeric (a sum of int8). Everything else is text.
+# Decoders by OID: bool, int8, int2, int4, numeric (a sum of int8). All other types are text.
 _LOAD: Mapping[int, Callable[[bytes], Any]] = {
     16: lambda value: int(value == b"t"),
     20: int,
@@ -240,7 +246,7 @@ TYPES: Mapping[int, str] = {20: "BIGINT", 21: "BIGINT", 23: "BIGINT"}
 
 
 def rows(result: PGresult) -> list[Row]:
-    """The rows of a result."""
+    """The rows of a result, decoded."""
     columns = range(result.nfields)
     at = {(result.fname(column) or b"").decode(): column for column in columns}
     load = [_LOAD.get(result.ftype(column), _text) for column in columns]

@@ -1,9 +1,9 @@
-"""Which PostgreSQL server, and what must be true of it: addresses, sessions, and the schema.
+"""A PostgreSQL server: its address, sessions with our settings, and the schema.
 
-Everything that is wrong is said in one sentence, and no sentence holds a password.
+Every problem is reported in one sentence, which never contains a password.
 
 A server on another machine has to prove by its certificate that it is the one that the URL names (`verify-full`),
-unless the URL itself says less: libpq would be content with any server, and with none of TLS. Authorities are those of
+unless the URL asks for less: libpq's default accepts any server, even without TLS. Authorities are those of
 `sslrootcert` in the URL, `PGSSLROOTCERT`, or `~/.postgresql/root.crt`, and else the system's.
 """
 
@@ -30,7 +30,7 @@ LOCK = 0x72656D6F
 CHANNEL = "remora"
 # How long a stopped process can hold the lock; how long a silent peer is waited for.
 HOLD_SECONDS = 5
-# The version of libpq that takes `sslrootcert=system`.
+# The first version of libpq that knows `sslrootcert=system`.
 KNOWS_SYSTEM = 160000
 DEFAULTS: Mapping[str, str] = {
     "application_name": "remora",
@@ -42,8 +42,8 @@ DEFAULTS: Mapping[str, str] = {
     "tcp_user_timeout": str(HOLD_SECONDS * 1000),
     "target_session_attrs": "read-write",
 }
-# Plans are made once for a statement, not for its values, and never read a table whole: tables are small when the
-# plans are made, and large an hour later.
+# Plans are made once per statement, not for its values, and never scan a whole table: tables are small when plans are
+# made, and large an hour later.
 SETTINGS: Mapping[str, str] = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -61,7 +61,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 class PostgresServer:
-    """The server that a URL names. Raises DatabaseError if it names none."""
+    """The server that a URL names. Raises DatabaseError if the URL names none."""
 
     def __init__(self, url: str) -> None:
         self._conninfo = _conninfo(url)
@@ -90,7 +90,7 @@ class PostgresServer:
         return connection
 
     def bring_forward(self) -> None:
-        """Make the schema what it is today. Raises DatabaseError."""
+        """Migrate the schema to the present version. Raises DatabaseError."""
         with self.connect() as connection:
             try:
                 _bring_forward(connection, self.where)
@@ -99,7 +99,7 @@ class PostgresServer:
 
 
 def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
-    """Make the schema what it is today. Raises DatabaseError, psycopg.Error."""
+    """Migrate the schema to the present version. Raises DatabaseError, psycopg.Error."""
     known = queries.migrations()
     if (version := _version(connection)) == known[-1][0]:
         return
@@ -120,7 +120,7 @@ def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
 
 def _version(connection: psycopg.Connection[Any]) -> int:
     """The number of the last migration; 0 before all of them."""
-    # Not to_regclass: what it did not find it remembers, for as long as we waited for the lock, too.
+    # Not to_regclass: it remembers that the table is missing, though another process makes it before the lock is ours.
     there = "SELECT 1 FROM pg_tables WHERE tablename = 'remora_schema' AND schemaname = ANY (current_schemas(false))"
     if connection.execute(there).fetchone() is None:
         return 0
@@ -129,11 +129,11 @@ def _version(connection: psycopg.Connection[Any]) -> int:
 
 
 def _conninfo(url: str) -> str:
-    """What psycopg connects by. Raises DatabaseError, without a word of the URL: it may hold a password."""
+    """The connection string for psycopg. Raises DatabaseError without quoting the URL, which may contain a password."""
     try:
         given = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
         if "@" in given.get("host", "") or "/" in given.get("dbname", ""):
-            raise ValueError  # a password that was cut at one of its own characters
+            raise ValueError  # a password that was cut at a character of its own
     except (psycopg.Error, ValueError):
         form = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         raise DatabaseError(f"that is no URL of a PostgreSQL database: it has the form {form}, and what is neither "
@@ -142,7 +142,7 @@ def _conninfo(url: str) -> str:
 
 
 def encryption(given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """What holds of TLS, besides what the URL says. What leaves this machine is for nobody else's eyes."""
+    """The TLS settings that the URL leaves open. A connection that leaves this machine is encrypted and verified."""
     hosts = [
         name
         for key in ("hostaddr", "host")
@@ -157,12 +157,12 @@ def encryption(given: Mapping[str, str], environment: Mapping[str, str]) -> dict
 
 
 def is_local(host: str) -> bool:
-    """Is a host of libpq's on this machine: a socket's directory, an abstract socket, or loopback?"""
+    """Whether a host in libpq's form is on this machine: a socket's directory, an abstract socket, or loopback."""
     return not host or host[0] in "/@" or stays_here(host)
 
 
 def describe(info: str) -> str:
-    """A database as people may read of it: a URL without the password."""
+    """A database for messages: its URL without the password."""
     given = conninfo.conninfo_to_dict(info)
     user = f"{quote(str(given['user']))}@" if given.get("user") else ""
     host, port = str(given.get("host") or given.get("hostaddr") or ""), given.get("port")
@@ -171,7 +171,7 @@ def describe(info: str) -> str:
 
 
 def _sentence(where: str, error: psycopg.Error) -> str:
-    """Why a connection could not be had, or the schema not be made: the server's reason, or libpq's."""
+    """The reason why a connection or a migration failed: the server's message, or libpq's."""
     text = error.diag.message_primary or str(error).strip()
     fatal = re.findall(r"FATAL:\s*(.+)", text)
     failed = [line.rpartition("failed: ")[2] for line in text.splitlines() if "failed: " in line]

@@ -8,7 +8,7 @@ SELECT login, created FROM accounts WHERE login = :login;
 SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys, keep_jobs
 FROM accounts ORDER BY login;
 
--- revoke_account: what its keys gave out before :now counts no more.
+-- revoke_account: credentials that the account's keys issued before :now are void.
 UPDATE accounts SET revoked = :now WHERE login = :login;
 
 -- keep_jobs: how long an account keeps jobs that are done.
@@ -19,14 +19,14 @@ INSERT INTO keys (login, fingerprint, public, added) VALUES (:login, :fingerprin
 ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public,
     added = CASE WHEN keys.removed = 0 THEN keys.added ELSE excluded.added END, removed = 0;
 
--- find_key: one key of an account by its MD5 fingerprint, and since when credentials of the account count.
+-- find_key: one key of an account by its MD5 fingerprint, and since when credentials of the account are valid.
 SELECT public, added, revoked FROM keys JOIN accounts ON accounts.login = keys.login
 WHERE keys.login = :login AND fingerprint = :fingerprint AND removed = 0;
 
 -- list_keys: all keys of an account.
 SELECT fingerprint, public FROM keys WHERE login = :login AND removed = 0 ORDER BY fingerprint;
 
--- remove_key: a key opens nothing any more.
+-- remove_key: a key is no longer valid.
 UPDATE keys SET removed = :now WHERE login = :login AND fingerprint = :fingerprint;
 
 -- find_removed_key: whether a key was an account's, and is no more.

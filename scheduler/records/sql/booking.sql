@@ -1,4 +1,4 @@
--- owner_of_pool: whose phase a pool is, and how its job stands.
+-- owner_of_pool: the job of a pool, and the job's state.
 SELECT jobs.uuid AS uuid, jobs.state AS state FROM phases JOIN jobs ON jobs.id = phases.job WHERE phases.id = :pool
 
 -- set_waiting: why tasks of a phase find no instance; NULL: they do not wait for one.

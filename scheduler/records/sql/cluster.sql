@@ -2,7 +2,7 @@
 SELECT id, url, heard, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
 FROM supervisors WHERE lost = 0 ORDER BY id
 
--- cluster_leases: how many tasks each agent holds, and for whom.
+-- cluster_leases: how many tasks each agent holds, and of which jobs.
 SELECT agents.node AS node, agents.supervisor AS supervisor, count(*) AS tasks
 FROM tasks INDEXED BY tasks_leased CROSS JOIN agents ON agents.id = tasks.agent WHERE tasks.state = 'leased'
 GROUP BY agents.node, agents.supervisor ORDER BY agents.node, agents.supervisor
@@ -17,6 +17,6 @@ WHERE jobs.archive_done IS NULL AND jobs.state <> 'done' ORDER BY jobs.id, phase
 SELECT count(*) AS tasks FROM tasks INDEXED BY tasks_leased CROSS JOIN agents ON agents.id = tasks.agent
 WHERE tasks.state = 'leased' AND agents.node = :node
 
--- lie_at: intermediates on a node that somebody still needs.
+-- lie_at: intermediates on a node that are still needed.
 SELECT (SELECT count(*) FROM tasks INDEXED BY tasks_at WHERE own = 1 AND node = :node)
     + (SELECT count(*) FROM task_inputs INDEXED BY task_inputs_blob WHERE own = 1 AND node = :node) AS blobs

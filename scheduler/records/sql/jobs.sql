@@ -74,7 +74,7 @@ UPDATE phases SET input_ended = 1 WHERE id = :pool
 -- finish_job: the job is done.
 UPDATE jobs SET state = 'done', done = :now WHERE id = :job AND state <> 'done'
 
--- cancel_job: the user wants no more of it.
+-- cancel_job: the job is cancelled.
 UPDATE jobs SET cancelled = 1, input_done = 1 WHERE id = :job
 
 -- cancel_phase: every task of the phase is over.
@@ -107,20 +107,20 @@ UPDATE jobs SET archive_started = :now WHERE id = :job
 -- archive_finished: the archive is complete.
 UPDATE jobs SET archive_done = :now WHERE id = :job
 
--- expired_jobs: jobs archived so long ago that their records go.
+-- expired_jobs: jobs archived so long ago that their records are removed.
 SELECT id FROM jobs WHERE archive_done < :before LIMIT :limit
 
--- purge_rows_of_inputs: a page of a job's inputs goes.
+-- purge_rows_of_inputs: remove a page of a job's inputs.
 DELETE FROM inputs WHERE job = :job AND seq <= :upto
 
--- purge_rows_of_outputs: a page of a job's outputs goes.
+-- purge_rows_of_outputs: remove a page of a job's outputs.
 DELETE FROM outputs WHERE job = :job AND seq <= :upto
 
--- purge_rows_of_errors: a page of a job's errors goes.
+-- purge_rows_of_errors: remove a page of a job's errors.
 DELETE FROM errors WHERE job = :job AND seq <= :upto
 
--- purge_phases: its phases go.
+-- purge_phases: remove a job's phases.
 DELETE FROM phases WHERE job = :job
 
--- purge_job: the job goes.
+-- purge_job: remove a job.
 DELETE FROM jobs WHERE id = :job

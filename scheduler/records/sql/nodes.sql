@@ -1,9 +1,9 @@
--- see_node: a node is here, and offers so much.
+-- see_node: a node has an agent, and its offer.
 INSERT INTO nodes (name, memory_mb, disk_gb, seen, store) VALUES (:name, :memory_mb, :disk_gb, :now, :store)
 ON CONFLICT (name) DO UPDATE
 SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen, store = excluded.store
 
--- nodes_seen: what nodes offer that were here lately, and which store each had.
+-- nodes_seen: offers and stores of the nodes that had an agent lately.
 SELECT name, memory_mb, disk_gb, store FROM nodes WHERE seen > :after
 
 -- tasks_at: map tasks of a pool whose input is an intermediate on a node.
@@ -25,10 +25,10 @@ WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 1 A
 -- Availability of intermediates (`own`): engine/availability.py has its states, 0 to 4, and what each event does. A statement
 -- that sets one itself is named after the event, and tests/unit/test_statement_tables.py compares the two.
 
--- set_availability: where a map task's input stands, and so the task.
+-- set_availability: the availability of a map task's input, and the task's state.
 UPDATE tasks SET own = :own, state = :state WHERE id = :task
 
--- set_input_availability: where an input of a reduce task stands.
+-- set_input_availability: the availability of an input of a reduce task.
 UPDATE task_inputs SET own = :own WHERE task = :task AND seq = :seq
 
 -- leave_ready: ready reduce tasks that belong to a node belong to none.
@@ -49,7 +49,7 @@ SELECT id, node FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 4 
 -- attempt_lost_of_task: a reduce task is tried again: what it may have read and is gone is lost.
 UPDATE task_inputs SET own = 2 WHERE task = :task AND own = 4
 
--- attempt_lost_of_pool: the same for all reduce tasks of a pool that no attempt runs of.
+-- attempt_lost_of_pool: the same for all reduce tasks of a pool without a running attempt.
 UPDATE task_inputs SET own = 2
 WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL AND state IN ('waiting', 'ready'))
   AND own = 4
@@ -57,10 +57,10 @@ WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool 
 -- consumer_ended_inputs: a reduce task has ended: what is gone of its input is not needed.
 UPDATE task_inputs SET own = 0 WHERE task = :task AND own > 1
 
--- lost_tasks: map tasks whose input is lost: its maker does not know yet.
+-- lost_tasks: map tasks whose input is lost, and whose producer is not reopened yet.
 SELECT id, state, maker FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
 
--- lost_inputs: inputs of a pool's reduce tasks that are lost: their makers do not know yet.
+-- lost_inputs: inputs of a pool's reduce tasks that are lost, and whose producers are not reopened yet.
 SELECT i.task, i.seq, i.maker, t.state
 FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_wanted
 WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 2 LIMIT :limit
@@ -72,14 +72,14 @@ UPDATE task_inputs SET own = 2 WHERE task = :task AND seq IN (
 -- remake_task: a committed task is made again.
 UPDATE tasks SET state = :state, own = :own, remakes = remakes + 1 WHERE id = :task
 
--- miss_maker: what a task has made could not be had; how often by now.
+-- miss_maker: an output of a task was missed; how often by now.
 UPDATE tasks SET missed = missed + 1 WHERE id = :task RETURNING missed
 
 -- inputs_by_blob: which inputs of a reduce task some blobs are, for a JSON list of them.
 SELECT seq, own, maker, name FROM task_inputs
 WHERE task = :task AND EXISTS (SELECT 1 FROM json_each(:blobs) AS wanted WHERE CAST(wanted.value AS TEXT) = blob)
 
--- tasks_made_for: map tasks that what a task makes is made for.
+-- tasks_made_for: map tasks whose input a task makes.
 SELECT id, pool, state, own, made, input FROM tasks INDEXED BY tasks_maker WHERE maker = :task
 
 -- inputs_made_for: inputs of reduce tasks that are made by a task.
@@ -95,20 +95,20 @@ UPDATE task_inputs SET blob = :blob, size = :size, node = :node, own = 1 WHERE t
 -- consumed_at_nodes: a page of a finished reduce task's inputs that can be made again.
 SELECT seq, blob, node FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL LIMIT :limit
 
--- is_committed: whether a task stands so.
+-- is_committed: whether a task is committed.
 SELECT 1 FROM tasks WHERE id = :task AND state = 'committed'
 
 -- count_located: ready tasks of a pool by the node that they belong to.
 SELECT node, count(*) AS n FROM tasks INDEXED BY tasks_ready_at
 WHERE pool = :pool AND state = 'ready' AND node IS NOT NULL GROUP BY node
 
--- find_node_credential: which credentials of a node are good.
+-- find_node_credential: which credentials of a node are valid.
 SELECT node, generation, oldest, until, revoked FROM node_credentials WHERE node = :node
 
 -- list_node_credentials: the same of all nodes whose first one was replaced or revoked.
 SELECT node, generation, oldest, until, revoked FROM node_credentials ORDER BY node
 
--- put_node_credential: from now on these are good.
+-- put_node_credential: which credentials of a node are valid from now on.
 INSERT INTO node_credentials (node, generation, oldest, until, revoked) VALUES (:node, :generation, :oldest, :until, :revoked)
 ON CONFLICT (node) DO UPDATE SET
     generation = excluded.generation, oldest = excluded.oldest, until = excluded.until, revoked = excluded.revoked

@@ -1,7 +1,7 @@
 -- post_log_request: a gateway wants a page of the log of a running task.
 INSERT INTO log_requests (id, job, agent, request, asked) VALUES (:id, :job, :agent, :request, :now)
 
--- posted_log_requests: those without an answer, for jobs of a supervisor.
+-- posted_log_requests: requests without an answer, for jobs of a supervisor.
 SELECT log_requests.id AS id, agent, request FROM log_requests CROSS JOIN jobs ON jobs.id = log_requests.job
 WHERE page IS NULL AND jobs.supervisor = :supervisor LIMIT 256
 
@@ -11,13 +11,13 @@ UPDATE log_requests SET page = :page WHERE id = :id
 -- log_request: a request and its answer, if there is one.
 SELECT page FROM log_requests WHERE id = :id
 
--- forget_log_request: whoever asked has the answer, or waits no longer.
+-- forget_log_request: the reader has the answer, or waits no longer.
 DELETE FROM log_requests WHERE id = :id
 
--- old_log_requests: is there any that nobody waits for?
+-- old_log_requests: whether there are any that no reader waits for.
 SELECT id FROM log_requests WHERE asked < :before LIMIT 1
 
--- forget_log_requests: those that nobody waits for go.
+-- forget_log_requests: remove those that no reader waits for.
 DELETE FROM log_requests WHERE asked < :before
 
 -- task_of_job: one task of a job, by its number, and who holds it.

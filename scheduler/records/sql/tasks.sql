@@ -42,7 +42,7 @@ RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
 -- feed_page: inputs of a reduce task after a seq.
 SELECT seq, name, blob, size, own, node FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
--- leased_by_agent: what an agent holds.
+-- leased_by_agent: the tasks that an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
@@ -66,11 +66,11 @@ WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
--- cancel_ready: a page of what is ready in this pool is never started.
+-- cancel_ready: cancel a page of the ready tasks of this pool.
 UPDATE tasks SET state = 'cancelled'
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit)
 
--- cancel_leased: nothing of this pool counts any more.
+-- cancel_leased: no running attempt of this pool counts any more.
 UPDATE tasks INDEXED BY tasks_leased SET state = 'cancelled', agent = NULL WHERE pool = :pool AND state = 'leased'
 
 -- cancel_waiting: no reducer of this pool starts any more.
@@ -83,7 +83,7 @@ WHERE pool = :pool AND (own = 2 OR own = 3 OR own = 4) AND state = 'waiting' AND
 -- consumed_task_inputs: intermediates that a finished reducer has consumed.
 SELECT seq, blob, size, own, node FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit
 
--- forget_task_inputs: they are gone.
+-- forget_task_inputs: remove rows of a reducer's inputs, up to a seq.
 DELETE FROM task_inputs WHERE task = :task AND seq <= :upto
 
 -- finished_with_inputs: finished reduce tasks of a job that still have rows of inputs.
@@ -98,7 +98,7 @@ SELECT id, blob, size, node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AN
 -- consumer_ended_tasks: a map task has ended, and its intermediate is gone.
 UPDATE tasks SET own = 0 WHERE id = :task
 
--- purge_tasks: a page of a pool's tasks goes.
+-- purge_tasks: remove a page of a pool's tasks.
 DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE pool = :pool LIMIT :limit)
 
 -- insert_agent: an agent registers.
