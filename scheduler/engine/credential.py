@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which credentials of one node are valid. Times are ms since the epoch.
+    """The valid credentials of one node. Times are ms since the epoch.
 
     `until` is the end of the overlap; None: it ends with the next rotation. `revoked` is when the node was last
     revoked. While the node is revoked, `oldest` is greater than `generation`.

@@ -37,7 +37,7 @@ class Home:
 
     @property
     def spare(self) -> int:
-        """How many of its tasks other nodes may take."""
+        """The number of its tasks that other nodes may take."""
         if self.idle > LOCALITY_WAIT:
             return self.ready
         return 0 if self.room or self.waiting <= LOCALITY_WAIT else max(0, self.ready - self.soon)

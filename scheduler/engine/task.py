@@ -107,7 +107,7 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Unplaceable:
-    """No node has, or will have, room for an instance that could run the task."""
+    """The task is infeasible: no node has, or will have, room for its instance."""
 
     message: str
 
