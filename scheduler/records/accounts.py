@@ -22,7 +22,7 @@ RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
 
 
 class AccountError(Exception):
-    """Why an account or a key cannot be changed, as a sentence for the operator."""
+    """The reason why an account or a key cannot be changed, as a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _OVER = (
 _GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 
 
-class Broken(Exception):  # noqa: N818 - whoever hears of it connects again
+class Broken(Exception):  # noqa: N818 - the caller connects again
     """The connection is lost; it is unknown whether the last exchange was executed."""
 
 
