@@ -1,11 +1,11 @@
-"""What processes announce to each other: `records.database` carries it, and whoever hears it looks for himself.
+"""Announcements between processes: `records.database` carries them, and each listener reads the records itself.
 
-jobs         there are jobs that nobody owns
-job 17       its record was changed by somebody who does not own it
-news 17      its owner moved it: whoever waits for it looks
+jobs         there are jobs without an owner
+job 17       its record was changed by a process that does not own it
+news 17      its owner changed it: clients that wait for it look again
 task-logs    a page of the log of a running task is wanted
 task-log 5   request number 5 for such a page is answered
-*            anything may have happened
+*            announcements may have been missed: look at everything
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ def task_log(number: int) -> str:
 
 
 def parse(subject: str) -> tuple[str, int]:
-    """What is announced, and of which job or request (0: of none)."""
+    """The kind of an announcement, and the number of its job or request (0: none)."""
     kind, _, number = subject.partition(" ")
     return kind, int(number) if number.isdigit() else 0

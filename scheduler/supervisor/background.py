@@ -1,4 +1,4 @@
-"""Work in the background: tasks that nobody awaits, what is done every so often, what many may ask for."""
+"""Background tasks of a supervisor: periodic work, and work that is requested often but runs once."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class SupervisorTasks(TaskSet):
-    """The background tasks of one supervisor. `fenced` is set when periodic work finds that another supervisor has
-    taken over."""
+    """The background tasks of one supervisor.
+
+    `fenced` is set when periodic work finds that another supervisor has taken over.
+    """
 
     def __init__(self) -> None:
         super().__init__(log_failure)
         self.fenced = asyncio.Event()
 
     def every(self, seconds: float, work: Work) -> None:
-        """Do `work` again and again, whatever goes wrong."""
+        """Run `work` every `seconds`, and after a failure too."""
         self.spawn(self._repeat(seconds, work))
 
     async def _repeat(self, seconds: float, work: Work) -> None:
@@ -40,17 +42,20 @@ class SupervisorTasks(TaskSet):
                 self.fenced.set()
                 return
             except Exception:
-                log.exception("housekeeping failed and is tried again")
+                log.exception("periodic work failed and is tried again")
 
 
 def log_failure(error: BaseException) -> None:
-    """Log why a background task failed; that another supervisor has taken over is no failure."""
+    """Log why a background task failed. That another supervisor has taken over is no failure."""
     if not isinstance(error, Fenced):
         log.error("background work failed", exc_info=error)
 
 
 class Coalesced:
-    """Asked for once or often, `work` begins after the last asking; it is tried until it succeeds, or is not ours."""
+    """Coalesced work: however often it is requested, `work` runs once after the last request.
+
+    A failed run is repeated until it succeeds, or until another supervisor has taken over.
+    """
 
     def __init__(self, background: SupervisorTasks, work: Work, name: str) -> None:
         self._background = background
@@ -74,7 +79,7 @@ class Coalesced:
             except Fenced:
                 return
             except Exception:
-                told = {"errand": self._name, "pause": backoff.pause}
-                log.exception("an errand failed and is tried again", extra=told)
+                told = {"work": self._name, "pause": backoff.pause}
+                log.exception("background work failed and is tried again", extra=told)
                 self._asked = True
                 await asyncio.sleep(backoff.next())

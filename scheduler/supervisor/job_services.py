@@ -1,16 +1,14 @@
-"""What users do to jobs, where no owner is at hand: write it down, and announce it.
+"""Job services: what users do to jobs, also where the job's owner is in another process.
 
-A gateway decides nothing about jobs. It records what was asked for, in a transaction that
-ends with an announcement; the owner of the job, in whatever process, hears that and looks. If it
-has none, the next one to claim it finds what was written. So a request is answered as soon as it
-is durable, whether or not any supervisor lives.
+A gateway decides nothing about jobs. It records what was requested, in a transaction that ends with an announcement;
+the owner of the job, in any process, hears that and reads it. If the job has no owner, the next supervisor to claim it
+finds what was written. So a request is answered as soon as it is durable, whether or not any supervisor lives.
 
-Only cancelling is done whole here, because its answer promises that nothing of the job counts
-from now on. Its owner notices, tells the agents, and archives.
+Only cancelling is done completely here, because its answer promises that nothing of the job counts from now on. The
+job's owner then notices, tells the agents, and archives the job.
 
-`JobService` is all that the gateway knows of this. `RecordedJobService` serves jobs of whatever owner;
-where a supervisor is in the same process, `LocalFirstJobService` goes to it directly with those that it owns, which
-spares them the way over the database.
+The gateway knows only the protocol `JobService`. `RecordedJobService` serves jobs of any owner. In a process with a
+supervisor, `LocalFirstJobService` calls it directly for the jobs that it owns, without the way over the database.
 """
 
 from __future__ import annotations
@@ -38,34 +36,37 @@ from scheduler.supervisor.supervisor import Supervisor
 
 
 class JobService(Protocol):
-    """What a gateway asks for. Everything is durable when it returns; a job that is over raises WireError."""
+    """Operations on jobs, for the gateway.
+
+    All changes are durable when a method returns. Raises WireError for a job that is over.
+    """
 
     async def create_job(
         self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
     ) -> str:
-        """Record a job and make its directories, which keep `headers`; its UUID."""
+        """Record a job and make its directories, which store `headers`; returns its UUID."""
 
     async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
         """Record inputs. Raises WireError if the job takes none."""
 
     async def end_input(self, job: Named) -> None:
-        """No input will follow. Harmless if that is so already."""
+        """End the job's input. Harmless if it has ended already."""
 
     async def cancel(self, job: Named) -> None:
-        """No task of the job counts any more."""
+        """Cancel a job: none of its tasks counts any more."""
 
     async def wait_for_change(self, job: Named, seconds: float) -> None:
-        """Return when something about a job may have changed, or after `seconds`; at once if it is done."""
+        """Return when a job may have changed, or after `seconds`; at once if it is done."""
 
     async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
-        """A page of what a running task, which an agent holds, has printed; None if the agent does not answer."""
+        """A page of the log of a running task, from the agent that holds it; None if the agent does not answer."""
 
     async def runs(self, uuid: str) -> bool:
-        """Whether there is such a job and it is not done."""
+        """Whether the job exists and is not done."""
 
 
 class RecordedJobService:
-    """A JobService by records and announcements. `open` before use, on the event loop that uses it."""
+    """A JobService by records and announcements. `open` it before use, on the event loop that uses it."""
 
     def __init__(self, db: Database, clock: Callable[[], int]) -> None:
         self._db = db
@@ -79,7 +80,7 @@ class RecordedJobService:
         self._stop_listening = self._db.listen(self._hear)
 
     def close(self) -> None:
-        """Answer every wait now, and from now on at once."""
+        """Answer every wait now, and later ones at once: the service is about to stop."""
         self._stopping = True
         self._stop_listening()
         self._hear(announcements.EVERYTHING)
@@ -87,6 +88,8 @@ class RecordedJobService:
     async def create_job(
         self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
     ) -> str:
+        """Record a job without an owner, for a supervisor to claim; returns its UUID."""
+
         def work(c: Connection) -> str:
             live = intake.create_job(c, owner, spec, self._clock(), headers, creator=creator)
             c.announce(announcements.JOBS)
@@ -111,6 +114,7 @@ class RecordedJobService:
         await self._db.write(announced)
 
     async def wait_for_change(self, job: Named, seconds: float) -> None:
+        """Return when the job's owner announces a change, or after `seconds`; at once if the job is done."""
         changed = asyncio.Event()
         self._waiting[job.id].append(changed)
         try:
@@ -122,6 +126,7 @@ class RecordedJobService:
                 del self._waiting[job.id]
 
     async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+        """Post a request for the owner of the job, and wait for its answer."""
         number = secrets.randbits(52)
         answered = self._log_requests[number] = asyncio.Event()
         post = partial(running_logs.post, number=number, job=job.id, agent=agent, request=request, now=self._clock())
@@ -148,7 +153,10 @@ class RecordedJobService:
 
 
 class LocalFirstJobService:
-    """A JobService of a process with a supervisor: `supervisor()` is who it is now, None before the first."""
+    """A JobService of a process with a supervisor.
+
+    `supervisor()` is the current supervisor of the process, None before the first.
+    """
 
     def __init__(self, recorded_jobs: RecordedJobService, supervisor: Callable[[], Supervisor | None]) -> None:
         self._recorded_jobs = recorded_jobs
@@ -157,6 +165,7 @@ class LocalFirstJobService:
     async def create_job(
         self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
     ) -> str:
+        """Create a job with this process's supervisor as its owner, or record it for another to claim."""
         if supervisor := self._supervisor():
             with contextlib.suppress(Fenced):
                 return await supervisor.create_job(owner, spec, headers, creator)
@@ -195,7 +204,7 @@ class LocalFirstJobService:
     ) -> None:
         supervisor = self._supervisor()
         if supervisor and (live := supervisor.jobs.by_uuid(job.uuid)):
-            with contextlib.suppress(Fenced):  # others own it by now, and read what comes by post
+            with contextlib.suppress(Fenced):  # another supervisor has taken over, and reads the records
                 await directly(supervisor, live)
                 return
         await by_post(self._recorded_jobs)

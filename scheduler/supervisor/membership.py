@@ -1,8 +1,8 @@
-"""Transactions by which supervisors join, live, claim, and leave: see `engine.membership` for what they decide.
+"""Transactions of membership: supervisors join, beat, claim jobs, and leave (`engine.membership` decides).
 
-A supervisor is a row, and a number for each start. All that it writes stands behind a fence:
-the row must say that it is not lost. Transactions come one after the other in the whole
-cluster, so from the instant at which another calls it lost, nothing that it still tries counts.
+A supervisor is a row with a number for each start. All that it writes stands behind a fence (fencing token): its row
+must not be lost. Transactions run one after the other in the whole cluster, so from the instant at which another
+supervisor declares it lost, none of its writes counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.intake import advance
 from scheduler.supervisor.tasks import recovery
 
-# Jobs claimed in one transaction.
+# Jobs that are claimed in one transaction.
 CLAIM_PAGE = 100
 # Milliseconds for which the record of a lost supervisor is kept.
 LINGER_MS = 86_400_000
@@ -27,7 +27,10 @@ LINGER_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a beat found. `first`: the lowest number that lives; that one does what is nobody's in particular."""
+    """The result of a beat.
+
+    `first`: the lowest living number; that supervisor leads, and does the work of no single owner.
+    """
 
     pulse: Pulse
     first: int
@@ -37,7 +40,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that is ours now: its shadow, ready tasks by pool, and what came of looking at it."""
+    """A job that is claimed: its cached form, ready tasks by pool, and the changes that claiming it made."""
 
     live: LiveJob
     ready: dict[int, int]
@@ -46,7 +49,7 @@ class Claim:
 
 
 def join(c: Connection, url: str, alone: bool) -> tuple[int, Pulse]:
-    """A supervisor starts; its number. `alone`: whoever was here before is gone for certain."""
+    """Record the start of a supervisor; returns its number. `alone`: any earlier supervisor is certainly gone."""
     now = c.now()
     supervisor = c.insert("insert_supervisor", url=url, now=now)
     if alone:
@@ -56,13 +59,13 @@ def join(c: Connection, url: str, alone: bool) -> tuple[int, Pulse]:
 
 
 def check(c: Connection, supervisor: int) -> None:
-    """The fence. Raises Fenced if others have taken over."""
+    """The fence of a supervisor. Raises Fenced if it was declared lost."""
     if c.one("supervisor_lives", supervisor=supervisor) is None:
         raise Fenced(f"supervisor {supervisor} was lost: others have its jobs")
 
 
 def beat(c: Connection, supervisor: int, pulse: Pulse) -> Heartbeat:
-    """A supervisor lives, and looks who else does."""
+    """Record that a supervisor lives, and declare silent ones lost."""
     now = c.now()
     pulse = pulse.beat(now)
     c.run("beat", supervisor=supervisor, now=now)
@@ -75,24 +78,24 @@ def beat(c: Connection, supervisor: int, pulse: Pulse) -> Heartbeat:
 
 
 def leave(c: Connection, supervisor: int) -> None:
-    """A supervisor is gone: its jobs are for the others."""
+    """Record that a supervisor has left: its jobs have no owner."""
     c.run("lose_supervisor", supervisor=supervisor)
     if c.run("give_back_jobs", supervisor=supervisor):
         c.announce(announcements.JOBS)
 
 
 def forget(c: Connection) -> None:
-    """Drop the records of those that were lost long ago."""
+    """Remove the records of supervisors that were lost long ago."""
     c.run("forget_supervisors", before=c.now() - LINGER_MS)
 
 
 def unowned(c: Connection) -> tuple[int, list[int]]:
-    """The time (ms), and jobs that nobody owns: a page."""
+    """The time (ms), and a page of the jobs without an owner."""
     return c.now(), [row["id"] for row in c.all("unowned_jobs", limit=CLAIM_PAGE)]
 
 
 def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) -> list[Claim]:
-    """Take the jobs that are this supervisor's share, and those of `overdue` whose claimant did not come."""
+    """Claim this supervisor's share of the jobs without an owner, and `overdue` ones that others left unclaimed."""
     jobs = unowned(c)[1]
     loads = {row["id"]: row["jobs"] for row in c.all("loads_of_supervisors")}
     shares = share_out(jobs, loads)
@@ -100,7 +103,7 @@ def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) ->
 
 
 def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
-    """A job is ours: what was leased is ready again; what others wrote in between has its consequences."""
+    """Take over a job: its leased tasks become ready, and what other processes have recorded takes effect."""
     c.run("own_job", job=job, supervisor=supervisor)
     c.announce(announcements.news(job))
     row = c.one("job_by_id", job=job)

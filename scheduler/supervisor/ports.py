@@ -1,7 +1,7 @@
-"""Ports of a supervisor: what it is given of the process that it runs in.
+"""Ports of a supervisor: what the process that it runs in provides.
 
-A supervisor counts nothing, reads no clock but those it is given, and does not know whether an agent should run on its
-machine. The process that makes it (`service.parts`) says so once, when it makes it.
+A supervisor keeps no metrics, reads no clock of its own, and does not know whether an agent should run on its machine.
+The process that makes it (`service.parts`) provides these.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ from dataclasses import dataclass
 
 
 def count_nothing(what: str, count: int) -> None:
-    """A metric that is not kept."""
+    """A port for metrics that are not kept."""
 
 
 def no_reason() -> str | None:
-    """No agent of this machine is expected."""
+    """A port for a machine where no agent is expected."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The defaults are those of a test: real clock, no metrics, no agent of this machine."""
+    """The ports of one supervisor.
 
-    count_outcome: Callable[[str, int], None] = count_nothing  # tasks by how they ended
+    The defaults are those of a test: real clock, no metrics, no agent on this machine.
+    """
+
+    count_outcome: Callable[[str, int], None] = count_nothing  # tasks, by how they ended
     count_placed: Callable[[str, int], None] = count_nothing  # map tasks with an intermediate: "local" or "remote"
-    why_no_agent: Callable[[], str | None] = no_reason  # why this machine's agent is not here, as far as that is known
+    why_no_agent: Callable[[], str | None] = no_reason  # why this machine's agent is not registered, if that is known
     monotonic: Callable[[], float] = time.monotonic  # seconds
 
 

@@ -1,8 +1,8 @@
-"""The supervisor that a process has: one after the other, if others take one for lost.
+"""Supervisor runner: starts the supervisor of a process, and a new one when others have declared it lost.
 
-A process that was stopped for a while, or could not reach the database, finds that its jobs have new
-owners. It has nothing to save: it drops the old supervisor with all that it knew, and begins
-again under a new number. Agents find their registration unknown, and register anew.
+A process that was stopped for a while, or could not reach the database, finds that its jobs have new owners. It has
+nothing to save: it drops the old supervisor with its cache, and starts a new one under a new number. Agents learn that
+their registration is unknown, and register anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger("remora.supervisor")
 
 
 class SupervisorRunner:
-    """`current` is None until the first supervisor is made."""
+    """The successive supervisors of one process. `current` is None until the first is made."""
 
     def __init__(self) -> None:
         self.current: Supervisor | None = None
@@ -34,7 +34,7 @@ class SupervisorRunner:
     async def start(self, make: Callable[[], Supervisor], install: Callable[[Supervisor], None]) -> None:
         """Start the first supervisor. Raises what a supervisor's start raises.
 
-        `make` gives a supervisor that was not started yet; `install` is told of each one, before it is started.
+        `make` returns a supervisor that is not started yet; `install` receives each one before it is started.
         """
 
         def following() -> Supervisor:
@@ -55,7 +55,7 @@ class SupervisorRunner:
         while True:
             old = self.supervisor
             await old.lost.wait()
-            log.warning("others took this supervisor for lost: it starts anew", extra={"supervisor": old.id})
+            log.warning("this supervisor was declared lost: it starts anew", extra={"supervisor": old.id})
             following()
             old.let_go()
             await old.stop()

@@ -1,7 +1,7 @@
-"""The supervisor: owner of the cache, runner of transactions, waker of whoever waits.
+"""The supervisor: it owns the cache, runs the transactions, and wakes those who wait for a change.
 
-One is one start: it has a number, and lives until it stops or others take over (`membership`).
-Then it is `lost`, nothing that it writes counts, and whoever made it makes another (`runner`).
+A supervisor is one start: it has a number, and lives until it stops or is declared lost (`membership`). Then it is
+`lost`, none of its writes counts, and its maker starts another (`runner`).
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from scheduler.supervisor.tasks.commit import refuse_ready
 
 log = logging.getLogger("remora.supervisor")
 
-# Inputs are dispatched no further ahead than this many ready tasks of the first phase.
+# The number of ready tasks of the first phase up to which inputs are dispatched.
 AHEAD = 4096
-# Tasks that fit nowhere, failed in one transaction.
+# Ready tasks that fit no node, failed in one transaction.
 REFUSE_PAGE = 500
-# Seconds between looks at the clock: idle inputs, expired records.
+# Seconds between checks for idle inputs and expired records.
 HOUSEKEEPING_SECONDS = 5.0
-# Seconds between looks for agents that nobody hears of.
+# Seconds between checks for silent agents.
 SILENCE_SECONDS = 1.0
-# Seconds that a supervisor takes at most to say that it leaves.
+# Seconds that a stopping supervisor spends at most on telling the others.
 LEAVE_SECONDS = 2.0
 
 
@@ -54,11 +54,11 @@ Book = Callable[[Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
-    """`clock` gives ms since the epoch; `issue_token(login, job, node)` a credential for tasks; agents find it at
-    `url`.
+    """The supervisor of a process, from its start until it stops or is lost.
 
-    `writer` books instances for its jobs, for ever, where that is needed.
-    `alone`: nobody else can use this database, so nobody is told that this one lives, and nobody has to be missed.
+    `clock` gives ms since the epoch; `issue_token(login, job, node)` a credential for tasks; `url` is where agents
+    reach it. `book` reserves instances for its jobs, until it is cancelled, where Nomad places them. `alone`: no other
+    process can use this database, so no beats are written or checked.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Supervisor:
     ) -> None:
         self.id = 0
         self.jobs = LiveJobs()
-        self.leads = True  # does what is nobody's in particular
+        self.leads = True  # whether it does the work that belongs to no single owner
         self._shared = db
-        # Whatever is written through this holds only while we own what we write for.
+        # Writes through this count only while this supervisor is not lost.
         self._db = db.behind(lambda c: membership.check(c, self.id))
         self._blobs = blobs
         self._clock = clock
@@ -90,13 +90,13 @@ class Supervisor:
         self._count_outcome = ports.count_outcome
         self._reasons = Reasons(self._db, self.jobs, self.agent_service)
         self._background = SupervisorTasks()
-        self.lost = self._background.fenced  # others have taken over
+        self.lost = self._background.fenced  # another supervisor has taken over
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
-        self._unowned: dict[int, int] = {}  # jobs that nobody owns, and since when we know of them (database's ms)
-        self._stale: set[int] = set()  # own jobs whose record others have changed
+        self._unowned: dict[int, int] = {}  # jobs without an owner, and since when that is known (database's ms)
+        self._stale: set[int] = set()  # own jobs whose record another process has changed
         self._claiming = Coalesced(self._background, self.claim, "claim jobs")
-        self._debts: set[int] = set()  # own jobs of which something is gone
+        self._debts: set[int] = set()  # own jobs with lost intermediates
         self._mending = Coalesced(self._background, self._mend, "recover lost inputs")
         self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
         self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
@@ -105,7 +105,7 @@ class Supervisor:
     # Starting and stopping.
 
     async def start(self) -> None:
-        """Join the others, and take up what is nobody's: alone, every live job."""
+        """Join the other supervisors, and claim jobs: alone, every live job."""
         self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
         await self.agent_service.open()
         self._stop_listening = self._shared.listen(self._hear)
@@ -123,14 +123,14 @@ class Supervisor:
         self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 
     def let_go(self) -> None:
-        """Answer every poll and every wait now, and from now on at once: the service is about to stop."""
+        """Answer every poll and every wait now, and later ones at once: the service is about to stop."""
         self._stopping = True
         self.agent_service.let_go()
         for live in self.jobs:
             live.wake_watchers()
 
     async def stop(self, leave: bool = True) -> None:
-        """End, and (`leave`) give our jobs to the others at once, if the database can be told so."""
+        """Stop, and (`leave`) release its jobs at once, if the database can be reached."""
         self._stop_listening()
         await self._background.end()
         if not leave or not self.id or self.lost.is_set():
@@ -138,14 +138,14 @@ class Supervisor:
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._db.write(partial(membership.leave, supervisor=self.id))
-        except Exception as error:  # they will miss our beat
+        except Exception as error:  # the others will miss the beats
             why = str(error) or "the database did not answer"
-            log.warning("supervisor left without a word", extra={"supervisor": self.id, "why": why})
+            log.warning("supervisor stopped, but could not release its jobs", extra={"supervisor": self.id, "why": why})
 
-    # Being one of several.
+    # Membership.
 
     async def beat(self) -> None:
-        """Say that we live, and call lost who did not for too long."""
+        """Record that this supervisor lives, and declare silent ones lost."""
         found = await self._db.write(partial(membership.beat, supervisor=self.id, pulse=self._pulse))
         self._pulse = found.pulse
         self.leads = found.first == self.id
@@ -157,7 +157,7 @@ class Supervisor:
             self._unowned.clear()
 
     async def claim(self) -> None:
-        """Take up what is our share of the jobs that nobody owns, or what was nobody's for too long."""
+        """Claim this supervisor's share of the jobs without an owner, and those that have had none for too long."""
         more = True
         while more:
             now, jobs = await self._shared.read(membership.unowned)
@@ -184,12 +184,12 @@ class Supervisor:
         self._background.spawn(self.agent_service.take_up(live))
         self._apply(claim.changes)
         self._mend_soon(live.id)
-        self._look_again(live.id)  # others may have announced changes before we knew it
+        self._look_again(live.id)  # other processes may have announced changes before it was in the cache
         self._work_on(live)
         self.agent_service.wake()
 
     def _hear(self, subject: str) -> None:
-        """Somebody committed something that may concern us."""
+        """Handle an announcement that may concern this supervisor."""
         kind, job = announcements.parse(subject)
         if kind in (announcements.JOBS, announcements.EVERYTHING):
             self._claiming.ask()
@@ -206,8 +206,8 @@ class Supervisor:
         self._refreshing.ask()
 
     async def _refresh(self) -> None:
-        """Bring the cache up to what others have written of our jobs."""
-        stale, self._stale = self._stale, set()  # what is announced from now on is looked at again
+        """Apply what other processes have recorded of own jobs to the cache."""
+        stale, self._stale = self._stale, set()  # later announcements cause another refresh
         try:
             for row in await self._db.read(select("jobs_by_ids", jobs=json.dumps(sorted(stale)))):
                 if live := self.jobs.by_id(row["id"]):
@@ -228,12 +228,12 @@ class Supervisor:
             live.input_done = True
         self._work_on(live)
 
-    # What users ask, by way of a gateway in this process.
+    # Requests of users, by a gateway in this process.
 
     async def create_job(
         self, owner: str, spec: JobSpec, headers: Mapping[str, str] = NO_HEADERS, creator: Creator = UNKNOWN
     ) -> str:
-        """Record a job and make its directories, which keep `headers`; its UUID."""
+        """Record a job and make its directories, which store `headers`; returns its UUID."""
         create = partial(
             intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id,
             creator=creator,
@@ -253,7 +253,7 @@ class Supervisor:
         self._work_on(live)
 
     async def end_input(self, live: LiveJob) -> None:
-        """No input will follow. Harmless if that is so already. Raises WireError if the job is over."""
+        """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""
         changes = await self._db.write(partial(intake.end_input, live=live, now=self._clock()))
         live.input_done = True
         self._apply(changes)
@@ -264,14 +264,14 @@ class Supervisor:
         log.info("job cancelled", extra={"job": live.uuid})
 
     async def wait_for_change(self, live: LiveJob, seconds: float) -> None:
-        """Return when something about a job changes, or after `seconds`."""
+        """Return when a job changes, or after `seconds`."""
         if not live.done and not self._stopping:
             await wait_for(live.changed, seconds)
 
     # After each transaction.
 
     def _apply(self, changes: Changes) -> None:
-        """Bring the cache up to what was committed, and wake whom it concerns."""
+        """Apply committed changes to the cache, and wake those concerned."""
         self.jobs.ready.update(changes.ready)
         if changes.located:
             self.jobs.located.update(changes.located, self.agent_service.monotonic())
@@ -307,7 +307,7 @@ class Supervisor:
         self._mending.ask()
 
     async def _mend(self) -> None:
-        """Have made again what is gone and needed, a page at a time."""
+        """Have lost intermediates recomputed that are needed, a page at a time."""
         while self._debts:
             job = min(self._debts)
             if (live := self.jobs.by_id(job)) is None:
@@ -320,7 +320,7 @@ class Supervisor:
             self._apply(changes)
 
     def _discard(self, blobs: Iterable[tuple[str | None, str]]) -> None:
-        """Throw away blobs, by the node on which they are."""
+        """Discard blobs, by the node on which they lie (None: the shared store)."""
         all_blobs = list(blobs)
         shared = [blob for node, blob in all_blobs if node is None]
         if shared:
@@ -328,7 +328,7 @@ class Supervisor:
         self.agent_service.discard(Placed(node, blob) for node, blob in all_blobs if node is not None)
 
     def _work_on(self, live: LiveJob) -> None:
-        """Start what a job needs now: dispatching its inputs, or archiving it. One thing at a time."""
+        """Start what a job needs now: dispatching its inputs, or archiving it. Only one runs at a time."""
         if live.working is not None and not live.working.done():
             return
         if live.done:
@@ -339,18 +339,18 @@ class Supervisor:
             live.working = self._background.spawn(self._until_done(self._dispatch, live))
 
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
-        """Pools that have ready tasks which no node can ever run, and why."""
+        """The pools with ready tasks that no node can ever run, and why."""
         ready = [(n, pool) for n, pool in enumerate(live.pools) if self.jobs.ready[pool] > 0]
         return [(pool, why) for n, pool in ready if (why := self.agent_service.why_infeasible(live.spec.phases[n]))]
 
     async def _refuse(self, live: LiveJob) -> None:
-        """Fail what no node can ever run; a page of each pool, and again while there is more."""
+        """Fail tasks that no node can ever run: a page of each pool, and again while there are more."""
         for pool, why in self._misfits(live):
             work = partial(refuse_ready, live=live, pool=pool, message=why, limit=REFUSE_PAGE, now=self._clock())
             self._apply(await self._db.write(work))
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
-        """Do what a job needs, however often a full disk or the like gets in the way."""
+        """Repeat a job's work until it succeeds, whatever errors (a full disk, for instance) interrupt it."""
         backoff = Backoff(*PAUSES)
         while True:
             try:
@@ -371,7 +371,7 @@ class Supervisor:
         while live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
             changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()))
             live.dispatched += count
-            if not count:  # it was cancelled by way of a gateway, and that is not known here yet
+            if not count:  # it was cancelled by a gateway, which is not known here yet
                 await self._look_now(live)
                 break
             self._apply(changes)
@@ -389,7 +389,7 @@ class Supervisor:
         log.info("job archived", extra={"job": live.uuid})
 
     async def look_around(self) -> None:
-        """End inputs that nobody adds to, and notice jobs that a command ended in the records."""
+        """End inputs that are idle, and notice jobs that a command ended in the records."""
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
         self._apply(await self._db.write(work))
         for row in await self._db.read(select("done_unseen", supervisor=self.id)):
@@ -399,12 +399,12 @@ class Supervisor:
             self._orphans.ask()
 
     async def _cancel_orphans(self) -> None:
-        """End jobs with the job whose task created them; then those that their tasks created, and so on."""
+        """Cancel the jobs whose creating task's job is done; then those that their tasks created, and so on."""
         if await cancel_orphans(self._db, self._clock()):
             self._orphans.ask()
 
     async def forget_expired(self) -> None:
-        """Purge old records; apart from the rest, because a job of a million tasks takes a while."""
+        """Remove old records. This is apart from other checks because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
             await running_logs.forget_old(self._db, self._clock())

@@ -1,7 +1,7 @@
 """Verdicts: what an event does to a task, decided before anything is written.
 
-A verdict is a value. Each pass of `commit` takes verdicts and returns others, so what one says never depends on which
-pass has already been over it.
+A verdict is a value. Each pass of `commit` takes verdicts and returns others, so the content of a verdict never depends
+on which pass has already processed it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from scheduler.supervisor.tasks.outputs import new_object
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A task that changes, what changes, and the report that did it.
+    """The verdict on one task: its new state, the effects, and the report that caused them.
 
-    `availability`: where the input of a map task stands; `revoked`: the attempt goes on somewhere, and is not wanted
-    any more; `unnamed`: paths that objects of the attempt could not have.
+    `availability`: where the input of a map task stands; `revoked`: the attempt still runs somewhere, and no longer
+    counts; `unnamed`: paths that objects of the attempt could not have.
     """
 
     live: LiveJob
@@ -51,11 +51,11 @@ class Verdict:
 
     @property
     def given_back(self) -> bool:
-        """Whether an attempt was lost, and the task is to be tried again."""
+        """Whether an attempt was lost, and the task is to be retried."""
         return self.before.state is TaskState.LEASED and self.result.task.state is TaskState.READY
 
     def objects(self) -> Iterator[NewObject]:
-        """What of the attempt becomes objects."""
+        """The objects that the attempt's outputs become."""
         if self.report is None:
             return
         failed = Effect.SAVE in self.result.effects
@@ -69,8 +69,10 @@ class Verdict:
                     yield new_object(saved.name, saved.blob)
 
     def without(self, unnamed: Mapping[str, str]) -> Verdict:
-        """The verdict on an attempt that succeeded, but for the name of an output: it has failed. `unnamed`: paths that
-        could not be had, and why."""
+        """The verdict on an attempt that succeeded, except that an output could not be named: it has failed.
+
+        `unnamed`: why each path could not be named.
+        """
         lost = [new.path for new in self.objects() if new.path in unnamed]
         if not lost or Effect.COMMIT not in self.result.effects:
             return self
@@ -80,11 +82,11 @@ class Verdict:
 
 
 def task_of(row: Row) -> Task:
-    """The task of a row of `tasks_for_reports` and its like."""
+    """The task of a row of `tasks_for_reports` or a similar statement."""
     return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
 def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
-    """The event that a report is. `counted`: a loss may be the task's fault; `retries`: those of its phase."""
+    """The event of a report. `counted`: whether the task may have caused a loss; `retries`: those of its phase."""
     counted = counted and not report.evicted
     return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)

@@ -1,18 +1,17 @@
-"""What a poll is answered with: instances, attempts, inputs of reducers.
+"""Leases: the instances, attempts and reducers' inputs that answer a poll.
 
-Two kinds of instances share a node. Tasks that always make progress (maps, and reducers
-whose input has ended) get the slots. A reducer whose input is still open may block for as
-long as the phases before it need, so if it sat in a slot it could hold up the very tasks it
-waits for: such reducers get as many places again, of their own, and those that find no place
-wait until their input has ended. So no set of jobs can lock itself up. An input that has ended
-opens again while some of it is gone and being made again.
+Two kinds of instances share a node. *Steady* tasks always make progress: maps, and reducers whose input has ended.
+They get the slots. A reducer whose input is still open may block for as long as the phases before it need; in a slot
+it could hold up the very tasks it waits for. So such reducers get the same number of places again, of their own, and
+those that find no place wait until their input has ended. So no set of jobs can deadlock. Input that has ended opens
+again while some of it is lost and being recomputed.
 
-Memory is one for both kinds. Reducers that may block get at most half of it, and no more than leaves
-room for the largest instance of their jobs: so what they wait for can always begin.
+Both kinds share one memory. Reducers that may block get at most half of it, and no more than leaves room for the
+largest instance of their jobs, so that the tasks they wait for can always begin.
 
-Which of a pool's tasks a node is given is `engine.locality`'s to say. An intermediate that lies
-on another node comes with the address at which that node's agent serves it: so tasks of a node
-whose agent is away for a moment wait, until it is back or was given up.
+`engine.locality` chooses which of a pool's tasks a node is given. An intermediate that lies on another node comes with
+the address at which that node's agent serves it. So tasks of a node whose agent is away for a moment wait until the
+agent is back or lost.
 """
 
 from __future__ import annotations
@@ -37,21 +36,21 @@ from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.resolve import resolve
 
-# Seconds that a pool keeps an instance before another may ask for it.
+# Seconds that a pool keeps an instance before another pool may take it.
 QUANTUM = 2.0
-# First attempts per instance of a pool that is new to an agent, before it can say how much it wants. Where there
-# are other nodes, none waits here behind one that may be long.
+# First attempts per instance of a pool that is new to an agent, until the agent says how many it wants. If there are
+# other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
 
 IssueToken = Callable[[str, str, str], str]  # (login, job, node) -> token
-Nodes = Mapping[str, AgentSession]  # those that are here, by name
+Nodes = Mapping[str, AgentSession]  # registered agents, by node
 Picks = list[tuple[str | None, int]]  # how many tasks that belong to which node
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What one pool is to be given: `spec` if the agent does not know it."""
+    """The next grant of one pool. `new`: the agent does not know the pool yet, and needs its spec."""
 
     live: LiveJob
     pool: int
@@ -62,7 +61,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What came of a want: its tasks by the node that they belonged to, and of the located ones how many are where."""
+    """The result of a Want. `taken`: the number of its tasks by the node that they belonged to.
+
+    Of its map tasks that read an intermediate, `local` run on the node that has it, `remote` elsewhere.
+    """
 
     grant: PoolGrant
     taken: Counter[str]
@@ -71,7 +73,7 @@ class Granted:
 
 
 def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> dict[int, int]:
-    """Instances that each pool should have on this agent's node."""
+    """Number of instances that each pool should have on this agent's node."""
     if session.booked:
         return booked_targets(session, jobs)
     steady: list[fair_share.PoolShare] = []
@@ -94,6 +96,7 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
 def claim_of(
     session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float
 ) -> fair_share.PoolShare:
+    """The demand and instances of a pool on the agent's node, for fair share."""
     since = session.since.get(pool, 0.0)
     return fair_share.PoolShare(
         pool,
@@ -110,7 +113,7 @@ def claim_of(
 def shared_out(
     session: AgentSession, steady: list[fair_share.PoolShare], blocking: list[fair_share.PoolShare], upstream: int
 ) -> dict[int, int]:
-    """Targets of both kinds, as far as they may be had now."""
+    """Targets of both kinds, reduced to the instances that may begin now."""
     room = capacity(session, steady)
     held = memory_taken(blocking)
     most = min(room.memory_mb // 2, room.memory_mb - upstream)  # for those that may block
@@ -123,10 +126,10 @@ def shared_out(
 
 
 def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_share.Capacity:
-    """What this supervisor may share out of a node.
+    """The slots and memory of a node that this supervisor may use.
 
-    Where others use most of the memory the largest tier still gets it, for one instance: it would wait for
-    ever if they always did.
+    If other supervisors use most of the memory, the largest tier still gets it, for one instance: else it could wait
+    for ever.
     """
     slots = max(0, session.slots - session.disabled - session.away)
     largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
@@ -134,20 +137,20 @@ def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_s
 
 
 def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
-    """Where instances are booked elsewhere: as many as are and are needed; none where nothing is to begin."""
+    """Targets where Nomad places instances: the existing ones that are needed; 0 where none is to begin."""
     booked = {state.pool: session.may_have(state.pool, state.booked or 0) for state in session.state.pools}
     wanted = dict.fromkeys(session.told, 0) | booked
     return {pool: count for pool, count in wanted.items() if (live := jobs.by_pool(pool)) and not live.done}
 
 
 def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
-    """How many ready tasks of a pool the agent may be given."""
+    """Number of ready tasks of a pool that the agent may be given."""
     ready = jobs.ready[pool]
     return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
 
 
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
-    """Which ready tasks of a pool an agent is given, at most `limit`: how many that belong to which node."""
+    """Ready tasks of a pool that an agent is given, at most `limit`: how many that belong to which node."""
     located = jobs.located.of(pool)
     if limit <= 0:
         return []
@@ -165,14 +168,14 @@ def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit:
             assert backlog is not None
             soon = max(home.held[pool], backlog.pace(now))
             others[node] = Home(ready, soon, not home.full(pool), now - backlog.took, now - backlog.since)
-        elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can be anywhere
+        elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can run anywhere
             others[node] = Home(ready, 0, False, INFINITE, INFINITE)
     chosen = choose(limit, located.get(session.node, 0), free, others)
     return [(session.node if node == "" else node, count) for node, count in chosen]
 
 
 def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[int, int], now: float) -> list[Want]:
-    """Pools that must be told of something: another number of instances, or more attempts."""
+    """The pools that the agent must be told about: another number of instances, or more attempts."""
     found = []
     for pool, instances in wanted.items():
         live = jobs.by_pool(pool)
@@ -208,7 +211,7 @@ def grant(
 
 
 def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]:
-    """Lease ready tasks of a pool to an agent, the oldest of each node first."""
+    """Lease ready tasks of a pool to an agent; returns their rows, the oldest task first."""
     rows = []
     for node, count in chosen:
         if node is None:
@@ -219,14 +222,14 @@ def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]
 
 
 def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, nodes: Nodes) -> list[TaskLease]:
-    """Leases of rows, for an agent of `node`."""
+    """The leases of rows, for an agent of `node`."""
     known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
     return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
 
 
 def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> TaskLease:
-    """The lease of a task. `replaced`: its input, if that has got other bytes since it was looked up."""
+    """The lease of a task. `replaced`: the object that has replaced its input since dispatch, if any."""
     blob = None if row["blob"] is None else blob_now(row, replaced, node, nodes, row["md5"])
     return TaskLease(
         task=row["id"],
@@ -240,6 +243,7 @@ def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes
 
 
 def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:
+    """The description of a pool that an agent needs to run its tasks, with a token for them."""
     number = live.phase_of(pool)
     phase = live.spec.phases[number]
     assets, problem = find_assets(c, live.owner, phase.assets)
@@ -264,7 +268,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
 
 
 def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list[Asset], str | None]:
-    """Assets as blobs, or the message of the TaskInitError that every task of the phase gets."""
+    """The assets as blobs, or the message of the TaskInitError that every task of the phase gets."""
     found = resolve(c, owner, names)
     assets = []
     for name in names:
@@ -278,8 +282,10 @@ def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list
 
 
 def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str | None = None) -> BlobRef:
-    """The bytes of an input, for an agent of `node`: as they were when it was looked up, unless the object is
-    another by now."""
+    """A reference to the bytes of an input, for an agent of `node`.
+
+    They are those of the dispatched object, or of the one that has replaced it since.
+    """
     if replaced is not None:
         return blob_of(replaced)
     at = row["node"] if row["own"] else None
@@ -289,20 +295,20 @@ def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str
 
 
 def blob_of(entry: Entry) -> BlobRef:
-    """The bytes of an object."""
+    """A reference to the bytes of an object."""
     assert entry.etag is not None and entry.size is not None
     return BlobRef(id=entry.etag, size=entry.size, md5=entry.md5 or None)
 
 
 def feed_pages(c: Connection, feeds: Iterable[tuple[FeedState, bool]], node: str, nodes: Nodes) -> list[FeedPage]:
-    """What there is for running reducers of `node`, each with whether its input has ended."""
+    """The next pages of input for running reducers of `node`. `feeds`: each with whether its input has ended."""
     return [page for feed, ended in feeds if (page := feed_page(c, feed, ended, node, nodes))]
 
 
 def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nodes) -> FeedPage | None:
-    """The next inputs of a running reducer, or None if there is nothing to say.
+    """The next inputs of a running reducer, or None if there are none to send.
 
-    They come in order: one that is being made again, or whose node is away, holds up those behind it.
+    Inputs come in order: one that is being recomputed, or whose node is away, holds up those behind it.
     """
     rows = c.all("feed_page", task=feed.task, after=feed.after, limit=feed.room)
     there = list(takewhile(lambda row: _at_hand(row, node, nodes), rows))
@@ -316,7 +322,7 @@ def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nod
 
 
 def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:
-    """Whether an agent of `node` can have an input. It may try what is gone, if it was told of it once already."""
+    """Whether an agent of `node` can get an input. It may try a lost one that it was told of before."""
     availability = Availability(row["own"])
     if availability.is_awaited:
         return False

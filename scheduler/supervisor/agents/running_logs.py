@@ -1,12 +1,12 @@
-"""The logs of running tasks, on their way from agents to those who read them.
+"""Logs of running tasks, on their way from agents to readers.
 
-What a running task has printed lies on its node, and an agent is never called: it asks. So a request for a page of a
-log goes to the agent with the reply to its poll, which it always has outstanding, and the page comes back in a message
-of the agent's own. Nothing is kept here, and nothing is sent before a reader asks.
+The output of a running task lies on its node, and the supervisor never calls an agent: agents poll. So a request for a
+page of a log goes to the agent with the reply to its poll, of which one is always outstanding, and the page comes back
+in a message of the agent. The supervisor stores no logs, and asks for none before a reader does.
 
-A reader whose gateway is a process of its own leaves the request in the records (`PostedRequests`) and announces it;
-the supervisor that owns the job has it answered and writes the page beside it, for the gateway to take away. Requests
-whose gateway is gone are removed after a minute.
+A gateway in another process leaves its request in the records (`PostedRequests`) and announces it; the supervisor that
+owns the job has it answered and writes the page beside it, where the gateway takes it. Requests whose gateway is gone
+are removed after a minute.
 
 Example: `mjob logs` wants stderr of task 17 from byte 4096. The request is number 5; agent 3, which holds attempt 2,
 is told with its next poll reply, and answers (5, 300 bytes).
@@ -29,15 +29,15 @@ from scheduler.supervisor.background import Coalesced, SupervisorTasks
 
 # Seconds that a reader waits for an agent's answer.
 ANSWER_SECONDS = 5.0
-# Requests that are under way at once.
+# The largest number of requests under way.
 MAX_REQUESTS = 256
-# Milliseconds after which nobody waits for a posted request any more.
+# Milliseconds after which no reader waits for a posted request any more.
 FORGOTTEN_MS = 60_000
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request that an agent has to answer."""
+    """A request that an agent has to answer, with the event that its reader waits for."""
 
     agent: int
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,7 +45,7 @@ class _Waiting:
 
 
 class TaskLogs:
-    """Requests to the agents of one supervisor; `find` gives the session of one."""
+    """Requests to the agents of one supervisor. `find` gives the session of an agent."""
 
     def __init__(self, find: Callable[[int], AgentSession | None]) -> None:
         self._find = find
@@ -69,7 +69,7 @@ class TaskLogs:
         return waiting.page
 
     def answer(self, agent: int, page: TaskLogPage) -> None:
-        """Take a page from an agent; one that was not asked of it changes nothing."""
+        """Accept a page from an agent. A page that was not asked of this agent changes nothing."""
         waiting = self._waiting.get(page.number)
         if waiting is not None and waiting.agent == agent:
             waiting.page = page
@@ -89,7 +89,7 @@ class PostedRequests:
         self.look = self._errand.ask
 
     async def _take_all(self) -> None:
-        """Have every request answered that is new."""
+        """Have every new request answered."""
         for row in await self._db.read(select("posted_log_requests", supervisor=self._owner())):
             if row["id"] not in self._taken:
                 self._taken.add(row["id"])
@@ -116,7 +116,10 @@ def post(c: Connection, number: int, job: int, agent: int, request: TaskLogReque
 
 
 async def take(db: Database, number: int) -> TaskLogPage | None:
-    """The answer to a recorded request, if it is there and not that there is none; the request is forgotten."""
+    """The answer to a recorded request, and removal of the request.
+
+    None if there is no answer, or the answer is that there is no page.
+    """
     rows = await db.read(select("log_request", id=number))
     await db.write(execute("forget_log_request", id=number))
     page = TaskLogPage.model_validate_json(rows[0]["page"]) if rows and rows[0]["page"] else None
@@ -124,6 +127,6 @@ async def take(db: Database, number: int) -> TaskLogPage | None:
 
 
 async def forget_old(db: Database, now: int) -> None:
-    """Remove requests that nobody waits for any more."""
+    """Remove requests that no reader waits for any more."""
     if await db.read(select("old_log_requests", before=now - FORGOTTEN_MS)):
         await db.write(execute("forget_log_requests", before=now - FORGOTTEN_MS))

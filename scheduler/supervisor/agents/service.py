@@ -1,18 +1,17 @@
-"""The service at which agents ask for work and hand in what they did.
+"""Agent service: where agents register, ask for work, and report.
 
-An agent has at most one poll outstanding, so a reply is either acted on, which its next poll
-shows (`seen`), or was lost on the way. A lost one is simply given again: what it grants is
-leased already. An agent that registers anew, or is silent for too long, is given up: first
-nobody plans for it any more, then what it held goes back into the queue.
+An agent has at most one poll outstanding. So a reply is either received, which its next poll shows (`seen`), or was
+lost on the way. A lost reply is simply given again: what it grants is leased already. An agent that registers anew, or
+is silent for too long, is given up: first it gets no more leases, then the tasks that it held become ready again.
 
-A node whose agent was given up for its silence is lost, and with it the intermediates there: they
-are made again (`recovery`). One whose agent registers anew within the lease has lost nothing, unless
-it comes with another store: the key of its tickets lies beside the blobs, and tells. A node of which
-only the records know, because this supervisor is younger than they are, has a lease too.
+A node whose agent was given up for its silence is lost, and with it the intermediates there: they are recomputed
+(`recovery`). A node whose agent registers anew within the lease has lost nothing, unless it comes with another store:
+the key of its tickets lies beside the blobs, and differs then. A node that only the records know, because this
+supervisor is younger than they are, has a lease too.
 
-Silence means nothing while the supervisor itself was away: stopped by SIGSTOP, paused with its container, suspended
-with its machine. It looks once a second; when a look comes late, every lease is prolonged by what it was late. An agent
-that has given up meanwhile, since it was not answered, and registers anew costs its tasks no retry.
+Silence proves nothing while the supervisor itself was away: stopped by SIGSTOP, paused with its container, suspended
+with its machine. It checks once a second; when a check comes late, every lease is prolonged by that delay. An agent
+that has given up meanwhile, since its polls were not answered, and registers anew costs its tasks no retry.
 """
 
 from __future__ import annotations
@@ -56,25 +55,28 @@ from scheduler.supervisor.tasks.commit import commit_reports, lose_attempts
 
 log = logging.getLogger("remora.supervisor")
 
-# Attempts of a lost agent that go back in one transaction; intermediates of a lost node that are marked in one.
+# Attempts of a lost agent that become ready in one transaction; intermediates of a lost node that are marked in one.
 LOSE_PAGE = 500
-# Intermediates that an agent is told to remove in one reply, and how many make a reply worth it.
+# Intermediates that an agent is told to remove in one reply, and how many are worth a reply of their own.
 DISCARD_PAGE = 5000
 DISCARD_BATCH = 500
 # Reports that are committed in one transaction.
 REPORT_PAGE = 512
-# Seconds between two looks for who is silent that mean that this process was away in between; they are 1 s apart.
+# Seconds between two checks for silent agents after which this process was away in between; checks are 1 s apart.
 ABSENCE = 3.0
-# Milliseconds for which a node that was here counts for what can be run.
+# Milliseconds for which a node without an agent still counts as able to run tasks.
 REMEMBER_MS = 86_400_000
 
 
 class UnknownAgentError(Exception):
-    """The agent never registered here, or was given up: it must register again."""
+    """The agent never registered at this supervisor, or was given up: it must register again."""
 
 
 class AgentService:
-    """One per supervisor. `apply` brings the shadow up to what a transaction changed."""
+    """The agents of one supervisor: their registrations, polls and reports.
+
+    `apply` applies what a transaction changed to the supervisor's cache.
+    """
 
     def __init__(
         self,
@@ -86,8 +88,8 @@ class AgentService:
         blobs: BlobStore,
         ports: Ports = DEFAULT,
     ) -> None:
-        self.arrived = asyncio.Event()  # some agent has registered
-        self.changed = asyncio.Event()  # set by all that wakes agents; cleared by what plans their instances
+        self.arrived = asyncio.Event()  # an agent has registered
+        self.changed = asyncio.Event()  # set whenever agents are woken; cleared by the loop that plans instances
         self.monotonic = ports.monotonic
         self.why_no_agent = ports.why_no_agent
         self._count_placed = ports.count_placed
@@ -99,22 +101,22 @@ class AgentService:
         self._blobs = blobs
         self._sessions: dict[int, AgentSession] = {}
         self.logs = TaskLogs(self._sessions.get)
-        self._absent: dict[str, float] = {}  # nodes that have intermediates and no agent here, and since when
-        self._leaving = asyncio.Lock()  # held while a node is given up: its agent may not come back meanwhile
-        self._offers: dict[str, Tiers] = {}  # of every node that was here: one that is gone may come back
-        self._stores: dict[str, str] = {}  # of every node that was here and served, which store it had
-        self._looked: float | None = None  # monotonic seconds of the last look for who is silent
-        self._returned = float("-inf")  # monotonic seconds at which this process was last found to have been away
+        self._absent: dict[str, float] = {}  # nodes with intermediates and no agent here, and since when
+        self._leaving = asyncio.Lock()  # held while a node is given up, so that its agent cannot register meanwhile
+        self._offers: dict[str, Tiers] = {}  # of every node that was registered: a lost one may come back
+        self._stores: dict[str, str] = {}  # of every node that served others: the store it had
+        self._looked: float | None = None  # monotonic seconds of the last check for silent agents
+        self._returned = float("-inf")  # monotonic seconds at which this process last found that it had been away
         self._stopping = False
 
     async def open(self) -> None:
-        """Remember who was here."""
+        """Load the nodes that were registered lately."""
         rows = await self._db.read(select("nodes_seen", after=self._clock() - REMEMBER_MS))
         self._offers |= {row["name"]: Tiers(row["memory_mb"], row["disk_gb"]) for row in rows}
         self._stores |= {row["name"]: row["store"] for row in rows if row["store"]}
 
     async def take_up(self, live: LiveJob) -> None:
-        """A job is ours that was another's, or an earlier start's: where is what it needs?"""
+        """Start the leases of absent nodes with intermediates of a job that this supervisor has just claimed."""
         nodes = await self._db.read(partial(recovery.nodes_of, live=live))
         here = self._nodes()
         for node in nodes:
@@ -122,21 +124,24 @@ class AgentService:
                 self._absent.setdefault(node, self.monotonic())
 
     def providers(self) -> list[str]:
-        """Where the instances of the agents that are here come from."""
+        """The kinds of providers of the registered agents."""
         return sorted({session.provider for session in self._sessions.values()})
 
     def sessions(self) -> list[AgentSession]:
-        """Agents that are here."""
+        """The sessions of the registered agents."""
         return list(self._sessions.values())
 
     def disabled(self) -> int:
-        """Slots whose instances could not be ended, of the agents that are here."""
+        """Number of slots with an instance that could not be ended, of all registered agents."""
         return sum(session.disabled for session in self._sessions.values())
 
-    # What agents ask.
+    # Requests of agents.
 
     async def register(self, request: RegisterRequest) -> int:
-        """A fresh start of a node's agent; what an earlier start held is ready again."""
+        """Register a new start of a node's agent; returns its number.
+
+        The tasks of an earlier start become ready again.
+        """
         self._notice_absence()
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
@@ -150,7 +155,7 @@ class AgentService:
             self._absent.pop(request.node, None)
             self._stores[request.node] = store
         self._offers[request.node] = self._sessions[agent].offer
-        self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # what fitted nowhere may fit now
+        self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # phases that fitted no node may fit now
         self.arrived.set()
         log.info("agent registered", extra={"agent": agent, "node": request.node, "slots": request.slots})
         return agent
@@ -167,9 +172,9 @@ class AgentService:
             async with session.planning:
                 self._session(session.id)  # it may have been given up meanwhile
                 if session.polls != newest:
-                    break  # whoever asked has hung up and asked again
+                    break  # the agent has dropped this poll and polled again
                 if session.unseen is not None and request.state.seen < session.number:
-                    return session.unseen  # what it had asked for before came too late for it
+                    return session.unseen  # this reply was lost on the way
                 reply = await self._plan(session)
             if reply is not None:
                 return reply
@@ -179,7 +184,7 @@ class AgentService:
         return PollReply(number=request.state.seen)
 
     async def report(self, request: ReportRequest) -> ReportReply:
-        """Commit a batch of attempts; durable when this returns. Raises UnknownAgentError."""
+        """Commit a batch of reports; it is durable when this returns. Raises UnknownAgentError."""
         session = self._session(request.agent)
         refused: list[AttemptId] = []
         for page in pages_of(request.attempts):
@@ -206,19 +211,25 @@ class AgentService:
         return await self._db.write(work)
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
-        """Of blobs that are claimed to be in the shared store those that are not."""
+        """The blobs that are claimed to be in the shared store and are not."""
         return await asyncio.to_thread(blob_ownership.absent, self._blobs, claimed) if claimed else set()
 
     def why_infeasible(self, phase: PhaseSpec) -> str | None:
-        """Why no node can ever run a phase, as the message of a TaskInitError; None if one can, or none is known."""
+        """The reason why no node can ever run a phase, as the message of a TaskInitError.
+
+        None if a node can, or no node is known.
+        """
         return why_infeasible(Tiers.of(phase), self._offers.values())
 
     def beat(self, agent: int) -> None:
-        """It lives. Raises UnknownAgentError."""
+        """Record that an agent lives. Raises UnknownAgentError."""
         self._session(agent).heard = self.monotonic()
 
     async def leave(self, agent: int) -> None:
-        """It ends in order: its tasks go to others at once. Its node may come back. Raises UnknownAgentError."""
+        """End a session in order: the agent's tasks become ready at once, and its node may come back.
+
+        Raises UnknownAgentError.
+        """
         session = self._session(agent)
         async with self._leaving:
             log.info("agent leaves", extra={"agent": session.id, "node": session.node})
@@ -226,36 +237,36 @@ class AgentService:
             self._absent.setdefault(session.node, self.monotonic())
 
     def take_log(self, agent: int, page: TaskLogPage) -> None:
-        """Take the page of a running task's output that was asked of an agent."""
+        """Accept the page of a running task's log that an agent was asked for."""
         self.logs.answer(agent, page)
 
     def node_of(self, agent: int) -> str:
-        """On which node an agent is. Raises UnknownAgentError."""
+        """The node of an agent. Raises UnknownAgentError."""
         return self._session(agent).node
 
     def runs_on(self, node: str, job: str) -> bool:
-        """Has an agent of this node, which is here, instances or attempts of a job that still runs?"""
+        """Whether a registered agent of this node has instances or attempts of a job that is not done."""
         live = self._jobs.by_uuid(job)
         if live is None or live.done:
             return False
         here = [session for session in self._sessions.values() if session.node == node]
         return any(session.told.get(pool) or session.held[pool] > 0 for session in here for pool in live.pools)
 
-    # What happens to them.
+    # Events that concern agents.
 
     def wake(self) -> None:
-        """Something changed: whoever waits looks again."""
+        """Wake every waiting poll: something has changed."""
         self.changed.set()
         for session in self._sessions.values():
             session.wake.set()
 
     def let_go(self) -> None:
-        """Answer every poll now, and from now on at once."""
+        """Answer every poll now, and later ones at once: the service is about to stop."""
         self._stopping = True
         self.wake()
 
     def revoke(self, attempts: Iterable[Revoked]) -> None:
-        """These attempts are not wanted any more: have them killed."""
+        """Have the agents kill these attempts, which no longer count."""
         for revoked in attempts:
             if session := self._sessions.get(revoked.agent):
                 session.revoked.append(AttemptId(task=revoked.task, attempt=revoked.attempt))
@@ -263,14 +274,14 @@ class AgentService:
                 session.ended(revoked.task, revoked.attempt)
 
     def discard(self, blobs: Iterable[Placed]) -> None:
-        """Nobody needs these any more. An agent that is not here finds that out when it comes."""
+        """Have the agents remove these intermediates. An agent that is absent finds out when it starts again."""
         here = self._nodes()
         for node, placed in groupby(blobs, key=lambda each: each.node):
             if session := here.get(node):
                 session.discard(each.blob for each in placed)
 
     async def lose_silent(self) -> None:
-        """Give up agents that were not heard of for too long, and the nodes where they were."""
+        """Give up agents that were silent for too long, and their nodes."""
         self._notice_absence()
         now = self.monotonic()
         for session in list(self._sessions.values()):
@@ -284,11 +295,11 @@ class AgentService:
                 async with self._leaving:
                     await self._lose_node(node)
         if self._jobs.located:
-            self.wake()  # for a task may have waited for its node long enough
-        self._looked = self.monotonic()  # what took long here was the database
+            self.wake()  # a task may have waited for its node long enough
+        self._looked = self.monotonic()  # a check that took long waited for the database
 
     def _notice_absence(self) -> None:
-        """If the last look was too long ago, this process was away: nobody else's silence counts for that time."""
+        """Prolong all leases if the last check was too long ago: then this process was away, not the agents."""
         now = self.monotonic()
         away = now - (now if self._looked is None else self._looked) - ABSENCE
         self._looked = now
@@ -301,7 +312,7 @@ class AgentService:
         self._returned = now
 
     async def expel_revoked(self) -> None:
-        """Give up the agents of nodes whose credentials are revoked, and what lies there."""
+        """Give up the agents of nodes whose credentials are revoked, and the intermediates there."""
         for node in await self._db.read(revoked_nodes) & self._nodes().keys():
             async with self._leaving:
                 if session := self._nodes().get(node):
@@ -310,7 +321,7 @@ class AgentService:
                     await self._lose_node(node)
 
     async def _lose_node(self, node: str) -> None:
-        """What was on a node is gone; if no agent is there by now."""
+        """Mark the intermediates of a node as lost, unless an agent is registered there by now."""
         self._absent.pop(node, None)
         if node in self._nodes():
             return
@@ -326,19 +337,20 @@ class AgentService:
         return {session.node: session for session in self._sessions.values()}
 
     async def _lose(self, session: AgentSession, counted: bool = True) -> None:
-        """Give up an agent: what it held is tried again. `counted`: that may be the fault of its tasks."""
+        """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss."""
         if self._sessions.pop(session.id, None) is None:
             return
         session.wake.set()
-        counted = counted and self.monotonic() - self._returned > LEASE_SECONDS  # else it may be our absence's
+        # else this process's absence may have caused it
+        counted = counted and self.monotonic() - self._returned > LEASE_SECONDS
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
-            blamed = counted and session.serves is None  # where many nodes are, a task is not to blame
+            blamed = counted and session.serves is None  # with many nodes, a task is not to blame
             lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed)
             return lost, bool(rows)
 
-        async with session.planning:  # what is being leased to it now is lost too
+        async with session.planning:  # tasks that are being leased to it now are lost too
             more = True
             while more:
                 changes, more = await self._db.write(work)
@@ -350,10 +362,10 @@ class AgentService:
             raise UnknownAgentError(f"agent {agent} is not registered")
         return session
 
-    # What they are answered.
+    # Replies to agents.
 
     async def _plan(self, session: AgentSession) -> PollReply | None:
-        """The next reply for an agent, or None if there is nothing to say."""
+        """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._nodes()
         targets = leases.targets(session, self._jobs, nodes, now)
         found = leases.wants(session, self._jobs, nodes, targets, now)
@@ -386,7 +398,7 @@ class AgentService:
         return reply
 
     def _count(self, session: AgentSession, given: leases.Granted, now: float) -> None:
-        """Bring the shadow up to what was leased."""
+        """Apply what was leased to the cache."""
         pool = given.grant.pool
         self._jobs.ready[pool] -= len(given.grant.tasks)
         if given.taken:
@@ -397,13 +409,13 @@ class AgentService:
                 self._count_placed(where, count)
 
     def _input_ended(self, pool: int) -> bool:
-        """Whether what is recorded of a pool's input is all of it."""
+        """Whether no further input of a pool will be recorded."""
         live = self._jobs.by_pool(pool)
         return live is not None and pool in live.input_ended
 
 
 def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:
-    """The reports of a batch, as many together as make a transaction of bearable length."""
+    """The reports of a batch, in pages that keep each transaction short."""
     page: list[AttemptReport] = []
     outputs = 0
     for report in reports:
@@ -417,13 +429,13 @@ def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptRepor
 
 
 def _enrol(c: Connection, request: RegisterRequest, now: int) -> int:
-    """Record an agent, and what its node offers; its number."""
+    """Record an agent, and the offer of its node; returns the agent's number."""
     offer = {"memory_mb": request.memory_mb, "disk_gb": request.disk_gb}
     c.run("see_node", name=request.node, **offer, now=now, store=store_of(request))
     return c.insert("insert_agent", node=request.node, now=now)
 
 
 def store_of(request: RegisterRequest) -> str:
-    """Which store the node keeps intermediates in; "" if others cannot get them."""
+    """A name for the store that the node keeps intermediates in; "" if other nodes cannot read it."""
     key = request.tickets if request.serves else None
     return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""

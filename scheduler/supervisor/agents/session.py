@@ -1,8 +1,8 @@
-"""What the supervisor knows of each agent: what it can take now, and what was already sent.
+"""Agent session: what the supervisor knows of one agent: its free room, and what was already sent to it.
 
-An agent tells its whole state with every request; between two of them the supervisor keeps
-count of what it sent. A state that was sent before the newest poll reply arrived there says
-nothing about room (`AgentState.seen`), because what that reply granted is not in it.
+An agent tells its whole state with every request; between two requests the supervisor counts what it sent. A state
+that was sent before the newest poll reply arrived at the agent says nothing about room (`AgentState.seen`), because it
+does not include what that reply granted.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from scheduler.model.wire import (
     TaskLogRequest,
 )
 
-# Intermediates that an agent has still to be told to remove.
+# The largest number of intermediates that an agent has still to be told to remove.
 MAX_DISCARDS = 100_000
 
 
 @dataclass(slots=True)
 class Reducer:
-    """A reduce task that an agent was given: its pool, the newest attempt, how far that was fed, and whether to the
-    end of its input."""
+    """A reduce task that an agent was given.
+
+    `pool`, the newest `attempt`, how far it was fed (`given`), and whether to the end of its input (`ended`).
+    """
 
     pool: int
     attempt: int
@@ -48,36 +50,37 @@ class AgentSession:
     id: int
     node: str
     slots: int
-    offer: Tiers  # all that its instances may have of memory together, and the largest disk
+    offer: Tiers  # the memory of all its instances together, and the largest disk
     heard: float  # monotonic seconds
-    disabled: int = 0  # of the slots
+    disabled: int = 0  # slots whose instance could not be ended
     away: int = 0  # slots that serve other supervisors
-    away_mb: int = 0  # and memory
+    away_mb: int = 0  # memory that serves other supervisors
     ending: int = 0  # instances that are being ended
     ending_mb: int = 0
-    lack: str | None = None  # what its node has too little of to run tasks
+    lack: str | None = None  # the resource that its node has too little of to run tasks
     provider: str = "process"
-    booked: bool = False  # instances are made when a booking arrives
-    draining: bool = False  # nothing new is to begin there
-    keep: dict[int, int] = field(default_factory=dict)  # of what is booked, by pool; of the others all
-    serves: str | None = None  # where other agents get intermediates of its node
-    tickets: str | None = None  # the key of the tickets that it asks of them
-    number: int = 0  # of the newest poll reply
-    polls: int = 0  # asked so far
+    booked: bool = False  # Nomad places its instances
+    draining: bool = False  # no instance or task is to begin there
+    keep: dict[int, int] = field(default_factory=dict)  # instances that stay, by pool; of other pools all stay
+    serves: str | None = None  # address at which other agents get intermediates of its node
+    tickets: str | None = None  # the key of the tickets that other agents need for that
+    number: int = 0  # number of the newest poll reply
+    polls: int = 0  # polls so far
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
     held: Counter[int] = field(default_factory=Counter)
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
-    discards: list[str] = field(default_factory=list)  # intermediates on its node that nobody needs any more
-    log_requests: list[TaskLogRequest] = field(default_factory=list)  # what it is asked of running tasks
-    reducers: dict[int, Reducer] = field(default_factory=dict)  # by task: those that were leased to it
+    discards: list[str] = field(default_factory=list)  # intermediates on its node that no task needs any more
+    log_requests: list[TaskLogRequest] = field(default_factory=list)  # requests for logs that were not sent to it yet
+    reducers: dict[int, Reducer] = field(default_factory=dict)  # reduce tasks that were leased to it, by task
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    unseen: PollReply | None = None  # the newest reply, until the agent shows that it has it
+    unseen: PollReply | None = None  # the newest reply, until a poll shows that the agent has it
 
     @classmethod
     def of(cls, agent: int, request: RegisterRequest, now: float) -> AgentSession:
+        """The session of an agent that has just registered."""
         offer = Tiers(request.memory_mb, request.disk_gb)
         return cls(
             agent,
@@ -92,15 +95,18 @@ class AgentSession:
         )
 
     def source(self, blob: str, reader: str) -> str | None:
-        """Where the agent of another node, `reader`, gets an intermediate that lies on this one."""
+        """The address from which the agent of another node, `reader`, gets an intermediate that lies on this node."""
         return source_of(self.serves, self.tickets or "", blob, reader) if self.serves else None
 
     def discard(self, blobs: Iterable[str]) -> None:
-        """Nobody needs these any more. More than the agent can be told soon, it finds when it starts again."""
+        """Have the agent remove these intermediates. Those beyond `MAX_DISCARDS` it finds when it starts again."""
         self.discards += islice(blobs, max(0, MAX_DISCARDS - len(self.discards)))
 
     def hear(self, state: AgentState, now: float) -> None:
-        """Take over a state, unless a reply is still on its way to whoever sent it."""
+        """Adopt a state from the agent.
+
+        While a reply is still on its way to the agent, only part of the state counts.
+        """
         self.heard = now
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
@@ -111,31 +117,31 @@ class AgentSession:
             self.wake.set()
 
     def room(self, pool: int) -> int | None:
-        """How many more tasks the agent wants of a pool; None if it does not know the pool."""
+        """The number of further tasks of a pool that the agent wants; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
 
     def present(self, pool: int) -> int:
-        """Instances of a pool that are there, or on their way, as far as was told."""
+        """Number of a pool's instances that exist or are being made, as last reported."""
         return next((known.instances for known in self.state.pools if known.pool == pool), 0)
 
     def bookings(self, pool: int) -> int:
-        """Instances of a pool that may be there, because they were booked."""
+        """Number of a pool's instances that Nomad has placed there."""
         return next((known.booked or 0 for known in self.state.pools if known.pool == pool), 0)
 
     def may_have(self, pool: int, booked: int) -> int:
-        """How many of the booked instances are to be there."""
+        """The number of `booked` instances that are to exist."""
         return 0 if self.draining else min(booked, self.keep.get(pool, booked))
 
     def stuck(self, pool: int) -> bool:
-        """Whether none of a pool's tasks runs there, because the node lacks something."""
+        """Whether none of a pool's tasks runs there because the node lacks something."""
         return self.lack is not None and all(known.idle for known in self.state.pools if known.pool == pool)
 
     def full(self, pool: int) -> bool:
-        """Whether it said that it can take no more of a pool, after it had heard all that we have to say."""
+        """Whether the agent wants no more tasks of a pool, and has seen every reply."""
         return self.unseen is None and self.room(pool) == 0
 
     def feeds(self) -> list[FeedState]:
-        """Reducers that want more, as far as was told, counting what was sent since."""
+        """Reducers that want more input, as last reported, less what was sent since."""
         return [feed for feed in self.state.feeds if feed.room > 0 and self._feeding(feed)]
 
     def _feeding(self, feed: FeedState) -> bool:
@@ -143,16 +149,16 @@ class AgentSession:
         return reducer is not None and reducer.attempt == feed.attempt and not reducer.ended
 
     def is_new(self, granted: PoolGrant) -> bool:
-        """Whether a grant says anything that the agent does not know, beside its tasks."""
+        """Whether a grant tells the agent anything besides tasks."""
         return granted.spec is not None or self.told.get(granted.pool) != granted.instances
 
     def take_discards(self, limit: int) -> list[str]:
-        """What the agent is told to remove next."""
+        """The next intermediates that the agent is told to remove, at most `limit`."""
         taken, self.discards = self.discards[:limit], self.discards[limit:]
         return taken
 
     def grant(self, granted: PoolGrant, now: float) -> None:
-        """A pool was given instances and attempts."""
+        """Record that a pool was given instances and attempts."""
         pool = granted.pool
         self.held[pool] += len(granted.tasks)
         for task in granted.tasks:
@@ -163,18 +169,18 @@ class AgentSession:
         self.told[pool] = granted.instances
 
     def reported(self, reports: Iterable[AttemptReport]) -> None:
-        """These attempts are over: they are fed no more."""
+        """Record that these attempts have ended: they get no more input."""
         for report in reports:
             self.ended(report.task, report.attempt)
 
     def ended(self, task: int, attempt: int) -> None:
-        """An attempt is over, or not wanted any more."""
+        """Forget an attempt that has ended or no longer counts."""
         reducer = self.reducers.get(task)
         if reducer is not None and reducer.attempt == attempt:
             del self.reducers[task]
 
     def sent(self, reply: PollReply) -> None:
-        """A reply is on its way: until a state shows that it arrived, there is no room."""
+        """Record that a reply is on its way: until a state shows that it arrived, there is no room."""
         self.number = reply.number
         self.unseen = reply
         for page in reply.feeds:
@@ -190,7 +196,7 @@ class AgentSession:
         )
 
     def forget(self, pool: int) -> None:
-        """A pool is over."""
+        """Forget a pool whose phase is over."""
         for known in (self.told, self.since, self.held):
             known.pop(pool, None)
         self.reducers = {task: reducer for task, reducer in self.reducers.items() if reducer.pool != pool}

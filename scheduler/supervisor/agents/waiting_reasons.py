@@ -1,8 +1,9 @@
-"""Recording why phases wait: the sentence that a job's status shows while none of a phase's tasks runs.
+"""Recording of waiting reasons: the sentence that a job's status shows while none of a phase's tasks runs.
 
-Once a second the cache is looked at. A phase that has ready tasks of which no agent holds any, or whose agents hold
-some and lack what it takes to run one, waits; after `PATIENCE` seconds its reason is recorded, and taken back when a
-task runs. Nothing is written for jobs that do not wait. Where instances are booked elsewhere, `loop` tells.
+Once a second the supervisor checks its cache. A phase waits if it has ready tasks and no agent holds any of its tasks,
+or if every agent that holds some lacks a resource to run them. After `PATIENCE` seconds of waiting the reason is
+recorded; it is removed when a task runs. Nothing is written for jobs that do not wait. Where Nomad places instances,
+`instances.loop` records the reasons.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
-# Seconds that tasks are ready before anything is said: an instance is made in less.
+# Seconds that tasks are ready before a reason is recorded: an instance is made in less.
 PATIENCE = 2.0
 
 
 class Reasons:
-    """Of one supervisor's jobs."""
+    """The waiting reasons of one supervisor's jobs."""
 
     def __init__(self, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
         self._db = db
         self._jobs = jobs
         self._desk = agent_service
         self._since: dict[int, float] = {}  # pools that wait, and since when
-        self._told: dict[int, str] = {}  # what is recorded, or (empty) may be
+        self._told: dict[int, str] = {}  # recorded reasons by pool; "": there may be one in the records
 
     def take_up(self, live: LiveJob) -> None:
-        """Another supervisor, or an earlier start, may have recorded something."""
+        """Note that another supervisor, or an earlier start, may have recorded a reason."""
         self._told |= dict.fromkeys(live.pools, "")
 
     async def look(self) -> None:
-        """Record what has changed."""
+        """Record the reasons that have changed."""
         now, sessions = self._desk.monotonic(), self._desk.sessions()
         waiting = {pool: live for live in self._jobs for pool in live.pools if self._waits(live, pool, sessions)}
         self._since = {pool: self._since.get(pool, now) for pool in waiting}

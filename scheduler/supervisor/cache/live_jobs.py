@@ -1,4 +1,4 @@
-"""The supervisor's cache of the jobs that live: a few numbers per job and per phase."""
+"""Live jobs, as the supervisor caches them: a few numbers per job and per phase."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class LiveJob:
     owner: str
     spec: JobSpec
     pools: list[int]
-    inputs: int = 0  # added
+    inputs: int = 0  # lines of input so far
     dispatched: int = 0
     input_done: bool = False  # no input of the job will follow
     done: bool = False
     input_ended: set[int] = field(default_factory=set)  # pools whose input has ended
-    reopened: set[int] = field(default_factory=set)  # of these, pools some of whose input is being made again
+    reopened: set[int] = field(default_factory=set)  # those of them with input that is being recomputed
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    working: asyncio.Task[None] | None = None  # dispatching its inputs, or archiving it
+    working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
 
     @property
     def pending(self) -> bool:
@@ -72,12 +72,12 @@ def load_job(c: Connection, row: Row) -> LiveJob:
 
 
 def counters(phases: Sequence[Row]) -> list[Phase]:
-    """Rows of `phases` as the engine wants them."""
+    """Rows of `phases` as counters for the engine."""
     return [Phase(row["reducers"], row["issued"], row["finished"], bool(row["input_ended"])) for row in phases]
 
 
 class LiveJobs:
-    """All live jobs, by id, UUID and pool, and how many tasks of each pool are ready."""
+    """All live jobs, by id, UUID and pool, and the number of ready tasks of each pool."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, LiveJob] = {}

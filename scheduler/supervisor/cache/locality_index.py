@@ -1,6 +1,6 @@
-"""Which of the ready tasks belong to a node: how many for each pool and node, since when, and how fast it takes them.
+"""Locality index: how many ready tasks of each pool belong to which node, since when, and how fast it takes them.
 
-A count may be below zero for an instant: a task was leased before it was known here that it is ready.
+A count may be below zero for an instant: a task was leased before the cache learned that it is ready.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ NOTHING: Final[Mapping[str, int]] = {}
 
 @dataclass(slots=True)
 class NodeBacklog:
-    """What waits for one node: since when there is some, when it last took any, how many in each of two seconds."""
+    """The tasks that wait for one node.
+
+    `count` of them, the time `since` which there are some, the time of the last take, and the number taken in each of
+    two seconds.
+    """
 
     count: int
     since: float
@@ -28,12 +32,15 @@ class NodeBacklog:
         self.taken = Counter({second - 1: self.taken[second - 1], second: self.taken[second] + count})
 
     def pace(self, now: float) -> int:
-        """How many it takes in a second."""
+        """Number of tasks that the node takes in a second."""
         return max(self.taken[int(now)], self.taken[int(now) - 1])
 
 
 class LocalityIndex:
-    """A shadow, as `LiveJobs.ready` is: counts move when what moved them is committed. Times in seconds."""
+    """A cache, as `LiveJobs.ready` is: counts change once the transaction that changed them is committed.
+
+    Times in seconds.
+    """
 
     def __init__(self) -> None:
         self._pools: dict[int, dict[str, NodeBacklog]] = {}
@@ -42,7 +49,7 @@ class LocalityIndex:
         return bool(self._pools)
 
     def of(self, pool: int) -> Mapping[str, int]:
-        """Ready tasks of a pool by the node that they belong to; those of no node are not in it."""
+        """Number of ready tasks of a pool by the node that they belong to; those of no node are not included."""
         backlogs = self._pools.get(pool)
         return {node: backlog.count for node, backlog in backlogs.items()} if backlogs else NOTHING
 
@@ -50,12 +57,12 @@ class LocalityIndex:
         return self._pools.get(pool, {}).get(node)
 
     def set(self, pool: int, counts: Mapping[str, int], now: float) -> None:
-        """What was counted in the records."""
+        """Replace the counts of a pool by those of the records."""
         self.forget(pool)
         self.update({(pool, node): count for node, count in counts.items()}, now)
 
     def update(self, changes: Mapping[tuple[int, str], int], now: float) -> None:
-        """So many more (or fewer) of each."""
+        """Add to the counts, by (pool, node); negative numbers subtract."""
         for (pool, node), count in changes.items():
             backlog = self.backlog(pool, node)
             if backlog is None:
@@ -67,7 +74,7 @@ class LocalityIndex:
                 self._drop(pool, node)
 
     def took(self, pool: int, taken: Mapping[str, int], home: str, now: float) -> None:
-        """An agent of node `home` was given so many, by the node that they belonged to."""
+        """Record that an agent of node `home` was given tasks. `taken`: how many, by the node that they belonged to."""
         if (backlog := self.backlog(pool, home)) and home in taken:
             backlog.take(taken[home], now)
         self.update({(pool, node): -count for node, count in taken.items()}, now)

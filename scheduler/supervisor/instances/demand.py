@@ -1,4 +1,4 @@
-"""What the pools of this supervisor claim of the cluster, as `engine.instance_counts` wants it."""
+"""Demand: what the pools of this supervisor can use in the cluster, for `engine.instance_counts`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
 
 def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:
-    """Nodes on which instances may be booked, and what this supervisor may book there."""
+    """The nodes on which instances may be reserved, and what this supervisor may reserve there."""
     able = (session for session in sessions if session.booked and not session.draining)
     return {
         session.node: Capacity(
@@ -28,7 +28,7 @@ def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:
 def demands_of(
     jobs: LiveJobs, sessions: Iterable[AgentSession], known: Iterable[Known], since: Mapping[int, float], now: float
 ) -> list[Demand]:
-    """One for each pool that has something to do, or has instances. `since`: when it last got or lost one."""
+    """The demand of each pool that has tasks or instances. `since`: when it last got or lost an instance, by pool."""
     held: dict[int, Counter[str]] = {}
     for session in sessions:
         for pool, tasks in session.held.items():
@@ -50,7 +50,7 @@ def demands_of(
 
 
 def demand_of(jobs: LiveJobs, pool: int, held: Counter[str]) -> dict[Place, int]:
-    """Tasks that are ready or running, by the node that they belong to."""
+    """Number of tasks that are ready or running, by the node that they belong to."""
     located = jobs.located.of(pool)
     demand: Counter[Place] = Counter({node: count for node, count in located.items() if count > 0})
     demand[None] += max(0, jobs.ready[pool] - demand.total())

@@ -1,19 +1,18 @@
-"""The loop that books instances through Nomad for the jobs of this supervisor.
+"""Instance loop: reserves instances through Nomad for the jobs of this supervisor.
 
-Each round looks at what has changed there (`events.News`), computes how many instances each
-pool should have and where (`engine.instance_counts`), and does what makes the difference
-(`nomad.reconcile`). A round begins when something has changed on either side, and a second
-after the last in any case. Four things follow:
+Each round reads what has changed in Nomad (`events.News`), computes how many instances each pool should have and where
+(`engine.instance_counts`), and requests the difference (`nomad.reconcile`). A round begins when something has changed
+on either side, and at the latest a second after the last one. Four things follow:
 
-- Nothing is remembered that could be lost: a supervisor that takes over a job asks for what is
-  there already, is told so, and reads it. Jobs in Nomad whose phase is over are purged by whoever
-  sees them; those of other supervisors' jobs are left alone, and so are other clusters'.
-- Fewer instances are had by telling agents, not Nomad: `AgentSession.keep`. A node that Nomad has
-  taken out of use (a drain) keeps none, so nothing new begins there, and what runs ends.
-- Nomad's troubles are its own: what fails is logged in one sentence, and tried again later and
-  later. Whoever has an instance notices nothing; whoever waits for one reads why.
-- Instances that fail as soon as they are started (no launcher, no agent there) would be replaced
-  for ever. So after each such failure the pool waits longer for the next.
+- The loop has no state that could be lost: a supervisor that takes over a job asks for instances, learns that they
+  exist already, and reads them. Jobs in Nomad whose phase is over are purged by any supervisor that sees them; those of
+  other supervisors' live jobs are left alone, and so are other clusters'.
+- To have fewer instances the loop tells agents, not Nomad: `AgentSession.keep`. A node that Nomad has taken out of use
+  (a drain) keeps none, so nothing new begins there, and running tasks end.
+- A failure of Nomad stops only reservations: it is logged in one sentence, and retried with growing pauses. Existing
+  instances are not affected; the status of a job that waits for one says why.
+- Instances that fail as soon as they are started (no launcher, no agent there) would be replaced for ever. So after
+  each such failure the pool waits longer for the next.
 """
 
 from __future__ import annotations
@@ -49,22 +48,22 @@ from scheduler.supervisor.instances.unreachable import UnreachableInstances
 
 log = logging.getLogger("remora.supervisor")
 
-# Seconds: between rounds at most, and at least.
+# Seconds between rounds, at most and at least.
 TICK = 1.0
 BREATH = 0.1
-# For which a pool keeps what it does not need, if nobody else wants the room.
+# Seconds for which a pool keeps instances that it does not need, if no other pool wants the room.
 IDLE = 5.0
-# For which a node that refused a pool is not asked again.
+# Seconds for which a node that refused a pool is not asked again.
 FULL = 10.0
-# That agents are given to end the instances of a job that is done. They do it well: a node that is being drained
-# of an allocation whose job was purged is not found empty (seen in Nomad 2.0.6).
+# Seconds that agents are given to end the instances of a job that is done. Nomad would do it worse: it does not take a
+# node as drained if a job with an allocation there was purged (seen in Nomad 2.0.6).
 ENDING = 5.0
-# After which everything is looked at, though nothing was heard.
+# Seconds after which everything is read again, although no event has arrived.
 LOOK = 60.0
-LOOK_DEAF = 5.0  # while there are no events
+LOOK_DEAF = 5.0  # while there is no stream of events
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-# Jobs looked at, or changed, at a time.
+# Jobs that are read or changed at the same time.
 AT_ONCE = 4
 
 LOOKING = "looking"
@@ -76,7 +75,7 @@ FAILING = "instances end as soon as they are started"
 
 @dataclass(slots=True)
 class Pause:
-    """How long to leave something alone that failed, longer each time."""
+    """A pause after a failure, which grows with each further one."""
 
     until: float
     seconds: float
@@ -89,7 +88,7 @@ class Pause:
 
 
 class InstanceLoop:
-    """One per supervisor, for its own jobs. Owns what it knows of Nomad; `run` is cancelled to end it."""
+    """The reconcile loop of one supervisor, for its own jobs. It ends when `run` is cancelled."""
 
     def __init__(
         self,
@@ -110,22 +109,22 @@ class InstanceLoop:
         self._watch = Watch(api, self._news)
         self._known: dict[str, Known] = {}
         self._stranded = UnreachableInstances()
-        self._orphans: dict[str, Booking] = {}  # listed, and not ours: perhaps over
-        self._over: set[str] = set()  # those that are
+        self._orphans: dict[str, Booking] = {}  # listed jobs that are not ours: their phase may be over
+        self._over: set[str] = set()  # those of them whose phase is over
         self._looked = -LOOK
         self._pauses: dict[str, Pause] = {}
         self._full: dict[tuple[int, str], float] = {}
-        self._ending: dict[str, float] = {}  # jobs that are over, and since when
+        self._ending: dict[str, float] = {}  # jobs whose phase is over, and since when
         self._wants: dict[Booking, int] = {}
         self._steady = ScaleDownDelay(IDLE)
         self._since: dict[int, float] = {}
         self._asked: dict[int, int] = {}
-        self._told: dict[int, str | None] = {}  # why pools wait, as recorded
-        self._troubles: dict[str, str] = {}  # Nomad's, by what failed: a job's id, or LOOKING
+        self._told: dict[int, str | None] = {}  # recorded waiting reasons, by pool
+        self._troubles: dict[str, str] = {}  # failures of Nomad, by a job's id, or LOOKING
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
-        """Until cancelled, or until others have our jobs."""
+        """Run rounds until cancelled, or until another supervisor has taken over."""
         watching = asyncio.create_task(self._watch.run())
         try:
             await self._learn_version()
@@ -140,11 +139,14 @@ class InstanceLoop:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _learn_version(self) -> None:
-        """Documents differ by Nomad's version; whoever may not know it gets what is usual."""
+        """Learn Nomad's version, which changes its documents.
+
+        Without permission to ask, the present version is assumed.
+        """
         try:
             self._template = replace(self._template, version=await self._api.version())
         except NomadError as error:
-            log.warning("Nomad does not say its version: taken for a new one", extra={"why": str(error)})
+            log.warning("Nomad does not say its version: the latest is assumed", extra={"why": str(error)})
 
     async def _round_or_pause(self) -> None:
         try:
@@ -156,10 +158,10 @@ class InstanceLoop:
             await self._tell({}, [])
             await asyncio.sleep(min(self._pauses[LOOKING].seconds, LOOK_DEAF))
         except Exception:
-            log.exception("booking failed and is tried again")
+            log.exception("reserving instances failed and is tried again")
 
     async def round(self) -> None:
-        """Look, plan, do, tell. Raises NomadError if one cannot look."""
+        """One round: look, plan, perform, tell. Raises NomadError if Nomad cannot be read."""
         await self._look()
         sessions = self._desk.sessions()
         nodes = demand.open_nodes(sessions)
@@ -178,7 +180,7 @@ class InstanceLoop:
     # -- looking -------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Bring what we know up to what Nomad has."""
+        """Read what has changed in Nomad."""
         if self._now() - self._looked >= (LOOK if self._watch.live else LOOK_DEAF):
             self._news.all()
         news = self._news.take()
@@ -194,7 +196,7 @@ class InstanceLoop:
         self._well(LOOKING)
 
     async def _list(self) -> set[str]:
-        """All jobs of this cluster; ours are to be read."""
+        """The ids of all jobs of this cluster that are ours: they are to be read."""
         told = {
             str(job["ID"]): booking_of(job.get("Meta"), self._template.cluster) for job in await self._api.jobs(PREFIX)
         }
@@ -208,7 +210,10 @@ class InstanceLoop:
         return set(found) - set(self._orphans)
 
     def _taken_over(self) -> set[str]:
-        """Orphans that have become ours, because their job has. They are orphans no longer."""
+        """The orphans that have become ours, because this supervisor has taken over their job.
+
+        They are orphans no longer.
+        """
         ours = {job for job, booking in self._orphans.items() if self._ours(booking)}
         for job in ours:
             del self._orphans[job]
@@ -230,7 +235,7 @@ class InstanceLoop:
         self._known[job] = known
         if known.failed > (before.failed if before is not None and before.index == known.index else 0):
             self._pauses[job] = Pause.after(self._pauses.get(job), self._now())
-            log.warning("instances end badly", extra={"booking": job, "failed": known.failed})
+            log.warning("instances failed", extra={"booking": job, "failed": known.failed})
         if known.blocked and known.booking.node is not None:
             self._full[known.booking.pool, known.booking.node] = self._now()
 
@@ -239,7 +244,7 @@ class InstanceLoop:
         return live is not None and live.uuid == booking.job
 
     def _close(self, nodes: Sequence[Json]) -> None:
-        """Nothing new begins on nodes that Nomad has taken out of use."""
+        """Mark the nodes that Nomad has taken out of use: nothing new begins there."""
         closed = {str(node["Name"]) for node in nodes if node["SchedulingEligibility"] != "eligible" or node["Drain"]}
         for session in self._desk.sessions():
             draining = session.booked and session.node in closed
@@ -249,12 +254,12 @@ class InstanceLoop:
                 self._desk.wake()
 
     async def _is_over(self, booking: Booking) -> bool:
-        """Is the phase over, or was there never such a one?"""
+        """Whether the phase of a reservation is over, or never existed."""
         rows = await self._db.read(select("owner_of_pool", pool=booking.pool))
         return not rows or rows[0]["uuid"] != booking.job or rows[0]["state"] == "done"
 
     def _done(self) -> set[str]:
-        """Of ours, those whose job is done, once agents have ended their instances, or do not."""
+        """Our reservations whose job is done, once agents have ended the instances or had the time to."""
         lives = {job: self._jobs.by_pool(known.booking.pool) for job, known in self._known.items()}
         ending = {job for job, live in lives.items() if live is None or live.done}
         self._ending = {job: self._ending.get(job, self._now()) for job in ending}
@@ -265,13 +270,13 @@ class InstanceLoop:
     # -- planning ------------------------------------------------------------------------------
 
     def _numbers(self, wishes: Sequence[Demand], nodes: Mapping[str, Capacity]) -> dict[int, int]:
-        """Instances by pool."""
+        """Number of instances by pool."""
         given = engine.per_pool(wishes, nodes)
         lately = self._steady.update(given, self._now())
         for demanded in wishes:
             live = self._jobs.by_pool(demanded.pool)
             if live is None or live.done or (not demanded.demand and demanded.pool in live.input_ended):
-                lately[demanded.pool] = 0  # there will be no more
+                lately[demanded.pool] = 0  # it gets no further tasks
             asked = sum(demanded.asked.values())
             if asked != self._asked.get(demanded.pool):
                 self._asked[demanded.pool], self._since[demanded.pool] = asked, self._now()
@@ -294,7 +299,7 @@ class InstanceLoop:
         return wanted
 
     def _keep(self, wanted: Mapping[Booking, int], numbers: Mapping[int, int]) -> None:
-        """Tell agents how many of the instances that they have are needed."""
+        """Tell agents how many of their instances are needed."""
         sessions = [session for session in self._desk.sessions() if session.booked and not session.draining]
         changed = False
         kept: dict[int, dict[str, int]] = {}
@@ -318,15 +323,15 @@ class InstanceLoop:
         return pause is None or pause.until <= self._now()
 
     async def _perform(self, step: Instruction, nodes: Mapping[str, Capacity]) -> None:
-        """Do one thing; what comes of it is read in the next round."""
+        """Perform one instruction; the next round reads its effect."""
         job = _id(step)
-        if isinstance(step, Register):  # what it is for may be over before it is read for the first time
+        if isinstance(step, Register):  # its phase may be over before the reservation is read for the first time
             self._known[job] = Known(step.booking, 0, step.count, live=step.count)
         try:
             async with self._at_once:
                 await self._do(step, nodes)
         except (ConflictError, MissingError) as error:
-            log.info("Nomad has another version of a booking than was thought", extra={"why": str(error)})
+            log.info("a reservation has changed in Nomad meanwhile", extra={"why": str(error)})
         except NomadError as error:
             self._troubled(job, error)
         else:
@@ -354,7 +359,7 @@ class InstanceLoop:
     def _troubled(self, what: str, error: NomadError) -> None:
         self._pauses[what] = Pause.after(self._pauses.get(what), self._now())
         self._troubles[what] = SILENT if error.passing else REFUSED
-        log.warning("booking has to wait", extra={"why": str(error), "pause": self._pauses[what].seconds})
+        log.warning("reservations wait for Nomad", extra={"why": str(error), "pause": self._pauses[what].seconds})
 
     def _well(self, what: str) -> None:
         self._pauses.pop(what, None)
@@ -363,9 +368,9 @@ class InstanceLoop:
     # -- telling -------------------------------------------------------------------------------
 
     async def _tell(self, numbers: Mapping[int, int], wishes: Sequence[Demand]) -> None:
-        """Record why pools that have no instance wait."""
+        """Record why pools without an instance wait."""
         now = {demanded.pool: self._why(demanded) for demanded in wishes}
-        if not wishes:  # nothing is known but the trouble
+        if not wishes:  # Nomad cannot be read, and only that failure is known
             waiting = [pool for live in self._jobs for pool in live.pools if self._jobs.ready[pool] > 0]
             now = {**self._told, **{pool: self._troubles.get(LOOKING) for pool in waiting if not self._arrived(pool)}}
         news = {pool: why for pool, why in now.items() if self._told.get(pool, "") != why}

@@ -1,10 +1,9 @@
-"""A job that is done becomes a directory: its lists as ordinary objects.
+"""Archive: the directory that stays of a job that is done, with its lists as ordinary objects.
 
-Each list is copied page by page from the records into a blob, so an archive of millions
-needs no more memory than one of ten. `job.json` is written first and again at the end, when
-it can say that the archive is complete; `usage.json` says what the tasks took. Every step can
-be repeated: a service that dies in the middle writes the archive again. If the user has
-removed the job's directory meanwhile, nobody wants the archive, and it is not made.
+Each list is copied page by page from the records into a blob, so an archive of millions of rows needs no more memory
+than one of ten. `job.json` is written first and again at the end, when it can say that the archive is complete;
+`usage.json` says what the tasks used. Every step can be repeated: if a service dies in the middle, the next one writes
+the archive again. If the user has removed the job's directory meanwhile, no archive is made.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from scheduler.supervisor.jobs.status import status
 from scheduler.supervisor.jobs.usage import usage_document
 
 PAGE = 1000
-SMALL = 64 * 1024  # bytes that are written on the spot
+SMALL = 64 * 1024  # bytes up to which a chunk is written without a thread
 HEADERS = {"access-control-allow-origin": "*"}
 Maker = Callable[[], Awaitable[NewObject]]
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
-# File, its content type, the statement that pages through the list, how a row becomes a line.
+# File, its content type, the statement that pages through the list, and the function that makes a line of a row.
 LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
     ("in.txt", "text/plain", "list_inputs", names.as_line),
     ("out.txt", "text/plain", "list_outputs", names.as_line),
@@ -54,14 +53,17 @@ async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], 
 
 
 async def _put(db: Database, blobs: BlobStore, clock: Callable[[], int], makers: Iterable[Maker]) -> None:
-    """Make objects and give them their names. If that fails nothing of them is left: a full disk is not filled up."""
+    """Make objects and name them.
+
+    If that fails no blob of them is left, so that a full disk does not fill up further.
+    """
     objects: list[NewObject] = []
     try:
         for make in makers:
             objects.append(await make())
         await blobs.durable()
         placed = await db.write(partial(namespace.put_objects, objects=objects, now=clock(), make_parents=False))
-    except Exception:  # not a cancellation: the names may be there by then
+    except Exception:  # not for a cancellation: the names may exist by then
         blobs.discard([new.etag for new in objects if new.size])
         raise
     blobs.discard([*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
@@ -94,7 +96,7 @@ async def _document(
 
 
 async def _pages(db: Database, live: LiveJob, statement: str, line: Callable[[str], str]) -> AsyncIterator[bytes]:
-    """A list of a job as lines, a page at a time; made in a reader's thread."""
+    """A list of a job as lines, a page at a time, made in a reader's thread."""
 
     def read(c: Connection) -> tuple[int, bytes] | None:
         rows = c.all(statement, job=live.id, after=after, limit=PAGE)
@@ -109,7 +111,7 @@ async def _pages(db: Database, live: LiveJob, statement: str, line: Callable[[st
 async def _store(
     blobs: BlobStore, live: LiveJob, name: str, content_type: str, chunks: AsyncIterator[bytes]
 ) -> NewObject:
-    """Write a fresh blob; it is named later, when all of the archive is durable."""
+    """Write a new blob. It is named later, when all of the archive is durable."""
     fd = blobs.create()
     try:
         size, digest = 0, hashlib.md5(usedforsecurity=False)
@@ -128,7 +130,7 @@ async def _store(
 
 
 async def _append(fd: int, chunk: bytes) -> None:
-    """Large chunks are written in a thread, as disks may be slow; to the end, as the descriptor is closed next."""
+    """Write all of a chunk; a large one in a thread, as disks may be slow."""
 
     def write() -> None:
         with open(fd, "wb", closefd=False) as file:
@@ -146,6 +148,6 @@ async def _append(fd: int, chunk: bytes) -> None:
 
 
 def _finish(c: Connection, live: LiveJob, now: int) -> None:
-    with contextlib.suppress(WireError):  # the user was quicker, or keeps something there
+    with contextlib.suppress(WireError):  # the user has removed it already, or keeps other objects there
         namespace.delete(c, f"{naming.job_directory(live.owner, live.uuid)}/live")
     c.run("archive_finished", job=live.id, now=now)

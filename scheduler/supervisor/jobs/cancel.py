@@ -1,11 +1,11 @@
 """Cancelling a job: one transaction, after which no task of it is started and no attempt of it counts.
 
-All writers wait for a transaction, and a job may have a million tasks that are ready. So those beyond `PAGE` keep their
-state for now: nothing is leased of a phase that is over, which the counters of `phases` say from here on. They are
+All writers wait for a transaction, and a job may have a million ready tasks. So those beyond `PAGE` keep their state
+for now: no task of a phase that is over is leased, and the counters of `phases` say so from here on. The rest is
 cancelled page by page before the job is archived (`retention.reap_job`).
 
-A task may create further jobs, with the token of its job. They end with that job, so that the token opens nothing
-that it would not open itself. Each is cancelled in a transaction of its own, since there may be many of them.
+A task may create further jobs, with the token of its job. They end with that job, so that the token gives no access
+for longer than its job. Each is cancelled in a transaction of its own, since there may be many of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.supervisor.jobs.writer import JobWriter
 
 log = logging.getLogger("remora.supervisor")
 
-# Attempts in flight are as many as agents have asked for: a bound, not a hope.
+# The largest number of attempts in flight; agents request far fewer.
 MAX_IN_FLIGHT = 100_000
 PAGE = 4096
 ORPHANS_PAGE = 100
@@ -39,28 +39,28 @@ def cancel_open(c: Connection, live: LiveJob, now: int) -> Changes:
 
 
 def cancel_named(c: Connection, job: Named, now: int) -> None:
-    """Cancel a job from its records alone: its owner, in whatever process, hears of it. Raises as `cancel_open`."""
+    """Cancel a job from its records alone, and announce it to the owner. Raises WireError as `cancel_open` does."""
     cancel_job(c, load_job(c, check_open(c, job)), now)
     c.announce(announcements.job(job.id))
 
 
 async def cancel_orphans(db: Database, now: int) -> bool:
-    """Cancel a page of the jobs that outlive the one whose task created them; whether there were any."""
+    """Cancel a page of the jobs that outlive the job whose task created them. Returns whether there were any."""
     found = await db.read(orphans)
     for job in found:
-        with contextlib.suppress(WireError):  # it is over by now
+        with contextlib.suppress(WireError):  # it has ended meanwhile
             await db.write(partial(cancel_named, job=job, now=now))
             log.info("job cancelled with the job whose task created it", extra={"job": job.uuid})
     return bool(found)
 
 
 def orphans(c: Connection) -> list[JobRef]:
-    """A page of the jobs that are to end because the job is done whose task created them."""
+    """A page of the jobs to cancel because the job whose task created them is done."""
     return [JobRef(row["id"], row["uuid"]) for row in c.all("orphaned_jobs", limit=ORPHANS_PAGE)]
 
 
 def cancel_job(c: Connection, live: LiveJob, now: int) -> Changes:
-    """Cancel every open task; each attempt in flight gets its error record; the job is done."""
+    """Cancel every open task; each attempt in flight gets an error record, and the job is done."""
     changes = Changes()
     c.run("cancel_job", job=live.id)
     writer = JobWriter(c, live, changes, now)

@@ -1,4 +1,4 @@
-"""What a transaction changed, for the shadow in memory and for whoever waits."""
+"""Changes: what a transaction changed, for the cache in memory and for those who wait for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scheduler.model.wire import AttemptId
 
 
 class Revoked(NamedTuple):
-    """A running attempt that is not wanted any more."""
+    """A running attempt that no longer counts."""
 
     agent: int
     pool: int
@@ -19,7 +19,7 @@ class Revoked(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A blob in the store of a node."""
+    """An intermediate in the store of a node."""
 
     node: str
     blob: str
@@ -27,14 +27,13 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """Applied after the commit, and only then.
+    """The changes of one transaction, applied to the cache after its commit, and only then.
 
-    `ready` counts tasks by pool, and `locality_index` those among them that belong to a node, by pool and
-    node. `discard` are blobs of the shared store without a name left, `discard_at` those of nodes.
-    `finished_reducers` are reduce tasks whose inputs may be forgotten, `consumed_reducers` those
-    whose inputs may be discarded. `left` counts attempts that agents no longer hold, by pool.
-    `recover`: jobs of which something is gone that must be made again; `reopened`: by job, pools whose
-    input has ended, but some of it is being made again. `refused`: reported attempts that do not count.
+    `ready` counts tasks by pool, and `located` those among them that belong to a node, by pool and node. `discard` are
+    blobs of the shared store without a name left, `discard_at` those of nodes. `finished_reducers` are reduce tasks
+    whose inputs may be forgotten, `consumed_reducers` those whose inputs may be discarded. `left` counts attempts that
+    agents no longer hold, by pool. `recover`: jobs with lost intermediates that must be recomputed; `reopened`: by job,
+    pools whose input has ended, but some of it is being recomputed. `refused`: reported attempts that do not count.
     """
 
     ready: Counter[int] = field(default_factory=Counter)
@@ -54,13 +53,13 @@ class Changes:
     outcomes: Counter[str] = field(default_factory=Counter)  # for metrics: committed, failed, retried …
 
     def now_ready(self, pool: int, node: str | None, count: int = 1) -> None:
-        """So many more tasks of a pool are ready (or fewer), which belong to `node`, or to none."""
+        """Count tasks that have become ready and belong to `node`, or to none. A negative `count` undoes that."""
         self.ready[pool] += count
         if node is not None:
             self.located[pool, node] += count
 
     def throw(self, node: str | None, blob: str) -> None:
-        """Nobody needs an intermediate that lies on `node`, or in the shared store, any more."""
+        """Discard an intermediate that no task needs any more, on `node` or in the shared store."""
         if node is None:
             self.discard.append(blob)
         else:

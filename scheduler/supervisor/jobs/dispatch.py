@@ -1,4 +1,4 @@
-"""A page of job inputs becomes tasks, inputs of reducers, or error records."""
+"""Dispatch: a page of job inputs becomes tasks, inputs of reducers, or error records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = 500
 
 
 def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]:
-    """Dispatch the next page of a job's inputs. Returns what changed, and how many inputs it was."""
+    """Dispatch the next page of a job's inputs. Returns the changes, and the number of inputs."""
     changes = Changes()
     writer = JobWriter(c, live, changes, now)
     if not writer.running:

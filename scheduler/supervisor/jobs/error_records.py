@@ -1,4 +1,4 @@
-"""Error records: one JSON object per error, kept with the keys of both published forms.
+"""Error records: one JSON object per error, stored with the keys of both published forms.
 
 The live list shows `phase, what, code, message, stderr, core, input, p0input`; the archive
 shows `taskId, phaseNum, server, machine, input, p0input, what, code, message, stderr, core`.
@@ -20,7 +20,7 @@ ARCHIVE_KEYS = (
 
 
 def record(phase: int, code: str, message: str, task_input: str | None, origin: str | None, **extra: str | None) -> str:
-    """The stored form. `extra` may hold `stderr`, `core`, `taskId`, `server`, `machine`."""
+    """The stored form of an error. `extra` may hold `stderr`, `core`, `taskId`, `server`, `machine`."""
     full = {
         "phase": str(phase),
         "phaseNum": str(phase),
@@ -35,7 +35,7 @@ def record(phase: int, code: str, message: str, task_input: str | None, origin: 
 
 
 def what(phase: int, task_input: str | None, origin: str | None) -> str:
-    """`phase 0: input "/u/stor/x"`, with the job input behind it in later phases; `phase 1: reduce`."""
+    """The `what` of an error: `phase 0: input "/u/stor/x"`, later with the job's input; or `phase 1: reduce`."""
     if task_input is None:
         return f"phase {phase}: reduce"
     derived = f' (from job input "{origin}")' if phase > 0 and origin else ""

@@ -1,12 +1,12 @@
-"""Deleting jobs that their accounts keep no longer.
+"""Expiry: deletion of archived jobs that their accounts no longer keep.
 
-What is left of an archived job is the directory `/login/jobs/ID`: outputs, saved stderr, the archive. An account keeps
-its jobs for a time of its own, or for that of the service, or for ever; beyond it the directory goes with all that is
-below, as `mjob delete` removes it. Objects that tasks named elsewhere stay.
+An archived job is the directory `/login/jobs/ID`: outputs, saved stderr, the archive. An account keeps its jobs for a
+time of its own, for the service's default time, or for ever; after that the directory is deleted with all that is
+below, as `mjob delete` does. Objects that tasks named elsewhere stay.
 
-A job's age counts from its archive: `job.json` is written last. A directory without one is no archived job, and stays.
-Deepest names go first, a page in each transaction, so that a service that dies in between leaves a smaller tree that
-is right, and the next pass goes on with it.
+The age of a job counts from its archive: `job.json` is written last. A directory without one is no archived job, and
+stays. The deepest names are deleted first, a page in each transaction. So a service that dies in between leaves a
+smaller but consistent tree, and the next pass continues.
 
 Example: jill keeps jobs for 7 days. Of her jobs, one was archived 8 days ago: its 1,203 names go in 7 transactions.
 """
@@ -26,7 +26,7 @@ from scheduler.records.accounts import list_accounts
 from scheduler.records.database import Connection, Database
 
 log = logging.getLogger("remora.supervisor")
-# Names that are looked at, and that are deleted, in one transaction.
+# Names that are read, and that are deleted, in one transaction.
 PAGE = 1000
 DELETED_PAGE = 200
 FOREVER = 0
@@ -34,7 +34,7 @@ ARCHIVE = "job.json"
 
 
 async def delete_expired(db: Database, blobs: BlobStore, default: int, now: int) -> int:
-    """Delete what is too old, of all accounts; how many jobs. `default`: seconds that the service keeps them."""
+    """Delete the expired jobs of all accounts; returns how many. `default`: seconds that the service keeps jobs."""
     deleted = 0
     for login, keep in await db.read(kept_by_account):
         seconds = default if keep is None else keep
@@ -58,7 +58,7 @@ def kept_by_account(c: Connection) -> list[tuple[str, int | None]]:
 
 
 async def expired(db: Database, login: str, before: int) -> AsyncIterator[str]:
-    """The ids of an account's jobs that were archived before a time in ms."""
+    """The ids of an account's jobs that were archived before `before` (ms since the epoch)."""
     marker = ""
     while True:
         old, following = await db.read(partial(_expired_page, login=login, before=before, marker=marker))
@@ -70,7 +70,7 @@ async def expired(db: Database, login: str, before: int) -> AsyncIterator[str]:
 
 
 def _expired_page(c: Connection, login: str, before: int, marker: str) -> tuple[list[str], str | None]:
-    """Of a page of an account's jobs those that are old enough, and where the next page begins."""
+    """The expired jobs on one page of an account's jobs, and where the next page begins (None: there is none)."""
     directory = naming.jobs_directory(login)
     rows = c.all("list_by_name", dir=directory, marker=marker, kind="d", limit=PAGE)
     jobs = [row["name"] for row in rows if row["mtime"] < before and is_id(row["name"])]
@@ -89,7 +89,10 @@ async def delete_tree(db: Database, blobs: BlobStore, path: str) -> None:
 
 
 def _delete_page(c: Connection, path: str) -> tuple[list[str], bool]:
-    """Delete the deepest names below a directory, at last itself; the blobs to discard, and whether there is more."""
+    """Delete the deepest names below a directory, in the end the directory itself.
+
+    Returns the blobs to discard, and whether there is more.
+    """
     rows = c.all("entries_below", dir=path, below=f"{path}/", beyond=f"{path}0", limit=DELETED_PAGE)
     doomed = [f"{row['dir']}/{row['name']}" for row in rows] or [path]
     gone = [blob for each in doomed if namespace.lookup(c, each) for blob in namespace.delete(c, each).discard]

@@ -1,8 +1,7 @@
-"""What users do to a job, each in one transaction: make it, give it inputs, end them.
+"""Intake: what users do to a job, each in one transaction: create it, add inputs, end its input.
 
-Who writes is either the owner, who draws the consequences in the same transaction, or a gateway,
-which leaves that to the owner: `flag_end` only says that no input will follow, `advance` is what
-its owner does upon it.
+The writer is either the owner, which draws the consequences in the same transaction, or a gateway, which leaves them to
+the owner: `flag_end` only records that no input will follow, and the owner then calls `advance`.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
 
-# A job that got no input for so long (ms) has its input ended.
+# Milliseconds without new input after which a job's input is ended.
 IDLE_INPUT_MS = 3_600_000
 
 
 class Named(Protocol):
-    """Which job is meant: a LiveJob, or a JobRef."""
+    """The identity of a job, as a LiveJob or a JobRef has it."""
 
     @property
     def id(self) -> int: ...
@@ -36,7 +35,7 @@ class Named(Protocol):
 
 
 class Creator(NamedTuple):
-    """What a job was created with: a key, by its fingerprint, and the job (UUID) whose task did it, if any.
+    """The origin of a job: a key, by its fingerprint, and the job (UUID) whose task created it, if any.
 
     A job that a task created ends with the task's job, at the latest: see `cancel`.
     """
@@ -49,7 +48,7 @@ UNKNOWN = Creator()
 
 
 class JobRef(NamedTuple):
-    """A job by its record."""
+    """A job as its record identifies it."""
 
     id: int
     uuid: str
@@ -64,9 +63,9 @@ def create_job(
     supervisor: int | None = None,
     creator: Creator = UNKNOWN,
 ) -> LiveJob:
-    """Record a job, its phases, its reduce tasks, and make its directories, which keep `headers`.
+    """Record a job, its phases and its reduce tasks, and make its directories, which store `headers`.
 
-    It is in the hands of `supervisor`, or for whoever claims it. Raises WireError if the job of its creator is done.
+    `supervisor` owns it; None: the next supervisor to claim it. Raises WireError if the job of its creator is done.
     """
     job_uuid = str(uuid.uuid4())
     job = c.insert(
@@ -86,7 +85,7 @@ def create_job(
 
 
 def _descent(c: Connection, creator: Creator) -> dict[str, object]:
-    """The columns that say what a job was created with; the key of one that a task created is that of its job."""
+    """The columns for a job's origin. The key of a job that a task created is that of the task's job."""
     if creator.job is None:
         return {"creator_key": creator.key, "parent": None}
     parent = c.one("job_by_uuid", uuid=creator.job)
@@ -96,7 +95,7 @@ def _descent(c: Connection, creator: Creator) -> dict[str, object]:
 
 
 def add_inputs(c: Connection, job: Named, lines: Sequence[str], now: int) -> int:
-    """Record lines of input; how many the job has now. Raises WireError InvalidJobState."""
+    """Record lines of input; returns how many the job has now. Raises WireError InvalidJobState."""
     row = check_open(c, job, input_open=True)
     first: int = row["inputs"] + 1
     c.many("insert_input", ({"job": job.id, "seq": seq, "name": line} for seq, line in enumerate(lines, first)))
@@ -105,26 +104,26 @@ def add_inputs(c: Connection, job: Named, lines: Sequence[str], now: int) -> int
 
 
 def end_input(c: Connection, live: LiveJob, now: int) -> Changes:
-    """No input will follow. Raises WireError InvalidJobState if the job is over."""
+    """End the job's input, and do what follows. Raises WireError InvalidJobState if the job is over."""
     flag_end(c, live)
     return advance(c, live, now)
 
 
 def flag_end(c: Connection, job: Named) -> None:
-    """Say that no input will follow; what follows from that is its owner's to find. Raises WireError as `end_input`."""
+    """Record that no input will follow; the owner does what follows from it. Raises WireError as `end_input` does."""
     check_open(c, job)
     c.run("end_input", job=job.id)
 
 
 def advance(c: Connection, live: LiveJob, now: int) -> Changes:
-    """Do what follows from the record of a job, if anything does."""
+    """Do what follows from the counters of a job, if anything does."""
     changes = Changes()
     JobWriter(c, live, changes, now).close()
     return changes
 
 
 def end_idle_inputs(c: Connection, find_job: Callable[[int], LiveJob | None], supervisor: int, now: int) -> Changes:
-    """End the input of every job of a supervisor that got none for `IDLE_INPUT_MS`."""
+    """End the input of each job of a supervisor that had no new input for `IDLE_INPUT_MS`."""
     changes = Changes()
     for row in c.all("end_idle_inputs", before=now - IDLE_INPUT_MS, supervisor=supervisor):
         if live := find_job(row["id"]):
@@ -135,7 +134,7 @@ def end_idle_inputs(c: Connection, find_job: Callable[[int], LiveJob | None], su
 def check_open(c: Connection, job: Named, input_open: bool = False) -> Row:
     """The record of a job that can still be changed. Raises WireError InvalidJobState."""
     row = c.one("job_by_id", job=job.id)
-    if row is None:  # purged meanwhile
+    if row is None:  # its records were removed meanwhile
         raise invalid_job_state(job.uuid, "done")
     if row["cancelled"]:
         raise invalid_job_state(job.uuid, "cancelled")

@@ -1,7 +1,7 @@
-"""From the name of an input to the object behind it, with the rights of the job's owner.
+"""Resolution of input names: the object behind a name, with the rights of the job's owner.
 
-The answer is an entry, or the (code, message) of the error record that the input becomes.
-Messages quote the name as it was given. Source: Manta jobs API, error table.
+The answer is an entry, or the (code, message) of the error record that the input becomes. Messages quote the name as
+it was given. Source: Manta jobs API, error table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Problem = tuple[str, str]
 
 
 def resolve(c: Connection, owner: str, given: Iterable[str]) -> dict[str, Entry | Problem]:
-    """What each name stands for, by name as given. One look-up for all of them."""
+    """The entry or the problem of each name, by name as given. One query serves all names."""
     paths = {name: names.from_input_line(name) for name in given}
     entries = namespace.resolve_many(c, {path for path in paths.values() if _well_formed(path)})
     return {name: _judge(owner, name, path, entries.get(path)) for name, path in paths.items()}

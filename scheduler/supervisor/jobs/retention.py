@@ -1,12 +1,12 @@
-"""What is no longer needed goes, page by page, and safely twice.
+"""Retention: removal of what is no longer needed, page by page; each removal may be repeated.
 
-Reducers' intermediates go when the reducer is finished, what else there is of a job when that
-is; the records of a job a day after its archive. Blobs go before the rows that name them:
-if the service dies in between, the rows are found again and the second removal finds nothing.
+A reducer's intermediates are removed when it is finished, all others of a job when the job is done; the records of a
+job a day after its archive. Blobs are removed before the rows that name them: if the service dies in between, the rows
+are found again, and the second removal finds no blob.
 
-A reducer on a node that serves others may have to make its outputs again. So its rows stay until
-the job is over, and only what can be made again too goes early; there the rows come first, because
-a blob that a node has kept for nothing is found when its agent starts again.
+A reducer on a node that serves others may have to make its outputs again. So its rows stay until the job is over, and
+only inputs that can be recomputed are discarded early. There the rows change first, because a blob that a node has
+kept for nothing is found when its agent starts again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from scheduler.records.database import Connection, Database, Row, execute, selec
 from scheduler.supervisor.cache.live_jobs import LiveJob
 
 PAGE = 1000
-# Milliseconds that records stay after the archive is complete.
+# Milliseconds for which records stay after the archive is complete.
 LINGER_MS = 86_400_000
 
 
-# Throws away blobs on a node, or (None) in the shared store.
+# Discards blobs on a node, or (None) in the shared store.
 Discard = Callable[[Iterable[tuple[str | None, str]]], None]
 
 
@@ -38,7 +38,7 @@ async def reap_reducer(db: Database, discard: Discard, task: int) -> None:
 
 
 async def release_inputs(db: Database, discard: Discard, task: int) -> None:
-    """Remove what a finished reduce task was fed and what can be made again, unless it must do so itself by now."""
+    """Discard the inputs of a finished reduce task that can be recomputed, unless the task is about to run again."""
     while rows := await db.write(partial(_release_page, task)):
         discard((row["node"], row["blob"]) for row in rows)
 
@@ -51,7 +51,7 @@ def _release_page(task: int, c: Connection) -> list[Row]:
 
 
 async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
-    """Remove what a job that is over has left, and what a cancelled one has left open."""
+    """Remove the intermediates and rows of a job that is over, and cancel tasks that cancellation has left open."""
     for pool in live.pools:
         while await db.read(select("ready_of_pool", pool=pool, limit=1)):
             await db.write(execute("cancel_ready", pool=pool, limit=PAGE))
@@ -71,14 +71,14 @@ def _consumers_ended(tasks: list[int], c: Connection) -> None:
 
 
 async def purge_expired(db: Database, now: int) -> None:
-    """Forget jobs that were archived long ago. What users see of them is the archive."""
+    """Remove the records of jobs that were archived long ago. Their archives stay."""
     while rows := await db.read(select("expired_jobs", before=now - LINGER_MS, limit=10)):
         for row in rows:
             await _purge(db, row["id"])
 
 
 def _keep(_: Iterable[tuple[str | None, str]]) -> None:
-    """Of what only the records are left, there is nothing to throw away."""
+    """Discard nothing: the blobs of these rows are gone already."""
 
 
 async def _purge(db: Database, job: int) -> None:

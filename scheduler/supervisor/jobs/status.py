@@ -1,4 +1,4 @@
-"""A job's status as `live/status` and `job.json` show it."""
+"""Status of a job, as `live/status` and `job.json` show it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from scheduler.records.database import Connection, Row
 
-# Times that appear once they are reached, and their column.
+# Times that appear once they are reached, with their columns.
 LATER_TIMES = (("timeDone", "done"), ("timeArchiveStarted", "archive_started"), ("timeArchiveDone", "archive_done"))
 
 
 def iso(ms: int) -> str:
-    """`2013-06-16T01:44:46.689Z`."""
+    """A time (ms since the epoch) as `2013-06-16T01:44:46.689Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def status(c: Connection, row: Row) -> dict[str, Any]:
-    """The document of a row of `jobs`, keys in the published order."""
+    """The status document of a row of `jobs`, keys in the published order."""
     document = json.loads(row["document"])
     waiting = [] if row["state"] == "done" else c.all("waiting_phases", job=row["id"])
     totals = c.one("job_totals", job=row["id"])
@@ -41,6 +41,6 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
         **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
         "phases": document["phases"],
         "options": {},
-        # Ours, and only there when there is something to say: which phases find no instance, and why.
+        # An addition to the published form, while phases wait for an instance: which ones, and why.
         **({"waiting": [{"phase": one["number"], "reason": one["waiting"]} for one in waiting]} if waiting else {}),
     }

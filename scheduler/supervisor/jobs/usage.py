@@ -1,11 +1,11 @@
-"""What the tasks of a job took: kept with each task, and summed up for each phase.
+"""Usage: what the tasks of a job used, recorded with each task and summed for each phase.
 
-A task is counted once it has committed or failed, by the attempt that counts: what the system
-lost and tried again is nobody's use, and a cancelled attempt reports nothing. The sums move in
-the transaction that commits the report, so asking for them never counts tasks.
+A task is counted once, when it has committed or failed, by the attempt that counts. Lost attempts that were retried are
+not charged, and a cancelled attempt reports no usage. The sums change in the transaction that commits the report, so
+asking for them never counts tasks.
 
-Example: two map tasks of 3 s and 1 s with 10 and 90 MiB at most, and one that ran when the
-job was cancelled: `tasks` 2, `wall_us` 4,000,000, `max_rss_kb` 92,160.
+Example: two map tasks of 3 s and 1 s with 10 and 90 MiB at most, and one that ran when the job was cancelled: `tasks`
+2, `wall_us` 4,000,000, `max_rss_kb` 92,160.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUMS = ("wall_us", "cpu_us", "max_rss_kb", "bytes_in", "bytes_out")
 
 
 def summed(usages: Sequence[Usage]) -> dict[str, int]:
-    """What a few tasks of one phase took together: the parameters of `count_usage`."""
+    """The sum over a few tasks of one phase: the parameters of `count_usage`."""
     return {
         "tasks": len(usages),
         "wall_us": sum(usage.wall_us for usage in usages),
@@ -34,7 +34,7 @@ def summed(usages: Sequence[Usage]) -> dict[str, int]:
 
 
 def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
-    """Per phase of a row of `jobs`: its number and type, MiB and GiB of an instance, tasks counted, and their sums."""
+    """Usage by phase of a row of `jobs`: number, type, MiB and GiB of an instance, tasks counted, their sums."""
     phases = stored_job(json.loads(row["document"])).phases
     return [
         {
@@ -50,5 +50,5 @@ def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
 
 
 def usage_document(c: Connection, row: Row) -> dict[str, Any]:
-    """What `live/usage` and `usage.json` show of a row of `jobs`."""
+    """The usage document of a row of `jobs`, as `live/usage` and `usage.json` show it."""
     return {"id": row["uuid"], "phases": phase_usage(c, row)}

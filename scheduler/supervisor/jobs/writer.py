@@ -1,8 +1,8 @@
-"""The book of one job during one transaction: rows are collected, then written at once.
+"""Job writer: the rows of one job that one transaction writes, collected and then written at once.
 
-Whoever changes a job opens a `JobWriter`, says what happened (`add_input`, `forward`, `fail`,
-`finished`), and closes it. Closing writes rows by the hundred, moves each counter once, and
-asks `engine.job.advance` what follows until nothing does.
+A transaction that changes a job opens a `JobWriter`, says what happened (`add_input`, `forward`, `fail`, `finished`),
+and closes it. Closing writes rows by the hundred, moves each counter once, and asks `engine.job.advance` what follows
+until nothing does.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from scheduler.supervisor.jobs.usage import summed
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object on its way into a phase. `own`: an intermediate of ours, deleted once consumed.
+    """An object that enters a phase. `own`: an intermediate, deleted once it is consumed.
 
-    One that lies on a `node` can be lost with it, and is made again as output number `made` of task `maker`.
+    One that lies on a `node` can be lost with it, and is then recomputed as output number `made` of task `maker`.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Item:
 
     @property
     def columns(self) -> dict[str, object]:
-        """What its consumer's row says of it."""
+        """The columns about the item in its consumer's row."""
         return {
             "origin": self.origin,
             "blob": self.blob,
@@ -74,21 +74,21 @@ class _Reducer:
         self.state = TaskState(row["state"])
         self.node: str | None = row["node"]
         self.before = self.arrived = row["arrived"]
-        self.located = False  # some of what arrived lies on a node
+        self.located = False  # whether an input that arrived lies on a node
 
     def settles(self) -> bool:
-        """Whether it is time to look where most of its input is: the first time, and whenever it has doubled.
+        """Whether to look up now where most of its input lies: at first, and whenever the input has doubled.
 
-        So all looks together read each input twice.
+        So all look-ups together read each input twice.
         """
         waits = self.state in (TaskState.WAITING, TaskState.READY)
         return self.located and waits and self.arrived.bit_length() > self.before.bit_length()
 
 
 class JobWriter:
-    """See the module. `now` is in ms; `draw` gives random numbers in [0, 1).
+    """The writer of one job during one transaction. `now` is in ms; `draw` gives random numbers in [0, 1).
 
-    The job's record is read once, when the book is opened: `row`. Only the book moves its counters while it is open.
+    The job's record is read once, when the writer opens: `row`. Only the writer changes the job's counters meanwhile.
     """
 
     def __init__(self, c: Connection, live: LiveJob, changes: Changes, now: int, draw: Any = random.random) -> None:
@@ -115,15 +115,15 @@ class JobWriter:
     def running(self) -> bool:
         return self.row["state"] == "running" and not self.row["cancelled"]
 
-    # What happened.
+    # Events.
 
     def dispatched(self, count: int) -> None:
-        """Inputs of the job were dealt with."""
+        """Count inputs of the job as dispatched."""
         self.c.run("count_dispatched", job=self.live.id, count=count)
         self._dispatched += count
 
     def forward(self, phase: int, item: Item) -> None:
-        """An object reaches a phase (or, beyond the last one, the user)."""
+        """Add an object to a phase; beyond the last phase it is an output of the job."""
         if phase == len(self.live.pools):
             self._outputs.append(item.name)
         elif self.live.spec.phases[phase].reduce:
@@ -132,7 +132,7 @@ class JobWriter:
             self._issue(phase, item)
 
     def problem(self, phase: int, given: str, origin: str | None, problem: Problem) -> None:
-        """An input of a phase did not become a task."""
+        """Record that an input of a phase did not become a task."""
         code, message = problem
         self.error(error_records.record(phase, code, message, given, origin), origin)
 
@@ -144,11 +144,11 @@ class JobWriter:
         self._retries += 1
 
     def reopened(self, pool: int) -> None:
-        """A task of a pool that was finished is not: it is made again."""
+        """Count a finished task of a pool as open again: its outputs are recomputed."""
         self._counts["finished"][pool] -= 1
 
     def finished(self, pool: int, usage: Usage | None) -> None:
-        """A task of a pool reached a final state; `usage` is what it took, if anybody measured that."""
+        """Count a task of a pool as finished. `usage` is what it used, if that was measured."""
         self._counts["finished"][pool] += 1
         if usage is not None:
             self._usages[pool].append(usage)
@@ -171,7 +171,7 @@ class JobWriter:
             return
         reducer = reducers[chosen]
         if reducer.state not in (TaskState.WAITING, TaskState.READY, TaskState.LEASED):
-            self._drop(item)  # a failed reducer's later inputs are dropped
+            self._drop(item)  # later inputs of a failed reducer are dropped
             return
         reducer.arrived += 1
         reducer.located = reducer.located or item.node is not None
@@ -187,10 +187,10 @@ class JobWriter:
             self._reducers[phase] = [_Reducer(row) for row in rows]
         return self._reducers[phase]
 
-    # Writing it.
+    # Writing.
 
     def close(self) -> None:
-        """Write everything, then do what follows from it."""
+        """Write all rows and counters, then do what follows from them."""
         self._write_tasks()
         self._write_results()
         for name, counter in self._counts.items():
@@ -222,7 +222,7 @@ class JobWriter:
         self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
 
     def _place(self, reducer: _Reducer) -> None:
-        """A reduce task that waits belongs to the node where most of its input is so far."""
+        """Assign a waiting reduce task to the node where most of its input lies so far."""
         found = self.c.all("input_by_node", task=reducer.task)
         node = max(found, key=lambda row: (row["size"], row["node"]))["node"]
         if node != reducer.node:
@@ -245,7 +245,7 @@ class JobWriter:
         )
 
     def _advance(self) -> bool:
-        """Do what follows from the counters; whether anything did that may have more follow."""
+        """Do what follows from the counters. Returns whether more may follow."""
         if self._done:
             return False
         phases = self.c.all("phases_of_job", job=self.live.id)

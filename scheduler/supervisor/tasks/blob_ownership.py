@@ -1,17 +1,16 @@
-"""Which blobs a report may speak of: those that its attempt made, and none that belongs to anything else.
+"""Ownership of blobs: a report may name blobs that its attempt made, and none that belongs to anything else.
 
-A report claims blobs. Most become objects or intermediates, and one that a name was made of is removed when the name
-goes: so an agent that could claim any blob could read it under a name of its choice, and have it removed. A claim is
-good if
+A report claims blobs. Most become objects or intermediates, and a blob is removed when its name or its consumer is. So
+an agent that could claim any blob could read it under a name of its choice, and have it removed. A claim is valid if
 
-- the blob lies on the agent's own node, where only what is told of that node is ever removed or fetched; or
-- it is in the shared store: the file is there, with the size that the report says, and neither an object nor an
+- the blob lies on the agent's own node, where only blobs that this node reported are ever removed or fetched; or
+- it is in the shared store: the file exists, with the size that the report says, and neither an object nor an
   intermediate refers to it yet. It has its MD5 if it becomes an object;
 - and no other claim of the batch is for the same blob.
 
-Ids are random, and are not told before something refers to the blob. So what another node or a client is writing at
-the moment cannot be claimed either. An attempt with a claim that is not good is lost and tried again, and what it
-claimed is left as it is: the sweep knows what becomes of that.
+Ids are random, and are secret until something refers to the blob. So a blob that another node or a client is writing at
+the moment cannot be claimed either. An attempt with an invalid claim is lost and tried again, and the claimed blobs are
+left as they are: the sweep removes those that nothing refers to.
 
 Example: an agent that was leased a task of bob's reports the etag of jill's object as its output. An object refers to
 that blob, so bob's task runs again, and jill's object stays.
@@ -30,8 +29,10 @@ from scheduler.records.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """The agent that reports. `serves`: what attempts leave for the next phase may lie on its node, for others to
-    fetch."""
+    """The agent that reports.
+
+    `serves`: it serves other nodes, so intermediates of its attempts may lie on its node.
+    """
 
     agent: int
     node: str
@@ -39,12 +40,12 @@ class Reporter:
 
     @property
     def keeps(self) -> str | None:
-        """The node on which intermediates lie, if not in the shared store."""
+        """The node on which its intermediates lie; None: they are in the shared store."""
         return self.node if self.serves else None
 
 
 def blobs_of(report: AttemptReport) -> Iterator[BlobRef]:
-    """All bytes that a report speaks of, but for what is empty."""
+    """All blobs that a report names, except empty ones."""
     for output in report.outputs:
         if output.blob is not None and output.blob.size:
             yield output.blob
@@ -54,7 +55,10 @@ def blobs_of(report: AttemptReport) -> Iterator[BlobRef]:
 
 
 def objects_of(report: AttemptReport, last: bool) -> Iterator[BlobRef]:
-    """What of a report that counts becomes objects, but for what is empty. `last`: the attempt is of the last phase."""
+    """The blobs that become objects if the report counts, except empty ones.
+
+    `last`: the attempt is of the last phase.
+    """
     failed = report.outcome is Outcome.FAILED
     for output in report.outputs:
         if output.blob is not None and output.blob.size and (failed or last or output.named):
@@ -65,17 +69,17 @@ def objects_of(report: AttemptReport, last: bool) -> Iterator[BlobRef]:
 
 
 def without_blobs(report: AttemptReport) -> AttemptReport:
-    """A report whose claims are not good: nothing of it is touched."""
+    """The report of a lost attempt, in place of one with an invalid claim: its blobs are left alone."""
     return report.model_copy(update={"outputs": [], "stderr": None, "core": None, "missing": []})
 
 
 def shared(blobs: Iterable[BlobRef], node: str | None) -> list[BlobRef]:
-    """Those that are claimed in the shared store. `node` keeps what its attempts leave for the next phase, or None."""
+    """The blobs that are claimed in the shared store. `node`: where the attempts' intermediates lie, or None."""
     return [blob for blob in blobs if node is None or blob.node != node]
 
 
 def absent(store: BlobStore, claims: Iterable[BlobRef]) -> set[str]:
-    """Those that are not in the shared store as they are claimed. Looks at files: for a thread."""
+    """The ids of claims that the shared store does not confirm. Reads files, so it runs in a thread."""
     return {blob.id for blob in claims if not _is_there(store, blob)}
 
 
@@ -87,7 +91,7 @@ def _is_there(store: BlobStore, blob: BlobRef) -> bool:
 
 
 class Claims:
-    """The claims of one transaction. `node` as for `shared`; `missing`: what `absent` has found."""
+    """The claims of one transaction. `node` as for `shared`; `missing`: the result of `absent`."""
 
     def __init__(self, c: Connection, blobs: Iterable[BlobRef], node: str | None, missing: Collection[str]) -> None:
         claimed = sorted({blob.id for blob in shared(blobs, node)})
@@ -97,8 +101,10 @@ class Claims:
         self._taken = {row["blob"] for row in rows}
 
     def problem(self, mine: Collection[BlobRef], objects: Iterable[BlobRef]) -> str | None:
-        """What is wrong with the claims of one report, if anything; they count from now on. `objects`: those of them
-        that become objects."""
+        """The problem with the claims of one report, if anything; they count from now on.
+
+        `objects`: those of them that become objects.
+        """
         in_store = shared(mine, self._node)
         if any(blob.node is not None for blob in in_store):
             return "an output is said to be on another node"

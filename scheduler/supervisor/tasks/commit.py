@@ -1,21 +1,21 @@
-"""A batch of reports becomes outputs, next tasks, errors, and counters, in one transaction.
+"""Commit: a batch of reports becomes outputs, next tasks, errors, and counters, in one transaction.
 
 Verdicts (`verdicts.Verdict`) go through three passes. Each takes values and returns others:
 
-    judge   what an event does to a task, by its row and `engine.task`. A report counts only if the agent that
-            sends it holds the lease of that very attempt, and only if the blobs that it claims are its own to
-            name (`blob_ownership`). If the attempt was lost for want of its input, the input is lost as well.
-    named   the objects of all verdicts have names, or their attempts have failed. Naming can go wrong: meanwhile
-            a user made a directory of that name. So it is tried before anything is written for the task, and
-            whatever is in the list of outputs is there. What a failed attempt saves is named after that.
+    judge   what an event does to a task, by its row and `engine.task`. A report counts only if its agent holds the
+            lease of that very attempt, and only if the blobs that it claims are its own (`blob_ownership`). If the
+            attempt was lost because its input is missing, the input is lost as well.
+    named   the objects of all verdicts have names, or their attempts have failed. Naming can fail: a user may have
+            made a directory of that name meanwhile. So it is tried before anything is written for the task, and
+            every object in the list of outputs exists. What a failed attempt saves is named after that.
     final   the verdicts are written: tasks, outputs for the next phase, errors, counters. A producer that could
-            not make again what was lost fails its consumers: they are judged, and go through the passes in turn.
+            not recompute what was lost fails its consumers: they are judged, and go through the passes in turn.
 
-Attempts are numbered by leases, so a batch may be handed in twice. What a report that does not count has left
-is for its agent to remove: nothing is ever removed because a report names it.
+Attempts are numbered by leases, so a batch may be reported twice. The agent itself removes the blobs of a report that
+does not count: the supervisor never removes a blob because a report names it.
 
-What a task of ours leaves for the next phase may lie on its node, and be lost with it: `recovery`
-says how it is made again, and does what such a report means for those that wait for it.
+The intermediates of a task may lie on its node, and be lost with it: `recovery` has them recomputed, and says what a
+report of a recomputation means for the consumers.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def commit_reports(
     for report in reports:
         row = rows.get(report.task)
         if row is None or (row["agent"] != reporter.agent and row["state"] == TaskState.LEASED):
-            batch.refuse(report)  # forgotten long ago, or not its lease
+            batch.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
         else:
             held = row["agent"] == reporter.agent and row["attempt"] == report.attempt
             batch.judge_report(row, report, claims if held else None)
@@ -89,9 +89,9 @@ def commit_reports(
 def lose_attempts(
     c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None, counted: bool = True
 ) -> Changes:
-    """The agent that held these tasks is gone: retry them, or fail those that were retried enough.
+    """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: it may be their fault.
+    `counted`: whether they may have caused the loss.
     """
     batch = Batch(c, find_job, now, node)
     for row in rows:
@@ -100,7 +100,7 @@ def lose_attempts(
 
 
 def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: int, now: int) -> Changes:
-    """No node will ever have room for tasks of this pool: fail `limit` of those that are ready."""
+    """Fail up to `limit` ready tasks of a pool for which no node will ever have room."""
     batch = Batch(c, lambda _: live, now)
     for row in c.all("ready_of_pool", pool=pool, limit=limit):
         batch.judge(row, Unplaceable(message))
@@ -108,7 +108,10 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 
 
 class Batch:
-    """Reports of one transaction, across jobs. `node`: where the attempts were; `serves`: others can fetch from it."""
+    """The reports of one transaction, across jobs.
+
+    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it.
+    """
 
     def __init__(
         self, c: Connection, find_job: FindJob, now: int, node: str | None = None, serves: bool = False
@@ -123,11 +126,11 @@ class Batch:
         self._books: dict[int, JobWriter] = {}
 
     def refuse(self, report: AttemptReport) -> None:
-        """It does not count: its agent may remove what the attempt has left."""
+        """Refuse a report, which does not count: its agent may remove what the attempt has left."""
         self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
 
     def close(self) -> Changes:
-        """Name and write what was judged."""
+        """Name and write what was judged; returns the changes."""
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
             self._write(self._named(judged))
@@ -138,7 +141,7 @@ class Batch:
     # Judge.
 
     def judge_report(self, row: Row, report: AttemptReport, claims: Claims | None) -> None:
-        """Say what a report does to a task. `demand` if it is of the attempt that is leased."""
+        """Judge what a report does to a task. `claims` are checked if it is of the leased attempt."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
             last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
@@ -147,13 +150,16 @@ class Batch:
             retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
             self.judge(row, reported(report, not report.missing, retries), report)
         else:
-            log.warning("a report was not believed", extra={"node": self.node, "task": row["uuid"], "why": problem})
+            log.warning(
+                "a report was refused: a claim of a blob is invalid",
+                extra={"node": self.node, "task": row["uuid"], "why": problem},
+            )
             self.judge(
                 row, Reported(report.attempt, Outcome.LOST, JobErrorCode.INTERNAL, problem), without_blobs(report)
             )
 
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
-        """Say what an event does to a task; `close` does it. A second event of the same task changes nothing."""
+        """Judge what an event does to a task; `close` does it. A second event of the same task changes nothing."""
         live = self._find_job(row["pool"])
         earlier = self._judged.get(row["id"])
         before = earlier.result.task if earlier else task_of(row)
@@ -166,7 +172,7 @@ class Batch:
         self._judged[row["id"]] = self._with_input(verdict) if verdict.given_back else verdict
 
     def _with_input(self, verdict: Verdict) -> Verdict:
-        """The verdict on an attempt that was lost, for want of its input perhaps: what that means for both."""
+        """The verdict, and what it means for the input if the attempt was lost because it could not get that."""
         row, report, result = verdict.row, verdict.report, verdict.result
         found = recovery.missed(self.c, row, report.missing) if report and report.missing else recovery.NOTHING_MISSED
         if report and report.missing and not found.excused:
@@ -190,8 +196,10 @@ class Batch:
     # Named.
 
     def _named(self, judged: Sequence[Verdict]) -> Sequence[Verdict]:
-        """The same verdicts, once their objects have names; those on attempts whose outputs cannot have theirs are
-        others, by an error that says so."""
+        """The verdicts once their objects have names.
+
+        An attempt whose output cannot have its name gets another verdict, with an error that says so.
+        """
         unnamed = self._name(judged, {})
         if not unnamed:
             return judged
@@ -201,7 +209,7 @@ class Batch:
         return [replace(verdict, unnamed=paths) for verdict in verdicts]
 
     def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, str]:
-        """Give objects their names, but for paths in `unnamed`; by path, why others could not have theirs."""
+        """Name objects, except for paths in `unnamed`; returns why others could not be named, by path."""
         objects: list[NewObject] = []
         refused: list[tuple[NewObject, str]] = []
         for verdict in verdicts:
@@ -218,7 +226,7 @@ class Batch:
     # Final.
 
     def _write(self, verdicts: Sequence[Verdict]) -> None:
-        """Do what was decided; what cannot be made again fails those that wait for it, which is judged next."""
+        """Write verdicts, and judge next the consumers of what cannot be recomputed."""
         for verdict in verdicts:
             self._carry_out(verdict)
         self.c.many("update_task", [self._task_row(verdict) for verdict in verdicts])
@@ -253,7 +261,7 @@ class Batch:
         return self._books[live.id]
 
     def _count(self, verdict: Verdict) -> None:
-        """What the shadow in memory has to know."""
+        """Record what the cache has to learn."""
         row, before, after = verdict.row, verdict.before.state, verdict.result.task.state
         if verdict.revoked:
             self.changes.revoked.append(Revoked(row["agent"], row["pool"], row["id"], row["attempt"]))
@@ -271,14 +279,14 @@ class Batch:
         return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": self._input_after(verdict)}
 
     def _input_after(self, verdict: Verdict) -> Availability:
-        """Where the input of a map task stands."""
+        """The availability of a map task's input."""
         if verdict.result.task.state not in FINAL:
             return verdict.availability
         has_producer = verdict.row["maker"] is not None
         return availability.kept(verdict.availability, has_producer, self._may_reopen(verdict))
 
     def _may_reopen(self, verdict: Verdict) -> bool:
-        """Whether what the task made can be lost."""
+        """Whether an output of the task can be lost."""
         made = verdict.result.task.state is TaskState.COMMITTED and not verdict.last
         return made and (self.serves or verdict.before.again)
 
@@ -302,8 +310,10 @@ class Batch:
     def _forward_reference(
         self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
     ) -> None:
-        """An object emitted by name is what the name stands for now (`found`), with the errors of the phase that it
-        reaches; beyond the last one it is a name."""
+        """Forward an object that was emitted by name: what the name stands for now (`found`), or the error.
+
+        Beyond the last phase it is only a name.
+        """
         if found is None:
             writer.forward(phase, Item(output.name, origin, "", 0))
         elif isinstance(found, tuple):
@@ -312,7 +322,7 @@ class Batch:
             writer.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
 
     def _where(self, blob: BlobRef) -> str | None:
-        """The node on which an intermediate lies; None if it is in the shared store, or nothing."""
+        """The node on which an intermediate lies; None if it is in the shared store, or there is no blob."""
         return self.node if self.serves and blob.node is not None and blob.size else None
 
     def _fail(self, writer: JobWriter, verdict: Verdict) -> None:
@@ -335,7 +345,7 @@ class Batch:
         writer.error(record, row["origin"])
 
     def _consumed(self, verdict: Verdict) -> None:
-        """A finished task needs its intermediates no longer."""
+        """Release the intermediates of a finished task."""
         row = verdict.row
         if row["reducer"] is not None:
             kept = self._may_reopen(verdict)
@@ -346,13 +356,13 @@ class Batch:
             self.changes.throw(row["node"], row["blob"])
 
     def _restore(self, verdict: Verdict) -> dict[int, str]:
-        """A task was made again, or could not be; tasks that must fail for that, and why."""
+        """Put what a task has recomputed in its place. Returns the tasks that must fail, and why."""
         outputs: list[recovery.Recomputed | None] = []
         if verdict.report and Effect.REMADE in verdict.result.effects:
             for output in verdict.report.outputs:
                 made = recovery.Recomputed(self._where(output.blob), output.blob) if output.blob else None
                 if made and output.named:
-                    self.changes.throw(made.node, made.blob.id)  # it has its name since the first time
+                    self.changes.throw(made.node, made.blob.id)  # the object has had its name since the first time
                 outputs.append(None if output.named else made)
         hopeless = recovery.restore(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
         why = verdict.result.error[1] if verdict.result.error else "the second time there was no such output"

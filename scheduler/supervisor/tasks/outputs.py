@@ -1,4 +1,4 @@
-"""What tasks ask about names while they run, answered in a transaction with the owner's rights."""
+"""Outputs that running tasks name, checked in a transaction with the owner's rights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from scheduler.supervisor.tasks.blob_ownership import Claims
 
 
 def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> None:
-    """Whether a task may name an output so; makes missing directories if asked. Raises WireError.
+    """Check that a task may name an output so; makes missing directories if asked. Raises WireError.
 
-    The name becomes visible only with the attempt, so the answer can be overtaken: then the
-    commit makes the directories.
+    The name becomes visible only when the attempt commits. If the directories are gone by then, the commit makes them.
     """
     path = writable(owner, check.name)
     parent = names.split(path)[0]
@@ -29,9 +28,9 @@ def check_output(c: Connection, owner: str, check: OutputCheck, now: int) -> Non
 
 
 def adopt(c: Connection, owner: str, adoption: Adoption, now: int, absent: Collection[str] = ()) -> list[str]:
-    """Name a blob that a task has written as a plain object; blobs to discard. Raises WireError.
+    """Name a blob that a task has written as a plain object; returns blobs to discard. Raises WireError.
 
-    `absent` as for `commit_reports`: only what is there, and belongs to nothing yet, is given a name.
+    `absent` as for `commit_reports`: only a blob that exists, and belongs to nothing yet, is given a name.
     """
     path = writable(owner, adoption.name)
     blob = adoption.blob
@@ -42,7 +41,7 @@ def adopt(c: Connection, owner: str, adoption: Adoption, now: int, absent: Colle
 
 
 def new_object(path: str, blob: BlobRef, given: Mapping[str, str] = NO_HEADERS) -> NewObject:
-    """The object that a task's bytes become. Its headers come from the task: what cannot be stored is left out."""
+    """The object that a task's bytes become. Headers of the task that cannot be stored are left out."""
     public = names.top(path) == "public"
     try:
         kept = headers.stored(given, public)
@@ -66,7 +65,7 @@ def writable(owner: str, name: str) -> str:
 
 
 def refusal(owner: str, path: str) -> WireError | None:
-    """Why `owner` may not write an object at a normal path."""
+    """The reason why `owner` may not write an object at a normal path; None if it may."""
     if not access.may_write(owner, path):
         return errors.authorization_failed(owner, path)
     if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:

@@ -1,30 +1,29 @@
-"""Who made it: intermediates that died with their node are made again, by the tasks that made them.
+"""Recovery by lineage: intermediates that were lost with their node are recomputed by the tasks that made them.
 
-One idea: *an input that is gone is a debt, written in its consumer's row, and paid by the one task that
-made it.* `engine.availability` says where an input stands, and what an event makes of that. Here are the
-transactions in which the events happen:
+One idea: *a lost input is recorded in its consumer's row, until its one producer has replaced it.*
+`engine.availability` says where an input stands, and what an event does to that. This module has the transactions in
+which the events happen:
 
     a node is lost ──▶ lose_page: what was HERE is LOST (or MAYBE_READ)
-    anything LOST ──▶ mend_page: the maker goes back from committed to ready, LOST → RECOMPUTING;
-                      what the maker itself had consumed is LOST, and so on, back to the job's inputs
-    the maker commits ──▶ refill: by position among its outputs, RECOMPUTING → HERE
+    an input is LOST ──▶ recover_page: the producer goes back from committed to ready, LOST → RECOMPUTING;
+                         what the producer itself had consumed is LOST, and so on, back to the job's inputs
+    the producer commits ──▶ restore: by position among its outputs, RECOMPUTING → HERE
 
-Each arrow is a transaction, or many of one page each, and all that remains to be done is in the rows: a
-supervisor that dies in between leaves LOST rows, and whoever takes the job up goes on. A maker that is a
-reduce task goes back once all pages of its input are marked.
+Each arrow is a transaction, or many of one page each, and all that remains to be done is in the rows: a supervisor that
+dies in between leaves LOST rows, and the next owner of the job continues. A producer that is a reduce task goes back
+once all pages of its input are marked.
 
-A map task waits while its input is gone. A reduce task need not: it is fed up to the gap, in order, and
-has a place of its own meanwhile (`LiveJob.may_block`). Counters end as if nothing had happened: a maker
-that goes back is not finished, when it commits again it is, and its outputs, usage, objects with names and
-errors count from the first time.
+A map task waits while its input is lost. A reduce task need not: it is fed up to the gap, in order, and has a place of
+its own meanwhile (`LiveJob.may_block`). Counters end as if no node had been lost: a producer that goes back is not
+finished, when it commits again it is, and its outputs, usage, named objects and errors count from the first time.
 
-Makers must make the same again: outputs are matched by their position. Where there is none at that
-position any more, its consumer fails, by an InternalError that says so. So it does when a maker's output
-could not be had for the sixth time, although its node lives.
+Producers must make the same outputs again: outputs are matched by their position. If there is none at that position any
+more, the consumer fails, by an InternalError that says so. It fails in the same way when a producer's output was missed
+for the sixth time, although its node lives.
 
-Example: map → reduce → map on nodes a and b. Node a dies with 3 outputs of the reducer unread, whose 900
-inputs have long been consumed: 3 map tasks wait, the reducer is ready again, 900 of its inputs are LOST
-and so 900 first map tasks are ready, on b. The reducer starts at once and reads as they finish.
+Example: map → reduce → map on nodes a and b. Node a dies with 3 outputs of the reducer unread, whose 900 inputs have
+long been consumed: 3 map tasks wait, the reducer is ready again, 900 of its inputs are LOST and so 900 first map tasks
+are ready, on b. The reducer starts at once and reads as they finish.
 """
 
 from __future__ import annotations
@@ -45,13 +44,16 @@ from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.verdicts import task_of
 
 PAGE = 500
-# What a maker made may be missed so often, before nobody hopes any more.
+# The number of times that a producer's output may be missed before its consumer fails.
 MAX_MISSES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What becomes of an attempt that could not have an input. `excused`: it costs no retry; `lost`: the input is."""
+    """The consequence for an attempt that could not get an input.
+
+    `excused`: it costs no retry; `lost`: the input is lost.
+    """
 
     excused: bool = True
     lost: bool = False
@@ -63,7 +65,7 @@ NOTHING_MISSED = Missed()
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """An output made again, and where it lies."""
+    """A recomputed output, and the node it lies on."""
 
     node: str | None
     blob: BlobRef
@@ -73,9 +75,9 @@ class Recomputed:
 
 
 def lose_page(c: Connection, live: LiveJob, node: str, given: Mapping[int, int], limit: int) -> tuple[Changes, bool]:
-    """Mark a page of what a job had on a lost node; what changed, and whether there is more.
+    """Mark a page of a job's intermediates on a lost node. Returns the changes, and whether there is more.
 
-    `given`: by reduce task that runs elsewhere, how far it was fed.
+    `given`: how far each reduce task that runs elsewhere was fed, by task.
     """
     changes = Changes()
     more = False
@@ -122,7 +124,7 @@ def _lose_inputs(
 
 
 def missed(c: Connection, row: Row, missing: Sequence[str]) -> Missed:
-    """An attempt at the task of `row` says that it could not have these intermediates: they are lost."""
+    """Handle the report of an attempt at the task of `row` that could not get these intermediates: they are lost."""
     if row["reducer"] is None:
         return _miss(c, row, row["input"]) if row["blob"] in missing else NOTHING_MISSED
     found = NOTHING_MISSED
@@ -135,7 +137,7 @@ def missed(c: Connection, row: Row, missing: Sequence[str]) -> Missed:
 
 
 def _miss(c: Connection, row: Row, name: str) -> Missed:
-    """What it means that the input of a row is missing: nothing, if that is known, or it is there again."""
+    """The consequence of a missing input: none, if its loss is known already, or it is available again."""
     before = Availability(row["own"])
     if availability.step(before, Event.MISSED) is before:
         return NOTHING_MISSED
@@ -147,11 +149,11 @@ def _miss(c: Connection, row: Row, name: str) -> Missed:
     return Missed(lost=True)
 
 
-# Makers go back.
+# Producers go back.
 
 
 def recover_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Changes, bool]:
-    """Tell the makers of a page of what is lost; what changed, and whether there may be more."""
+    """Reopen the producers of a page of lost inputs. Returns the changes, and whether there may be more."""
     changes = Changes()
     writer = JobWriter(c, live, changes, now)
     if not writer.running:
@@ -170,7 +172,7 @@ def recover_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Ch
 
 
 class _Recovery:
-    """One page: debts are collected, their makers told, and the debts of those that know written down."""
+    """One page of recovery: it collects lost inputs, reopens their producers, and records what became of each input."""
 
     def __init__(self, c: Connection, writer: JobWriter, changes: Changes, limit: int) -> None:
         self._c = c
@@ -185,6 +187,7 @@ class _Recovery:
         return not (self._tasks or self._inputs)
 
     def lost_tasks(self, pool: int) -> None:
+        """Collect lost inputs of map tasks; those of attempts that may have read them are lost by now."""
         lost = availability.step(Availability.MAYBE_READ, Event.ATTEMPT_LOST)
         waiting = step(Task(TaskState.READY), InputLost()).task.state
         for row in self._c.all("maybe_read_tasks", pool=pool, limit=self._limit):
@@ -197,6 +200,7 @@ class _Recovery:
         self._inputs += self._c.all("lost_inputs", pool=pool, limit=self._limit)
 
     def tell_makers(self) -> None:
+        """Reopen the producers of the collected inputs, and record which inputs are being recomputed."""
         needed = [row["maker"] for row in (*self._tasks, *self._inputs) if not _unneeded(row)]
         known = self._c.all("tasks_for_reports", tasks=json.dumps(sorted(set(needed))))
         told = {row["id"] for row in known if self._remake(row)}
@@ -210,11 +214,11 @@ class _Recovery:
                 self._c.run("set_input_availability", task=row["task"], seq=row["seq"], own=after)
 
     def _remake(self, maker: Row) -> bool:
-        """Have a task make its outputs again; False if that takes another page."""
+        """Reopen a producer. Returns False if that takes another page."""
         before = task_of(maker)
         result = step(before, Remake())
         if result.task == before:
-            return True  # it is about to, or its job is cancelled
+            return True  # it is about to run, or its job is cancelled
         own = Availability(maker["own"])
         if maker["reducer"] is not None:
             if self._c.run("consumer_reopened_inputs", task=maker["id"], limit=self._limit) >= self._limit:
@@ -230,24 +234,30 @@ class _Recovery:
 
 
 def _settled(row: Row, told: Collection[int]) -> Event | None:
-    """What happens to a lost input, if anything does by now. `told`: makers that are open again."""
+    """The event of a lost input, if any by now. `told`: producers that are open again."""
     if _unneeded(row):
         return Event.CONSUMER_ENDED
     return Event.PRODUCER_REOPENED if row["maker"] in told else None
 
 
 def _unneeded(row: Row) -> bool:
-    """Whether an input that is lost is not needed. A committed reduce task needs some when it is about to go back."""
+    """Whether a lost input is not needed.
+
+    A committed reduce task needs some of its inputs when it is about to go back.
+    """
     return row["state"] in (TaskState.FAILED, TaskState.CANCELLED)
 
 
-# A maker is done.
+# A producer is done.
 
 
 def restore(
     c: Connection, live: LiveJob, changes: Changes, maker: int, outputs: Sequence[Recomputed | None]
 ) -> dict[int, str]:
-    """Put what was made again in the place of what is gone. Tasks whose input is still gone, with the input's name."""
+    """Put recomputed outputs in the place of lost ones.
+
+    Returns the tasks whose input is still lost, with the input's name.
+    """
     used: set[int] = set()
     hopeless: dict[int, str] = {}
     for row in c.all("tasks_made_for", task=maker):
@@ -261,7 +271,8 @@ def restore(
         if made := _replacement(row, outputs):
             c.run("recomputed_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
             used.add(row["made"])
-        elif _still_lost(row) and row["state"] == TaskState.COMMITTED:  # it is about to go back, and will know then
+        # it is about to go back, and will need the input then
+        elif _still_lost(row) and row["state"] == TaskState.COMMITTED:
             c.run("set_input_availability", **key, own=_after(row, Event.NOT_RECOMPUTED))
             changes.recover.add(live.id)
         elif _still_lost(row):
@@ -281,27 +292,27 @@ def _restore_task(c: Connection, changes: Changes, row: Row, made: Recomputed) -
 
 
 def _replacement(row: Row, outputs: Sequence[Recomputed | None]) -> Recomputed | None:
-    """What takes the place of an input, if that is gone and needed."""
+    """The output that takes the place of an input, if the input is lost and needed."""
     number: int = row["made"]
     gone = _after(row, Event.RECOMPUTED) != row["own"]
     return outputs[number] if number < len(outputs) and gone and not _unneeded(row) else None
 
 
 def _still_lost(row: Row) -> bool:
-    """Whether an input that nothing takes the place of is lost for its consumer."""
+    """Whether an input without a replacement is lost for its consumer."""
     return _after(row, Event.NOT_RECOMPUTED) is Availability.LOST and not _unneeded(row)
 
 
 def _after(row: Row, event: Event) -> Availability:
-    """Where the input of a row stands after an event."""
+    """The availability of a row's input after an event."""
     return availability.step(Availability(row["own"]), event)
 
 
-# What there is.
+# Queries.
 
 
 def nodes_of(c: Connection, live: LiveJob) -> set[str]:
-    """Where intermediates of a job lie."""
+    """The nodes on which intermediates of a job lie."""
     found: set[str] = set()
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
         statement = "nodes_of_task_inputs" if phase.reduce else "nodes_of_tasks"
@@ -310,5 +321,5 @@ def nodes_of(c: Connection, live: LiveJob) -> set[str]:
 
 
 def located(c: Connection, pool: int) -> Counter[str]:
-    """Ready tasks of a pool by the node that they belong to."""
+    """Number of ready tasks of a pool by the node that they belong to."""
     return Counter({row["node"]: row["n"] for row in c.all("count_located", pool=pool)})
