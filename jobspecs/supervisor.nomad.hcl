@@ -1,4 +1,4 @@
-# Whoever owns jobs. Two at least: what one leaves behind when it dies, another has within seconds.
+# Supervisors, which own jobs. Two at least: what one leaves behind when it dies, another has within seconds.
 
 variable "namespace" {
   type    = string

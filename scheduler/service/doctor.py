@@ -214,7 +214,7 @@ def version_of(program: str) -> Finding:
         return Finding(program, "not installed", f"{NO_CONTAINERS} (try `apt-get install {program}`)")
     found = re.search(r"(?<!\d)(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)
     if found is None:
-        return Finding(program, "does not say its version", "nobody knows what holes it has")
+        return Finding(program, "does not say its version", "its known holes cannot be looked up")
     return Finding(program, found[0], known_holes(found) if program == "runc" else None)
 
 

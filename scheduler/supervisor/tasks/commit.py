@@ -151,7 +151,7 @@ class Batch:
             self.judge(row, reported(report, not report.missing, retries), report)
         else:
             log.warning(
-                "a report was refused: a claim of a blob is invalid",
+                "a report was refused",
                 extra={"node": self.node, "task": row["uuid"], "why": problem},
             )
             self.judge(
