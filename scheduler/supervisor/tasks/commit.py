@@ -53,7 +53,7 @@ from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.outputs import refusal
-from scheduler.supervisor.verdicts import Verdict, reported, task_of
+from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
 
