@@ -41,7 +41,7 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
-from scheduler.supervisor.verdicts import task_of
+from scheduler.supervisor.tasks.verdicts import task_of
 
 PAGE = 500
 # The number of times that a producer's output may be missed before its consumer fails.
