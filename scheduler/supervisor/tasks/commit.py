@@ -150,10 +150,7 @@ class Batch:
             retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
             self.judge(row, reported(report, not report.missing, retries), report)
         else:
-            log.warning(
-                "a report was refused",
-                extra={"node": self.node, "task": row["uuid"], "why": problem},
-            )
+            log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
                 row, Reported(report.attempt, Outcome.LOST, JobErrorCode.INTERNAL, problem), without_blobs(report)
             )
