@@ -73,10 +73,7 @@ class UnknownAgentError(Exception):
 
 
 class AgentService:
-    """The agents of one supervisor: their registrations, polls and reports.
-
-    `apply` applies what a transaction changed to the supervisor's cache.
-    """
+    """Registrations, polls and reports of one supervisor's agents. `apply` applies changes to the cache."""
 
     def __init__(
         self,
@@ -138,10 +135,7 @@ class AgentService:
     # Requests of agents.
 
     async def register(self, request: RegisterRequest) -> int:
-        """Register a new start of a node's agent; returns its number.
-
-        The tasks of an earlier start become ready again.
-        """
+        """Register a new start of a node's agent; tasks of an earlier start become ready. Returns its number."""
         self._notice_absence()
         async with self._leaving:
             for session in [known for known in self._sessions.values() if known.node == request.node]:
@@ -215,10 +209,7 @@ class AgentService:
         return await asyncio.to_thread(blob_ownership.absent, self._blobs, claimed) if claimed else set()
 
     def why_infeasible(self, phase: PhaseSpec) -> str | None:
-        """The reason why no node can ever run a phase, as the message of a TaskInitError.
-
-        None if a node can, or no node is known.
-        """
+        """The reason why no known node can ever run a phase, as the message of a TaskInitError, or None."""
         return why_infeasible(Tiers.of(phase), self._offers.values())
 
     def beat(self, agent: int) -> None:
@@ -226,10 +217,7 @@ class AgentService:
         self._session(agent).heard = self.monotonic()
 
     async def leave(self, agent: int) -> None:
-        """End a session in order: the agent's tasks become ready at once, and its node may come back.
-
-        Raises UnknownAgentError.
-        """
+        """End a session in order: its tasks become ready, its node may come back. Raises UnknownAgentError."""
         session = self._session(agent)
         async with self._leaving:
             log.info("agent leaves", extra={"agent": session.id, "node": session.node})

@@ -139,10 +139,7 @@ class InstanceLoop:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _learn_version(self) -> None:
-        """Learn Nomad's version, which changes its documents.
-
-        Without permission to ask, the present version is assumed.
-        """
+        """Learn Nomad's version, which changes its documents; without permission to ask, the latest is assumed."""
         try:
             self._template = replace(self._template, version=await self._api.version())
         except NomadError as error:
@@ -210,10 +207,7 @@ class InstanceLoop:
         return set(found) - set(self._orphans)
 
     def _taken_over(self) -> set[str]:
-        """The orphans that have become ours, because this supervisor has taken over their job.
-
-        They are orphans no longer.
-        """
+        """Remove and return the orphans that have become ours, because this supervisor has taken over their job."""
         ours = {job for job, booking in self._orphans.items() if self._ours(booking)}
         for job in ours:
             del self._orphans[job]
