@@ -19,7 +19,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-ROOMS = ("cli", "datapath", "scheduler/agent", "scheduler/common", "scheduler/http", "scheduler/providers")
+ROOMS = (
+    "cli",
+    "datapath",
+    "scheduler/agent",
+    "scheduler/common",
+    "scheduler/gateway",
+    "scheduler/http",
+    "scheduler/providers",
+)
 LIMIT = 20  # per 10,000 lines
 PRONOUN = re.compile(r"\b(?:whoever|nobody|somebody|everybody|anybody|whom)\b", re.IGNORECASE)
 # A string or character, which may contain what looks like a comment, or a comment (group 1).
