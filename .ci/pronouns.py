@@ -26,7 +26,9 @@ ROOMS = (
     "scheduler/common",
     "scheduler/gateway",
     "scheduler/http",
+    "scheduler/nomad",
     "scheduler/providers",
+    "scheduler/service",
 )
 LIMIT = 20  # per 10,000 lines
 PRONOUN = re.compile(r"\b(?:whoever|nobody|somebody|everybody|anybody|whom)\b", re.IGNORECASE)
