@@ -26,6 +26,7 @@ ROOMS = (
     "scheduler/common",
     "scheduler/gateway",
     "scheduler/http",
+    "scheduler/model",
     "scheduler/nomad",
     "scheduler/providers",
     "scheduler/service",

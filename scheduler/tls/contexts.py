@@ -44,7 +44,7 @@ class PeekingSocket(ssl.SSLSocket):
 
 def refuse_password() -> str:
     """Without this, OpenSSL would ask for one at the terminal. Raises ValueError."""
-    raise ValueError("the key is encrypted: nobody is there to type its password")
+    raise ValueError("the key is encrypted: a service cannot ask for its password")
 
 
 def serving(certificate: Path, key: Path, authority: Path | None, only_nodes: bool) -> ssl.SSLContext:
