@@ -22,6 +22,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 ROOMS = (
     "cli",
     "datapath",
+    "jobspecs",
     "scheduler/agent",
     "scheduler/common",
     "scheduler/gateway",
@@ -30,6 +31,7 @@ ROOMS = (
     "scheduler/nomad",
     "scheduler/providers",
     "scheduler/service",
+    "scheduler/tls",
 )
 LIMIT = 20  # per 10,000 lines
 PRONOUN = re.compile(r"\b(?:whoever|nobody|somebody|everybody|anybody|whom)\b", re.IGNORECASE)
