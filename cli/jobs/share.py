@@ -1,4 +1,4 @@
-"""mjob share: a page about a job, for everybody to read."""
+"""mjob share: a public page about a job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(job: tuple[str, ...], to_stdout: bool, readme: str | None) -> None:
     """Make an HTML page about a finished job, store it below ~~/public, and print its address.
 
     The page shows the phases, the first inputs, outputs and errors, and the beginnings of these objects. It and
-    all that it shows can be read by everybody who knows the address: look at it with -s first.
+    all that it shows can be read by all who know the address: look at it with -s first.
 
     \b
     Examples:

@@ -144,7 +144,7 @@ async def bring_up(api: NomadApi, job: str, told: str, timeout: float, say: Say)
         try:
             await api.register({"Job": document, **condition})
         except ConflictError:
-            raise Problem(f"{name} was changed by somebody else at the same time: look, and deploy again") from None
+            raise Problem(f"{name} was changed by another process at the same time: look, and deploy again") from None
     found = await wait_until_healthy(api, name, timeout, say)
     return {"job": name, "changed": change != "None", "wanted": found.wanted, "healthy": found.healthy}
 

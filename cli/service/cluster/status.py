@@ -118,7 +118,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         (s["supervisor"], s["url"], s["jobs"], f"{s['heard_ms_ago'] / 1000:.1f} s ago") for s in found["supervisors"]
     ])  # fmt: skip
     yield from table("job", ("job", "owner", "supervisor", "phase", "tasks", "finished", "waiting"), [
-        (j["job"], j["owner"], j["supervisor"] or "nobody", j["phase"], j["tasks"], j["finished"], j["waiting"] or "")
+        (j["job"], j["owner"], j["supervisor"] or "none", j["phase"], j["tasks"], j["finished"], j["waiting"] or "")
         for j in found["jobs"]
     ])  # fmt: skip
 

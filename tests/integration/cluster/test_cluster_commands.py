@@ -134,7 +134,7 @@ def test_a_job_that_somebody_changes_meanwhile_is_left_alone(operator: Operator)
     conflict = "Enforcing job modify index 3: job exists with conflicting job modify index: 17"
     operator.do(lambda nomad: nomad.fail("(POST|PUT) /v1/job(s|/remora-gateway)", 500, conflict))
     told = operator.refused("deploy", "--var", "gateways=3")
-    assert told.endswith("remora-gateway was changed by somebody else at the same time: look, and deploy again")
+    assert told.endswith("remora-gateway was changed by another process at the same time: look, and deploy again")
 
 
 def test_a_password_among_the_words_of_a_command_is_refused(operator: Operator) -> None:
