@@ -23,7 +23,7 @@ SELECT DISTINCT i.node AS node FROM tasks t INDEXED BY tasks_reducer CROSS JOIN 
 WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 1 AND i.node IS NOT NULL
 
 -- Availability of intermediates (`own`): engine/availability.py has its states, 0 to 4, and what each event does. A statement
--- that sets one itself is named after the event, and tests/unit/test_statement_tables.py compares the two.
+-- that sets one itself is named after the event, and tests/unit/records/test_statement_tables.py compares the two.
 
 -- set_availability: where a map task's input stands, and so the task.
 UPDATE tasks SET own = :own, state = :state WHERE id = :task

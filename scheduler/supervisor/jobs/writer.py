@@ -59,7 +59,7 @@ class Item:
             "origin": self.origin,
             "blob": self.blob,
             "size": self.size,
-            "own": Availability.HERE if self.own else Availability.UNNEEDED,
+            "own": int(Availability.HERE if self.own else Availability.UNNEEDED),
             "node": self.node,
             "maker": self.maker,
             "made": self.made,

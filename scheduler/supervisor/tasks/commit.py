@@ -53,7 +53,7 @@ from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.outputs import refusal
-from scheduler.supervisor.verdicts import Verdict, reported, task_of
+from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
 
@@ -162,7 +162,7 @@ class Batch:
             if report and Effect.DISCARD in result.effects:
                 self.refuse(report)
             return
-        verdict = Verdict.on(live, row, event, report)
+        verdict = Verdict.on(live, row, before, event, result, report)
         self._judged[row["id"]] = self._with_input(verdict) if verdict.given_back else verdict
 
     def _with_input(self, verdict: Verdict) -> Verdict:
@@ -268,7 +268,8 @@ class Batch:
         measured = report.usage.model_dump_json() if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
-        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": self._input_after(verdict)}
+        own = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own}
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """Where the input of a map task stands."""

@@ -42,7 +42,7 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
-from scheduler.supervisor.verdicts import task_of
+from scheduler.supervisor.tasks.verdicts import task_of
 
 PAGE = 500
 # What a maker made may be missed so often, before nobody hopes any more.

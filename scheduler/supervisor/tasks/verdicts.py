@@ -38,11 +38,13 @@ class Verdict:
     unnamed: frozenset[str] = frozenset()
 
     @classmethod
-    def on(cls, live: LiveJob, row: Row, event: Event, report: AttemptReport | None) -> Verdict:
-        before = task_of(row)
+    def on(
+        cls, live: LiveJob, row: Row, before: Task, event: Event, result: Step, report: AttemptReport | None
+    ) -> Verdict:
+        """What `event` has made of the task of a row, as a report says or without one."""
         revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
         phase, availability = live.phase_of(row["pool"]), Availability(row["own"])
-        return cls(live, row, before, step(before, event), report, phase, availability, revoked)
+        return cls(live, row, before, result, report, phase, availability, revoked)
 
     @property
     def last(self) -> bool:
