@@ -41,7 +41,7 @@ WAIT_SECONDS = 0.5
 
 
 class Proven(NamedTuple):
-    """What a credential proves, if it is valid."""
+    """The claims of a credential: a node, and the generation of its credential."""
 
     node: str
     generation: int

@@ -77,7 +77,7 @@ Measure = Annotated[int, Field(ge=0, le=1 << 45)]
 
 
 def excess(message: bytes) -> str | None:
-    """Why a message is too large, in the form "so much of something, above so much"; None if it is not."""
+    """The reason why a message is too large, in the form "so much of something, above so much"; None if it is not."""
     if len(message) > MAX_BYTES:
         return f"{len(message)} bytes, above {MAX_BYTES}"
     parts = sum(map(message.count, (b",", b"{", b"[")))

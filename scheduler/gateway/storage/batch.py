@@ -119,7 +119,7 @@ def stored_type(said: dict[str, Any]) -> str:
 
 
 def refusal(directory: str, part: Part) -> WireError | None:
-    """Why an object cannot be stored for a reason of its own; None if it can."""
+    """The reason why one object of a batch cannot be stored; None if it can."""
     path = f"{directory}/{part.name}"
     if not part.name or names.bad_segment(part.name) or not names.fits(path):
         return errors.invalid_resource(path)
