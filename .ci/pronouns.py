@@ -20,16 +20,23 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 ROOMS = (
+    "bench",
     "cli",
     "datapath",
+    "jobspecs",
     "scheduler/agent",
     "scheduler/common",
     "scheduler/engine",
+    "scheduler/gateway",
     "scheduler/http",
+    "scheduler/model",
+    "scheduler/nomad",
     "scheduler/objects",
     "scheduler/providers",
     "scheduler/records",
+    "scheduler/service",
     "scheduler/supervisor",
+    "scheduler/tls",
 )
 LIMIT = 20  # per 10,000 lines
 PRONOUN = re.compile(r"\b(?:whoever|nobody|somebody|everybody|anybody|whom)\b", re.IGNORECASE)

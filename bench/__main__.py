@@ -16,11 +16,12 @@ from bench.rows import ROWS
 from bench.setting import Setting, foreign_load
 from bench.table import as_json, render
 
-# Others may use so much of the machine before a table says that it was not quiet.
+# The share of the machine that other programs may use before a table says that it was not quiet.
 QUIET = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, and write the samples if they are wanted; returns the exit status."""
     options = parse(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="remora-bench-", dir=options.dir) as scratch,
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; exits with a message if a row does not exist."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure Remora side by side with what a user would otherwise use, and print a table of ratios.",
@@ -61,7 +63,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @dataclass(slots=True)
 class Results:
-    """Lines; rows that could not be measured, and why; how busy others kept the machine, at the worst look."""
+    """The measured lines; the skipped rows with reasons; the largest share of the machine that other programs used."""
 
     lines: list[Line] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Results:
 
 
 def measure(setting: Setting, names: Sequence[str]) -> Results:
-    """Measure the rows. Says on stderr how far it is."""
+    """Measure the rows, and report progress on stderr."""
     results = Results()
     for name in names:
         results.foreign_load = max(results.foreign_load, foreign_load())

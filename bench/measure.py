@@ -11,14 +11,14 @@ Turn = Callable[[], float]  # one turn of a contestant: a sample in the unit of 
 
 
 class SkippedError(Exception):
-    """A row that cannot be measured here, and why, in a sentence."""
+    """A row that cannot be measured here; the text is the reason, a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a figure must reach now (`bar`), and should reach (`goal`).
+    """The value that a figure must reach now (`bar`), and should reach later (`goal`).
 
-    Compared is the ratio to the peer, or with `absolute` our own figure. `at_most`: less is better.
+    The figure is the ratio to the peer, or with `absolute` Remora's own value. `at_most`: less is better.
     """
 
     bar: float | None = None
@@ -32,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: our samples and the peer's, one a round, in `unit`. `peer` is "" if there is none."""
+    """One line of the table: Remora's samples and the peer's, one a round, in `unit`. `peer` is "" if there is none."""
 
     what: str
     unit: str
@@ -43,16 +43,17 @@ class Line:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours over theirs, round by round."""
+        """The ratios of Remora's samples to the peer's, round by round."""
         return [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)] if self.peer else []
 
     @property
     def figure(self) -> float:
-        """What the bar is about."""
+        """The figure that is compared with the bar: the median ratio, or with `absolute` the median sample."""
         return median(self.ours if self.bar.absolute else self.ratios)
 
     @property
     def verdict(self) -> str:
+        """Whether the bar and the goal are reached, in words."""
         bar, figure = self.bar, self.figure
         words = []
         if bar.bar is not None:
@@ -63,7 +64,7 @@ class Line:
 
 
 def interleave(rounds: int, *contestants: Turn) -> list[list[float]]:
-    """Let the contestants take turns, every other round backwards; the samples of each, by round."""
+    """Let the contestants take turns, every other round backwards; returns the samples of each, by round."""
     samples: list[list[float]] = [[] for _ in contestants]
     for number in range(rounds):
         turns = list(zip(contestants, samples, strict=True))
@@ -73,7 +74,7 @@ def interleave(rounds: int, *contestants: Turn) -> list[list[float]]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long `work` takes."""
+    """The duration of `work`."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Where rows run: a scratch directory, sizes, and one service that all of them share."""
+"""The setting of rows: a scratch directory, sizes, and one service that all rows share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.services.service import Service, descendants
 
 ROUNDS = 3
 T = TypeVar("T")
-# What a task finds in its environment, and so a peer too: a long PATH or a locale makes every `bash -c` dearer.
+# The environment of a task, and so of a peer too: a long PATH or a locale would make every `bash -c` slower.
 PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "SHELL": "/bin/bash"}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Setting:
-    """Use it as a context manager: the service that a row asked for ends with it."""
+    """The context manager of a run; the service that a row started ends with it."""
 
     scratch: Path
     smoke: bool = False
@@ -55,14 +55,14 @@ class Setting:
 
     @cached_property
     def service(self) -> Service:
-        """A running service of our own, started for the first row that wants it."""
+        """A running service of our own, started for the first row that uses it."""
         service = Service(self.scratch / "state", self.options).start()
         self._stack.callback(service.stop)
         return service
 
     @cached_property
     def session(self) -> Session:
-        """A client of the service, in this process, with its connections kept."""
+        """A client of the service, in this process, with persistent connections."""
         return self._stack.enter_context(objects.client(self.service))
 
     @property
@@ -71,14 +71,14 @@ class Setting:
 
     @property
     def processes(self) -> dict[str, int]:
-        """Process ids of the service itself and of its agent; instances are neither."""
+        """The process ids of the service itself and of its agent; instances are not included."""
         assert self.service.process is not None
         gateway = self.service.process.pid
         agents = [pid for pid in descendants(gateway) if b"scheduler.agent" in command_line(pid)]
         return {"service": gateway, "agent": agents[0]}
 
     def cpu(self) -> float:
-        """CPU seconds that the service and its agent have taken so far, in user and kernel, instances not counted."""
+        """CPU seconds of the service and its agent so far, in user and kernel, without instances."""
         return sum(cpu_seconds(pid) for pid in self.processes.values())
 
 
@@ -89,13 +89,13 @@ def command_line(pid: int) -> bytes:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process; of its children nothing."""
+    """CPU time of all threads of a process, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def foreign_load(seconds: float = 0.5) -> float:
-    """The share of all processors that others keep busy, while we only look: 0.0 is a quiet machine."""
+    """The share of all processors that other programs use while this one only watches: 0.0 is a quiet machine."""
     before = processor_ticks()
     time.sleep(seconds)
     idle, total = (after - earlier for after, earlier in zip(processor_ticks(), before, strict=True))
@@ -109,7 +109,7 @@ def processor_ticks() -> tuple[int, int]:
 
 
 def run_job(jobs: Jobs, document: bytes, inputs: Iterable[str]) -> tuple[str, Status]:
-    """Submit a job with all its inputs and wait for its end; its id and last status. A failed task is an error."""
+    """Submit a job with all its inputs and wait for its end; returns its id and last status. Raises if a task fails."""
     job = jobs.create(document)
     jobs.add_inputs(job, (name.encode() for name in inputs))
     jobs.end_input(job)

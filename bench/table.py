@@ -1,4 +1,4 @@
-"""Lines as text, and as JSON for whoever compares runs."""
+"""The table: lines as text, and as JSON for comparing runs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def render(lines: Sequence[Line]) -> str:
 
 
 def cells(line: Line) -> tuple[str, ...]:
+    """The cells of a line, from left to right."""
     peer = f"{line.peer}: {number(median(line.theirs))} {line.unit}" if line.peer else "-"
     return (
         line.what,
@@ -47,14 +48,14 @@ def limit(line: Line, value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands apart: 0.284, 87.5, 12,340."""
+    """A number with three significant digits and separated thousands: 0.284, 87.5, 12,340."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """All samples, so that nothing has to be measured again to be looked at differently."""
+    """All samples, so that another evaluation needs no new measurement."""
     return [
         {
             "what": line.what,

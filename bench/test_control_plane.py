@@ -1,4 +1,4 @@
-"""Mechanisms of the control plane, one by one, each in a transaction of its own in memory."""
+"""Micro-benchmarks of the control plane: single mechanisms, each in a transaction of its own in memory."""
 
 from __future__ import annotations
 

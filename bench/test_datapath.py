@@ -1,4 +1,4 @@
-"""Mechanisms of the data path, one by one."""
+"""Micro-benchmarks of the data path: single mechanisms."""
 
 from __future__ import annotations
 

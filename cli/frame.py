@@ -351,7 +351,7 @@ def place(fault: Exception) -> str:
 
 
 def finish(program: str, code: int) -> NoReturn:
-    """Exit, without a complaint about a stdout that nobody reads any more.
+    """Exit, without a complaint about a stdout that has no reader any more.
 
     A client leaves at once: all is said, and to take the interpreter apart costs a sixth of a short command's time.
     """

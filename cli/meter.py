@@ -38,7 +38,7 @@ class Meter:
         return max(time.monotonic() - self.started, 1e-9)
 
     def due(self) -> bool:
-        """Whether it is time to show another line: callers spare the making of lines that nobody sees."""
+        """Whether it is time to show another line: callers need not make a line that is not shown."""
         return self.shown and time.monotonic() >= self._next
 
     def show(self, line: str) -> None:

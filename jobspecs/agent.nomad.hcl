@@ -1,4 +1,4 @@
-# One on each node: it makes the instances that allocations stand for, and serves intermediates to the other agents.
+# Agents, one on each node: an agent makes an instance for each allocation, and serves intermediates to other agents.
 
 variable "namespace" {
   type    = string
@@ -66,7 +66,7 @@ job "remora-agent" {
       }
     }
 
-    # Always again: without its agent a node does nothing.
+    # Restart always: without its agent a node does nothing.
     restart {
       attempts = 10
       interval = "1m"
@@ -99,7 +99,7 @@ job "remora-agent" {
         REMORA_CREDENTIAL_FILE = var.credential
       }
 
-      # The node's own credential, made of the key here, unless nodes have theirs in files: the agent never has the key.
+      # The node's own credential, made from the key, unless nodes have theirs in files. The agent never has the key.
       template {
         destination = "${NOMAD_SECRETS_DIR}/remora.env"
         env         = true
@@ -110,7 +110,7 @@ job "remora-agent" {
         EOT
       }
 
-      # Read again whenever it is needed: gateways come and go, and tasks must not end for that.
+      # Read again for each use: gateways start and stop, and tasks must not end because of that.
       template {
         destination = "${NOMAD_TASK_DIR}/gateways"
         change_mode = "noop"
@@ -120,7 +120,7 @@ job "remora-agent" {
         EOT
       }
 
-      # Its instances are in control groups below its own, and have limits of their own: so it has none.
+      # No memory limit: its instances are in control groups below its own, and have limits of their own.
       # Nomad must allow that: nomad operator scheduler set-config -memory-oversubscription=true
       resources {
         cpu        = 200

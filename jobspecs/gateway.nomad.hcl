@@ -1,4 +1,4 @@
-# The HTTP front door. It keeps nothing: put any number behind any balancer, and end any of them at any time.
+# Gateways, which serve HTTP. They have no state: any number can run behind a load balancer, and stop at any time.
 
 variable "namespace" {
   type    = string
@@ -51,7 +51,7 @@ job "remora-gateway" {
   group "gateway" {
     count = var.gateways
 
-    # The port is the same everywhere, so that a node can have one of them only.
+    # The port is the same everywhere, so a node can have only one of them.
     constraint {
       operator = "distinct_hosts"
       value    = "true"
@@ -92,7 +92,7 @@ job "remora-gateway" {
         interval = "5s"
         timeout  = "2s"
 
-        # Nomad asks on the same node, and would know no authority of the cluster's.
+        # Nomad's check is on the same node, and does not know the cluster's authority.
         protocol        = var.tls == "" ? "http" : "https"
         tls_skip_verify = true
       }

@@ -1,8 +1,8 @@
-# For reading: what a supervisor registers by itself for a pool of instances (scheduler/nomad/job_documents.py).
+# For reading: the job that a supervisor registers for a pool of instances (scheduler/nomad/job_documents.py).
 #
 # This is the pool of phase 0 of job 5f0c91aa-… on node n1, where its input lies, in the tier of 1024 MB and 8 GB, with
 # four instances. An allocation is an instance: its launcher stays connected to the node's agent, and the agent makes
-# the instance itself. So what is booked here is the tier, and the launcher needs next to nothing of it.
+# the instance itself. So the resources reserved here are those of the tier, and the launcher needs little of them.
 
 job "remora.5f0c91aa.0.676b8bb8.m1024d8" {
   namespace   = "default"
@@ -11,13 +11,13 @@ job "remora.5f0c91aa.0.676b8bb8.m1024d8" {
   type        = "batch"
   priority    = 50
 
-  # Where it may be anywhere, there is a spread over all nodes instead.
+  # Instances that may be on any node have a spread over all nodes instead.
   constraint {
     attribute = "${node.unique.name}"
     value     = "n1"
   }
 
-  # By this a supervisor that takes over finds out what a job of Nomad's is for.
+  # The data by which a supervisor that takes over recognizes the Nomad job.
   meta {
     remora_cluster   = "0123abcd"
     remora_job       = "5f0c91aa-7c1e-4d0e-8b7a-2f1f6a3e9d10"
@@ -31,7 +31,7 @@ job "remora.5f0c91aa.0.676b8bb8.m1024d8" {
   group "instance" {
     count = 4
 
-    # An instance that failed is missed by the supervisor, which asks for another.
+    # The supervisor notices that an instance has failed, and asks for another.
     restart {
       attempts = 0
       interval = "60s"
@@ -44,7 +44,7 @@ job "remora.5f0c91aa.0.676b8bb8.m1024d8" {
       unlimited = false
     }
 
-    # By then its tasks run elsewhere.
+    # By then its tasks run on other nodes.
     disconnect {
       stop_on_client_after = "60s"
       replace              = true
@@ -79,7 +79,7 @@ job "remora.5f0c91aa.0.676b8bb8.m1024d8" {
         disabled = true
       }
 
-      # The tier, and what the lackey and its shim take.
+      # The memory of the tier, and of the lackey and its shim.
       resources {
         cpu    = 100
         memory = 1056

@@ -1,4 +1,4 @@
-# Supervisors, which own jobs. Two at least: what one leaves behind when it dies, another has within seconds.
+# Supervisors, which own jobs. At least two: when one dies, another takes over its jobs within seconds.
 
 variable "namespace" {
   type    = string
@@ -66,7 +66,7 @@ job "remora-supervisor" {
   group "supervisor" {
     count = var.supervisors
 
-    # On nodes of their own, so that one node's end is not the end of two.
+    # On different nodes, so that the loss of a node ends only one of them.
     constraint {
       operator = "distinct_hosts"
       value    = "true"
@@ -108,7 +108,7 @@ job "remora-supervisor" {
         interval = "5s"
         timeout  = "2s"
 
-        # Nomad asks on the same node, and would know no authority of the cluster's.
+        # Nomad's check is on the same node, and does not know the cluster's authority.
         protocol        = var.tls == "" ? "http" : "https"
         tls_skip_verify = true
       }
@@ -123,7 +123,7 @@ job "remora-supervisor" {
         args    = ["supervisor", "--nomad"]
       }
 
-      # It books instances in its own name: NOMAD_TOKEN. What it may do is in policies/supervisor.hcl.
+      # It reserves instances with its own NOMAD_TOKEN, whose permissions are in policies/supervisor.hcl.
       identity {
         env = true
       }
@@ -138,7 +138,7 @@ job "remora-supervisor" {
         REMORA_PLAIN    = var.tls == "" ? "1" : ""
         PGSSLROOTCERT   = var.database_ca
 
-        # How instances are booked: where agents are, and may be found.
+        # Settings of reservations: the node pool and datacenters of the agents, and the paths on their nodes.
         REMORA_NOMAD_SOCKET      = "${var.state_dir}/launch.sock"
         REMORA_NOMAD_NODE_POOL   = var.node_pool
         REMORA_NOMAD_DATACENTERS = join(",", var.datacenters)

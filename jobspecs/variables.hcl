@@ -1,8 +1,8 @@
-# What can be chosen, and what holds if it is not. Copy the lines that you change into a file of your own:
+# The settings of a deployment, with their defaults. Copy the lines that you change into a file of your own:
 #
 #     remora cluster deploy --var-file site.hcl
 #
-# Where Nomad runs them.
+# The namespace of the jobs in Nomad, and the nodes on which it runs them.
 namespace   = "default"
 datacenters = ["*"]
 node_pool   = "default"

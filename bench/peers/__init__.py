@@ -1,4 +1,4 @@
-"""Peers: programs of other people if they are installed, and small ones in C that are compiled here."""
+"""Peers: installed programs of others, and small programs in C that are compiled here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOURCES = Path(__file__).parent
 
 
 def compiled(name: str, into: Path) -> str:
-    """Path of the program made of `name`.c, built once a run. Raises SkippedError without a compiler."""
+    """The path of the program made from `name`.c, built once a run. Raises SkippedError without a compiler."""
     program = into / name
     if not program.exists():
         compiler = shutil.which(os.environ.get("CC", "cc"))
@@ -24,17 +24,17 @@ def compiled(name: str, into: Path) -> str:
 
 
 def installed(name: str) -> str | None:
-    """Path of somebody else's program, if it is here."""
+    """The path of an installed program; None if there is none."""
     return shutil.which(name)
 
 
 def gnu_parallel() -> str | None:
-    """Path of GNU parallel; another program of that name does other things."""
+    """The path of GNU parallel, not of another program by that name; None if there is none."""
     path = installed("parallel")
     said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout if path else ""
     return path if said.startswith("GNU parallel") else None
 
 
 def missing(name: str) -> SkippedError:
-    """What a row raises after all lines that it can give without that program."""
+    """The error that a row raises after all lines that it can measure without that program."""
     return SkippedError(f"{name} is not installed, so nothing was compared with it")

@@ -1,7 +1,7 @@
 """The rows of the table, by the name that selects one on the command line.
 
-A row is a function: it gets the setting, prepares what its contestants share, lets them take
-turns, and yields one line for each bar.
+A row is a function `lines`: it gets the setting, prepares the data that its contestants share, lets
+them take turns, and yields one line for each bar.
 """
 
 from __future__ import annotations

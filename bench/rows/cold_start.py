@@ -1,4 +1,4 @@
-"""How long a command takes that does next to nothing: what a user feels at every prompt.
+"""The start-up time of a command that does little work, which a user notices at every prompt.
 
 From the start of the process to its end, with all files in the page cache. The peer is an
 interpreter that starts and does nothing, below which no command written in Python can go.

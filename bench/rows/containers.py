@@ -1,9 +1,11 @@
-"""What containers cost, beside processes: to make, to end, to keep, and for each task.
+"""The costs of containers compared with processes: to create one, to end it, to keep it, and for
+each task.
 
-A container is dear to make and must cost nothing afterwards. So its birth and its end are told
-beside those of a process, without a bar; a task in a warm one is compared with a loop that
-only forks; a job of many tasks with the same job where instances are processes; and an idle
-one is weighed: what its control group is charged for, and its shim, which containerd keeps.
+A container is expensive to create and must cost nothing afterwards. So its creation and its end are
+shown beside those of a process, without a bar; a task in a warm container is compared with a loop
+that only forks; a job of many tasks with the same job in instances that are processes; and for an
+idle container the row shows the memory that its control group is charged for, and that of its shim,
+which containerd keeps.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from tests.support.services.service import Service
 SCRIPT = "wc"
 TIER = InstanceSpec(128 << 20, 2 << 30)
 KINDS = (CONTAINERD, "process")
-# Of a control group, in versions 1 and 2.
+# The memory charged to a control group, in versions 1 and 2.
 CHARGED = ("memory.usage_in_bytes", "memory.current")
 Step = tuple[float, float]
 
@@ -66,6 +68,7 @@ def closed(runner: asyncio.Runner, source: Provider) -> Iterator[Provider]:
 
 @contextmanager
 def instances(runner: asyncio.Runner, source: Provider, count: int) -> Iterator[list[Instance]]:
+    """A number of instances for the length of a block."""
     made: list[Instance] = []
     try:
         for _ in range(count):
@@ -80,6 +83,7 @@ def instances(runner: asyncio.Runner, source: Provider, count: int) -> Iterator[
 
 
 def births(setting: Setting, runner: asyncio.Runner, *sources: Provider) -> Iterator[Line]:
+    """The lines of creating an instance, and of ending it."""
     count = setting.size(10, 2)
     ends: list[list[float]] = [[] for _ in sources]
 
@@ -97,7 +101,7 @@ def births(setting: Setting, runner: asyncio.Runner, *sources: Provider) -> Iter
 
 
 async def one_life(source: Provider) -> Step:
-    """Milliseconds to make an instance, and to end it."""
+    """Milliseconds to create an instance, and to end it."""
     clock = asyncio.get_running_loop().time
     started = clock()
     instance = await source.create(TIER)
@@ -110,6 +114,7 @@ async def one_life(source: Provider) -> Step:
 
 
 def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterator[Line]:
+    """The line of a task in a warm container."""
     count = setting.size(1000, 50)
     place = setting.directory("container-tasks")
     (place / "input").write_bytes(words(1000))
@@ -131,7 +136,7 @@ def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterato
 
 
 def run_tasks(instance: Instance, place: Path, count: int) -> None:
-    """One after another, each with an input and two fresh files for what it prints."""
+    """Run tasks one after another, each with an input and two fresh files for its outputs."""
     for number in range(1, count + 1):
         source = os.open(place / "input", os.O_RDONLY)
         printed = [os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600) for _ in range(2)]
@@ -158,14 +163,14 @@ def idle(setting: Setting, runner: asyncio.Runner, source: Provider, state: Path
 
 
 def charged_to(instance: Instance) -> float:
-    """MiB that the control group of an instance is charged for: its lackey, and what the kernel keeps for it."""
+    """MiB charged to the control group of an instance: those of its lackey and of the kernel for it."""
     with closing(memory_group_of(next(iter(instance.processes())))) as group:
         usage = next(group.path / name for name in CHARGED if (group.path / name).exists())
         return int(usage.read_text()) / (1 << 20)
 
 
 def proportional(pid: int) -> float:
-    """MiB of a process; of what it shares with others, its part."""
+    """The proportional set size of a process in MiB: its own memory, and its part of shared memory."""
     found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) / 1024
@@ -175,18 +180,19 @@ def proportional(pid: int) -> float:
 
 
 def jobs(setting: Setting) -> Iterator[Line]:
+    """The line of a job of many tasks."""
     count = setting.size(10_000, 200)
     with ExitStack() as stack:
         turns = [stack.enter_context(job_of(setting, kind, count)) for kind in KINDS]
         for turn in turns:
-            turn()  # a service that has run a job before
+            turn()  # a first job warms the service up
         contained, processed = interleave(setting.rounds, *turns)
     yield Line(f"{count:,} tasks in containers", "tasks/s", contained, Bar(0.85), "in processes", processed)
 
 
 @contextmanager
 def job_of(setting: Setting, kind: str, count: int) -> Iterator[Turn]:
-    """A service with instances of a kind, and a turn: tasks a second of a job there."""
+    """A service with instances of one kind; yields a turn that measures tasks a second of a job there."""
     service = Service(setting.directory(f"service-{kind}") / "state", ("--provider", kind)).start()
     try:
         with client(service) as session:

@@ -2,7 +2,7 @@
 
 The reader is the same program each time, and touches a byte of every page. `cat` is measured with
 the pipe as large as the feed makes it, which shows what splicing saves, and with the pipe
-that a shell gives it. Bytes are counted by the reader.
+that a shell gives it. The reader counts the bytes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def gigabytes(run: Callable[[str, Path, list[str]], int], sink: str, directory: 
 
 
 def turn_of(run: Callable[[], int], size: int) -> Callable[[], float]:
-    """A turn of `run`, which tells what was read: GB/s, after a look that the reader got all of it."""
+    """A turn that measures `run` in GB/s. It fails unless the reader has read all `size` bytes."""
 
     def turn() -> float:
         read = 0
@@ -66,6 +66,7 @@ def turn_of(run: Callable[[], int], size: int) -> Callable[[], float]:
 
 
 def feed(sink: str, directory: Path, names: list[str]) -> int:
+    """Feed the files to the reader as an agent does; returns the number of bytes read."""
     events: list[Event[str]] = []
     reading, writing = pipe()
     reader = start_reader(sink, reading)
@@ -94,6 +95,7 @@ def cat_default_pipe(sink: str, directory: Path, names: list[str]) -> int:
 
 
 def cat(sink: str, directory: Path, names: list[str], pipe_bytes: int | None) -> int:
+    """Feed the files to the reader by `cat`; returns the number of bytes read."""
     reading, writing = os.pipe()
     if pipe_bytes is not None:
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, pipe_bytes)
@@ -106,7 +108,7 @@ def cat(sink: str, directory: Path, names: list[str], pipe_bytes: int | None) ->
 
 
 def start_reader(sink: str, reading: int) -> subprocess.Popen[bytes]:
-    """The reader of a pipe, whose reading end it takes over."""
+    """Start the reader of a pipe, whose reading end it takes over."""
     reader = subprocess.Popen([sink], stdin=reading, stdout=subprocess.PIPE)
     os.close(reading)
     return reader

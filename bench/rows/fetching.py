@@ -1,7 +1,7 @@
 """A reducer's input from another node, against `curl URLS | reader` and against files of its own.
 
 The other node is another process: an agent's exchange, which sends the same files to both. The
-reader is that of `feed`, and counts.
+reader is that of `feed`, and counts the bytes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def serve(directory: Path, told: Connection) -> None:
-    """The other node."""
+    """Serve blobs as another node does, until a message arrives."""
     blobs = BlobStore(directory)
     exchange = BlobServer(blobs, KEY, Traffic())
     told.send(exchange.start("127.0.0.1", 0))
@@ -65,6 +65,7 @@ def serve(directory: Path, told: Connection) -> None:
 
 
 def put(blobs: BlobStore, size: int, port: int) -> BlobRef:
+    """Store a blob of random bytes; returns a reference to it as one on the other node."""
     fd, blob = blobs.create(), new_id()
     for _ in range(0, size, KIB * 64):
         os.write(fd, os.urandom(KIB * 64))
@@ -81,7 +82,7 @@ def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[BlobRef])
 
 
 def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
-    opened = Sources(Stores.one(blobs))  # a node whose name is none: all are elsewhere
+    opened = Sources(Stores.one(blobs))  # stores of a node without a name: all blobs are on other nodes
     try:
         return fed(sink, sources, opened.open, opened.open_ahead)
     finally:
@@ -98,6 +99,7 @@ def fed(
     open_source: Callable[[BlobRef, int], int],
     open_ahead: Callable[[BlobRef], int] | None,
 ) -> int:
+    """Feed blobs to the reader; returns the number of bytes read."""
     events: list[Event[BlobRef]] = []
     reading, writing = pipe()
     reader = start_reader(sink, reading)
@@ -112,6 +114,7 @@ def fed(
 
 
 def from_curl(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
+    """Send blobs to the reader by `curl`; returns the number of bytes read."""
     curl = installed("curl")
     if curl is None:
         raise missing("curl")

@@ -1,4 +1,4 @@
-"""Many small files into the service, over loopback: what `mput -r` and the `msync` of Manta's own client make of them.
+"""Many small files into the service, over loopback: `mput -r` against `msync` of Manta's own client.
 
 Both get the same tree, a directory of their own to put it in, and a key that they sign each request with. The peer is
 the published client that the conformance tests install (`tests/conformance`); without Node it is left out, and our
@@ -57,7 +57,7 @@ def made(tree: Path, count: int) -> Path:
 
 
 def node_home(setting: Setting, home: Path) -> Path:
-    """A home directory where Manta's client finds the service's own key."""
+    """Make a home directory in which Manta's client finds the service's key."""
     key = Path(setting.session.settings.key_file)
     (home / ".ssh").mkdir(mode=0o700)
     shutil.copy(key, home / ".ssh/id_key")
@@ -67,7 +67,7 @@ def node_home(setting: Setting, home: Path) -> Path:
 
 
 def run(setting: Setting, home: Path, *words: str) -> None:
-    """Run a client to its end with what it has to know in its environment."""
+    """Run a client to its end, with the service's settings in its environment."""
     known = setting.session.settings
     names = {"MANTA_URL": known.url, "MANTA_USER": known.account, "MANTA_KEY_ID": known.key_id}
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": os.getcwd(), **names}

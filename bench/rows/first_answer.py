@@ -1,8 +1,8 @@
 """From 500 log files on this machine to the first answer: how many lines say ERROR.
 
-Ours is one command that stores the files and runs the job (`mjob create -o --put`), into a new directory each turn, and
-once more with all of them there already. The peer is GNU parallel on the files themselves, which is what a user would
-take otherwise: it keeps nothing and isolates nothing. Each must print the right sum.
+Remora's turn is one command that stores the files and runs the job (`mjob create -o --put`), into a new directory
+each turn, and once more with all of them there already. The peer is GNU parallel on the files themselves, which a
+user would otherwise use: it keeps nothing and isolates nothing. Each must print the right sum.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import gnu_parallel, missing
 from bench.setting import Setting, words
 
-BYTES = 268_000  # of a file, as 500 files of a user had 134 MB
+BYTES = 268_000  # of a file: a user's 500 files had 134 MB
 COUNT = "grep -c ERROR || true"
 SUM = "awk '{n += $1} END {print n}'"
 
@@ -52,7 +52,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def made(logs: Path, count: int) -> tuple[Path, str]:
-    """Files with one to seven lines that say ERROR, and how many there are in all."""
+    """Make files with one to seven lines that say ERROR; returns their directory and the number of those lines."""
     text = words(BYTES).replace(b"ERROR", b"error")
     for number in range(count):
         (logs / f"{number:03}.log").write_bytes(text + b"\nERROR of some kind" * (number % 7 + 1) + b"\n")

@@ -1,13 +1,13 @@
-"""What a task costs: thousands of small objects through `wc`, one task each.
+"""The cost of a task: thousands of small objects through `wc`, one task each.
 
-The floor is two loops in C, one a processor, that fork and run the same `bash -c wc` on the
-same bytes and do nothing else (`peers/forkloop.c`). GNU parallel is what a user would take
-otherwise; it gets fewer files, and rates are compared.
+The lower bound is two loops in C, one a processor, that fork and run the same `bash -c wc` on the
+same bytes and do nothing else (`peers/forkloop.c`). The other peer is GNU parallel, which a user would
+otherwise use; it gets fewer files, and rates are compared.
 
-Ours is timed by the service's own clock, from the job's creation to its end, so that nothing
-depends on how often somebody asks. In between it has resolved every name, isolated, captured,
-hashed, made durable and recorded every output. What that costs beside the tasks themselves
-is the last line: CPU time of the service and of the agent, in user and kernel.
+Remora's time is taken from the service's own clock, from the job's creation to its end, so that it does not
+depend on how often a client polls. In between the service has resolved every name, isolated, captured,
+hashed, made durable and recorded every output. The last line is the cost of that
+beside the tasks themselves: CPU time of the service and of the agent, in user and kernel.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     def with_parallel() -> float:
         return len(few) / seconds(lambda: run_parallel(parallel, results, few)) if parallel else 0.0
 
-    one_job(setting, objects[:100])  # a service that has run a job before
+    one_job(setting, objects[:100])  # a first job warms the service up
     job, floor, other = interleave(setting.rounds, ours, loops, with_parallel)
     what = f"{count:,} objects through wc"
     yield Line(what, "tasks/s", job, Bar(0.6, 0.8), "2 C fork loops", floor)
@@ -60,7 +60,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def prepare(setting: Setting, count: int) -> tuple[list[str], list[str]]:
-    """The same texts as local files and as objects: paths of both."""
+    """Store the same texts as local files and as objects; returns the paths of both."""
     local = setting.directory("many")
     remote = f"{setting.home}/many"
     setting.session.call("PUT", remote, headers={"content-type": "application/json; type=directory"})

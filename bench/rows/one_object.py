@@ -1,7 +1,7 @@
-"""How long a user waits for the smallest job: one object through `wc`, on a service that is warm.
+"""The latency of the smallest job: one object through `wc`, on a warm service.
 
-Counted is all that a client does: create, one input with the end of input, wait, list the
-outputs, read the one. Start-up of a command line is not (see `cold_start`).
+It includes all that a client does: create the job, add one input and end the input, wait, list the
+outputs, read the one. It does not include the start-up of a command (see `cold_start`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def run(jobs: Jobs, path: str) -> None:
-    """From nothing to the output's bytes in hand."""
+    """Run a job, from its creation to the bytes of its output."""
     job = jobs.create(DOCUMENT)
     plain = {"content-type": "text/plain"}
     jobs.session.call("POST", jobs.live(job, "in"), query={"end": "true"}, headers=plain, body=path.encode())

@@ -1,7 +1,7 @@
-"""What PostgreSQL costs: the same work with the records on it and on SQLite, in turns.
+"""The cost of PostgreSQL: the same work with the records on it and on SQLite, in turns.
 
-Once a whole job of many small objects through a service with its agent, and once the supervisor alone, which does
-nothing but records. The server is a private one on this machine, reached by its socket, and keeps its promises: a
+One line is a whole job of many small objects through a service with its agent, the other the supervisor alone,
+whose work is on records only. The server is a private one on this machine, reached by its socket, and durable: a
 commit is on disk when it returns, on both.
 """
 
@@ -29,6 +29,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def whole_job(setting: Setting, running: Postgres) -> Line:
+    """The line of a whole job."""
     count = setting.size(10_000, 500)
     with (
         Setting(setting.directory("records-a"), options=("--database", running.create())) as one,
@@ -37,7 +38,7 @@ def whole_job(setting: Setting, running: Postgres) -> Line:
         turns = []
         for each in (one, other):
             _, objects = many_objects.prepare(each, count)
-            many_objects.one_job(each, objects[:100])  # a service that has run a job before
+            many_objects.one_job(each, objects[:100])  # a first job warms the service up
             turns.append(partial(rate, each, objects))
         ours, theirs = interleave(setting.rounds, *turns)
     return Line(f"{count:,} objects through wc, on PostgreSQL", "tasks/s", ours, BAR, "SQLite", theirs)
@@ -48,6 +49,7 @@ def rate(setting: Setting, objects: list[str]) -> float:
 
 
 def supervisor(setting: Setting, running: Postgres) -> Line:
+    """The line of the supervisor alone."""
     count = setting.size(20_000, 2000)
     numbers = iter(range(1000))
 

@@ -1,9 +1,9 @@
 """Lines to four reducers: the `msplit` program against `cp` and `mawk`.
 
-Measured is the program as a task would run it: it asks for its outputs over a socket, and this
-row answers as the agent does, with nameless files of the scratch directory. `cp` of the same
-file to the same place is the bound of reading and writing; `mawk` is the quickest of the
-interpreters, and is let off hashing: it sends a line by its length.
+The program runs as in a task: it asks for its outputs over a socket, and this row answers as the
+agent does, with nameless files of the scratch directory. `cp` of the same file to the same place is
+the bound of reading and writing; `mawk` is the fastest of the interpreters, and needs no hashing:
+it sends a line by its length.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def write_table(path: Path, size: int) -> Path:
-    """About `size` bytes of lines `key TAB text`, with fifty thousand keys."""
+    """Write about `size` bytes of lines `key TAB text`, with fifty thousand keys."""
     chance = random.Random(1)
     rows = "".join(
         f"{chance.choice('abcdefgh')}{chance.randrange(50_000)}\t{'x' * chance.randint(5, 60)}\n" for _ in range(20_000)
@@ -87,7 +87,7 @@ def msplit(into: Path, text: Path, hash_name: str) -> float:
 
 
 def answer(channel: Channel, into: Path) -> list[int]:
-    """Answer one tool as an agent does, with files that go away again; the bytes that each was given."""
+    """Answer one tool as an agent does, with files that are removed again; returns the number of bytes in each."""
     arrived(channel.fileno())
     message = channel.receive()
     assert message is not None and message.kind == Kind.OPEN
@@ -120,6 +120,7 @@ def copy(into: Path, text: Path) -> float:
 
 
 def awk(program: str, into: Path, text: Path) -> float:
+    """Seconds that `mawk` takes to split the text."""
     environment = os.environ | {"INTO": str(into), "LC_ALL": "C"}
     try:
         return seconds(lambda: subprocess.run([program, "-F\t", MAWK, text], env=environment, check=True))

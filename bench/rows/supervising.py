@@ -1,4 +1,4 @@
-"""The control plane alone: tasks completed a second when tasks take no time.
+"""The control plane alone: the tasks that it completes a second if tasks take no time.
 
 A supervisor on a real database in this process, and an agent that answers every lease at
 once with an empty output. From the end of input to the end of the job: dispatch, leases,

@@ -65,6 +65,7 @@ def copy_to_disk(file: Path) -> None:
 
 
 def send(session: Session, path: str, file: Path) -> None:
+    """PUT a file, without holding it in memory."""
     with closing(connect(session)) as connection, open(file, "rb") as source:
         connection.putrequest("PUT", path)
         for name, value in {**signed(session), "Content-Length": str(file.stat().st_size)}.items():
@@ -77,6 +78,7 @@ def send(session: Session, path: str, file: Path) -> None:
 
 
 def receive(session: Session, path: str, size: int) -> None:
+    """GET an object into one buffer; fails unless all `size` bytes arrive."""
     with closing(connect(session)) as connection:
         connection.request("GET", path, headers=signed(session))
         reply = connection.getresponse()
@@ -95,7 +97,7 @@ def connect(session: Session) -> http.client.HTTPConnection:
 
 
 def signed(session: Session) -> dict[str, str]:
-    """The headers that prove who asks: a signature over the date."""
+    """The headers that authenticate a request: a signature over the date."""
     date, signer = formatdate(usegmt=True), session.signer
     text = httpsig.signing_text(("date",), "", "", lambda _: [date])
     key_id = f"/{session.settings.account}/keys/{signer.fingerprint}"

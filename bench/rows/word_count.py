@@ -1,8 +1,8 @@
-"""The classic: words of a larger text, counted in two phases.
+"""Word count, the classic example: words of a larger text, counted in two phases.
 
 The peer is the same pipeline by hand, with GNU parallel for the map and a pipe for the reduce. So
-both run the same `tr`, `sort` and `uniq`, and the row shows what it costs to have that done
-as a job: scheduled, isolated, captured and durable.
+both run the same `tr`, `sort` and `uniq`, and the row shows the cost of doing that as a job:
+scheduled, isolated, captured and durable.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def prepare(setting: Setting, each: int) -> tuple[list[str], list[str]]:
-    """Texts of `each` bytes as files and as objects: paths of both."""
+    """Store texts of `each` bytes as files and as objects; returns the paths of both."""
     directory = setting.directory("words")
     texts = {f"words{n}": words(each, seed=n) for n in range(FILES)}
     for name, text in texts.items():
@@ -68,6 +68,7 @@ def count_by_job(setting: Setting, objects: list[str]) -> tuple[float, bytes]:
 
 
 def count_by_parallel(program: str, files: list[str]) -> bytes:
+    """The output of the same pipeline by GNU parallel."""
     mapped = [program, "--will-cite", "-j2", f"({MAP}) < {{}}", ":::", *files]
     with subprocess.Popen(mapped, stdout=subprocess.PIPE, env=PLAIN) as mapping:
         reduced = subprocess.run(

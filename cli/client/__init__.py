@@ -2,7 +2,7 @@
 
 A request needs four answers, and each has a file that gives it:
 
-- Where, and as whom? `settings`: options win over `MANTA_*`, which win over the profile
+- Where, and as which account? `settings`: options win over `MANTA_*`, which win over the profile
   that a service on this machine leaves in its state directory. The profile only ever
   speaks for its own service: a URL from elsewhere gets no name and no key of it.
 - Signed with what? `keys` finds the private key that a fingerprint means: in the ssh

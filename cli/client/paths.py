@@ -23,7 +23,7 @@ def expand(text: str, home: str) -> str:
 
 
 def valid(text: str, home: str) -> str:
-    """As `expand`, of what names a path of the service. Raises `Problem` for `/`, which is nobody's."""
+    """The expanded path of a text, as `expand`. Raises `Problem` for `/`, which belongs to no account."""
     path = expand(text, home)
     if path == "/":
         raise Problem(f"{text} is not a valid Manta path", "InvalidPathError")

@@ -2,7 +2,7 @@
 
 Threads take directories from one shared stack and put the directories that they find back.
 A stack, not a queue: going deep first keeps it short, since a wide tree's leaves are finished
-before the next branch is opened. The walk is over when the stack is empty and nobody lists.
+before the next branch is opened. The walk is over when the stack is empty and no thread lists.
 Results pass through a bounded queue, so a slow reader slows the walk instead of filling memory.
 """
 

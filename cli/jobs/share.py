@@ -1,4 +1,4 @@
-"""mjob share: a page about a job that all may read."""
+"""mjob share: a public page about a job."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The page that `mjob share` makes.
 
-Names, outputs and errors come from whoever wrote them, and the page is opened by others: every text is escaped,
+Names, outputs and errors are written by other people than the page's readers: every text is escaped,
 and the page tells the browser to run and to load nothing.
 
 Small jobs are shown whole. Of larger ones the page has the first inputs, outputs and errors, and of each object

@@ -30,7 +30,7 @@ command = Lazy(
     \b
     remora demo                 see it work: a word count, in a minute
     remora up                   a whole service on this machine, in the foreground
-    remora user add LOGIN       give another user an account
+    remora user add LOGIN       an account for another person
 
     With a service up, these talk to it: mls mput mget mrm mmkdir mln minfo mfind (objects) and mjob (jobs).
     """,

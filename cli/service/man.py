@@ -63,7 +63,7 @@ def page_names(words: Sequence[str], known: object) -> list[str]:
 
 
 def show(source: str) -> None:
-    """Show a page with man, or print its source if stdout is no terminal."""
+    """Show a page with man, or print its source if the output is no terminal or there is no man."""
     if sys.stdout.isatty() and child.find("man"):
         child.run(["man", "-l", "-"], input=source.encode(), check=False)
     else:

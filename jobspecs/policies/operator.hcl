@@ -1,4 +1,4 @@
-# What `remora cluster` needs, for a token that can do no more. Policies themselves need a management token.
+# The permissions that `remora cluster` needs, and no more. To write policies takes a management token.
 namespace "default" {
   capabilities = ["list-jobs", "parse-job", "read-job", "submit-job", "alloc-lifecycle", "read-logs"]
 

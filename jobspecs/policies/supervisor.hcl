@@ -1,4 +1,4 @@
-# What a supervisor may do with the token of its own job: book instances, and see how they fare.
+# The permissions of a supervisor with the token of its own job: reserve instances, and read their state.
 namespace "default" {
   capabilities = ["list-jobs", "read-job", "submit-job", "scale-job"]
 }

@@ -1,11 +1,11 @@
-"""The agents' own protocol, below `/_agent/v1/`: see `scheduler.model.wire` for what it means.
+"""The agents' protocol, below `/_agent/v1/`; `scheduler.model.wire` defines its messages.
 
 Every request comes from a node, which its credential proves (`node_credentials`), and is served for
 that node only: a registration in its own name, polls and reports of its own agent, outputs of
-jobs whose tasks it was given. A body that does not fit the protocol is refused whole; an agent
+jobs whose tasks it was leased. A body that does not fit the protocol is refused whole; an agent
 that is not known must register again.
 
-Where there is no supervisor, in a gateway of its own, agents only ask who the supervisors are.
+A gateway without a supervisor answers only the agents' question which supervisors are live.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Serve = Callable[[Call, str, bytes], Awaitable[web.StreamResponse]]
 
 
 async def handle(call: Call) -> web.StreamResponse:
-    """The entry point of the subtree."""
+    """Serve a request below `/_agent/v1/`."""
     node = await call.context.nodes.node_of(call.request.headers.get("Authorization", ""))
     if node is None:
         raise errors.invalid_agent_secret()
@@ -53,7 +53,7 @@ async def handle(call: Call) -> web.StreamResponse:
     except ValidationError as error:
         why = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
         raise errors.bad_request(f"not a message of the agents' protocol: {why}") from None
-    except (UnknownAgentError, Fenced) as error:  # fenced: whoever it registered with is no more
+    except (UnknownAgentError, Fenced) as error:  # fenced: the supervisor that it registered with is dead
         raise WireError(409, "UnknownAgent", str(error)) from None
 
 
@@ -61,7 +61,7 @@ def message(reply: wire.Wire) -> web.Response:
     return web.Response(text=reply.model_dump_json(exclude_none=True), content_type="application/json")
 
 
-# Whom to talk to.
+# Discovery and registration.
 
 
 async def supervisors(call: Call, _node: str, _body: bytes) -> web.StreamResponse:
@@ -71,6 +71,7 @@ async def supervisors(call: Call, _node: str, _body: bytes) -> web.StreamRespons
 
 
 async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    """Register an agent. Refuses another version of the protocol, and the name of another node."""
     version = wire.Versioned.model_validate_json(body).version
     if version != wire.VERSION:
         raise errors.bad_request(f"the agent speaks version {version} of the protocol, this service {wire.VERSION}")
@@ -80,7 +81,7 @@ async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
     return message(wire.RegisterReply(agent=await call.agents.register(request)))
 
 
-# What a registered agent says.
+# Requests of a registered agent.
 
 
 async def poll(call: Call, node: str, body: bytes) -> web.StreamResponse:
@@ -96,6 +97,7 @@ async def report(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 async def beat(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    """Renew an agent's leases, or end them at once if it leaves."""
     said = wire.AgentBeat.model_validate_json(body)
     _require_own(call, node, said.agent)
     agents = call.agents
@@ -121,12 +123,12 @@ async def log(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 def _require_own(call: Call, node: str, agent: int) -> None:
-    """Raises WireError for the agent of another node, UnknownAgentError for one that is not here."""
+    """Raises WireError for the agent of another node, UnknownAgentError for one that is not registered."""
     if call.agents.node_of(agent) != node:
         raise errors.other_node(node, f"agent {agent}")
 
 
-# What tasks ask for, through the agent that runs them.
+# Requests of tasks, sent by the agent that runs them.
 
 
 async def check(call: Call, node: str, body: bytes) -> web.StreamResponse:
@@ -137,6 +139,7 @@ async def check(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 async def adopt(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    """Name a blob that a task has written to the store, as an object of the job's owner."""
     adoption = wire.Adoption.model_validate_json(body)
     owner = await _owner(call, node, adoption.job)
     blob = adoption.blob
@@ -147,7 +150,7 @@ async def adopt(call: Call, node: str, body: bytes) -> web.StreamResponse:
 
 
 async def _owner(call: Call, node: str, job: str) -> str:
-    """Who owns a job that still runs, on this node too: tasks of any other have no business here."""
+    """The login that owns a running job which has tasks on this node. Raises WireError for any other job."""
 
     def find(c: Connection) -> str | None:
         row = c.one("job_by_uuid", uuid=job)

@@ -1,20 +1,19 @@
-"""One request, from its path to its reply.
+"""Requests: from the path to the reply.
 
-Routing is a look at the path's first segments, on the path as it was sent: a library
-router would decode and normalise first, and then nobody could say what was signed.
+Routing looks at the first segments of the path as it was sent: a library router would decode
+and normalise it first, and then the path that was signed could no longer be known.
 
     /ping  /healthz  /metrics         the service itself; the last for its operator
-    /_agent/…                         the agents, who have a secret of their own
+    /_agent/…                         the agents, which have credentials of their own
     /:login/tokens                    a token for the caller
     /:login/jobs                      POST, or GET with a filter: jobs
     /:login/jobs/:id/live/…           jobs
     /:login[/<top>[/…]]               objects and directories
 
-Everything below a login needs, in this order: a caller who is who he says, a version and a path that
-can be one, an owner who exists, no role that nobody has, and permission. A preflight
-(`OPTIONS`) needs none of the last three: browsers send it without a word about who asks,
-and it is told nothing but the policy that is stored for pages, and of private names not even that
-(`storage.preflight`).
+A request below a login is checked in this order: the caller's proof, the version and the form of the
+path, whether the path's owner exists, roles (which are refused), and permission. A preflight (`OPTIONS`)
+skips the last three: browsers send it without credentials, and the reply tells only the policy that is
+stored for pages, and for private names not even that (`storage.routes.preflight`).
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Runner(web.AppRunner):
-    """Runs an app of `build_app`; use as `web.AppRunner`: setup, then a `web.SockSite`, then cleanup.
+    """Runs an app of `build_app`; used as `web.AppRunner`: setup, then a `web.SockSite`, then cleanup.
 
-    `limits` are those whose listeners the sites have.
+    `limits` bounds the connections of the sites' listeners.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ def build_app(context: Context) -> web.Application:
     app = web.Application(middlewares=[answer])
     app[CONTEXT] = context
     app.on_response_prepare.append(gateway.prepare)
-    # The middleware takes all requests. The route is there so that nobody says "100 Continue" too early.
+    # The middleware takes all requests. The route prevents an early `100 Continue`.
     app.router.add_route("*", "/{path:(?s:.*)}", unreachable, expect_handler=expect_nothing)
     return app
 
@@ -111,11 +110,12 @@ class Gateway:
         self.authenticator = Authenticator(context)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """The reply to one request; raises only when the connection is beyond use."""
+        """The reply to one request. Raises only if the connection cannot be used any more."""
         at = progress(request)
-        path = request.raw_path.partition("?")[0]  # a query may hold a signature, which is nothing for logs
+        # without the query, which may hold a signature and must not be logged
+        path = request.raw_path.partition("?")[0]
         if (task := asyncio.current_task()) is not None:
-            task.set_name(f"request {at.id} {request.method} {path[:200]}")  # a watchdog tells it
+            task.set_name(f"request {at.id} {request.method} {path[:200]}")  # the watchdog reports this name
         try:
             reply = await self._dispatch(request)
         except WireError as error:
@@ -131,7 +131,7 @@ class Gateway:
         return reply
 
     async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
-        """Called for each reply just before its headers go out."""
+        """Add the common headers to a reply, just before its headers are sent."""
         answering.begin(self.context, request, reply)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
@@ -182,7 +182,7 @@ class Gateway:
     async def _serve(
         self, request: web.Request, route: str, handler: Handler, raw_path: str, raw_query: str
     ) -> web.StreamResponse:
-        """A route outside of all logins: its handler decides who may."""
+        """Serve a route outside of all logins; its handler checks permission."""
         progress(request).route = route
         return await handler(Call(request, raw_path, raw_path, parse_query(raw_query), ANONYMOUS, self.context))
 
@@ -211,12 +211,12 @@ def is_job_call(call: Call, segments: list[str]) -> bool:
 
 
 def parse_query(raw: str) -> dict[str, str]:
-    """Parameters of a query; the last of several with one name counts."""
+    """The parameters of a query; of several with one name the last counts."""
     return dict(parse_qsl(raw, keep_blank_values=True, errors="replace")) if raw else {}
 
 
 def check_target(raw_path: str, raw_query: str) -> None:
-    """What would be dear to read, or is no target of ours, is refused before anything else. Raises WireError.
+    """Refuse a target that would be expensive to parse, or that is not a path, before anything else. Raises WireError.
 
     HTTP has targets without a leading slash (`http://…`, `host:port`, `*`): they are for proxies.
     """
@@ -227,7 +227,7 @@ def check_target(raw_path: str, raw_query: str) -> None:
 
 
 def check_version(request: web.BaseRequest) -> None:
-    """Clients may say which versions of the API they speak, as npm writes ranges."""
+    """Check the version of the API that a client asks for, an npm-style range. Raises WireError."""
     wanted = request.headers.get("Accept-Version", "*").strip()
     if not admits_our_version(wanted):
         raise errors.invalid_version(wanted, request.method, request.raw_path.partition("?")[0])

@@ -1,10 +1,10 @@
-"""What a request handler is given.
+"""The arguments of request handlers.
 
-A handler is a function of a `Call`: the request, its path in normal form, who asks, and
-the `Context` that the whole gateway shares. Nothing is global, so a test builds a
+A handler is a function of a `Call`: the request, its path in normal form, the caller, and
+the `Context` that the whole gateway shares. Nothing is global, so a test can build a
 `Context` of its own and has a whole gateway.
 
-Two services are reached by protocols: jobs by `JobService`, what agents ask by `AgentService`.
+Handlers reach two services by protocols: jobs by `JobService`, requests of agents by `AgentService`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from scheduler.supervisor.job_services import JobService
 
 
 class Proof(Enum):
-    """How a caller proved to be who it is: see `permissions` for what each allows."""
+    """The kind of proof that a caller gave; see `permissions` for what each allows."""
 
     NONE = "none"
-    SIGNED = "signed"  # this very request
-    PRESIGNED = "presigned"  # a URL
+    SIGNED = "signed"  # by a signature of this request
+    PRESIGNED = "presigned"  # by a URL that was signed beforehand
     TOKEN = "token"  # of a key  # noqa: S105
-    JOB = "job"  # a token that the tasks of a job have
+    JOB = "job"  # by a token that the tasks of a job have
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an account, or nobody. `key` is the fingerprint of the key behind the proof, `job` the job."""
+    """The sender of a request: an account, or anonymous.
+
+    `key` is the fingerprint of the key behind the proof, `job` the job.
+    """
 
     login: str | None = None
     proof: Proof = Proof.NONE
@@ -54,7 +57,7 @@ ANONYMOUS = Caller()
 
 
 class AgentService(Protocol):
-    """What the agents' protocol asks of the supervisor; `wire` says what each message means.
+    """The part of the supervisor that serves agents; `wire` defines the messages.
 
     Raises UnknownAgentError for an agent that has to register again.
     """
@@ -71,7 +74,7 @@ class AgentService(Protocol):
 
 
 class SupervisorPort(Protocol):
-    """The supervisor of this process, as far as requests concern it."""
+    """The part of this process's supervisor that requests need."""
 
     @property
     def agent_service(self) -> AgentService: ...
@@ -79,7 +82,7 @@ class SupervisorPort(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """What all handlers share. `clock` gives milliseconds since the epoch; `secret` keys the tokens."""
+    """The state that all handlers share. `clock` gives milliseconds since the epoch; `secret` encrypts the tokens."""
 
     db: Database
     blobs: BlobStore
@@ -90,14 +93,14 @@ class Context:
     supervisor: SupervisorPort | None = None  # of this process, if it has one
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
-    service: JobService | None = None  # what is asked of jobs goes there
+    service: JobService | None = None  # serves requests about jobs
     sorting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of large directories by time
     public: bool = True  # users are served; else agents only
     require_signed_target: bool = False  # a signature over the date alone is refused
-    metrics_token: str | None = None  # what opens the metrics; without one, only direct connections from this machine
-    no_agent: Callable[[], str | None] = lambda: None  # why this machine's is not here, if it is to be
+    metrics_token: str | None = None  # opens the metrics; without one, only direct connections from this machine do
+    no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
     health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
-    nodes: Gatekeeper = field(init=False)  # whose agents are served
+    nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
 
     def __post_init__(self) -> None:
         self.nodes = Gatekeeper(self.db, self.agent_secret, self.clock)
@@ -107,8 +110,8 @@ class Context:
 class Call:
     """One request on its way to a handler.
 
-    `path` is normal (decoded, see `model.names`); `raw_path` is as sent, without the query;
-    `query` maps each parameter to its last value.
+    `path` is normal (decoded, see `model.names`); `raw_path` is as sent, without the query; `query` maps each parameter
+    to its last value.
     """
 
     request: web.BaseRequest
@@ -124,21 +127,21 @@ class Call:
 
     @property
     def service(self) -> JobService:
-        """Who does what is asked of jobs. Raises WireError where no jobs are served."""
+        """The service for requests about jobs. Raises WireError where no jobs are served."""
         if self.context.service is None:
             raise no_such_route(self.path)
         return self.context.service
 
     @property
     def agents(self) -> AgentService:
-        """What agents are served by. Raises WireError where there is no supervisor."""
+        """The service for agents. Raises WireError where there is no supervisor."""
         if self.context.supervisor is None:
             raise no_such_route(self.path)
         return self.context.supervisor.agent_service
 
     @property
     def now(self) -> int:
-        """The time in ms since the epoch."""
+        """The time in milliseconds since the epoch."""
         return self.context.clock()
 
 

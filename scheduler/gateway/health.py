@@ -1,8 +1,8 @@
-"""Whether the service works, and how much it did: `/ping`, `/healthz`, `/metrics`.
+"""Health and metrics: `/ping`, `/healthz`, `/metrics`.
 
-Every caller may ask whether it works, since balancers and orchestrators have no key. How much it did, and what exactly
-does not work, is for its operator: the caller who sends the metrics token, `Authorization: Bearer TOKEN`; or, where
-none was chosen, one who connects from this machine itself and not through a proxy on it.
+Health is public, since load balancers and orchestrators have no key. Metrics, and the reasons why the service is
+unhealthy, are for its operator: the caller who sends the metrics token, `Authorization: Bearer TOKEN`; or, where no
+token was set, a caller who connects from this machine itself and not through a proxy on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scheduler.http.replies import json_reply
 from scheduler.model.errors import authorization_failed, method_not_allowed
 from scheduler.records.database import Connection
 
-# A database that is away is waited for by everybody else.
+# A health check does not wait for an unreachable database as long as other requests do.
 PATIENCE_SECONDS = 2.0
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
 
@@ -31,7 +31,7 @@ def require_reading(call: Call) -> None:
 
 
 def is_operator(call: Call) -> bool:
-    """Whether the caller may see what concerns all accounts together."""
+    """Whether the caller is the operator, who may see data about all accounts."""
     if (token := call.context.metrics_token) is not None:
         sent = call.request.headers.get("Authorization", "").encode("utf-8", "replace")
         return hmac.compare_digest(sent, f"Bearer {token}".encode())
@@ -39,7 +39,7 @@ def is_operator(call: Call) -> bool:
 
 
 def is_local(request: web.BaseRequest) -> bool:
-    """Whether the other end of the connection is on this machine: at our own address, or at the loopback's."""
+    """Whether the peer of the connection is on this machine: at an address of ours, or at a loopback address."""
     ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport else []
     if not ends or not all(isinstance(end, tuple) for end in ends):
         return False
@@ -49,26 +49,29 @@ def is_local(request: web.BaseRequest) -> bool:
 
 
 async def ping(call: Call) -> web.StreamResponse:
-    """The server answers at all."""
+    """Answer that the server accepts requests."""
     require_reading(call)
     return web.Response()
 
 
 async def healthz(call: Call) -> web.StreamResponse:
-    """The database answers, the blob directory takes files, and the disk has more free than its reserve: 200, else
-    503, and to the operator what is wrong."""
+    """Answer 200 if the service is healthy, else 503, and to the operator the reason.
+
+    Healthy means: the database answers, the blob directory takes files, and the disk has more free space than its
+    reserve.
+    """
     require_reading(call)
     context = call.context
     if context.health is None or context.health.done():
         context.health = asyncio.create_task(check(context))
-    report = await asyncio.shield(context.health)  # which answers all that ask meanwhile
+    report = await asyncio.shield(context.health)  # one check answers all requests that arrive meanwhile
     healthy = all(found == "ok" for found in report.values())
     details = report if is_operator(call) else {}
     return json_reply({"status": "ok" if healthy else "failing", **details}, 200 if healthy else 503)
 
 
 async def check(context: Context) -> dict[str, str]:
-    """What works: `ok`, or what is wrong with it."""
+    """The state of each part of the service: `ok`, or the reason why it is unhealthy."""
     found = {
         "database": await check_database(context),
         "blobs": await check_blobs(context),
@@ -78,7 +81,7 @@ async def check(context: Context) -> dict[str, str]:
 
 
 async def check_database(context: Context) -> str | None:
-    """What is wrong with the database, if anything. An empty transaction goes through the writer too."""
+    """The reason why the database is unhealthy; None if it is healthy. An empty transaction tests the writer too."""
 
     def look(c: Connection) -> None:
         c.one("find_account", login="")
@@ -95,7 +98,7 @@ async def check_database(context: Context) -> str | None:
 
 
 async def check_blobs(context: Context) -> str | None:
-    """What is wrong with the blob directory, if anything."""
+    """The reason why the blob directory is unhealthy; None if it is healthy."""
     try:
         os.close(await asyncio.to_thread(context.blobs.create))
     except OSError as error:
@@ -104,7 +107,7 @@ async def check_blobs(context: Context) -> str | None:
 
 
 def check_disk(context: Context) -> str | None:
-    """What is wrong with the file systems of objects and records, if anything: too little is free of one."""
+    """Which file system, of objects or records, has too little free space; None if both have enough."""
     places = [place for place in (context.blobs.root, context.db.directory) if place is not None]
     try:
         short = next((space for space in map(space_at, places) if space.short), None)
@@ -114,7 +117,7 @@ def check_disk(context: Context) -> str | None:
 
 
 async def metrics(call: Call) -> web.StreamResponse:
-    """Counters in Prometheus' text format."""
+    """Answer with counters in Prometheus' text format."""
     require_reading(call)
     if not is_operator(call):
         raise authorization_failed("anonymous", call.path)

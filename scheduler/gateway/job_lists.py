@@ -1,16 +1,15 @@
-"""What there is to list of jobs: the jobs themselves, and of one job its inputs, outputs, failures, errors, tasks.
+"""Lists about jobs: the jobs themselves, and one job's inputs, outputs, failures, errors, tasks.
 
     GET  /:login/jobs?state= name=               jobs whose record still exists
     GET  …/:id/live/in|out|fail|err              one a line
     GET  …/:id/live/tasks?state= number=         one JSON object a line
 
-A list may be longer than anybody's memory, so whoever wants all of it asks for pages: with
-`limit`, and from the second on with the `marker` that `X-Remora-Next` of the page before
-gave. Without either the four old lists show the latest 100 entries, as they always did, and
-the list of jobs its first 1000.
+A list may be longer than a client's memory, so clients can read it in pages: with `limit`, and from
+the second page on with the `marker` that `X-Remora-Next` of the previous page gave. Without either, the
+four old lists show the latest 100 entries, as Manta's do, and the list of jobs its first 1000.
 
-Markers are no secret, and open nothing: whatever number is sent, a page holds only what its job has, and a list of
-jobs continues only after a job of the same account.
+Markers are not secret and give no access: for any number, a page holds only entries of its job, and a list of jobs
+continues only after a job of the same account.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from scheduler.records.database import Connection, Row, select
 from scheduler.supervisor.jobs.error_records import live_line
 from scheduler.supervisor.jobs.status import iso
 
-# Entries of a live list for clients that do not page.
+# The number of entries that a live list shows to clients that do not page.
 LATEST = 100
 MAX_PAGE = 1000
 NEXT = "X-Remora-Next"
@@ -48,7 +47,7 @@ def error_line(row: Row) -> str:
     return live_line(row["name"])
 
 
-# What a list is called, its statement, its content type, how a row becomes a line.
+# For each list: its statement, its content type, and the function that makes a line of a row.
 LISTS: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "in": ("list_inputs", "text/plain", name_line),
     "out": ("list_outputs", "text/plain", name_line),
@@ -77,7 +76,7 @@ async def list_jobs(call: Call) -> web.StreamResponse:
 
 
 def is_name(text: str) -> bool:
-    """Whether a job may have this name: whatever is accepted when it is created, which the databases can hold."""
+    """Whether a job may have this name: the rule at its creation, and no character that a database cannot hold."""
     return bool(text) and "\0" not in text
 
 
@@ -85,7 +84,7 @@ def _jobs_after(call: Call, c: Connection, **search: object) -> list[Row]:
     owner = names.owner(call.path)
     marker = call.query.get("marker", "")
     after = 0
-    if JOB_ID.match(marker):  # other markers mean nothing, as ever
+    if JOB_ID.match(marker):  # other markers are ignored, as in Manta
         last = c.one("job_by_uuid", uuid=marker)
         if last is None or last["owner"] != owner:
             raise errors.invalid_parameter(marker, "marker")
@@ -113,10 +112,11 @@ async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
 async def show_page(
     call: Call, row: Row, statement: str, content_type: str, line: Callable[[Row], str], key: str = "seq"
 ) -> web.StreamResponse:
-    """A page of a list of a job, after the marker, which is a value of the column `key`."""
+    """A page of a job's list after the marker, which is a value of the column `key`."""
     after, limit = page_marker(call), page_limit(call, LATEST)
 
     def read(c: Connection) -> tuple[list[str], dict[str, str]]:  # lines are made here: a page would hold up the loop
+        """lines are made in the reader's thread: a page would hold up the event loop"""
         rows = c.all(statement, job=row["id"], after=after, limit=limit)
         return [line(found) for found in rows], {NEXT: str(rows[-1][key])} if len(rows) == limit else {}
 
@@ -125,7 +125,7 @@ async def show_page(
 
 
 async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
-    """`GET …/live/tasks[?state=running]`: always in pages; with `?number=` one task."""
+    """`GET …/live/tasks[?state=running]`: a page of tasks; with `?number=` one task."""
     state = call.query.get("state", "")
     if "number" in call.query:
         one = select("task_of_job", job=row["id"], task=integer(call, "number"))
@@ -136,12 +136,12 @@ async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
     return await show_page(call, row, statement, TASKS_TYPE, task_line, key="id")
 
 
-# The states of a task in users' words, where ours are about attempts.
+# The states of a task in users' words, where the recorded ones are about attempts.
 STATES = {"leased": "running", "committed": "done"}
 
 
 def task_line(row: Row) -> str:
-    """A task: which, of what, how it stands, and, once it is over, what it took (times in µs)."""
+    """One task as a line: its number, input and state, and, once it has ended, its usage (times in µs)."""
     shown = {
         "taskId": row["uuid"],
         "number": row["id"],
@@ -180,7 +180,7 @@ def page_marker(call: Call) -> int:
 
 
 def integer(call: Call, name: str) -> int:
-    """A parameter that is a number; 0 if it is not there. Raises WireError."""
+    """The value of a parameter that is a number; 0 if it is missing. Raises WireError."""
     text = call.query.get(name, "0")
     if not re.fullmatch(r"\d{1,15}", text, re.ASCII):
         raise errors.invalid_parameter(text, name)
@@ -188,6 +188,6 @@ def integer(call: Call, name: str) -> int:
 
 
 def lines_reply(lines: list[str], content_type: str | None, headers: dict[str, str] | None = None) -> web.Response:
-    """Lines of text; without any, and without a content type, nothing at all."""
+    """A reply of lines of text; one without lines and without a content type has no body and no type."""
     kind = {"Content-Type": content_type} if content_type else {}
     return web.Response(body="".join(f"{line}\n" for line in lines).encode(), headers={**kind, **(headers or {})})

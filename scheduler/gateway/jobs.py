@@ -1,13 +1,13 @@
-"""The jobs API: create, feed, end, cancel, look.
+"""The jobs API: creating, feeding, ending, cancelling and inspecting jobs.
 
     POST /:login/jobs                     a job document     → 201, Location
     GET  …/:id/live/status                status; `?wait=s` waits for a change, at most s seconds
-    GET  …/:id/live/usage                 what its tasks took, phase by phase
-    GET  …/:id/live/log                   what a running task has printed (`task_log`)
+    GET  …/:id/live/usage                 the usage of its tasks, phase by phase
+    GET  …/:id/live/log                   the output of a running task so far (`task_log`)
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
 
-What lists is in `job_lists`.
+Lists are in `job_lists`.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from scheduler.supervisor.jobs.intake import Creator, JobRef
 from scheduler.supervisor.jobs.status import status
 from scheduler.supervisor.jobs.usage import usage_document
 
-# Lines of input recorded in one transaction and their bytes, which others wait for, and bytes of the longest line.
+# Bounds on the lines of input that one transaction records, for which other writers wait, and on one line.
 INPUT_BATCH = 1000
 INPUT_BATCH_BYTES = 1 << 20
-MAX_LINE = 8 * 1024  # no object has a name as long as that
+MAX_LINE = 8 * 1024  # longer than any object's name can be
 MAX_WAIT_SECONDS = 60.0
 
 Serve = Callable[[Call, Row], Awaitable[web.StreamResponse]]
 
 
 async def handle(call: Call) -> web.StreamResponse:
-    """The entry point of the subtree."""
+    """Serve a request of the jobs API."""
     segments = call.path.split("/")
     if len(segments) == 3:
         return await (create(call) if call.method == "POST" else list_jobs(call))
@@ -57,7 +57,7 @@ async def handle(call: Call) -> web.StreamResponse:
 
 
 async def find_job(call: Call, login: str, uuid: str) -> Row:
-    """The record of a job. Raises WireError as the API does for ones that never were, or are another's."""
+    """The record of a job. Raises WireError for a job that does not exist or that the caller may not see."""
     rows = await call.context.db.read(select("job_by_uuid", uuid=uuid))
     if not rows:
         raise errors.no_such_route(call.path)
@@ -102,7 +102,7 @@ def wait_seconds(call: Call) -> float:
 
 
 async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
-    """`POST …/live/in`: lines in, batch by batch, never the whole body."""
+    """`POST …/live/in`: record lines of input, a batch at a time, without holding the whole body."""
     job = require_open(row, input_open=True)
     await invite(call.request)
     rest = b""
@@ -118,7 +118,7 @@ async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
 
 
 def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
-    """Complete lines, ended by LF, CR LF or CR, blank ones left out; and what follows the last of them."""
+    """The complete lines, which end with LF, CR LF or CR, without blank ones; and the rest after the last of them."""
     lines = data.splitlines(keepends=True)
     rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
     return [line for line in (line.rstrip(b"\r\n") for line in lines) if line], rest
@@ -130,7 +130,7 @@ async def _record(call: Call, job: JobRef, lines: list[bytes]) -> None:
 
 
 def batches(lines: list[bytes]) -> Iterator[list[bytes]]:
-    """Lines in order, so many and so much at once as one transaction may record."""
+    """Lines in order, in batches of at most as many lines and bytes as one transaction may record."""
     batch: list[bytes] = []
     size = 0
     for line in lines:
@@ -156,7 +156,7 @@ async def cancel(call: Call, row: Row) -> web.StreamResponse:
 
 
 def require_open(row: Row, input_open: bool = False) -> JobRef:
-    """The job if it can still be changed. Raises WireError InvalidJobState."""
+    """A reference to the job, if it can still be changed. Raises WireError InvalidJobState."""
     if row["cancelled"]:
         raise errors.invalid_job_state(row["uuid"], "cancelled")
     if row["state"] == "done":

@@ -1,8 +1,8 @@
-"""What the gateway counts, in Prometheus' terms.
+"""Metrics of the gateway, for Prometheus.
 
 One registry per gateway rather than the library's global one, so that several gateways
-(tests) do not add up. Others register their own collectors with `Metrics.registry`.
-Labels are bounded: routes by name, never paths; methods that nobody knows count as one.
+(in tests) do not add up. Other packages register their collectors with `Metrics.registry`.
+Labels are bounded: a route is counted by its name, never its path, and all unknown methods count as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
 class Metrics:
-    """Requests by method, route and status; seconds; body bytes in and out."""
+    """Counts requests by method, route and status, their seconds, and body bytes in and out."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,12 +41,12 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def stalled(self, seconds: float) -> None:
-        """The event loop did not turn for that long (see `scheduler.common.watchdog`)."""
+        """Count a stall: the event loop did not turn for so many seconds (see `scheduler.common.watchdog`)."""
         self._stalls.inc()
         self._stall_seconds.observe(seconds)
 
     def connections(self, limits: ConnectionLimits) -> None:
-        """Show what the limits count."""
+        """Register the counts of the connection limits."""
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "remora_connections": ("Open connections, but those of agents.", lambda: limits.count),
             "remora_connections_trusted": ("Open connections of agents.", lambda: limits.trusted),
@@ -57,5 +57,5 @@ class Metrics:
             Gauge(name, text, registry=self.registry).set_function(value)
 
     def text(self) -> bytes:
-        """The exposition format, as `GET /metrics` returns it."""
+        """The metrics in the exposition format, as `GET /metrics` returns them."""
         return generate_latest(self.registry)

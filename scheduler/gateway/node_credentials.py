@@ -1,17 +1,16 @@
-"""Who an agent is: the credential of a node.
+"""Credentials of nodes: how an agent proves its node's name.
 
-The parts of a cluster share one key. A node is not given the key but `NODE.MAC`, the MAC of its
-own name under it: enough to prove the one name, and no help in making another. So a node that is
-yet to come can be given a credential where the key is, and a credential that leaks is good
-for one node's work only.
+The processes of a cluster share one key. A node is not given the key but `NODE.MAC`, the MAC of its
+own name under it: this proves the one name, and does not help in forging another. So an operator can issue
+a credential for a future node wherever the key is, and a leaked credential gives access to one node's work only.
 
-A credential can be replaced, or ended, without touching those of other nodes. The next one of a
-node is `NODE.1-MAC`, over its name and its *generation*; the records say which generations are good
-(`engine.credential`). Every process looks at them once a second: so long, at most, a revoked
-credential is still good. While the records cannot be reached nothing can be revoked in them, so
-what was read last holds.
+A credential can be replaced or revoked without affecting those of other nodes. The next one of a
+node is `NODE.1-MAC`, over its name and its *generation*; the records say which generations are valid
+(`engine.credential`). Every process reads them once a second, so a revoked credential is
+accepted for a second at most. While the records cannot be reached nothing can be revoked in them, so
+the last state read stays valid.
 
-The key itself can be replaced too: `model.secrets`.
+The key itself can be replaced too: see `model.secrets`.
 
 Example: under the key `k` the node `n1` sends `Authorization: Bearer n1.ab31…`, and may register
 as `n1`; the same credential with `n2` in it, or for an agent of `n2`, is refused.
@@ -32,17 +31,17 @@ from scheduler.model.secrets import keys_of
 from scheduler.records.database import Database
 from scheduler.records.node_trust import all_trust
 
-# What can stand in a header: a name may have dots, what follows the last of them has none.
+# The characters that a header can hold. A name may have dots; the part after the last dot has none.
 NODE_NAME = re.compile(r"[!-~]{1,128}")
 PROOF = re.compile(r"(?:([1-9][0-9]{0,8})-)?([0-9a-f]{64})")
 SCHEME = "Bearer "
-# Seconds for which what the records said is believed, and for which a request waits for them when it is older.
+# Seconds for which a state that was read is used, and for which a request waits for a newer one when it is older.
 LOOK_SECONDS = 1.0
 WAIT_SECONDS = 0.5
 
 
 class Proven(NamedTuple):
-    """What a credential proves, if it is good."""
+    """The claims of a credential: a node, and the generation of its credential."""
 
     node: str
     generation: int
@@ -63,7 +62,7 @@ def issue(secret: str, node: str, generation: int = 0) -> str:
 
 
 def verify(secret: str, authorization: str) -> Proven | None:
-    """What an `Authorization` header proves: a node and the generation of its credential; None if nothing."""
+    """The node and the generation that an `Authorization` header proves; None if it proves nothing."""
     sent = authorization.removeprefix(SCHEME)
     node, _, rest = sent.rpartition(".")
     proof = PROOF.fullmatch(rest)
@@ -75,12 +74,12 @@ def verify(secret: str, authorization: str) -> Proven | None:
 
 
 def _mac(key: str, node: str, generation: int) -> str:
-    signed = f"{node}\n{generation}" if generation else node  # no name has a line's end
+    signed = f"{node}\n{generation}" if generation else node  # a name cannot contain a line end
     return hmac.new(key.encode(), signed.encode(), hashlib.sha256).hexdigest()
 
 
 class Gatekeeper:
-    """Says of each request of an agent from which node it comes, by what the records said a moment ago."""
+    """Decides from which node an agent's request comes, by the credentials that the records allow."""
 
     def __init__(self, db: Database, secret: str, clock: Callable[[], int]) -> None:
         self._db = db
@@ -91,7 +90,7 @@ class Gatekeeper:
         self._looking: asyncio.Task[None] | None = None
 
     async def node_of(self, authorization: str) -> str | None:
-        """The node that an `Authorization` header proves to come from; None if it proves nothing."""
+        """The node whose credential an `Authorization` header has; None if it has no valid one."""
         proven = verify(self._secret, authorization)
         if proven is None:
             return None
@@ -103,18 +102,18 @@ class Gatekeeper:
         return sorted(node for node, trust in (await self.trust()).items() if trust.is_revoked)
 
     async def vouches_for(self, node: str, issued: int) -> bool:
-        """Whether a token that was issued to a node at this time (ms) is good."""
+        """Whether a token that was issued to a node at this time (ms) is valid."""
         return (await self.trust()).get(node, FIRST).vouches_for(issued)
 
     async def trust(self) -> Mapping[str, Trust]:
-        """What the records say of nodes, not older than `LOOK_SECONDS` while they can be read."""
+        """The recorded trust in nodes, not older than `LOOK_SECONDS` while the records can be read."""
         if time.monotonic() - self._looked >= LOOK_SECONDS and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
         if self._looking is not None and not self._looking.done():
             await asyncio.wait([self._looking], timeout=WAIT_SECONDS if self._trust is not None else None)
         if self._trust is None:
             assert self._looking is not None
-            self._looking.result()  # which says why not
+            self._looking.result()  # raises the error of the failed read
         assert self._trust is not None
         return self._trust
 

@@ -1,11 +1,11 @@
-"""What a running task has printed so far: `GET …/:id/live/log?task=NUMBER&stream=stdout|stderr&attempt=N&offset=N`.
+"""The output of a running task so far: `GET …/:id/live/log?task=NUMBER&stream=stdout|stderr&attempt=N&offset=N`.
 
-The reply is a page of at most 64 KiB, from the byte `offset` on, if attempt number `attempt` is the one that runs. If
-another does, the page is that one's first. `X-Remora-Attempt` says whose it is, `X-Remora-Next` which offset follows. A
-page without a byte means that there is nothing new. Of a task that does not run there is no such page (409): what is
-kept of one that has ended are objects. Its number is in `live/tasks`.
+The reply is a page of at most 64 KiB, from the byte `offset` on, if `attempt` is the number of the attempt that runs.
+If another attempt runs, the page is the first of its output. `X-Remora-Attempt` is the number of the attempt,
+`X-Remora-Next` the next offset. An empty page means that there is no new output. For a task that does not run the
+reply is 409: the output of one that has ended is in objects. The number of a task is in `live/tasks`.
 
-Whoever may read the job may read that, as any path below it.
+A caller who may read the job may read this, as any path below it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def show_log(call: Call, row: Row) -> web.StreamResponse:
 
 
 async def asked(call: Call, row: Row) -> tuple[int, TaskLogRequest]:
-    """The agent that has the task, and the page that is asked for. Raises WireError."""
+    """The agent that runs the task, and the page that is requested. Raises WireError."""
     stream = call.query.get("stream", LogStream.STDOUT)
     if stream not in list(LogStream):
         raise errors.invalid_parameter(stream, "stream")

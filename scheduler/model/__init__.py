@@ -1,8 +1,7 @@
-"""What a job is, as data.
+"""The data model of jobs: plain values that all other packages pass to each other.
 
-Everything else in Remora passes these values around: a job's specification, the
-tiers that instances come in, the names of objects, the errors that users see,
-and the messages between supervisor and agents. They are plain data, checked when
-they enter and trusted afterwards, and they import nothing of ours. So a value of
-this package can be built in a test by writing it down.
+It has a job's specification, the tiers of instances, the names of objects, the errors that users see,
+and the messages between supervisor and agents. They are checked when they enter the service and
+trusted afterwards, and they import nothing of ours. So a test can build any value of this package by
+writing it down.
 """

@@ -1,7 +1,8 @@
-"""Whose path is whose: the one rule about accounts.
+"""Access to paths: the one rule about accounts.
 
-An account may do everything below its own login, and every account, and callers without one, may read what is below
-`public`. Requests at the gateway, inputs of jobs, outputs of tasks and sources of links all go by these functions.
+An account may read and change everything below its own login; every account, and callers without one, may read what
+is below `public`. Requests at the gateway, inputs of jobs, outputs of tasks and sources of links all use these
+functions.
 """
 
 from __future__ import annotations

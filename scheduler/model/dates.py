@@ -1,4 +1,4 @@
-"""Times as clients write them. Inside the house a time is milliseconds since the epoch (UTC)."""
+"""Times as clients write them. Inside the service a time is milliseconds since the epoch (UTC)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def to_ms(moment: datetime) -> int:
 
 
 def iso(ms: int) -> str:
-    """`2013-05-22T17:39:43.714Z`"""
+    """A time in ISO 8601: `2013-05-22T17:39:43.714Z`."""
     return from_ms(ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03}Z"
 
 
 def rfc1123(ms: int) -> str:
-    """`Wed, 22 May 2013 17:39:43 GMT`, in English whatever the locale."""
+    """A time in RFC 1123: `Wed, 22 May 2013 17:39:43 GMT`, in English whatever the locale."""
     at = from_ms(ms)
     day, month = DAYS[at.weekday()], MONTHS[at.month - 1]
     return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
 
 
 def parse_rfc1123(text: str) -> int | None:
-    """ms, or None if the text is no such date."""
+    """Milliseconds since the epoch, or None if the text is no RFC 1123 date."""
     match = RFC1123.match(text.strip()) if len(text) <= MAX_LENGTH else None
     if match is None or match[2] not in MONTHS:
         return None
@@ -46,7 +46,7 @@ def parse_rfc1123(text: str) -> int | None:
 
 
 def parse_iso(text: str) -> int | None:
-    """ms, or None if the text is no ISO 8601 date; without a zone it is UTC."""
+    """Milliseconds since the epoch, or None if the text is no ISO 8601 date; without a zone it is UTC."""
     if len(text) > MAX_LENGTH:
         return None
     try:

@@ -1,8 +1,8 @@
-"""Texts that a terminal can be shown: JSON in which names of strangers command nothing.
+"""Texts that are safe to print on a terminal: other users' names in them cannot control it.
 
 A terminal obeys more than the control characters that JSON escapes: DEL, C1 (U+009B begins a sequence as ESC [ does),
-and characters that change the direction of writing. JSON may write any character as `\\uXXXX`, and means the same. So
-the service and its commands write these so, and no reader of JSON sees a difference.
+and characters that change the direction of writing. JSON may write any character as `\\uXXXX` with the same meaning.
+So the service and its commands escape these characters, and a reader of JSON sees no difference.
 
 Example: the name `a<U+009B>31m` is `{"name":"a\\u009b31m"}` in a listing, for curl on a terminal too.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-JOINERS = "\u200c\u200d"  # between letters of Persian and Hindi, and the parts of an emoji
+JOINERS = "\u200c\u200d"  # these join letters of Persian and Hindi, and the parts of an emoji
 
 
 def is_harmless(character: str) -> bool:
@@ -20,23 +20,23 @@ def is_harmless(character: str) -> bool:
 
 
 def in_json(line: str) -> str:
-    """A line of JSON that means the same, without anything that a terminal would obey."""
+    """A line of JSON with the same meaning, in which all characters that a terminal would obey are escaped."""
     return line if line.isprintable() else "".join(map(_in_json, line))
 
 
 def _in_json(character: str) -> str:
-    if is_harmless(character) or "\ud800" <= character <= "\udfff":  # halves are the encoder's matter
+    if is_harmless(character) or "\ud800" <= character <= "\udfff":  # the encoder deals with halves of surrogate pairs
         return character
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def in_text(line: str) -> str:
-    """A line for people, without anything that a terminal would obey."""
+    """A line for people, in which all characters that a terminal would obey are replaced."""
     return line if line.isprintable() else "".join(c if is_harmless(c) else ascii(c)[1:-1] for c in line)
 
 
 def compact(record: object) -> str:
-    """One JSON value on one line."""
+    """A JSON value on one line, without blanks."""
     return in_json(_compact(record))
 
 

@@ -1,9 +1,9 @@
-"""Errors as the wire shows them, and as jobs record them.
+"""The errors that users see: replies of the API, and error records of jobs.
 
-Two closed lists. A *wire error* answers an HTTP request: a status, a code, one
-sentence. A *job error* is a record that belongs to a task or to an input that
-never became one: a code from `JobErrorCode` and one sentence. Clients branch on
-the codes, so codes are spelled once, here.
+Both are closed lists. A *wire error* answers an HTTP request: a status, a code, one
+sentence. A *job error* is a record that belongs to a task, or to an input that
+never became a task: a code from `JobErrorCode` and one sentence. Clients branch on
+the codes, so each code is spelled once, here.
 
 Source of both lists: the Manta storage and jobs API.
 """
@@ -39,7 +39,7 @@ class JobErrorCode(StrEnum):
     JOB_CANCELLED = "JobCancelledError"
     TASK_INIT = "TaskInitError"
     TASK_KILLED = "TaskKilledError"
-    TASK_TIMEOUT = "TaskTimeoutError"  # ours: only a phase with a timeout has it
+    TASK_TIMEOUT = "TaskTimeoutError"  # an addition of Remora's: only a phase with a timeout has it
     USER_TASK = "UserTaskError"
 
 
@@ -148,7 +148,7 @@ def precondition_failed(message: str) -> WireError:
 
 
 def request_too_large(size: int, limit: int) -> WireError:
-    """`size` is what the request says, or what has come of it."""
+    """`size` is the announced size, or the number of bytes received so far."""
     said = f"body too large: {size} bytes or more, and at most {limit} are taken"
     return WireError(413, "RequestEntityTooLargeError", said)
 
@@ -185,6 +185,7 @@ def other_node(node: str, what: str) -> WireError:
 
 
 def invalid_algorithm(algorithm: str, supported: Iterable[str]) -> WireError:
+    """The error for a signature by an algorithm other than the `supported` ones."""
     known = ", ".join(supported)
     return WireError(
         401,

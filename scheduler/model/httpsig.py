@@ -1,17 +1,17 @@
-"""HTTP signatures: proving that a request comes from who holds a key.
+"""HTTP signatures: the proof that the sender of a request has a private key.
 
-The client signs a short text that both sides can derive from the request: its date, or
-more of its headers. Everything here is pure: texts in, texts out. The service verifies
-with it and the command line composes with it, so that both mean the same text.
+The client signs a short text that both sides can derive from the request: its date, or more of its
+headers. Everything here is pure: texts in, texts out. The service verifies with these functions and
+the command line signs with them, so that both use the same text.
 
     Authorization: Signature keyId="/jill/keys/c1:3a:…",algorithm="rsa-sha256",headers="date",signature="…"
 
 A key is named by its fingerprint, the MD5 of the SSH public key blob as sixteen hex
 octets with colons; people also write the SHA256 form, which never goes over the wire.
 
-The other form is a URL that carries its own proof (`presigned`): the signature is in the
-query and covers the method, the host, the path and every other parameter, so that the
-holder of the URL can do with it what was signed and nothing else, until it expires.
+The other form is a presigned URL, which contains its own proof: the signature is in the query and
+covers the method, the host, the path and every other parameter. So until the URL expires, its
+holder can make the signed request and no other.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ AnyKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 class SignatureError(ValueError):
-    """An `Authorization` header that cannot be read. The text is what the service answers."""
+    """An `Authorization` header that cannot be parsed. The text is the service's reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key with both fingerprints, and the algorithm it signs with by default."""
+    """A public key with both fingerprints, and its default signature algorithm."""
 
     key: AnyKey
     md5: str
@@ -83,7 +83,7 @@ class PublicKey:
         return PublicKey(checked(key), md5_fingerprint(blob), sha256_fingerprint(blob), default_algorithm(key), comment)
 
     def has_fingerprint(self, text: str) -> bool:
-        """Whether `text` is its MD5 (with or without colons or `MD5:`) or `SHA256:…`, as people write them."""
+        """Whether `text` is the key's MD5 (with or without colons or `MD5:`) or `SHA256:…`, as people write them."""
         if text.upper().startswith("SHA256:"):
             return text[7:].rstrip("=") == self.sha256[7:]
         return text.upper().removeprefix("MD5:").replace(":", "").lower() == self.md5.replace(":", "")
@@ -114,7 +114,7 @@ def checked(key: object) -> AnyKey:
 
 
 def default_algorithm(key: object) -> str:
-    """What a client signs with unless told otherwise. `key` is a public or a private key."""
+    """The algorithm with which a client signs by default. `key` is a public or a private key."""
     if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
         return {256: "ecdsa-sha256", 384: "ecdsa-sha384"}.get(key.curve.key_size, "ecdsa-sha512")
     if isinstance(key, ed25519.Ed25519PublicKey | ed25519.Ed25519PrivateKey):
@@ -123,7 +123,7 @@ def default_algorithm(key: object) -> str:
 
 
 def sign(key: object, text: bytes, algorithm: str | None = None) -> bytes:
-    """The signature of a private key over `text`. Raises ValueError for a kind of key that cannot sign here."""
+    """The signature of a private key over `text`. Raises ValueError for a kind of key that is not supported."""
     digest = (algorithm or default_algorithm(key)).lower().partition("-")[2]
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(text, padding.PKCS1v15(), HASHES[digest]())
@@ -149,7 +149,7 @@ def sha256_fingerprint(blob: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The parts of an `Authorization: Signature …` header; `headers` is None if it did not say."""
+    """The fields of an `Authorization: Signature …` header; `headers` is None if it has no such field."""
 
     key_id: str
     algorithm: str
@@ -159,13 +159,15 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class KeyId:
+    """The fields of a key id: the account and the fingerprint."""
+
     account: str
     user: str | None
     fingerprint: str
 
 
 def parse_authorization(parameters: str) -> Signature:
-    """Read what follows `Signature `. Raises SignatureError."""
+    """The fields of the text after `Signature `. Raises SignatureError."""
     found: dict[str, str] = {}
     at = 0
     while at < len(parameters):
@@ -183,7 +185,7 @@ def parse_authorization(parameters: str) -> Signature:
 
 
 def decode_signature(text: str) -> bytes:
-    """Signature bytes; what is not base64 is a signature that matches nothing."""
+    """The bytes of a signature; for a text that is not base64, bytes that match no text."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -197,10 +199,10 @@ def parse_key_id(key_id: str) -> KeyId | None:
 
 
 def signing_text(listed: Iterable[str], method: str, target: str, header: Callable[[str], Sequence[str]]) -> bytes:
-    """The text that a signature over the `listed` headers signs.
+    """The text over which the `listed` headers are signed.
 
-    `target` is the path with query as sent; `header` gives all values of a header, by its
-    lower-case name. Raises SignatureError if a listed header is not there.
+    `target` is the path with query as sent; `header` returns all values of a header, by its lower-case name. Raises
+    SignatureError if a listed header is missing.
     """
     lines = []
     for name in listed:
@@ -233,7 +235,7 @@ def strict_quote(text: str) -> str:
 
 
 def presigned_text(methods: str, host: str, raw_path: str, query: Iterable[tuple[str, str]]) -> bytes:
-    """The text that a presigned URL signs. `query` holds decoded pairs; `signature` is left out of it."""
+    """The text that a presigned URL signs. `query` holds decoded pairs; the function leaves `signature` out."""
     pairs = sorted((name, value) for name, value in query if name != "signature")
     encoded = "&".join(f"{strict_quote(name)}={strict_quote(value)}" for name, value in pairs)
     return "\n".join((methods, host, raw_path, encoded)).encode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
 """Identifiers: UUIDs in canonical form, 36 characters of lower-case hexadecimal digits and dashes.
 
-Blobs, objects, jobs and tasks are named so. A path or a URL is made of such an id, so what is none never gets that
-far: `../../etc/passwd` is no id, and neither is the same UUID in upper case, which would be a second name for a file.
+Blobs, objects, jobs and tasks have such ids. Paths and URLs are made of ids, so other texts are refused first:
+`../../etc/passwd` is no id, and neither is the same UUID in upper case, which would be a second name for a file.
 """
 
 from __future__ import annotations

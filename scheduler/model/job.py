@@ -1,10 +1,10 @@
-"""A job's specification: what `POST /:login/jobs` carries, checked.
+"""A job's specification: the body of `POST /:login/jobs`, checked.
 
-The checks are ours rather than a schema library's because their *messages* are part of
-the wire: clients and scripts match on `property "phases[0].exec": is missing and it is
-required`. Only the first problem is reported. What a user submitted is kept word for word
+The checks are our own rather than a schema library's because their *messages* are part of
+the API: clients and scripts match on `property "phases[0].exec": is missing and it is
+required`. Only the first problem is reported. The document that a user submitted is kept word for word
 (`document`) and shown again in the job's status, with `type` filled in; the values that the
-engine works with are in `phases`.
+scheduler uses are in `phases`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from scheduler.model.tiers import (
     MEMORY_MB,
 )
 
-# Arrays and objects inside each other. Python's own limit depends on how deep the stack is already, so what one
-# place can read another could not write.
+# The nesting of arrays and objects. Python's own limit depends on how deep the stack is already, so a value that one
+# process can read another could not write.
 MAX_NESTING = 64
 PHASE_TYPES = ("storage-map", "map", "reduce")
 
@@ -46,8 +46,8 @@ class PhaseSpec:
     memory_mb: int = DEFAULT_MEMORY_MB
     disk_gb: int = DEFAULT_DISK_GB
     image: str = "*"  # a range of versions
-    timeout_s: int | None = None  # that a task may run
-    retries: int = 0  # how often a task that has failed is tried again
+    timeout_s: int | None = None  # the longest time that a task may run
+    retries: int = 0  # how often a failed task is retried
 
     @property
     def reduce(self) -> bool:
@@ -65,9 +65,9 @@ class JobSpec:
 
 
 def decode_job(body: bytes) -> Any:
-    """A JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON.
+    """Decode a JSON body. Raises WireError InvalidContent; NaN and infinities are not JSON.
 
-    What we could not send back is refused, too: numbers beyond all measure, halves of surrogate pairs.
+    Values that could not be sent back are refused too: numbers out of range, halves of surrogate pairs.
     """
 
     def refuse(constant: str) -> None:
@@ -102,7 +102,10 @@ def is_deep(value: Any) -> bool:
 
 
 def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
-    """Check a decoded JSON body. Raises `WireError` InvalidJob with the first problem. `images` are all versions."""
+    """Check a decoded JSON body.
+
+    Raises `WireError` InvalidJob with the first problem. `images` are all known versions.
+    """
     if body is None:
         raise invalid_job("job must not be null")
     if not isinstance(body, dict):
@@ -126,7 +129,10 @@ def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
 
 
 def stored_job(document: Mapping[str, Any]) -> JobSpec:
-    """The job of a `document` that was checked when it came: rules made since then are not for it."""
+    """The specification in a recorded `document`.
+
+    It was checked when it was submitted, and later rules do not apply to it.
+    """
     specs = tuple(_phase_spec(phase) for phase in document["phases"])
     return JobSpec(document["name"], specs, document["transient"], document)
 
@@ -153,7 +159,10 @@ def json_type(value: Any) -> str:
 
 
 def wrong_type(path: str, value: Any, wanted: str) -> WireError:
-    """The published message calls null and arrays objects, as JavaScript does; not where an object is wanted."""
+    """The error for a value of another type.
+
+    Manta's message calls null and arrays objects, as JavaScript does, except where an object is wanted.
+    """
     found = json_type(value)
     if found in ("null", "array") and wanted != "object":
         found = "object"
@@ -190,7 +199,7 @@ def _check_phases(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check_reducers(phases: list[dict[str, Any]]) -> None:
-    """They are all recorded in the transaction that makes the job, for which all other writers wait."""
+    """Refuse too many reducers: they are recorded in the transaction that creates the job, and other writers wait."""
     reducers = sum(int(phase.get("count", 1)) for phase in phases if phase.get("type") == "reduce")
     if reducers > MAX_JOB_REDUCERS:
         raise problem("phases", f"{reducers} reducers in all, a job has at most {MAX_JOB_REDUCERS}: make several jobs")
@@ -216,7 +225,7 @@ def _exec(path: str, value: Any) -> None:
 
 
 def script(path: str, value: Any) -> None:
-    """A script becomes an argument of a process, and an asset the name of a file: neither can hold a NUL."""
+    """Check a script or the name of an asset: neither the argument of a process nor a file name can hold a NUL."""
     string(path, value)
     if "\0" in value:
         raise problem(path, "must not contain a NUL character")
@@ -230,6 +239,7 @@ def _strings(path: str, value: Any) -> None:
 
 def _integer(least: int, most: int) -> Callable[[str, Any], None]:
     def check(path: str, value: Any) -> None:
+        """Raise WireError unless the value is an integer within the bounds."""
         if type(value) is not int:  # a boolean is an int, too
             raise wrong_type(path, value, "integer")
         if value > most:
@@ -268,14 +278,14 @@ PHASE_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "disk": _one_of(DISK_GB),
     "image": _image,
     "uarg": mapping,
-    # Ours: no other Manta knows them.
+    # An addition of Remora's: other implementations of Manta do not have it.
     "timeout": _integer(1, MAX_TIMEOUT_S),
     "retries": _integer(0, MAX_TRIES_AGAIN),
 }
 
 
 def _as_shown(phase: dict[str, Any]) -> dict[str, Any]:
-    """The phase as submitted, with `type` present; `storage-map` is an old word for map."""
+    """The phase as submitted, with `type` present; `storage-map` is an old name of map."""
     return phase | {"type": "reduce" if phase.get("type") == "reduce" else "map"}
 
 

@@ -1,8 +1,8 @@
 """Names of objects: absolute paths, split at slashes, in any UTF-8.
 
-A path is `/<login>/<top>/<name…>`. Inside the house a path is always *normal*:
-decoded, one slash between segments, none at the end, no `.` or `..`. Two doors
-lead in. A request path is percent-decoded once and refused if it does not decode
+A path is `/<login>/<top>/<name…>`. Inside the service a path is always *normal*:
+decoded, one slash between segments, none at the end, no `.` or `..`. Paths enter in two ways.
+A request path is percent-decoded once, and refused if it does not decode
 or holds a NUL or a `.`/`..` segment: clients normalise before they encode, so such
 a path is an attack or a mistake. A job's input line is raw text and is normalised.
 """
@@ -17,10 +17,10 @@ from scheduler.model.errors import invalid_resource
 
 LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9_\-.@%]*\Z")
 TOP_LEVEL = ("jobs", "public", "reports", "stor")
-# One slash before each segment; none is empty, `.` or `..`, or holds a NUL.
+# A slash before each segment; no segment is empty, `.` or `..`, or holds a NUL.
 NORMAL = r"(?:/(?:[^/\x00.][^/\x00]*|\.[^/\x00.][^/\x00]*|\.\.[^/\x00]+))+"
 _NORMAL = re.compile(NORMAL)
-# Paths longer than this cannot be file names on the way to a task, and no client makes them.
+# A longer path cannot be a file name in an instance, and no client makes one.
 MAX_PATH_BYTES = 4096
 # Each directory above an object is a record of its own.
 MAX_DEPTH = 256
@@ -59,17 +59,17 @@ def bad_segment(segment: str) -> bool:
 
 
 def is_normal(path: str) -> bool:
-    """Whether a text is a path as it is inside the house, however long: see the module."""
+    """Whether a text is a normal path (see the module), of any length."""
     return _NORMAL.fullmatch(path) is not None
 
 
 def from_input_line(line: str) -> str:
-    """The normal path of a raw line of job input; relative lines stay relative, and so resolve to nothing."""
+    """The normal path of a raw line of job input. A relative line stays relative, and so names no object."""
     return posixpath.normpath(line).replace("//", "/", 1) if line.startswith("/") else line
 
 
 def as_line(path: str) -> str:
-    """A path as a line of a list: line breaks are `\\n` and `\\r`, so that its rest is not taken for another name."""
+    """A path as a line of a list: line breaks become `\\n` and `\\r`, so that one name cannot look like two."""
     return path.replace("\n", "\\n").replace("\r", "\\r")
 
 
@@ -80,7 +80,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def owner(path: str) -> str:
-    """The first segment: whose path this is."""
+    """The first segment: the login of the account that owns the path."""
     return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
@@ -91,18 +91,18 @@ def top(path: str) -> str:
 
 
 def depth(path: str) -> int:
-    """How many segments: 1 for `/jill`, 2 for `/jill/stor`, 3 for an entry of it."""
+    """The number of segments: 1 for `/jill`, 2 for `/jill/stor`, 3 for an entry of it."""
     return path.count("/") if path != "/" else 0
 
 
 def is_root(path: str) -> bool:
-    """True for `/login` and `/login/<top>`: directories that always exist and are never put or deleted."""
+    """Whether a path is `/login` or `/login/<top>`: directories that always exist and cannot be put or deleted."""
     segments = depth(path)
     return segments < 2 or (segments == 2 and top(path) in TOP_LEVEL)
 
 
 def ancestors(path: str) -> list[str]:
-    """The directories above a path that may have to be made, outermost first, roots left out.
+    """The directories above a path that may have to be created, outermost first, without roots.
 
     `/jill/stor/a/b/c` gives `["/jill/stor/a", "/jill/stor/a/b"]`.
     """

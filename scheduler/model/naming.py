@@ -1,6 +1,6 @@
-"""Names that the service gives to what tasks leave behind.
+"""The names that the service gives to the outputs of tasks.
 
-All of them lie below `B = /<login>/jobs/<job>/stor`. A task is named after its
+They all lie below `B = /<login>/jobs/<job>/stor`. A task is named after its
 *base*: the job input that it descends from, its own input without `B` if that is
 unknown, or `reduce`. With P the phase and T the task's UUID:
 
@@ -26,7 +26,7 @@ def stor(login: str, job: str) -> str:
 
 
 def base_of(login: str, job: str, task_input: str | None, origin: str | None) -> str:
-    """The base of a task: `origin` is the job input it descends from, `task_input` its own input, if any."""
+    """The base of a task's names: `origin` is the job input it descends from, `task_input` its own input, if known."""
     if origin:
         return origin
     if task_input:

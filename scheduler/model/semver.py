@@ -12,14 +12,15 @@ operators widen or cut that interval:
 
 Blanks mean "and", `||` means "or", an empty range and `*` mean any version.
 
-A pre-release (`13.1.0-rc.1`) lies just before its release. There is no such image, so its
-interval is empty, and only where it lies matters: `>=13.1.0-rc.1` begins with 13.1.0. A
-build (`+5`) means nothing.
+A pre-release (`13.1.0-rc.1`) lies just before its release. No image has such a version, so its
+interval is empty and only its position matters: `>=13.1.0-rc.1` begins with 13.1.0. A build (`+5`)
+is ignored.
 
 Example: `~13.3.4 || >=16` is `[13.3.4, 13.4.0)` or `[16.0.0, …)`.
 
-Ranges come from strangers, before they have said who they are, so a text is read once from left to right: it is split
-at bars, then at blanks, then at dots, and each part is looked at alone. No regular expression could be as sure.
+Ranges are parsed before the caller is authenticated, so parsing takes linear time: a text is read once from left to
+right, split at bars, then at blanks, then at dots, and each part is parsed alone. Regular expressions could
+backtrack.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Interval = tuple[Version, Version]  # start included, end excluded
 
 START: Version = (0, 0, 0)
 END: Version = (1 << 62, 0, 0)
-# As npm: longer texts are no ranges. And versions end where a double can no longer tell two numbers apart.
+# The limit of npm: a longer text is no range. Numbers end where a double can no longer tell two of them apart.
 MAX_LENGTH = 256
 LARGEST = (1 << 53) - 1
 OPERATORS = (">=", "<=", "~>", ">", "<", "~", "^", "=")
@@ -43,7 +44,7 @@ IDENTIFIER = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 
 
 class Partial(NamedTuple):
-    """A version of which only the leading `numbers` are said: `13.x.2` has only 13."""
+    """A version of which only the leading `numbers` are given: `13.x.2` has only 13."""
 
     numbers: list[int]
     prerelease: bool
@@ -81,7 +82,7 @@ def _alternative(words: list[str]) -> list[Interval]:
 
 
 def _hyphenated(words: list[str]) -> Partial:
-    """One side of a hyphen; what may stand before a version may stand apart from it: `v 1.2`."""
+    """One side of a hyphen range. A prefix of the version may be separated by a blank: `v 1.2`."""
     *before, version = words or [""]
     if any(word.strip(PREFIX) for word in before):
         raise ValueError(f"not a version: {' '.join(words)!r}")
@@ -89,7 +90,7 @@ def _hyphenated(words: list[str]) -> Partial:
 
 
 def _glued(words: list[str]) -> list[str]:
-    """An operator and the version after it as one word: `>= 13.1`."""
+    """The words with each operator joined to the version after it: `>= 13.1` becomes `>=13.1`."""
     glued: list[str] = []
     open_ended = False
     for word in words:
@@ -122,7 +123,7 @@ def _comparator(word: str) -> Interval:
 
 
 def _partial(text: str) -> Partial:
-    """`v13.1.0-rc.1+5`, `13.x`. Raises ValueError for any other text."""
+    """Parse a partial version: `v13.1.0-rc.1+5`, `13.x`. Raises ValueError for any other text."""
     version, plus, build = text.lstrip(PREFIX).partition("+")
     release, dash, prerelease = version.partition("-")
     parts = release.split(".")
@@ -154,7 +155,7 @@ def _is_identifier(text: str) -> bool:
 
 
 def _is_label(text: str) -> bool:
-    """Of a pre-release: an identifier, or a number."""
+    """Whether a text is one identifier of a pre-release, or a number."""
     return _is_identifier(text) and (not text.isdigit() or _is_number(text))
 
 

@@ -1,33 +1,29 @@
 """The protocol between the supervisor and the agents of the nodes.
 
-An agent owns instances; the supervisor owns tasks. Between them go requests,
-all started by the agent, JSON over HTTP below `/_agent/v1/`, with the node's
-credential in `Authorization: Bearer …` (`gateway.node_credentials`):
+An agent owns instances; the supervisor owns tasks. The agent starts all requests: JSON over HTTP below `/_agent/v1/`,
+with the node's credential in `Authorization: Bearer …` (`gateway.node_credentials`):
 
-- `register` once per agent start. The answer names the agent; whatever an earlier
-  start of the same node held is given back to the queue.
-- `poll` asks for work and waits until there is some (a long poll; an empty reply
-  after `POLL_SECONDS` means "ask again"). Any contact renews the agent's leases.
-- `report` hands in finished attempts, in batches. When it is answered the attempts
-  are durable. Reporting twice changes nothing.
-- `log` answers what a poll reply asked for: a page of what a running attempt has printed.
-- `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still
-  wanted; `supervisors`, which any gateway answers too, tells whom to register with.
+- `register` is sent once per agent start. The reply has the agent's id. The leases of an earlier start of the same
+  node go back to the queue.
+- `poll` asks for work and waits until there is some (a long poll; after `POLL_SECONDS` the reply is empty, and the
+  agent polls again). Any request renews the agent's leases.
+- `report` hands in attempts that have ended, in batches. After the reply they are durable. A repeated one is ignored.
+- `log` answers a request of a poll reply: a page of the output of a running attempt.
+- `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still needed; `supervisors`,
+  which any gateway answers too, returns the supervisors to register with.
 
-The holder of a node's credential can send anything, so every field has a type that says what it may be: an id is a
-UUID, a count has a bound, a name is a path. What such a message then may bring about is for the supervisor to say:
-an agent is believed only about its own leases (`supervisor.tasks.commit`).
+A compromised node can send anything, so every field has a type that bounds its values: an id is a UUID, a count has a
+bound, a name is a path. The supervisor decides what such a message may change: an agent is believed only about its own
+leases (`supervisor.tasks.commit`).
 
-The supervisor must know how much an agent can take *now*, also while a poll hangs.
-So both requests carry the agent's whole `AgentState`, which is small: a line per pool
-and per running reducer. `seen` is the number of the last poll reply that the agent
-has acted on; a state that has not seen the newest reply yet says nothing about room,
-because what that reply granted is still on its way.
+The supervisor must know how much an agent can take *now*, also while a poll waits. So both requests contain the
+agent's whole `AgentState`, which is small: a line per pool and per running reducer. `seen` is the number of the last
+poll reply that the agent has acted on. A state that has not seen the newest reply says nothing about room, because
+the tasks which that reply granted are still on their way.
 
-Example: an agent with 4 slots polls with an empty state. The reply (number 1) grants
-pool 7 its specification, two instances, and two tasks. The agent makes instances,
-runs, and reports two attempts with `state.seen = 1` and more room in pool 7, upon
-which the poll that it left hanging is answered with 16 more tasks.
+Example: an agent with 4 slots polls with an empty state. The reply (number 1) grants pool 7 its specification, two
+instances, and two tasks. The agent makes instances, runs the tasks, and reports two attempts with `state.seen = 1` and
+more room in pool 7. The supervisor then answers the poll that is still waiting, with 16 more tasks.
 """
 
 from __future__ import annotations
@@ -43,14 +39,14 @@ from scheduler.model.tiers import DISK_GB
 
 VERSION = 3
 POLL_SECONDS = 20.0
-# An agent that nobody heard of for LEASE_SECONDS is gone, so one with nothing to say says that every BEAT_SECONDS.
+# An agent without a request for LEASE_SECONDS is lost, so an idle one sends a beat every BEAT_SECONDS.
 LEASE_SECONDS = 10.0
 BEAT_SECONDS = 2.0
 MAX_SWEEP = 5000
-# What one attempt may emit: the transaction that commits it is the only one of the whole cluster while it lasts (about
-# 25 µs for each output), so this bounds how long all others wait.
+# The number of outputs of one attempt. The transaction that commits it excludes all others of the cluster while it
+# lasts (about 25 µs for each output), so this bounds how long they wait.
 MAX_OUTPUTS = 10_000
-# The longest message, in bytes and in parts (values and what holds them): nothing else is served while it is parsed,
+# The longest message, in bytes and in parts (values and their containers). Nothing else is served while it is parsed,
 # which takes about 1 µs a part. A report of MAX_OUTPUTS outputs has some 80,000.
 MAX_BYTES = 4 * 1024 * 1024
 MAX_PARTS = 150_000
@@ -62,26 +58,26 @@ MAX_LOG_PAGE = 64 * 1024
 
 MAX_WORD = 256
 Id = Annotated[str, StringConstraints(pattern=f"^{ids.PATTERN}$", max_length=36)]
-Number = Annotated[int, Field(ge=0, le=1 << 53)]  # of a record, of bytes
-Count = Annotated[int, Field(ge=0, le=1 << 24)]  # of slots, instances, MiB
-Room = Annotated[int, Field(le=MAX_ROOM)]  # below 0: more are there than should be
+Number = Annotated[int, Field(ge=0, le=1 << 53)]  # an id of a record, or bytes
+Count = Annotated[int, Field(ge=0, le=1 << 24)]  # slots, instances, MiB
+Room = Annotated[int, Field(le=MAX_ROOM)]  # below 0: there are more than there should be
 Md5 = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+/]{22}==$")]
 Node = Annotated[str, StringConstraints(pattern="^[!-~]{1,128}$")]
 Url = Annotated[str, StringConstraints(pattern="^https?://[!-~]+$", max_length=1024)]
 Word = Annotated[str, StringConstraints(max_length=MAX_WORD)]
 Text = Annotated[str, StringConstraints(max_length=65_536)]
-# A normal path (`model.names`); "/", which is one too, is no object's, and only an output by reference may say it.
+# A normal path (`model.names`). "/" is one too but names no object, and only an output by reference may have it.
 ObjectName = Annotated[str, StringConstraints(pattern=f"^{names.NORMAL}$", max_length=65_536)]
 OutputName = Annotated[str, StringConstraints(pattern=f"^(?:/|{names.NORMAL})$", max_length=65_536)]
 LogData = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=4 * (MAX_LOG_PAGE // 3 + 1))]
 Headers = Annotated[dict[Word, Text], Field(max_length=1024)]
 ErrorCode = Annotated[str, StringConstraints(pattern=f"^(?:{'|'.join(JobErrorCode)})$")]
-# A column of the records adds up what all tasks of a phase took, so one of them cannot take more than so much.
+# A column of the records sums up the usage of all tasks of a phase, so the usage of one task is bounded.
 Measure = Annotated[int, Field(ge=0, le=1 << 45)]
 
 
 def excess(message: bytes) -> str | None:
-    """Why a message is more than is read, in the form "so much of something, above so much"."""
+    """The reason why a message is too large, in the form "so much of something, above so much"; None if it is not."""
     if len(message) > MAX_BYTES:
         return f"{len(message)} bytes, above {MAX_BYTES}"
     parts = sum(map(message.count, (b",", b"{", b"[")))
@@ -89,23 +85,23 @@ def excess(message: bytes) -> str | None:
 
 
 class Wire(BaseModel):
-    """Base of all messages: immutable; unknown fields are ignored, so that versions can grow."""
+    """The base of all messages: immutable; unknown fields are ignored, so that versions can grow."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class BlobRef(Wire):
-    """Committed bytes by name: `id` is the etag of the object that they become; a size of 0 has no file.
+    """A reference to committed bytes: `id` is the etag of the object that they become; a size of 0 has no file.
 
-    An object is in the store that all nodes share. An intermediate is on the `node` that made it; an agent
-    of another node is told a `source` as well, an URL that gives these bytes to whoever has it.
+    An object is in the store that all nodes share. An intermediate is on the `node` that made it; an agent of another
+    node also gets a `source`, a URL with a ticket from which it can read the bytes.
     """
 
     id: Id
     size: Number
-    md5: Md5 | None = None  # base64; known for whatever becomes an object
+    md5: Md5 | None = None  # base64; known for all blobs that become objects
     node: Node | None = None  # None: in the shared store
-    source: Url | None = None  # None: open it yourself
+    source: Url | None = None  # None: on this node, or in the shared store
 
 
 class Asset(Wire):
@@ -116,7 +112,7 @@ class Asset(Wire):
 
 
 class PoolSpec(Wire):
-    """All that an agent must know of one phase of one job to run its tasks."""
+    """The specification of one phase of one job, with all that an agent needs to run its tasks."""
 
     pool: int
     job: Id
@@ -126,14 +122,14 @@ class PoolSpec(Wire):
     exec: str
     init: str | None = None
     assets: list[Asset] = Field(default_factory=list)
-    init_error: str | None = None  # set when instances can never start (an asset is missing): fail tasks with it
+    init_error: str | None = None  # set when instances cannot start (an asset is missing): tasks fail with it
     memory_mb: int
     disk_gb: int
     image: str = "*"  # a range of versions
-    timeout_s: int | None = None  # that a task may run
+    timeout_s: int | None = None  # the longest time that a task may run
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
-    token: str  # credential of the job, for what its tasks ask of the gateway
+    token: str  # the job's credential, for its tasks' requests to the gateway
 
 
 class TaskLease(Wire):
@@ -142,30 +138,30 @@ class TaskLease(Wire):
     task: Number
     uuid: Id
     attempt: Number
-    base: str  # what names are derived from: the job input, the own input without its prefix, or "/reduce"
+    base: str  # the base of names: the job input, the task's input without its prefix, or "/reduce"
     input: str | None = None  # map: the object's name
     blob: BlobRef | None = None  # map: its bytes
     reducer: int | None = None  # reduce: index from 0
 
 
 class PoolGrant(Wire):
-    """What a poll reply gives one pool: `instances` is the number the agent should have from now on."""
+    """A poll reply's grant to one pool: `instances` is the number that the agent should have from now on."""
 
     pool: int
     instances: int
-    spec: PoolSpec | None = None  # present unless the agent said that it knows the pool
+    spec: PoolSpec | None = None  # present unless the agent has reported the pool
     tasks: list[TaskLease] = Field(default_factory=list)
 
 
 class FeedSource(Wire):
-    """One input object of a reducer, in the order in which it must be fed."""
+    """One input object of a reducer, in the order of feeding."""
 
     seq: int
     blob: BlobRef
 
 
 class FeedPage(Wire):
-    """The next inputs of a running reducer attempt. `end` means that none will follow these."""
+    """The next inputs of a running reducer attempt. `end` means that there are no more."""
 
     task: int
     attempt: int
@@ -179,11 +175,11 @@ class AttemptId(Wire):
 
 
 class PoolState(Wire):
-    """How a pool stands on a node: its instances, those included that are on their way or leave after their task,
-    and how many more tasks it would like to be leased now.
+    """The state of a pool on a node.
 
-    `booked`, where instances are booked elsewhere: how many of the pool may be on this node now. The agent
-    tells that also of pools that it was never granted: so it learns of them.
+    `instances` includes those that are being made and those that end after their task; `room` is how many more tasks
+    may be leased now. `booked`, where Nomad places instances, is how many of the pool may be on this node. The agent
+    also reports pools that it was never granted: so it gets their specification.
     """
 
     pool: Number
@@ -194,7 +190,7 @@ class PoolState(Wire):
 
 
 class FeedState(Wire):
-    """A running reducer: the highest `seq` that it was given, and how many more sources it would like."""
+    """The state of a running reducer: the highest `seq` that it was given, and its room for more sources."""
 
     task: Number
     attempt: Number
@@ -208,9 +204,9 @@ class LogStream(StrEnum):
 
 
 class TaskLogRequest(Wire):
-    """What a running attempt has printed is wanted, from a byte on, at most `MAX_LOG_PAGE` bytes."""
+    """A request for output of a running attempt, from a byte on, at most `MAX_LOG_PAGE` bytes."""
 
-    number: Number = 0  # of the request, for the answer to name
+    number: Number = 0  # of the request; the answer repeats it
     task: Number
     attempt: Number
     stream: LogStream
@@ -231,6 +227,8 @@ class TaskLogReply(Wire):
 
 
 class AgentState(Wire):
+    """The state of an agent, a part of each poll and report."""
+
     seen: Number  # number of the last poll reply acted on; 0 at first
     pools: list[PoolState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
     feeds: list[FeedState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
@@ -239,62 +237,64 @@ class AgentState(Wire):
     away_mb: Count = 0  # and memory
     ending: Count = 0  # instances that are being ended
     ending_mb: Count = 0  # and their memory
-    lack: Word | None = None  # what the node has too little of: no task begins until it has more
+    lack: Word | None = None  # the resource of which the node has too little: no task begins until it has more
 
 
 class Versioned(Wire):
-    """As much of a registration as every version understands."""
+    """The part of a registration that every version understands."""
 
     version: int
 
 
 class RegisterRequest(Wire):
+    """The registration of an agent: its node, and what the node has."""
+
     version: int = VERSION
     node: Node
     slots: Count  # instances for tasks that always make progress
-    memory_mb: Count  # what the tiers of all instances together may reserve, and so the largest that fits
+    memory_mb: Count  # memory for the tiers of all instances together, and so the largest tier
     disk_gb: Count = DISK_GB[-1]  # the largest disk tier that fits
     provider: Word
-    booked: bool = False  # instances are made when a booking for them arrives, not when we grant them
+    booked: bool = False  # instances are made when Nomad places them, not when the supervisor grants them
     serves: Url | None = None  # URL below which other agents get this node's intermediates
-    tickets: Word | None = None  # the key of the tickets that it asks of them; it lies beside them
+    tickets: Word | None = None  # the key of the tickets for that URL
 
 
 class RegisterReply(Wire):
     agent: int
-    version: int = VERSION  # which the supervisor speaks
+    version: int = VERSION  # of the protocol that the supervisor speaks
 
 
 class Supervisor(Wire):
-    """One of those among whom the jobs are shared out; an agent registers with each."""
+    """One live supervisor; an agent registers with each."""
 
     id: int
     url: str
 
 
 class Supervisors(Wire):
-    """Those that live now, and the nodes whose credentials are revoked: no agent gives these anything."""
+    """The live supervisors, and the nodes whose credentials are revoked: agents refuse these."""
 
     supervisors: list[Supervisor]
     revoked: list[Node] = Field(default_factory=list)
 
 
 class AgentBeat(Wire):
-    """A sign of life, when there was no other for a while. Refused like a poll if the agent is not known."""
+    """A sign of life in the absence of other requests. Refused like a poll if the agent is not known."""
 
     agent: Number
-    leaves: bool = False  # the last one: what it was leased may go to others now
+    leaves: bool = False  # the last beat: the agent's leases end
 
 
 class SweepRequest(Wire):
-    """Intermediates that lie on this node from before: are they wanted? At most `MAX_SWEEP` ids."""
+    """A question which of this node's old intermediates are still needed. At most `MAX_SWEEP` ids."""
 
     agent: Number
     blobs: list[Id] = Field(max_length=MAX_SWEEP)
 
 
 class SweepReply(Wire):
-    """Those that nothing refers to."""
+    """The ids to which no record refers."""
 
     unknown: list[Id]
 
@@ -305,22 +305,22 @@ class PollRequest(Wire):
 
 
 class PollReply(Wire):
-    """`pools` that are missing keep what they have. `release` lists pools that are over: forget them."""
+    """The reply to a poll. `pools` that are missing are unchanged. `release` lists pools that are over."""
 
     number: int
     pools: list[PoolGrant] = Field(default_factory=list)
     feeds: list[FeedPage] = Field(default_factory=list)
-    cancel: list[AttemptId] = Field(default_factory=list)  # kill, report nothing
+    cancel: list[AttemptId] = Field(default_factory=list)  # kill, and report nothing
     release: list[int] = Field(default_factory=list)
-    discard: list[Id] = Field(default_factory=list)  # intermediates on this node that nobody needs any more
-    logs: list[TaskLogRequest] = Field(default_factory=list)  # what running tasks have printed is asked for
+    discard: list[Id] = Field(default_factory=list)  # intermediates on this node that are not needed any more
+    logs: list[TaskLogRequest] = Field(default_factory=list)  # requests for the output of running tasks
 
 
 class OutputRecord(Wire):
     """One output of an attempt, in the order of emission.
 
-    Captured stdout and unnamed `mpipe` outputs have the name that the agent gave them.
-    A reference (`mcat`) has a name only and is resolved by the next phase.
+    Captured stdout and unnamed `mpipe` outputs have names that the agent made. A reference (`mcat`) has a name only,
+    and the next phase resolves it.
     """
 
     name: OutputName
@@ -331,13 +331,15 @@ class OutputRecord(Wire):
 
 
 class Outcome(StrEnum):
+    """The outcome of an attempt."""
+
     OK = "ok"
-    FAILED = "failed"  # the user's doing: never retried
+    FAILED = "failed"  # the user's doing: retried only if the phase says so
     LOST = "lost"  # the system's doing: retried
 
 
 class Usage(Wire):
-    """What an attempt took, measured by the lackey."""
+    """The usage of an attempt, measured by the lackey."""
 
     wall_us: Measure = 0
     user_us: Measure = 0
@@ -355,7 +357,7 @@ class SavedFile(Wire):
 
 
 class AttemptReport(Wire):
-    """How one attempt ended. `outputs` of a failed attempt are saved as objects and not forwarded."""
+    """The report on an attempt that has ended. `outputs` of a failed attempt are saved as objects and not forwarded."""
 
     task: Number
     attempt: Number
@@ -366,11 +368,11 @@ class AttemptReport(Wire):
     stderr: SavedFile | None = None
     core: SavedFile | None = None
     usage: Usage = Usage()
-    instance: Word | None = None  # that it ran in, as its node calls it
+    instance: Word | None = None  # the one that the attempt ran in, by its node's name for it
     missing: list[Id] = Field(
         default_factory=list, max_length=MAX_SWEEP
-    )  # lost, because these intermediates could not be had
-    evicted: bool = False  # lost, because the place of its instance was wanted back: nobody's fault
+    )  # lost, because these intermediates could not be read
+    evicted: bool = False  # lost, because Nomad took the instance's place back: counts as no retry
 
 
 class ReportRequest(Wire):
@@ -380,15 +382,15 @@ class ReportRequest(Wire):
 
 
 class ReportReply(Wire):
-    """Which of the attempts came to nothing: the supervisor refers to none of their blobs, which the agent removes."""
+    """The attempts that did not commit: no record refers to their blobs, which the agent removes."""
 
     discard: list[AttemptId] = Field(default_factory=list)
 
 
 class OutputCheck(Wire):
-    """A task is about to write `name`: may it, and is there a directory for it? (`parents`: make them.)
+    """A question whether a task may write `name`, and whether its directory exists (`parents`: create it).
 
-    `headers` are those of its request that can forbid it: conditions, and what no directory can be given.
+    `headers` are those of the task's request that can forbid it: conditions, and headers that no directory can have.
     """
 
     job: Id
@@ -398,7 +400,7 @@ class OutputCheck(Wire):
 
 
 class Adoption(Wire):
-    """A task wrote a plain object (`mtee`): the blob is in the store already, give it its name."""
+    """A plain object that a task wrote (`mtee`): its blob is in the store already, and this request names it."""
 
     job: Id
     name: Text

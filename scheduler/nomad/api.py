@@ -235,6 +235,7 @@ class NomadApi:
         """Run a call of python-nomad in a thread."""
 
         def work() -> Any:
+            """Call, and turn the library's exceptions into a NomadError."""
             try:
                 return call(self._client())
             except BaseNomadException as error:

@@ -1,9 +1,9 @@
-"""Accounts and keys, changed from outside of the service that they are for.
+"""Administration: changes of accounts and keys from outside of the service.
 
-The database is the state, and a running service looks at it for every request. So a change
-is a transaction and nothing else: it needs no service to run, and tells none that does.
-Who may make it is for the file system to say: the state directory is its owner's alone. Of a cluster
-it is whoever can connect to the database.
+The database is the state, and a running service reads it for every request. So a change
+is one transaction: it needs no running service and notifies none.
+Access is controlled by the file system, because the state directory is its owner's alone; on a cluster
+a process may make changes if it can connect to the database.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 def settle_jobs(c: Connection, login: str, end: bool, key: str | None = None) -> tuple[int, int]:
-    """How many jobs of an account were cancelled, and how many go on.
+    """Cancel or keep an account's jobs; returns how many were cancelled and how many continue.
 
-    If they are to `end`, those are cancelled that this key created, or may have, and without a key all. A supervisor
-    that has them hears of it, or finds out within seconds.
+    With `end`, the jobs are cancelled that this key created, or may have created; without a key all are. The supervisor
+    that owns them is notified, or notices within seconds.
     """
     live = c.all("live_jobs_of_owner", owner=login, key=None)
     concerned = c.all("live_jobs_of_owner", owner=login, key=key) if end else []
@@ -38,7 +38,7 @@ def settle_jobs(c: Connection, login: str, end: bool, key: str | None = None) ->
 
 
 def change(where: Path | str, work: Callable[[Connection], T]) -> T:
-    """Run `work` in a transaction; its changes hold from now on. Raises StateError.
+    """Run `work` in a transaction, whose changes are in force at once. Raises StateError.
 
     `where` is a state directory, or the URL of a database.
     """

@@ -1,7 +1,7 @@
-"""The agent as a child: started, owned by a pipe, started again if it dies.
+"""The agent as a child process: started, owned by a pipe, and restarted if it dies.
 
-An agent that cannot work on this machine says why in a file of the state directory before it ends. `Trouble` keeps
-that: jobs show it as the reason why they wait, and a service whose agent never came up ends with it.
+An agent that cannot work on this machine writes the reason to a file of the state directory before it ends. `Trouble`
+keeps the reason: jobs show it as their waiting reason, and a service whose agent never started ends with it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from scheduler.common.backoff import Backoff
 
 log = logging.getLogger("remora.service")
 
-# So often it may end soon after its start.
+# The number of times in a row that the agent may end soon after its start.
 MAX_FAILURES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-# An agent that ran so long (seconds) is not one that dies at once.
+# An agent that ran for so many seconds has started well.
 STEADY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
+    """The settings with which the service starts its agent."""
+
     url: str
     state_dir: Path
     provider: str
@@ -41,6 +43,7 @@ class AgentOptions:
     plain: bool = False
 
     def command(self, parent_fd: int) -> list[str]:
+        """The agent's command line. `parent_fd` is the reading end of the pipe that the service owns."""
         return [
             *(*child.PYTHON, "-m", "scheduler.agent", "--url", self.url),
             *("--credential-file", str(self.state_dir / "agent.credential"), "--state-dir", str(self.state_dir)),
@@ -54,7 +57,7 @@ class AgentOptions:
 
 
 class Trouble:
-    """Why there is no agent. `hopeless` is set when it has ended too often without a pause."""
+    """The reason why there is no agent. `hopeless` is set when the agent has failed to start too often in a row."""
 
     def __init__(self) -> None:
         self.why: str | None = None
@@ -62,7 +65,7 @@ class Trouble:
         self._failures = 0
 
     def ended(self, status: int | str, said: str | None, steady: bool) -> None:
-        """It has ended, after it had run for long (`steady`) or not."""
+        """Record that the agent has ended, with its reason if it gave one; `steady` if it had run for long."""
         self.why = said or (f"it ended with status {status} (see the log)" if isinstance(status, int) else status)
         self._failures = 1 if steady else self._failures + 1
         if self._failures >= MAX_FAILURES:
@@ -70,14 +73,14 @@ class Trouble:
 
 
 async def keep_running(options: AgentOptions, trouble: Trouble | None = None) -> None:
-    """Run the agent until cancelled; then end it and wait for it."""
+    """Run the agent until cancelled, and restart it whenever it ends; then end it and wait for it."""
     trouble = trouble or Trouble()
     backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         started = asyncio.get_running_loop().time()
         try:
             status: int | str = await _run(options)
-        except OSError as error:  # no process, no memory, no descriptor: there may be one later
+        except OSError as error:  # no process, memory or descriptor is free: this may pass
             status = f"cannot be started: {error}"
         steady = asyncio.get_running_loop().time() - started > STEADY_SECONDS
         if steady:
@@ -90,7 +93,7 @@ async def keep_running(options: AgentOptions, trouble: Trouble | None = None) ->
 async def _run(options: AgentOptions) -> int:
     read_end, write_end = os.pipe()
     try:
-        # Its own session: a Ctrl-C at the terminal is for us, who then end it in order.
+        # A session of its own: Ctrl-C at the terminal goes to the service alone, which then ends the agent in order.
         process = await child.spawn(
             *options.command(read_end), pass_fds=(read_end,), start_new_session=True,
             env=environment(child.environment()),
@@ -109,7 +112,7 @@ async def _run(options: AgentOptions) -> int:
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What the agent needs of our environment: all but how the database is reached, which it never is by agents."""
+    """The agent's environment: ours without the variables for the database, which agents never use."""
     return {name: value for name, value in ours.items() if not name.startswith(("REMORA_DATABASE", "PG"))}
 
 

@@ -1,8 +1,8 @@
-"""What this machine allows, and what each lack costs.
+"""The examination of a machine: what it supports, and what each missing part costs.
 
-What can be tried is tried: an instance that is a process, the users of a mount, and a container are
-made and ended. The rest is read from the kernel and from the programs themselves. The parts of
-a container are told one by one, so that who has none learns which part is missing.
+Where possible the examination is a trial: an instance that is a process, the users of a mount, and a container are
+made and ended. The rest is read from the kernel and from the programs themselves. The parts that
+containers need are reported one by one, so that an operator without containers learns which part is missing.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from scheduler.providers.process import ProcessProvider
 from scheduler.service import state_checks
 
 NO_CONTAINERS = "no containers"
-# The releases of runc that have a known way out of a container.
+# The releases of runc that have a known vulnerability by which a task can leave its container.
 LEAK = "CVE-2024-21626"
 RACES = "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881"
-RELEASED = 1 << 30  # comes after all candidates
-LISTENS = "0A"  # a state of /proc/net/tcp
-Version = tuple[int, int, int, int]  # the last is that of a candidate
-# (from, before, names)
+RELEASED = 1 << 30  # greater than the number of any release candidate
+LISTENS = "0A"  # the state of a listening socket in /proc/net/tcp
+Version = tuple[int, int, int, int]  # the last number is that of a release candidate
+# (first affected version, first fixed version, names)
 RUNC_HOLES: tuple[tuple[Version, Version, str], ...] = (
     ((0, 0, 0, 0), (1, 1, 12, 0), LEAK),
     ((0, 0, 0, 0), (1, 2, 8, 0), RACES),
     ((1, 3, 0, 0), (1, 3, 3, 0), RACES),
     ((1, 4, 0, 0), (1, 4, 0, 3), RACES),
 )
-# What a control group is for, and what is without it.
+# What is missing without each controller of control groups.
 CONTROLLERS = {
     "memory": NO_CONTAINERS,
     "pids": "a task may make as many processes as the machine has",
@@ -55,7 +55,7 @@ CONTROLLERS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`lack` is what it costs that something is not so, or None if all is well."""
+    """One result of the examination. `lack` is the consequence of a missing part, None if nothing is missing."""
 
     subject: str
     found: str
@@ -63,7 +63,7 @@ class Finding:
 
 
 async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[Finding]:
-    """All findings; `address` is the socket of a containerd, if ours shall not be tried. `state_dir` need not exist."""
+    """All findings. `address` is the socket of a containerd to try in place of our own. `state_dir` need not exist."""
     async for finding in processes():
         yield finding
     yield core_files()
@@ -82,7 +82,7 @@ async def examine(state_dir: Path, address: str | None = None) -> AsyncIterator[
 
 
 async def processes() -> AsyncIterator[Finding]:
-    """What keeps tasks in that are processes: makes and ends one, as an agent would."""
+    """The isolation of tasks in instances that are processes: makes and ends one, as an agent would."""
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:
         provider = ProcessProvider(Path(state))
         try:
@@ -105,6 +105,7 @@ def core_files() -> Finding:
 
 
 def lack_of_cores(pattern: str) -> str | None:
+    """Which core dumps a pattern of the kernel loses; None if it loses none."""
     if not pattern.startswith(("|", "@", "/")):
         return None
     whose = "tasks that are processes" if pattern.startswith("/") else "tasks"
@@ -114,6 +115,7 @@ def lack_of_cores(pattern: str) -> str | None:
 
 
 def free_memory() -> Finding:
+    """Whether an instance of the default memory tier fits into the free memory."""
     told = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     assert told is not None
     free = int(told[1]) << 10
@@ -145,7 +147,7 @@ def control_groups() -> Finding:
 
 
 def controllers() -> dict[str, int]:
-    """The version of the hierarchy that each controller is in."""
+    """The version of the control group hierarchy that each controller is in."""
     known = {}
     for point, version, options in hierarchies():
         names = options
@@ -156,6 +158,7 @@ def controllers() -> dict[str, int]:
 
 
 def loop_devices() -> Finding:
+    """Whether there are loop devices, which the disks of containers need."""
     try:
         os.close(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
@@ -173,7 +176,7 @@ def file_systems() -> Finding:
 
 
 def mapped_mounts() -> Finding:
-    """Tries what an image is shown by."""
+    """Whether a mount can map users, which container images need; tries it."""
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as work:
         try:
             with block_namespace(FIRST_USER, USERS) as namespace:
@@ -192,7 +195,7 @@ def own_loopback() -> Finding:
 
 
 def open_ports() -> Finding:
-    """What a loopback of their own does not keep from tasks."""
+    """The ports of the machine that tasks can reach in spite of a loopback of their own."""
     tables = [path for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if path.exists()]
     lines = [line for path in tables for line in path.read_text().splitlines()[1:]]
     ports = ", ".join(map(str, sorted(set(filter(None, map(open_port, lines))))))
@@ -201,20 +204,21 @@ def open_ports() -> Finding:
 
 
 def open_port(line: str) -> int | None:
-    """The port, if a line of the kernel's table of sockets tells of one that listens at every address."""
+    """The port of a socket that listens at every address; None for any other line of the kernel's table of sockets."""
     _, local, _, state = line.split()[:4]
     address, _, port = local.partition(":")
     return int(port, 16) if state == LISTENS and not address.strip("0") else None
 
 
 def version_of(program: str) -> Finding:
+    """The version of an installed program, and for runc its known vulnerabilities."""
     try:
         done = child.run([program, "--version"], capture_output=True, text=True)
     except FileNotFoundError:
         return Finding(program, "not installed", f"{NO_CONTAINERS} (try `apt-get install {program}`)")
     found = re.search(r"(?<!\d)(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?\S*", done.stdout)
     if found is None:
-        return Finding(program, "does not say its version", "its known holes cannot be looked up")
+        return Finding(program, "does not say its version", "its known vulnerabilities cannot be told")
     return Finding(program, found[0], known_holes(found) if program == "runc" else None)
 
 
@@ -226,6 +230,7 @@ def known_holes(found: re.Match[str]) -> str | None:
 
 
 async def container(address: str | None) -> Finding:
+    """Whether a container can be made; tries it."""
     if why := why_no_containers(own_daemon=address is None):
         return Finding("containers", why, "instances are processes")
     with tempfile.TemporaryDirectory(prefix="remora-doctor-") as state:

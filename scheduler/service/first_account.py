@@ -1,9 +1,9 @@
-"""The first account: who may use a fresh service, and with which key.
+"""The first account: the one that a fresh service has, and its key.
 
-By default the user who starts it, with an Ed25519 key pair made for the purpose, so that
-the command line works with nothing set and nobody else on the machine can do anything.
-That key is registered once, when the account or the pair is made. A key that is given is registered at each start.
-But one that was removed stays so, until a person adds it again.
+By default it is named after the user who starts the service, and has an Ed25519 key pair made for the purpose, so that
+the command line works without settings and no other user of the machine has access.
+The pair's key is registered once, when the account or the pair is made; a key that the user gives is registered at
+each start. A key that was removed stays removed until a person adds it again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("remora.service")
 
 @dataclass(frozen=True, slots=True)
 class FirstAccount:
-    """Whom the profile speaks for. `key_file` is the private key, if it is known."""
+    """The account and the key of the command line's profile. `key_file` is the private key, if it is known."""
 
     login: str
     key_id: str
@@ -38,17 +38,17 @@ class FirstAccount:
 
 
 def default_login() -> str:
-    """The user's name, made into a login if it is none: `_apt` becomes `u_apt`. Raises StateError."""
+    """The user's name, changed into a login if it is none: `_apt` becomes `u_apt`. Raises StateError."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # as in a container that was started with just a number
+    except (KeyError, OSError):  # a container may be started with a number as its user
         raise StateError(f"user {os.getuid()} has no name on this machine: say --login NAME") from None
     name = re.sub(r"[^A-Za-z0-9_\-.@%]", "_", user)
     return name if LOGIN.match(name) else f"u{name}"
 
 
 async def ensure(db: Database, state: StateDir, login: str | None, key: Path | None, now: int) -> FirstAccount:
-    """Make or find the account that the service speaks for. Raises StateError."""
+    """Make or find the first account of the service. Raises StateError."""
     oldest = await db.read(_oldest_login)
     name = (oldest or default_login()) if login is None else login
     to_add = key is not None or not pair_in(state.path / "keys").exists()
@@ -56,6 +56,10 @@ async def ensure(db: Database, state: StateDir, login: str | None, key: Path | N
     line = read_public(key or Path(f"{key_file}.pub"))
 
     def work(c: Connection) -> str:
+        """Create the account if it is new, and register its key unless it was removed.
+
+        Returns the key's fingerprint.
+        """
         md5 = PublicKey.parse(line).md5
         new = not accounts.exists(c, name)
         if new:
@@ -79,7 +83,7 @@ def _oldest_login(c: Connection) -> str | None:
 
 
 def private_half(public: Path) -> Path | None:
-    """`id_rsa` beside `id_rsa.pub`, if it is there."""
+    """`id_rsa` beside `id_rsa.pub`, if it exists."""
     private = public.with_suffix("")
     return private.absolute() if public.suffix == ".pub" and private.exists() else None
 
@@ -93,7 +97,7 @@ def read_public(path: Path) -> str:
 
 
 def checked_line(data: bytes, where: str) -> str:
-    """The line of a public key that was read from `where`. Raises StateError."""
+    """The line of a public key that was read from the file or option `where`. Raises StateError."""
     try:
         line = data.decode().strip()
         PublicKey.parse(line)

@@ -1,4 +1,4 @@
-"""The sockets that a gateway or a supervisor listens on."""
+"""The listening sockets of a gateway or a supervisor."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from scheduler.http.limits import Bounds, ConnectionLimits
 
-BACKLOG = 1024  # connections that wait for the event loop to turn
+BACKLOG = 1024  # connections that wait until the event loop accepts them
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What an operator said of the bounds on connections: in all, and of one peer; None: by the descriptors."""
+    """The operator's bounds on connections: in all, and of one peer; None: by the number of descriptors."""
 
     total: int | None = None
     per_peer: int | None = None
@@ -26,7 +26,7 @@ BY_DESCRIPTORS = Connections()
 
 
 async def open_listeners(host: str, port: int, limits: ConnectionLimits) -> list[socket.socket]:
-    """One for each address of `host` (all addresses if it is empty). Raises OSError."""
+    """Open a socket for each address of `host` (all addresses if it is empty). Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""Bookings through Nomad, as the environment says (`nomad.settings`), for the length of a block."""
+"""Reservations in Nomad, set up from the environment (`nomad.settings`), for the length of a block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scheduler.supervisor.supervisor import Book
 
 @contextlib.asynccontextmanager
 async def booking(key: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Book]:
-    """What a supervisor books its instances with; `key` is the cluster's. Raises StateError."""
+    """The loop by which a supervisor books its instances in Nomad; `key` is the cluster's. Raises StateError."""
     try:
         from scheduler.nomad.api import Access, NomadApi, NomadError
         from scheduler.nomad.job_documents import Template
@@ -32,7 +32,7 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
     except NomadError as error:
         raise StateError(f"--nomad: {error}") from None
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
 
     async def book(template: Template, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
         await InstanceLoop(db, jobs, agent_service, api, template).run()

@@ -1,4 +1,4 @@
-"""The parts of a service, each open for the length of a block: `run` and `roles` say which go together."""
+"""The components of a service, each open for the length of a block; `run` and `roles` combine them."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
 log = logging.getLogger("remora.service")
 
-# Where many processes store blobs, one that has no name yet may still get it, when the task ends that wrote it.
-# So nothing is swept that is younger than any task should get (ms).
+# On a store that processes share, a blob without a name may still get one when the task ends that wrote it. So the
+# sweep spares blobs that are younger than the longest task should run (ms).
 YOUNG_MS = 7 * 86_400_000
 SWEEP_SECONDS = 6 * 3600.0
-# Between two looks for jobs that their accounts keep no longer.
+# Seconds between two searches for jobs whose retention has ended.
 EXPIRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the parts of one service share: the key of its tokens, and that of its nodes' credentials."""
+    """The secrets of one service: the key of its tokens, and the key of its nodes' credentials."""
 
     token: bytes
     agent: str
@@ -53,7 +53,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What an operator asks of callers beyond the usual: see `Context`."""
+    """The operator's extra demands on callers: see `Context`."""
 
     require_signed_target: bool = False
     metrics_token: str | None = None
@@ -68,7 +68,7 @@ def clock() -> int:
 
 
 def stop_signal() -> asyncio.Event:
-    """Set by SIGINT and SIGTERM."""
+    """An event that SIGINT and SIGTERM set."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -79,7 +79,7 @@ def stop_signal() -> asyncio.Event:
 async def opened(
     database: str | Path, objects: Path, secrets: Secrets, guard: Guard = UNGUARDED
 ) -> AsyncIterator[Context]:
-    """Records and objects, and nobody yet who does anything about jobs. Raises StateError."""
+    """Open records and objects; yields a context that has no supervisor yet. Raises StateError."""
     try:
         db = open_database(database, ballast=True)
     except DatabaseError as error:
@@ -109,7 +109,7 @@ def bounded(context: Context, connections: Connections) -> ConnectionLimits:
 async def listening(
     context: Context, host: str, port: int, limits: ConnectionLimits | None = None, tls: Identity | None = None
 ) -> AsyncIterator[str]:
-    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be had."""
+    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be used."""
     limits = limits or BY_DESCRIPTORS.limits()
     runner = Runner(build_app(context), shutdown_timeout=2.0, limits=limits)
     await runner.setup()
@@ -144,7 +144,7 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def receiving(context: Context, runner: SupervisorRunner | None = None) -> AsyncIterator[RecordedJobService]:
-    """Users' jobs: to the supervisor of this process if there is one that owns them, else by post."""
+    """Accept users' jobs: directly by the supervisor of this process if it owns the job, else by records."""
     recorded_jobs = RecordedJobService(context.db, context.clock)
     recorded_jobs.open()
     context.service = LocalFirstJobService(recorded_jobs, lambda: runner.current if runner else None)
@@ -158,9 +158,9 @@ async def receiving(context: Context, runner: SupervisorRunner | None = None) ->
 async def supervising(
     context: Context, runner: SupervisorRunner, url: str, alone: bool, book: Book | None = None
 ) -> AsyncIterator[None]:
-    """Supervisors in this process, one after the other, which agents find at `url`.
+    """Run supervisors in this process, one after the other, which agents find at `url`.
 
-    `alone`: no other process has this database. `book` is how they book instances, if they have to.
+    `alone`: no other process uses this database. `book` is how they book instances, if they do.
     """
     tokens = Tokens(context.secret)
     registry = context.metrics.registry
@@ -196,7 +196,7 @@ async def supervising(
 
 
 def _measure(runner: SupervisorRunner, registry: CollectorRegistry) -> None:
-    """Gauges of what the current supervisor has in hand."""
+    """Register gauges of the current supervisor."""
     gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
         "remora_jobs_live": ("Jobs not archived yet.", lambda supervisor: len(supervisor.jobs)),
         "remora_tasks_ready": ("Tasks waiting for an instance.", lambda supervisor: supervisor.jobs.ready.total()),
@@ -215,7 +215,7 @@ def _current(runner: SupervisorRunner, value: Callable[[Supervisor], float]) -> 
 
 
 async def sweep_once(context: Context, before: int) -> None:
-    """Remove what crashes have left in the blob directory before `before` (ms since the epoch)."""
+    """Remove the blobs that crashes have left in the blob directory since before `before` (ms since the epoch)."""
     try:
         removed = await sweep(context.db, context.blobs, before)
     except Exception:
@@ -225,7 +225,10 @@ async def sweep_once(context: Context, before: int) -> None:
 
 
 async def sweep_forever(context: Context, runner: SupervisorRunner, seconds: float = SWEEP_SECONDS) -> None:
-    """Of many processes one sweeps, and only what nobody can be about to name."""
+    """Sweep the shared store regularly.
+
+    Only one of many processes sweeps, and only blobs that no task can be about to name.
+    """
     while True:
         await asyncio.sleep(seconds)
         if runner.supervisor.leads:
@@ -235,7 +238,7 @@ async def sweep_forever(context: Context, runner: SupervisorRunner, seconds: flo
 async def expire_forever(
     context: Context, runner: SupervisorRunner, keep_jobs_s: int, seconds: float = EXPIRY_SECONDS
 ) -> None:
-    """Delete jobs that their accounts keep no longer. Of many processes one does."""
+    """Delete jobs whose accounts keep them no longer. Only one of many processes does."""
     while True:
         if runner.supervisor.leads:
             try:
@@ -247,7 +250,7 @@ async def expire_forever(
 
 @contextlib.asynccontextmanager
 async def background(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
-    """Tasks that are ended with the block."""
+    """Tasks that are cancelled at the end of the block."""
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""Ending the zombies that a service inherits as PID 1.
+"""The reaper of the zombies that a service inherits as PID 1.
 
 The first process of a container becomes the parent of each process whose own parent has died: of lackeys, if an agent
-is killed. The kernel keeps such a process as a zombie until its parent asks how it ended, which nothing in a service
-would do. Children of our own are waited for the moment they end; so a zombie that two looks find, `PAUSE` seconds
-apart, is one that nothing waits for.
+is killed. The kernel keeps an ended process as a zombie until its parent waits for it, which no other part of a
+service would do. Children of the service itself are waited for at once when they end; so a zombie that is found
+twice, `PAUSE` seconds apart, is an inherited one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Reaper:
         self._before: set[int] = set()
 
     def look(self) -> int:
-        """Reap the zombies that were there at the last look too; how many."""
+        """Reap the zombies that the previous look found too; returns how many."""
         now = set(zombies())
         stale = now & self._before
         for pid in stale:
@@ -38,7 +38,7 @@ class Reaper:
 
 
 def zombies() -> Iterator[int]:
-    """Children that have ended and were not waited for."""
+    """The ids of children that have ended and were not waited for."""
     return filter(is_zombie, children(os.getpid()))
 
 
@@ -50,7 +50,7 @@ def is_zombie(pid: int) -> bool:
 
 
 async def reap_forever() -> None:
-    """Where this process is the first one of its namespace; elsewhere nothing is inherited."""
+    """Reap inherited zombies, if this process is the first of its namespace; others inherit none."""
     reaper = Reaper()
     while os.getpid() == INIT:
         reaper.look()

@@ -49,7 +49,7 @@ def _run(service: Awaitable[None]) -> int:
 
 
 async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
-    """Users' requests; agents ask here who the supervisors are, and for nothing else."""
+    """Serve users' requests, and tell agents which supervisors are live."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(
@@ -69,7 +69,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
 
 
 async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
-    """Jobs: agents' requests only, health, and metrics."""
+    """Own jobs; serve agents' requests, health, and metrics."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         context = await stack.enter_async_context(

@@ -1,4 +1,4 @@
-"""Putting the parts together, and taking them apart in order."""
+"""`remora up`: starts the components of a whole service, and stops them in order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AGENT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What `remora up` was told. `port` 0 picks a free one; `slots` None goes by the processors."""
+    """The options of `remora up`. `port` 0 picks a free one; `slots` None follows the number of processors."""
 
     state_dir: Path
     host: str = "127.0.0.1"
@@ -47,16 +47,16 @@ class ServiceOptions:
     login: str | None = None
     key: Path | None = None
     provider: str = "process"
-    containerd: str | None = None  # the socket of one that runs already
+    containerd: str | None = None  # the socket of a containerd that runs already; None: one of our own
     slots: int | None = None
     show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
-    allow_networks: str | None = None  # what tasks reach besides the internet, a comma list
-    database: str | None = None  # URL of one that others may use; None: SQLite in the state directory
+    allow_networks: str | None = None  # networks that tasks reach besides the internet, a comma list
+    database: str | None = None  # URL of a shared database; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
     guard: parts.Guard = parts.UNGUARDED
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
-    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
+    keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -95,7 +95,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         public = url = await stack.enter_async_context(
             parts.listening(context, options.host, options.port, limits, tls)
         )
-        if tls is not None:  # what is of this machine, our agent too, has a way of its own, that leaves it nowhere
+        if tls is not None:  # this machine's clients and its agent use an address on loopback
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, runner, url, alone=options.database is None))
         node = socket.gethostname()
@@ -111,7 +111,8 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         await stack.enter_async_context(parts.background(running, sweeping, reaping, expiring))
         agent_service = runner.supervisor.agent_service
         await _first_of(agent_service.arrived.wait(), stop.wait(), trouble.hopeless.wait(), seconds=AGENT_SECONDS)
-        full = state_checks.why_no_instance(state.path) is not None  # then who comes to make room must be served
+        # then users must be served, so that they can delete objects
+        full = state_checks.why_no_instance(state.path) is not None
         if trouble.hopeless.is_set() and not (agent_service.arrived.is_set() or stop.is_set() or full):
             raise StateError(f"no task can run here, because the agent does not start: {trouble.why}")
         instances = " ".join(agent_service.providers())
@@ -137,13 +138,13 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
 
 
 def gaps_at(state_dir: Path) -> tuple[str, ...]:
-    """What is wrong with the place, and what does not keep tasks in, as the agent found when it started."""
+    """Sentences that the agent wrote at its start: trouble with the state directory, and gaps of the isolation."""
     isolation = recorded(state_dir)
     return (*state_checks.troubles(state_dir), *(sentences(isolation) if isolation is not None else ()))
 
 
 def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:
-    """The agent of this machine."""
+    """The options of this machine's agent."""
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
         url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,

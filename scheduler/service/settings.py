@@ -1,4 +1,4 @@
-"""What a gateway or a supervisor is told, read from words: each mistake is a sentence that names the option."""
+"""The settings of a gateway or a supervisor, parsed from texts: each error is a sentence that names the option."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIN_SECRET = 16
 
 @dataclass(frozen=True, slots=True)
 class RoleOptions:
-    """What `remora gateway` and `remora supervisor` were told. `advertise`: how others reach it, if that was said."""
+    """The options of `remora gateway` and `remora supervisor`. `advertise`: the URL or address for others, if given."""
 
     database: str
     objects: Path
@@ -33,16 +33,16 @@ class RoleOptions:
     port: int
     secrets: Secrets
     advertise: str | None = None
-    nomad: bool = False  # instances are booked through Nomad
+    nomad: bool = False  # instances are reserved in Nomad
     images: tuple[str, ...] = ()  # versions that jobs may ask for, beside the published ones
     connections: Connections = BY_DESCRIPTORS
     guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
-    keep_jobs_s: int = 0  # that accounts keep jobs which are done, if they do not say; 0: for ever
+    keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
 
 
 def shared_database(text: str | None) -> str:
-    """The URL of a database that processes share. Raises StateError."""
+    """The URL of a shared database. Raises StateError."""
     if not text:
         raise StateError("which database? Say --database postgresql://USER@HOST/NAME, or set REMORA_DATABASE")
     if not text.startswith(SHARED):
@@ -54,7 +54,10 @@ def shared_database(text: str | None) -> str:
 
 
 def shared_directory(path: Path | None) -> Path:
-    """The directory of objects. It is not made: an empty one in place of a missing mount would lose what comes."""
+    """The directory of objects.
+
+    It is not created: in place of a missing mount a new one would lose the data. Raises StateError.
+    """
     if path is None:
         raise StateError("where are the objects? Say --objects DIR, the directory that all nodes mount")
     if not path.is_dir():
@@ -73,7 +76,7 @@ def listen_address(text: str) -> tuple[str, int]:
 def tls_files(
     host: str, option: str, certificate: Path | None, key: Path | None, authority: Path | None, in_plain: bool
 ) -> TlsFiles | None:
-    """How the address that `option` names is served: by TLS, or (None) plainly, on loopback or when that was said.
+    """The TLS files of the address that `option` names; None for plain HTTP, on loopback or if an option allows it.
 
     Raises StateError.
     """
@@ -87,7 +90,7 @@ def tls_files(
 
 
 def image_versions(text: str) -> tuple[str, ...]:
-    """Versions of a comma list. Raises StateError."""
+    """The versions in a comma list. Raises StateError."""
     versions = tuple(text.replace(",", " ").split())
     for version in versions:
         try:
@@ -98,7 +101,7 @@ def image_versions(text: str) -> tuple[str, ...]:
 
 
 def advertised(said: str | None, host: str, url: str, tls: TlsFiles | None = None) -> str:
-    """Where others reach who listens on `host` at `url`. Raises StateError."""
+    """The URL at which others reach a process that listens on `host` at `url`. Raises StateError."""
     if said is not None:
         parts = urlsplit(said)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -112,16 +115,16 @@ def advertised(said: str | None, host: str, url: str, tls: TlsFiles | None = Non
 
 
 def metrics_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
-    """What opens the metrics, if that was said. Raises StateError."""
+    """The token that opens the metrics, if one was given. Raises StateError."""
     if file is None and not environment.get("REMORA_METRICS_TOKEN", "").strip():
         return None
     return secret("the token of the metrics", "--metrics-token-file", file, environment)
 
 
 def secret(what: str, option: str, file: Path | None, environment: Mapping[str, str]) -> str:
-    """A secret from its file, or from the variable of its name. Raises StateError, without a word of it.
+    """A secret from its file, or from the variable of its name. Raises StateError, without any part of the secret.
 
-    One that is being changed has several keys, one a line.
+    During a replacement a secret has several keys, one a line.
     """
     variable = f"REMORA_{option.removeprefix('--').removesuffix('-file').replace('-', '_').upper()}"
     if file is not None:

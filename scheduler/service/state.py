@@ -1,4 +1,4 @@
-"""The state directory: what is in it, who may look, and who holds it."""
+"""The state directory: its files, its access rules, and its lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ServiceNotRunning(StateError):  # noqa: N818 - it is not an error of the p
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
-    """Where a running service is, and its first account. `key_id` is the MD5 fingerprint with colons."""
+    """The addresses of a running service, and its first account. `key_id` is the MD5 fingerprint with colons."""
 
     url: str
     login: str
@@ -33,13 +33,13 @@ class ServiceInfo:
     state_dir: str
     pid: int
     key_file: str | None = None
-    instances: str = ""  # where they come from
-    gaps: tuple[str, ...] = ()  # sentences: what does not keep tasks in
+    instances: str = ""  # the provider or providers of instances
+    gaps: tuple[str, ...] = ()  # sentences: gaps in the isolation of tasks
     public: str = ""  # URL for other machines; `url` is for this one
 
 
 def read_info(state_dir: Path) -> ServiceInfo:
-    """What the service on this directory says of itself. Raises ServiceNotRunning; StateError for another user's."""
+    """The `ServiceInfo` of the service on this directory. Raises ServiceNotRunning; StateError for another user's."""
     directory = _open(state_dir, make=False)
     try:
         with open(open_own_file("service.json", os.O_RDONLY, directory)) as file:
@@ -55,13 +55,13 @@ def read_info(state_dir: Path) -> ServiceInfo:
 
 
 def require_own(state_dir: Path) -> None:
-    """Raises StateError if a directory is another user's, or another could have put it there."""
+    """Raises StateError if a directory is another user's, or another user could have put it there."""
     with contextlib.suppress(ServiceNotRunning):
         os.close(_open(state_dir, make=False))
 
 
 class StateDir:
-    """The directory while a service holds it. Raises StateError if another one does, or it cannot be used."""
+    """The directory while a service holds its lock. Raises StateError if another service does, or it cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,14 +84,14 @@ class StateDir:
         os.close(self._directory)
 
     def secret(self, name: str) -> str:
-        """The secret in file `name`, made on first use."""
+        """The secret in file `name`, created on first use."""
         path = self.path / name
         if not path.exists():
             self.write(name, secrets.token_urlsafe(32))
         return path.read_text()
 
     def write(self, name: str, text: str) -> None:
-        """Replace a small file at once, readable by its owner only."""
+        """Replace a small file atomically, readable by its owner only."""
         temporary = f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with open(open_own_file(temporary, flags, self._directory), "w") as file:
@@ -99,14 +99,14 @@ class StateDir:
         os.rename(temporary, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def announce(self, info: ServiceInfo) -> None:
-        """Tell `remora env` and the command line where the service is."""
+        """Write the addresses of the service for `remora env` and the command line."""
         profile = {"url": info.url, "user": info.login, "key_id": info.key_id, "key_file": info.key_file}
         self.write("client.json", json.dumps(profile, indent=2) + "\n")
         self.write("service.json", json.dumps(asdict(info), indent=2) + "\n")
 
 
 def _open(path: Path, make: bool) -> int:
-    """Raises StateError; ServiceNotRunning if there is no such directory, and none is made."""
+    """Open the directory, and create it if `make`. Raises StateError; ServiceNotRunning if it is missing."""
     try:
         return open_private(path, make)
     except NotPrivateError as error:

@@ -1,8 +1,8 @@
-"""What is wrong with the place of a state directory, one sentence each: told at start, and by `remora doctor`.
+"""Checks of a state directory's place, one sentence for each trouble: shown at start, and by `remora doctor`.
 
-A file system that is mounted `noexec` runs no program that lies on it, and the scripts of tasks in /tmp and their
-assets lie below the state directory (their tools do not, then: `tools_place`). One that is nearly full lets no instance
-be made. In containers tasks have a disk of their own.
+A file system that is mounted `noexec` runs no program that lies on it. This concerns the scripts of tasks in /tmp and
+their assets, which lie below the state directory (their tools then do not: `tools_place`). A file system that is nearly
+full has no room for an instance. In containers tasks have a disk of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOEXEC = (
 
 
 def troubles(state_dir: Path) -> Iterator[str]:
-    """What keeps tasks from running here, or from running well."""
+    """The reasons why tasks cannot run here, or not well."""
     place = existing(state_dir)
     if not runs_programs(place):
         yield f"{place} {NOEXEC}: say --state-dir DIR"
@@ -29,10 +29,10 @@ def troubles(state_dir: Path) -> Iterator[str]:
 
 
 def why_no_instance(state_dir: Path) -> str | None:
-    """What there is too little of for an instance now."""
+    """The resource of which there is too little for an instance now; None if there is enough."""
     return capacity.shortage(existing(state_dir))
 
 
 def existing(path: Path) -> Path:
-    """The directory, or the one above it where it would be made."""
+    """The directory, or if it does not exist the nearest one above it."""
     return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())

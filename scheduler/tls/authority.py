@@ -1,10 +1,10 @@
 """The small authority of a cluster: a key and a certificate in a directory, and the certificates that it has issued.
 
-    DIR/ca.pem  DIR/ca.key                 the authority; the key leaves its directory never
+    DIR/ca.pem  DIR/ca.key                 the authority; the key never leaves its directory
     DIR/nodes/NAME/{cert,key,ca}.pem       what a node needs, to be copied to it
 
-A certificate is good for connecting and for being connected to, at the node's own name and at the names and addresses
-that are given, in each of its roles.
+A certificate is valid as a client's and as a server's, for the node's own name and for the names and addresses that
+are given, in each of its roles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from scheduler.tls.identity import TlsError, check_key
 from scheduler.tls.names import ROLES, uri
 
 CERTIFICATE, KEY = "ca.pem", "ca.key"
-# A clock may be a little slow.
+# The clock of another machine may be a little behind.
 BEFORE = timedelta(minutes=10)
 AUTHORITY_DAYS, NODE_DAYS = 3650, 365
 NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -41,7 +41,7 @@ MAX_DNS = 253
 
 
 def init(directory: Path, days: int = AUTHORITY_DAYS) -> Path:
-    """Make an authority in a directory that has none; the path of its certificate. Raises TlsError."""
+    """Create an authority in a directory that has none; returns the path of its certificate. Raises TlsError."""
     for file in (CERTIFICATE, KEY):
         if (directory / file).exists():
             raise TlsError(f"{directory} has an authority already: its {file} would be lost")
@@ -64,7 +64,7 @@ def init(directory: Path, days: int = AUTHORITY_DAYS) -> Path:
 def issue(
     directory: Path, node: str, names: Iterable[str] = (), roles: Sequence[str] = ROLES, days: int = NODE_DAYS
 ) -> Path:
-    """Make a node's key and certificate, new ones if it has some; the directory that they are in. Raises TlsError."""
+    """Make a node's key and certificate, and replace those it has; returns their directory. Raises TlsError."""
     if not NODE_NAME.fullmatch(node):
         raise TlsError(
             f"{node!r} cannot be the name of a node here: it takes up to 64 letters, digits, '.', '_' and '-'"
@@ -95,7 +95,7 @@ def issue(
 
 
 def general_name(text: str) -> x509.GeneralName:
-    """A name or address at which a node is reached. Raises TlsError."""
+    """A name or address of a node, as certificates have it. Raises TlsError."""
     try:
         return x509.IPAddress(ip_address(text))
     except ValueError:
@@ -106,7 +106,7 @@ def general_name(text: str) -> x509.GeneralName:
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
-    """A file whole or not at all: processes may read it at any moment. Raises OSError."""
+    """Write a file atomically: processes may read it at any moment. Raises OSError."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -120,7 +120,7 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Raises TlsError."""
+    """The authority's certificate and key. Raises TlsError."""
     try:
         certificate = x509.load_pem_x509_certificate((directory / CERTIFICATE).read_bytes())
         key = load_pem_private_key((directory / KEY).read_bytes(), password=None)

@@ -1,4 +1,4 @@
-"""The contexts of `ssl` that processes use, made of files; and one that can be renewed while it is in use."""
+"""The `ssl` contexts of a process, made from files; and a context that can be renewed while it is in use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class Renewable(ssl.SSLContext):
-    """Stands for the newest of a row of contexts: a connection begins with that one and keeps it.
+    """A context that stands for the newest of several: a connection begins with that one and keeps it.
 
-    Contexts themselves can be changed, but an authority that was loaded cannot be taken out of one again.
+    Contexts themselves can be changed, but an authority that was loaded cannot be removed from one.
     """
 
     newest: ssl.SSLContext
@@ -23,16 +23,17 @@ class Renewable(ssl.SSLContext):
         return self.newest.wrap_bio(*words, **more)
 
 
-# What comes at once. `recv` makes room for as much as it is asked for, which costs more than the decryption.
+# A TLS record. `recv` allocates as much as it is asked for, which costs more than the decryption.
 RECORD = 16 * 1024
 
 
 class PeekingSocket(ssl.SSLSocket):
-    """A socket of TLS on which `recv` with MSG_PEEK works, as on one without."""
+    """A TLS socket on which `recv` with MSG_PEEK works, as on a plain one."""
 
     _ahead = b""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Receive up to `buflen` bytes; with MSG_PEEK they stay for the next call."""
         if flags == socket.MSG_PEEK:
             self._ahead = self._ahead or super().recv(RECORD)
             return self._ahead[:buflen]
@@ -43,12 +44,12 @@ class PeekingSocket(ssl.SSLSocket):
 
 
 def refuse_password() -> str:
-    """Without this, OpenSSL would ask for one at the terminal. Raises ValueError."""
-    raise ValueError("the key is encrypted, and a service has no terminal to ask for its password")
+    """The password callback of OpenSSL, which would otherwise ask at the terminal. Raises ValueError."""
+    raise ValueError("the key is encrypted: a service cannot ask for its password")
 
 
 def serving(certificate: Path, key: Path, authority: Path | None, only_nodes: bool) -> ssl.SSLContext:
-    """For who is connected to. With an authority nodes are asked for certificates; `only_nodes`: others are refused.
+    """A server's context. With an authority it asks nodes for certificates; `only_nodes`: it refuses other peers.
 
     Raises OSError, ValueError.
     """
@@ -58,14 +59,14 @@ def serving(certificate: Path, key: Path, authority: Path | None, only_nodes: bo
     if authority is not None:
         context.load_verify_locations(authority)
         context.verify_mode = ssl.CERT_REQUIRED if only_nodes else ssl.CERT_OPTIONAL
-        # A session that is resumed would outlive the certificate with which it began.
+        # A resumed session would outlive the certificate with which it began.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
     return context
 
 
 def asking(certificate: Path, key: Path, *authorities: Path) -> ssl.SSLContext:
-    """For who connects, shows a certificate, and believes these authorities alone. Raises OSError, ValueError."""
+    """A client's context, which shows a certificate and trusts these authorities alone. Raises OSError, ValueError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = PeekingSocket

@@ -1,8 +1,8 @@
-"""The certificate of a process, as its files say now: read at start, and again on SIGHUP.
+"""The identity of a process: its certificate, read from files at start, and again on SIGHUP.
 
 All files are read and checked before anything is changed, so new ones that do not fit together leave everything as it
-was. Refused are a certificate that has expired or is not valid yet, a key that is another's or that other users can
-read, and an authority's file without a certificate.
+was. A certificate is refused if it has expired or is not valid yet, a key if it belongs to another certificate or other
+users can read it, an authority's file if it has no certificate.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ WARN_SECONDS = 14 * DAY
 
 
 class TlsError(Exception):
-    """What is wrong with certificates; a sentence."""
+    """Invalid certificates or keys; the text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """`authority`: certificates of those who vouch for nodes; `gateways`: of others who vouch for gateways."""
+    """The TLS files of a process.
+
+    `authority`: certificates that vouch for nodes; `gateways`: those that vouch for gateways.
+    """
 
     certificate: Path
     key: Path
@@ -42,7 +45,7 @@ class TlsFiles:
 def files_of(
     certificate: Path | None, key: Path | None, authority: Path | None = None, gateways: Path | None = None
 ) -> TlsFiles | None:
-    """What options say; None for no TLS. Raises TlsError."""
+    """The files that the options name; None for no TLS. Raises TlsError."""
     if certificate is None and key is None:
         if authority is not None or gateways is not None:
             raise TlsError(f"{'--tls-ca' if authority else '--gateway-ca'} goes with --tls-cert and --tls-key")
@@ -57,15 +60,15 @@ class Identity:
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
-        self.serving = Renewable(ssl.PROTOCOL_TLS_SERVER)  # users, and nodes
-        self.exchange = Renewable(ssl.PROTOCOL_TLS_SERVER)  # nodes alone
-        self.asking = Renewable(ssl.PROTOCOL_TLS_CLIENT)  # gateways and supervisors
-        self.fetching = Renewable(ssl.PROTOCOL_TLS_CLIENT)  # nodes
+        self.serving = Renewable(ssl.PROTOCOL_TLS_SERVER)  # for users, and nodes
+        self.exchange = Renewable(ssl.PROTOCOL_TLS_SERVER)  # for nodes alone
+        self.asking = Renewable(ssl.PROTOCOL_TLS_CLIENT)  # to gateways and supervisors
+        self.fetching = Renewable(ssl.PROTOCOL_TLS_CLIENT)  # to nodes
         self.expires = 0.0  # seconds since the epoch
         self._read()
 
     def renew(self) -> None:
-        """Read the files again. If something is wrong with them, say so, and go on as before."""
+        """Read the files again. If one of them is invalid, log it, and keep the contexts."""
         try:
             self._read()
         except TlsError as error:
@@ -74,7 +77,7 @@ class Identity:
             log.info("certificate read", extra={"file": str(self._files.certificate), "expires": when(self.expires)})
 
     async def watch(self) -> None:
-        """Renew on SIGHUP, and say once a day when the certificate is about to expire. Until cancelled."""
+        """Renew on SIGHUP, and warn once a day when the certificate is about to expire. Runs until cancelled."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.renew)
         try:
@@ -120,8 +123,8 @@ def check_key(path: Path, option: str = "--tls-key: ") -> None:
 
 
 def end_of(path: Path, now: float) -> float:
-    """When a certificate expires. Raises TlsError if it cannot be read, or is not valid now."""
-    from cryptography import x509  # 8 MB that an agent without a certificate does without
+    """The time when a certificate expires, in seconds. Raises TlsError if it cannot be read, or is not valid now."""
+    from cryptography import x509  # 8 MB, which an agent without a certificate saves
 
     try:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
@@ -146,7 +149,7 @@ def told(files: TlsFiles) -> str:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """What `ssl` has to say of files."""
+    """The reason why `ssl` refuses files."""
     if isinstance(error, ssl.SSLError):
         known = {
             "KEY_VALUES_MISMATCH": "the key is not that of the certificate",

@@ -1,8 +1,7 @@
-"""For whom a certificate speaks.
+"""The names and roles that a certificate speaks for.
 
-Certificates of `remora cluster ca` name roles: `remora://agent/n1` speaks for the agent of node n1. Where an operator
-has certificates of another authority, without such URIs, a certificate speaks in every role for its DNS names and its
-common name.
+Certificates of `remora cluster ca` name roles: `remora://agent/n1` speaks for the agent of node n1. A certificate of
+another authority, without such URIs, speaks in every role for its DNS names and its common name.
 """
 
 from __future__ import annotations
@@ -15,10 +14,12 @@ from urllib.parse import quote
 SCHEME = "remora://"
 ROLES = ("agent", "supervisor", "gateway")
 AGENT = "agent"
-Certificate = Mapping[str, Any]  # as `ssl.SSLObject.getpeercert` gives it
+Certificate = Mapping[str, Any]  # as returned by `ssl.SSLObject.getpeercert`
 
 
 class Transport(Protocol):
+    """The part of a transport that this module needs."""
+
     def get_extra_info(self, name: str, default: Any = None) -> Any: ...
 
 
@@ -27,7 +28,7 @@ def uri(role: str, name: str) -> str:
 
 
 def speaks_for(certificate: Certificate, role: str, name: str | None = None) -> bool:
-    """Does it speak for this name in this role; or for any name, if none is given?"""
+    """Whether a certificate speaks for this name in this role; without a name, for any."""
     uris = [value for value in alternative(certificate, "URI") if value.startswith(SCHEME)]
     if not uris:
         return name is None or name in alternative(certificate, "DNS") or name in common_names(certificate)
@@ -45,9 +46,9 @@ def common_names(certificate: Certificate) -> Iterator[str]:
 
 
 def comes_from(transport: Transport | None, role: str, name: str | None = None) -> bool:
-    """Does the peer of a connection speak for this name? Where no certificate is asked for, that is not in question.
+    """Whether the peer of a connection speaks for this name. True where the context asks for no certificates.
 
-    A resumed session is not believed: the certificate was checked when it began, and may be revoked.
+    A resumed session is not trusted: its certificate was checked when it began, and may be revoked.
     """
     tls = None if transport is None else transport.get_extra_info("ssl_object")
     if tls is None or tls.context.verify_mode is ssl.CERT_NONE:

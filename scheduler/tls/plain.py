@@ -1,4 +1,4 @@
-"""Where plain HTTP may go: to this machine, and elsewhere only if an operator says so."""
+"""Plain HTTP: allowed to this machine, and elsewhere only if an operator says so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 
 def stays_here(host: str) -> bool:
-    """Is this a loopback address? Every other name or address, and every-address too, may be another machine."""
+    """Whether this is a loopback address.
+
+    Any other name or address may be another machine, and so may the any-address.
+    """
     if host == "localhost":
         return True
     try:
@@ -17,13 +20,13 @@ def stays_here(host: str) -> bool:
 
 
 def is_exposed(url: str) -> bool:
-    """Would a request to this URL, with all that it carries, be read on its way?"""
+    """Whether another machine could read a request to this URL on its way."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not stays_here(parts.hostname or "")
 
 
 def refusal(option: str, where: str) -> str:
-    """Why a process does not listen there."""
+    """The sentence by which a process refuses to listen at an address with plain HTTP."""
     return (
         f"{option} {where} is reached from other machines, and plain HTTP shows them credentials and data: "
         "give --tls-cert and --tls-key, or say --plain if the network is yours alone"

@@ -1,4 +1,4 @@
-"""What nobody else may know, kept in Nomad's variables.
+"""The secrets of a cluster, kept in Nomad's variables.
 
 Each job reads one variable, `nomad/jobs/<job>`, which Nomad lets its tasks read and no others'.
 So a secret that two jobs share is in two variables, and they must be the same there: whatever is

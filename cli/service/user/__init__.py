@@ -10,7 +10,7 @@ command = Lazy(
     modules={"add": "add", "ls": "ls", "set": "set", "revoke": "revoke"},
     help="""Accounts of the service whose state you can read. It may run meanwhile; what you change holds at once.
 
-    What lies below /LOGIN is that account's alone, but for /LOGIN/public, which all may read.
+    What lies below /LOGIN is that account's alone, but for /LOGIN/public, which can be read without an account.
 
     \b
     Examples:

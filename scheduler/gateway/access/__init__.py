@@ -1,4 +1,4 @@
-"""Access: who sends a request, and whether they may do what it asks.
+"""Access: the caller of a request, and its permission to do what the request asks.
 
 `authentication` finds the caller: by an HTTP signature, a presigned URL, or a token. `tokens`
 makes and recognises tokens, which stand for one key of one account and end with it.

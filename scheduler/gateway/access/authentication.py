@@ -1,15 +1,15 @@
-"""Who asks?
+"""Authentication: finding the account that sends a request.
 
-There are three ways to prove who one is: a signed request, a URL that was signed
-beforehand, a token that the service gave out. Each ends in a `Caller`, which says by what proof, or in the error
-that names what failed; without any, the caller is anonymous. What a proof allows is in `permissions`.
+A caller proves its identity in one of three ways: a signed request, a presigned URL, or a token that the service
+issued. Each ends in a `Caller`, which records the kind of proof, or in the error that names what failed; without any
+proof the caller is anonymous. What a proof allows is decided in `permissions`.
 
-Nothing that can be taken away is remembered: a key is looked up for every request, also for one with a token or a
-presigned URL that came from it, and a job's token is asked whether the job runs. So what was removed, revoked, or is
-over, opens nothing from the next request on.
+Rights that can be revoked are never cached. The key is looked up for every request, also for one with a token or a
+presigned URL that came from that key, and a token of a job is valid only while the job runs. So a key that was
+removed, an account that was revoked, or a job that is over is refused from the next request on.
 
-A caller who has proved nothing learns nothing about accounts that is not public anyway: an account that does not
-exist is a key that does not exist, or a path that is not open.
+A caller without a valid proof learns nothing about accounts that is not public: for an account that does not exist
+the reply is that of an unknown key, or of a path that is not open.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from scheduler.records.accounts import Key
 
 MAX_SKEW_MS = 300_000
 TOO_OLD_MS = 600_000
-# Either of them signs which request it is.
+# A signature must cover one of these, so that it is valid for one request only.
 TARGETS = frozenset({"(request-target)", "request-line"})
 
 
 class Authenticator:
-    """Tells who asks."""
+    """Identifies the caller of a request."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.tokens = Tokens(context.secret)
-        self._accounts: set[str] = set()  # that were found: accounts are never removed
+        self._accounts: set[str] = set()  # Accounts that were found. They are never removed.
 
     async def identify(self, request: web.BaseRequest) -> Caller:
         """The caller of a request. Raises WireError."""
@@ -69,9 +69,9 @@ class Authenticator:
             raise errors.request_expired(str(value))
 
     async def issue(self, caller: Caller) -> str:
-        """A token for a caller who signed its request, which lives as long as the key does, and a week at most."""
+        """Issue a token to a caller who signed its request. It is valid as long as the key is, and a week at most."""
         assert caller.login is not None and caller.key is not None
-        # By the clock that says when keys were added and accounts revoked.
+        # The database's clock, which also dates the keys that were added and the accounts that were revoked.
         now = await self._context.db.read(lambda c: c.now())
         return self.tokens.issue(caller.login, now, key=caller.key)
 
@@ -152,7 +152,7 @@ class Authenticator:
         text = httpsig.presigned_text(methods, request.headers.get("Host", ""), raw_path, pairs)
         signature = httpsig.decode_signature(query["signature"].replace(" ", "+"))
         named, key = await self._verify(query["keyId"], query["algorithm"].lower(), signature, text)
-        # A URL does not say when it was signed: certainly not before its key was added.
+        # A URL does not say when it was signed, but certainly not before its key was added.
         if not key.vouches_for(key.added):
             raise errors.invalid_presigned("request was revoked")
         return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint)
@@ -180,8 +180,11 @@ def is_presigned(request: web.BaseRequest) -> bool:
 
 
 def parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The parameters of a presigned URL. Raises WireError if one comes twice: then their order, which is not signed,
-    would say what they mean."""
+    """The parameters of a presigned URL.
+
+    Raises WireError if one occurs twice: the signature does not cover their order, which would then decide what they
+    mean.
+    """
     listed = list(pairs)
     twice = [name for name, times in Counter(name for name, _ in listed).items() if times > 1]
     if twice:

@@ -1,7 +1,7 @@
-"""May a caller do what a request does?
+"""Permissions: whether a caller may do what a request does.
 
-A request *touches* paths, each with an action: its target, and for a link also what that is a link to. `permit` is
-asked about every touch before a handler runs, whoever the caller is. An action is allowed if the kind of proof that
+A request *touches* paths, each with an action: its target, and for a link also the source of the link. `permit`
+checks every touch before a handler runs, for every kind of caller. An action is allowed if the kind of proof that
 the caller gave allows it (the table below) and the path is open to the caller's account (`model.access`).
 
     proof                               read    change   batch   jobs   issue a token
@@ -12,12 +12,12 @@ the caller gave allows it (the table below) and the path is open to the caller's
     none                                public  no       no      no     no
 
 *change* is to put or delete an entry, *batch* to put many by one request, *jobs* to create, feed, end or cancel one.
-Two reasons for the gaps: a token that issues tokens never ends; and what a presigned URL does must be in what was
-signed, while a job, or a batch, is in the body.
+The gaps have two reasons: a token that could issue tokens would never expire; and a presigned URL must contain in
+its signed part all that it does, while a job or a batch is in the body.
 
 For the same reason a presigned PUT makes a plain object, whatever its headers say, unless the URL itself has the
-parameter `type=directory`, or `type=link` with `location=/login/stor/source`: `kind` and `location` are read by
-the handlers too, so that what is permitted is what is done.
+parameter `type=directory`, or `type=link` with `location=/login/stor/source`. The handlers call `kind` and
+`link_source` too, so that they do what was permitted.
 
 Example: jill presigns `PUT /jill/stor/inbox`. The holder sends `Content-Type: application/json; type=link` and
 `Location: /jill/stor/secret`: refused, because no type was signed.
@@ -37,6 +37,8 @@ READING = frozenset({"GET", "HEAD"})
 
 
 class Action(Enum):
+    """The actions that permissions distinguish: the columns of the table above."""
+
     READ = "read"
     CHANGE = "change"
     BATCH = "batch"
@@ -54,7 +56,7 @@ ALLOWED: Mapping[Proof, frozenset[Action]] = {
 
 
 def may(caller: Caller, action: Action, path: str) -> bool:
-    """Whether the caller may do this to a normal path."""
+    """Whether the caller may take this action on a normal path."""
     open_to = access.may_read if action is Action.READ else access.may_write
     return action in ALLOWED[caller.proof] and open_to(caller.login, path)
 
@@ -67,13 +69,14 @@ def permit(call: Call) -> None:
 
 
 def touches(call: Call) -> Iterator[tuple[Action, str]]:
-    """What a request does, and to which normal paths; the target comes first. Raises WireError."""
+    """The actions of a request, each with the normal path that it touches; the target comes first. Raises WireError."""
     yield action_on_target(call), call.path
     if call.method == "PUT" and kind(call) == "link":
         yield Action.READ, link_source(call)
 
 
 def action_on_target(call: Call) -> Action:
+    """The action on the request's target, by the method and the path."""
     segments = call.path.split("/")[2:]
     if segments == ["tokens"]:
         return Action.ISSUE
@@ -85,8 +88,8 @@ def action_on_target(call: Call) -> Action:
 
 
 def kind(call: Call) -> str:
-    """What a PUT makes: `directory`, `link`, or (anything else) an object. Raises WireError."""
-    if "metadata" in call.query:  # it makes nothing, and what it has is a type to store
+    """The kind of entry that a PUT makes: `directory`, `link`, or (anything else) an object. Raises WireError."""
+    if "metadata" in call.query:  # it changes an entry, and its Content-Type is a value to store
         return ""
     asked = headers.requested_kind(call.request.headers)
     if call.caller.proof is not Proof.PRESIGNED:
@@ -98,7 +101,7 @@ def kind(call: Call) -> str:
 
 
 def link_source(call: Call) -> str:
-    """The normal path that a link is asked to be a link to. Raises WireError."""
+    """The normal path of the source that a link is to have. Raises WireError."""
     presigned = call.caller.proof is Proof.PRESIGNED
     location = call.query.get("location") if presigned else call.request.headers.get("Location")
     if not location:
@@ -113,6 +116,9 @@ def link_source(call: Call) -> str:
 
 
 def said(call: Call, name: str) -> str:
-    """A header that a presigned URL may have as a parameter of the same name, which then comes first."""
+    """The value of a header.
+
+    A presigned URL may have it as a parameter of the same name, which then takes precedence.
+    """
     presigned = call.caller.proof is Proof.PRESIGNED
     return call.query[name] if presigned and name in call.query else call.request.headers.get(name, "")

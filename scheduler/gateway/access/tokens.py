@@ -1,17 +1,17 @@
-"""Tokens: a credential that the gateway gives out and later recognises.
+"""Tokens: credentials that the gateway issues and later verifies.
 
-To clients a token is opaque; to us it is an encrypted and authenticated note. Nothing is stored: a process that
-holds the service's secret can check a token. There are two kinds, and neither is good by itself:
+To clients a token is opaque; to the gateway it is an encrypted and authenticated note. Nothing is stored: a process
+that holds the service's secret can check a token. There are two kinds, and the verifier must check a second
+condition for each (`authentication`):
 
-- A token that a person asked for names the key whose signature asked for it, and when. It ends a week later; before
-  that it is as good as the key is registered and the account not revoked since, for the verifier to look up
-  (`authentication`).
-- A token of a job has no age. It is as good as the job is alive and the credential of the node is not revoked whose
-  instances it was made for, for the verifier to ask.
+- A token that a person requested names the key that signed the request, and the time. It expires a week later, and
+  is valid only while the key is registered and the account has not been revoked since.
+- A token of a job does not expire. It is valid only while the job runs, and while the credential is not revoked of
+  the node for whose instances it was made.
 
 The secret is a text of one key a line. The first one encrypts, all of them decrypt. So a secret is changed without an
 outage: add the new key as the last line and restart every process; move it to the first line and restart again; after
-a week, when the jobs of that time are done, take the old one out.
+a week, when the jobs of that time are done, remove the old one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ MAX_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a token says: whose it is, since when (ms), and either of which key (a fingerprint) or of which job and for
-    the instances of which node."""
+    """The content of a token: its account, the time of issue (ms), and its key or its job.
+
+    `key` is a fingerprint; with a `job` comes the `node` for whose instances the token was made.
+    """
 
     login: str
     issued: int = 0
@@ -43,7 +45,7 @@ NOTE = TypeAdapter(Note)
 
 
 class Tokens:
-    """Issues and verifies with one secret: see the module."""
+    """Issues and verifies tokens with one secret."""
 
     def __init__(self, secret: bytes) -> None:
         keys = [line for line in map(bytes.strip, secret.splitlines()) if line]
@@ -57,9 +59,9 @@ class Tokens:
         return self._fernet.encrypt_at_time(note, now // 1000).decode()
 
     def verify(self, token: str, now: int) -> Note | None:
-        """What the token says; None if it is forged, too old, or no token.
+        """The content of a token; None if it is forged, expired, or no token.
 
-        Whether the job still runs, or the key is still there, is not looked at.
+        The caller must check whether the job still runs, or the key is still registered.
         """
         if len(token) > MAX_BYTES:
             return None
@@ -71,5 +73,5 @@ class Tokens:
 
 
 def derived(key: bytes) -> bytes:
-    """The encryption key that a line of the secret stands for."""
+    """The encryption key that is derived from a line of the secret."""
     return base64.urlsafe_b64encode(hashlib.sha256(b"remora tokens\0" + key).digest())

@@ -1,19 +1,19 @@
-"""Many small objects put by one request.
+"""Batches: many small objects put by one request.
 
 The PUT of a small object costs a signature, an HTTP exchange and a place in a transaction, and all of that far more
-than its bytes do. `POST /login/stor/directory` pays once for up to 500 of them. The body is, object after object, a
-line of JSON and then as many bytes as it says:
+than its bytes do. `POST /login/stor/directory` pays once for up to 500 of them. The body is a sequence of objects,
+each a line of JSON followed by as many bytes as the line says:
 
     {"name": "a.txt", "size": 3, "md5": "…", "type": "text/plain"}
     abc{"name": "empty", "size": 0}
 
-`name` is one segment below the directory, which must be there; `md5` (base64) is checked, `type` stored, and both may
-be missing. Headers that are stored (`m-*`, durability and so on) hold for all objects. Conditions are refused: they
-are about one object.
+`name` is one segment below the directory, which must exist; `md5` (base64) is checked, `type` stored, and both may
+be missing. Headers that are stored (`m-*`, durability and so on) apply to all objects. Conditions are refused, because
+they are about one object.
 
 The reply is a line of JSON for each object, in the same order: `name` with `etag`, or with the `status`, `code` and
-`message` that a PUT of it would have met. An object that is refused does not hinder the others. All that are not
-refused are on disk under their names when the reply begins: one `syncfs` and one transaction serve the batch.
+`message` that a PUT of it would have returned. A refused object does not affect the others. All others are
+on disk under their names when the reply begins: one `syncfs` and one transaction serve the batch.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def is_batch(call: Call) -> bool:
 
 
 async def put_batch(call: Call) -> web.StreamResponse:
-    """POST of objects to a directory. Raises WireError if the batch as a whole cannot be."""
+    """POST of objects to a directory. Raises WireError if the batch as a whole is invalid."""
     sent = call.request.headers
     role_headers.refuse_tags(permissions.said(call, "role-tag"))
     if Conditions.of(sent) != Conditions():
@@ -88,7 +88,7 @@ async def put_batch(call: Call) -> web.StreamResponse:
 
 
 def parse(body: bytes) -> Iterator[Part]:
-    """The objects of a body. Raises WireError if it is not made of such."""
+    """The objects of a body. Raises WireError if the body is not a sequence of objects."""
     view, at, count = memoryview(body), 0, 0
     while at < len(body):
         end = body.find(b"\n", at, at + batch.MAX_LINE)
@@ -102,7 +102,7 @@ def parse(body: bytes) -> Iterator[Part]:
 
 
 def described(line: bytes) -> tuple[dict[str, Any] | None, int]:
-    """What a line says, and the object's size; None if it says nothing that could be."""
+    """The fields of an object's line, and the object's size; None for the fields if they are invalid."""
     try:
         said = json.loads(line)
         size = said["size"]
@@ -119,7 +119,7 @@ def stored_type(said: dict[str, Any]) -> str:
 
 
 def refusal(directory: str, part: Part) -> WireError | None:
-    """Why an object cannot be stored, as far as it is itself to blame."""
+    """The reason why one object of a batch cannot be stored; None if it can."""
     path = f"{directory}/{part.name}"
     if not part.name or names.bad_segment(part.name) or not names.fits(path):
         return errors.invalid_resource(path)
@@ -133,7 +133,10 @@ def md5_of(body: memoryview) -> str:
 
 
 def store(blobs: BlobStore, parts: Sequence[Part]) -> list[str]:
-    """Write each object's bytes to a blob of its own; their ids. On failure none stays. Raises WireError, OSError."""
+    """Write each object's bytes to a blob of its own; returns their ids.
+
+    On failure no blob stays. Raises WireError, OSError.
+    """
     ids = [new_id() for _ in parts]
     try:
         for part, blob in zip(parts, ids, strict=True):
@@ -148,6 +151,7 @@ def store(blobs: BlobStore, parts: Sequence[Part]) -> list[str]:
 
 
 def store_one(blobs: BlobStore, body: memoryview, blob: str) -> None:
+    """Write and publish the blob of one object."""
     fd = blobs.create()
     try:
         write_whole(fd, [body], len(body), 0)
@@ -157,7 +161,7 @@ def store_one(blobs: BlobStore, body: memoryview, blob: str) -> None:
 
 
 async def name_all(call: Call, objects: Sequence[NewObject]) -> dict[str, WireError]:
-    """The transaction that gives all blobs their names; those that cannot have them, by name."""
+    """Name all blobs in one transaction; returns the errors of those that cannot be named, by name."""
     blobs = [new.etag for new in objects if new.size]
     try:
         if blobs:
@@ -171,6 +175,7 @@ async def name_all(call: Call, objects: Sequence[NewObject]) -> dict[str, WireEr
 
 
 def reply_of(parts: Sequence[Part], etags: dict[str, str], refused: dict[str, WireError]) -> web.Response:
+    """The reply to a batch: a line for each object, with its etag or its error."""
     lines = [
         {"name": part.name, "status": problem.status, "code": problem.code, "message": problem.message}
         if (problem := refused.get(part.name))

@@ -1,4 +1,4 @@
-"""Sending what a user asks for, and counting it."""
+"""Downloads: sending an entry's bytes to a user, and counting them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scheduler.http.sending import send_part, send_size
 
 
 async def send_blob(call: Call, fd: int, part: Part, status: int, headers: CIMultiDict[str]) -> web.StreamResponse:
-    """Answer with `part` of the file behind `fd`, which stays the caller's to close."""
+    """Answer with `part` of the file behind `fd`, which the caller closes."""
     call.context.metrics.bytes_out.inc(part.length)
     return await send_part(call.request, fd, part, status, headers)
 

@@ -1,4 +1,4 @@
-"""What a reply says about an entry, and to whom."""
+"""The headers of a reply that describe an entry, and those that CORS lets a page see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.objects.headers import CORS
 
 
 def of_entry(entry: Entry, method: str, origin: str | None) -> CIMultiDict[str]:
-    """The headers that describe an entry in a reply to `method`, asked for by a page of `origin`."""
+    """The headers that describe an entry in the reply to `method`, requested by a page of `origin`."""
     headers = CIMultiDict(allowed_to_origin(entry.headers, method, origin))
     headers["Last-Modified"] = rfc1123(entry.mtime)
     if not entry.is_directory:
@@ -26,7 +26,7 @@ def of_entry(entry: Entry, method: str, origin: str | None) -> CIMultiDict[str]:
 
 
 def allowed_to_origin(kept: Mapping[str, str], method: str, origin: str | None) -> dict[str, str]:
-    """Stored headers as a page of `origin` may see them: if it may not read, no CORS header at all."""
+    """The stored headers that a page of `origin` may see: if it may not read, no CORS header at all."""
     if origin is None:
         return dict(kept)
     return {name: value for name, value in kept.items() if name not in CORS} | cors(kept, method, origin)
@@ -71,7 +71,7 @@ def words(comma_list: str) -> set[str]:
 
 
 def acceptable(accept: str | None, content_type: str) -> bool:
-    """Whether an `Accept` header takes a content type."""
+    """Whether an `Accept` header accepts a content type."""
     if not accept:
         return True
     main = content_type.split(";")[0].strip().lower()

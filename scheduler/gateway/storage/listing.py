@@ -20,7 +20,7 @@ from scheduler.objects.namespace import Page
 LISTING_TYPE = "application/x-json-stream; type=directory"
 DEFAULT_LIMIT = 256
 MAX_LIMIT = 1024
-LARGE = 10_000  # entries; to sort these takes some 20 ms
+LARGE = 10_000  # entries; sorting so many takes about 20 ms
 WRITE_BYTES = 64 * 1024
 
 
@@ -34,7 +34,10 @@ async def list_directory(call: Call, directory: Entry) -> web.StreamResponse:
 
 
 async def read_page(call: Call, directory: Entry, page: Page) -> list[bytes]:
-    """A page by time looks at all of a directory. Of large ones one at a time, so that a reader is left for others."""
+    """The entries of a page.
+
+    A page by time reads the whole directory; large ones one at a time, so that a reader stays free.
+    """
     work = partial(page_lines, path=call.path, page=page)
     if page.sort == "mtime" and (directory.children or 0) > LARGE:
         async with call.context.sorting:
@@ -57,7 +60,7 @@ def page_lines(c: Any, path: str, page: Page) -> list[bytes]:
 
 
 def line(entry: Entry) -> bytes:
-    """One entry as clients read it; the order of the keys is part of the format."""
+    """One entry as a line of the listing; the order of the keys is part of the format."""
     shown: dict[str, Any] = {"name": entry.name}
     if entry.is_directory:
         shown["type"] = "directory"
@@ -73,6 +76,7 @@ def line(entry: Entry) -> bytes:
 
 
 async def send_lines(call: Call, headers: Mapping[str, str], lines: list[bytes]) -> web.StreamResponse:
+    """Send lines, without a body for HEAD, in pieces of bounded size."""
     reply = web.StreamResponse(headers=headers)
     reply.headers["Content-Type"] = LISTING_TYPE
     await reply.prepare(call.request)
@@ -85,7 +89,7 @@ async def send_lines(call: Call, headers: Mapping[str, str], lines: list[bytes])
 
 
 def parse_page(query: Mapping[str, str]) -> Page:
-    """Which entries a query asks for. Raises WireError."""
+    """The page of entries that a query asks for. Raises WireError."""
     restricted = [name for name in ("skip_owner_check",) if name in query]
     sort = query.get("sort", "name")
     if sort == "none":
@@ -99,7 +103,7 @@ def parse_page(query: Mapping[str, str]) -> Page:
         limit=parse_limit(query.get("limit")),
         marker=parse_marker(query.get("marker"), by_time),
         sort=sort,
-        # Times come newest first, names in ascending order; `reverse` turns either round.
+        # Times come newest first, names in ascending order; `reverse` reverses either.
         descending=by_time != (query.get("sort_order") == "reverse"),
         kind=parse_kind(query),
     )
@@ -114,6 +118,7 @@ def parse_limit(value: str | None) -> int:
 
 
 def parse_marker(value: str | None, by_time: bool) -> str | int | None:
+    """The marker of a page: a name, or by time a number of milliseconds. Raises WireError."""
     if value is None or not by_time:
         return value
     at = parse_iso(value)

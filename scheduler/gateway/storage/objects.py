@@ -1,8 +1,8 @@
-"""Writing and reading objects.
+"""Objects: writing and reading them.
 
-A PUT that can be refused is refused before its body is read: the same `guard` that will
-decide inside the transaction looks at the entry beforehand. Only for a small body that
-is on its way anyway is that look left out, since the transaction decides in any case.
+A PUT that can be refused is refused before its body is read: the same `guard` that decides
+inside the transaction checks the entry beforehand. This first check is left out only for a small body
+that is on its way anyway, since the transaction decides in any case.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scheduler.objects.admission import admit, refuse_directory
 from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import Entry, NewObject
 
-# A task may keep a reader from its input for so long: then the reader is told to come again.
+# A task may keep a reader from its input for so long; then the reader gets 503 and may retry.
 LEASED_SECONDS = 2.0
 SMALL_BYTES = 64 * 1024
 NOT_MODIFIED = 304
@@ -36,7 +36,7 @@ NOT_MODIFIED = 304
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A PUT of an object as far as its headers tell."""
+    """A PUT of an object, as described by its headers."""
 
     announced: Announced
     conditions: Conditions
@@ -46,7 +46,7 @@ class Write:
 
     @classmethod
     def of(cls, call: Call) -> Write:
-        """Raises WireError for headers that cannot be."""
+        """The PUT that a request describes. Raises WireError for invalid headers."""
         sent = call.request.headers
         return cls(
             Announced.of(call.request),
@@ -76,7 +76,7 @@ async def write_object(call: Call) -> web.StreamResponse:
 
 
 async def name_upload(call: Call, write: Write, upload: Upload, looked: bool) -> Entry:
-    """The transaction that makes a received body an object. On failure the blob is gone again."""
+    """Name a received body in a transaction. On failure the blob is removed."""
     await upload.publish()
     new = NewObject(call.path, upload.blob, upload.size, upload.md5, write.type, write.copies, write.headers)
 
@@ -98,14 +98,14 @@ def written_headers(entry: Entry) -> dict[str, str]:
 
 
 def discard(context: Context, blobs: Iterable[str]) -> None:
-    """Remove files in the background: a large one takes a while, and the sweep finds what a crash leaves."""
+    """Remove files in the background, because a large one takes a while. The sweep finds those that a crash leaves."""
     doomed = list(blobs)
     if doomed:
         asyncio.get_running_loop().run_in_executor(None, context.blobs.discard, doomed)
 
 
 async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
-    """GET or HEAD of an object that was found."""
+    """GET or HEAD of an object that exists."""
     sent = call.request.headers
     headers = entry_headers.of_entry(entry, call.method, sent.get("Origin"))
     if not entry_headers.acceptable(sent.get("Accept"), entry.type or ""):
@@ -114,7 +114,7 @@ async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
         return web.Response(status=NOT_MODIFIED, headers=headers)
     size = entry.size or 0
     status, part = 200, Part(0, size)
-    # No part of nothing can be had. Manta's clients ask for the first bytes of whatever there is, so nothing is sent.
+    # An empty object has no part. Manta's clients ask for the first bytes of any object, so an empty reply is sent.
     if "Range" in sent and call.method == "GET" and size:
         status, part = 206, parse_range(sent["Range"], size)
         headers["Content-Range"] = part.content_range(size)
@@ -136,7 +136,7 @@ async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
 
 
 async def read_again(call: Call, stale: Entry) -> web.StreamResponse:
-    """The blob went away between looking and opening: somebody replaced the object, or deleted it."""
+    """Read an object whose blob was removed before it could be opened: it was replaced or deleted meanwhile."""
     entry = await call.context.db.read(lambda c: namespace.lookup(c, call.path))
     if entry is None or entry.is_directory:
         raise errors.not_found(call.path)

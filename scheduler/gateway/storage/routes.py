@@ -1,9 +1,8 @@
-"""Objects and directories over HTTP.
+"""Routes of the object API.
 
-What a request means is decided by its method, and for PUT by the media type too: a
-directory, a link, new metadata for what is there, or, with any other type, an object.
-A POST is a batch of objects (`storage_batch`).
-For GET it is decided by what is there. So this module is two tables and the small
+The method decides what a request means, and for PUT also the media type: a directory, a link, or,
+with any other type, an object; with `metadata=true` it is new metadata for an entry. A POST is a batch of
+objects (`batch`). For GET the kind of the entry decides. So this module is two tables and the small
 operations; those that move bytes are in `objects`, listings in `listing`.
 """
 
@@ -33,7 +32,7 @@ FORBIDDEN_IN_UPDATE = ("content-length", "content-md5", "durability-level")
 
 
 async def handle(call: Call) -> web.StreamResponse:
-    """Any call below a login that is not about jobs."""
+    """Serve any request below a login that is not about jobs."""
     handler = METHODS.get(call.method)
     if call.method == "POST" and names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root(call.method, call.path)
@@ -45,9 +44,9 @@ async def handle(call: Call) -> web.StreamResponse:
 
 
 async def answer_page(call: Call, handler: Handler) -> web.StreamResponse:
-    """Any reply to a page of another origin, which may see of it what the policy stored with the entry allows.
+    """The reply to a page of another origin, which may see of it what the policy stored with the entry allows.
 
-    Errors too: a page that may not see why it failed cannot say so.
+    This covers errors too: a page that cannot see why it failed cannot report it.
     """
     policy = await stored_policy(call, call.method)
     allowed = entry_headers.cors(policy, call.method, call.request.headers["Origin"])
@@ -62,13 +61,14 @@ async def answer_page(call: Call, handler: Handler) -> web.StreamResponse:
 
 
 async def stored_policy(call: Call, method: str) -> Mapping[str, str]:
-    """The headers that say what pages may do here: of the directory for a PUT, and where there is no entry."""
+    """The headers that say what pages may do at a path: for a PUT, and where there is no entry, the directory's."""
     entry = await find(call) if method != "PUT" else None
     entry = entry or await find(call, names.split(call.path)[0])
     return entry.headers if entry else {}
 
 
 async def get(call: Call) -> web.StreamResponse:
+    """GET or HEAD of whatever entry is at the path."""
     if names.depth(call.path) == 1:
         return await list_login(call)
     entry = await find(call)
@@ -78,13 +78,14 @@ async def get(call: Call) -> web.StreamResponse:
 
 
 async def put(call: Call) -> web.StreamResponse:
+    """PUT of a directory, a link, new metadata, or an object."""
     if names.depth(call.path) == 1:
         raise errors.operation_not_allowed_on_root("PUT", call.path)
     role_headers.refuse_tags(permissions.said(call, "role-tag"))
     metadata = call.query.get("metadata")
     if metadata == "true":
         return await put_metadata(call)
-    if metadata is not None:  # to take it for contents would overwrite what is there
+    if metadata is not None:  # to ignore the value would overwrite the entry
         raise errors.invalid_parameter(metadata, "metadata")
     return await PUTS.get(permissions.kind(call), write_object)(call)
 
@@ -106,6 +107,7 @@ async def put_link(call: Call) -> web.StreamResponse:
 
 
 async def put_metadata(call: Call) -> web.StreamResponse:
+    """PUT of new metadata for an entry, whose bytes stay."""
     sent = call.request.headers
     if await find(call) is None:
         raise errors.not_found(call.path)
@@ -129,11 +131,11 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def preflight(call: Call) -> web.StreamResponse:
-    """OPTIONS: a browser asks what a page may do here. Always 200; without headers that is a no.
+    """OPTIONS: a browser asks what a page may do here. Always 200; without CORS headers it means no.
 
-    A browser asks without any proof, so the answer must not tell which private names there are. It is the policy of
-    the top-level directory for them, which is there in any case: an owner whose pages use private objects sets it on
-    `/login/stor`. What pages may see of the reply to the request itself is up to the entry, as ever.
+    A browser asks without any proof, so the answer must not reveal which private names exist. For those it is the
+    policy of the top-level directory, which always exists: an owner whose pages use private objects sets it on
+    `/login/stor`. What pages may see of the reply to the request itself depends on the entry.
     """
     if permissions.may(call.caller, Action.READ, call.path):
         policy = await stored_policy(call, call.request.headers.get("Access-Control-Request-Method", ""))
@@ -148,7 +150,7 @@ async def find(call: Call, path: str | None = None) -> Entry | None:
 
 
 def done(entry: Entry) -> web.Response:
-    """204, with what identifies an object."""
+    """The reply 204, with the headers that identify an object."""
     if entry.is_directory:
         return web.Response(status=204)
     return web.Response(status=204, headers={"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime)})

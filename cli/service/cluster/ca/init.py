@@ -16,7 +16,7 @@ DAYS = 3650
 @click.option("--days", type=click.IntRange(min=1), default=DAYS, show_default=True, help="How long it is good for.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def command(directory: Path, days: int) -> None:
-    """Make a certificate authority in DIR: ca.pem, which everyone may have, and ca.key, which stays there.
+    """Make a certificate authority in DIR: ca.pem, which may be published, and ca.key, which stays there.
 
     To replace one, make another in another directory. As long as nodes have certificates of both, their ca.pem holds
     both authorities' certificates, one after the other.
