@@ -33,10 +33,10 @@ static const char *variable(const char *name, const char *allowed)
 
 static size_t introduction(char *line, size_t size)
 {
-    int n = snprintf(line, size, "{\"alloc\":\"%s\",\"pool\":%s,\"instances\":\"%s\",\"memory_mb\":%s,\"disk_gb\":%s}\n",
-                     variable("REMORA_ALLOC", NAME), variable("REMORA_POOL", NUMBER),
-                     variable("REMORA_INSTANCES", NAME), variable("REMORA_MEMORY_MB", NUMBER),
-                     variable("REMORA_DISK_GB", NUMBER));
+    int n =
+        snprintf(line, size, "{\"alloc\":\"%s\",\"pool\":%s,\"instances\":\"%s\",\"memory_mb\":%s,\"disk_gb\":%s}\n",
+                 variable("REMORA_ALLOC", NAME), variable("REMORA_POOL", NUMBER), variable("REMORA_INSTANCES", NAME),
+                 variable("REMORA_MEMORY_MB", NUMBER), variable("REMORA_DISK_GB", NUMBER));
 
     if (n < 0 || (size_t)n >= size) {
         fputs("launcher: what the environment says is too long\n", stderr);
@@ -128,7 +128,7 @@ static enum end stay(int fd, int signals, bool *leaving)
             *leaving = true;
             watched[1].fd = -1;
             watched[1].revents = 0;
-            say(fd, LAUNCHER_LEAVE, sizeof LAUNCHER_LEAVE - 1);  /* on failure the close is there to be read */
+            say(fd, LAUNCHER_LEAVE, sizeof LAUNCHER_LEAVE - 1); /* on failure the close is there to be read */
         }
         if (watched[0].revents && !listen_to(fd, heard, &filled))
             return filled == sizeof LAUNCHER_DONE - 1 && memcmp(heard, LAUNCHER_DONE, filled) == 0 ? END_DONE

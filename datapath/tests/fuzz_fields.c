@@ -108,7 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         wrong |= list[i] == 0;
     CHECK((fields_init(&fields, list, n, delimiter.at, delimiter_len) < 0) == wrong);
     if (!wrong)
-        look(&fields, list, n, delimiter,
-             (struct span){delimiter.at + delimiter_len, size - n - 2 - delimiter_len});
+        look(&fields, list, n, delimiter, (struct span){delimiter.at + delimiter_len, size - n - 2 - delimiter_len});
     return 0;
 }

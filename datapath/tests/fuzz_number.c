@@ -68,7 +68,8 @@ static void print_number(double value)
  * A pattern of nothing but a conversion that C has as well gives what C gives, or for a
  * number in the middle what C gives for the next one.
  */
-static void compare(const struct format *format, const char *pattern, size_t len, double value, const char *got, size_t n)
+static void compare(const struct format *format, const char *pattern, size_t len, double value, const char *got,
+                    size_t n)
 {
     char copy[64], expected[TEXT];
 

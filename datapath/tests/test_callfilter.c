@@ -55,14 +55,29 @@ static uint32_t says(int call, uint64_t first, uint64_t second, uint64_t third)
     return run(&data);
 }
 
-enum { ALLOW = (int)SECCOMP_RET_ALLOW, REFUSE = (int)(SECCOMP_RET_ERRNO | EPERM), ABSENT = (int)(SECCOMP_RET_ERRNO | ENOSYS) };
+enum {
+    ALLOW = (int)SECCOMP_RET_ALLOW,
+    REFUSE = (int)(SECCOMP_RET_ERRNO | EPERM),
+    ABSENT = (int)(SECCOMP_RET_ERRNO | ENOSYS)
+};
 static const uint64_t above = 0x100000000;
 
 static void calls_are_refused_whatever_their_arguments(void)
 {
-    static const int refused[] = {SYS_keyctl, SYS_add_key, SYS_bpf, SYS_ptrace, SYS_mount, SYS_unshare, SYS_setns,
-                                  SYS_userfaultfd, SYS_process_vm_readv, SYS_kcmp, SYS_personality,
-                                  SYS_name_to_handle_at, 467 /* open_tree_attr */, 469 /* file_setattr */};
+    static const int refused[] = {SYS_keyctl,
+                                  SYS_add_key,
+                                  SYS_bpf,
+                                  SYS_ptrace,
+                                  SYS_mount,
+                                  SYS_unshare,
+                                  SYS_setns,
+                                  SYS_userfaultfd,
+                                  SYS_process_vm_readv,
+                                  SYS_kcmp,
+                                  SYS_personality,
+                                  SYS_name_to_handle_at,
+                                  467 /* open_tree_attr */,
+                                  469 /* file_setattr */};
 
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         CHECK(says(refused[i], i, above, ~0ULL) == REFUSE);

@@ -54,8 +54,8 @@ static void lines_end_in_lf_however_they_ended(void)
     struct split_spec spec = spec_of(SPLIT_MD5, 1, FIRST, 1);
     struct split_report report;
     static const char *const cases[][2] = {
-        {"", ""},           {"a", "a\n"},        {"a\n", "a\n"},          {"a\r\nb", "a\nb\n"}, {"a\rb\r", "a\nb\n"},
-        {"\n\n", "\n\n"},   {"\r\r\n", "\n\n"},  {"\r\n\r\n", "\n\n"},    {"\n\r", "\n\n"},     {"a\r\n\rb", "a\n\nb\n"},
+        {"", ""},         {"a", "a\n"},       {"a\n", "a\n"},       {"a\r\nb", "a\nb\n"}, {"a\rb\r", "a\nb\n"},
+        {"\n\n", "\n\n"}, {"\r\r\n", "\n\n"}, {"\r\n\r\n", "\n\n"}, {"\n\r", "\n\n"},     {"a\r\n\rb", "a\n\nb\n"},
     };
 
     for (size_t i = 0; i < EVERY(cases); i++)
@@ -68,8 +68,8 @@ static void lines_end_in_lf_however_they_ended(void)
 static void keys_leave_out_what_is_missing_or_empty(void)
 {
     static const uint32_t list[] = {3, 1, 3};
-    static const char *const cases[][2] = {
-        {"a,b,c", "c,a,c"}, {"a,b", "a"}, {",b", ""}, {"a,,c,d", "c,a,c"}, {"", ""}, {",,", ""}, {",,c", "c,c"}};
+    static const char *const cases[][2] = {{"a,b,c", "c,a,c"}, {"a,b", "a"}, {",b", ""},    {"a,,c,d", "c,a,c"},
+                                           {"", ""},           {",,", ""},   {",,c", "c,c"}};
     struct fields fields;
     char room[64];
 
@@ -170,7 +170,8 @@ static void a_full_disk_is_named_with_the_reducer(void)
 
         CHECK(split_run(&spec, source, outputs, &report) == SPLIT_WRITE);
         CHECK(report.reducer == 1 && report.error == ENOSPC);
-        CHECK(strcmp(report.message, "cannot write the part of reducer 1: no space left on the disk of this node") == 0);
+        CHECK(strcmp(report.message, "cannot write the part of reducer 1: no space left on the disk of this node") ==
+              0);
         close(source);
     }
     close(outputs[0]);

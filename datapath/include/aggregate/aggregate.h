@@ -24,7 +24,7 @@ struct aggregate_spec {
     const struct tally *columns; /* of the first `n` columns; one without operations is treated like `others` */
     size_t n;
     const struct tally *others;
-    struct span delimiter;       /* not empty */
+    struct span delimiter; /* not empty */
 };
 
 struct group {
@@ -36,17 +36,18 @@ struct group {
 
 struct aggregate {
     const struct aggregate_spec *spec;
-    size_t *starts;       /* where a column's numbers begin in a group; one more than there are columns */
-    size_t columns;       /* of the longest line so far */
+    size_t *starts; /* where a column's numbers begin in a group; one more than there are columns */
+    size_t columns; /* of the longest line so far */
     size_t room;
-    double (*values)[2];  /* of the current line: a number each, or for a key column the offset of its text in the key and its length */
+    /* Of the current line: a number each, or for a key column the offset of its text in the key and its length. */
+    double (*values)[2];
     char *key;
     size_t key_room;
     struct group *groups; /* in the order of their first lines */
     size_t n;
     size_t groups_room;
-    uint32_t *table;      /* hash table of positions in `groups`, from 1; 0 is free */
-    size_t table_size;    /* a power of two */
+    uint32_t *table;   /* hash table of positions in `groups`, from 1; 0 is free */
+    size_t table_size; /* a power of two */
 };
 
 enum aggregate_result {

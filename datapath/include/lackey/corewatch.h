@@ -21,13 +21,17 @@
 
 #include <stddef.h>
 
-enum { COREWATCH_MAX = 256, COREWATCH_PATH = 256, COREWATCH_PROGRAM = 32,
-       COREWATCH_PATTERN = 129 /* the kernel's, and its newline */ };
+enum {
+    COREWATCH_MAX = 256,
+    COREWATCH_PATH = 256,
+    COREWATCH_PROGRAM = 32,
+    COREWATCH_PATTERN = 129 /* the kernel's, and its newline */
+};
 
 struct corewatch {
-    int fd;   /* readable when there is something to check; -1: not watching */
-    int root; /* the directory `/` */
-    int elsewhere;     /* core files do not appear in the instance */
+    int fd;                         /* readable when there is something to check; -1: not watching */
+    int root;                       /* the directory `/` */
+    int elsewhere;                  /* core files do not appear in the instance */
     char prefix[COREWATCH_PROGRAM]; /* names of core files begin so */
     int count;
     struct {

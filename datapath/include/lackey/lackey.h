@@ -20,7 +20,8 @@
  * Requirements on the agent: stdout and stderr that the tasks' user may open for writing
  * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused where it is not PASS_PIPED; at
  * most LACKEY_QUEUE tasks queued at once (further packets, STOP among them, are left in the
- * socket until there is room); no name twice in the environments of ENV and RUN; MANTA_INPUT_FILE among RUN's, if stdin is an input that
+ * socket until there is room); no name twice in the environments of ENV and RUN;
+ * MANTA_INPUT_FILE among RUN's, if stdin is an input that
  * is also linked there: in a namespace it is opened again by that name, because then the
  * descriptor belongs to a read-only mount, and no /proc/self/fd/0 makes it writable.
  */
@@ -41,8 +42,9 @@ enum { LACKEY_QUEUE = 64 };
 struct lackey_run; /* a queued task */
 
 struct lackey {
-    int sock;    /* to the agent; blocking */
-    int signals; /* a signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks; SIGXFSZ is blocked */
+    int sock; /* to the agent; blocking */
+    /* A signalfd of SIGCHLD, and SIGTERM if the agent cannot rely on the kernel to end tasks; SIGXFSZ is blocked. */
+    int signals;
     const struct coreplace *places; /* of core files */
     struct task_setting setting;
     struct corewatch watch;
@@ -50,7 +52,7 @@ struct lackey {
     /* from here on: zero at first */
     char *scripts[PASS_SLOTS];
     int piped[PASS_SLOTS]; /* PASS_PIPED of each */
-    char *common; /* ENV's payload */
+    char *common;          /* ENV's payload */
     size_t common_len;
     struct lackey_run *first, **last;
     int queued;
@@ -58,7 +60,7 @@ struct lackey {
     pid_t pid;
     struct task_usage usage;
     struct outpipes outpipes; /* of the running task, if it has any */
-    struct pass_done done; /* of the running task, so far */
+    struct pass_done done;    /* of the running task, so far */
 };
 
 /* Serve until the agent is gone. Returns 0 then, or -1 if it breaks the protocol or a system call fails (reported on

@@ -21,8 +21,8 @@
 #ifndef REMORA_LAUNCHER_H
 #define REMORA_LAUNCHER_H
 
-#define LAUNCHER_PATIENCE 30       /* seconds */
-#define LAUNCHER_PAUSE_MS 200      /* between attempts to connect */
+#define LAUNCHER_PATIENCE 30  /* seconds */
+#define LAUNCHER_PAUSE_MS 200 /* between attempts to connect */
 #define LAUNCHER_DONE "done\n"
 #define LAUNCHER_LEAVE "leave\n"
 

@@ -39,8 +39,9 @@
 
 /* cffi begin */
 enum {
-    PASS_MAX = 160 * 1024, /* bytes of a packet; a job document is at most 100000, and the default send buffer 208 KiB */
-    PASS_MAX_FDS = 250     /* the kernel's SCM_MAX_FD is 253 */
+    PASS_MAX =
+        160 * 1024,    /* bytes of a packet; a job document is at most 100000, and the default send buffer 208 KiB */
+    PASS_MAX_FDS = 250 /* the kernel's SCM_MAX_FD is 253 */
 };
 
 enum pass_type {
@@ -89,19 +90,21 @@ enum pass_done_flags {
     PASS_STOPPED = 2, /* ended by STOP */
     PASS_SETUP = 4,   /* the task never started: `status` is an errno */
     PASS_MEMORY = 8,  /* the memory cap killed some process of the task (with EVENTS only) */
-    PASS_UNSAVED = 16 /* what it printed could not all be written to its files, so it was ended: `status` is an errno (with PASS_PIPED only) */
+    /* What it printed could not all be written to its files, so it was ended: `status` is an errno. With PASS_PIPED. */
+    PASS_UNSAVED = 16
 };
 
 struct pass_done {
-    int32_t status;        /* as from waitpid(2), of the first process */
-    uint32_t flags;        /* enum pass_done_flags */
-    uint64_t started_ns;   /* CLOCK_MONOTONIC */
+    int32_t status;      /* as from waitpid(2), of the first process */
+    uint32_t flags;      /* enum pass_done_flags */
+    uint64_t started_ns; /* CLOCK_MONOTONIC */
     uint64_t ended_ns;
-    uint64_t user_us;      /* of all processes of the task that were waited for */
+    uint64_t user_us; /* of all processes of the task that were waited for */
     uint64_t sys_us;
-    uint64_t max_rss_kb;   /* of the largest single process */
-    char core[256];        /* PASS_CORE: the core file's path as the agent can open it below the work directory, relative to it; "" if no file was found */
-    char program[32];      /* PASS_CORE: name of the program that dumped, "" if unknown */
+    uint64_t max_rss_kb; /* of the largest single process */
+    /* PASS_CORE: the core file's path as the agent can open it, relative to the work directory; "": none was found. */
+    char core[256];
+    char program[32]; /* PASS_CORE: name of the program that dumped, "" if unknown */
 };
 
 enum pass_open_kind {

@@ -28,7 +28,7 @@ struct tool {
     const char *name;
     const char *usage; /* the whole help text */
     int sock;
-    struct pass_header answer;      /* the last packet from the agent ... */
+    struct pass_header answer;       /* the last packet from the agent ... */
     char payload[TOOL_PATH_MAX + 1]; /* ... and its payload, as a string */
 };
 

@@ -19,7 +19,8 @@
 enum { CONFINE_NAMESPACES = PASS_HOLDS_FILES | PASS_HOLDS_SIGNALS };
 
 /*
- * confine - make WORK/root and WORK/assets, and list in `files` what tasks may open; its `version` stays 0 where there is no Landlock.
+ * confine - make WORK/root and WORK/assets, and list in `files` what tasks may open; its `version` stays 0 where
+ * there is no Landlock.
  *
  * WORK becomes the working directory. Returns what will hold, of enum pass_holds, or -1 with `why`.
  */

@@ -30,7 +30,8 @@ struct sandbox_plan {
     struct rootfs_plan rootfs;
     uid_t uid_base;    /* 0: none given, so even root gets a user namespace of one user */
     const char *users; /* the file of a user namespace with users 0 ... 65535, 0 the caller, or NULL */
-    unsigned long long processes; /* that the users of the instance may have together, if root does not make it; 0: any number */
+    /* That the users of the instance may have together, if root does not make it; 0: any number. */
+    unsigned long long processes;
 };
 
 /*

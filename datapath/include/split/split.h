@@ -38,9 +38,9 @@ struct split_spec {
     const uint32_t *fields; /* numbers from 1, in the order of the key */
     size_t nfields;         /* 1 ... 256 */
     const char *delimiter;
-    size_t delimiter_len;   /* not 0; no LF and no CR in it */
-    size_t buffer;          /* bytes of the input buffer; 0: a size that is fast */
-    struct keyer *keyer;    /* makes the keys (keyer.h), without fields; NULL: the fields do */
+    size_t delimiter_len; /* not 0; no LF and no CR in it */
+    size_t buffer;        /* bytes of the input buffer; 0: a size that is fast */
+    struct keyer *keyer;  /* makes the keys (keyer.h), without fields; NULL: the fields do */
 };
 
 enum split_result {

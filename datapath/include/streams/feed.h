@@ -38,8 +38,9 @@ int feed_pipe(int *fds, int size);
  *
  * Advances `*offset` by what went in. A source that cannot seek (socket, pipe) is read
  * where it stands; a socket that is silent for longer than its own SO_RCVTIMEO is an
- * error (ETIMEDOUT), however long its peer stays connected. Pages are shared with the page cache: a file must not change until
- * the reader has read them, which holds for blobs. Raises no signal. `stop` may be -1.
+ * error (ETIMEDOUT), however long its peer stays connected. Pages are shared with the
+ * page cache: a file must not change until the reader has read them, which holds for blobs.
+ * Raises no signal. `stop` may be -1.
  */
 enum feed_result feed_splice(int src, int pipe_wr, off_t *offset, uint64_t want, int stop);
 

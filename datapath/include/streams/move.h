@@ -19,8 +19,8 @@ enum move_by { MOVE_RANGE, MOVE_SPLICE, MOVE_COPY };
 struct move {
     int src;
     int dst;
-    int stop;         /* when this becomes readable, waiting ends with ECANCELED; -1: never */
-    off_t *offset;  /* read `src` from here and advance it; NULL: read where `src` stands */
+    int stop;      /* when this becomes readable, waiting ends with ECANCELED; -1: never */
+    off_t *offset; /* read `src` from here and advance it; NULL: read where `src` stands */
     enum move_by by;
 };
 

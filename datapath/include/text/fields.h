@@ -20,10 +20,10 @@ enum { FIELDS_MAX = 256 }; /* in one list */
 struct fields {
     const char *delimiter;
     size_t delimiter_len;
-    uint32_t listed;             /* length of the list */
-    uint32_t order[FIELDS_MAX];  /* list position -> index into `wanted` */
+    uint32_t listed;            /* length of the list */
+    uint32_t order[FIELDS_MAX]; /* list position -> index into `wanted` */
     uint32_t distinct;
-    uint32_t wanted[FIELDS_MAX]; /* the list's numbers, ascending, each once */
+    uint32_t wanted[FIELDS_MAX];   /* the list's numbers, ascending, each once */
     struct span spans[FIELDS_MAX]; /* wanted[i] in the latest line */
 };
 

@@ -22,7 +22,7 @@ enum { FORMAT_WIDTH_MAX = 1000, FORMAT_PRECISION_MAX = 100 };
 struct format {
     struct span before; /* text around the conversion, in which %% is one % */
     struct span after;
-    char letter;        /* of the conversion, with `i` and `u` as `d`, `F` as `f`; 0: there is none */
+    char letter; /* of the conversion, with `i` and `u` as `d`, `F` as `f`; 0: there is none */
     int width;
     int precision;      /* -1: none */
     unsigned upper : 1; /* the letter was a capital */
@@ -30,7 +30,7 @@ struct format {
     unsigned left : 1;
     unsigned zeros : 1;
     unsigned alternative : 1;
-    char sign;          /* '+', ' ' or 0: printed before a number that is not negative */
+    char sign; /* '+', ' ' or 0: printed before a number that is not negative */
 };
 
 /*

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-const char *const tally_names[TALLY_OPS] = {"key", "nop",   "count", "max",       "mean",     "min",
+const char *const tally_names[TALLY_OPS] = {"key",   "nop", "count",     "max",      "mean",  "min",
                                             "range", "sum", "ovariance", "variance", "stddev"};
 
 /*

@@ -104,7 +104,7 @@ static void first_of_group(unsigned lanes, const struct hash_key *keys, size_t n
         lanes8(keys, n, first);
     else
 #endif
-    if (lanes == 4)
+        if (lanes == 4)
         lanes4(keys, n, first);
     for (size_t i = 0; i < n; i++)
         if (lanes == 1 || keys[i].len > MD5_SHORT)

@@ -33,31 +33,31 @@ static const uint32_t MD5_K[64] = {
 #define MD5_H(b, c, d) ((b) ^ (c) ^ (d))
 #define MD5_I(b, c, d) ((c) ^ ((b) | ~(d)))
 
-#define MD5_ONE(f, a, b, c, d, x, k, s)    \
-    (a) += f(b, c, d) + (x) + MD5_K[k];    \
+#define MD5_ONE(f, a, b, c, d, x, k, s)                                                                                \
+    (a) += f(b, c, d) + (x) + MD5_K[k];                                                                                \
     (a) = ((a) << (s) | (a) >> (32 - (s))) + (b)
 
-#define MD5_STEP(f, a, b, c, d, w, k, s)                 \
-    MD5_ONE(f, a##0, b##0, c##0, d##0, x0[w], k, s);     \
+#define MD5_STEP(f, a, b, c, d, w, k, s)                                                                               \
+    MD5_ONE(f, a##0, b##0, c##0, d##0, x0[w], k, s);                                                                   \
     MD5_ONE(f, a##1, b##1, c##1, d##1, x1[w], k, s)
 
 /* Four steps: the word of step k is first + k * stride, modulo 16. */
-#define MD5_FOUR(f, first, stride, k, s0, s1, s2, s3)                              \
-    MD5_STEP(f, a, b, c, d, ((first) + (stride) * ((k) + 0)) % 16, (k) + 0, s0);   \
-    MD5_STEP(f, d, a, b, c, ((first) + (stride) * ((k) + 1)) % 16, (k) + 1, s1);   \
-    MD5_STEP(f, c, d, a, b, ((first) + (stride) * ((k) + 2)) % 16, (k) + 2, s2);   \
+#define MD5_FOUR(f, first, stride, k, s0, s1, s2, s3)                                                                  \
+    MD5_STEP(f, a, b, c, d, ((first) + (stride) * ((k) + 0)) % 16, (k) + 0, s0);                                       \
+    MD5_STEP(f, d, a, b, c, ((first) + (stride) * ((k) + 1)) % 16, (k) + 1, s1);                                       \
+    MD5_STEP(f, c, d, a, b, ((first) + (stride) * ((k) + 2)) % 16, (k) + 2, s2);                                       \
     MD5_STEP(f, b, c, d, a, ((first) + (stride) * ((k) + 3)) % 16, (k) + 3, s3)
 
-#define MD5_ROUND(f, first, stride, k, s0, s1, s2, s3)         \
-    MD5_FOUR(f, first, stride, (k) + 0, s0, s1, s2, s3);       \
-    MD5_FOUR(f, first, stride, (k) + 4, s0, s1, s2, s3);       \
-    MD5_FOUR(f, first, stride, (k) + 8, s0, s1, s2, s3);       \
+#define MD5_ROUND(f, first, stride, k, s0, s1, s2, s3)                                                                 \
+    MD5_FOUR(f, first, stride, (k) + 0, s0, s1, s2, s3);                                                               \
+    MD5_FOUR(f, first, stride, (k) + 4, s0, s1, s2, s3);                                                               \
+    MD5_FOUR(f, first, stride, (k) + 8, s0, s1, s2, s3);                                                               \
     MD5_FOUR(f, first, stride, (k) + 12, s0, s1, s2, s3)
 
-#define MD5_ROUNDS                                 \
-    MD5_ROUND(MD5_F, 0, 1, 0, 7, 12, 17, 22);      \
-    MD5_ROUND(MD5_G, 1, 5, 16, 5, 9, 14, 20);      \
-    MD5_ROUND(MD5_H, 5, 3, 32, 4, 11, 16, 23);     \
+#define MD5_ROUNDS                                                                                                     \
+    MD5_ROUND(MD5_F, 0, 1, 0, 7, 12, 17, 22);                                                                          \
+    MD5_ROUND(MD5_G, 1, 5, 16, 5, 9, 14, 20);                                                                          \
+    MD5_ROUND(MD5_H, 5, 3, 32, 4, 11, 16, 23);                                                                         \
     MD5_ROUND(MD5_I, 0, 7, 48, 6, 10, 15, 21)
 
 #endif

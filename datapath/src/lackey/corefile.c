@@ -47,7 +47,7 @@ void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM
     }
 }
 
-static void read_program(int fd, const ElfW(Ehdr) *header, char program[COREFILE_PROGRAM])
+static void read_program(int fd, const ElfW(Ehdr) * header, char program[COREFILE_PROGRAM])
 {
     char notes[NOTES_READ];
     ElfW(Phdr) segment;

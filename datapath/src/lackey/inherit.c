@@ -30,7 +30,7 @@ int inherit_clean(unsigned long long disk_bytes)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     umask(022);
-    setsid(); /* fails if we lead a session already, which is equivalent */
+    setsid();                        /* fails if we lead a session already, which is equivalent */
     setpriority(PRIO_PROCESS, 0, 0); /* fails if we may not raise the priority */
     unsigned long long disk = disk_bytes ? disk_bytes : no_more;
     if (limit(RLIMIT_CORE, disk) < 0 || limit(RLIMIT_FSIZE, disk) < 0)
@@ -38,7 +38,9 @@ int inherit_clean(unsigned long long disk_bytes)
     if (limit(RLIMIT_MEMLOCK, LOCKED_BYTES) < 0 || limit(RLIMIT_MSGQUEUE, QUEUED_BYTES) < 0)
         return -1;
     /* The last two forbid real-time and raised priorities. */
-    return limit(RLIMIT_SIGPENDING, PENDING_SIGNALS) < 0 || limit(RLIMIT_RTPRIO, 0) < 0 || limit(RLIMIT_NICE, 0) < 0 ? -1 : 0;
+    return limit(RLIMIT_SIGPENDING, PENDING_SIGNALS) < 0 || limit(RLIMIT_RTPRIO, 0) < 0 || limit(RLIMIT_NICE, 0) < 0
+               ? -1
+               : 0;
 }
 
 int inherit_processes(unsigned long long count)

@@ -13,10 +13,10 @@
 static const char DEFAULT_SOCKET[] = "/.remora/agent.sock";
 
 enum {
-    OPTIONS = 64,    /* bytes of all letters */
-    TRIES = 4,       /* requests to the agent, ... */
-    PAUSE_MS = 100,  /* ... after this pause the second time, ... */
-    PAUSE_GROWS = 4  /* ... and with a pause so many times longer before each further one */
+    OPTIONS = 64,   /* bytes of all letters */
+    TRIES = 4,      /* requests to the agent, ... */
+    PAUSE_MS = 100, /* ... after this pause the second time, ... */
+    PAUSE_GROWS = 4 /* ... and with a pause so many times longer before each further one */
 };
 
 static void say(const struct tool *tool, const char *format, va_list arguments)
@@ -165,7 +165,8 @@ static int dial(struct tool *tool)
         return 0;
     if (tool->sock >= 0 && (errno == ECONNREFUSED || errno == EAGAIN || errno == EINTR))
         return -1;
-    tool_fail(tool, "cannot reach the agent at %s: %s (this command works inside of tasks only)", path, strerror(errno));
+    tool_fail(tool, "cannot reach the agent at %s: %s (this command works inside of tasks only)", path,
+              strerror(errno));
 }
 
 static void send_packet(struct tool *tool, enum pass_type type, const void *payload, size_t len)

@@ -21,31 +21,103 @@ enum { LOW = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0, NR = offsetof(struc
 
 /* From here on numbers are the same on all architectures, and headers may not have them yet. */
 enum {
-    IO_URING_SETUP = 425, IO_URING_ENTER = 426, IO_URING_REGISTER = 427, OPEN_TREE = 428, MOVE_MOUNT = 429, FSOPEN = 430,
-    FSCONFIG = 431, FSMOUNT = 432, FSPICK = 433, CLONE3 = 435, PIDFD_GETFD = 438, PROCESS_MADVISE = 440,
-    MOUNT_SETATTR = 442, QUOTACTL_FD = 443, MEMFD_SECRET = 447, PROCESS_MRELEASE = 448, SET_MEMPOLICY_HOME_NODE = 450,
-    STATMOUNT = 457, LISTMOUNT = 458, LSM_SET_SELF_ATTR = 460, OPEN_TREE_ATTR = 467, FILE_SETATTR = 469,
+    IO_URING_SETUP = 425,
+    IO_URING_ENTER = 426,
+    IO_URING_REGISTER = 427,
+    OPEN_TREE = 428,
+    MOVE_MOUNT = 429,
+    FSOPEN = 430,
+    FSCONFIG = 431,
+    FSMOUNT = 432,
+    FSPICK = 433,
+    CLONE3 = 435,
+    PIDFD_GETFD = 438,
+    PROCESS_MADVISE = 440,
+    MOUNT_SETATTR = 442,
+    QUOTACTL_FD = 443,
+    MEMFD_SECRET = 447,
+    PROCESS_MRELEASE = 448,
+    SET_MEMPOLICY_HOME_NODE = 450,
+    STATMOUNT = 457,
+    LISTMOUNT = 458,
+    LSM_SET_SELF_ATTR = 460,
+    OPEN_TREE_ATTR = 467,
+    FILE_SETATTR = 469,
     LAST_KNOWN = FILE_SETATTR
 };
 
 static const uint32_t denied[] = {
     /* the machine: its clock, swap, accounting, modules, programs in the kernel */
-    SYS_acct, SYS_bpf, SYS_clock_adjtime, SYS_clock_settime, SYS_delete_module, SYS_finit_module, SYS_init_module,
-    SYS_kexec_file_load, SYS_kexec_load, SYS_perf_event_open, SYS_quotactl, QUOTACTL_FD, SYS_reboot, SYS_setdomainname,
-    SYS_sethostname, SYS_settimeofday, SYS_swapoff, SYS_swapon, SYS_syslog, SYS_vhangup,
+    SYS_acct,
+    SYS_bpf,
+    SYS_clock_adjtime,
+    SYS_clock_settime,
+    SYS_delete_module,
+    SYS_finit_module,
+    SYS_init_module,
+    SYS_kexec_file_load,
+    SYS_kexec_load,
+    SYS_perf_event_open,
+    SYS_quotactl,
+    QUOTACTL_FD,
+    SYS_reboot,
+    SYS_setdomainname,
+    SYS_sethostname,
+    SYS_settimeofday,
+    SYS_swapoff,
+    SYS_swapon,
+    SYS_syslog,
+    SYS_vhangup,
     /* keys of the user and the session */
-    SYS_add_key, SYS_keyctl, SYS_request_key,
+    SYS_add_key,
+    SYS_keyctl,
+    SYS_request_key,
     /* mounts and namespaces; files by a handle, past every directory's mode; attributes such as project ids */
-    FSCONFIG, FSMOUNT, FSOPEN, FSPICK, LISTMOUNT, SYS_mount, MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, OPEN_TREE_ATTR,
-    SYS_pivot_root, SYS_setns, STATMOUNT, SYS_umount2, SYS_unshare, SYS_fanotify_init, SYS_name_to_handle_at,
-    SYS_open_by_handle_at, FILE_SETATTR,
+    FSCONFIG,
+    FSMOUNT,
+    FSOPEN,
+    FSPICK,
+    LISTMOUNT,
+    SYS_mount,
+    MOUNT_SETATTR,
+    MOVE_MOUNT,
+    OPEN_TREE,
+    OPEN_TREE_ATTR,
+    SYS_pivot_root,
+    SYS_setns,
+    STATMOUNT,
+    SYS_umount2,
+    SYS_unshare,
+    SYS_fanotify_init,
+    SYS_name_to_handle_at,
+    SYS_open_by_handle_at,
+    FILE_SETATTR,
     /* other processes */
-    SYS_kcmp, PIDFD_GETFD, PROCESS_MADVISE, PROCESS_MRELEASE, SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+    SYS_kcmp,
+    PIDFD_GETFD,
+    PROCESS_MADVISE,
+    PROCESS_MRELEASE,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_ptrace,
     /* memory: page faults answered by a program, places of pages, pages hidden from the kernel; old personalities */
-    SYS_userfaultfd, SYS_get_mempolicy, SYS_mbind, SYS_migrate_pages, SYS_move_pages, SYS_set_mempolicy,
-    SET_MEMPOLICY_HOME_NODE, MEMFD_SECRET, SYS_personality, LSM_SET_SELF_ATTR,
+    SYS_userfaultfd,
+    SYS_get_mempolicy,
+    SYS_mbind,
+    SYS_migrate_pages,
+    SYS_move_pages,
+    SYS_set_mempolicy,
+    SET_MEMPOLICY_HOME_NODE,
+    MEMFD_SECRET,
+    SYS_personality,
+    LSM_SET_SELF_ATTR,
 #ifdef __x86_64__
-    SYS_ioperm, SYS_iopl, SYS_modify_ldt, SYS_sysfs, SYS_uselib, SYS_ustat,
+    SYS_ioperm,
+    SYS_iopl,
+    SYS_modify_ldt,
+    SYS_sysfs,
+    SYS_uselib,
+    SYS_ustat,
 #endif
 };
 
@@ -67,15 +139,26 @@ static const struct rule rules[] = {
     /* KEEP_SIZE without PUNCH_HOLE: blocks beyond the end, where no limit on a file's size counts them. */
     {SYS_fallocate, 1, 3, 1, EOPNOTSUPP, 0},
     /* A lease delays the next process that opens the file; F_SETLEASE, F_NOTIFY. */
-    COMMAND(SYS_fcntl, 1024), COMMAND(SYS_fcntl, 1026),
+    COMMAND(SYS_fcntl, 1024),
+    COMMAND(SYS_fcntl, 1026),
     /* FS_IOC_RESVSP, UNRESVSP, RESVSP64, UNRESVSP64, ZERO_RANGE, XFS_IOC_ALLOCSP, FREESP and their 64: as fallocate */
-    COMMAND(SYS_ioctl, 0x40305828), COMMAND(SYS_ioctl, 0x40305829), COMMAND(SYS_ioctl, 0x4030582a),
-    COMMAND(SYS_ioctl, 0x4030582b), COMMAND(SYS_ioctl, 0x40305839), COMMAND(SYS_ioctl, 0x4030580a),
-    COMMAND(SYS_ioctl, 0x4030580b), COMMAND(SYS_ioctl, 0x40305824), COMMAND(SYS_ioctl, 0x40305825),
+    COMMAND(SYS_ioctl, 0x40305828),
+    COMMAND(SYS_ioctl, 0x40305829),
+    COMMAND(SYS_ioctl, 0x4030582a),
+    COMMAND(SYS_ioctl, 0x4030582b),
+    COMMAND(SYS_ioctl, 0x40305839),
+    COMMAND(SYS_ioctl, 0x4030580a),
+    COMMAND(SYS_ioctl, 0x4030580b),
+    COMMAND(SYS_ioctl, 0x40305824),
+    COMMAND(SYS_ioctl, 0x40305825),
     /* FS_IOC_FSSETXATTR (project ids, extents beyond the end), ENABLE_VERITY, SET_ENCRYPTION_POLICY: irreversible */
-    COMMAND(SYS_ioctl, 0x401c5820), COMMAND(SYS_ioctl, 0x40806685), COMMAND(SYS_ioctl, 0x800c6613),
+    COMMAND(SYS_ioctl, 0x401c5820),
+    COMMAND(SYS_ioctl, 0x40806685),
+    COMMAND(SYS_ioctl, 0x800c6613),
     /* TIOCSTI and TIOCLINUX type into a terminal, TIOCSETD loads a line discipline */
-    COMMAND(SYS_ioctl, 0x5412), COMMAND(SYS_ioctl, 0x541c), COMMAND(SYS_ioctl, 0x5423),
+    COMMAND(SYS_ioctl, 0x5412),
+    COMMAND(SYS_ioctl, 0x541c),
+    COMMAND(SYS_ioctl, 0x5423),
 };
 
 static const struct rule kill_all = {SYS_kill, 0, ALL, ALL, EPERM, 0};
@@ -83,7 +166,8 @@ static const struct rule kill_all = {SYS_kill, 0, ALL, ALL, EPERM, 0};
 /* The protocols of sockets, by family. Of netlink only what resolvers need: routes and addresses. */
 static const struct {
     uint32_t family, protocols[4];
-} spoken[] = {{AF_UNIX, {0, PF_UNIX, 0, 0}}, {AF_INET, {0, 1, 6, 17}}, {AF_INET6, {0, 6, 17, 58}}, {AF_NETLINK, {0, 0, 0, 0}}};
+} spoken[] = {
+    {AF_UNIX, {0, PF_UNIX, 0, 0}}, {AF_INET, {0, 1, 6, 17}}, {AF_INET6, {0, 6, 17, 58}}, {AF_NETLINK, {0, 0, 0, 0}}};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -69,7 +69,8 @@ static int make(const char *path, const char *target)
 
 int confine(const struct rootfs_plan *plan, struct landlock *files, struct reason *why)
 {
-    if (chdir(plan->work) < 0 || make("root", NULL) < 0 || make("assets", NULL) < 0 || make("root/assets", "../assets") < 0)
+    if (chdir(plan->work) < 0 || make("root", NULL) < 0 || make("assets", NULL) < 0 ||
+        make("root/assets", "../assets") < 0)
         return reason_errno(why, "making a directory for tasks");
     files->version = landlock_version();
     if (!files->version)

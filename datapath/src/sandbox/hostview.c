@@ -41,7 +41,8 @@ int hostview_may_add(const char *path)
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (is_below(path, whole[i]))
             return 0;
-    return strcmp(path, "/") != 0 && strcmp(path, "/tmp") != 0 && strcmp(path, "/var/tmp") != 0 && strcmp(path, "/root") != 0;
+    return strcmp(path, "/") != 0 && strcmp(path, "/tmp") != 0 && strcmp(path, "/var/tmp") != 0 &&
+           strcmp(path, "/root") != 0;
 }
 
 int hostview_resolver(char path[], size_t size)

@@ -10,9 +10,22 @@
 enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446, ASK_VERSION = 1, PATH_BENEATH = 1 };
 enum { ABSTRACT_SOCKETS = 1, SIGNALS = 2 };
 enum {
-    EXECUTE = 1 << 0, WRITE_FILE = 1 << 1, READ_FILE = 1 << 2, READ_DIR = 1 << 3, REMOVE_DIR = 1 << 4, REMOVE_FILE = 1 << 5,
-    MAKE_CHAR = 1 << 6, MAKE_DIR = 1 << 7, MAKE_REG = 1 << 8, MAKE_SOCK = 1 << 9, MAKE_FIFO = 1 << 10, MAKE_BLOCK = 1 << 11,
-    MAKE_SYM = 1 << 12, REFER = 1 << 13, TRUNCATE = 1 << 14, DEVICE_CONTROL = 1 << 15,
+    EXECUTE = 1 << 0,
+    WRITE_FILE = 1 << 1,
+    READ_FILE = 1 << 2,
+    READ_DIR = 1 << 3,
+    REMOVE_DIR = 1 << 4,
+    REMOVE_FILE = 1 << 5,
+    MAKE_CHAR = 1 << 6,
+    MAKE_DIR = 1 << 7,
+    MAKE_REG = 1 << 8,
+    MAKE_SOCK = 1 << 9,
+    MAKE_FIFO = 1 << 10,
+    MAKE_BLOCK = 1 << 11,
+    MAKE_SYM = 1 << 12,
+    REFER = 1 << 13,
+    TRUNCATE = 1 << 14,
+    DEVICE_CONTROL = 1 << 15,
     OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | DEVICE_CONTROL
 };
 
@@ -57,7 +70,8 @@ int landlock_version(void)
 /* Fields that a kernel does not know must be zero, or left out. */
 static int create(const struct attributes *attributes)
 {
-    return (int)syscall(CREATE_RULESET, attributes, attributes->scoped ? sizeof *attributes : sizeof attributes->files, 0);
+    return (int)syscall(CREATE_RULESET, attributes, attributes->scoped ? sizeof *attributes : sizeof attributes->files,
+                        0);
 }
 
 int landlock_forbid_sockets(void)

@@ -8,20 +8,21 @@ enum { KERNEL_FILES = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
 const char *const *procmask_hidden(void)
 {
-    static const char *const paths[] = {
-        "/proc/acpi",      "/proc/asound",        "/proc/interrupts",      "/proc/kallsyms",    "/proc/kcore",
-        "/proc/keys",      "/proc/key-users",     "/proc/latency_stats",   "/proc/modules",     "/proc/sched_debug",
-        "/proc/scsi",      "/proc/slabinfo",      "/proc/timer_list",      "/proc/timer_stats", "/proc/vmallocinfo",
-        "/proc/pagetypeinfo", "/proc/dynamic_debug", "/proc/kpagecount", "/proc/kpageflags",  "/proc/kpagecgroup",
-        NULL};
+    static const char *const paths[] = {"/proc/acpi",         "/proc/asound",        "/proc/interrupts",
+                                        "/proc/kallsyms",     "/proc/kcore",         "/proc/keys",
+                                        "/proc/key-users",    "/proc/latency_stats", "/proc/modules",
+                                        "/proc/sched_debug",  "/proc/scsi",          "/proc/slabinfo",
+                                        "/proc/timer_list",   "/proc/timer_stats",   "/proc/vmallocinfo",
+                                        "/proc/pagetypeinfo", "/proc/dynamic_debug", "/proc/kpagecount",
+                                        "/proc/kpageflags",   "/proc/kpagecgroup",   NULL};
 
     return paths;
 }
 
 const char *const *procmask_unchangeable(void)
 {
-    static const char *const paths[] = {"/proc/bus", "/proc/driver", "/proc/fs",            "/proc/irq",
-                                        "/proc/sys", "/proc/mtrr",   "/proc/sysrq-trigger", NULL};
+    static const char *const paths[] = {"/proc/bus",  "/proc/driver",        "/proc/fs", "/proc/irq", "/proc/sys",
+                                        "/proc/mtrr", "/proc/sysrq-trigger", NULL};
 
     return paths;
 }

@@ -23,8 +23,6 @@ struct attributes {
 
 enum { MAX_TREES = 160, MAX_NAME = 256, CGROUP_2 = 0x63677270 };
 
-
-
 /* A tree cloned from the host, to be attached at `target`, relative to the new root. */
 struct tree {
     char target[MAX_NAME];
@@ -265,7 +263,7 @@ static int make_directories(struct rootfs *fs)
     static const struct {
         const char *path;
         mode_t mode;
-    } wanted[] = {{"tmp", 01777}, {"root", 0700}, {"home", 0755},  {"run", 0755},     {"mnt", 0755},        {"media", 0755},
+    } wanted[] = {{"tmp", 01777}, {"root", 0700}, {"home", 0755},  {"run", 0755},    {"mnt", 0755},    {"media", 0755},
                   {"proc", 0755}, {"dev", 0755},  {"manta", 0755}, {"assets", 0755}, {".remora", 0755}};
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)

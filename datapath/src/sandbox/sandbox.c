@@ -75,7 +75,8 @@ static int map_users(pid_t pid, struct users users, struct reason *why)
 
 /* Continue in a child with new namespaces, a user namespace among them: a sibling.
  * The caller maps its users, and ends. */
-static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self, struct reason *why)
+static void go_on_in(unsigned long namespaces, struct users users, struct report *report, pid_t *self,
+                     struct reason *why)
 {
     unsigned long flags = namespaces | CLONE_NEWUSER | CLONE_PARENT | SIGCHLD;
     int go[2];

@@ -108,8 +108,7 @@ static int make_keys(struct keyer *keyer, const struct span *lines, size_t n, st
 
 void jsonkeys_init(struct jsonkeys *keys, const struct span *paths, size_t npaths, struct span delimiter)
 {
-    *keys = (struct jsonkeys){
-        .keyer = {.keys = make_keys}, .paths = paths, .npaths = npaths, .delimiter = delimiter};
+    *keys = (struct jsonkeys){.keyer = {.keys = make_keys}, .paths = paths, .npaths = npaths, .delimiter = delimiter};
 }
 
 void jsonkeys_end(struct jsonkeys *keys)

@@ -6,9 +6,9 @@
 #include "streams/move.h"
 
 enum {
-    ALL = 1024 * 1024,       /* shared among few reducers: stays in a core's own cache */
+    ALL = 1024 * 1024, /* shared among few reducers: stays in a core's own cache */
     ROOM_MAX = 256 * 1024,
-    ROOM_MIN = 64 * 1024     /* with many reducers each still writes in pieces this large */
+    ROOM_MIN = 64 * 1024 /* with many reducers each still writes in pieces this large */
 };
 
 int outputs_init(struct outputs *outputs, const int *fds, uint32_t n)

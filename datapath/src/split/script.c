@@ -74,7 +74,8 @@ static int take_keys(struct script *script, size_t n, struct hash_key *keys)
     if (count == SCRIPT_FAILED)
         return take_failure(script);
     if (count != n)
-        return fail(script, "cannot run the script", "mkey has sent something else than keys (is it of another version?)");
+        return fail(script, "cannot run the script",
+                    "mkey has sent something else than keys (is it of another version?)");
     if (make_room(script, n * sizeof len) < 0 || take(script, script->frame, n * sizeof len) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {

@@ -354,7 +354,8 @@ static int check(struct split *split)
         return fail(split, SPLIT_SPEC, "the number of reducers is not 1 to 128");
     if (!spec->keyer &&
         fields_init(&split->fields, spec->fields, spec->nfields, spec->delimiter, spec->delimiter_len) < 0)
-        return fail(split, SPLIT_SPEC, "the fields are not 1 to 256 numbers from 1, or the delimiter is empty or has a line end");
+        return fail(split, SPLIT_SPEC,
+                    "the fields are not 1 to 256 numbers from 1, or the delimiter is empty or has a line end");
     return 0;
 }
 

@@ -42,8 +42,8 @@ static void find_sse2(const char *text, size_t blocks, char delimiter, uint64_t 
     }
 }
 
-__attribute__((target("avx512f,avx512bw"))) static void
-find_avx512(const char *text, size_t blocks, char delimiter, uint64_t *ends, uint64_t *delimiters)
+__attribute__((target("avx512f,avx512bw"))) static void find_avx512(const char *text, size_t blocks, char delimiter,
+                                                                    uint64_t *ends, uint64_t *delimiters)
 {
     const __m512i lf = _mm512_set1_epi8('\n'), cr = _mm512_set1_epi8('\r'), sought = _mm512_set1_epi8(delimiter);
 

@@ -7,12 +7,12 @@
 #include <string.h>
 
 enum {
-    DIGITS = 780,       /* significant digits that can matter: no double, and no midpoint of two, has more than 768 */
-    EXPONENT = 100000,  /* beyond this in either direction the value is 0 or Infinity */
-    EXACT_DIGITS = 19,  /* digits that fit into 64 bits */
-    EXACT_POWER = 22,   /* 10^22 is the last power that a double holds exactly */
-    SHORT_DIGITS = 15,  /* so many digits survive a conversion to double and back */
-    ALL_DIGITS = 17     /* so many distinguish every double from its neighbours */
+    DIGITS = 780,      /* significant digits that can matter: no double, and no midpoint of two, has more than 768 */
+    EXPONENT = 100000, /* beyond this in either direction the value is 0 or Infinity */
+    EXACT_DIGITS = 19, /* digits that fit into 64 bits */
+    EXACT_POWER = 22,  /* 10^22 is the last power that a double holds exactly */
+    SHORT_DIGITS = 15, /* so many digits survive a conversion to double and back */
+    ALL_DIGITS = 17    /* so many distinguish every double from its neighbours */
 };
 
 static const double POWERS[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
