@@ -127,7 +127,7 @@ async def test_a_slot_whose_instance_does_not_end_is_disabled_until_it_does(
             await destroy(self)
 
         monkeypatch.setattr(kind, "destroy", hang)
-    monkeypatch.setattr(slots, "PATIENCE", 0.05)
+    monkeypatch.setattr(slots, "ENDING_SECONDS", 0.05)
     task = agent.map_task(b"")
     spec = agent.spec("true")
     agent.grant(spec, task)

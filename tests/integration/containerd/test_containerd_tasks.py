@@ -108,7 +108,7 @@ async def test_a_container_that_cannot_be_removed_disables_its_slot_until_it_can
         raise InstanceError(f"{name} is busy")
 
     async with rig(tmp_path / "state", isolation=CONTAINERD) as agent:
-        monkeypatch.setattr(slots, "PATIENCE", 0.05)
+        monkeypatch.setattr(slots, "ENDING_SECONDS", 0.05)
         monkeypatch.setattr(instance, "REMOVE_PAUSE", 0.05)
         with monkeypatch.context() as patch:
             patch.setattr(ContainerdClient, "remove", refuse)
