@@ -98,6 +98,7 @@ WORDS: dict[str, list[list[str]]] = {
     "remora env": [["--state-dir", "/no{evil}"]],
     "remora user add": [["{evil}", *STATE], ["x", "--key", "/no{evil}", *STATE]],
     "remora user ls": [[*STATE], ["--json", *STATE], ["--state-dir", "/no{evil}"]],
+    "remora user set": [["{evil}", "--keep-jobs", "7d", *STATE], ["x", "--keep-jobs", "{evil}", *STATE]],
     "remora user revoke": [["{evil}", *STATE]],
     "remora key add": [["jill", "/no{evil}", *STATE]],
     "remora key ls": [["jill", *STATE], ["--json", "jill", *STATE], ["{evil}", *STATE]],

@@ -27,7 +27,6 @@ pytestmark = pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="n
 LINGER = 60  # seconds that the close waits
 PROLOGUE = f"""
 import os, socket, struct, sys, threading, time, urllib.request
-from tests.support.eventually import eventually
 def connect():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.connect(os.environ.get("REMORA_SOCKET", "/.remora/agent.sock"))
