@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -39,7 +38,7 @@ from scheduler.providers.linux.removal import remove_tree
 from scheduler.providers.linux.user_ranges import FIRST_USER, USERS, UserRanges
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import leave, tools_place
+from scheduler.providers.tools_place import digest, leave, tools_place
 
 # The label that names the service to which a container belongs.
 OWNER = "remora.owner"
@@ -75,7 +74,7 @@ class ContainerdProvider:
         self._state_dir = state_dir.resolve()
         self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
-        self._owner = hashlib.sha256(os.fsencode(self._state_dir)).hexdigest()[:16]
+        self._owner = digest(self._state_dir)
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
         self._users = UserRanges(self._state_dir)

@@ -227,7 +227,7 @@ async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_w
         made = (await agent.report_of(task)).outputs[0].blob
         assert made is not None
         left = {old[2], made.id}
-        await eventually(lambda: set(agent.stores.own.older_than(1 << 60)) == left, "what nobody wants is removed")
+        await eventually(lambda: set(agent.stores.own.older_than(1 << 60)) == left, "old intermediates are removed")
         assert set(agent.supervisor.swept) == set(old)
         agent.supervisor.forgotten = True  # it registers again, and has no old files then
         await agent.until(lambda supervisor: supervisor.registrations == 2)
