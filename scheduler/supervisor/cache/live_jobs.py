@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.engine.job import Phase, reopened
+from scheduler.engine.task import Policy
 from scheduler.model.job import JobSpec, stored_job
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
@@ -47,6 +48,10 @@ class LiveJob:
 
     def phase_of(self, pool: int) -> int:
         return self.pools.index(pool)
+
+    def policy(self, phase: int) -> Policy:
+        """The failure policy of a phase's tasks."""
+        return Policy(failures=self.spec.phases[phase].retries)
 
     def next_reducers(self, phase: int) -> int:
         """Reducers of the phase after this one; 0 if that is a map or there is none."""

@@ -29,6 +29,7 @@ from scheduler.engine import availability
 from scheduler.engine.availability import Availability
 from scheduler.engine.task import (
     FINAL,
+    PIPELINE,
     Effect,
     Event,
     InputGone,
@@ -147,8 +148,7 @@ class Batch:
             last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
-            self.judge(row, reported(report, not report.missing, retries), report)
+            self.judge(row, reported(report, not report.missing), report)
         else:
             log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -160,7 +160,7 @@ class Batch:
         live = self._find_job(row["pool"])
         earlier = self._judged.get(row["id"])
         before = earlier.result.task if earlier else task_of(row)
-        result = step(before, event)
+        result = step(before, event, live.policy(live.phase_of(row["pool"])) if live else PIPELINE)
         if earlier or live is None or result.task == before:
             if report and Effect.DISCARD in result.effects:
                 self.refuse(report)
@@ -173,7 +173,7 @@ class Batch:
         row, report, result = verdict.row, verdict.report, verdict.result
         found = recovery.missed(self.c, row, report.missing) if report and report.missing else recovery.NOTHING_MISSED
         if report and report.missing and not found.excused:
-            result = step(verdict.before, reported(report))
+            result = step(verdict.before, reported(report), verdict.live.policy(verdict.phase))
         if found.hopeless:
             result = then(result, InputGone(found.hopeless))
         if result.task.state is not TaskState.READY:

@@ -80,7 +80,7 @@ class Verdict:
             return self
         message = f'cannot save output "{lost[0]}": {unnamed[lost[0]]}'
         event = Reported(self.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
-        return replace(self, result=step(self.before, event))
+        return replace(self, result=step(self.before, event, self.live.policy(self.phase)))
 
 
 def task_of(row: Row) -> Task:
@@ -88,7 +88,6 @@ def task_of(row: Row) -> Task:
     return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
-def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
-    """The event of a report. `counted`: whether the task may have caused a loss; `retries`: those of its phase."""
-    counted = counted and not report.evicted
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)
+def reported(report: AttemptReport, counted: bool = True) -> Reported:
+    """The event of a report. `counted`: whether the task may have caused a loss."""
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted and not report.evicted)
