@@ -53,6 +53,16 @@ class PhaseSpec:
     def reduce(self) -> bool:
         return self.reducers > 0
 
+    @property
+    def fed(self) -> bool:
+        """Whether its tasks read many inputs as one: a row for each input, poured into a pipe."""
+        return self.reduce
+
+    @property
+    def blocking(self) -> bool:
+        """Whether its tasks may wait for other tasks of the job."""
+        return self.reduce
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:

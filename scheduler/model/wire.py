@@ -37,7 +37,7 @@ from scheduler.model import ids, names
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.tiers import DISK_GB
 
-VERSION = 3
+VERSION = 4
 POLL_SECONDS = 20.0
 # An agent without a request for LEASE_SECONDS is lost, so an idle one sends a beat every BEAT_SECONDS.
 LEASE_SECONDS = 10.0
@@ -118,7 +118,7 @@ class PoolSpec(Wire):
     job: Id
     login: str
     phase: int
-    reduce: bool
+    blocking: bool  # its tasks may wait for other tasks of the job: places of their own, and none queues behind another
     exec: str
     init: str | None = None
     assets: list[Asset] = Field(default_factory=list)
@@ -133,15 +133,19 @@ class PoolSpec(Wire):
 
 
 class TaskLease(Wire):
-    """One attempt at one task, leased to this agent."""
+    """One attempt at one task, leased to this agent.
+
+    A task that is `fed` reads a pipe, into which the agent pours sources; another has its input as a file.
+    """
 
     task: Number
     uuid: Id
     attempt: Number
     base: str  # the base of names: the job input, the task's input without its prefix, or "/reduce"
-    input: str | None = None  # map: the object's name
-    blob: BlobRef | None = None  # map: its bytes
-    reducer: int | None = None  # reduce: index from 0
+    input: str | None = None  # the object's name, if the input is a file
+    blob: BlobRef | None = None  # its bytes
+    part: int | None = None  # of the input that is divided among the phase's tasks, from 0: a reducer's number
+    fed: bool = False
 
 
 class PoolGrant(Wire):

@@ -266,8 +266,8 @@ def task_environment(
             "MANTA_INPUT_FILE": file,
             "mc_input_file": file,
         }
-    if lease.reducer is not None:
-        result["MANTA_REDUCER"] = str(lease.reducer)
+    if lease.part is not None:
+        result["MANTA_REDUCER"] = str(lease.part)
     return result
 
 

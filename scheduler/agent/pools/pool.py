@@ -133,15 +133,13 @@ class Pool:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""
         held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
-        more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
+        more, booked = room(self.pace, able, held, self.spec.blocking), self.places.booked
         idle = held > 0 and not any(worker.handed for worker in self.workers)
         return PoolState.model_construct(
             pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
         )
 
     def feeds(self) -> list[FeedState]:
-        if not self.spec.reduce:
-            return []
         return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
     def close(self, over: bool = False) -> Coroutine[None, None, None]:
@@ -258,7 +256,7 @@ class Pool:
 
     def fill(self) -> None:
         """Hand waiting tasks to instances, the emptiest first."""
-        ahead = 1 if self.spec.reduce else self.pace.ahead()
+        ahead = 1 if self.spec.blocking else self.pace.ahead()
         now = asyncio.get_running_loop().time()
         while self.queue and not self.node.pressure.short:
             able = [worker for worker in self.workers if worker.can_take(ahead, now)]

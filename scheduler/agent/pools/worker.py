@@ -169,8 +169,9 @@ class Worker:
 
     def _stdin(self, attempt: Attempt) -> int:
         lease = attempt.lease
-        if lease.input is None:
-            return self._reducer_stdin(attempt)
+        if lease.fed:
+            return self._fed_stdin(attempt)
+        assert lease.input is not None
         place = place_of(lease.input)
         blob = lease.blob
         if blob is None or blob.size == 0:
@@ -191,7 +192,7 @@ class Worker:
             attempt.input_before = stamp(os.fstat(stdin))
         return stdin
 
-    def _reducer_stdin(self, attempt: Attempt) -> int:
+    def _fed_stdin(self, attempt: Attempt) -> int:
         reading, writing = feed.pipe()
 
         def lost(blob: BlobRef | None, why: str) -> None:

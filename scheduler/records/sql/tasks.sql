@@ -12,6 +12,10 @@ VALUES (:task, :seq, :name, :origin, :blob, :size, :own, :node, :maker, :made)
 -- reduce_tasks: the reduce tasks of a phase, by reducer.
 SELECT id, reducer, state, arrived, node FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
 
+-- reduce_tasks_of: some reduce tasks of a phase, for a JSON list of reducers.
+SELECT tasks.id AS id, reducer, state, arrived, node FROM json_each(:reducers) AS wanted
+CROSS JOIN tasks INDEXED BY tasks_reducer ON pool = :pool AND reducer IS NOT NULL AND reducer = CAST(wanted.value AS INTEGER)
+
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
 UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
 

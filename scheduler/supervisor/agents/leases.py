@@ -168,7 +168,7 @@ def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit:
             assert backlog is not None
             soon = max(home.held[pool], backlog.pace(now))
             others[node] = Home(ready, soon, not home.full(pool), now - backlog.took, now - backlog.since)
-        elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can run anywhere
+        elif live and live.spec.phases[live.phase_of(pool)].fed:  # it reads from many nodes, and can run anywhere
             others[node] = Home(ready, 0, False, INFINITE, INFINITE)
     chosen = choose(limit, located.get(session.node, 0), free, others)
     return [(session.node if node == "" else node, count) for node, count in chosen]
@@ -185,8 +185,8 @@ def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[i
         new = pool not in session.told
         if room is None or (new and session.booked):
             room = (FIRST_ATTEMPTS if len(nodes) == 1 else 1) * instances if new else 0
-        if live.spec.phases[live.phase_of(pool)].reduce:
-            room = min(room, instances - session.held[pool])  # a reducer never queues behind another
+        if live.spec.phases[live.phase_of(pool)].blocking:
+            room = min(room, instances - session.held[pool])  # what may block never queues behind another
         chosen = picks(session, jobs, nodes, pool, room, now) if instances else []
         if chosen or instances != session.told.get(pool, 0):
             found.append(Want(live, pool, instances, chosen, new))
@@ -238,7 +238,8 @@ def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes
         base=naming.base_of(live.owner, live.uuid, row["input"], row["origin"]),
         input=row["input"],
         blob=blob,
-        reducer=row["reducer"],
+        part=row["reducer"],
+        fed=row["input"] is None,
     )
 
 
@@ -252,7 +253,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         job=live.uuid,
         login=live.owner,
         phase=number,
-        reduce=phase.reduce,
+        blocking=phase.blocking,
         exec=phase.exec,
         init=phase.init,
         assets=assets,

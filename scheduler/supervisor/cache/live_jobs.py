@@ -39,8 +39,10 @@ class LiveJob:
         return not self.done and self.dispatched < self.inputs
 
     def may_block(self, pool: int) -> bool:
-        """Whether a reducer of this pool may wait for other tasks of the job."""
-        return self.spec.phases[self.phase_of(pool)].reduce and (pool not in self.input_ended or pool in self.reopened)
+        """Whether a task of this pool may wait for other tasks of the job."""
+        return self.spec.phases[self.phase_of(pool)].blocking and (
+            pool not in self.input_ended or pool in self.reopened
+        )
 
     def wake_watchers(self) -> None:
         self.changed.set()

@@ -7,9 +7,11 @@ until nothing does.
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +69,28 @@ class Item:
 
 
 class _Reducer:
-    """A reduce task as this transaction sees it."""
+    """A reduce task that this transaction gives inputs, `items`."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, items: Sequence[Item]) -> None:
         self.task: int = row["id"]
         self.state = TaskState(row["state"])
         self.node: str | None = row["node"]
         self.before = self.arrived = row["arrived"]
-        self.located = False  # whether an input that arrived lies on a node
+        self.items = items
+        self.located = any(item.node is not None for item in items)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes inputs: later inputs of a failed reducer are dropped."""
+        return self.state in (TaskState.WAITING, TaskState.READY, TaskState.LEASED)
+
+    def take(self) -> list[dict[str, Any]]:
+        """The rows of its new inputs, which have arrived from now on."""
+        first, self.arrived = self.arrived + 1, self.arrived + len(self.items)
+        return [
+            {"task": self.task, "seq": seq, "name": item.name} | item.columns
+            for seq, item in enumerate(self.items, first)
+        ]
 
     def settles(self) -> bool:
         """Whether to look up now where most of its input lies: at first, and whenever the input has doubled.
@@ -104,12 +120,11 @@ class JobWriter:
         self._done: bool = row["state"] == "done"
         self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
         self._tasks: list[dict[str, Any]] = []
-        self._task_inputs: list[dict[str, Any]] = []
         self._outputs: list[str] = []
         self._errors: list[tuple[str, str | None]] = []
         self._retries = 0
         self._usages: defaultdict[int, list[Usage]] = defaultdict(list)
-        self._reducers: dict[int, list[_Reducer]] = {}
+        self._routed: defaultdict[int, defaultdict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
 
     @property
     def running(self) -> bool:
@@ -127,7 +142,7 @@ class JobWriter:
         if phase == len(self.live.pools):
             self._outputs.append(item.name)
         elif self.live.spec.phases[phase].reduce:
-            self._feed(phase, item)
+            self._route(phase, item)
         else:
             self._issue(phase, item)
 
@@ -160,32 +175,20 @@ class JobWriter:
         identity = {"uuid": str(uuid.uuid4()), "pool": pool, "input": item.name, "md5": item.md5}
         self._tasks.append(identity | item.columns)
 
-    def _feed(self, phase: int, item: Item) -> None:
-        reducers = self._reducers_of(phase)
-        chosen = reducer_for(item.reducer, len(reducers), self._draw())
+    def _route(self, phase: int, item: Item) -> None:
+        reducers = self.live.spec.phases[phase].reducers
+        chosen = reducer_for(item.reducer, reducers, self._draw())
         if chosen is None:
             assert item.reducer is not None
-            message = no_such_reducer(item.reducer, len(reducers))
+            message = no_such_reducer(item.reducer, reducers)
             self.problem(phase, item.name, item.origin, (JobErrorCode.INVALID_ARGUMENT, message))
             self._drop(item)
-            return
-        reducer = reducers[chosen]
-        if reducer.state not in (TaskState.WAITING, TaskState.READY, TaskState.LEASED):
-            self._drop(item)  # later inputs of a failed reducer are dropped
-            return
-        reducer.arrived += 1
-        reducer.located = reducer.located or item.node is not None
-        self._task_inputs.append({"task": reducer.task, "seq": reducer.arrived, "name": item.name} | item.columns)
+        else:
+            self._routed[phase][chosen].append(item)
 
     def _drop(self, item: Item) -> None:
         if item.own and item.size:
             self.changes.throw(item.node, item.blob)
-
-    def _reducers_of(self, phase: int) -> list[_Reducer]:
-        if phase not in self._reducers:
-            rows = self.c.all("reduce_tasks", pool=self.live.pools[phase])
-            self._reducers[phase] = [_Reducer(row) for row in rows]
-        return self._reducers[phase]
 
     # Writing.
 
@@ -205,11 +208,21 @@ class JobWriter:
 
     def _write_tasks(self) -> None:
         self.c.many("insert_map_task", self._tasks)
-        self.c.many("insert_task_input", self._task_inputs)
-        for phase, reducers in self._reducers.items():
-            for reducer in reducers:
-                if reducer.arrived > reducer.before:
-                    self._arrived(self.live.pools[phase], reducer)
+        for phase, routed in self._routed.items():
+            self._feed(self.live.pools[phase], routed)
+
+    def _feed(self, pool: int, routed: Mapping[int, Sequence[Item]]) -> None:
+        """Write the inputs of a phase's reducers. Only reducers that get some are read."""
+        rows = self.c.all("reduce_tasks_of", pool=pool, reducers=json.dumps(sorted(routed)))
+        reducers = [_Reducer(row, routed[row["reducer"]]) for row in rows]
+        for closed in reducers:
+            if not closed.is_open:
+                for item in closed.items:
+                    self._drop(item)
+        taking = [reducer for reducer in reducers if reducer.is_open]
+        self.c.many("insert_task_input", [row for reducer in taking for row in reducer.take()])
+        for reducer in taking:
+            self._arrived(pool, reducer)
 
     def _arrived(self, pool: int, reducer: _Reducer) -> None:
         state = step(Task(reducer.state), InputArrived()).task.state

@@ -142,7 +142,7 @@ class InstantAgent:
             spec = self._specs[grant.pool]
             for task in grant.tasks:
                 self.leases.append(task)
-                if spec.reduce and not self._hasty:
+                if spec.blocking and not self._hasty:
                     self._reducing[task.task, task.attempt] = spec, task
                     self._after[task.task, task.attempt] = 0
                 else:

@@ -40,6 +40,7 @@ INDEX_OF = {
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",
     "reduce_tasks": "tasks_reducer",
+    "reduce_tasks_of": "tasks_reducer",
     "inputs_ended": "tasks_reducer",
     "cancel_waiting": "tasks_reducer",
     "cancel_waiting_maps": "tasks_gone",
