@@ -26,7 +26,7 @@ from itertools import groupby
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine.feasibility import Tiers, why_infeasible
-from scheduler.model.job import PhaseSpec
+from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
     MAX_OUTPUTS,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from scheduler.engine.job import Phase, reopened
 from scheduler.engine.task import Policy
-from scheduler.model.job import JobSpec, stored_job
+from scheduler.model.job import JobSpec
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
 
@@ -67,7 +67,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         id=row["id"],
         uuid=row["uuid"],
         owner=row["owner"],
-        spec=stored_job(json.loads(row["document"])),
+        spec=JobSpec.of(json.loads(row["document"])),
         pools=[phase["id"] for phase in phases],
         inputs=row["inputs"],
         dispatched=row["dispatched"],
