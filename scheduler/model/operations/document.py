@@ -74,7 +74,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output. `path` is None for a set in the job's own directory; `whole`: one object, else a set."""
+    """An output. `path` is None for a set in the job's own directory; `whole`: one object, else a set.
+
+    An object is replaced unless the document says otherwise, as every PUT does; a set must be new.
+    """
 
     path: str | None = None
     mode: Mode = Mode.CREATE
@@ -211,7 +214,7 @@ def _output_of(document: Mapping[str, Any], kind: OperationType) -> Output:
         return Output()
     path = str(given["path"])
     whole = given.get("as", "set" if path.endswith("/") else "object") == "object"
-    return Output(path.rstrip("/"), Mode(given.get("mode", Mode.CREATE)), whole)
+    return Output(path.rstrip("/"), Mode(given.get("mode", Mode.REPLACE if whole else Mode.CREATE)), whole)
 
 
 # Checks.

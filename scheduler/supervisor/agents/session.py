@@ -162,7 +162,7 @@ class AgentSession:
         pool = granted.pool
         self.held[pool] += len(granted.tasks)
         for task in granted.tasks:
-            if task.fed:
+            if task.fed and not (task.feed and task.feed.end):
                 self.reducers[task.task] = Reducer(pool, task.attempt)
         if self.told.get(pool) != granted.instances:
             self.since[pool] = now

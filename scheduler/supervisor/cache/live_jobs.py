@@ -7,12 +7,21 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scheduler.engine.job import Phase, reopened
-from scheduler.engine.task import Policy
+from scheduler.engine.operations.status import Stage, Status, unplanned
+from scheduler.engine.task import MAX_ATTEMPTS, Policy
 from scheduler.model.job import JobSpec
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
+
+
+class Standing(NamedTuple):
+    """Where an operation stands: its status, and the stage whose tasks are to be made, if any can be made now."""
+
+    status: Status
+    stage: int | None = None
 
 
 @dataclass(slots=True)
@@ -32,6 +41,8 @@ class LiveJob:
     reopened: set[int] = field(default_factory=set)  # those of them with input that is being recomputed
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
+    standing: Standing | None = None  # of an operation
+    stalled: bool = False  # it waits for the place of another operation
 
     @property
     def pending(self) -> bool:
@@ -53,7 +64,9 @@ class LiveJob:
 
     def policy(self, phase: int) -> Policy:
         """The failure policy of a phase's tasks."""
-        return Policy(failures=self.spec.phases[phase].retries)
+        if self.spec.operation is None:
+            return Policy(failures=self.spec.phases[phase].retries)
+        return Policy(MAX_ATTEMPTS, 0 if self.spec.operation.failures.goes_on else None, saves=True)
 
     def next_reducers(self, phase: int) -> int:
         """Reducers of the phase after this one; 0 if that is a map or there is none."""
@@ -75,12 +88,23 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         done=row["state"] == "done",
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
         reopened={phases[number]["id"] for number in reopened(counters(phases))},
+        standing=standing_of(row["status"], phases),
     )
 
 
 def counters(phases: Sequence[Row]) -> list[Phase]:
     """Rows of `phases` as counters for the engine."""
     return [Phase(row["reducers"], row["issued"], row["finished"], bool(row["input_ended"])) for row in phases]
+
+
+def standing_of(status: str | None, phases: Sequence[Row]) -> Standing | None:
+    """The standing of an operation, by its recorded status and the rows of its stages; None for a pipeline."""
+    return None if status is None else Standing(Status(status), unplanned(stages(phases)))
+
+
+def stages(phases: Sequence[Row]) -> list[Stage]:
+    """Rows of `phases` as the stages of an operation, for the engine."""
+    return [Stage(bool(row["planned"]), row["issued"], row["finished"]) for row in phases]
 
 
 class LiveJobs:

@@ -17,6 +17,8 @@ from typing import Any
 
 from scheduler.engine import job as engine
 from scheduler.engine.availability import Availability
+from scheduler.engine.operations import status
+from scheduler.engine.operations.status import Event, Status
 from scheduler.engine.route import no_such_reducer, reducer_for
 from scheduler.engine.task import InputArrived, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
@@ -24,7 +26,7 @@ from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import announcements
-from scheduler.supervisor.cache.live_jobs import LiveJob, counters
+from scheduler.supervisor.cache.live_jobs import LiveJob, counters, stages, standing_of
 from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.resolve import Problem
@@ -118,8 +120,10 @@ class JobWriter:
         self.row = row
         self._dispatched: int = row["dispatched"]
         self._done: bool = row["state"] == "done"
+        self.status = None if row["status"] is None else Status(row["status"])  # of an operation
         self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
         self._tasks: list[dict[str, Any]] = []
+        self._unsuccessful: dict[int, Counter[str]] = defaultdict(Counter)
         self._outputs: list[str] = []
         self._errors: list[tuple[str, str | None]] = []
         self._retries = 0
@@ -131,6 +135,25 @@ class JobWriter:
         return self.row["state"] == "running" and not self.row["cancelled"]
 
     # Events.
+
+    def happened(self, event: Event) -> None:
+        """Record an event of the operation."""
+        assert self.status is not None
+        self.status = status.step(self.status, event)
+
+    @property
+    def stage(self) -> int | None:
+        """The stage of the operation whose tasks are made now, if there is one."""
+        return status.unplanned(stages(self.c.all("phases_of_job", job=self.live.id)))
+
+    def planned(self, pool: int, tasks: int, ready: int) -> None:
+        """Count tasks of a stage that were made, and those of them, or made before, that may run now."""
+        self._counts["issued"][pool] += tasks
+        self.changes.now_ready(pool, None, ready)
+
+    def unsuccessful(self, pool: int, what: str) -> None:
+        """Count an attempt of an operation that `failed` or was `aborted`."""
+        self._unsuccessful[pool][what] += 1
 
     def dispatched(self, count: int) -> None:
         """Count inputs of the job as dispatched."""
@@ -199,12 +222,31 @@ class JobWriter:
         for name, counter in self._counts.items():
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
+        for pool, counts in self._unsuccessful.items():
+            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"])
+            self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
         self.c.announce(announcements.news(self.live.id))
+        if self.status is not None:
+            self._settle()
+            return
         while self._advance():
             pass
+
+    def _settle(self) -> None:
+        """Record where the operation stands; it moves by itself when all its stages are over, and at its end."""
+        phases = self.c.all("phases_of_job", job=self.live.id)
+        if self.status is Status.RUNNING and status.are_over(stages(phases)):
+            self.happened(Event.STAGES_OVER)
+        if self.status != self.row["status"]:
+            self.c.run("set_status", job=self.live.id, status=self.status)
+        standing = standing_of(self.status, phases)
+        assert standing is not None
+        self.changes.standings[self.live.id] = standing
+        if standing.status in status.FINAL and not self._done:
+            self._finish()
 
     def _write_tasks(self) -> None:
         self.c.many("insert_map_task", self._tasks)
@@ -286,6 +328,9 @@ class JobWriter:
             self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool)
             self.changes.ended_pools.add(pool)
         else:
-            self.c.run("finish_job", job=self.live.id, now=self.now)
-            self._done = True
-            self.changes.done_jobs.add(self.live.id)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.c.run("finish_job", job=self.live.id, now=self.now)
+        self._done = True
+        self.changes.done_jobs.add(self.live.id)

@@ -42,6 +42,7 @@ from scheduler.engine.task import (
     then,
 )
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, NewObject
@@ -53,6 +54,7 @@ from scheduler.supervisor.jobs.resolve import Problem, resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
+from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of
 from scheduler.supervisor.tasks.outputs import refusal
 from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
@@ -88,13 +90,19 @@ def commit_reports(
 
 
 def lose_attempts(
-    c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None, counted: bool = True
+    c: Connection,
+    find_job: FindJob,
+    rows: Sequence[Row],
+    now: int,
+    node: str | None = None,
+    counted: bool = True,
+    reason: AbortReason = AbortReason.NODE_OFFLINE,
 ) -> Changes:
     """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: whether they may have caused the loss.
+    `counted`: whether they may have caused the loss; `reason`: the one that attempts of operations get.
     """
-    batch = Batch(c, find_job, now, node)
+    batch = Batch(c, find_job, now, node, reason=reason)
     for row in rows:
         batch.judge(row, Lost(counted))
     return batch.close()
@@ -111,11 +119,18 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 class Batch:
     """The reports of one transaction, across jobs.
 
-    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it.
+    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why attempts that are
+    lost without a report are lost.
     """
 
     def __init__(
-        self, c: Connection, find_job: FindJob, now: int, node: str | None = None, serves: bool = False
+        self,
+        c: Connection,
+        find_job: FindJob,
+        now: int,
+        node: str | None = None,
+        serves: bool = False,
+        reason: AbortReason | None = None,
     ) -> None:
         self.c = c
         self.now = now
@@ -125,6 +140,7 @@ class Batch:
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
         self._books: dict[int, JobWriter] = {}
+        self._operations = OperationReports(c, self.changes, now, reason)
 
     def refuse(self, report: AttemptReport) -> None:
         """Refuse a report, which does not count: its agent may remove what the attempt has left."""
@@ -134,10 +150,10 @@ class Batch:
         """Name and write what was judged; returns the changes."""
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
-            self._write(self._named(judged))
+            self._write(self._named(self._operations.with_stderrs(judged)))
         for writer in self._books.values():
             writer.close()
-        return self.changes
+        return self._operations.close()
 
     # Judge.
 
@@ -145,7 +161,9 @@ class Batch:
         """Judge what a report does to a task. `claims` are checked if it is of the leased attempt."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
+            last = live is not None and (
+                live.spec.operation is not None or live.phase_of(row["pool"]) + 1 == len(live.pools)
+            )
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
             self.judge(row, reported(report, not report.missing), report)
@@ -239,14 +257,16 @@ class Batch:
         row, report, effects = verdict.row, verdict.report, verdict.result.effects
         writer = self._writer(verdict.live)
         self._count(verdict)
-        if report and Effect.COMMIT in effects:
+        if verdict.staged:
+            self._operations.carry_out(writer, verdict)
+        elif report and Effect.COMMIT in effects:
             self._forward(writer, verdict, report)
         if report and Effect.DISCARD in effects:
             self.refuse(report)
         if Effect.RETRIED in effects:
             writer.retried()
         again = verdict.before.again
-        if verdict.result.error and not again:
+        if (verdict.result.error and not again) or (verdict.staged and verdict.failed):
             self._fail(writer, verdict)
         if verdict.result.task.state in FINAL:
             writer.finished(row["pool"], report.usage if report and not again else None)
@@ -324,9 +344,8 @@ class Batch:
         return self.node if self.serves and blob.node is not None and blob.size else None
 
     def _fail(self, writer: JobWriter, verdict: Verdict) -> None:
-        assert verdict.result.error is not None
-        code, message = verdict.result.error
         row, report = verdict.row, verdict.report
+        code, message = verdict.result.error or error_of(report)
         saved = report if report and Effect.SAVE in verdict.result.effects else None
         record = error_records.record(
             verdict.phase,
