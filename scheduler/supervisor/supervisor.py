@@ -415,6 +415,8 @@ class Supervisor:
         """End inputs that are idle, and notice jobs that a command ended in the records."""
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
         self._apply(await self._db.write(work))
+        late = partial(ending.fail_late, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
+        self._apply(await self._db.write(late))
         for row in await self._db.read(select("done_unseen", supervisor=self.id)):
             if (live := self.jobs.by_id(row["id"])) and not live.done:
                 self._look_again(live.id)

@@ -52,7 +52,7 @@ def _stage(c: Connection, kind: str, phase: Row) -> dict[str, Any]:
         "total": phase["issued"],
         "pending": max(0, phase["issued"] - phase["finished"] - running),
         "running": running,
-        "completed": phase["finished"],
+        "completed": min(phase["finished"], phase["metered"]),  # those that were cancelled were not measured
         "failed": phase["failed"],
         "aborted": phase["aborted"],
         "bytes": phase["bytes_in"],

@@ -7,9 +7,10 @@ operation is over once nothing is left that was staged: nothing of it was ever v
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from scheduler.engine.operations.status import Event, step
+from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.objects import locks, pins
 from scheduler.records.database import Connection, Database
@@ -28,6 +29,17 @@ def fail(c: Connection, live: LiveJob, changes: Changes, now: int, code: str, me
     """Fail an operation, if it can still fail: the first error counts."""
     result = {"outcome": "failed", "error": {"code": code, "message": message}}
     return _end(c, live, changes, now, Event.FAILED, AbortReason.OPERATION_FAILED, result)
+
+
+def fail_late(c: Connection, find_job: Callable[[int], LiveJob | None], supervisor: int, now: int) -> Changes:
+    """Fail the operations of a supervisor that have taken longer than they may."""
+    changes = Changes()
+    for row in c.all("late_operations", supervisor=supervisor, now=now):
+        live = find_job(row["id"])
+        if live is not None and live.spec.operation is not None:
+            message = f"the operation took longer than it may: its time_limit is {live.spec.operation.time_limit_s} s"
+            fail(c, live, changes, now, JobErrorCode.TASK_TIMEOUT, message)
+    return changes
 
 
 def abort(c: Connection, live: LiveJob, changes: Changes, now: int, reason: str | None = None) -> Changes:

@@ -422,6 +422,21 @@ async def test_an_operation_goes_on_at_another_supervisor_wherever_the_last_one_
     assert b"".join((await content(house, "/jill/stor/out")).values()) == b"".join(LINES)
 
 
+async def test_an_operation_that_takes_too_long_fails(house):
+    await put(house, "/jill/stor/in", b"x\n")
+    uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "sleep 9"}, time_limit=60)
+    async with house.agent(answer=lambda spec, task: None) as agent:
+        await eventually(lambda: bool(agent.leases), "the task runs")
+        house.wait_ms(61_000)
+        await house.look_around()
+        await house.archived(uuid)
+    message = "the operation took longer than it may: its time_limit is 60 s"
+    assert await result(house, uuid) == {
+        "outcome": "failed", "error": {"code": "TaskTimeoutError", "message": message},
+    }  # fmt: skip
+    assert [(row["state"], row["reason"]) for row in await attempts(house, uuid)] == [("aborted", "operation_failed")]
+
+
 async def test_stderr_is_kept_of_so_many_attempts_and_failed_ones_come_first(house):
     await put(house, "/jill/stor/in", b"".join(LINES))
     reader = Reader(house)
