@@ -28,6 +28,7 @@ MODULES = {
     "failures": "failures",
     "list": "list",
     "tasks": "tasks",
+    "attempts": "attempts",
     "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",

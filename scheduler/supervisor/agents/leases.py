@@ -255,7 +255,7 @@ def task_lease(
         task=row["id"],
         uuid=row["uuid"],
         attempt=row["attempt"],
-        base=naming.base_of(live.owner, live.uuid, row["input"], row["origin"]),
+        base=base_of(live, row),
         input=row["input"],
         blob=blob,
         part=row["reducer"],
@@ -263,6 +263,13 @@ def task_lease(
         feed=feed,
         number=row["number"],
     )
+
+
+def base_of(live: LiveJob, row: Row) -> str:
+    """The base of the names of what a task leaves."""
+    if row["input"] is None and (kind := live.kind(live.phase_of(row["pool"]))) is not None:
+        return f"/{kind}"
+    return naming.base_of(live.owner, live.uuid, row["input"], row["origin"])
 
 
 def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:

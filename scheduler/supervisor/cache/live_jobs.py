@@ -62,6 +62,10 @@ class LiveJob:
     def phase_of(self, pool: int) -> int:
         return self.pools.index(pool)
 
+    def kind(self, phase: int) -> str | None:
+        """The kind of a stage; None for a phase of a pipeline."""
+        return None if self.spec.operation is None else str(self.spec.operation.stages[phase].kind)
+
     def policy(self, phase: int) -> Policy:
         """The failure policy of a phase's tasks."""
         if self.spec.operation is None:

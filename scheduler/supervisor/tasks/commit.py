@@ -54,7 +54,7 @@ from scheduler.supervisor.jobs.resolve import Problem, resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
-from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of
+from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of, what_of
 from scheduler.supervisor.tasks.outputs import refusal
 from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
@@ -358,6 +358,7 @@ class Batch:
             machine=report.instance if report else None,
             stderr=_saved_name(verdict, saved.stderr) if saved else None,
             core=_saved_name(verdict, saved.core) if saved else None,
+            **what_of(verdict),
         )
         writer.error(record, row["origin"])
 

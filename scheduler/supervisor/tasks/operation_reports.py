@@ -114,6 +114,12 @@ class OperationReports:
         return first[0], f"{many} failed: {first[1]}"
 
 
+def what_of(verdict: Verdict) -> dict[str, str]:
+    """What an error record of an operation says that failed: `map task 17, attempt 2`."""
+    kind, row = verdict.live.kind(verdict.phase), verdict.row
+    return {} if kind is None else {"what": f"{kind} task {row['number']}, attempt {row['attempt']}"}
+
+
 def _prints(verdict: Verdict) -> bool:
     """Whether an attempt that counts has printed something on stderr."""
     counts = bool(verdict.result.effects & {Effect.COMMIT, Effect.SAVE})

@@ -61,7 +61,14 @@ def test_a_script_that_fails_fails_the_operation_and_leaves_its_stderr(user: Use
     ended = run(user, "map", inputs, spec, output=output, max_failed_attempts=2)
     assert (ended.status["status"], ended.outputs) == ("failed", [])
     assert ended.status["result"]["error"]["message"] == "2 attempts failed: user command exited with code 3"
+    assert ended.errors[0]["what"] == "map task 0, attempt 1"
     assert user.get(ended.errors[0]["stderr"]) == b"broken\n"
+    failed = list(user.jobs.attempts(ended.job, state="failed"))
+    assert [(each["task"], each["attempt"], each["code"]) for each in failed] == [
+        (0, 1, "UserTaskError"), (0, 2, "UserTaskError"),
+    ]  # fmt: skip
+    assert user.get(failed[1]["stderr"]) == b"broken\n"
+    assert not list(user.jobs.attempts(ended.job, reason="node_offline"))
     assert not user.exists("never")
 
 
