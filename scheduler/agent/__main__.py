@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from typing import TypedDict
 
 import aiohttp
@@ -24,6 +25,7 @@ from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.slots import capacity
+from scheduler.agent.slots.prepared_instances import PreparedInstances
 from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.state_lock import held, leave_last_words
@@ -79,7 +81,8 @@ async def work_on(options: argparse.Namespace) -> None:
     chosen = ProviderOptions(
         options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
     )
-    provider = await open_provider(options.state_dir, chosen)
+    opened = await open_provider(options.state_dir, chosen)
+    provider = PreparedInstances(opened, options.prepared, partial(capacity.shortage, options.state_dir))
     identity = identity_of(options)
     reach = reach_of(options, identity)
     stores = open_stores(options, reach)
@@ -113,6 +116,7 @@ async def work_on(options: argparse.Namespace) -> None:
 
         try:
             await slots.open()
+            await provider.prepare()
             await Links(gateways, connect, work, shun).run()
         finally:
             if watching is not None:

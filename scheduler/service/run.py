@@ -51,6 +51,7 @@ class ServiceOptions:
     slots: int | None = None
     show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
     allow_networks: str | None = None  # networks that tasks reach besides the internet, a comma list
+    prepared: int | None = None  # instances that are made before they are needed
     database: str | None = None  # URL of a shared database; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
     guard: parts.Guard = parts.UNGUARDED
@@ -148,7 +149,7 @@ def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
         url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,
-        options.plain,
+        options.prepared, options.plain,
     )  # fmt: skip
 
 
