@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -35,6 +34,7 @@ from scheduler.agent.task_api.tool_channel import allow_nudges
 from scheduler.agent.transport import Reach
 from scheduler.common import descriptors
 from scheduler.common.addresses import cannot_listen
+from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
@@ -191,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
     os.umask(0o022)
     descriptors.raise_limit()  # a task takes two or three, and the kernel counts those in flight against us too
     allow_nudges()
-    gc.freeze()  # modules stay for ever: examining them in each collection costs as much as a small task
+    collect_seldom()
     try:
         with held(options.state_dir):
             asyncio.run(serve(options))

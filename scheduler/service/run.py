@@ -15,6 +15,7 @@ from typing import Any
 
 from scheduler import log as json_log
 from scheduler.common import descriptors
+from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.gateway import node_credentials
 from scheduler.providers.containerd.machine import why_no_containers
@@ -64,6 +65,7 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     """Run a service in the foreground until SIGINT or SIGTERM; the exit status. Raises StateError."""
     json_log.setup()
     descriptors.raise_limit()
+    collect_seldom()
     if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
         raise StateError(why)
     if options.database is not None:
