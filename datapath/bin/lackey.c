@@ -323,18 +323,30 @@ static const struct coreplace *places(const struct options *options, uint32_t na
     return shared;
 }
 
-static int say_ready(const struct lackey *lackey, const struct pass_ready *ready)
+/* `shm`: the instance's directory for shared memory, or -1. */
+static int say_ready(const struct lackey *lackey, const struct pass_ready *ready, int shm)
 {
     struct pass_header header = {.type = PASS_READY};
 
-    return pass_send(lackey->sock, &header, ready, sizeof *ready, NULL, 0);
+    return pass_send(lackey->sock, &header, ready, sizeof *ready, &shm, shm < 0 ? 0 : 1);
+}
+
+/* An agent that is no root may not look into the instance: it is handed the directory, to see how full it is. */
+static int say_ready_with_shm(const struct lackey *lackey, const struct pass_ready *ready)
+{
+    int shm = ready->namespaces ? open("/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    int sent = say_ready(lackey, ready, shm);
+
+    if (shm >= 0)
+        close(shm);
+    return sent;
 }
 
 /* Serve one agent after another: a container outlives its agent for a while, without tasks. */
 static int serve_agents(struct lackey *lackey, const char *path, const struct pass_ready *ready)
 {
     while ((lackey->sock = agent_connect(path, PATIENCE_MS)) >= 0) {
-        if (say_ready(lackey, ready) == 0 && lackey_serve(lackey) < 0)
+        if (say_ready(lackey, ready, -1) == 0 && lackey_serve(lackey) < 0)
             return 1;
         lackey_forget(lackey);
     }
@@ -397,7 +409,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "lackey: core dumps of grandchildren will go unseen: %s\n", strerror(errno));
     if (options.connect)
         return serve_agents(&lackey, options.connect, &ready);
-    if (say_ready(&lackey, &ready) < 0)
+    if (say_ready_with_shm(&lackey, &ready) < 0)
         return 0; /* the agent has gone meanwhile */
     return lackey_serve(&lackey) == 0 ? 0 : 1;
 }

@@ -219,7 +219,7 @@ class ProcessProvider:
         first_user = self._users.first_user(number) if own_users else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
-        process = group = process_group = opening = None
+        process = group = process_group = opening = shm = None
         try:
             if self.groups is not None:
                 group = self.groups.create(number, spec.memory_bytes)
@@ -234,7 +234,7 @@ class ProcessProvider:
             # concurrently: the lackey builds the instance
             if first_user is not None and self._isolation == "namespaces":
                 opening = asyncio.create_task(self._open_loopback(number, process.pid))
-            ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
+            ready, shm = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             for cap in caps:
                 cap.add(ready.pid)
             if opening is None and mapped(first_user, ready):
@@ -245,6 +245,8 @@ class ProcessProvider:
         except BaseException as error:
             listener.close()
             channel.close()
+            if shm is not None:
+                os.close(shm)
             if opening is not None:
                 await asyncio.gather(opening, return_exceptions=True)
             if process is not None:
@@ -266,6 +268,7 @@ class ProcessProvider:
             spec,
             process,
             ready,
+            shm,
             first_user if ready.namespaces else None,
             self._subordinates if ready.namespaces else None,
             door,

@@ -16,7 +16,8 @@
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
- *     READY   <-  the instance is ready; payload = struct pass_ready
+ *     READY   <-  the instance is ready; payload = struct pass_ready. A child of the agent
+ *                 adds its /dev/shm, if that is its own; no later message brings descriptors
  *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
  *   tool <-> agent              one connection per tool run, to the instance's socket
