@@ -36,6 +36,7 @@ from scheduler.providers import (
     PROGRAMS_ONLY,
     Door,
     HostView,
+    Instance,
     InstanceError,
     InstanceSpec,
     NoImageError,
@@ -183,10 +184,20 @@ class ProcessProvider:
                 await end_orphans(self._lackeys)
 
     async def create(self, spec: InstanceSpec) -> ProcessInstance:
-        if semver.newest(IMAGES, spec.image) is None:  # the machine serves as every published version
-            raise NoImageError(f"processes have no image in {spec.image!r}")
+        check_image(spec)
         number = self._numbers.take()
         return await self._make(str(number), number, spec)
+
+    def has_survivor(self, spec: InstanceSpec) -> bool:
+        return False  # lackeys die with their agent
+
+    def assign(self, instance: Instance, spec: InstanceSpec) -> bool:
+        check_image(spec)
+        assert isinstance(instance, ProcessInstance)
+        if not spec.same_tiers(instance.spec):
+            return False
+        instance.spec = spec
+        return True
 
     async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:
         work = self._root / name
@@ -305,6 +316,12 @@ class ProcessProvider:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]
         return await child.spawn(libexec("lackey"), *options, pass_fds=(sock,), stdout=subprocess.DEVNULL, env={})
+
+
+def check_image(spec: InstanceSpec) -> None:
+    """Check that the machine, which serves as every published version, has a version wanted. Raises NoImageError."""
+    if semver.newest(IMAGES, spec.image) is None:
+        raise NoImageError(f"processes have no image in {spec.image!r}")
 
 
 def mapped(first_user: int | None, ready: Ready) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from cli.client.problem import Refused
 from tests.support.gate import Gate
 from tests.support.leftovers import assert_nothing_left
-from tests.support.nodes.containers import CONTAINERD, VICTIMS, assert_no_container_left, lackeys, needs_containers
+from tests.support.nodes.containers import CONTAINERD, VICTIMS, assert_no_container_left, busy_lackeys, needs_containers
 from tests.support.services.objects import client
 from tests.support.services.service import Service
 from tests.support.services.user import User, reduce
@@ -90,12 +90,12 @@ def test_instances_outlive_an_agent_that_is_killed(service: Service) -> None:
         job = user.create({"exec": f"cat /inits; {gate.wait()}", "init": "echo initialized >> /inits"})
         user.add(job, user.put("once", b""))
         gate.arrivals(1)
-        before = lackeys(service.state_dir)
+        before = busy_lackeys(service.state_dir)
         for pid in VICTIMS["agent"](service.state_dir):
             os.kill(pid, signal.SIGKILL)
         gate.open()
         gate.arrivals(1)
-        assert lackeys(service.state_dir) == before
+        assert busy_lackeys(service.state_dir) == before
         gate.open()
         user.jobs.end_input(job)
         ended = user.ended(job)
