@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lackey/bash.h"
 #include "lackey/inherit.h"
 #include "protocol/agent_socket.h"
 #include "sandbox/confine.h"
@@ -278,16 +279,6 @@ static void isolate(const struct options *options, struct pass_ready *ready)
         die(1, "cannot become a subreaper: ", strerror(errno));
 }
 
-static const char *find_bash(void)
-{
-    static const char *const places[] = {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", NULL};
-
-    for (const char *const *place = places; *place; place++)
-        if (access(*place, X_OK) == 0)
-            return *place;
-    return places[0]; /* tasks will fail with the kernel's error */
-}
-
 static int signals(int namespaces)
 {
     sigset_t wanted, refused;
@@ -400,9 +391,10 @@ int main(int argc, char **argv)
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
-                                           .bash = find_bash(),
+                                           .bash = bash_find(),
                                            .directory = ready.namespaces ? "/" : outside[0],
                                            .files = files.version ? &files : NULL};
+    lackey.setting.bash_is_five = bash_is_five(lackey.setting.bash);
     if (lackey.signals < 0)
         die(1, "cannot watch tasks: ", strerror(errno));
     if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside, pattern, (int)ready.namespaces) < 0)

@@ -10,7 +10,7 @@
  *   agent <-> lackey            one socket per instance, made before the lackey
  *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
  *                 PASS_PIPED besides, its tasks print into pipes that end in their files
- *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
+ *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."; the lackey adds SHELL
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script

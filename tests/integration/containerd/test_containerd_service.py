@@ -150,6 +150,20 @@ def test_an_image_with_bash_and_nothing_else_has_every_tool(service: Service, tm
         service.run("remora", "image", "rm", "18.0.0")
 
 
+def test_the_shell_of_a_task_is_where_its_image_has_bash(service: Service, tmp_path: Path) -> None:
+    root = small_root(tmp_path / "root", "/bin/bash", "/usr/bin/printenv")
+    (root / "usr" / "local" / "bin").mkdir(parents=True)
+    (root / "bin" / "bash").rename(root / "usr" / "local" / "bin" / "bash")
+    service.run("remora", "image", "import", str(root), "22.0.0")
+    try:
+        with client(service) as session:
+            user = User(session)
+            ended = user.run({"exec": "printenv SHELL", "image": "^22"}, inputs=[user.put("any", b"")])
+            assert (ended.errors, user.texts(ended)) == ([], ["/usr/local/bin/bash\n"])
+    finally:
+        service.run("remora", "image", "rm", "22.0.0")
+
+
 def test_an_image_that_is_not_there_is_refused_with_the_job(service: Service) -> None:
     with client(service) as session, pytest.raises(Refused, match="image"):
         User(session).create({"exec": "true", "image": ">=90"})
