@@ -41,7 +41,7 @@ from scheduler.providers import (
     InstanceSpec,
     NoImageError,
 )
-from scheduler.providers.instance_ids import Numbers
+from scheduler.providers.instance_ids import Numbers, owner_id
 from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.lackey_process import end, first_word
 from scheduler.providers.linux.cgroups import (
@@ -62,7 +62,7 @@ from scheduler.providers.linux.subordinate_users import SubordinateUsers, subord
 from scheduler.providers.linux.user_ranges import UserRanges
 from scheduler.providers.process_instance import ProcessInstance
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import digest, leave, tools_place
+from scheduler.providers.tools_place import leave, tools_place
 
 PROBE_BYTES = 64 << 20
 READY_SECONDS = 20.0
@@ -96,7 +96,7 @@ class ProcessProvider:
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet must not be taken for an orphan
-        owner = digest(self._state_dir)
+        owner = owner_id(self._state_dir)
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)

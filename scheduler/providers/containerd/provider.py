@@ -30,7 +30,7 @@ from scheduler.providers.containerd.daemon import Daemon
 from scheduler.providers.containerd.instance import IMAGE, INITIALIZED, NUMBER, USER, ContainerInstance, Draft, meet
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images.store import ImageError, ImageStore
-from scheduler.providers.instance_ids import Numbers
+from scheduler.providers.instance_ids import Numbers, owner_id
 from scheduler.providers.isolation import Isolation, of_containers
 from scheduler.providers.linux.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.linux.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
@@ -38,7 +38,7 @@ from scheduler.providers.linux.removal import remove_tree
 from scheduler.providers.linux.user_ranges import FIRST_USER, USERS, UserRanges
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import digest, leave, tools_place
+from scheduler.providers.tools_place import leave, tools_place
 
 # The label that names the service to which a container belongs.
 OWNER = "remora.owner"
@@ -74,7 +74,7 @@ class ContainerdProvider:
         self._state_dir = state_dir.resolve()
         self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
-        self._owner = digest(self._state_dir)
+        self._owner = owner_id(self._state_dir)
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
         self._users = UserRanges(self._state_dir)
@@ -236,7 +236,9 @@ class ContainerdProvider:
                 for path in (survivor.draft.work / "input").iterdir():
                     await remove_tree(path)
                 door = await asyncio.to_thread(self._loopbacks.give, survivor.pid, self._group_of(survivor.draft))
-                return await meet(survivor.draft, survivor.pid, door, self.remove)
+                instance = await meet(survivor.draft, survivor.pid, door, self.remove)
+                weigh(self._group_of(survivor.draft))  # its agent may have died before it did so
+                return instance
             except (OSError, ValueError, InstanceError) as error:
                 log.warning(
                     "a leftover instance does not answer", extra={"instance": survivor.draft.name, "why": str(error)}
