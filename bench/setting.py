@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from cli.client.jobs import Jobs, Status
 from cli.client.session import Session
+from datapath.plain import plain_words
 from tests.support.services import objects
 from tests.support.services.service import Service, descendants
 
@@ -80,6 +81,11 @@ class Setting:
     def cpu(self) -> float:
         """CPU seconds of the service and its agent so far, in user and kernel, without instances."""
         return sum(cpu_seconds(pid) for pid in self.processes.values())
+
+
+def described(script: str) -> str:
+    """A script, and how instances run it, for the name of a line."""
+    return f"{script} ({'by bash' if plain_words(script) is None else 'without bash'})"
 
 
 def command_line(pid: int) -> bytes:

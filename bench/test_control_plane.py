@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from scheduler.common.ids import new_id
 from scheduler.engine import fair_share
 from scheduler.model import httpsig, wire
 from scheduler.model.httpsig import PublicKey
 from scheduler.model.job import JobSpec, parse_job
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection
 from scheduler.supervisor.agents.leases import lease_rows, pool_spec, task_leases

@@ -203,6 +203,12 @@ class Channel:
         fds = tuple(self._fds[0 : self._nfds[0]]) if self._nfds[0] else ()
         return Message(header.type, header.task, header.flags, ffi.buffer(self._buffer, got)[:], fds)
 
+    def bar_descriptors(self) -> None:
+        """Have the kernel refuse descriptors from now on, where it can: a lackey sends none after READY."""
+        sock = socket.socket(fileno=self._fd)
+        bar_descriptors(sock)
+        sock.detach()
+
     def close(self) -> None:
         """Close this end; idempotent. The lackey at the other end kills all its tasks, and ends."""
         if self._fd >= 0:
@@ -214,7 +220,6 @@ def pair() -> tuple[Channel, int]:
     """A channel (non-blocking) and a descriptor of its other end (blocking), which goes to a child."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    bar_descriptors(ours)  # a lackey sends none
     return Channel(ours.detach()), theirs.detach()
 
 

@@ -24,7 +24,7 @@ from statistics import median
 
 from bench.measure import Bar, Line, SkippedError, Turn, interleave, seconds
 from bench.peers import compiled
-from bench.setting import PLAIN, Setting, lifetime, run_job, words
+from bench.setting import PLAIN, Setting, described, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from cli.client.session import Session
 from datapath.passing import Kind, Slot, decode_done, encode_environment
@@ -121,7 +121,8 @@ def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterato
     loop = compiled("forkloop", setting.scratch)
     command = [loop, place, SCRIPT, *[place / "input"] * count]
     with instances(runner, source, 1) as (instance,):
-        instance.channel.send(Kind.ENV, payload=encode_environment(PLAIN))
+        environment = {name: PLAIN[name] for name in PLAIN if name != "SHELL"}  # the lackey adds it
+        instance.channel.send(Kind.ENV, payload=encode_environment(environment))
         instance.channel.send(Kind.SCRIPT, flags=Slot.EXEC, payload=SCRIPT.encode())
 
         def ours() -> float:
@@ -132,7 +133,9 @@ def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterato
 
         ours()
         warm, floor = interleave(setting.rounds, ours, bare)
-    yield Line("a task in a warm container", "ms", warm, Bar(1.5, at_most=True), "a C fork loop", floor)
+    yield Line(
+        f"a task in a warm container: {described(SCRIPT)}", "ms", warm, Bar(1.5, at_most=True), "a C fork loop", floor
+    )
 
 
 def run_tasks(instance: Instance, place: Path, count: int) -> None:
@@ -187,7 +190,14 @@ def jobs(setting: Setting) -> Iterator[Line]:
         for turn in turns:
             turn()  # a first job warms the service up
         contained, processed = interleave(setting.rounds, *turns)
-    yield Line(f"{count:,} tasks in containers", "tasks/s", contained, Bar(0.85), "in processes", processed)
+    yield Line(
+        f"{count:,} tasks in containers: {described(SCRIPT)}",
+        "tasks/s",
+        contained,
+        Bar(0.85),
+        "in processes",
+        processed,
+    )
 
 
 @contextmanager

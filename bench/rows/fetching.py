@@ -22,9 +22,10 @@ from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
+from scheduler.common.ids import new_id
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 
 KEY = "a key of tickets"
 KIB, MIB = 1024, 1024 * 1024

@@ -1,12 +1,13 @@
 """The cost of a task: thousands of small objects through `wc`, one task each.
 
-The lower bound is two loops in C, one a processor, that fork and run the same `bash -c wc` on the
+The script is plain, so that its program runs without bash; another line is for one that needs bash for the same. The
+peer is two loops in C, one a processor, that fork and run `bash -c wc` on the
 same bytes and do nothing else (`peers/forkloop.c`). The other peer is GNU parallel, which a user would
 otherwise use; it gets fewer files, and rates are compared.
 
 Remora's time is taken from the service's own clock, from the job's creation to its end, so that it does not
 depend on how often a client polls. In between the service has resolved every name, isolated, captured,
-hashed, made durable and recorded every output. The last line is the cost of that
+hashed, made durable and recorded every output. One line is the cost of that
 beside the tasks themselves: CPU time of the service and of the agent, in user and kernel.
 """
 
@@ -19,13 +20,13 @@ from pathlib import Path
 
 from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import compiled, gnu_parallel, missing
-from bench.setting import PLAIN, Setting, lifetime, run_job, words
+from bench.setting import PLAIN, Setting, described, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from tests.support.services.objects import put_many
 
 SCRIPT = "wc"
+SHELL_SCRIPT = 'wc "$@"'  # without arguments the same
 LOOPS = 2
-DOCUMENT = json.dumps({"name": "bench many", "phases": [{"exec": SCRIPT}]}).encode()
 BYTES = 1000
 
 
@@ -43,6 +44,9 @@ def lines(setting: Setting) -> Iterator[Line]:
         costs.append(cpu_ms)
         return rate
 
+    def with_bash() -> float:
+        return one_job(setting, objects, SHELL_SCRIPT)[0]
+
     def loops() -> float:
         return count / seconds(lambda: run_loops(forkloop, results, files))
 
@@ -50,13 +54,15 @@ def lines(setting: Setting) -> Iterator[Line]:
         return len(few) / seconds(lambda: run_parallel(parallel, results, few)) if parallel else 0.0
 
     one_job(setting, objects[:100])  # a first job warms the service up
-    job, floor, other = interleave(setting.rounds, ours, loops, with_parallel)
-    what = f"{count:,} objects through wc"
-    yield Line(what, "tasks/s", job, Bar(0.6, 0.8), "2 C fork loops", floor)
+    job, shell_job, floor, other = interleave(setting.rounds, ours, with_bash, loops, with_parallel)
+    what = f"{count:,} objects through {described(SCRIPT)}"
+    yield Line(what, "tasks/s", job, Bar(0.8, 1.2), "2 C fork loops of bash", floor)
+    with_shell = f"{count:,} objects through {described(SHELL_SCRIPT)}"
+    yield Line(with_shell, "tasks/s", shell_job, Bar(0.6, 0.85), "2 C fork loops of bash", floor)
     yield Line(f"{what}, CPU beside the tasks", "ms/task", costs, Bar(0.8, absolute=True, at_most=True))
     if parallel is None:
         raise missing("GNU parallel")
-    yield Line(what, "tasks/s", job, Bar(1.0, 2.0), "parallel -j2", other)
+    yield Line(what, "tasks/s", job, Bar(1.0, 3.0), "parallel -j2", other)
 
 
 def prepare(setting: Setting, count: int) -> tuple[list[str], list[str]]:
@@ -71,11 +77,12 @@ def prepare(setting: Setting, count: int) -> tuple[list[str], list[str]]:
     return [str(local / name) for name in texts], [f"{remote}/{name}" for name in texts]
 
 
-def one_job(setting: Setting, objects: list[str]) -> tuple[float, float]:
+def one_job(setting: Setting, objects: list[str], script: str = SCRIPT) -> tuple[float, float]:
     """Tasks a second, and CPU milliseconds a task of service and agent, archiving included."""
     jobs = Jobs(setting.session)
+    document = json.dumps({"name": "bench many", "phases": [{"exec": script}]}).encode()
     before = setting.cpu()
-    job, status = run_job(jobs, DOCUMENT, objects)
+    job, status = run_job(jobs, document, objects)
     jobs.wait_archived(job)
     used = setting.cpu() - before
     if status["stats"]["outputs"] != len(objects):

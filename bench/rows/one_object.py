@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterator
 
 from bench.measure import Bar, Line, interleave, seconds
-from bench.setting import Setting
+from bench.setting import Setting, described
 from cli.client.jobs import Jobs
 
-DOCUMENT = json.dumps({"name": "bench one", "phases": [{"exec": "wc"}]}).encode()
+SCRIPT = "wc"
+DOCUMENT = json.dumps({"name": "bench one", "phases": [{"exec": SCRIPT}]}).encode()
 TEXT = b"one line of text\n" * 100
 
 
@@ -24,7 +25,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     for _ in range(3):
         run(jobs, path)
     (ours,) = interleave(setting.size(21, 5), lambda: 1000 * seconds(lambda: run(jobs, path)))
-    yield Line("one-object wc job, warm", "ms", ours, Bar(150, 100, absolute=True, at_most=True))
+    yield Line(f"one-object job, {described(SCRIPT)}, warm", "ms", ours, Bar(150, 100, absolute=True, at_most=True))
 
 
 def run(jobs: Jobs, path: str) -> None:

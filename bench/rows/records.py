@@ -13,7 +13,7 @@ from functools import partial
 
 from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows import many_objects, supervising
-from bench.setting import Setting
+from bench.setting import Setting, described
 from tests.support.services.postgres import DURABLE, NoPostgresError, Postgres, server
 
 BAR = Bar(0.7)
@@ -41,7 +41,8 @@ def whole_job(setting: Setting, running: Postgres) -> Line:
             many_objects.one_job(each, objects[:100])  # a first job warms the service up
             turns.append(partial(rate, each, objects))
         ours, theirs = interleave(setting.rounds, *turns)
-    return Line(f"{count:,} objects through wc, on PostgreSQL", "tasks/s", ours, BAR, "SQLite", theirs)
+    what = f"{count:,} objects through {described(many_objects.SCRIPT)}, on PostgreSQL"
+    return Line(what, "tasks/s", ours, BAR, "SQLite", theirs)
 
 
 def rate(setting: Setting, objects: list[str]) -> float:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from bench.measure import Bar, Line, interleave
 from bench.setting import Setting
+from scheduler.common.ids import new_id
 from scheduler.model.job import parse_job
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
+from scheduler.objects.blobs import EMPTY_MD5, BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Database, open_database

@@ -43,6 +43,8 @@ def state_dir_option() -> click.Option:
               help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
+@click.option("--prepared", type=click.IntRange(min=0), metavar="N", envvar="REMORA_PREPARED",
+              help="Instances of the default tiers that are made before a task needs them. [default: 2]")  # fmt: skip
 @click.option("--show-dirs", metavar="DIR,...", envvar="REMORA_SHOW_DIRS",
               help="Directories of this machine that tasks see, read-only, besides those with programs "
                    "[$REMORA_SHOW_DIRS].")  # fmt: skip
@@ -62,6 +64,7 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    prepared: int | None,
     show_dirs: str | None,
     allow_networks: str | None,
     log_format: str,
@@ -109,6 +112,7 @@ def command(
             provider=provider,
             containerd=containerd,
             slots=slots,
+            prepared=prepared,
             show_dirs=show_dirs,
             allow_networks=allow_networks,
             database=database,

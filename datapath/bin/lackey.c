@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lackey/bash.h"
 #include "lackey/inherit.h"
 #include "protocol/agent_socket.h"
 #include "sandbox/confine.h"
@@ -278,16 +279,6 @@ static void isolate(const struct options *options, struct pass_ready *ready)
         die(1, "cannot become a subreaper: ", strerror(errno));
 }
 
-static const char *find_bash(void)
-{
-    static const char *const places[] = {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", NULL};
-
-    for (const char *const *place = places; *place; place++)
-        if (access(*place, X_OK) == 0)
-            return *place;
-    return places[0]; /* tasks will fail with the kernel's error */
-}
-
 static int signals(int namespaces)
 {
     sigset_t wanted, refused;
@@ -323,18 +314,30 @@ static const struct coreplace *places(const struct options *options, uint32_t na
     return shared;
 }
 
-static int say_ready(const struct lackey *lackey, const struct pass_ready *ready)
+/* `shm`: the instance's directory for shared memory, or -1. */
+static int say_ready(const struct lackey *lackey, const struct pass_ready *ready, int shm)
 {
     struct pass_header header = {.type = PASS_READY};
 
-    return pass_send(lackey->sock, &header, ready, sizeof *ready, NULL, 0);
+    return pass_send(lackey->sock, &header, ready, sizeof *ready, &shm, shm < 0 ? 0 : 1);
+}
+
+/* An agent that is no root may not look into the instance: it is handed the directory, to see how full it is. */
+static int say_ready_with_shm(const struct lackey *lackey, const struct pass_ready *ready)
+{
+    int shm = ready->namespaces ? open("/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    int sent = say_ready(lackey, ready, shm);
+
+    if (shm >= 0)
+        close(shm);
+    return sent;
 }
 
 /* Serve one agent after another: a container outlives its agent for a while, without tasks. */
 static int serve_agents(struct lackey *lackey, const char *path, const struct pass_ready *ready)
 {
     while ((lackey->sock = agent_connect(path, PATIENCE_MS)) >= 0) {
-        if (say_ready(lackey, ready) == 0 && lackey_serve(lackey) < 0)
+        if (say_ready(lackey, ready, -1) == 0 && lackey_serve(lackey) < 0)
             return 1;
         lackey_forget(lackey);
     }
@@ -388,16 +391,17 @@ int main(int argc, char **argv)
     lackey.places = places(&options, ready.namespaces);
     lackey.signals = signals((int)ready.namespaces);
     lackey.setting = (struct task_setting){.reach = ready.namespaces ? TASK_NAMESPACE : TASK_DESCENDANTS,
-                                           .bash = find_bash(),
+                                           .bash = bash_find(),
                                            .directory = ready.namespaces ? "/" : outside[0],
                                            .files = files.version ? &files : NULL};
+    lackey.setting.bash_is_five = bash_is_five(lackey.setting.bash);
     if (lackey.signals < 0)
         die(1, "cannot watch tasks: ", strerror(errno));
     if (corewatch_open(&lackey.watch, ready.namespaces ? inside : outside, pattern, (int)ready.namespaces) < 0)
         fprintf(stderr, "lackey: core dumps of grandchildren will go unseen: %s\n", strerror(errno));
     if (options.connect)
         return serve_agents(&lackey, options.connect, &ready);
-    if (say_ready(&lackey, &ready) < 0)
+    if (say_ready_with_shm(&lackey, &ready) < 0)
         return 0; /* the agent has gone meanwhile */
     return lackey_serve(&lackey) == 0 ? 0 : 1;
 }

@@ -14,6 +14,10 @@
 static int agent;
 static pid_t child;
 
+/* The bash of the next lackey, and whether it is one whose ways are known. */
+static const char *bash = "/bin/bash";
+static int bash_is_known = 1;
+
 static int serve(int sock)
 {
     static struct lackey lackey;
@@ -32,7 +36,8 @@ static int serve(int sock)
     lackey.places = places;
     lackey.watch.fd = -1;
     lackey.signals = signalfd(-1, &wanted, SFD_CLOEXEC);
-    lackey.setting = (struct task_setting){.reach = TASK_DESCENDANTS, .bash = "/bin/bash", .directory = "/"};
+    lackey.setting =
+        (struct task_setting){.reach = TASK_DESCENDANTS, .bash = bash, .bash_is_five = bash_is_known, .directory = "/"};
     return lackey_serve(&lackey) == 0 ? 0 : 1;
 }
 
@@ -115,6 +120,43 @@ static void tasks_end_in_their_order_with_their_own_environment(void)
     struct pass_done done = hear(2);
     CHECK(WEXITSTATUS(done.status) == 23 && done.ended_ns > done.started_ns && done.max_rss_kb > 0);
     CHECK(end() == 0);
+}
+
+static void run_with_path(const char *script, uint64_t task)
+{
+    say(PASS_ENV, 0, 0, "PATH=/usr/bin:/bin", 19);
+    say(PASS_SCRIPT, PASS_SLOT_EXEC, 0, script, strlen(script));
+    say(PASS_RUN, PASS_SLOT_EXEC, task, NULL, 0);
+}
+
+static void a_plain_script_runs_without_bash(void)
+{
+    bash = "/no/bash";
+    begin();
+    run_with_path("sh -c 'exit 7'", 1);
+    CHECK(WEXITSTATUS(hear(1).status) == 7);
+    run_with_path("sh -c 'exit 7';", 2);
+    struct pass_done done = hear(2);
+    CHECK(done.flags == PASS_SETUP && done.status == ENOENT);
+    CHECK(end() == 0);
+    bash = "/bin/bash";
+}
+
+static void a_plain_script_needs_bash_if_a_variable_may_or_its_ways_are_not_known(void)
+{
+    bash = "/no/bash";
+    begin();
+    run_with_path("sh -c 'exit 7'", 1);
+    say(PASS_RUN, PASS_SLOT_EXEC, 2, "BASH_ENV=/x", 12);
+    CHECK(hear(1).flags == 0 && hear(2).flags == PASS_SETUP);
+    CHECK(end() == 0);
+    bash_is_known = 0;
+    begin();
+    run_with_path("sh -c 'exit 7'", 1);
+    CHECK(hear(1).flags == PASS_SETUP);
+    CHECK(end() == 0);
+    bash = "/bin/bash";
+    bash_is_known = 1;
 }
 
 static void a_task_without_a_script_never_starts(void)
@@ -220,6 +262,8 @@ static void nonsense_from_the_agent_ends_the_lackey(void)
 int main(void)
 {
     tasks_end_in_their_order_with_their_own_environment();
+    a_plain_script_runs_without_bash();
+    a_plain_script_needs_bash_if_a_variable_may_or_its_ways_are_not_known();
     a_task_without_a_script_never_starts();
     stop_ends_what_runs_and_drops_what_waits();
     a_file_that_is_printed_into_through_a_pipe_loses_nothing();

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
 import sys
+from functools import partial
 from typing import TypedDict
 
 import aiohttp
@@ -24,6 +24,7 @@ from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
 from scheduler.agent.slots import capacity
+from scheduler.agent.slots.prepared_instances import PreparedInstances
 from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.state_lock import held, leave_last_words
@@ -33,6 +34,7 @@ from scheduler.agent.task_api.tool_channel import allow_nudges
 from scheduler.agent.transport import Reach
 from scheduler.common import descriptors
 from scheduler.common.addresses import cannot_listen
+from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
@@ -79,7 +81,8 @@ async def work_on(options: argparse.Namespace) -> None:
     chosen = ProviderOptions(
         options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
     )
-    provider = await open_provider(options.state_dir, chosen)
+    opened = await open_provider(options.state_dir, chosen)
+    provider = PreparedInstances(opened, options.prepared, partial(capacity.shortage, options.state_dir))
     identity = identity_of(options)
     reach = reach_of(options, identity)
     stores = open_stores(options, reach)
@@ -113,6 +116,7 @@ async def work_on(options: argparse.Namespace) -> None:
 
         try:
             await slots.open()
+            await provider.prepare()
             await Links(gateways, connect, work, shun).run()
         finally:
             if watching is not None:
@@ -187,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
     os.umask(0o022)
     descriptors.raise_limit()  # a task takes two or three, and the kernel counts those in flight against us too
     allow_nudges()
-    gc.freeze()  # modules stay for ever: examining them in each collection costs as much as a small task
+    collect_seldom()
     try:
         with held(options.state_dir):
             asyncio.run(serve(options))

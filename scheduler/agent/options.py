@@ -108,6 +108,12 @@ def positive(text: str) -> int:
     return number
 
 
+def at_least_0(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a number")
+    return int(text)
+
+
 def address(text: str) -> tuple[str, int]:
     """Parse `HOST:PORT`, an IPv6 host in brackets, no host for every address. Raises ValueError."""
     host, colon, port = text.rpartition(":")
@@ -144,6 +150,8 @@ OPTIONS = (
            f"the machine; {LINK_LOCAL}, the metadata of a cloud.", "NAME,...", networks, default=Reach),
     Option("--slots", "Instances that compute at a time. [default: one per CPU]", "N", positive,
            default=lambda: os.cpu_count() or 1),
+    Option("--prepared", "Instances of the default tiers that are made before a task needs them; 0: none. [default: 2]",
+           "N", at_least_0, default=lambda: 2),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),
     Option("--nomad", "Instances are booked through Nomad: one for each launcher that has called.", flag=True),
     Option("--launch-socket", "Where launchers call, with --nomad. [default: launch.sock in the state directory]",

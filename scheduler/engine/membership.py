@@ -7,7 +7,7 @@ that it assigns to itself. A job with an owner never moves while that owner live
 most, however few jobs there are.
 
 The supervisor that should claim a job may hang, which the others learn only seconds later. So any supervisor may claim
-a job that still has no owner after `DEAD_AFTER_SECONDS`.
+a job that still has no owner after `CLAIM_SECONDS`.
 
 A supervisor lives while it beats: every `BEAT` seconds it writes the time, by the database's clock. A supervisor
 without a beat for `TTL` ms is lost. But silence has two causes. If the database was away, or all processes were
@@ -34,7 +34,7 @@ GAP = TTL // 2
 # Milliseconds in which all living supervisors return once the database does: they try every second.
 STEADY = 3000
 # Seconds that a job waits for the supervisor that should claim it.
-DEAD_AFTER_SECONDS = 2.0
+CLAIM_SECONDS = 2.0
 
 
 def share_out(unowned: Iterable[int], loads: Mapping[int, int]) -> dict[int, int]:

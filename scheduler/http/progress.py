@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
 
 from aiohttp import web
+
+from scheduler.common.ids import new_id
 
 
 @dataclass(slots=True)
@@ -34,5 +35,5 @@ def progress(request: web.BaseRequest) -> Progress:
         # The client's own id for the request, if it sent a usable one.
         sent = request.headers.get("x-request-id", "")
         usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable()
-        request[PROGRESS] = Progress(sent if usable else str(uuid.uuid4()), time.monotonic())
+        request[PROGRESS] = Progress(sent if usable else new_id(), time.monotonic())
     return request[PROGRESS]

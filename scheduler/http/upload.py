@@ -26,11 +26,12 @@ from types import TracebackType
 
 from aiohttp import web
 
+from scheduler.common.ids import new_id
 from scheduler.common.space import sized
 from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 
 BATCH_BYTES = 1 << 20
 MAX_CHUNKS = 512  # of one writev: IOV_MAX is 1024

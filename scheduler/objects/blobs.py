@@ -22,12 +22,12 @@ import errno
 import hashlib
 import os
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datapath import spool
+from scheduler.common.ids import new_id
 from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
 
@@ -44,11 +44,6 @@ CANNOT_COPY = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 LEASED_SECONDS = 60.0
 LEASED_PAUSE = 0.1
 EMPTY_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
-
-
-def new_id() -> str:
-    """A fresh blob id: a random UUID, which is also the etag of the object it becomes."""
-    return str(uuid.uuid4())
 
 
 def name_of(blob: str) -> str:

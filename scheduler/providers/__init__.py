@@ -53,7 +53,10 @@ class InstanceSpec:
     memory_bytes: int
     disk_bytes: int
     image: str = "*"
-    pool: str = ""
+    pool: str = ""  # none yet
+
+    def same_tiers(self, other: InstanceSpec) -> bool:
+        return (self.memory_bytes, self.disk_bytes) == (other.memory_bytes, other.disk_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,15 @@ class Provider(Protocol):
 
     async def create(self, spec: InstanceSpec) -> Instance:
         """Make an instance and wait until its lackey is ready. Raises InstanceError, and leaves nothing."""
+
+    def has_survivor(self, spec: InstanceSpec) -> bool:
+        """Whether `create` would give out an instance that a killed agent had made for the same pool."""
+
+    def assign(self, instance: Instance, spec: InstanceSpec) -> bool:
+        """Give an instance that no pool has had to the pool of `spec`. False if its tiers or its image differ.
+
+        Raises NoImageError.
+        """
 
     async def prepare(self) -> None:
         """Remove what a killed agent left on this node, before the first `create`, and log what the machine

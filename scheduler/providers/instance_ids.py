@@ -1,7 +1,8 @@
-"""Numbers of instances, from which their users, addresses and names are made: small, and reused as late as possible.
+"""Numbers of instances, from which their users, addresses and names are made, and the name of their agent.
 
-A number that has become free is the last to be taken again. An unknown leftover of an instance (a socket that it
-has passed on, for example) then meets no new instance that has the same users or address.
+Numbers are small, and one that has become free is the last to be taken again. An unknown leftover of
+an instance (a socket that it has passed on, for example) then meets no new instance that has the same
+users or address.
 
 Example: of 64 numbers, 0 to 3 are in use. Instance 2 ends, and the next ones are 4, 5 and so on to 63
 before there is a 2 again. When half of the numbers are in use, their total is doubled.
@@ -9,10 +10,18 @@ before there is a 2 again. When half of the numbers are in use, their total is d
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import deque
 from collections.abc import Collection
+from pathlib import Path
 
 FEWEST = 64
+
+
+def owner_id(state_dir: Path) -> str:
+    """The name of an agent's state directory in what lies outside it: control groups, containers, places of tools."""
+    return hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
 
 
 class Numbers:

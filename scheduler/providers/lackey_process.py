@@ -16,15 +16,16 @@ from scheduler.providers.linux.readiness import readable
 END_SECONDS = 3.0
 
 
-async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> Ready:
-    """The lackey's READY. Raises ValueError if it ends or sends something else."""
+async def first_word(channel: Channel, process: asyncio.subprocess.Process) -> tuple[Ready, int | None]:
+    """The lackey's READY, and its directory for shared memory. Raises ValueError if it ends or sends something else."""
     await readable(channel.fileno())
     message = channel.receive()
+    channel.bar_descriptors()  # no task has run before this
     if message is None:
         raise ValueError(f"the lackey ended with status {await process.wait()}; its reason is in the agent's log")
     if message.kind != Kind.READY:
         raise ValueError(f"the lackey began with message {message.kind}")
-    return passing.decode_ready(message.payload)
+    return passing.decode_ready(message.payload), next(iter(message.fds), None)
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -36,11 +36,12 @@ from scheduler.providers import (
     PROGRAMS_ONLY,
     Door,
     HostView,
+    Instance,
     InstanceError,
     InstanceSpec,
     NoImageError,
 )
-from scheduler.providers.instance_ids import Numbers
+from scheduler.providers.instance_ids import Numbers, owner_id
 from scheduler.providers.isolation import Hold, Isolation, of_processes
 from scheduler.providers.lackey_process import end, first_word
 from scheduler.providers.linux.cgroups import (
@@ -61,7 +62,7 @@ from scheduler.providers.linux.subordinate_users import SubordinateUsers, subord
 from scheduler.providers.linux.user_ranges import UserRanges
 from scheduler.providers.process_instance import ProcessInstance
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import digest, leave, tools_place
+from scheduler.providers.tools_place import leave, tools_place
 
 PROBE_BYTES = 64 << 20
 READY_SECONDS = 20.0
@@ -95,7 +96,7 @@ class ProcessProvider:
         self._lackeys: set[int] = set()
         self._numbers = Numbers()
         self._forking = asyncio.Lock()  # a lackey that is not in the set yet must not be taken for an orphan
-        owner = digest(self._state_dir)
+        owner = owner_id(self._state_dir)
         self.groups: MemoryGroups | None = open_groups(owner) if groups else None
         self.process_groups: ProcessGroups | None = open_process_groups(owner) if groups else None
         self._users = UserRanges(self._state_dir)
@@ -183,10 +184,20 @@ class ProcessProvider:
                 await end_orphans(self._lackeys)
 
     async def create(self, spec: InstanceSpec) -> ProcessInstance:
-        if semver.newest(IMAGES, spec.image) is None:  # the machine serves as every published version
-            raise NoImageError(f"processes have no image in {spec.image!r}")
+        check_image(spec)
         number = self._numbers.take()
         return await self._make(str(number), number, spec)
+
+    def has_survivor(self, spec: InstanceSpec) -> bool:
+        return False  # lackeys die with their agent
+
+    def assign(self, instance: Instance, spec: InstanceSpec) -> bool:
+        check_image(spec)
+        assert isinstance(instance, ProcessInstance)
+        if not spec.same_tiers(instance.spec):
+            return False
+        instance.spec = spec
+        return True
 
     async def _make(self, name: str, number: int, spec: InstanceSpec) -> ProcessInstance:
         work = self._root / name
@@ -208,7 +219,7 @@ class ProcessProvider:
         first_user = self._users.first_user(number) if own_users else None
         listener = passing.listen(work / "agent.sock")
         channel, theirs = passing.pair()
-        process = group = process_group = opening = None
+        process = group = process_group = opening = shm = None
         try:
             if self.groups is not None:
                 group = self.groups.create(number, spec.memory_bytes)
@@ -223,7 +234,7 @@ class ProcessProvider:
             # concurrently: the lackey builds the instance
             if first_user is not None and self._isolation == "namespaces":
                 opening = asyncio.create_task(self._open_loopback(number, process.pid))
-            ready = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
+            ready, shm = await asyncio.wait_for(first_word(channel, process), READY_SECONDS)
             for cap in caps:
                 cap.add(ready.pid)
             if opening is None and mapped(first_user, ready):
@@ -234,6 +245,8 @@ class ProcessProvider:
         except BaseException as error:
             listener.close()
             channel.close()
+            if shm is not None:
+                os.close(shm)
             if opening is not None:
                 await asyncio.gather(opening, return_exceptions=True)
             if process is not None:
@@ -255,6 +268,7 @@ class ProcessProvider:
             spec,
             process,
             ready,
+            shm,
             first_user if ready.namespaces else None,
             self._subordinates if ready.namespaces else None,
             door,
@@ -305,6 +319,12 @@ class ProcessProvider:
             options.append(f"--tools={self._programs.tools}")
             options += [f"--show={name}={path}" for name, path in self._programs.shown.items()]
         return await child.spawn(libexec("lackey"), *options, pass_fds=(sock,), stdout=subprocess.DEVNULL, env={})
+
+
+def check_image(spec: InstanceSpec) -> None:
+    """Check that the machine, which serves as every published version, has a version wanted. Raises NoImageError."""
+    if semver.newest(IMAGES, spec.image) is None:
+        raise NoImageError(f"processes have no image in {spec.image!r}")
 
 
 def mapped(first_user: int | None, ready: Ready) -> bool:

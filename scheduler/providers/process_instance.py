@@ -34,6 +34,7 @@ class ProcessInstance:
     spec: InstanceSpec
     process: asyncio.subprocess.Process
     ready: Ready
+    shm: int | None  # the directory of its shared memory
     first_user: int | None
     subordinates: SubordinateUsers | None
     door: Door
@@ -88,8 +89,7 @@ class ProcessInstance:
         return self.group is not None
 
     def memory_used(self) -> int:
-        shm = Path(f"/proc/{self.ready.pid}/root/dev/shm") if self.ready.namespaces else None
-        return memory_usage.in_use(list(self.processes()), self.spec.memory_bytes, shm, self.subordinates)
+        return memory_usage.in_use(list(self.processes()), self.spec.memory_bytes, self.shm, self.subordinates)
 
     @property
     def disk(self) -> Path:
@@ -108,6 +108,9 @@ class ProcessInstance:
         """Kill the instance and remove its groups and its directory."""
         self.channel.close()
         self.listener.close()
+        if self.shm is not None:
+            os.close(self.shm)
+            self.shm = None
         await end(self.process)
         await self.ended(self.process.pid)
         for group in (self.group, self.process_group):

@@ -7,12 +7,13 @@ tasks stay in the state directory all the same, since the disk is accounted ther
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+
+from scheduler.providers.instance_ids import owner_id
 
 ELSEWHERE = ("/run", "/var/tmp", "/tmp", "/dev/shm")  # noqa: S108 (a directory of ours is made there, or refused)
 
@@ -27,7 +28,7 @@ def tools_place(state_dir: Path) -> Path:
     if runs_programs(state_dir):
         return inside
     place = writable_place((os.environ.get("XDG_RUNTIME_DIR", ""), *ELSEWHERE))
-    return inside if place is None else own_directory(place / f"remora-{os.geteuid()}-{digest(state_dir)}") / "tools"
+    return inside if place is None else own_directory(place / f"remora-{os.geteuid()}-{owner_id(state_dir)}") / "tools"
 
 
 def writable_place(places: Iterable[str]) -> Path | None:
@@ -51,7 +52,3 @@ def leave(tools: Path, state_dir: Path) -> None:
     """Remove a directory of tools that is not in the state directory."""
     if not tools.is_relative_to(state_dir):
         shutil.rmtree(tools.parent, ignore_errors=True)
-
-
-def digest(state_dir: Path) -> str:
-    return hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]

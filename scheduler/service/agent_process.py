@@ -40,6 +40,7 @@ class AgentOptions:
     containerd: str | None = None
     show_dirs: str | None = None
     allow_networks: str | None = None
+    prepared: int | None = None  # instances made before they are needed
     plain: bool = False
 
     def command(self, parent_fd: int) -> list[str]:
@@ -52,6 +53,7 @@ class AgentOptions:
             *(("--containerd", os.path.abspath(self.containerd)) if self.containerd else ()),
             *(("--show-dirs", self.show_dirs) if self.show_dirs else ()),
             *(("--allow-networks", self.allow_networks) if self.allow_networks else ()),
+            *(("--prepared", str(self.prepared)) if self.prepared is not None else ()),
             *(["--plain"] if self.plain else ()),
         ]
 

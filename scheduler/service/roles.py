@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from scheduler import log as json_log
 from scheduler.common import descriptors
 from scheduler.common.addresses import EVERYWHERE
+from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.model.secrets import keys_of
 from scheduler.model.tiers import IMAGES
@@ -44,6 +45,7 @@ def _run(service: Awaitable[None]) -> int:
 
     json_log.setup()
     descriptors.raise_limit()
+    collect_seldom()
     asyncio.run(serve())
     return 0
 

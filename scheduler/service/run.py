@@ -15,6 +15,7 @@ from typing import Any
 
 from scheduler import log as json_log
 from scheduler.common import descriptors
+from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.gateway import node_credentials
 from scheduler.providers.containerd.machine import why_no_containers
@@ -51,6 +52,7 @@ class ServiceOptions:
     slots: int | None = None
     show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
     allow_networks: str | None = None  # networks that tasks reach besides the internet, a comma list
+    prepared: int | None = None  # instances that are made before they are needed
     database: str | None = None  # URL of a shared database; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
     guard: parts.Guard = parts.UNGUARDED
@@ -63,6 +65,7 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     """Run a service in the foreground until SIGINT or SIGTERM; the exit status. Raises StateError."""
     json_log.setup()
     descriptors.raise_limit()
+    collect_seldom()
     if options.provider == "containerd" and (why := why_no_containers(own_daemon=options.containerd is None)):
         raise StateError(why)
     if options.database is not None:
@@ -148,7 +151,7 @@ def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
         url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,
-        options.plain,
+        options.prepared, options.plain,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from scheduler.common.backoff import Backoff
 from scheduler.common.waiting import wait_for
-from scheduler.engine.membership import BEAT, DEAD_AFTER_SECONDS, Pulse
+from scheduler.engine.membership import BEAT, CLAIM_SECONDS, Pulse
 from scheduler.model.job import JobSpec
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
@@ -165,7 +165,7 @@ class Supervisor:
             self._unowned = {job: self._unowned.get(job, now) for job in jobs}
             if not jobs:
                 return
-            overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * DEAD_AFTER_SECONDS}
+            overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * CLAIM_SECONDS}
             claims = await self._db.write(
                 partial(membership.claim, supervisor=self.id, overdue=overdue, now=self._clock())
             )

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "lackey/plain.h"
+
 enum { ENVIRONMENT_VARIABLES = 4096 };
 
 /*
@@ -13,9 +15,16 @@ enum { ENVIRONMENT_VARIABLES = 4096 };
  * of one.
  *
  * A block is "K=V\0K=V\0..." of that many bytes. Returns an array that lasts until the next call and ends
- * with NULL, or NULL with E2BIG for more than ENVIRONMENT_VARIABLES.
+ * with NULL, after which it has room for PLAIN_VARIABLES more, or NULL with E2BIG for more than ENVIRONMENT_VARIABLES.
  */
 char **environment_join(char *common, size_t common_len, char *own, size_t own_len);
+
+/*
+ * environment_with_shell - a copy of a block with SHELL added, on the heap.
+ *
+ * Only the instance's own process knows where its shell is. Returns the copy and its length, or NULL with errno.
+ */
+char *environment_with_shell(const char *block, size_t len, const char *shell, size_t *new_len);
 
 /*
  * environment_reopen_input - replace `*input` by the file that MANTA_INPUT_FILE names, if it is the same one.

@@ -20,7 +20,7 @@
  * Requirements on the agent: stdout and stderr that the tasks' user may open for writing
  * (BASE in namespaces that root made, else the caller), or `> /dev/stderr` is refused where it is not PASS_PIPED; at
  * most LACKEY_QUEUE tasks queued at once (further packets, STOP among them, are left in the
- * socket until there is room); no name twice in the environments of ENV and RUN;
+ * socket until there is room); no name twice in the environments of ENV and RUN, and SHELL in neither;
  * MANTA_INPUT_FILE among RUN's, if stdin is an input that
  * is also linked there: in a namespace it is opened again by that name, because then the
  * descriptor belongs to a read-only mount, and no /proc/self/fd/0 makes it writable.
@@ -34,6 +34,7 @@
 #include "lackey/corewatch.h"
 #include "lackey/oomkills.h"
 #include "lackey/outpipe.h"
+#include "lackey/plain.h"
 #include "lackey/task.h"
 #include "protocol/pass.h"
 
@@ -51,8 +52,9 @@ struct lackey {
     struct oomkills kills; /* by EVENTS' file; -1 at first */
     /* from here on: zero at first */
     char *scripts[PASS_SLOTS];
-    int piped[PASS_SLOTS]; /* PASS_PIPED of each */
-    char *common;          /* ENV's payload */
+    struct plain plain[PASS_SLOTS]; /* each script's words */
+    int piped[PASS_SLOTS];          /* PASS_PIPED of each */
+    char *common;                   /* ENV's payload, and SHELL */
     size_t common_len;
     struct lackey_run *first, **last;
     int queued;

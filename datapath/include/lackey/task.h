@@ -20,6 +20,7 @@ enum task_reach { TASK_NAMESPACE, TASK_DESCENDANTS };
 struct task_setting {
     enum task_reach reach;
     const char *bash;
+    int bash_is_five; /* its ways are known, so that it need not run plain scripts */
     const char *directory;
     const struct landlock *files; /* the files that a task may open; NULL: no restriction */
 };
@@ -33,6 +34,9 @@ struct task_usage {
 /*
  * task_start - start `bash -c script` with `fds` as 0, 1, 2 and exactly `environment`.
  *
+ * If the script is plain, `words` are its words, else NULL; then their program starts without bash, if plain.h allows.
+ * `environment` has room for what bash would add.
+ *
  * The process leads a session of its own, blocks no signals, and has every disposition at
  * its default if the caller has. All other descriptors of the caller must be
  * close-on-exec. The caller is suspended until the program is loaded: memory is shared
@@ -40,7 +44,8 @@ struct task_usage {
  *
  * Returns the process id, or -1 with errno of the step that failed.
  */
-pid_t task_start(const struct task_setting *setting, const char *script, char *const *environment, const int fds[3]);
+pid_t task_start(const struct task_setting *setting, const char *script, char *const *words, char **environment,
+                 const int fds[3]);
 
 /*
  * task_reap - wait for children that have ended, without blocking.

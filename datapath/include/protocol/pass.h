@@ -10,13 +10,14 @@
  *   agent <-> lackey            one socket per instance, made before the lackey
  *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
  *                 PASS_PIPED besides, its tasks print into pipes that end in their files
- *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."
+ *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."; the lackey adds SHELL
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
- *     READY   <-  the instance is ready; payload = struct pass_ready
+ *     READY   <-  the instance is ready; payload = struct pass_ready. A child of the agent
+ *                 adds its /dev/shm, if that is its own; no later message brings descriptors
  *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
  *   tool <-> agent              one connection per tool run, to the instance's socket

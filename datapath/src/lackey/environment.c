@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static int point_at(char **variables, int count, char *block, size_t len)
 
 char **environment_join(char *common, size_t common_len, char *own, size_t own_len)
 {
-    static char *variables[ENVIRONMENT_VARIABLES + 1];
+    static char *variables[ENVIRONMENT_VARIABLES + PLAIN_VARIABLES + 1];
     int count = point_at(variables, 0, common, common_len);
 
     if (count < 0 || point_at(variables, count, own, own_len) < 0) {
@@ -28,6 +29,21 @@ char **environment_join(char *common, size_t common_len, char *own, size_t own_l
         return NULL;
     }
     return variables;
+}
+
+char *environment_with_shell(const char *block, size_t len, const char *shell, size_t *new_len)
+{
+    static const char name[] = "SHELL=";
+    size_t name_len = sizeof name - 1, shell_size = strlen(shell) + 1;
+    char *copy = malloc(len + name_len + shell_size);
+
+    if (copy) {
+        memcpy(copy, block, len);
+        memcpy(copy + len, name, name_len);
+        memcpy(copy + len + name_len, shell, shell_size);
+        *new_len = len + name_len + shell_size;
+    }
+    return copy;
 }
 
 static int is_same(int one, int other)

@@ -124,6 +124,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 static pid_t begin(struct lackey *lackey, struct lackey_run *run)
 {
     const char *script = lackey->scripts[run->slot];
+    const struct plain *plain = &lackey->plain[run->slot];
     char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
 
     if (!script)
@@ -134,7 +135,8 @@ static pid_t begin(struct lackey *lackey, struct lackey_run *run)
         environment_reopen_input(&run->fds[0], variables);
     if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
         return -1;
-    return task_start(&lackey->setting, script, variables, run->fds);
+    int direct = plain->words[0] && lackey->setting.bash_is_five && plain_environment(variables);
+    return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, run->fds);
 }
 
 static int start(struct lackey *lackey, struct lackey_run *run)
@@ -226,7 +228,10 @@ static int keep_script(struct lackey *lackey, uint32_t flags, const char *payloa
     free(lackey->scripts[slot]);
     lackey->piped[slot] = slot != flags;
     lackey->scripts[slot] = copy(payload, len);
-    return lackey->scripts[slot] ? 0 : -1;
+    if (!lackey->scripts[slot])
+        return -1;
+    plain_parse(&lackey->plain[slot], lackey->scripts[slot]);
+    return 0;
 }
 
 static int keep_environment(struct lackey *lackey, const char *payload, size_t len)
@@ -234,8 +239,7 @@ static int keep_environment(struct lackey *lackey, const char *payload, size_t l
     if (len && payload[len - 1])
         return protocol_error("an environment without an end");
     free(lackey->common);
-    lackey->common = copy(payload, len);
-    lackey->common_len = len;
+    lackey->common = environment_with_shell(payload, len, lackey->setting.bash, &lackey->common_len);
     return lackey->common ? 0 : -1;
 }
 

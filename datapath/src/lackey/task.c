@@ -9,11 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lackey/plain.h"
+
 /* The parameters of the new process, on its parent's stack, which is suspended meanwhile. */
 struct start {
     const struct task_setting *setting;
     const char *script;
-    char *const *environment;
+    char *const *words;
+    char **environment;
     const int *fds;
     int rules; /* of Landlock; -1: none */
     int error;
@@ -48,16 +51,21 @@ NEVER_LEFT static int first_process(void *argument)
     struct start *start = argument;
     char *const arguments[] = {"bash", "--norc", "-c", (char *)start->script, NULL};
 
-    if (prepare(start) == 0)
+    if (prepare(start) == 0) {
+        if (start->words)
+            plain_execute(start->words, start->environment);
         execve(start->setting->bash, arguments, start->environment);
+    }
     start->error = errno;
     _exit(127);
 }
 
-pid_t task_start(const struct task_setting *setting, const char *script, char *const *environment, const int fds[3])
+pid_t task_start(const struct task_setting *setting, const char *script, char *const *words, char **environment,
+                 const int fds[3])
 {
     static char stack[STACK_BYTES] __attribute__((aligned(64)));
-    struct start start = {.setting = setting, .script = script, .environment = environment, .fds = fds, .rules = -1};
+    struct start start = {
+        .setting = setting, .script = script, .words = words, .environment = environment, .fds = fds, .rules = -1};
 
     if (setting->files && (start.rules = landlock_rules(setting->files, fds)) < 0)
         return -1;

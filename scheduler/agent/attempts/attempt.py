@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from scheduler.agent.attempts.input_files import Place, Stamp
 from scheduler.agent.attempts.reducer_input import ReducerInput
 from scheduler.agent.attempts.verdict import Ending, Stop, Verdict, judge
 from scheduler.agent.blobs.stores import Stores
+from scheduler.common.ids import new_id
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
@@ -39,7 +39,7 @@ from scheduler.model.wire import (
     TaskLease,
     Usage,
 )
-from scheduler.objects.blobs import copy_file, new_id
+from scheduler.objects.blobs import copy_file
 from scheduler.providers import View
 
 # Bounds of what one attempt may emit, since it takes the agent's memory and space in a report: the number of outputs,
@@ -233,7 +233,7 @@ class Names:
 
     def core(self, program: str) -> str:
         safe = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in program[:MAX_CORE_NAME]) or "unknown"
-        return naming.core_name(self.spec.login, self.spec.job, self.spec.phase, safe, str(uuid.uuid4()))
+        return naming.core_name(self.spec.login, self.spec.job, self.spec.phase, safe, new_id())
 
 
 def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ import hashlib
 import os
 
 from scheduler.agent.blobs.stores import Stores
+from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file, new_id
+from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file
 
 # Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
 # (`reopening`), though it is not the owner.

@@ -30,8 +30,9 @@ from scheduler.agent.blobs.fetch import fetch
 from scheduler.agent.blobs.sweep import Leftovers
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.agent.transport import ANYWHERE, Reach
+from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import MODE, BlobStore, copy_file, new_id
+from scheduler.objects.blobs import MODE, BlobStore, copy_file
 
 
 class Stores:

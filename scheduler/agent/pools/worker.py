@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import uuid
 from enum import Enum, auto
 from typing import Protocol
 
@@ -31,6 +30,7 @@ from scheduler.agent.pools.disk_count import DiskCount
 from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
 from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
+from scheduler.common.ids import new_id
 from scheduler.model.wire import PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
 from scheduler.providers.linux.readiness import writable
@@ -79,7 +79,7 @@ class Worker:
         self.client = pool.node.client
         self.instance = instance
         self.number = instance.number
-        self.name = str(uuid.uuid4())  # instance numbers are reused
+        self.name = new_id()  # instance numbers are reused
         self.state = State.FRESH
         self._before: State | None = None  # the state before it was told to leave, if it may stay after all
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)

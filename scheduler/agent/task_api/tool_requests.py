@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import uuid
 
 from datapath import passing
 from datapath.passing import Kind, Message, Open, OpenFlag, OpenKind
@@ -34,6 +33,7 @@ from scheduler.agent.task_api import tool_channel
 from scheduler.agent.task_api.publish import emit, in_thread
 from scheduler.agent.task_api.task_host import TaskHost
 from scheduler.agent.task_api.tool_channel import Direct, close_all
+from scheduler.common.ids import new_id
 from scheduler.model import names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
@@ -153,14 +153,14 @@ class Request:
 
     async def _pipe(self, attempt: Attempt, request: Open, headers: dict[str, str]) -> None:
         attempt.uncaptured = True
-        name = await self._checked_name(request) if request.name else self._base(attempt) + str(uuid.uuid4())
+        name = await self._checked_name(request) if request.name else self._base(attempt) + new_id()
         (fd,) = await self._grant(attempt, 1, bool(request.name))
         await emit(self._host, attempt, Emitted(name, fd, request.reducer, bool(request.name), headers))
         send(self._channel, Kind.OK, name)
 
     async def _split(self, attempt: Attempt, request: Open) -> None:
         attempt.uncaptured = True
-        base = self._base(attempt) + str(uuid.uuid4())
+        base = self._base(attempt) + new_id()
         if not 1 <= request.count <= MAX_REDUCERS:
             raise RefusalError("invalid number of reducers")
         fds = await self._grant(attempt, request.count)

@@ -29,6 +29,7 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.common.ids import new_id
 from scheduler.common.space import sized
 from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
@@ -41,7 +42,7 @@ from scheduler.model.display import compact
 from scheduler.model.errors import WireError
 from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 from scheduler.objects.conditions import Conditions
 from scheduler.objects.entries import NewObject
 

@@ -33,7 +33,7 @@ from scheduler.providers.process_instance import INSIDE
 
 READY_SECONDS = 20.0
 # Labels of a container.
-NUMBER, SPEC, IMAGE, USER = "remora.number", "remora.spec", "remora.image", "remora.user"
+NUMBER, IMAGE, USER = "remora.number", "remora.image", "remora.user"
 INITIALIZED = "initialized"
 AGENT_SOCKET = "agent.sock"
 # If less than this is free, a task that fails has most likely failed for lack of it.
@@ -60,7 +60,6 @@ class Draft:
         """The labels by which the next agent finds the instance again."""
         return {
             NUMBER: str(self.number),
-            SPEC: json.dumps(asdict(self.spec)),
             IMAGE: self.image or "",
             USER: str(self.first_user),
         }
@@ -77,7 +76,7 @@ class Draft:
 
     @property
     def initialized(self) -> Path:
-        """The file that exists once the instance is prepared for its pool."""
+        """The file that exists once the instance is initialized for its pool; it has the instance's spec."""
         return self.work / INITIALIZED
 
 
@@ -119,7 +118,9 @@ class ContainerInstance:
         return self.draft.initialized.exists()
 
     def set_initialized(self) -> None:
-        self.draft.initialized.touch()
+        fresh = self.draft.initialized.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self.spec)))
+        fresh.rename(self.draft.initialized)
 
     def has_user(self, uid: int) -> bool:
         return self.draft.first_user <= uid < self.draft.first_user + USERS

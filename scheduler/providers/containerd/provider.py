@@ -18,19 +18,19 @@ import os
 import resource
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.providers import PROGRAMS_ONLY, HostView, InstanceError, InstanceSpec, NoImageError
+from scheduler.providers import PROGRAMS_ONLY, HostView, Instance, InstanceError, InstanceSpec, NoImageError
 from scheduler.providers.containerd import mounts, rootfs
 from scheduler.providers.containerd.client import ContainerdClient
 from scheduler.providers.containerd.codec import Message
 from scheduler.providers.containerd.daemon import Daemon
-from scheduler.providers.containerd.instance import IMAGE, NUMBER, SPEC, USER, ContainerInstance, Draft, meet
+from scheduler.providers.containerd.instance import IMAGE, INITIALIZED, NUMBER, USER, ContainerInstance, Draft, meet
 from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtime_spec
 from scheduler.providers.images.store import ImageError, ImageStore
-from scheduler.providers.instance_ids import Numbers
+from scheduler.providers.instance_ids import Numbers, owner_id
 from scheduler.providers.isolation import Isolation, of_containers
 from scheduler.providers.linux.cgroups import remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.linux.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
@@ -38,7 +38,7 @@ from scheduler.providers.linux.removal import remove_tree
 from scheduler.providers.linux.user_ranges import FIRST_USER, USERS, UserRanges
 from scheduler.providers.process import PROBE, PROBE_BYTES
 from scheduler.providers.programs import Programs
-from scheduler.providers.tools_place import digest, leave, tools_place
+from scheduler.providers.tools_place import leave, tools_place
 
 # The label that names the service to which a container belongs.
 OWNER = "remora.owner"
@@ -74,7 +74,7 @@ class ContainerdProvider:
         self._state_dir = state_dir.resolve()
         self._host_view = HostView(host_view.show, (self._state_dir, *host_view.hide))
         self._root = self._state_dir / "instances"
-        self._owner = digest(self._state_dir)
+        self._owner = owner_id(self._state_dir)
         self._group = f"/remora/{self._owner}"
         self._numbers = Numbers()
         self._users = UserRanges(self._state_dir)
@@ -160,16 +160,19 @@ class ContainerdProvider:
             labels = container["labels"]
             number = int(labels[NUMBER])
             user = int(labels.get(USER) or FIRST_USER + number * USERS)  # earlier releases had one range for all
-            draft = self._draft(number, InstanceSpec(**json.loads(labels[SPEC])), labels.get(IMAGE) or None, user)
-            pid = self._client.running(draft.name)
             # An instance that is not initialized is unusable: tasks may have run there, and assets would follow their
-            # links.
-            whole = draft.initialized.exists() and draft.work / "root" in mounts.mounted_below(self._root)
+            # links. Or no pool has had it.
+            spec = InstanceSpec(**json.loads((self._root / str(number) / INITIALIZED).read_text()))
+            draft = self._draft(number, spec, labels.get(IMAGE) or None, user)
+            pid = self._client.running(draft.name)
+            whole = draft.work / "root" in mounts.mounted_below(self._root)
             if pid is None or not whole:
                 return None
             if draft.image is not None:
                 draft.held.enter_context(self._images.using(draft.image))
-        except (KeyError, TypeError, ValueError, InstanceError, ImageError) as error:
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, ValueError, OSError, InstanceError, ImageError) as error:
             log.warning("a leftover container is unusable", extra={"id": container["id"], "why": str(error)})
             return None
         return Survivor(draft, pid)
@@ -189,10 +192,7 @@ class ContainerdProvider:
         """Make an instance, or take over a survivor for the same pool. Raises NoImageError, InstanceError."""
         if (instance := await self._adopt(spec)) is not None:
             return instance
-        try:
-            _, image = self._images.resolve(spec.image)
-        except ImageError as error:
-            raise NoImageError(str(error)) from error
+        image = self._image(spec)
         number = self._numbers.take()
         try:
             draft = self._draft(number, spec, image, self._users.first_user(number))
@@ -208,6 +208,23 @@ class ContainerdProvider:
             await asyncio.shield(self.remove(draft))
             raise
 
+    def _image(self, spec: InstanceSpec) -> str | None:
+        """The newest image with a version in the range of `spec`; None is the machine itself. Raises NoImageError."""
+        try:
+            return self._images.resolve(spec.image)[1]
+        except ImageError as error:
+            raise NoImageError(str(error)) from error
+
+    def has_survivor(self, spec: InstanceSpec) -> bool:
+        return any(survivor.draft.spec == spec for survivor in self._survivors)
+
+    def assign(self, instance: Instance, spec: InstanceSpec) -> bool:
+        assert isinstance(instance, ContainerInstance)
+        if not spec.same_tiers(instance.spec) or self._image(spec) != instance.draft.image:
+            return False
+        instance.draft = replace(instance.draft, spec=spec)
+        return True
+
     def _draft(self, number: int, spec: InstanceSpec, image: str | None, first_user: int) -> Draft:
         return Draft(number, spec, f"remora-{self._owner}-{number}", self._root / str(number), image, first_user)
 
@@ -219,7 +236,9 @@ class ContainerdProvider:
                 for path in (survivor.draft.work / "input").iterdir():
                     await remove_tree(path)
                 door = await asyncio.to_thread(self._loopbacks.give, survivor.pid, self._group_of(survivor.draft))
-                return await meet(survivor.draft, survivor.pid, door, self.remove)
+                instance = await meet(survivor.draft, survivor.pid, door, self.remove)
+                weigh(self._group_of(survivor.draft))  # its agent may have died before it did so
+                return instance
             except (OSError, ValueError, InstanceError) as error:
                 log.warning(
                     "a leftover instance does not answer", extra={"instance": survivor.draft.name, "why": str(error)}

@@ -5,7 +5,7 @@ Three kinds of memory count, as in a control group:
 - private memory of each process, swapped-out memory included;
 - shared memory, whether it came by `mmap`, `memfd_create` or `shmget`. The kernel keeps it in files of an
   internal file system; each such file that a process has open or mapped counts once;
-- files in the instance's /dev/shm.
+- files in the instance's /dev/shm, which its lackey hands over: only root could open it from outside.
 
 Only root may examine files that other users' processes have mapped but not open. For an ordinary user such a file
 counts for each process by the part that is in use there, so it may count twice. The first sum is therefore an
@@ -24,7 +24,6 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 from scheduler.providers.linux.disk_usage import BLOCK, File, opened_by
 from scheduler.providers.linux.subordinate_users import SubordinateUsers
@@ -36,8 +35,8 @@ SHARED = (b"RssShmem",)
 PRIVATE_SHARE = (b"Pss_Anon", b"SwapPss")
 
 
-def in_use(pids: Sequence[int], most: int, shm: Path | None, users: SubordinateUsers | None = None) -> int:
-    """Bytes in use by processes, and in their private directory `shm`; exact if more than `most`.
+def in_use(pids: Sequence[int], most: int, shm: int | None, users: SubordinateUsers | None = None) -> int:
+    """Bytes in use by processes, and on the file system of their directory open as `shm`; exact if more than `most`.
 
     `users`: those that the processes may have besides us, if we are not root.
     """
@@ -67,10 +66,11 @@ def memory_device() -> int:
         os.close(fd)
 
 
-def used_at(shm: Path | None) -> int:
-    with contextlib.suppress(OSError):
-        if shm is not None:
-            status = os.statvfs(shm)
+def used_at(shm: int | None) -> int:
+    """Bytes that files on a file system take, which a descriptor stands for."""
+    if shm is not None:
+        with contextlib.suppress(OSError):  # the instance may end meanwhile
+            status = os.fstatvfs(shm)
             return (status.f_blocks - status.f_bfree) * status.f_frsize
     return 0
 

@@ -17,10 +17,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from scheduler.common.ids import new_id
 from scheduler.model import names, naming
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Database, Row, execute
 from scheduler.supervisor.cache.live_jobs import LiveJob

@@ -7,10 +7,10 @@ the owner: `flag_end` only records that no input will follow, and the owner then
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from scheduler.common.ids import new_id
 from scheduler.model import naming
 from scheduler.model.errors import invalid_job_state
 from scheduler.model.job import JobSpec
@@ -67,7 +67,7 @@ def create_job(
 
     `supervisor` owns it; None: the next supervisor to claim it. Raises WireError if the job of its creator is done.
     """
-    job_uuid = str(uuid.uuid4())
+    job_uuid = new_id()
     job = c.insert(
         "insert_job", uuid=job_uuid, owner=owner, name=spec.name, document=json.dumps(spec.document), now=now,
         supervisor=supervisor, **_descent(c, creator),
@@ -77,7 +77,7 @@ def create_job(
             c.insert("insert_stage", job=job, number=number)
             continue
         pool = c.insert("insert_phase", job=job, number=number, reducers=phase.reducers)
-        tasks = [{"uuid": str(uuid.uuid4()), "pool": pool, "reducer": index} for index in range(phase.reducers)]
+        tasks = [{"uuid": new_id(), "pool": pool, "reducer": index} for index in range(phase.reducers)]
         c.many("insert_reduce_task", tasks)
     directory = naming.job_directory(owner, job_uuid)
     for made in (directory, f"{directory}/live", f"{directory}/stor"):

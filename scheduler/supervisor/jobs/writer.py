@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scheduler.common.ids import new_id
 from scheduler.engine import job as engine
 from scheduler.engine.availability import Availability
 from scheduler.engine.operations import status
@@ -195,7 +195,7 @@ class JobWriter:
         pool = self.live.pools[phase]
         self._counts["issued"][pool] += 1
         self.changes.now_ready(pool, item.node)
-        identity = {"uuid": str(uuid.uuid4()), "pool": pool, "input": item.name, "md5": item.md5}
+        identity = {"uuid": new_id(), "pool": pool, "input": item.name, "md5": item.md5}
         self._tasks.append(identity | item.columns)
 
     def _route(self, phase: int, item: Item) -> None:

@@ -10,12 +10,12 @@ A stage without a cut reads all outputs of the stage before, in their order, in 
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from itertools import islice
 from typing import Any
 
+from scheduler.common.ids import new_id
 from scheduler.engine.operations import slicing
 from scheduler.engine.operations.slicing import Cursor, Pin, Range, Want, is_cuttable, wanted
 from scheduler.engine.operations.status import Event
@@ -67,7 +67,7 @@ def _join(c: Connection, live: LiveJob, writer: JobWriter, stage: int) -> None:
     """Make the task that reads all outputs of the stage before, unless there is one at most."""
     found, pool = c.one("count_staged", job=live.id, stage=stage - 1), live.pools[stage]
     if found is not None and found["n"] > 1:
-        task = c.insert("insert_fed_task", uuid=str(uuid.uuid4()), pool=pool, number=0)
+        task = c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=0)
         inputs = c.run("feed_staged", task=task, job=live.id, stage=stage - 1)
         c.run("inputs_arrived", task=task, arrived=inputs)
         writer.planned(pool, 1, ready=1)
@@ -118,9 +118,7 @@ class _Page:
                 self.files.append(_file(pool, number, first))
                 return
         task = (
-            open_task["id"]
-            if open_task
-            else self.c.insert("insert_fed_task", uuid=str(uuid.uuid4()), pool=pool, number=number)
+            open_task["id"] if open_task else self.c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=number)
         )
         counted = self.c.one("ranges_of", task=task) if open_task else None
         before: int = counted["n"] if counted else 0
@@ -147,7 +145,7 @@ def _pin(row: Row) -> Pin:
 
 
 def _file(pool: int, number: int, row: Row) -> dict[str, Any]:
-    identity = {"uuid": str(uuid.uuid4()), "pool": pool, "number": number}
+    identity = {"uuid": new_id(), "pool": pool, "number": number}
     return identity | {"input": row["name"], "blob": row["blob"], "size": row["size"], "md5": row["md5"]}
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 
+from scheduler.common.ids import new_id
 from scheduler.engine.operations.status import Event
 from scheduler.model import names, naming
 from scheduler.model.errors import WireError
 from scheduler.model.operations.document import Mode, Operation
 from scheduler.objects import locks, namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import DEFAULT_TYPE, NewObject
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob

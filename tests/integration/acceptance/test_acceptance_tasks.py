@@ -174,6 +174,7 @@ def common(user: User, job: str) -> dict[str, str]:
         "MANTA_USER": user.login,
         "MANTA_JOB_ID": job,
         "DTRACE_DOF_INIT_DISABLE": "1",
+        "SHELL": "/bin/bash",
     }
 
 

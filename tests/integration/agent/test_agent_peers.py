@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from scheduler.agent.blobs import fetch
 from scheduler.agent.blobs.server import BlobServer
+from scheduler.common.ids import new_id
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, Outcome
-from scheduler.objects.blobs import new_id
 from tests.integration.agent.test_agent_reduce import started
 from tests.support.eventually import eventually
 from tests.support.nodes.agent_rig import KNOCK, Rig, rig

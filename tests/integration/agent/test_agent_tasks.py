@@ -70,6 +70,7 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
         "MANTA_INPUT_FILE": agent.inside("/manta/jill/stor/in1.txt"),
         "mc_input_file": agent.inside("/manta/jill/stor/in1.txt"),
         "DTRACE_DOF_INIT_DISABLE": "1",
+        "SHELL": "/bin/bash",
     }
 
 
@@ -366,7 +367,7 @@ async def test_the_environment_of_init_is_that_of_all_tasks_and_nothing_more(age
     common = ["DTRACE_DOF_INIT_DISABLE", "HOME", "MANTA_JOB_ID", "MANTA_NO_AUTH", "MANTA_OUTPUT_BASE", "MANTA_URL"]
     shared = [] if agent.isolated else ["REMORA_SOCKET", "TMPDIR"]
     shared += ["TAR_OPTIONS"] if not agent.isolated or ONE_USER else []
-    assert agent.output(report).decode().split() == sorted(["0", *common, "MANTA_USER", "PATH", *shared])
+    assert agent.output(report).decode().split() == sorted(["0", *common, "MANTA_USER", "PATH", "SHELL", *shared])
 
 
 @needs_core_files

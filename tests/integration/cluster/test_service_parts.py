@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.common.ids import new_id
 from scheduler.gateway.context import Context
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection

@@ -16,7 +16,7 @@ import pytest
 from cli.client.problem import Refused
 from tests.support.gate import Gate
 from tests.support.leftovers import assert_nothing_left
-from tests.support.nodes.containers import CONTAINERD, VICTIMS, assert_no_container_left, lackeys, needs_containers
+from tests.support.nodes.containers import CONTAINERD, VICTIMS, assert_no_container_left, busy_lackeys, needs_containers
 from tests.support.services.objects import client
 from tests.support.services.service import Service
 from tests.support.services.user import User, reduce
@@ -90,12 +90,12 @@ def test_instances_outlive_an_agent_that_is_killed(service: Service) -> None:
         job = user.create({"exec": f"cat /inits; {gate.wait()}", "init": "echo initialized >> /inits"})
         user.add(job, user.put("once", b""))
         gate.arrivals(1)
-        before = lackeys(service.state_dir)
+        before = busy_lackeys(service.state_dir)
         for pid in VICTIMS["agent"](service.state_dir):
             os.kill(pid, signal.SIGKILL)
         gate.open()
         gate.arrivals(1)
-        assert lackeys(service.state_dir) == before
+        assert busy_lackeys(service.state_dir) == before
         gate.open()
         user.jobs.end_input(job)
         ended = user.ended(job)
@@ -148,6 +148,20 @@ def test_an_image_with_bash_and_nothing_else_has_every_tool(service: Service, tm
             assert sorted(user.texts(ended)) == ["only bash", "piped\n", "split\n"]
     finally:
         service.run("remora", "image", "rm", "18.0.0")
+
+
+def test_the_shell_of_a_task_is_where_its_image_has_bash(service: Service, tmp_path: Path) -> None:
+    root = small_root(tmp_path / "root", "/bin/bash", "/usr/bin/printenv")
+    (root / "usr" / "local" / "bin").mkdir(parents=True)
+    (root / "bin" / "bash").rename(root / "usr" / "local" / "bin" / "bash")
+    service.run("remora", "image", "import", str(root), "22.0.0")
+    try:
+        with client(service) as session:
+            user = User(session)
+            ended = user.run({"exec": "printenv SHELL", "image": "^22"}, inputs=[user.put("any", b"")])
+            assert (ended.errors, user.texts(ended)) == ([], ["/usr/local/bin/bash\n"])
+    finally:
+        service.run("remora", "image", "rm", "22.0.0")
 
 
 def test_an_image_that_is_not_there_is_refused_with_the_job(service: Service) -> None:

@@ -75,9 +75,9 @@ def test_the_signal_that_ended_the_script_is_told(instance: Instance, name: str)
     assert outcome.done.flags == 0
 
 
-def test_the_environment_is_what_was_given_and_nothing_else(instance: Instance) -> None:
+def test_the_environment_is_what_was_given_and_the_shell(instance: Instance) -> None:
     outcome = instance.run("tr '\\0' '\\n' < /proc/$$/environ", environment={"ONE": "a b", "TWO": "x=y\nz"})
-    assert outcome.stdout == "PATH=/usr/bin:/bin\nHOME=/root\nONE=a b\nTWO=x=y\nz\n"
+    assert outcome.stdout == "PATH=/usr/bin:/bin\nHOME=/root\nSHELL=/bin/bash\nONE=a b\nTWO=x=y\nz\n"
 
 
 CAPABILITIES = {"namespaces": "00000000000000fb", "subreaper": "0000000000000000"}

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from scheduler.common.ids import new_id
 from scheduler.model import naming
 from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
 from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, PoolSpec, SavedFile, TaskLease
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
 from scheduler.supervisor.supervisor import AHEAD

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from scheduler.common.ids import new_id
 from scheduler.model.errors import WireError
 from scheduler.model.wire import (
     AgentState,
@@ -20,7 +21,7 @@ from scheduler.model.wire import (
     ReportRequest,
 )
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
 from scheduler.supervisor.agents.service import UnknownAgentError

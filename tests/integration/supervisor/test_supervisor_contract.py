@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from scheduler.common.ids import new_id
 from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from tests.support.nodes.instant_agent import failed, ok
 from tests.support.services.house import MAP, REDUCE

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from scheduler.common.ids import new_id
 from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, new_id
+from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.supervisor.jobs.error_records import archive_line, live_line
 from tests.support.nodes.instant_agent import failed, ok

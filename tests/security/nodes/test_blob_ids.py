@@ -11,7 +11,8 @@ import pytest
 
 from scheduler.agent.blobs.cache import Cache
 from scheduler.agent.blobs.stores import Stores
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.common.ids import new_id
+from scheduler.objects.blobs import BlobStore
 
 HOSTILE = (
     "../../etc/hostname",

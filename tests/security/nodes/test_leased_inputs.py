@@ -17,10 +17,11 @@ import pytest
 from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
+from scheduler.common.ids import new_id
 from scheduler.gateway.storage import objects
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 from tests.support.services.gateway import error, running
 
 HOLD = """

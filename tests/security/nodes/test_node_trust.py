@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from scheduler.objects.blobs import new_id
+from scheduler.common.ids import new_id
 from scheduler.records.database import Row, select
 from tests.support.hostile.hostile_node import HostileNode, ok, output
 from tests.support.services.gateway import Gateway, error, running_jobs

@@ -55,6 +55,17 @@ async def test_what_processes_share_counts_once(agent: Rig) -> None:
     assert report.usage.max_rss_kb < 256 << 10
 
 
+async def test_files_in_shared_memory_count_though_only_the_instance_can_open_them(agent: Rig) -> None:
+    """Alone each half stays below the cap. Without namespaces the directory is the machine's."""
+    if not agent.isolated:
+        pytest.skip("the directory is not the instance's own")
+    half = f"{PYTHON} -c 'import time; m = bytearray(b\"x\") * (70 << 20); time.sleep(1.5)'"
+    report = await agent.run(f"head -c 60M /dev/zero > /dev/shm/x && {half}; rm /dev/shm/x", memory_mb=128)
+    assert report.message == out_of_memory(128, 256)
+    report = await agent.run(f"head -c 60M /dev/zero > /dev/shm/x; rm /dev/shm/x; {half}", memory_mb=128)
+    assert report.message is None
+
+
 def hold(size: int, ready: object, end: object) -> None:
     fd = os.memfd_create("held")
     os.write(fd, bytes(size))

@@ -22,9 +22,10 @@ from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.agent.client import Client, UnavailableError, connector
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.transport import Reach
+from scheduler.common.ids import new_id
 from scheduler.gateway import node_credentials
 from scheduler.model.wire import BlobRef, FeedSource
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 from scheduler.service import parts
 from scheduler.tls.identity import Identity, TlsFiles
 from scheduler.tls.names import AGENT

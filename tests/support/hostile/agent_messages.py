@@ -27,12 +27,12 @@ from typing import Any
 
 import aiohttp
 
+from scheduler.common.ids import new_id
 from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.ids import is_id
 from scheduler.model.job import parse_job
 from scheduler.objects import namespace
-from scheduler.objects.blobs import new_id
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection, select

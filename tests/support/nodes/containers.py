@@ -45,6 +45,11 @@ def lackeys(state_dir: Path) -> list[int]:
     return sorted(found)
 
 
+def busy_lackeys(state_dir: Path) -> list[int]:
+    """Those whose task runs now."""
+    return [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
+
+
 def members(group: str) -> Iterator[str]:
     """Processes in control groups below `group`, of any controller. Groups may come and go meanwhile."""
     for directory, _, _ in os.walk("/sys/fs/cgroup"):
@@ -57,7 +62,7 @@ def doors(state_dir: Path, said: list[str]) -> list[str]:
     """Where the machine finds what tasks that run now call their MANTA_URL."""
     if said[0] != "http://localhost:80/":
         return said
-    busy = [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
+    busy = busy_lackeys(state_dir)
     return [f"http://{address_of(holder_of(pid))}:{DOOR}/" for pid in busy]
 
 

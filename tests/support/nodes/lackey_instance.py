@@ -84,7 +84,10 @@ class Instance:
         self.process = self._start(theirs, options)
         os.close(theirs)
         try:
-            self.ready: Ready = decode_ready(self.expect(Kind.READY).payload)
+            message = self.expect(Kind.READY)
+            for fd in message.fds:
+                os.close(fd)
+            self.ready: Ready = decode_ready(message.payload)
         except BaseException:
             self.channel.close()
             if base is None:

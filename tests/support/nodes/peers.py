@@ -13,9 +13,10 @@ from pathlib import Path
 
 from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.transfer_metrics import Traffic
+from scheduler.common.ids import new_id
 from scheduler.model.tickets import source_of
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 
 KEY = "k" * 64
 Behaviour = Callable[[socket.socket], None]

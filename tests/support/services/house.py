@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
+from scheduler.common.ids import new_id
 from scheduler.model.job import parse_job
 from scheduler.model.wire import AttemptReport, BlobRef, ReportRequest
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5, BlobStore, new_id
+from scheduler.objects.blobs import EMPTY_MD5, BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row, open_database, select
 from scheduler.supervisor.cache.live_jobs import LiveJob

@@ -16,8 +16,9 @@ PARALLEL = 8
 
 @contextmanager
 def client(service: Service) -> Iterator[Session]:
-    """A session for the service's own account."""
-    with Session(load(Options(), service.env)) as session:
+    """A session for the service's own account; for root also if the service is another user's, as with sudo."""
+    owner = str(service.state_dir.stat().st_uid)
+    with Session(load(Options(), {**service.env, "SUDO_UID": owner})) as session:
         yield session
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.agent.blobs import server
+from scheduler.common.ids import new_id
 from scheduler.model.tickets import ticket_of
-from scheduler.objects.blobs import new_id
 from tests.support.nodes.peers import KEY, Peer, peer
 from tests.support.noise import noise
 

@@ -24,8 +24,9 @@ from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, ResumingRead, fetch, judge, pieces, read_head
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
+from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef, FeedSource
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.objects.blobs import BlobStore
 from tests.support.nodes.peers import Peer, crook, head, keeps_open, passes_on, peer, says
 from tests.support.noise import noise
 

@@ -22,8 +22,9 @@ from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.verdict import Verdict
 from scheduler.agent.blobs.cache import Cache
 from scheduler.agent.blobs.stores import Stores
+from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef, Outcome, PoolSpec, TaskLease
-from scheduler.objects.blobs import UNFINISHED, BlobStore, new_id
+from scheduler.objects.blobs import UNFINISHED, BlobStore
 from tests.support.ids import id_of
 from tests.support.nodes.peers import peer
 

@@ -4,7 +4,8 @@ import os
 import pytest
 
 from datapath import spool
-from scheduler.objects.blobs import BlobStore, new_id
+from scheduler.common.ids import new_id
+from scheduler.objects.blobs import BlobStore
 
 
 @pytest.fixture
