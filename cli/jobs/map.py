@@ -52,7 +52,7 @@ def command(
       mjob map 'grep -h ERROR || true' ~~/stor/logs/            all errors, printed
       mjob map -o ~~/stor/upper.txt 'tr a-z A-Z' ~~/stor/lear.txt
       mjob map --tasks 100 -o ~~/stor/counts/ 'wc -l' ~~/stor/logs/
-      mfind -t o -n '\\.gz$' ~~/stor | mjob map --per-object -o ~~/stor/sums/ 'gunzip | md5sum'
+      mfind -t o -n '\\.log$' ~~/stor | mjob map --per-object -o ~~/stor/sums/ md5sum
       mjob map --dry-run --slice 64M 'sort | uniq -c' ~~/stor/logs/
 
     CMD runs by bash -c, with MANTA_TASK_NUMBER (from 0), MANTA_ATTEMPT (from 1) and MANTA_JOB_TYPE in its environment.

@@ -34,10 +34,10 @@ def command(
 
     \b
     Examples:
-      mjob merge -o ~~/stor/all/ ~~/stor/jan/ ~~/stor/feb/       a set of the parts of both
-      mjob merge -o ~~/stor/all.log ~~/stor/jan/                 one object, as cat does it
-      mjob merge --append -o ~~/stor/all/ ~~/stor/mar/           one month more
-      mjob merge --combine --replace -o ~~/stor/all/ ~~/stor/all/    fewer and larger parts
+      mjob merge -o ~~/stor/all/ ~~/stor/january/ ~~/stor/february/    a set of the parts of both
+      mjob merge -o ~~/stor/all.log ~~/stor/january/                   one object, as cat does it
+      mjob merge --append -o ~~/stor/all/ ~~/stor/march/               one month more
+      mjob merge --combine --replace -o ~~/stor/all/ ~~/stor/all/      fewer and larger parts
 
     Exit status: 0; 1 if the operation failed or was aborted. 130 if you stop waiting with Ctrl-C; the job goes on.
     """
