@@ -59,11 +59,11 @@ def start_command(name: str, *words: str, env: Mapping[str, str], **options: Any
 
 
 def run_command(
-    name: str, *words: str, env: Mapping[str, str], data: bytes = b"", seconds: float = 120
+    name: str, *words: str, env: Mapping[str, str], data: bytes = b"", seconds: float = 120, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command of ours to its end, with `data` as its standard input; what it printed and said."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with start_command(name, *words, env=env, **pipes) as process:
+    with start_command(name, *words, env=env, cwd=cwd, **pipes) as process:
         try:
             out, err = process.communicate(data, seconds)
         except BaseException:
