@@ -38,11 +38,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from datapath._core import ffi, lib
 
 PIPE_BYTES = 1024 * 1024
+SLICE_PIPE_BYTES = 256 * 1024  # of a task that reads a slice: there are many more of them
 ROOM = 1024  # sources that may wait in the queue
 BATCH = 32  # sources that are open at once, unless their first ones fill the pipe already
 COPIES = 3  # copies of one source that may fail one after another without giving a byte
@@ -110,13 +111,23 @@ class SourceLost(Generic[S]):
 Event: TypeAlias = RoomAgain | Finished | ReaderStopped | SourceLost[S]
 
 
+class Opened(NamedTuple):
+    """An open source, and the bytes of it that are fed."""
+
+    fd: int
+    start: int
+    end: int
+
+
 class Feed(Generic[S]):
     """One reducer's input: a queue of sources, poured one after another into a pipe that the feed owns.
 
     `open_source(source, offset)` returns a descriptor, which the feed closes: of a file, or of a stream
     that begins at `offset`. When a copy fails it is called again for the same source, and should open
     another copy; an exception means that there is none. `open_ahead(source)` is called for sources whose
-    turn has not come, so it should not block: an exception means "not yet". `on_event` gets `RoomAgain`
+    turn has not come, so it should not block: an exception means "not yet". `bounds(source, size, fd)` gives
+    the first byte of an open source that is fed, and the one after the last; without it the source is fed
+    whole. An exception of it is the source's loss. `on_event` gets `RoomAgain`
     any number of times and then one of the last events, unless `close` came first. All run in the feed's
     thread.
 
@@ -131,10 +142,12 @@ class Feed(Generic[S]):
         on_event: Callable[[Event[S]], None],
         room: int = ROOM,
         open_ahead: Callable[[S], int] | None = None,
+        bounds: Callable[[S, int, int], tuple[int, int]] | None = None,
     ) -> None:
         self._pipe_wr = pipe_wr
         self._open_source = open_source
         self._open_ahead = open_ahead or (lambda source: open_source(source, 0))
+        self._bounds = bounds or (lambda source, size, fd: (0, size))
         self._on_event = on_event
         self._capacity = room
         self._queue: deque[tuple[S, int]] = deque()
@@ -232,33 +245,43 @@ class Feed(Generic[S]):
         while index < len(batch):
             source = batch[index][0]
             try:
-                fds = self._open(batch[index:], offset)
+                opened = self._open(batch[index:], offset)
             except Exception as why:
                 return SourceLost(source, offset, why)
-            sizes = [size for _, size in batch[index : index + len(fds)]]
-            result, fed, reached, error = self._call(fds, sizes, offset)
-            self._moved += sum(sizes[:fed]) + reached - offset
+            result, fed, reached, error = self._call(opened)
+            self._moved += sum(each.end - each.start for each in opened[:fed])
+            self._moved += reached - opened[fed].start if fed < len(opened) else 0
             if result is Result.CLOSED or result is Result.STOPPED:
                 return ReaderStopped()  # after STOPPED no event is sent
-            idle = idle + 1 if (fed, reached) == (0, offset) else 0
+            idle = idle + 1 if (fed, reached) == (0, opened[0].start) else 0
             index, offset = index + fed, reached
             if idle == COPIES:
                 return SourceLost(batch[index][0], offset, error)
         return None
 
-    def _open(self, batch: list[tuple[S, int]], offset: int) -> list[int]:
+    def _open(self, batch: list[tuple[S, int]], offset: int) -> list[Opened]:
         """Open as many sources of a batch as possible. Raises the error of the first one."""
-        fds = [self._open_source(batch[0][0], offset)]
+        opened = [self._bounded(batch[0], self._open_source(batch[0][0], offset), offset)]
         with contextlib.suppress(Exception):  # once it is the first, its error is raised
-            for source, _ in batch[1:]:
-                fds.append(self._open_ahead(source))
-        return fds
+            for item in batch[1:]:
+                opened.append(self._bounded(item, self._open_ahead(item[0]), 0))
+        return opened
 
-    def _call(self, fds: list[int], sizes: list[int], offset: int) -> tuple[Result, int, int, OSError]:
-        """One call into C, which ends with `fds` closed: `(result, sources fed, offset in the next one, why)`."""
-        index, position = ffi.new("size_t *"), ffi.new("off_t *", offset)
+    def _bounded(self, item: tuple[S, int], fd: int, offset: int) -> Opened:
+        """An open source with the bytes of it that are fed, from `offset` on."""
         try:
-            code = lib.feed_many(fds, sizes, len(fds), self._pipe_wr, self._stop, index, position)
+            start, end = self._bounds(*item, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return Opened(fd, max(start, offset), end)
+
+    def _call(self, opened: list[Opened]) -> tuple[Result, int, int, OSError]:
+        """One call into C, which ends with the sources closed: `(result, sources fed, offset in the next one, why)`."""
+        fds, starts, ends = (list(column) for column in zip(*opened, strict=True))
+        index, position = ffi.new("size_t *"), ffi.new("off_t *", starts[0])
+        try:
+            code = lib.feed_many(fds, starts, ends, len(fds), self._pipe_wr, self._stop, index, position)
             error = ffi.errno if code == lib.FEED_ERROR else 0
         finally:
             for fd in fds:

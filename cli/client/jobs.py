@@ -171,7 +171,15 @@ class Jobs:
         `only`: `state="running"`, or `number=` that of one. Raises `NoSuchJob` if the record is gone: the archive has
         no tasks.
         """
-        pages = self._pages(self.live(job, "tasks"), {"limit": str(LIST_PAGE), **only})
+        return self._listed(job, "tasks", only)
+
+    def attempts(self, job: str, **only: str) -> Iterator[dict[str, Any]]:
+        """The attempts of an operation, as long as it has a record. `only`: `state` and `reason`. Raises as `tasks`."""
+        return self._listed(job, "attempts", only)
+
+    def _listed(self, job: str, what: str, only: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """The JSON records of a live list of a job."""
+        pages = self._pages(self.live(job, what), {"limit": str(LIST_PAGE), **only})
         with archive_of(job):
             first = next(pages)
         return (json_of(reply, line) for reply in chain([first], pages) for line in lines_of([reply.content]))

@@ -1,8 +1,9 @@
-"""mjob: run Unix commands on stored objects, as map and reduce phases.
+"""mjob: run Unix commands on stored objects: jobs of map and reduce phases, and whole operations.
 
 `create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
 (`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
-earlier job and goes the same way (`flow`). The other sub-commands are one of these steps
+earlier job and goes the same way (`flow`). `map`, `merge` and `erase` are operations: jobs whose
+phases are ours, with one output that appears at once (`operations`). The other sub-commands are one of these steps
 each, or say what a job was and what it took.
 """
 
@@ -12,6 +13,9 @@ from cli.frame import Lazy
 
 MODULES = {
     "create": "create",
+    "map": "map",
+    "merge": "merge",
+    "erase": "erase",
     "addinputs": "addinputs",
     "close": "close",
     "get": "get",
@@ -24,6 +28,7 @@ MODULES = {
     "failures": "failures",
     "list": "list",
     "tasks": "tasks",
+    "attempts": "attempts",
     "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",
@@ -37,11 +42,12 @@ command = Lazy(
     commands_in="cli.jobs",
     modules=MODULES,
     hidden=("wait",),
-    help="""Run Unix commands on stored objects, as map and reduce phases.
+    help="""Run Unix commands on stored objects: jobs of map and reduce phases, and whole operations.
 
     \b
     Examples:
       mfind -t o ~~/stor/logs | mjob create -o -m 'grep -c ERROR || true' -r "awk '{n += \\$1} END {print n}'"
+      mjob map -o ~~/stor/errors 'grep ERROR || true' ~~/stor/logs/
       mjob list -s running
       mjob watch last && mjob cat last
       mjob rerun --failed 8bd3c96e

@@ -38,7 +38,16 @@ class Failed(Problem):
 
 
 def check(mine: Jobs, job: str, status: Status) -> None:
-    """Tell what went wrong and what to do next. Raises `Failed` if the job had errors or was cancelled."""
+    """Tell what went wrong and what to do next. Raises `Failed` if the job had errors or was cancelled.
+
+    An operation that completed did so whatever errors its attempts had.
+    """
+    if (ended := status.get("result")) and ended["outcome"] == "completed":
+        return
+    if ended:
+        if status["stats"].get("errors"):
+            note(f"  each error: mjob errors {job}")
+        raise Failed(ending_of(job, ended))
     if not (status["stats"].get("errors") or status.get("cancelled")):
         return
     for line in [*told_kinds(mine, job, status), *advice(job, status)]:
@@ -78,6 +87,13 @@ def advice(job: str, status: Status) -> list[str]:
     rows.append(("run again what failed", f"mjob rerun --failed {job}"))
     width = max(len(what) for what, _ in rows) + 1
     return [f"  {f'{what}:':<{width}} {how}" for what, how in rows]
+
+
+def ending_of(job: str, result: dict[str, Any]) -> str:
+    """The sentence for an operation that failed or was aborted."""
+    if result["outcome"] == "aborted":
+        return f"operation {job} was aborted: {result['reason']}"
+    return f"operation {job} failed: {result['error']['message']}"
 
 
 def sentence(job: str, status: Status) -> str:

@@ -20,7 +20,7 @@ from scheduler.model.job import JobSpec, decode_job, parse_job
 from scheduler.model.tiers import MAX_JOB_BYTES
 
 if TYPE_CHECKING:
-    from scheduler.model.job import PhaseSpec
+    from scheduler.model.phase import PhaseSpec
 
 WIDTH = 60  # characters of a command that are shown
 BATCH = 1000

@@ -65,6 +65,8 @@ def body_of(status: dict[str, Any]) -> bytes:
     """The JSON text of a job like the one with this status."""
     from cli.jobs.specification import encoded
 
+    if "type" in status:
+        raise Problem(f"job {status['id']} is an operation: give mjob {status['type']} again")
     return encoded({key: status[key] for key in ("name", "phases", "transient") if status.get(key)})
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cli.client.problem import Problem, Refused
 from cli.client.transport.patience import Patience
 from cli.frame import note
+from cli.jobs import operation_line
 from cli.jobs.leaving import WATCHING, telling_of
 from cli.jobs.progress import Pace, shown
 from cli.meter import Meter
@@ -32,13 +33,13 @@ TAIL_BYTES = 16 * 1024
 class Watcher:
     """Watches one job, and cancels it after `halt` errors. `told` is whether its first error has been shown."""
 
-    def __init__(self, mine: Jobs, job: str, halt: int | None = None) -> None:
+    def __init__(self, mine: Jobs, job: str, halt: int | None = None, show: bool | None = None) -> None:
         self.mine = mine
         self.job = job
         self.halt = halt
         self.told = False
         self._waiting: set[str] = set()  # sentences that were shown
-        self._meter = Meter()
+        self._meter = Meter(show=show)
         self._done_at_start: int | None = None
         self._pace = Pace()
         self._by_phase: list[dict[str, Any]] = []
@@ -81,6 +82,8 @@ class Watcher:
 
     def _line(self, status: Status) -> str:
         """`running  120/400 tasks (map 100, reduce 20)  85/s  ETA 3s-5s  2 errors  3 outputs`"""
+        if status.get("progress"):
+            return operation_line.line(status)
         stats = status["stats"]
         done, tasks = int(stats.get("tasksDone", 0)), int(stats.get("tasks", 0))
         if self._done_at_start is None:

@@ -63,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t n = size / 3 < SOURCES ? size / 3 : SOURCES;
     int srcs[SOURCES], ends[2], before = lowest_free();
+    static const uint64_t whole[SOURCES];
     uint64_t sizes[SOURCES];
     size_t index = 0, broken = 0;
     off_t offset = 0;
@@ -79,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         broken += there < sizes[i];
     }
     CHECK(feed_pipe(ends, 1024 * 1024) >= SOURCES * LONGEST);
-    while ((result = feed_many(srcs, sizes, n, ends[1], -1, &index, &offset)) == FEED_EOF) {
+    while ((result = feed_many(srcs, whole, sizes, n, ends[1], -1, &index, &offset)) == FEED_EOF) {
         CHECK(index < n && broken-- > 0 && offset < (off_t)sizes[index]);
         close(srcs[index]);
         srcs[index] = source_of(sizes[index], data[3 * index + 2] % 2, (size_t)offset);

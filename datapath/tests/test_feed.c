@@ -60,6 +60,9 @@ static void the_pipe_is_as_large_as_allowed_and_only_its_writing_end_does_not_bl
     close(fds[1]);
 }
 
+/* Where sources begin that are fed whole. */
+static const uint64_t whole[4];
+
 static void sources_of_all_kinds_go_in_whole_and_in_order(void)
 {
     int sockets[2], pipes[2];
@@ -72,7 +75,7 @@ static void sources_of_all_kinds_go_in_whole_and_in_order(void)
     CHECK(write(sockets[1], "socket", 6) == 6 && write(pipes[1], large, 2000) == 2000);
     const int srcs[] = {file_of("..file", 6), sockets[0], pipes[0], file_of(large, 5000)};
     const uint64_t sizes[] = {6, 6, 2000, 5000};
-    CHECK(feed_many(srcs, sizes, 4, ends[1], -1, &index, &offset) == FEED_DONE);
+    CHECK(feed_many(srcs, whole, sizes, 4, ends[1], -1, &index, &offset) == FEED_DONE);
     CHECK(index == 4 && offset == 0);
     CHECK(drain(got, sizeof got) == 4 + 6 + 7000);
     CHECK(memcmp(got, "filesocket", 10) == 0 && memcmp(got + 10, large, 2000) == 0);
@@ -81,6 +84,23 @@ static void sources_of_all_kinds_go_in_whole_and_in_order(void)
         close(srcs[i]);
     close(sockets[1]);
     close(pipes[1]);
+}
+
+static void ranges_of_files_go_in_from_their_starts_to_their_ends(void)
+{
+    size_t index = 0;
+    off_t offset = 3;
+    char got[9000];
+    const int srcs[] = {file_of("0123456789", 10), file_of("abc", 3), file_of(large, 5000), file_of("xyz", 3)};
+    const uint64_t starts[] = {3, 1, 100, 2}, upto[] = {5, 1, 4900, 3};
+
+    open_pipe(1024 * 1024);
+    CHECK(feed_many(srcs, starts, upto, 4, ends[1], -1, &index, &offset) == FEED_DONE);
+    CHECK(index == 4 && offset == 0);
+    CHECK(drain(got, sizeof got) == 2 + 4800 + 1);
+    CHECK(memcmp(got, "34", 2) == 0 && memcmp(got + 2, large + 100, 4800) == 0 && got[4802] == 'z');
+    for (size_t i = 0; i < 4; i++)
+        close(srcs[i]);
 }
 
 static void a_source_that_ends_early_is_named_with_its_offset(void)
@@ -96,7 +116,7 @@ static void a_source_that_ends_early_is_named_with_its_offset(void)
         const uint64_t sizes[] = {2, wanted[i]};
 
         open_pipe(1024 * 1024);
-        CHECK(feed_many(srcs, sizes, 2, ends[1], -1, &index, &offset) == FEED_EOF);
+        CHECK(feed_many(srcs, whole, sizes, 2, ends[1], -1, &index, &offset) == FEED_EOF);
         CHECK(index == 1 && offset == (off_t)have[i]);
         CHECK(drain(got, sizeof got) == 2 + have[i]);
         close(srcs[0]);
@@ -113,8 +133,10 @@ static void a_source_that_cannot_be_read_is_an_error_with_its_reason(void)
     char got[8];
 
     open_pipe(1024 * 1024);
-    CHECK(feed_many(srcs, small, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR && index == 1);
-    CHECK(feed_many(srcs, spliced, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR && index == 1);
+    CHECK(feed_many(srcs, whole, small, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR &&
+          index == 1);
+    CHECK(feed_many(srcs, whole, spliced, 2, ends[1], -1, &index, &offset) == FEED_ERROR && errno == EISDIR &&
+          index == 1);
     CHECK(drain(got, sizeof got) == 2 && memcmp(got, "ab", 2) == 0);
     close(srcs[0]);
     close(srcs[1]);
@@ -132,7 +154,7 @@ static void a_reader_that_has_gone_is_closed_and_no_signal(void)
         size_t index = 0;
         off_t offset = 0;
 
-        CHECK(feed_many(&source, &sizes[i], 1, ends[1], -1, &index, &offset) == FEED_CLOSED);
+        CHECK(feed_many(&source, whole, &sizes[i], 1, ends[1], -1, &index, &offset) == FEED_CLOSED);
         CHECK(feed_splice(source, ends[1], &offset, sizes[i], -1) == FEED_CLOSED);
     }
     close(ends[1]);
@@ -147,7 +169,7 @@ static void a_full_pipe_can_be_left(void)
     uint64_t size = LARGE;
 
     open_pipe(4096);
-    CHECK(feed_many(&source, &size, 1, ends[1], stop, &index, &offset) == FEED_STOPPED);
+    CHECK(feed_many(&source, whole, &size, 1, ends[1], stop, &index, &offset) == FEED_STOPPED);
     CHECK(index == 0 && offset == 4096);
     close_pipe();
     close(source);
@@ -165,7 +187,7 @@ static void a_silent_socket_can_be_left(void)
         size_t index = 0;
         off_t offset = 0;
 
-        CHECK(feed_many(sockets, &sizes[i], 1, ends[1], stop, &index, &offset) == FEED_STOPPED);
+        CHECK(feed_many(sockets, whole, &sizes[i], 1, ends[1], stop, &index, &offset) == FEED_STOPPED);
     }
     close_pipe();
     close(sockets[0]);
@@ -187,7 +209,8 @@ static void a_socket_says_itself_how_long_it_may_be_silent(void)
         off_t offset = 0;
 
         CHECK(write(sockets[1], "some", 4) == 4);
-        CHECK(feed_many(sockets, &sizes[i], 1, ends[1], -1, &index, &offset) == FEED_ERROR && errno == ETIMEDOUT);
+        CHECK(feed_many(sockets, whole, &sizes[i], 1, ends[1], -1, &index, &offset) == FEED_ERROR &&
+              errno == ETIMEDOUT);
         CHECK(index == 0 && offset == 4);
     }
     close_pipe();
@@ -230,6 +253,7 @@ int main(void)
         large[i] = (char)(i * 2654435761u >> 11);
     the_pipe_is_as_large_as_allowed_and_only_its_writing_end_does_not_block();
     sources_of_all_kinds_go_in_whole_and_in_order();
+    ranges_of_files_go_in_from_their_starts_to_their_ends();
     a_source_that_ends_early_is_named_with_its_offset();
     a_source_that_cannot_be_read_is_an_error_with_its_reason();
     a_reader_that_has_gone_is_closed_and_no_signal();

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scheduler.model.job import PhaseSpec
+from scheduler.model.phase import PhaseSpec
 
 
 @dataclass(frozen=True, slots=True)

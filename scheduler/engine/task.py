@@ -10,8 +10,8 @@ A reduce task waits for its first input; a map task has one input, and waits onl
 being recomputed. Every pair of state and event has an entry. Four rules explain the table:
 
 - A report counts only for the attempt that is leased.
-- A lost attempt is retried `MAX_RETRIES` times. An attempt whose script failed is not retried, unless the
-  phase says how often (`Reported.retries`); the outputs of all these attempts but the last are discarded.
+- A `Policy` says how often an attempt is tried again: one that the system lost, and one whose script failed.
+  The outputs of all these attempts but the last are discarded.
 - A loss that the task cannot have caused (the service was stopped, a node died, an input is gone)
   costs no retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS`
   times may itself be what kills nodes, so from then on its losses count.
@@ -36,6 +36,26 @@ MAX_ATTEMPTS = 20
 # The error codes that a phase's retries apply to. A failed init and an output without a name are not the task's own
 # failures.
 BY_ITSELF = (JobErrorCode.USER_TASK, JobErrorCode.TASK_TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The failure policy of a task: how often it is tried again after a loss, and after a failure of its own.
+
+    `failures` of None: whatever the number, because the operation counts the failures of all its tasks together.
+    `saves`: what each failed attempt has printed on stderr is saved, and not only that of the last one.
+    """
+
+    losses: int = MAX_RETRIES
+    failures: int | None = 0
+    saves: bool = False
+
+    def retries_failure(self, code: str | None, failures: int) -> bool:
+        """Whether a task that has failed with `code`, and `failures` times before, is tried again."""
+        return code in BY_ITSELF and (self.failures is None or failures < self.failures)
+
+
+PIPELINE = Policy()
 
 
 class TaskState(StrEnum):
@@ -79,18 +99,13 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An agent reports how an attempt ended.
-
-    `counted` is False when it was lost because its input is gone. `retries`: how often a task of its phase that fails
-    by itself is retried.
-    """
+    """An agent reports how an attempt ended. `counted` is False when it was lost because its input is gone."""
 
     attempt: int
     outcome: Outcome
     code: str | None = None
     message: str | None = None
     counted: bool = True
-    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +173,19 @@ class Step:
     error: tuple[str, str] | None = None
 
 
-# Takes a task, and an event of its column in the table.
-Handler = Callable[[Task, Any], Step]
+# Takes a task, an event of its column in the table, and the failure policy.
+Handler = Callable[[Task, Any, Policy], Step]
 
 
-def step(task: Task, event: Event) -> Step:
+def step(task: Task, event: Event, policy: Policy = PIPELINE) -> Step:
     """The step that `event` causes for `task`: the one entry point of the table."""
-    result = TRANSITIONS[task.state][type(event)](task, event)
+    result = TRANSITIONS[task.state][type(event)](task, event, policy)
     return _committed_before(task, result) if task.again else result
 
 
-def then(result: Step, event: Event) -> Step:
+def then(result: Step, event: Event, policy: Policy = PIPELINE) -> Step:
     """The step of two events: `result` came of the first, and `event` follows at once."""
-    following = step(result.task, event)
+    following = step(result.task, event, policy)
     return Step(following.task, result.effects | following.effects, following.error or result.error)
 
 
@@ -187,49 +202,49 @@ def _committed_before(task: Task, result: Step) -> Step:
     return result
 
 
-def _unchanged(task: Task, event: Event) -> Step:
+def _unchanged(task: Task, event: Event, policy: Policy) -> Step:
     return Step(task)
 
 
-def _ready(task: Task, event: InputArrived | Released) -> Step:
+def _ready(task: Task, event: InputArrived | Released, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.READY))
 
 
-def _lease(task: Task, event: Leased) -> Step:
+def _lease(task: Task, event: Leased, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.LEASED, attempt=task.attempt + 1))
 
 
-def _discard(task: Task, event: Reported) -> Step:
+def _discard(task: Task, event: Reported, policy: Policy) -> Step:
     return Step(task, frozenset({Effect.DISCARD}))
 
 
-def _report(task: Task, event: Reported) -> Step:
+def _report(task: Task, event: Reported, policy: Policy) -> Step:
     if event.attempt != task.attempt:
-        return _discard(task, event)
+        return _discard(task, event, policy)
     if event.outcome is Outcome.OK:
         return Step(replace(task, state=TaskState.COMMITTED), frozenset({Effect.COMMIT}))
     if event.outcome is Outcome.LOST:
-        lost = _lost(task, Lost(event.counted))
+        lost = _lost(task, Lost(event.counted), policy)
         return replace(lost, error=_error(event)) if lost.error else lost
-    if event.code in BY_ITSELF and task.failures < event.retries:
+    if policy.retries_failure(event.code, task.failures):
         again = replace(task, state=TaskState.READY, failures=task.failures + 1)
-        return Step(again, frozenset({Effect.DISCARD, Effect.RETRIED}))
+        return Step(again, frozenset({Effect.SAVE if policy.saves else Effect.DISCARD, Effect.RETRIED}))
     return Step(replace(task, state=TaskState.FAILED), frozenset({Effect.SAVE}), _error(event))
 
 
-def _late(task: Task, event: Reported) -> Step:
+def _late(task: Task, event: Reported, policy: Policy) -> Step:
     """The step of a finished task for a report. The blobs of the attempt that counted are outputs, so they stay."""
-    return Step(task) if event.attempt == task.attempt else _discard(task, event)
+    return Step(task) if event.attempt == task.attempt else _discard(task, event, policy)
 
 
 def _error(event: Reported) -> tuple[str, str]:
     return event.code or JobErrorCode.INTERNAL, event.message or "internal error"
 
 
-def _lost(task: Task, event: Lost) -> Step:
+def _lost(task: Task, event: Lost, policy: Policy) -> Step:
     if not event.counted and task.attempt < MAX_ATTEMPTS:
         return Step(replace(task, state=TaskState.READY), frozenset({Effect.DISCARD}))
-    if task.retries < MAX_RETRIES:
+    if task.retries < policy.losses:
         again = replace(task, state=TaskState.READY, retries=task.retries + 1)
         return Step(again, frozenset({Effect.DISCARD, Effect.RETRIED}))
     return Step(
@@ -239,28 +254,28 @@ def _lost(task: Task, event: Lost) -> Step:
     )
 
 
-def _refuse(task: Task, event: Unplaceable) -> Step:
+def _refuse(task: Task, event: Unplaceable, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.TASK_INIT, event.message))
 
 
-def _remake(task: Task, event: Remake) -> Step:
+def _remake(task: Task, event: Remake, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.READY, again=True), frozenset({Effect.REOPENED}))
 
 
-def _wait(task: Task, event: InputLost) -> Step:
+def _wait(task: Task, event: InputLost, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.WAITING))
 
 
-def _give_up(task: Task, event: InputGone) -> Step:
+def _give_up(task: Task, event: InputGone, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.FAILED), error=(JobErrorCode.INTERNAL, event.message))
 
 
-def _cancel(task: Task, event: Cancelled) -> Step:
+def _cancel(task: Task, event: Cancelled, policy: Policy) -> Step:
     return Step(replace(task, state=TaskState.CANCELLED))
 
 
-def _cancel_running(task: Task, event: Cancelled) -> Step:
-    return replace(_cancel(task, event), error=(JobErrorCode.JOB_CANCELLED, "job was cancelled"))
+def _cancel_running(task: Task, event: Cancelled, policy: Policy) -> Step:
+    return replace(_cancel(task, event, policy), error=(JobErrorCode.JOB_CANCELLED, "job was cancelled"))
 
 
 TRANSITIONS: Mapping[TaskState, Mapping[type[Event], Handler]] = {

@@ -4,6 +4,7 @@
     GET  …/:id/live/status                status; `?wait=s` waits for a change, at most s seconds
     GET  …/:id/live/usage                 the usage of its tasks, phase by phase
     GET  …/:id/live/log                   the output of a running task so far (`task_log`)
+    GET  …/:id/live/attempts              the attempts of an operation (`attempts`)
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
 
@@ -18,6 +19,7 @@ from functools import partial
 
 from aiohttp import web
 
+from scheduler.gateway.attempts import show_attempts
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
 from scheduler.gateway.task_log import show_log
@@ -175,6 +177,7 @@ ROUTES: dict[str, dict[str, Serve]] = {
     "usage": {"GET": show_usage},
     "tasks": {"GET": show_tasks},
     "log": {"GET": show_log},
+    "attempts": {"GET": show_attempts},
     "in": {"GET": partial(show_list, "in"), "POST": add_inputs},
     "in/end": {"POST": end_input},
     "cancel": {"POST": cancel},

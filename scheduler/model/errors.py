@@ -115,6 +115,27 @@ def link_not_object(location: str) -> WireError:
     return WireError(400, "LinkNotObject", f"{location} is not an object")
 
 
+def lock_conflict(path: str, job: str) -> WireError:
+    return WireError(409, "LockConflict", f"{path} is locked by job {job}")
+
+
+def output_exists(path: str) -> WireError:
+    return WireError(409, "OutputExists", f'{path} exists: say mode "replace"')
+
+
+def output_not_empty(path: str, entries: int) -> WireError:
+    many = "1 entry" if entries == 1 else f"{entries:,} entries"
+    return WireError(409, "OutputNotEmpty", f'{path} has {many}: say mode "replace" or "append"')
+
+
+def output_unsuitable(message: str) -> WireError:
+    return WireError(409, "OutputUnsuitable", message)
+
+
+def too_many_operations(login: str, most: int) -> WireError:
+    return WireError(409, "TooManyOperations", f"{login} has {most} operations that are not over, of at most {most}")
+
+
 def method_not_allowed(method: str) -> WireError:
     return WireError(405, "MethodNotAllowedError", f"{method} is not allowed")
 

@@ -1,5 +1,8 @@
 """A job's specification: the body of `POST /:login/jobs`, checked.
 
+A document has a type. Without one it is a pipeline: phases of the user's own, as Manta has them. Any other type is an
+operation, whose phases (stages) are ours (`model.operations`). `JobSpec.of` reads both.
+
 The checks are our own rather than a schema library's because their *messages* are part of
 the API: clients and scripts match on `property "phases[0].exec": is missing and it is
 required`. Only the first problem is reported. The document that a user submitted is kept word for word
@@ -10,58 +13,62 @@ scheduler uses are in `phases`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from scheduler.model import semver
-from scheduler.model.errors import WireError, invalid_content, invalid_job
-from scheduler.model.tiers import (
-    DEFAULT_DISK_GB,
-    DEFAULT_MEMORY_MB,
-    DISK_GB,
-    IMAGES,
-    MAX_JOB_REDUCERS,
-    MAX_PHASES,
-    MAX_REDUCERS,
-    MAX_TIMEOUT_S,
-    MAX_TRIES_AGAIN,
-    MEMORY_MB,
+from scheduler.model.checks import (
+    SCRIPT,
+    Check,
+    array,
+    boolean,
+    integer,
+    json_type,
+    mapping,
+    members,
+    one_of,
+    problem,
+    required,
+    string,
 )
+from scheduler.model.errors import invalid_content, invalid_job
+from scheduler.model.operations.document import Operation, check_operation
+from scheduler.model.phase import PhaseSpec
+from scheduler.model.tiers import IMAGES, MAX_JOB_REDUCERS, MAX_PHASES, MAX_REDUCERS, MAX_TRIES_AGAIN
 
 # The nesting of arrays and objects. Python's own limit depends on how deep the stack is already, so a value that one
 # process can read another could not write.
 MAX_NESTING = 64
 PHASE_TYPES = ("storage-map", "map", "reduce")
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseSpec:
-    """One phase. `reducers` is 0 for a map phase."""
-
-    exec: str
-    reducers: int = 0
-    init: str | None = None
-    assets: tuple[str, ...] = ()
-    memory_mb: int = DEFAULT_MEMORY_MB
-    disk_gb: int = DEFAULT_DISK_GB
-    image: str = "*"  # a range of versions
-    timeout_s: int | None = None  # the longest time that a task may run
-    retries: int = 0  # how often a failed task is retried
-
-    @property
-    def reduce(self) -> bool:
-        return self.reducers > 0
+PIPELINE = "pipeline"  # the type of a document that names none
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A valid job. `document` is what the status shows: `name`, `transient`, `phases` as submitted."""
+    """A valid job. `document` is what the status shows: `name`, `transient`, `phases` as submitted.
+
+    `operation` is None for a pipeline; the phases of an operation are its stages.
+    """
 
     name: str
     phases: tuple[PhaseSpec, ...]
     transient: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
+    operation: Operation | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """The specification in a recorded `document`.
+
+        It was checked when it was submitted, and later rules do not apply to it.
+        """
+        if "type" in document:
+            operation = Operation.of(document)
+            phases = tuple(stage.phase for stage in operation.stages)
+            return cls(document["name"], phases, document=document, operation=operation)
+        phases = tuple(_phase_spec(phase) for phase in document["phases"])
+        return cls(document["name"], phases, document["transient"], document)
 
 
 def decode_job(body: bytes) -> Any:
@@ -110,83 +117,28 @@ def parse_job(body: Any, images: Collection[str] = IMAGES) -> JobSpec:
         raise invalid_job("job must not be null")
     if not isinstance(body, dict):
         raise invalid_job(f"job: {json_type(body)} value found, but a object is required")
+    kind = body.get("type", PIPELINE)
+    if kind != PIPELINE:
+        return JobSpec.of(check_operation(body, images))
+    return JobSpec.of(_check_pipeline({key: value for key, value in body.items() if key != "type"}, images))
+
+
+def _check_pipeline(body: dict[str, Any], images: Collection[str]) -> dict[str, Any]:
+    """Check a job of phases; returns the document to record."""
     phases = _check_phases(body)
-    for key, check in (("name", string), ("transient", boolean)):
-        if key in body:
-            check(key, body[key])
-    for key in body:
-        if key not in ("phases", "name", "transient"):
-            raise problem(key, "unsupported property")
+    members("", body, {"phases": array, "name": string, "transient": boolean})
     for index, phase in enumerate(phases):
         if semver.newest(images, wanted := phase.get("image", "*")) is None:
             raise problem(f"phases[{index}].image", f'unsupported version: "{wanted}"')
-    document = {
+    return {
         "name": body.get("name", ""),
         "transient": body.get("transient", False),
         "phases": [_as_shown(phase) for phase in phases],
     }
-    return stored_job(document)
-
-
-def stored_job(document: Mapping[str, Any]) -> JobSpec:
-    """The specification in a recorded `document`.
-
-    It was checked when it was submitted, and later rules do not apply to it.
-    """
-    specs = tuple(_phase_spec(phase) for phase in document["phases"])
-    return JobSpec(document["name"], specs, document["transient"], document)
-
-
-def problem(path: str, text: str) -> WireError:
-    return invalid_job(f'property "{path}": {text}')
-
-
-def json_type(value: Any) -> str:
-    """The name of a JSON value's type."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
-
-
-def wrong_type(path: str, value: Any, wanted: str) -> WireError:
-    """The error for a value of another type.
-
-    Manta's message calls null and arrays objects, as JavaScript does, except where an object is wanted.
-    """
-    found = json_type(value)
-    if found in ("null", "array") and wanted != "object":
-        found = "object"
-    return problem(path, f"{found} value found, but a {wanted} is required")
-
-
-def _typed(wanted: str) -> Callable[[str, Any], None]:
-    def check(path: str, value: Any) -> None:
-        if json_type(value) != wanted:
-            raise wrong_type(path, value, wanted)
-
-    return check
-
-
-string = _typed("string")
-boolean = _typed("boolean")
-array = _typed("array")
-mapping = _typed("object")
 
 
 def _check_phases(body: dict[str, Any]) -> list[dict[str, Any]]:
-    if "phases" not in body:
-        raise problem("phases", "is missing and it is required")
-    phases = body["phases"]
+    phases = required("", body, "phases")
     array("phases", phases)
     if not phases:
         raise problem("phases", "there must be a minimum of 1 in the array")
@@ -209,78 +161,16 @@ def _check_phase(path: str, phase: Any) -> None:
     if phase is None:
         raise problem(path, "must not be null")
     mapping(path, phase)
-    if "exec" not in phase:
-        raise problem(f"{path}.exec", "is missing and it is required")
-    for key, value in phase.items():
-        check = PHASE_CHECKS.get(key)
-        if check is None:
-            raise problem(f"{path}.{key}", "unsupported property")
-        check(f"{path}.{key}", value)
+    required(path, phase, "exec")
+    members(path, phase, PHASE_CHECKS)
 
 
-def _exec(path: str, value: Any) -> None:
-    script(path, value)
-    if not value:
-        raise problem(path, "must be at least 1 characters long")
-
-
-def script(path: str, value: Any) -> None:
-    """Check a script or the name of an asset: neither the argument of a process nor a file name can hold a NUL."""
-    string(path, value)
-    if "\0" in value:
-        raise problem(path, "must not contain a NUL character")
-
-
-def _strings(path: str, value: Any) -> None:
-    array(path, value)
-    for index, item in enumerate(value):
-        script(f"{path}[{index}]", item)
-
-
-def _integer(least: int, most: int) -> Callable[[str, Any], None]:
-    def check(path: str, value: Any) -> None:
-        """Raise WireError unless the value is an integer within the bounds."""
-        if type(value) is not int:  # a boolean is an int, too
-            raise wrong_type(path, value, "integer")
-        if value > most:
-            raise problem(path, f"must have a maximum value of {most}")
-        if value < least:
-            raise problem(path, f"must have a minimum value of {least}")
-
-    return check
-
-
-def _one_of(values: tuple[Any, ...]) -> Callable[[str, Any], None]:
-    def check(path: str, value: Any) -> None:
-        if type(value) is not type(values[0]) or value not in values:  # 1024.0 and True equal integers
-            raise problem(path, f"does not have a value in the enumeration {', '.join(map(str, values))}")
-
-    return check
-
-
-def _image(path: str, value: Any) -> None:
-    string(path, value)
-    if not value.strip():
-        raise problem(path, "must be at least 1 characters long")
-    try:
-        semver.parse_range(value)
-    except ValueError:
-        raise problem(path, f'invalid semver range: "{value}"') from None
-
-
-PHASE_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
-    "type": _one_of(PHASE_TYPES),
-    "exec": _exec,
-    "init": script,
-    "assets": _strings,
-    "count": _integer(1, MAX_REDUCERS),
-    "memory": _one_of(MEMORY_MB),
-    "disk": _one_of(DISK_GB),
-    "image": _image,
+PHASE_CHECKS: Mapping[str, Check] = {
+    **SCRIPT,
+    "type": one_of(PHASE_TYPES),
+    "count": integer(1, MAX_REDUCERS),
     "uarg": mapping,
-    # An addition of Remora's: other implementations of Manta do not have it.
-    "timeout": _integer(1, MAX_TIMEOUT_S),
-    "retries": _integer(0, MAX_TRIES_AGAIN),
+    "retries": integer(0, MAX_TRIES_AGAIN),  # as "timeout": an addition
 }
 
 
@@ -289,15 +179,6 @@ def _as_shown(phase: dict[str, Any]) -> dict[str, Any]:
     return phase | {"type": "reduce" if phase.get("type") == "reduce" else "map"}
 
 
-def _phase_spec(phase: dict[str, Any]) -> PhaseSpec:
-    return PhaseSpec(
-        exec=phase["exec"],
-        reducers=int(phase.get("count", 1)) if phase.get("type") == "reduce" else 0,
-        init=phase.get("init") or None,
-        assets=tuple(phase.get("assets", ())),
-        memory_mb=int(phase.get("memory", DEFAULT_MEMORY_MB)),
-        disk_gb=int(phase.get("disk", DEFAULT_DISK_GB)),
-        image=phase.get("image", "*"),
-        timeout_s=phase.get("timeout"),
-        retries=phase.get("retries", 0),
-    )
+def _phase_spec(phase: Mapping[str, Any]) -> PhaseSpec:
+    reducers = int(phase.get("count", 1)) if phase.get("type") == "reduce" else 0
+    return PhaseSpec.of_script(phase, reducers=reducers, retries=phase.get("retries", 0))

@@ -37,7 +37,7 @@ from scheduler.model import ids, names
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.tiers import DISK_GB
 
-VERSION = 3
+VERSION = 4
 POLL_SECONDS = 20.0
 # An agent without a request for LEASE_SECONDS is lost, so an idle one sends a beat every BEAT_SECONDS.
 LEASE_SECONDS = 10.0
@@ -118,7 +118,7 @@ class PoolSpec(Wire):
     job: Id
     login: str
     phase: int
-    reduce: bool
+    blocking: bool  # its tasks may wait for other tasks of the job: places of their own, and none queues behind another
     exec: str
     init: str | None = None
     assets: list[Asset] = Field(default_factory=list)
@@ -130,18 +130,45 @@ class PoolSpec(Wire):
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # the job's credential, for its tasks' requests to the gateway
+    operation: Word | None = None  # the type of the operation that the job is, if it is one: its outputs are staged
+    stderr_bytes: Number = 0  # of an operation's attempt: as much of its stderr is kept, whatever its outcome
+
+
+class FeedSource(Wire):
+    """One input of a task that is fed, in the order of feeding: an object, or the lines that begin in a range of it."""
+
+    seq: int
+    blob: BlobRef
+    name: str = ""  # of the object, if it is a range
+    start: Number = 0
+    length: Number | None = None  # None: up to the end
+
+
+class FeedPage(Wire):
+    """The next inputs of an attempt that is fed. `end` means that there are no more."""
+
+    task: int
+    attempt: int
+    sources: list[FeedSource] = Field(default_factory=list)
+    end: bool = False
 
 
 class TaskLease(Wire):
-    """One attempt at one task, leased to this agent."""
+    """One attempt at one task, leased to this agent.
+
+    A task that is `fed` reads a pipe, into which the agent pours sources; another has its input as a file.
+    """
 
     task: Number
     uuid: Id
     attempt: Number
     base: str  # the base of names: the job input, the task's input without its prefix, or "/reduce"
-    input: str | None = None  # map: the object's name
-    blob: BlobRef | None = None  # map: its bytes
-    reducer: int | None = None  # reduce: index from 0
+    input: str | None = None  # the object's name, if the input is a file
+    blob: BlobRef | None = None  # its bytes
+    part: int | None = None  # of the input that is divided among the phase's tasks, from 0: a reducer's number
+    fed: bool = False
+    feed: FeedPage | None = None  # of a fed task, if its input is known already: the first page
+    number: int | None = None  # of a task of an operation in its stage, from 0
 
 
 class PoolGrant(Wire):
@@ -151,22 +178,6 @@ class PoolGrant(Wire):
     instances: int
     spec: PoolSpec | None = None  # present unless the agent has reported the pool
     tasks: list[TaskLease] = Field(default_factory=list)
-
-
-class FeedSource(Wire):
-    """One input object of a reducer, in the order of feeding."""
-
-    seq: int
-    blob: BlobRef
-
-
-class FeedPage(Wire):
-    """The next inputs of a running reducer attempt. `end` means that there are no more."""
-
-    task: int
-    attempt: int
-    sources: list[FeedSource] = Field(default_factory=list)
-    end: bool = False
 
 
 class AttemptId(Wire):
@@ -372,6 +383,7 @@ class AttemptReport(Wire):
     missing: list[Id] = Field(
         default_factory=list, max_length=MAX_SWEEP
     )  # lost, because these intermediates could not be read
+    reason: Word | None = None  # why an attempt was lost, in a word of `operations.reasons`
     evicted: bool = False  # lost, because Nomad took the instance's place back: counts as no retry
 
 

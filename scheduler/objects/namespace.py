@@ -31,6 +31,7 @@ from typing import Any
 
 from scheduler.model import errors, names
 from scheduler.model.errors import WireError
+from scheduler.objects import locks, pins
 from scheduler.objects.entries import DIRECTORY, OBJECT, Entry, NewObject, encode_headers, from_row, to_row
 from scheduler.records.database import Connection
 
@@ -116,9 +117,16 @@ def put_object(c: Connection, new: NewObject, now: int, guard: Guard = anything,
 
 
 def put_objects(
-    c: Connection, objects: Sequence[NewObject], now: int, make_parents: bool = True, by_service: bool = False
+    c: Connection,
+    objects: Sequence[NewObject],
+    now: int,
+    make_parents: bool = True,
+    by_service: bool = False,
+    holder: int | None = None,
 ) -> Placed:
     """Name many objects in one batch; of several with the same path the last one stays.
+
+    `holder`: the operation that names them, if it is one: its own locks do not hinder it.
 
     Objects that the service names by itself do not count against the limit of a directory: a job has as many outputs as
     it has, and no user could name them otherwise.
@@ -130,12 +138,13 @@ def put_objects(
         placed.discard.extend(stale)
     parents = Parents(c, newest, now if make_parents else None, limited=not by_service)
     old_entries = resolve_many(c, newest)
+    locked = locks.refusals(c, newest, holder)
     rows = []
     replaced = []
     for path, new in newest.items():
         old = old_entries.get(path)
         directory, name = names.split(path)
-        if problem := refusal(path, old) or parents.refusal(directory, old is None):
+        if problem := locked.get(path) or refusal(path, old) or parents.refusal(directory, old is None):
             placed.refused.append((new, problem))
             continue
         entry = object_entry(new, now, directory, name)
@@ -277,7 +286,7 @@ def add_children(c: Connection, counts: Mapping[str, int]) -> None:
 def put_entry(c: Connection, entry: Entry, old: Entry | None) -> Change:
     """Write one entry whose parent exists; `old` is the entry that has the name now."""
     parents = Parents(c, [entry.path])
-    if problem := parents.refusal(entry.dir, old is None):
+    if problem := locks.refusals(c, [entry.path]).get(entry.path) or parents.refusal(entry.dir, old is None):
         raise problem
     c.run("put_entry", **to_row(entry))
     parents.save()
@@ -292,6 +301,7 @@ def put_metadata(
     guard(old)
     if old is None:
         raise errors.not_found(path)
+    check_unlocked(c, path)
     kept_type = old.type if old.is_directory or content_type is None else content_type
     entry = replace(old, headers=headers, type=kept_type, mtime=now)
     row: dict[str, Any] = to_row(entry)
@@ -309,18 +319,25 @@ def delete(c: Connection, path: str, guard: Guard = anything) -> Change:
         raise errors.not_found(path)
     if old.is_directory and old.children:
         raise errors.directory_not_empty(path)
+    check_unlocked(c, path)
     guard(old)
     c.run("delete_entry", dir=old.dir, name=old.name)
     add_children(c, {old.dir: -1})
     return Change(old, orphans(c, [old]))
 
 
+def check_unlocked(c: Connection, path: str) -> None:
+    """Raise WireError LockConflict if an operation that is not over writes there."""
+    if problem := locks.refusals(c, [path]).get(path):
+        raise problem
+
+
 def orphans(c: Connection, gone: Iterable[Entry]) -> list[str]:
-    """The blobs that have no name left, of entries that have just lost theirs."""
+    """The blobs to discard, of entries that have just lost their names: those without another name or a pin."""
     found = []
     for entry in gone:
         if entry.etag is None or not entry.size:
             continue
         if not entry.shared or c.one("find_sharer", etag=entry.etag) is None:
             found.append(entry.etag)
-    return list(dict.fromkeys(found))
+    return pins.spare(c, list(dict.fromkeys(found)))

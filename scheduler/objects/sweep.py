@@ -23,7 +23,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database
 
 PAGE = 5000
-REFERENCES = ("blobs_of_entries", "blobs_of_tasks", "blobs_of_task_inputs")
+REFERENCES = ("blobs_of_entries", "blobs_of_tasks", "blobs_of_task_inputs", "blobs_of_pins", "blobs_of_staged")
 
 
 async def sweep(db: Database, blobs: BlobStore, before: int) -> int:

@@ -30,8 +30,9 @@ from scheduler.supervisor import announcements
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs import intake
-from scheduler.supervisor.jobs.cancel import cancel_named
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator, Named
+from scheduler.supervisor.operations import creation
+from scheduler.supervisor.operations.control import cancel_named
 from scheduler.supervisor.supervisor import Supervisor
 
 
@@ -91,7 +92,7 @@ class RecordedJobService:
         """Record a job without an owner, for a supervisor to claim; returns its UUID."""
 
         def work(c: Connection) -> str:
-            live = intake.create_job(c, owner, spec, self._clock(), headers, creator=creator)
+            live = creation.create_job(c, owner, spec, self._clock(), headers, creator=creator)
             c.announce(announcements.JOBS)
             return live.uuid
 

@@ -12,11 +12,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from scheduler.engine.membership import TTL, Pulse, share_out
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.records.database import Connection, Fenced
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.intake import advance
+from scheduler.supervisor.operations import attempts
 from scheduler.supervisor.tasks import recovery
 
 # Jobs that are claimed in one transaction.
@@ -111,6 +113,8 @@ def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
     live = load_job(c, row)
     for pool in live.pools:
         c.run("release_leases", pool=pool)
+    if live.standing is not None:
+        attempts.abort_all(c, live.pools, AbortReason.SCHEDULER, now)
     ready = {pool: (c.one("count_ready", pool=pool) or {"n": 0})["n"] for pool in live.pools}
     located = {pool: recovery.located(c, pool) for pool in live.pools}
     return Claim(live, ready, located, advance(c, live, now) if live.input_done and not live.done else Changes())

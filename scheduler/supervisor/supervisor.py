@@ -26,12 +26,13 @@ from scheduler.supervisor.agents.running_logs import PostedRequests
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
 from scheduler.supervisor.background import PAUSES, Coalesced, SupervisorTasks
-from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
+from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs, standing_of
 from scheduler.supervisor.jobs import archive, intake, retention
-from scheduler.supervisor.jobs.cancel import cancel_open, cancel_orphans
 from scheduler.supervisor.jobs.changes import Changes, Placed
 from scheduler.supervisor.jobs.dispatch import dispatch_page
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator
+from scheduler.supervisor.operations import creation, ending, steps
+from scheduler.supervisor.operations.control import cancel_open, cancel_orphans
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.commit import refuse_ready
@@ -218,6 +219,9 @@ class Supervisor:
 
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])
+        if live.standing is not None:
+            phases = await self._db.read(select("phases_of_job", job=live.id))
+            live.standing, live.stalled = standing_of(row["status"], phases), False
         if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
             live.done = True
             live.wake_watchers()
@@ -235,13 +239,14 @@ class Supervisor:
     ) -> str:
         """Record a job and make its directories, which store `headers`; returns its UUID."""
         create = partial(
-            intake.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id,
+            creation.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id,
             creator=creator,
         )  # fmt: skip
         live = await self._db.write(create)
         self.jobs.add(live)
         if not self._alone:
             self._look_again(live.id)
+        self._work_on(live)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
         self.agent_service.wake()
         return live.uuid
@@ -259,7 +264,7 @@ class Supervisor:
         self._apply(changes)
 
     async def cancel(self, live: LiveJob) -> None:
-        """Cancel a job. Raises WireError if it is over."""
+        """Cancel a job; an operation is aborted. Raises WireError if it is over."""
         self._apply(await self._db.write(partial(cancel_open, live=live, now=self._clock())))
         log.info("job cancelled", extra={"job": live.uuid})
 
@@ -280,6 +285,10 @@ class Supervisor:
         for pool in changes.ended_pools:
             if live := self.jobs.by_pool(pool):
                 live.input_ended.add(pool)
+        for job, standing in changes.standings.items():
+            if live := self.jobs.by_id(job):
+                live.standing = standing
+                live.dispatched += changes.dispatched[job]
         for job, pools in changes.reopened.items():
             if live := self.jobs.by_id(job):
                 live.reopened = pools
@@ -333,10 +342,23 @@ class Supervisor:
             return
         if live.done:
             live.working = self._background.spawn(self._until_done(self._archive, live))
+        elif live.standing is not None and steps.has_work(live, self._ready(live), AHEAD):
+            live.working = self._background.spawn(self._until_done(self._operate, live))
         elif self._misfits(live):
             live.working = self._background.spawn(self._until_done(self._refuse, live))
-        elif live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
+        elif live.standing is None and live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
             live.working = self._background.spawn(self._until_done(self._dispatch, live))
+
+    def _ready(self, live: LiveJob) -> int:
+        """The number of ready tasks of a job."""
+        return sum(self.jobs.ready[pool] for pool in live.pools)
+
+    async def _operate(self, live: LiveJob) -> None:
+        """Take the steps of an operation that can be taken now."""
+        while not live.done and steps.has_work(live, self._ready(live), AHEAD):
+            before = live.standing
+            self._apply(await self._db.write(partial(steps.take, live=live, now=self._clock())))
+            live.stalled = live.standing == before
 
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """The pools with ready tasks that no node can ever run, and why."""
@@ -381,6 +403,7 @@ class Supervisor:
             live.done = live.done or row["state"] == "done"
 
     async def _archive(self, live: LiveJob) -> None:
+        await ending.release(self._db, live, self._discard)
         await retention.reap_job(self._db, self._discard, live)
         await archive.archive_job(self._db, self._blobs, self._clock, live)
         self.jobs.remove(live)
@@ -392,6 +415,8 @@ class Supervisor:
         """End inputs that are idle, and notice jobs that a command ended in the records."""
         work = partial(intake.end_idle_inputs, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
         self._apply(await self._db.write(work))
+        late = partial(ending.fail_late, find_job=self.jobs.by_id, supervisor=self.id, now=self._clock())
+        self._apply(await self._db.write(late))
         for row in await self._db.read(select("done_unseen", supervisor=self.id)):
             if (live := self.jobs.by_id(row["id"])) and not live.done:
                 self._look_again(live.id)

@@ -15,6 +15,7 @@ from scheduler.engine.task import (
     InputLost,
     Leased,
     Lost,
+    Policy,
     Released,
     Remake,
     Reported,
@@ -27,7 +28,13 @@ from scheduler.model.wire import Outcome
 events = st.one_of(
     st.just(InputArrived()),
     st.just(Leased()),
-    st.builds(Reported, st.integers(0, 5), st.sampled_from(Outcome), counted=st.booleans()),
+    st.builds(
+        Reported,
+        st.integers(0, 5),
+        st.sampled_from(Outcome),
+        st.sampled_from([None, "UserTaskError", "TaskInitError"]),
+        counted=st.booleans(),
+    ),
     st.builds(Lost, st.booleans()),
     st.just(Released()),
     st.just(Cancelled()),
@@ -37,12 +44,15 @@ events = st.one_of(
 )
 
 
-@given(st.lists(events, max_size=60))
-def test_at_most_one_attempt_is_ever_committed(history):
+policies = st.builds(Policy, st.integers(0, 5), st.none() | st.integers(0, 3), st.booleans())
+
+
+@given(st.lists(events, max_size=60), policies)
+def test_at_most_one_attempt_is_ever_committed(history, policy):
     task, commits, finished = Task(TaskState.WAITING), 0, 0
     for event in history:
         before = task
-        result = step(task, event)
+        result = step(task, event, policy)
         task = result.task
         commits += Effect.COMMIT in result.effects
         finished += (task.state in FINAL) - (before.state in FINAL)
@@ -53,13 +63,13 @@ def test_at_most_one_attempt_is_ever_committed(history):
     assert commits == (task.again or task.state is TaskState.COMMITTED)
 
 
-@given(st.lists(events, max_size=60))
-def test_what_a_committed_task_has_made_is_never_thrown_away(history):
+@given(st.lists(events, max_size=60), policies)
+def test_what_a_committed_task_has_made_is_never_thrown_away(history, policy):
     """Only the attempt that has just ended for nothing is."""
     task = Task(TaskState.WAITING)
     for event in history:
         before = task
-        result = step(task, event)
+        result = step(task, event, policy)
         task = result.task
         if before.again and Effect.DISCARD in result.effects:
             assert before.state is not task.state

@@ -45,14 +45,15 @@ int feed_pipe(int *fds, int size);
 enum feed_result feed_splice(int src, int pipe_wr, off_t *offset, uint64_t want, int stop);
 
 /*
- * feed_many - feed the rest of `n` sources, one after another, each up to its size.
+ * feed_many - feed ranges of `n` sources, one after another: source i from starts[i] up to ends[i].
  *
  * Begins in srcs[*index] at *offset, and leaves both where it ended: after FEED_EOF and
  * FEED_ERROR the source srcs[*index] failed at *offset, and all before that is in the
- * pipe. After FEED_CLOSED and FEED_STOPPED the position is only near the end.
+ * pipe. After FEED_CLOSED and FEED_STOPPED the position is only near the end. After FEED_DONE
+ * *index is n, and *offset 0. A source that cannot seek begins there by itself.
  */
-enum feed_result feed_many(const int *srcs, const uint64_t *sizes, size_t n, int pipe_wr, int stop, size_t *index,
-                           off_t *offset);
+enum feed_result feed_many(const int *srcs, const uint64_t *starts, const uint64_t *ends, size_t n, int pipe_wr,
+                           int stop, size_t *index, off_t *offset);
 /* cffi end */
 
 #endif

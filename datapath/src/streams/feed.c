@@ -19,7 +19,8 @@ enum {
 
 struct feed {
     const int *srcs;
-    const uint64_t *sizes;
+    const uint64_t *starts;
+    const uint64_t *ends;
     size_t n;
     int pipe_wr;
     int stop;
@@ -98,9 +99,15 @@ static enum feed_result splice_all(int src, int pipe_wr, off_t *offset, uint64_t
 
 static uint64_t rest_of(const struct feed *feed)
 {
-    uint64_t size = feed->sizes[feed->index];
+    uint64_t end = feed->ends[feed->index];
 
-    return size > (uint64_t)feed->offset ? size - (uint64_t)feed->offset : 0;
+    return end > (uint64_t)feed->offset ? end - (uint64_t)feed->offset : 0;
+}
+
+static void next_source(struct feed *feed)
+{
+    feed->index++;
+    feed->offset = feed->index < feed->n ? (off_t)feed->starts[feed->index] : 0;
 }
 
 /* Read the rest of the current source into `at`; FEED_DONE, FEED_EOF or FEED_ERROR. */
@@ -139,8 +146,7 @@ static enum feed_result gather(struct feed *feed)
         result = read_rest(feed, buffer, &used);
         if (result != FEED_DONE)
             break;
-        feed->index++;
-        feed->offset = 0;
+        next_source(feed);
     }
     int failed = errno;
     if (used > 0 && move_write(feed->pipe_wr, buffer, used, feed->stop) < 0)
@@ -159,18 +165,16 @@ static enum feed_result feed_rest(struct feed *feed)
             continue;
         }
         result = splice_all(feed->srcs[feed->index], feed->pipe_wr, &feed->offset, rest_of(feed), feed->stop);
-        if (result == FEED_DONE) {
-            feed->index++;
-            feed->offset = 0;
-        }
+        if (result == FEED_DONE)
+            next_source(feed);
     }
     return result;
 }
 
-enum feed_result feed_many(const int *srcs, const uint64_t *sizes, size_t n, int pipe_wr, int stop, size_t *index,
-                           off_t *offset)
+enum feed_result feed_many(const int *srcs, const uint64_t *starts, const uint64_t *ends, size_t n, int pipe_wr,
+                           int stop, size_t *index, off_t *offset)
 {
-    struct feed feed = {srcs, sizes, n, pipe_wr, stop, *index, *offset};
+    struct feed feed = {srcs, starts, ends, n, pipe_wr, stop, *index, *offset};
     struct quiet quiet;
     enum feed_result result;
 

@@ -27,7 +27,7 @@ from scheduler.agent.attempts.verdict import Ending, Stop, Verdict, judge
 from scheduler.agent.blobs.stores import Stores
 from scheduler.common.ids import new_id
 from scheduler.model import naming
-from scheduler.model.errors import WireError
+from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
     AttemptReport,
@@ -118,6 +118,7 @@ class Attempt:
     input_before: Stamp | None = None  # of the blob that is its input, if the task could change it
     input_changed: bool = False
     missing: BlobRef | None = None  # an input that could not be fetched
+    long_line: str | None = None  # the sentence about a line of its input that is too long
     disk_full: bool = False  # while it ran, or when it ended
     core: int | None = None  # the core file that the task left, opened
     emptied: bool = False  # its files were emptied
@@ -226,7 +227,9 @@ class Names:
 
     @property
     def stderr(self) -> str:
-        return naming.stderr_name(self.spec.login, self.spec.job, self.lease.base, self.spec.phase, self.lease.uuid)
+        """Attempts at a task of an operation have a name for each: more than one may be kept."""
+        task = self.lease.uuid if self.spec.operation is None else f"{self.lease.uuid}.{self.lease.attempt}"
+        return naming.stderr_name(self.spec.login, self.spec.job, self.lease.base, self.spec.phase, task)
 
     def core(self, program: str) -> str:
         safe = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in program[:MAX_CORE_NAME]) or "unknown"
@@ -256,8 +259,13 @@ def task_environment(
 ) -> dict[str, str]:
     """Environment variables of one task, or of the init script on its behalf, besides `common_environment`."""
     result = {"MANTA_OUTPUT_BASE": Names(spec, lease).output_base}
+    if spec.operation is not None:
+        result |= {"MANTA_JOB_TYPE": spec.operation}
     if init:
         return result
+    if lease.number is not None:
+        attempt = {"MANTA_TASK_ID": lease.uuid, "MANTA_ATTEMPT": str(lease.attempt)}
+        result |= {"MANTA_TASK_NUMBER": str(lease.number)} | attempt
     if place is not None and lease.input is not None:
         file = view.inputs + place.path
         result |= {
@@ -266,8 +274,8 @@ def task_environment(
             "MANTA_INPUT_FILE": file,
             "mc_input_file": file,
         }
-    if lease.reducer is not None:
-        result["MANTA_REDUCER"] = str(lease.reducer)
+    if lease.part is not None and spec.operation is None:
+        result["MANTA_REDUCER"] = str(lease.part)
     return result
 
 
@@ -292,21 +300,23 @@ class Reporter:
         Raises OSError if the disk refuses; then nothing is kept.
         """
         failed = verdict.outcome is Outcome.FAILED
+        kept = verdict.outcome is not Outcome.LOST and not (failed and self.spec.operation is not None)
         usage = self.usage(attempt, done)
         if attempt.stop is Stop.FULL:  # before anything is published
             self.empty(attempt)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
         stderr = core = None
-        if verdict.outcome is not Outcome.LOST:
+        if kept:
             outputs = [self._publish(output, verdict) for output in attempt.emitted]
             if not attempt.uncaptured:
                 outputs.append(self._stdout(attempt, names, verdict))
-        if failed:
+        if failed or (kept and self._prints(attempt)):
             stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
+        if failed:
             core = self._core(attempt, done, names)
-        kept = verdict.outcome is not Outcome.LOST
-        self.release(attempt, keep_stdout=kept and not attempt.uncaptured, keep_stderr=failed, keep_outputs=kept)
+        keep_stdout = kept and not attempt.uncaptured
+        self.release(attempt, keep_stdout, keep_stderr=stderr is not None, keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
             task=attempt.lease.task,
@@ -319,7 +329,18 @@ class Reporter:
             core=core,
             usage=usage,
             missing=missing_of(attempt.missing),
+            reason=verdict.reason,
         )
+
+    def _prints(self, attempt: Attempt) -> bool:
+        """Whether an attempt of an operation has printed on stderr: the beginning is kept, whatever its outcome."""
+        if self.spec.operation is None:
+            return False
+        size, most = os.fstat(attempt.stderr).st_size, self.spec.stderr_bytes
+        if size > most:
+            os.ftruncate(attempt.stderr, most)
+            os.pwrite(attempt.stderr, f"\n... {size - most} bytes more were dropped\n".encode(), most)
+        return size > 0
 
     def empty(self, attempt: Attempt) -> None:
         """Give back the disk space of what an attempt has written. In any thread."""
@@ -407,6 +428,8 @@ class Reporter:
 
 def verdict_of(attempt: Attempt, done: Done, spec: PoolSpec) -> Verdict:
     """The verdict on an attempt that its lackey reports as ended."""
+    if attempt.long_line is not None:
+        return Verdict(Outcome.FAILED, JobErrorCode.INVALID_ARGUMENT.value, attempt.long_line)
     if done.status == 0 and not (done.flags or attempt.stop or attempt.input_changed or attempt.excess):
         return OK
     return judge(
@@ -439,6 +462,7 @@ def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = N
         code=verdict.code,
         message=verdict.message,
         missing=missing_of(missing),
+        reason=verdict.reason,
     )
 
 

@@ -1,32 +1,51 @@
-"""The input of one running reducer: pages of sources in, a full pipe out.
+"""The input of one attempt that is fed: pages of sources in, a full pipe out.
 
 The supervisor sends sources in pages, as many as the agent has asked for; the feed takes them one
 after another. This module adds the flow control to `datapath.feed`: which source was the last
-received, and how many more are wanted.
+received, and how many more are wanted. A source may be a range of an object: then it gives the
+lines that begin in the range, and the feed finds where they do, in its thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from datapath.feed import Event, Feed, SourceLost
+from datapath.slices import LineTooLongError
+from scheduler.agent.blobs import slices
 from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.stores import Stores
-from scheduler.model.wire import BlobRef, FeedPage, FeedState, TaskLease
+from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
 
-# Called with the source that is gone, if it is one, and the reason.
-Lost = Callable[[BlobRef | None, str], None]
+
+class Lost(NamedTuple):
+    """The loss of an attempt's input: the blob that is gone, if it is one, and the reason.
+
+    `line`: the input is there, but has a line that is too long to be given to a task.
+    """
+
+    blob: BlobRef | None
+    why: str
+    line: str | None = None
 
 
 class ReducerInput:
-    """The writing end of the pipe that is a reducer's stdin, and the feed into it.
+    """The writing end of the pipe that is a task's stdin, and the feed into it.
 
     `changed` is called on the event loop whenever the state should be reported; `lost` when a source is gone, so that
     the attempt cannot succeed, and always before the reducer can see the end of its input.
     """
 
-    def __init__(self, lease: TaskLease, stores: Stores, pipe: int, changed: Callable[[], None], lost: Lost) -> None:
+    def __init__(
+        self,
+        lease: TaskLease,
+        stores: Stores,
+        pipe: int,
+        changed: Callable[[], None],
+        lost: Callable[[Lost], None],
+    ) -> None:
         self._lease = lease
         self._changed = changed
         self._lost = lost
@@ -35,7 +54,11 @@ class ReducerInput:
         self._stopped = False
         self._ended = False
         self._sources = sources = Sources(stores)
-        self._feed: Feed[BlobRef] = Feed(pipe, sources.open, self._on_event, open_ahead=sources.open_ahead)
+        self._feed: Feed[FeedSource] = Feed(
+            pipe, sources.open, self._on_event, open_ahead=sources.open_ahead, bounds=slices.bounds
+        )
+        if lease.feed is not None:
+            self.accept(lease.feed)
 
     @property
     def moved(self) -> int:
@@ -50,9 +73,9 @@ class ReducerInput:
             if source.seq > self._after:
                 self._after = source.seq
                 if self._feed.room:
-                    self._feed.append(source.blob, source.blob.size)
+                    self._feed.append(source, source.blob.size if source.length is None else source.length)
                 else:
-                    self._fail(None, "the supervisor sent more sources than there was room for")
+                    self._fail(Lost(None, "the supervisor sent more sources than there was room for"))
                     return
         if page.end:
             self._ended = True
@@ -72,13 +95,16 @@ class ReducerInput:
         self._feed.close()
         self._sources.close()
 
-    def _on_event(self, event: Event[BlobRef]) -> None:
+    def _on_event(self, event: Event[FeedSource]) -> None:
         """Handle an event of the feed. In the feed's thread."""
         if isinstance(event, SourceLost):
-            self._loop.call_soon_threadsafe(self._fail, event.source, f"blob {event.source.id}: {event.error}")
+            source = event.source
+            line = f'"{source.name}": {event.error}' if isinstance(event.error, LineTooLongError) else None
+            lost = Lost(source.blob, f"blob {source.blob.id}: {event.error}", line)
+            self._loop.call_soon_threadsafe(self._fail, lost)
         else:
             self._loop.call_soon_threadsafe(self._changed)
 
-    def _fail(self, blob: BlobRef | None, why: str) -> None:
+    def _fail(self, lost: Lost) -> None:
         self._stopped = True
-        self._lost(blob, why)
+        self._lost(lost)

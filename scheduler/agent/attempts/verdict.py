@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB, MEMORY_MB
 from scheduler.model.wire import Outcome
 
@@ -91,21 +92,38 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of an attempt, with the code and message of its error if it failed."""
+    """The outcome of an attempt, with the code and message of its error if it failed.
+
+    `reason`: why it was lost, for the record of an operation's attempts.
+    """
 
     outcome: Outcome
     code: str | None = None
     message: str | None = None
+    reason: AbortReason | None = None
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Rule = tuple[Callable[[Ending], bool], Callable[[Ending], str]]
 
-SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], JobErrorCode, str], ...] = (
-    (lambda end: end.stop is Stop.CROWDED, JobErrorCode.INTERNAL, DISK_IS_FULL),
-    (lambda end: end.setup_failed or end.stop is Stop.LOST, JobErrorCode.INTERNAL, INTERNAL),
-    (lambda end: end.unsaved not in (0, *NO_ROOM), JobErrorCode.INTERNAL, INTERNAL),
-    (lambda end: end.stop is Stop.FETCH, JobErrorCode.SERVICE_UNAVAILABLE, FETCH_FAILED),
+Loss = tuple[JobErrorCode, str, AbortReason]
+SYSTEM_RULES: tuple[tuple[Callable[[Ending], bool], Loss], ...] = (
+    (
+        lambda end: end.stop is Stop.CROWDED,
+        (JobErrorCode.INTERNAL, DISK_IS_FULL, AbortReason.RESOURCE_OVERDRAFT),
+    ),
+    (
+        lambda end: end.setup_failed or end.stop is Stop.LOST,
+        (JobErrorCode.INTERNAL, INTERNAL, AbortReason.OTHER),
+    ),
+    (
+        lambda end: end.unsaved not in (0, *NO_ROOM),
+        (JobErrorCode.INTERNAL, INTERNAL, AbortReason.FAILED_CHUNKS),
+    ),
+    (
+        lambda end: end.stop is Stop.FETCH,
+        (JobErrorCode.SERVICE_UNAVAILABLE, FETCH_FAILED, AbortReason.FAILED_CHUNKS),
+    ),
 )
 
 USER_RULES: tuple[Rule, ...] = (
@@ -127,9 +145,9 @@ USER_RULES: tuple[Rule, ...] = (
 
 def judge(end: Ending) -> Verdict:
     """The outcome of an attempt, with the code and sentence of its error record if it has one."""
-    for applies, code, text in SYSTEM_RULES:
+    for applies, (code, text, reason) in SYSTEM_RULES:
         if applies(end):
-            return Verdict(Outcome.LOST, code.value, text)
+            return Verdict(Outcome.LOST, code.value, text, reason)
     for matches, sentence in USER_RULES:
         if matches(end):
             return Verdict(Outcome.FAILED, code_of(end).value, sentence(end) + remarks(end, sentence(end)))

@@ -30,7 +30,7 @@ from scheduler.agent.blobs.fetch import (
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.agent.transport import ANYWHERE, Reach
-from scheduler.model.wire import BlobRef
+from scheduler.model.wire import BlobRef, FeedSource
 
 LITTLE = 128 * 1024
 
@@ -48,8 +48,9 @@ class Sources:
         self._closed = threading.Event()
         self._pursuit: ResumingRead | None = None  # of the current source, if it is on another node
 
-    def open(self, blob: BlobRef, offset: int) -> int:
+    def open(self, source: FeedSource, offset: int) -> int:
         """A descriptor of a file, or of a stream from `offset` on. Raises BlobGoneError, OSError."""
+        blob = source.blob
         if not self._stores.is_elsewhere(blob):
             return self._stores.open_in_thread(blob)
         if blob.size <= LITTLE:
@@ -59,8 +60,9 @@ class Sources:
             self._pursuit = ResumingRead(blob, self._stores.traffic, self._closed, self._stores.reach)
         return stream(self._pursuit.open(offset), blob.size - offset)
 
-    def open_ahead(self, blob: BlobRef) -> int:
+    def open_ahead(self, source: FeedSource) -> int:
         """The same if it takes no time, else LaterError or what `open` raises."""
+        blob = source.blob
         if not self._stores.is_elsewhere(blob):
             return self._stores.open(blob)
         if blob.size <= LITTLE and self._calls.is_open(blob):

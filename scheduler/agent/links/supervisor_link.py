@@ -67,7 +67,7 @@ DROPPED_BYTES = 1 << 20
 TICK = 0.25
 # Seconds between tries of a flush that the disk refuses: the first pause and the longest.
 FLUSH_PAUSES = (0.1, 5.0)
-KINDS = (False, True)  # of pools: map, reduce
+KINDS = (False, True)  # of pools: whose tasks always make progress, whose may wait for others
 
 
 class SupervisorLink:
@@ -174,8 +174,8 @@ class SupervisorLink:
         )
 
     def _use(self) -> Use:
-        """What this link uses of the node: instances with work, and their memory, maps and reducers apart."""
-        kinds = [[pool for pool in self._pools.values() if pool.busy and pool.spec.reduce is kind] for kind in KINDS]
+        """What this link uses of the node: instances with work, and their memory, by kind of pool."""
+        kinds = [[pool for pool in self._pools.values() if pool.busy and pool.spec.blocking is kind] for kind in KINDS]
         slots = max(sum(pool.instances for pool in kind) for kind in kinds)
         return Use(slots, max(sum(pool.instances * pool.spec.memory_mb for pool in kind) for kind in kinds))
 

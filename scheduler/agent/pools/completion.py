@@ -14,12 +14,14 @@ from scheduler.agent.attempts.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNA
 from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptReport, Outcome, TaskLease
 
-LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL)
-FULL = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, DISK_IS_FULL)
+LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.OTHER)
+UNSAVED = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.FAILED_CHUNKS)
+FULL = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, DISK_IS_FULL, AbortReason.RESOURCE_OVERDRAFT)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED)
+NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_FAILED, AbortReason.FAILED_CHUNKS)
 
 
 class Completion:
@@ -61,7 +63,7 @@ class Completion:
         except OSError as error:
             self._log.error("outputs of a task could not be stored", task=attempt.lease.uuid, why=str(error))
             self._reporter.release(attempt)
-            return plain_report(attempt.lease, FULL if error.errno in NO_SPACE else LOST)
+            return plain_report(attempt.lease, FULL if error.errno in NO_SPACE else UNSAVED)
         except ValidationError as error:
             self._reporter.release(attempt)
             why = f"cannot save outputs: {error.errors()[0]['msg']}"
@@ -87,6 +89,10 @@ class Completion:
         """Report a task as lost through a fault of this node: it may run again."""
         self._node.finished(plain_report(lease, LOST))
 
-    def evict(self, lease: TaskLease) -> None:
+    def evict(self, lease: TaskLease, reason: AbortReason = AbortReason.PREEMPTION) -> None:
         """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
-        self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True}))
+        self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True, "reason": reason}))
+
+    def skip(self, lease: TaskLease) -> None:
+        """Report a task that has nothing to read, and so nothing to do."""
+        self._node.finished(plain_report(lease, Verdict(Outcome.OK)))

@@ -54,11 +54,11 @@ class Pace:
         return max(1, min(most, int(work_us / self.average_us)))
 
 
-def room(pace: Pace, instances: int, held: int, reduce: bool) -> int:
+def room(pace: Pace, instances: int, held: int, blocking: bool) -> int:
     """The number of tasks that a pool asks for now; `held` counts queued and running ones.
 
     Zero while two thirds are there: a request for three tasks costs as much as one for forty.
     """
-    each = 1 if reduce else pace.leased()
+    each = 1 if blocking else pace.leased()
     enough = max(instances, instances * each * 2 // 3)
     return instances * each - held if held < enough else 0

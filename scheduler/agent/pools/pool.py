@@ -31,7 +31,8 @@ from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
-from scheduler.agent.blobs.prefetch import Prefetch
+from scheduler.agent.blobs.prefetch import Prefetch, key_of
+from scheduler.agent.blobs.slices import owns_no_line
 from scheduler.agent.pools.assets import AssetError, Assets
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext
@@ -44,6 +45,7 @@ from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
 from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
 from scheduler.providers import InstanceError, NoImageError
 
@@ -73,6 +75,7 @@ class Pool:
         self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
         self._supply = Prefetch(node.stores, self._arrived)
+        self._looking: dict[tuple[int, int], TaskLease] = {}  # leases whose slices are being looked at
         self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
         self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
         self._starting = 0
@@ -89,7 +92,24 @@ class Pool:
     def grant(self, instances: int, tasks: list[TaskLease]) -> None:
         self.target = instances
         self.places.want(instances)
-        self.queue.extend(lease for lease in tasks if not self._supply.bring(lease))
+        near = [lease for lease in tasks if not self._supply.bring(lease)]
+        self.queue.extend(lease for lease in near if lease.feed is None)
+        if sliced := [lease for lease in near if lease.feed is not None]:
+            self._looking.update({key_of(lease): lease for lease in sliced})
+            self._background.spawn(self._look_at(sliced))
+        self.advance()
+
+    async def _look_at(self, sliced: list[TaskLease]) -> None:
+        """Queue the tasks whose slices own a line; the others are done."""
+        stores = self.node.stores
+        empty = await asyncio.to_thread(lambda: {key_of(each) for each in sliced if owns_no_line(each, stores)})
+        for lease in sliced:
+            if self._looking.pop(key_of(lease), None) is None:
+                continue  # it was cancelled meanwhile
+            if key_of(lease) in empty:
+                self._ends.skip(lease)
+            else:
+                self.queue.append(lease)
         self.advance()
 
     def _arrived(self, lease: TaskLease, error: Exception | None) -> None:
@@ -106,7 +126,7 @@ class Pool:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
                 return True
-        if self._supply.drop(attempt):
+        if self._supply.drop(attempt) or self._looking.pop((attempt.task, attempt.attempt), None) is not None:
             return True
         for worker in self.workers:
             for running in worker.handed.values():
@@ -131,17 +151,20 @@ class Pool:
 
     def state(self) -> PoolState:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""
-        held = len(self.queue) + len(self._supply) + sum(len(worker.handed) for worker in self.workers)
+        held = (
+            len(self.queue)
+            + len(self._supply)
+            + len(self._looking)
+            + sum(len(worker.handed) for worker in self.workers)
+        )
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
-        more, booked = room(self.pace, able, held, self.spec.reduce), self.places.booked
+        more, booked = room(self.pace, able, held, self.spec.blocking), self.places.booked
         idle = held > 0 and not any(worker.handed for worker in self.workers)
         return PoolState.model_construct(
             pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
         )
 
     def feeds(self) -> list[FeedState]:
-        if not self.spec.reduce:
-            return []
         return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
 
     def close(self, over: bool = False) -> Coroutine[None, None, None]:
@@ -152,6 +175,7 @@ class Pool:
         self.closed = self._ends.closed = True
         self.places.close(over)
         self.queue.clear()
+        self._looking.clear()
         self._background.cancel()
         workers, self.workers = self.workers, []
         for worker in workers:
@@ -199,7 +223,11 @@ class Pool:
 
     def converge(self) -> None:
         """Start, keep or release instances until there are as many as there should be."""
-        wanted = 0 if self._doom else self.places.limit(max(self.target, 1 if self.queue or self._supply else 0))
+        wanted = (
+            0
+            if self._doom
+            else self.places.limit(max(self.target, 1 if self.queue or self._supply or self._looking else 0))
+        )
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         for worker in [each for each in self.workers if each.may_stay][
             : max(0, wanted - len(staying) - self._starting)
@@ -250,7 +278,7 @@ class Pool:
         """Return waiting tasks to the supervisor, since no allocation is left for them."""
         self._homeless = None
         while self.queue and not self.closed and self.places.booked == 0:
-            self._ends.evict(self.queue.popleft())
+            self._ends.evict(self.queue.popleft(), AbortReason.WAITING_TIMEOUT)
 
     def _places_changed(self) -> None:
         self.advance()
@@ -258,7 +286,7 @@ class Pool:
 
     def fill(self) -> None:
         """Hand waiting tasks to instances, the emptiest first."""
-        ahead = 1 if self.spec.reduce else self.pace.ahead()
+        ahead = 1 if self.spec.blocking else self.pace.ahead()
         now = asyncio.get_running_loop().time()
         while self.queue and not self.node.pressure.short:
             able = [worker for worker in self.workers if worker.can_take(ahead, now)]
@@ -308,7 +336,7 @@ class Pool:
     @property
     def busy(self) -> bool:
         """Whether a task runs or waits."""
-        return bool(self.queue or self._supply) or any(worker.handed for worker in self.workers)
+        return bool(self.queue or self._supply or self._looking) or any(worker.handed for worker in self.workers)
 
     def tick(self, now: float) -> None:
         """Check running tasks: recall what waits behind long ones, enforce caps that the kernel does not."""

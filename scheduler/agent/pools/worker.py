@@ -22,7 +22,7 @@ from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
 from scheduler.agent.attempts.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
-from scheduler.agent.attempts.reducer_input import ReducerInput
+from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
@@ -31,7 +31,7 @@ from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
 from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
 from scheduler.common.ids import new_id
-from scheduler.model.wire import BlobRef, PoolSpec, TaskLease, Usage
+from scheduler.model.wire import PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
 from scheduler.providers.linux.readiness import writable
 
@@ -169,8 +169,9 @@ class Worker:
 
     def _stdin(self, attempt: Attempt) -> int:
         lease = attempt.lease
-        if lease.input is None:
-            return self._reducer_stdin(attempt)
+        if lease.fed:
+            return self._fed_stdin(attempt)
+        assert lease.input is not None
         place = place_of(lease.input)
         blob = lease.blob
         if blob is None or blob.size == 0:
@@ -191,12 +192,12 @@ class Worker:
             attempt.input_before = stamp(os.fstat(stdin))
         return stdin
 
-    def _reducer_stdin(self, attempt: Attempt) -> int:
-        reading, writing = feed.pipe()
+    def _fed_stdin(self, attempt: Attempt) -> int:
+        reading, writing = feed.pipe() if self.spec.blocking else feed.pipe(feed.SLICE_PIPE_BYTES)
 
-        def lost(blob: BlobRef | None, why: str) -> None:
-            attempt.missing = blob
-            self.log.warning("input of a reducer is gone", task=attempt.lease.uuid, why=why)
+        def lost(source: Lost) -> None:
+            attempt.missing, attempt.long_line = source.blob, source.line
+            self.log.warning("input of a task is gone", task=attempt.lease.uuid, why=source.why)
             self.stop(attempt, Stop.FETCH)
 
         attempt.feed = ReducerInput(attempt.lease, self.stores, writing, self.pool.node.changed, lost)

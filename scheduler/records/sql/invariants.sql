@@ -5,9 +5,9 @@ SELECT jobs.uuid AS job, phases.number AS phase, phases.issued AS issued, phases
     count(tasks.usage) AS measured
 FROM jobs JOIN phases ON phases.job = jobs.id LEFT JOIN tasks ON tasks.pool = phases.id
 WHERE jobs.archive_done IS NULL OR jobs.archive_done >= :purged
-GROUP BY jobs.uuid, jobs.cancelled, phases.id, phases.number, phases.issued, phases.finished, phases.metered
+GROUP BY jobs.uuid, jobs.cancelled, jobs.status, phases.id, phases.number, phases.issued, phases.finished, phases.metered
 HAVING phases.issued <> count(tasks.id) OR phases.metered <> count(tasks.usage)
-    OR phases.finished <> CASE WHEN jobs.cancelled = 1 THEN phases.issued
+    OR phases.finished <> CASE WHEN jobs.cancelled = 1 OR jobs.status IN ('failing', 'failed') THEN phases.issued
         ELSE count(CASE WHEN tasks.state IN ('committed', 'failed', 'cancelled') THEN 1 END) END
 LIMIT :limit
 
@@ -26,7 +26,7 @@ LIMIT :limit
 -- broken_ends: jobs that are done although something of them is open.
 SELECT jobs.uuid AS job, jobs.dispatched AS dispatched, jobs.inputs AS inputs, sum(phases.finished) AS finished, sum(phases.issued) AS issued
 FROM jobs JOIN phases ON phases.job = jobs.id
-WHERE jobs.state = 'done' AND jobs.cancelled = 0
+WHERE jobs.state = 'done' AND jobs.cancelled = 0 AND coalesce(jobs.status, 'completed') = 'completed'
 GROUP BY jobs.uuid, jobs.input_done, jobs.dispatched, jobs.inputs
 HAVING jobs.input_done = 0 OR jobs.dispatched <> jobs.inputs OR sum(phases.finished) <> sum(phases.issued)
 LIMIT :limit
@@ -45,7 +45,7 @@ LIMIT :limit
 -- broken_arrivals: open reduce tasks that have not the inputs that they count, or wait although they have some.
 SELECT tasks.uuid AS task, tasks.state AS state, tasks.arrived AS arrived, count(task_inputs.seq) AS inputs
 FROM tasks LEFT JOIN task_inputs ON task_inputs.task = tasks.id
-WHERE tasks.reducer IS NOT NULL AND tasks.state IN ('waiting', 'ready', 'leased')
+WHERE tasks.reducer IS NOT NULL AND tasks.state IN ('waiting', 'ready', 'leased') AND (tasks.number IS NULL OR tasks.state <> 'waiting')
 GROUP BY tasks.id, tasks.uuid, tasks.state, tasks.arrived
 HAVING tasks.arrived <> count(task_inputs.seq) OR (tasks.state = 'waiting' AND tasks.arrived > 0)
 LIMIT :limit
@@ -83,6 +83,8 @@ SELECT blob, count(*) AS owners FROM (
     UNION ALL
     SELECT blob, 0 AS shared FROM task_inputs WHERE own = 1 AND size > 0
     UNION ALL
+    SELECT blob, 0 AS shared FROM staged WHERE size > 0 AND link = 0
+    UNION ALL
     SELECT etag AS blob, shared FROM entries WHERE kind = 'o' AND size > 0
 ) AS owned
 GROUP BY blob HAVING count(*) > 1 AND min(shared) = 0
@@ -98,6 +100,10 @@ LIMIT :limit
 
 -- needed_blobs: blobs that must be in the shared store: those of objects, and of intermediates that a task is to read.
 SELECT etag AS blob, name FROM entries WHERE kind = 'o' AND size > 0
+UNION ALL
+SELECT blob, name FROM pins WHERE size > 0
+UNION ALL
+SELECT blob, 'staged' AS name FROM staged WHERE size > 0
 UNION ALL
 SELECT blob, input AS name FROM tasks WHERE own = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
 UNION ALL

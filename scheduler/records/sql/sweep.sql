@@ -7,6 +7,12 @@ SELECT blob FROM tasks WHERE own = 1 AND blob IS NOT NULL;
 -- blobs_of_task_inputs: every intermediate that was made for a reducer.
 SELECT blob FROM task_inputs WHERE own = 1;
 
+-- blobs_of_pins: every blob that an operation reads.
+SELECT blob FROM pins WHERE size > 0;
+
+-- blobs_of_staged: every output that an operation has not published yet.
+SELECT blob FROM staged WHERE size > 0;
+
 -- wanted_at_node: of a JSON list of blobs, the intermediates on a node that are still needed.
 SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN tasks ON blob = CAST(asked.value AS TEXT)
 WHERE own = 1 AND node = :node
@@ -20,4 +26,8 @@ WHERE kind = 'o' AND size > 0
 UNION ALL
 SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN tasks ON blob = CAST(asked.value AS TEXT) WHERE own = 1
 UNION ALL
-SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN task_inputs ON blob = CAST(asked.value AS TEXT) WHERE own = 1;
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN task_inputs ON blob = CAST(asked.value AS TEXT) WHERE own = 1
+UNION ALL
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN pins ON blob = CAST(asked.value AS TEXT) WHERE size > 0
+UNION ALL
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN staged ON blob = CAST(asked.value AS TEXT) WHERE size > 0;

@@ -12,6 +12,10 @@ VALUES (:task, :seq, :name, :origin, :blob, :size, :own, :node, :maker, :made)
 -- reduce_tasks: the reduce tasks of a phase, by reducer.
 SELECT id, reducer, state, arrived, node FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL ORDER BY reducer
 
+-- reduce_tasks_of: some reduce tasks of a phase, for a JSON list of reducers.
+SELECT tasks.id AS id, reducer, state, arrived, node FROM json_each(:reducers) AS wanted
+CROSS JOIN tasks INDEXED BY tasks_reducer ON pool = :pool AND reducer IS NOT NULL AND reducer = CAST(wanted.value AS INTEGER)
+
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
 UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
 
@@ -19,7 +23,7 @@ UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'rea
 UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
-SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
 FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = CAST(wanted.value AS INTEGER)
 
 -- update_task: what an event changed, and where the task's input stands.
@@ -30,20 +34,20 @@ UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY id LIMIT :limit)
   AND (SELECT finished < issued FROM phases WHERE id = :pool)
-RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
+RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, own, reducer, node, number
 
 -- lease_tasks_at: hand ready tasks of a pool that belong to a node to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node = :node AND state = 'ready' ORDER BY id LIMIT :limit)
   AND (SELECT finished < issued FROM phases WHERE id = :pool)
-RETURNING id, uuid, attempt, input, origin, blob, size, md5, own, reducer, node
+RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, own, reducer, node, number
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, name, blob, size, own, node FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, own, node, start, length FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: the tasks that an agent holds.
-SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
@@ -63,7 +67,7 @@ FROM tasks INDEXED BY tasks_leased LEFT JOIN agents ON agents.id = tasks.agent
 WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
-SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
 -- cancel_ready: cancel a page of the ready tasks of this pool.

@@ -35,6 +35,7 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.resolve import resolve
+from scheduler.supervisor.operations import attempts
 
 # Seconds that a pool keeps an instance before another pool may take it.
 QUANTUM = 2.0
@@ -42,6 +43,8 @@ QUANTUM = 2.0
 # other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
+# Ranges of its input that a lease has; the agent asks for more.
+FIRST_SOURCES = 64
 
 IssueToken = Callable[[str, str, str], str]  # (login, job, node) -> token
 Nodes = Mapping[str, AgentSession]  # registered agents, by node
@@ -168,7 +171,7 @@ def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit:
             assert backlog is not None
             soon = max(home.held[pool], backlog.pace(now))
             others[node] = Home(ready, soon, not home.full(pool), now - backlog.took, now - backlog.since)
-        elif live and live.spec.phases[live.phase_of(pool)].reduce:  # a reduce task can run anywhere
+        elif live and live.spec.phases[live.phase_of(pool)].fed:  # it reads from many nodes, and can run anywhere
             others[node] = Home(ready, 0, False, INFINITE, INFINITE)
     chosen = choose(limit, located.get(session.node, 0), free, others)
     return [(session.node if node == "" else node, count) for node, count in chosen]
@@ -185,8 +188,8 @@ def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[i
         new = pool not in session.told
         if room is None or (new and session.booked):
             room = (FIRST_ATTEMPTS if len(nodes) == 1 else 1) * instances if new else 0
-        if live.spec.phases[live.phase_of(pool)].reduce:
-            room = min(room, instances - session.held[pool])  # a reducer never queues behind another
+        if live.spec.phases[live.phase_of(pool)].blocking:
+            room = min(room, instances - session.held[pool])  # what may block never queues behind another
         chosen = picks(session, jobs, nodes, pool, room, now) if instances else []
         if chosen or instances != session.told.get(pool, 0):
             found.append(Want(live, pool, instances, chosen, new))
@@ -194,12 +197,14 @@ def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[i
 
 
 def grant(
-    c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken
+    c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken, now: int
 ) -> list[Granted]:
     """Lease attempts for each want, in one transaction."""
     grants = []
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks)
+        if want.live.spec.operation is not None:
+            attempts.begin(c, want.live, rows, session.node, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
         spec = pool_spec(c, want.live, want.pool, session.node, issue_token) if want.new else None
         granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
@@ -223,36 +228,61 @@ def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]
 
 def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, nodes: Nodes) -> list[TaskLease]:
     """The leases of rows, for an agent of `node`."""
+    if live.spec.operation is not None:  # it reads what was pinned
+        return [task_lease(live, row, None, node, nodes, first_page(c, row, node, nodes)) for row in rows]
     known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
     return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
 
 
-def task_lease(live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> TaskLease:
-    """The lease of a task. `replaced`: the object that has replaced its input since dispatch, if any."""
+def first_page(c: Connection, row: Row, node: str, nodes: Nodes) -> FeedPage | None:
+    """The first page of the input of a fed task, all of which is known."""
+    if row["input"] is not None:
+        return None
+    feed = FeedState(task=row["id"], attempt=row["attempt"], after=0, room=FIRST_SOURCES)
+    return feed_page(c, feed, True, node, nodes, pinned=True)
+
+
+def task_lease(
+    live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes: Nodes, feed: FeedPage | None = None
+) -> TaskLease:
+    """The lease of a task.
+
+    `replaced`: the object that has replaced its input since dispatch, if any; `feed`: what is known of its input.
+    """
     blob = None if row["blob"] is None else blob_now(row, replaced, node, nodes, row["md5"])
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],
         attempt=row["attempt"],
-        base=naming.base_of(live.owner, live.uuid, row["input"], row["origin"]),
+        base=base_of(live, row),
         input=row["input"],
         blob=blob,
-        reducer=row["reducer"],
+        part=row["reducer"],
+        fed=row["input"] is None,
+        feed=feed,
+        number=row["number"],
     )
+
+
+def base_of(live: LiveJob, row: Row) -> str:
+    """The base of the names of what a task leaves."""
+    if row["input"] is None and (kind := live.kind(live.phase_of(row["pool"]))) is not None:
+        return f"/{kind}"
+    return naming.base_of(live.owner, live.uuid, row["input"], row["origin"])
 
 
 def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:
     """The description of a pool that an agent needs to run its tasks, with a token for them."""
     number = live.phase_of(pool)
-    phase = live.spec.phases[number]
+    phase, operation = live.spec.phases[number], live.spec.operation
     assets, problem = find_assets(c, live.owner, phase.assets)
     return PoolSpec(
         pool=pool,
         job=live.uuid,
         login=live.owner,
         phase=number,
-        reduce=phase.reduce,
+        blocking=phase.blocking,
         exec=phase.exec,
         init=phase.init,
         assets=assets,
@@ -261,9 +291,11 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         disk_gb=phase.disk_gb,
         image=phase.image,
         timeout_s=phase.timeout_s,
-        last=number + 1 == len(live.pools),
+        last=operation is not None or number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid, node),
+        operation=operation.type if operation else None,
+        stderr_bytes=operation.stderr.bytes if operation else 0,
     )
 
 
@@ -300,13 +332,24 @@ def blob_of(entry: Entry) -> BlobRef:
     return BlobRef(id=entry.etag, size=entry.size, md5=entry.md5 or None)
 
 
-def feed_pages(c: Connection, feeds: Iterable[tuple[FeedState, bool]], node: str, nodes: Nodes) -> list[FeedPage]:
-    """The next pages of input for running reducers of `node`. `feeds`: each with whether its input has ended."""
-    return [page for feed, ended in feeds if (page := feed_page(c, feed, ended, node, nodes))]
+@dataclass(frozen=True, slots=True)
+class Hungry:
+    """A running task that wants more input. `ended`: all of its input is known; `pinned`: it reads what was pinned."""
+
+    state: FeedState
+    ended: bool
+    pinned: bool
 
 
-def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nodes) -> FeedPage | None:
-    """The next inputs of a running reducer, or None if there are none to send.
+def feed_pages(c: Connection, feeds: Iterable[Hungry], node: str, nodes: Nodes) -> list[FeedPage]:
+    """The next pages of input for running tasks of `node`."""
+    return [page for feed in feeds if (page := feed_page(c, feed.state, feed.ended, node, nodes, feed.pinned))]
+
+
+def feed_page(
+    c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nodes, pinned: bool = False
+) -> FeedPage | None:
+    """The next inputs of a task that is fed, or None if there are none to send.
 
     Inputs come in order: one that is being recomputed, or whose node is away, holds up those behind it.
     """
@@ -315,10 +358,18 @@ def feed_page(c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nod
     end = ended and len(rows) < feed.room and len(there) == len(rows)
     if not there and not end:
         return None
-    known = [(row["name"], row["blob"]) for row in there if not row["own"]]
+    known = [] if pinned else [(row["name"], row["blob"]) for row in there if not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
-    sources = [FeedSource(seq=row["seq"], blob=blob_now(row, replaced.get(row["name"]), node, nodes)) for row in there]
+    sources = [feed_source(row, replaced.get(row["name"]), node, nodes) for row in there]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)
+
+
+def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> FeedSource:
+    """One input of a task that is fed. `replaced` as for `task_lease`."""
+    blob = blob_now(row, replaced, node, nodes)
+    if row["start"] is None:
+        return FeedSource(seq=row["seq"], blob=blob)
+    return FeedSource(seq=row["seq"], blob=blob, name=row["name"], start=row["start"], length=row["length"])
 
 
 def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:

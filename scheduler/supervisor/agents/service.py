@@ -26,7 +26,8 @@ from itertools import groupby
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine.feasibility import Tiers, why_infeasible
-from scheduler.model.job import PhaseSpec
+from scheduler.model.operations.reasons import AbortReason
+from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     LEASE_SECONDS,
     MAX_OUTPUTS,
@@ -34,6 +35,7 @@ from scheduler.model.wire import (
     AttemptId,
     AttemptReport,
     BlobRef,
+    FeedState,
     PollReply,
     PollRequest,
     RegisterRequest,
@@ -324,7 +326,9 @@ class AgentService:
     def _nodes(self) -> dict[str, AgentSession]:
         return {session.node: session for session in self._sessions.values()}
 
-    async def _lose(self, session: AgentSession, counted: bool = True) -> None:
+    async def _lose(
+        self, session: AgentSession, counted: bool = True, reason: AbortReason = AbortReason.NODE_OFFLINE
+    ) -> None:
         """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss."""
         if self._sessions.pop(session.id, None) is None:
             return
@@ -335,7 +339,7 @@ class AgentService:
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
             blamed = counted and session.serves is None  # with many nodes, a task is not to blame
-            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed)
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reason)
             return lost, bool(rows)
 
         async with session.planning:  # tasks that are being leased to it now are lost too
@@ -357,9 +361,11 @@ class AgentService:
         now, nodes = self.monotonic(), self._nodes()
         targets = leases.targets(session, self._jobs, nodes, now)
         found = leases.wants(session, self._jobs, nodes, targets, now)
-        feeds = [(feed, self._input_ended(session.reducers[feed.task].pool)) for feed in session.feeds()]
+        feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
-        grant = partial(leases.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token)
+        grant = partial(
+            leases.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token, now=self._clock()
+        )
         granted = await self._db.write(grant) if found else []
         grants = [given.grant for given in granted if given.grant.tasks or session.is_new(given.grant)]
         for given in granted:
@@ -396,10 +402,11 @@ class AgentService:
             if count:
                 self._count_placed(where, count)
 
-    def _input_ended(self, pool: int) -> bool:
-        """Whether no further input of a pool will be recorded."""
+    def _hungry(self, feed: FeedState, pool: int) -> leases.Hungry:
+        """A task of a pool that wants more input."""
         live = self._jobs.by_pool(pool)
-        return live is not None and pool in live.input_ended
+        ended = live is not None and pool in live.input_ended
+        return leases.Hungry(feed, ended, pinned=live is not None and live.spec.operation is not None)
 
 
 def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:

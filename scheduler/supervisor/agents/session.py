@@ -32,7 +32,7 @@ MAX_DISCARDS = 100_000
 
 @dataclass(slots=True)
 class Reducer:
-    """A reduce task that an agent was given.
+    """A task that an agent was given, and that is fed.
 
     `pool`, the newest `attempt`, how far it was fed (`given`), and whether to the end of its input (`ended`).
     """
@@ -162,7 +162,7 @@ class AgentSession:
         pool = granted.pool
         self.held[pool] += len(granted.tasks)
         for task in granted.tasks:
-            if task.reducer is not None:
+            if task.fed and not (task.feed and task.feed.end):
                 self.reducers[task.task] = Reducer(pool, task.attempt)
         if self.told.get(pool) != granted.instances:
             self.since[pool] = now

@@ -7,11 +7,21 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scheduler.engine.job import Phase, reopened
-from scheduler.model.job import JobSpec, stored_job
+from scheduler.engine.operations.status import Stage, Status, unplanned
+from scheduler.engine.task import MAX_ATTEMPTS, Policy
+from scheduler.model.job import JobSpec
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
+
+
+class Standing(NamedTuple):
+    """Where an operation stands: its status, and the stage whose tasks are to be made, if any can be made now."""
+
+    status: Status
+    stage: int | None = None
 
 
 @dataclass(slots=True)
@@ -31,6 +41,8 @@ class LiveJob:
     reopened: set[int] = field(default_factory=set)  # those of them with input that is being recomputed
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
+    standing: Standing | None = None  # of an operation
+    stalled: bool = False  # it waits for the place of another operation
 
     @property
     def pending(self) -> bool:
@@ -38,8 +50,10 @@ class LiveJob:
         return not self.done and self.dispatched < self.inputs
 
     def may_block(self, pool: int) -> bool:
-        """Whether a reducer of this pool may wait for other tasks of the job."""
-        return self.spec.phases[self.phase_of(pool)].reduce and (pool not in self.input_ended or pool in self.reopened)
+        """Whether a task of this pool may wait for other tasks of the job."""
+        return self.spec.phases[self.phase_of(pool)].blocking and (
+            pool not in self.input_ended or pool in self.reopened
+        )
 
     def wake_watchers(self) -> None:
         self.changed.set()
@@ -47,6 +61,16 @@ class LiveJob:
 
     def phase_of(self, pool: int) -> int:
         return self.pools.index(pool)
+
+    def kind(self, phase: int) -> str | None:
+        """The kind of a stage; None for a phase of a pipeline."""
+        return None if self.spec.operation is None else str(self.spec.operation.stages[phase].kind)
+
+    def policy(self, phase: int) -> Policy:
+        """The failure policy of a phase's tasks."""
+        if self.spec.operation is None:
+            return Policy(failures=self.spec.phases[phase].retries)
+        return Policy(MAX_ATTEMPTS, 0 if self.spec.operation.failures.goes_on else None, saves=True)
 
     def next_reducers(self, phase: int) -> int:
         """Reducers of the phase after this one; 0 if that is a map or there is none."""
@@ -60,7 +84,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         id=row["id"],
         uuid=row["uuid"],
         owner=row["owner"],
-        spec=stored_job(json.loads(row["document"])),
+        spec=JobSpec.of(json.loads(row["document"])),
         pools=[phase["id"] for phase in phases],
         inputs=row["inputs"],
         dispatched=row["dispatched"],
@@ -68,12 +92,23 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         done=row["state"] == "done",
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
         reopened={phases[number]["id"] for number in reopened(counters(phases))},
+        standing=standing_of(row["status"], phases),
     )
 
 
 def counters(phases: Sequence[Row]) -> list[Phase]:
     """Rows of `phases` as counters for the engine."""
     return [Phase(row["reducers"], row["issued"], row["finished"], bool(row["input_ended"])) for row in phases]
+
+
+def standing_of(status: str | None, phases: Sequence[Row]) -> Standing | None:
+    """The standing of an operation, by its recorded status and the rows of its stages; None for a pipeline."""
+    return None if status is None else Standing(Status(status), unplanned(stages(phases)))
+
+
+def stages(phases: Sequence[Row]) -> list[Stage]:
+    """Rows of `phases` as the stages of an operation, for the engine."""
+    return [Stage(bool(row["planned"]), row["issued"], row["finished"]) for row in phases]
 
 
 class LiveJobs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.model.wire import AttemptId
+from scheduler.supervisor.cache.live_jobs import Standing
 
 
 class Revoked(NamedTuple):
@@ -50,6 +51,8 @@ class Changes:
     reopened: dict[int, set[int]] = field(default_factory=dict)
     revoked: list[Revoked] = field(default_factory=list)
     refused: list[AttemptId] = field(default_factory=list)
+    standings: dict[int, Standing] = field(default_factory=dict)  # of operations, by job
+    dispatched: Counter[int] = field(default_factory=Counter)  # lines of operations' inputs that were read, by job
     outcomes: Counter[str] = field(default_factory=Counter)  # for metrics: committed, failed, retried …
 
     def now_ready(self, pool: int, node: str | None, count: int = 1) -> None:

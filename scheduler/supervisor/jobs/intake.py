@@ -73,12 +73,18 @@ def create_job(
         supervisor=supervisor, **_descent(c, creator),
     )  # fmt: skip
     for number, phase in enumerate(spec.phases):
+        if spec.operation is not None:
+            c.insert("insert_stage", job=job, number=number)
+            continue
         pool = c.insert("insert_phase", job=job, number=number, reducers=phase.reducers)
         tasks = [{"uuid": new_id(), "pool": pool, "reducer": index} for index in range(phase.reducers)]
         c.many("insert_reduce_task", tasks)
     directory = naming.job_directory(owner, job_uuid)
     for made in (directory, f"{directory}/live", f"{directory}/stor"):
         namespace.put_directory(c, made, headers, now)
+    if spec.operation is not None:
+        limit = spec.operation.time_limit_s
+        c.run("begin_operation", job=job, deadline=None if limit is None else now + 1000 * limit)
     row = c.one("job_by_id", job=job)
     assert row is not None
     return load_job(c, row)

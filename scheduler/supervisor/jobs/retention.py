@@ -87,6 +87,8 @@ async def _purge(db: Database, job: int) -> None:
             await reap_reducer(db, _keep, task["id"])
         while await db.write(execute("purge_tasks", pool=phase["id"], limit=PAGE)):
             pass
+    while await db.write(execute("purge_attempts", job=job, limit=PAGE)):
+        pass
     for listed in ("inputs", "outputs", "errors"):
         page = select(f"list_{listed}", job=job, after=0, limit=PAGE)
         while rows := await db.read(page):

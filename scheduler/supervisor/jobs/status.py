@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.jobs.operation_status import operation_status
 
 # Times that appear once they are reached, with their columns.
 LATER_TIMES = (("timeDone", "done"), ("timeArchiveStarted", "archive_started"), ("timeArchiveDone", "archive_done"))
@@ -29,7 +30,7 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
         "state": row["state"],
         "cancelled": bool(row["cancelled"]),
         "inputDone": bool(row["input_done"]),
-        "transient": document["transient"],
+        "transient": document.get("transient", False),
         "stats": {
             "errors": row["errors"],
             "outputs": row["outputs"],
@@ -39,8 +40,9 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
         },
         "timeCreated": iso(row["created"]),
         **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
-        "phases": document["phases"],
+        "phases": document.get("phases", []),
         "options": {},
         # An addition to the published form, while phases wait for an instance: which ones, and why.
+        **(operation_status(c, row, document) if row["status"] else {}),
         **({"waiting": [{"phase": one["number"], "reason": one["waiting"]} for one in waiting]} if waiting else {}),
     }

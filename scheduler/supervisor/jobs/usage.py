@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from scheduler.model.job import stored_job
+from scheduler.model.job import JobSpec
 from scheduler.model.wire import Usage
 from scheduler.records.database import Connection, Row
 
@@ -35,7 +35,7 @@ def summed(usages: Sequence[Usage]) -> dict[str, int]:
 
 def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
     """Usage by phase of a row of `jobs`: number, type, MiB and GiB of an instance, tasks counted, their sums."""
-    phases = stored_job(json.loads(row["document"])).phases
+    phases = JobSpec.of(json.loads(row["document"])).phases
     return [
         {
             "phase": sums["number"],

@@ -7,14 +7,18 @@ until nothing does.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scheduler.common.ids import new_id
 from scheduler.engine import job as engine
 from scheduler.engine.availability import Availability
+from scheduler.engine.operations import status
+from scheduler.engine.operations.status import Event, Status
 from scheduler.engine.route import no_such_reducer, reducer_for
 from scheduler.engine.task import InputArrived, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
@@ -22,7 +26,7 @@ from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import announcements
-from scheduler.supervisor.cache.live_jobs import LiveJob, counters
+from scheduler.supervisor.cache.live_jobs import LiveJob, counters, stages, standing_of
 from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.resolve import Problem
@@ -67,14 +71,28 @@ class Item:
 
 
 class _Reducer:
-    """A reduce task as this transaction sees it."""
+    """A reduce task that this transaction gives inputs, `items`."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, items: Sequence[Item]) -> None:
         self.task: int = row["id"]
         self.state = TaskState(row["state"])
         self.node: str | None = row["node"]
         self.before = self.arrived = row["arrived"]
-        self.located = False  # whether an input that arrived lies on a node
+        self.items = items
+        self.located = any(item.node is not None for item in items)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes inputs: later inputs of a failed reducer are dropped."""
+        return self.state in (TaskState.WAITING, TaskState.READY, TaskState.LEASED)
+
+    def take(self) -> list[dict[str, Any]]:
+        """The rows of its new inputs, which have arrived from now on."""
+        first, self.arrived = self.arrived + 1, self.arrived + len(self.items)
+        return [
+            {"task": self.task, "seq": seq, "name": item.name} | item.columns
+            for seq, item in enumerate(self.items, first)
+        ]
 
     def settles(self) -> bool:
         """Whether to look up now where most of its input lies: at first, and whenever the input has doubled.
@@ -102,20 +120,40 @@ class JobWriter:
         self.row = row
         self._dispatched: int = row["dispatched"]
         self._done: bool = row["state"] == "done"
+        self.status = None if row["status"] is None else Status(row["status"])  # of an operation
         self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
         self._tasks: list[dict[str, Any]] = []
-        self._task_inputs: list[dict[str, Any]] = []
+        self._unsuccessful: dict[int, Counter[str]] = defaultdict(Counter)
         self._outputs: list[str] = []
         self._errors: list[tuple[str, str | None]] = []
         self._retries = 0
         self._usages: defaultdict[int, list[Usage]] = defaultdict(list)
-        self._reducers: dict[int, list[_Reducer]] = {}
+        self._routed: defaultdict[int, defaultdict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
 
     @property
     def running(self) -> bool:
         return self.row["state"] == "running" and not self.row["cancelled"]
 
     # Events.
+
+    def happened(self, event: Event) -> None:
+        """Record an event of the operation."""
+        assert self.status is not None
+        self.status = status.step(self.status, event)
+
+    @property
+    def stage(self) -> int | None:
+        """The stage of the operation whose tasks are made now, if there is one."""
+        return status.unplanned(stages(self.c.all("phases_of_job", job=self.live.id)))
+
+    def planned(self, pool: int, tasks: int, ready: int) -> None:
+        """Count tasks of a stage that were made, and those of them, or made before, that may run now."""
+        self._counts["issued"][pool] += tasks
+        self.changes.now_ready(pool, None, ready)
+
+    def unsuccessful(self, pool: int, what: str) -> None:
+        """Count an attempt of an operation that `failed` or was `aborted`."""
+        self._unsuccessful[pool][what] += 1
 
     def dispatched(self, count: int) -> None:
         """Count inputs of the job as dispatched."""
@@ -127,7 +165,7 @@ class JobWriter:
         if phase == len(self.live.pools):
             self._outputs.append(item.name)
         elif self.live.spec.phases[phase].reduce:
-            self._feed(phase, item)
+            self._route(phase, item)
         else:
             self._issue(phase, item)
 
@@ -160,32 +198,20 @@ class JobWriter:
         identity = {"uuid": new_id(), "pool": pool, "input": item.name, "md5": item.md5}
         self._tasks.append(identity | item.columns)
 
-    def _feed(self, phase: int, item: Item) -> None:
-        reducers = self._reducers_of(phase)
-        chosen = reducer_for(item.reducer, len(reducers), self._draw())
+    def _route(self, phase: int, item: Item) -> None:
+        reducers = self.live.spec.phases[phase].reducers
+        chosen = reducer_for(item.reducer, reducers, self._draw())
         if chosen is None:
             assert item.reducer is not None
-            message = no_such_reducer(item.reducer, len(reducers))
+            message = no_such_reducer(item.reducer, reducers)
             self.problem(phase, item.name, item.origin, (JobErrorCode.INVALID_ARGUMENT, message))
             self._drop(item)
-            return
-        reducer = reducers[chosen]
-        if reducer.state not in (TaskState.WAITING, TaskState.READY, TaskState.LEASED):
-            self._drop(item)  # later inputs of a failed reducer are dropped
-            return
-        reducer.arrived += 1
-        reducer.located = reducer.located or item.node is not None
-        self._task_inputs.append({"task": reducer.task, "seq": reducer.arrived, "name": item.name} | item.columns)
+        else:
+            self._routed[phase][chosen].append(item)
 
     def _drop(self, item: Item) -> None:
         if item.own and item.size:
             self.changes.throw(item.node, item.blob)
-
-    def _reducers_of(self, phase: int) -> list[_Reducer]:
-        if phase not in self._reducers:
-            rows = self.c.all("reduce_tasks", pool=self.live.pools[phase])
-            self._reducers[phase] = [_Reducer(row) for row in rows]
-        return self._reducers[phase]
 
     # Writing.
 
@@ -196,20 +222,49 @@ class JobWriter:
         for name, counter in self._counts.items():
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
+        for pool, counts in self._unsuccessful.items():
+            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"])
+            self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
         self.c.announce(announcements.news(self.live.id))
+        if self.status is not None:
+            self._settle()
+            return
         while self._advance():
             pass
 
+    def _settle(self) -> None:
+        """Record where the operation stands; it moves by itself when all its stages are over, and at its end."""
+        phases = self.c.all("phases_of_job", job=self.live.id)
+        if self.status is Status.RUNNING and status.are_over(stages(phases)):
+            self.happened(Event.STAGES_OVER)
+        if self.status != self.row["status"]:
+            self.c.run("set_status", job=self.live.id, status=self.status)
+        standing = standing_of(self.status, phases)
+        assert standing is not None
+        self.changes.standings[self.live.id] = standing
+        if standing.status in status.FINAL and not self._done:
+            self._finish()
+
     def _write_tasks(self) -> None:
         self.c.many("insert_map_task", self._tasks)
-        self.c.many("insert_task_input", self._task_inputs)
-        for phase, reducers in self._reducers.items():
-            for reducer in reducers:
-                if reducer.arrived > reducer.before:
-                    self._arrived(self.live.pools[phase], reducer)
+        for phase, routed in self._routed.items():
+            self._feed(self.live.pools[phase], routed)
+
+    def _feed(self, pool: int, routed: Mapping[int, Sequence[Item]]) -> None:
+        """Write the inputs of a phase's reducers. Only reducers that get some are read."""
+        rows = self.c.all("reduce_tasks_of", pool=pool, reducers=json.dumps(sorted(routed)))
+        reducers = [_Reducer(row, routed[row["reducer"]]) for row in rows]
+        for closed in reducers:
+            if not closed.is_open:
+                for item in closed.items:
+                    self._drop(item)
+        taking = [reducer for reducer in reducers if reducer.is_open]
+        self.c.many("insert_task_input", [row for reducer in taking for row in reducer.take()])
+        for reducer in taking:
+            self._arrived(pool, reducer)
 
     def _arrived(self, pool: int, reducer: _Reducer) -> None:
         state = step(Task(reducer.state), InputArrived()).task.state
@@ -273,6 +328,9 @@ class JobWriter:
             self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool)
             self.changes.ended_pools.add(pool)
         else:
-            self.c.run("finish_job", job=self.live.id, now=self.now)
-            self._done = True
-            self.changes.done_jobs.add(self.live.id)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.c.run("finish_job", job=self.live.id, now=self.now)
+        self._done = True
+        self.changes.done_jobs.add(self.live.id)

@@ -29,6 +29,7 @@ from scheduler.engine import availability
 from scheduler.engine.availability import Availability
 from scheduler.engine.task import (
     FINAL,
+    PIPELINE,
     Effect,
     Event,
     InputGone,
@@ -41,6 +42,7 @@ from scheduler.engine.task import (
     then,
 )
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, NewObject
@@ -52,6 +54,7 @@ from scheduler.supervisor.jobs.resolve import Problem, resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
+from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of, what_of
 from scheduler.supervisor.tasks.outputs import refusal
 from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
@@ -87,13 +90,19 @@ def commit_reports(
 
 
 def lose_attempts(
-    c: Connection, find_job: FindJob, rows: Sequence[Row], now: int, node: str | None = None, counted: bool = True
+    c: Connection,
+    find_job: FindJob,
+    rows: Sequence[Row],
+    now: int,
+    node: str | None = None,
+    counted: bool = True,
+    reason: AbortReason = AbortReason.NODE_OFFLINE,
 ) -> Changes:
     """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: whether they may have caused the loss.
+    `counted`: whether they may have caused the loss; `reason`: the one that attempts of operations get.
     """
-    batch = Batch(c, find_job, now, node)
+    batch = Batch(c, find_job, now, node, reason=reason)
     for row in rows:
         batch.judge(row, Lost(counted))
     return batch.close()
@@ -110,11 +119,18 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 class Batch:
     """The reports of one transaction, across jobs.
 
-    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it.
+    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why attempts that are
+    lost without a report are lost.
     """
 
     def __init__(
-        self, c: Connection, find_job: FindJob, now: int, node: str | None = None, serves: bool = False
+        self,
+        c: Connection,
+        find_job: FindJob,
+        now: int,
+        node: str | None = None,
+        serves: bool = False,
+        reason: AbortReason | None = None,
     ) -> None:
         self.c = c
         self.now = now
@@ -124,6 +140,7 @@ class Batch:
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
         self._books: dict[int, JobWriter] = {}
+        self._operations = OperationReports(c, self.changes, now, reason)
 
     def refuse(self, report: AttemptReport) -> None:
         """Refuse a report, which does not count: its agent may remove what the attempt has left."""
@@ -133,10 +150,10 @@ class Batch:
         """Name and write what was judged; returns the changes."""
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
-            self._write(self._named(judged))
+            self._write(self._named(self._operations.with_stderrs(judged)))
         for writer in self._books.values():
             writer.close()
-        return self.changes
+        return self._operations.close()
 
     # Judge.
 
@@ -144,11 +161,12 @@ class Batch:
         """Judge what a report does to a task. `claims` are checked if it is of the leased attempt."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            last = live is not None and live.phase_of(row["pool"]) + 1 == len(live.pools)
+            last = live is not None and (
+                live.spec.operation is not None or live.phase_of(row["pool"]) + 1 == len(live.pools)
+            )
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            retries = live.spec.phases[live.phase_of(row["pool"])].retries if live else 0
-            self.judge(row, reported(report, not report.missing, retries), report)
+            self.judge(row, reported(report, not report.missing), report)
         else:
             log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -160,7 +178,7 @@ class Batch:
         live = self._find_job(row["pool"])
         earlier = self._judged.get(row["id"])
         before = earlier.result.task if earlier else task_of(row)
-        result = step(before, event)
+        result = step(before, event, live.policy(live.phase_of(row["pool"])) if live else PIPELINE)
         if earlier or live is None or result.task == before:
             if report and Effect.DISCARD in result.effects:
                 self.refuse(report)
@@ -173,7 +191,7 @@ class Batch:
         row, report, result = verdict.row, verdict.report, verdict.result
         found = recovery.missed(self.c, row, report.missing) if report and report.missing else recovery.NOTHING_MISSED
         if report and report.missing and not found.excused:
-            result = step(verdict.before, reported(report))
+            result = step(verdict.before, reported(report), verdict.live.policy(verdict.phase))
         if found.hopeless:
             result = then(result, InputGone(found.hopeless))
         if result.task.state is not TaskState.READY:
@@ -239,14 +257,16 @@ class Batch:
         row, report, effects = verdict.row, verdict.report, verdict.result.effects
         writer = self._writer(verdict.live)
         self._count(verdict)
-        if report and Effect.COMMIT in effects:
+        if verdict.staged:
+            self._operations.carry_out(writer, verdict)
+        elif report and Effect.COMMIT in effects:
             self._forward(writer, verdict, report)
         if report and Effect.DISCARD in effects:
             self.refuse(report)
         if Effect.RETRIED in effects:
             writer.retried()
         again = verdict.before.again
-        if verdict.result.error and not again:
+        if (verdict.result.error and not again) or (verdict.staged and verdict.failed):
             self._fail(writer, verdict)
         if verdict.result.task.state in FINAL:
             writer.finished(row["pool"], report.usage if report and not again else None)
@@ -324,9 +344,8 @@ class Batch:
         return self.node if self.serves and blob.node is not None and blob.size else None
 
     def _fail(self, writer: JobWriter, verdict: Verdict) -> None:
-        assert verdict.result.error is not None
-        code, message = verdict.result.error
         row, report = verdict.row, verdict.report
+        code, message = verdict.result.error or error_of(report)
         saved = report if report and Effect.SAVE in verdict.result.effects else None
         record = error_records.record(
             verdict.phase,
@@ -339,6 +358,7 @@ class Batch:
             machine=report.instance if report else None,
             stderr=_saved_name(verdict, saved.stderr) if saved else None,
             core=_saved_name(verdict, saved.core) if saved else None,
+            **what_of(verdict),
         )
         writer.error(record, row["origin"])
 

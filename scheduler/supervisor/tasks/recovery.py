@@ -82,7 +82,7 @@ def lose_page(c: Connection, live: LiveJob, node: str, given: Mapping[int, int],
     changes = Changes()
     more = False
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-        lose = _lose_inputs if phase.reduce else _lose_tasks
+        lose = _lose_inputs if phase.fed else _lose_tasks
         lost, full = lose(c, changes, pool, node, given, limit)
         more = more or full
         if lost:
@@ -160,7 +160,7 @@ def recover_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Ch
         return changes, False
     recovery = _Recovery(c, writer, changes, limit)
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-        if phase.reduce:
+        if phase.fed:
             recovery.lost_inputs(pool)
         else:
             recovery.lost_tasks(pool)
@@ -315,7 +315,7 @@ def nodes_of(c: Connection, live: LiveJob) -> set[str]:
     """The nodes on which intermediates of a job lie."""
     found: set[str] = set()
     for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-        statement = "nodes_of_task_inputs" if phase.reduce else "nodes_of_tasks"
+        statement = "nodes_of_task_inputs" if phase.fed else "nodes_of_tasks"
         found |= {row["node"] for row in c.all(statement, pool=pool)}
     return found
 

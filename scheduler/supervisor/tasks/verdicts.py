@@ -23,6 +23,8 @@ from scheduler.supervisor.tasks.outputs import new_object
 class Verdict:
     """The verdict on one task: its new state, the effects, and the report that caused them.
 
+    Outputs of a pipeline get their names with the verdict (`objects`). Those of an operation are staged, and only what
+    their attempts have printed on stderr is named at once.
     `availability`: where the input of a map task stands; `revoked`: the attempt still runs somewhere, and no longer
     counts; `unnamed`: paths that objects of the attempt could not have.
     """
@@ -52,6 +54,24 @@ class Verdict:
         return self.phase + 1 == len(self.live.pools)
 
     @property
+    def staged(self) -> bool:
+        """Whether outputs of the task are staged, because it belongs to an operation."""
+        return self.live.spec.operation is not None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the attempt has ended, without a report: it was lost."""
+        if Effect.COMMIT in self.result.effects:
+            return Outcome.OK
+        return Outcome.FAILED if self.failed else Outcome.LOST
+
+    @property
+    def failed(self) -> bool:
+        """Whether the attempt has failed by its user's fault."""
+        reported = self.report is not None and self.report.outcome is Outcome.FAILED
+        return (reported and Effect.SAVE in self.result.effects) or self.result.error is not None
+
+    @property
     def given_back(self) -> bool:
         """Whether an attempt was lost, and the task is to be retried."""
         return self.before.state is TaskState.LEASED and self.result.task.state is TaskState.READY
@@ -63,12 +83,17 @@ class Verdict:
         failed = Effect.SAVE in self.result.effects
         if failed or Effect.COMMIT in self.result.effects:
             for output in self.report.outputs:
-                if output.blob is not None and (failed or self.last or output.named):
+                if output.blob is not None and (output.named or (not self.staged and (failed or self.last))):
                     yield new_object(output.name, output.blob, output.headers)
-        if failed:
+        if failed or (self.staged and Effect.COMMIT in self.result.effects):
             for saved in (self.report.stderr, self.report.core):
                 if saved is not None:
                     yield new_object(saved.name, saved.blob)
+
+    def silent(self) -> Verdict:
+        """The verdict, as if the attempt had printed nothing on stderr."""
+        assert self.report is not None
+        return replace(self, report=self.report.model_copy(update={"stderr": None}))
 
     def without(self, unnamed: Mapping[str, str]) -> Verdict:
         """The verdict on an attempt that succeeded, except that an output could not be named: it has failed.
@@ -80,7 +105,7 @@ class Verdict:
             return self
         message = f'cannot save output "{lost[0]}": {unnamed[lost[0]]}'
         event = Reported(self.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
-        return replace(self, result=step(self.before, event))
+        return replace(self, result=step(self.before, event, self.live.policy(self.phase)))
 
 
 def task_of(row: Row) -> Task:
@@ -88,7 +113,6 @@ def task_of(row: Row) -> Task:
     return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
-def reported(report: AttemptReport, counted: bool = True, retries: int = 0) -> Reported:
-    """The event of a report. `counted`: whether the task may have caused a loss; `retries`: those of its phase."""
-    counted = counted and not report.evicted
-    return Reported(report.attempt, report.outcome, report.code, report.message, counted, retries)
+def reported(report: AttemptReport, counted: bool = True) -> Reported:
+    """The event of a report. `counted`: whether the task may have caused a loss."""
+    return Reported(report.attempt, report.outcome, report.code, report.message, counted and not report.evicted)

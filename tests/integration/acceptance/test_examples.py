@@ -62,7 +62,7 @@ OBJECTS = {
     "prog": b"#!/bin/sh\nexec cat\n", "today.log": b"x\n",
     "logs/a.log": b"an ERROR\n", "logs/none.log": b"nothing\n", "logs/sub/c.log": b"ERROR\nERROR\n",
     "logs/old.gz": b"gz", "logs/old.tmp": b"x\n", "texts/lear.txt": b"the king\n", "first.log": b"x\n",
-    "january/1": b"1\n", "february/1": b"1\n",
+    "january/1": b"1\n", "february/1": b"1\n", "march/1": b"1\n", "table.csv": b"a,b\n1,2\n", "set/part-000000": b"1\n",
 }  # fmt: skip
 DIRECTORIES = ("inbox", "logs/2026", "copy", "backup")
 FILES = {

@@ -25,7 +25,7 @@ def feed_of(supervisor: FakeSupervisor, task: TaskLease) -> FeedState | None:
 
 async def started(agent: Rig, script: str, **changes: object) -> TaskLease:
     task = agent.reduce_task(int(changes.pop("reducer", 0)))  # type: ignore[call-overload]
-    agent.grant(agent.spec(script, reduce=True, **changes), task)
+    agent.grant(agent.spec(script, blocking=True, **changes), task)
     await agent.until(lambda supervisor: feed_of(supervisor, task) is not None)
     return task
 
@@ -89,7 +89,7 @@ async def test_an_input_that_is_gone_loses_the_attempt_before_the_reducer_sees_t
 
 async def test_reducers_run_side_by_side(agent: Rig) -> None:
     tasks = [agent.reduce_task(index) for index in range(4)]
-    agent.grant(agent.spec("cat; echo $MANTA_REDUCER", reduce=True), *tasks, instances=4)
+    agent.grant(agent.spec("cat; echo $MANTA_REDUCER", blocking=True), *tasks, instances=4)
     await agent.until(lambda supervisor: len(supervisor.states[-1].feeds) == 4)
     for task in tasks:
         agent.feed(task, end=True)

@@ -91,7 +91,7 @@ async def test_the_stderr_of_a_failure_keeps_what_came_before_its_last_line(agen
 
 async def test_a_reducer_loses_nothing_either(agent: Rig) -> None:
     task = agent.reduce_task()
-    agent.grant(agent.spec(f"{KNOCK}; echo header; cat > /dev/stdout; echo footer", reduce=True), task)
+    agent.grant(agent.spec(f"{KNOCK}; echo header; cat > /dev/stdout; echo footer", blocking=True), task)
     await agent.until(lambda supervisor: bool(supervisor.requests))  # it runs, so it can be fed
     agent.feed(task, agent.blob(b"one\n"), agent.blob(b"two\n" * 100_000), end=True)
     report = await agent.report_of(task)

@@ -88,7 +88,7 @@ async def test_every_output_reaches_exactly_one_reducer(house):
 async def test_an_explicit_reducer_is_honoured_and_a_wrong_one_is_an_error(house):
     def routed(spec, task) -> AttemptReport:
         report = ok(spec, task)
-        if spec.reduce:
+        if spec.blocking:
             return report
         outputs = [
             OutputRecord(name=f"/jill/jobs/x/{n}", blob=BlobRef(id=new_id(), size=0), reducer=n) for n in (0, 1, 7)

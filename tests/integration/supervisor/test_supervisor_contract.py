@@ -38,7 +38,7 @@ async def run(house, *phases, answer=ok, inputs: int = 1):
 
 async def test_a_job_can_have_128_reducers_and_each_runs(house):
     job, agent = await run(house, MAP, REDUCE | {"count": 128}, inputs=300)
-    assert sorted(lease.reducer for lease in agent.leases if lease.reducer is not None) == list(range(128))
+    assert sorted(lease.part for lease in agent.leases if lease.part is not None) == list(range(128))
     assert sum(len(blobs) for blobs in agent.fed.values()) == 300
     assert len(await house.outputs(job)) == 128
 
@@ -53,7 +53,7 @@ async def test_job_inputs_are_spread_over_reducers_of_the_first_phase(house):
 async def test_the_reducer_that_a_task_names_gets_the_object(house, count, given):
     output = OutputRecord(name="/jill/jobs/j/stor/x", blob=house.blob(b"x"), reducer=given)
     _, agent = await run(house, MAP, REDUCE | {"count": count}, answer=in_first_phase(output))
-    chosen = {lease.task for lease in agent.leases if lease.reducer == given}
+    chosen = {lease.task for lease in agent.leases if lease.part == given}
     assert {task for task, blobs in agent.fed.items() if blobs} == chosen
 
 
@@ -137,7 +137,7 @@ async def test_a_referenced_object_goes_to_the_reducer_that_was_named_and_is_not
     )
     refer = in_first_phase(OutputRecord(name="/jill/stor/mine", reducer=1))
     _, agent = await run(house, MAP, REDUCE | {"count": 2}, answer=refer)
-    chosen = next(lease.task for lease in agent.leases if lease.reducer == 1)
+    chosen = next(lease.task for lease in agent.leases if lease.part == 1)
     assert agent.fed[chosen] == [blob.id]
     await house.no_blob_left()
     assert house.blobs.path(blob.id).exists()
@@ -164,7 +164,7 @@ async def test_a_phase_may_ask_for_what_failed_to_be_tried_again(house):
     job, agent = await run(house, MAP | {"retries": 2}, REDUCE, answer=third_time_lucky, inputs=3)
     row = await house.row(job)
     assert (row["outputs"], row["errors"], row["retries"]) == (1, 0, 6)
-    assert sorted(lease.attempt for lease in agent.leases if lease.reducer is None) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert sorted(lease.attempt for lease in agent.leases if lease.part is None) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
 async def test_what_fails_once_more_than_it_is_tried_again_is_one_error_and_earlier_attempts_leave_nothing(house):
@@ -208,7 +208,7 @@ async def test_only_the_last_failure_of_a_retried_task_is_told(house):
 
 async def test_a_reducer_that_is_tried_again_is_fed_everything_again(house):
     def lost_first(spec, task) -> AttemptReport:
-        if spec.reduce and task.attempt == 1:
+        if spec.blocking and task.attempt == 1:
             return AttemptReport(task=task.task, attempt=1, outcome=Outcome.LOST)
         return ok(spec, task)
 

@@ -44,7 +44,7 @@ from tests.support.services.house import MAP, REDUCE, House
 
 T = TypeVar("T")
 SPEC = PoolSpec(
-    pool=1, job=id_of("late"), login="jill", phase=0, reduce=False, exec="true", memory_mb=1, disk_gb=1, last=True,
+    pool=1, job=id_of("late"), login="jill", phase=0, blocking=False, exec="true", memory_mb=1, disk_gb=1, last=True,
     next_reducers=0, token="",
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from scheduler.agent.gateways import Gateways
 from scheduler.agent.transport import Reach
 from scheduler.common.ids import new_id
 from scheduler.gateway import node_credentials
-from scheduler.model.wire import BlobRef
+from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
 from scheduler.service import parts
 from scheduler.tls.identity import Identity, TlsFiles
@@ -267,7 +267,7 @@ def test_a_blob_comes_whole_to_a_node_with_a_certificate(
 def test_a_feed_reads_a_blob_from_any_byte_on(there: Peer, ours: Certificates, tmp_path: Path) -> None:
     stores = Stores(own := BlobStore(tmp_path), own, "near", reach=reach_of(ours.issue("n1")))
     sources = Sources(stores)
-    blob, little = there.put(DATA), there.put(b"little")
+    blob, little = (FeedSource(seq=1, blob=there.put(data)) for data in (DATA, b"little"))
     try:
         for offset in (0, 999):
             with open(sources.open(blob, offset), "rb") as file:

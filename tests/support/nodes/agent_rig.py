@@ -248,7 +248,7 @@ class Rig:
             "job": JOB,
             "login": "jill",
             "phase": 0,
-            "reduce": False,
+            "blocking": False,
             "exec": script,
             "memory_mb": 1024,
             "disk_gb": 8,
@@ -266,7 +266,7 @@ class Rig:
 
     def reduce_task(self, reducer: int = 0) -> wire.TaskLease:
         return wire.TaskLease(
-            task=next(self._tasks), uuid=str(uuid.uuid4()), attempt=1, base="/reduce", reducer=reducer
+            task=next(self._tasks), uuid=str(uuid.uuid4()), attempt=1, base="/reduce", part=reducer, fed=True
         )
 
     def grant(self, spec: wire.PoolSpec, *tasks: wire.TaskLease, instances: int = 1) -> None:

@@ -142,9 +142,12 @@ class InstantAgent:
             spec = self._specs[grant.pool]
             for task in grant.tasks:
                 self.leases.append(task)
-                if spec.reduce and not self._hasty:
+                if task.fed and not (self._hasty or (task.feed and task.feed.end)):
                     self._reducing[task.task, task.attempt] = spec, task
-                    self._after[task.task, task.attempt] = 0
+                    sources = task.feed.sources if task.feed else []
+                    self._after[task.task, task.attempt] = sources[-1].seq if sources else 0
+                    if sources:
+                        self.fed.setdefault(task.task, []).extend(source.blob.id for source in sources)
                 else:
                     reports.append(self.answer(spec, task))
         for page in reply.feeds:

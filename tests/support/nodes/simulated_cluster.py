@@ -170,7 +170,7 @@ class Said:
 def outputs_of(spec: PoolSpec, data: bytes) -> list[Said] | None:
     """What a task makes of its input; None if it fails."""
     drawn = digest(spec.phase, data)
-    if drawn % 13 == 0 and not spec.reduce:
+    if drawn % 13 == 0 and not spec.blocking:
         return None
     said = []
     for number in range(1 + drawn % 3):
@@ -293,7 +293,7 @@ class Node:
                 self.specs[grant.pool] = grant.spec
             self.instances[grant.pool] = grant.instances
             for lease in grant.tasks:
-                if self.specs[grant.pool].reduce:
+                if self.specs[grant.pool].blocking:
                     self.readings[lease.task, lease.attempt] = Reading(self.specs[grant.pool], lease)
                 else:
                     self.queue.append((self.specs[grant.pool], lease))

@@ -17,7 +17,7 @@ from scheduler.objects.blobs import BlobStore
 from tests.support.ids import id_of
 
 SPEC = PoolSpec(
-    pool=1, job=id_of("j"), login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=True,
+    pool=1, job=id_of("j"), login="jill", phase=0, blocking=False, exec="", memory_mb=128, disk_gb=2, last=True,
     next_reducers=0, token="t",
 )  # fmt: skip
 LEASE = TaskLease(task=1, uuid=id_of("u"), attempt=1, base="/jill/stor/x", input="/jill/stor/x")

@@ -40,18 +40,18 @@ def test_a_dozen_long_tasks_outweigh_many_short_ones() -> None:
 
 
 def test_room_is_what_instances_hold_less_what_is_held_once_a_third_is_free() -> None:
-    assert room(pace(5_000), instances=2, held=10, reduce=False) == 50
-    assert room(pace(5_000), instances=2, held=100, reduce=False) == 0
-    assert room(pace(5_000), instances=2, held=40, reduce=False) == 0
-    assert room(pace(5_000), instances=2, held=39, reduce=False) == 21
-    assert room(pace(5_000), instances=0, held=0, reduce=False) == 0
+    assert room(pace(5_000), instances=2, held=10, blocking=False) == 50
+    assert room(pace(5_000), instances=2, held=100, blocking=False) == 0
+    assert room(pace(5_000), instances=2, held=40, blocking=False) == 0
+    assert room(pace(5_000), instances=2, held=39, blocking=False) == 21
+    assert room(pace(5_000), instances=0, held=0, blocking=False) == 0
 
 
 def test_an_idle_instance_is_never_left_without_a_task_for_the_sake_of_batches() -> None:
     for wall_us in (50_000, 75_000, 200_000):
         for held in range(100):
-            assert room(pace(wall_us), instances=100, held=held, reduce=False) >= 100 - held
+            assert room(pace(wall_us), instances=100, held=held, blocking=False) >= 100 - held
 
 
 def test_a_reducer_never_waits_behind_another() -> None:
-    assert room(pace(10), instances=3, held=1, reduce=True) == 2
+    assert room(pace(10), instances=3, held=1, blocking=True) == 2

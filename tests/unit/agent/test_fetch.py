@@ -25,7 +25,7 @@ from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, Resumi
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
-from scheduler.model.wire import BlobRef
+from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
 from tests.support.nodes.peers import Peer, crook, head, keeps_open, passes_on, peer, says
 from tests.support.noise import noise
@@ -87,12 +87,12 @@ class Reducer:
             stores = Stores.one(store)  # so everything that has a node is elsewhere
             store.close()
         self.traffic = stores.traffic
-        self.events: queue.Queue[Event[BlobRef]] = queue.Queue()
+        self.events: queue.Queue[Event[FeedSource]] = queue.Queue()
         self.data = b""
         sources = Sources(stores)
-        self.feed: Feed[BlobRef] = Feed(writing, sources.open, self.events.put, open_ahead=sources.open_ahead)
-        for blob in blobs:
-            self.feed.append(blob, blob.size)
+        self.feed: Feed[FeedSource] = Feed(writing, sources.open, self.events.put, open_ahead=sources.open_ahead)
+        for seq, blob in enumerate(blobs):
+            self.feed.append(FeedSource(seq=seq, blob=blob), blob.size)
         self.feed.end()
         with open(reading, "rb") as pipe:
             self.data = pipe.read()

@@ -36,7 +36,7 @@ MEMORY = Path("/dev/shm")
 
 def spec(last: bool) -> PoolSpec:
     return PoolSpec(
-        pool=1, job=id_of("j"), login="jill", phase=0, reduce=False, exec="", memory_mb=128, disk_gb=2, last=last,
+        pool=1, job=id_of("j"), login="jill", phase=0, blocking=False, exec="", memory_mb=128, disk_gb=2, last=last,
         next_reducers=0, token="t",
     )  # fmt: skip
 

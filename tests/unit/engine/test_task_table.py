@@ -9,6 +9,7 @@ from scheduler.engine.task import (
     FINAL,
     MAX_ATTEMPTS,
     MAX_RETRIES,
+    PIPELINE,
     TRANSITIONS,
     Cancelled,
     Effect,
@@ -18,6 +19,7 @@ from scheduler.engine.task import (
     InputLost,
     Leased,
     Lost,
+    Policy,
     Released,
     Remake,
     Reported,
@@ -86,8 +88,8 @@ def test_what_the_user_did_is_never_tried_again():
 
 @pytest.mark.parametrize("code", ["UserTaskError", "TaskTimeoutError"])
 def test_a_phase_may_have_what_failed_by_itself_tried_again_so_often(code):
-    task, again = LEASED, 0
-    while (result := step(task, Reported(2, Outcome.FAILED, code, "no", retries=3))).task.state is TaskState.READY:
+    task, again, failed = LEASED, 0, Reported(2, Outcome.FAILED, code, "no")
+    while (result := step(task, failed, Policy(failures=3))).task.state is TaskState.READY:
         assert (result.effects, result.error) == ({Effect.DISCARD, Effect.RETRIED}, None)
         task, again = replace(result.task, state=TaskState.LEASED), again + 1
     assert again == 3
@@ -97,7 +99,22 @@ def test_a_phase_may_have_what_failed_by_itself_tried_again_so_often(code):
 
 @pytest.mark.parametrize("code", ["TaskInitError", "InternalError"])
 def test_retries_of_a_phase_are_not_for_what_is_no_tasks_doing(code):
-    assert step(LEASED, Reported(2, Outcome.FAILED, code, "no", retries=3)).task.state is TaskState.FAILED
+    assert step(LEASED, Reported(2, Outcome.FAILED, code, "no"), Policy(failures=3)).task.state is TaskState.FAILED
+
+
+def test_an_operation_counts_failures_itself_and_keeps_what_each_one_said():
+    worn_out = replace(LEASED, failures=1000)
+    failed = Reported(2, Outcome.FAILED, "UserTaskError", "no")
+    result = step(worn_out, failed, Policy(failures=None, saves=True))
+    assert (result.task.state, result.task.failures) == (TaskState.READY, 1001)
+    assert (result.effects, result.error) == ({Effect.SAVE, Effect.RETRIED}, None)
+
+
+def test_a_policy_says_how_many_losses_in_all_a_task_survives():
+    task, losses = LEASED, 0
+    while (result := step(task, Lost(), Policy(losses=7))).task.state is TaskState.READY:
+        task, losses = step(result.task, Leased()).task, losses + 1
+    assert losses == 7 > PIPELINE.losses
 
 
 def test_what_the_system_lost_is_tried_twice_again_and_then_fails():

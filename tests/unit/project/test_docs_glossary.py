@@ -13,7 +13,7 @@ PATHS = set(re.findall(r"`([\w.]+/[\w./]*)`", GLOSSARY))
 
 
 def classes_of_the_engine() -> set[str]:
-    modules = [ast.parse(path.read_text()) for path in (ROOT / "scheduler/engine").glob("*.py")]
+    modules = [ast.parse(path.read_text()) for path in (ROOT / "scheduler/engine").rglob("*.py")]
     return {node.name for module in modules for node in module.body if isinstance(node, ast.ClassDef)}
 
 
@@ -27,5 +27,5 @@ def test_each_file_that_it_names_is_there() -> None:
 
 
 def test_it_is_short_and_the_map_begins_with_it() -> None:
-    assert len(GLOSSARY.splitlines()) <= 60
+    assert len(GLOSSARY.splitlines()) <= 80
     assert "docs/glossary.md" in "".join((ROOT / "ARCHITECTURE.md").read_text().splitlines()[:4])

@@ -1,0 +1,97 @@
+"""A dry run of an operation: its document by the rules of the service, and the tasks that it would have.
+
+The rules and the cut are the service's own (`scheduler.model.operations`, `scheduler.engine.operations.slicing`); the
+sizes of the inputs are asked of it. The document goes to stdout, where scripts expect it; what it comes to, to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.client import objects
+from cli.client.problem import Problem
+from cli.frame import note
+from cli.jobs.plan import WIDTH, checked
+from cli.jobs.specification import encoded
+from cli.text import count, human_size, indented, shortened
+from scheduler.engine.operations import slicing
+from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, wanted
+from scheduler.model.operations.document import MAX_TASKS, Operation, Stage
+
+if TYPE_CHECKING:
+    from cli.client.jobs import Jobs
+
+
+def show(mine: Jobs, document: dict[str, Any], inputs: Sequence[str], *, quiet: bool) -> None:
+    """Check an operation and print its document; unless `quiet`, say what would run. Raises `Problem`."""
+    shown, spec = checked(encoded(document))
+    print(indented(shown, 4))
+    if quiet:
+        return
+    sys.stdout.flush()
+    assert spec.operation is not None
+    for line in summary(spec.operation, list(pins(mine, inputs))):
+        note(line)
+
+
+def pins(mine: Jobs, inputs: Sequence[str]) -> Iterator[Pin]:
+    """The inputs as the operation would find them. Raises `Problem` for one that is not there."""
+    seq = 0
+    for path in inputs:
+        for name, size, kind in found(mine, path):
+            yield Pin(seq, size, is_cuttable(name, kind))
+            seq += 1
+
+
+def found(mine: Jobs, path: str) -> Iterator[tuple[str, int, str | None]]:
+    """The name, size and type of an object, or of all objects of a directory, which ends in a slash."""
+    if path.endswith("/"):
+        for entry in objects.entries(mine.session, path.rstrip("/"), kind="o"):
+            if not entry["name"].startswith("."):
+                yield entry["name"], int(entry["size"]), entry.get("contentType")
+        return
+    info = objects.info(mine.session, path)
+    if info.is_directory:
+        raise Problem(f"{path} is a directory: end it in a slash to read all objects in it")
+    yield path, int(info.headers.get("content-length", 0)), info.headers.get("content-type")
+
+
+def summary(operation: Operation, inputs: Sequence[Pin]) -> list[str]:
+    """What would run: the inputs, the stages with their tasks, and where the output goes."""
+    total = sum(pin.size for pin in inputs)
+    lines = [f"would run {operation.type} on {count(len(inputs), 'object')}, {human_size(total)} bytes"]
+    if not operation.stages:
+        lines.append("  no tasks: nothing is read")
+    for number, stage in enumerate(operation.stages):
+        lines.append(f"  {number}  {described(stage, tasks_of(stage, inputs, total))}")
+    output = operation.output
+    if output.path is None:
+        lines.append("output: parts in the job's own directory, printed in their order")
+    else:
+        what = "one object" if output.whole else "a set of parts"
+        lines.append(f"output: {output.path}, {what} (mode {output.mode})")
+    return lines
+
+
+def tasks_of(stage: Stage, inputs: Sequence[Pin], total: int) -> tuple[int, int]:
+    """The number of a stage's tasks, and the bytes that the largest reads. Raises `Problem` if there are too many."""
+    if stage.cut is None:
+        return 1, total
+    want = wanted(total, len(inputs), stage.cut.tasks, stage.cut.size, stage.cut.per_object)
+    if (number := slicing.count(want, len(inputs))) > MAX_TASKS:
+        raise Problem(f"the operation would have {number:,} tasks, of at most {MAX_TASKS:,}: make slices larger")
+    sizes: dict[int, int] = {}
+    for part, _ in slicing.cut(want, Cursor(), inputs):
+        if isinstance(part, Range):
+            sizes[part.number] = sizes.get(part.number, 0) + part.length
+    return len(sizes), max(sizes.values(), default=0)
+
+
+def described(stage: Stage, tasks: tuple[int, int]) -> str:
+    """`map  5 tasks of at most 256M  1024 MB  8 GB  grep ERROR`."""
+    number, largest = tasks
+    phase = stage.phase
+    parts = [f"{stage.kind:<13}", f"{count(number, 'task')} of at most {human_size(largest)}"]
+    return "  ".join([*parts, f"{phase.memory_mb} MB", f"{phase.disk_gb} GB", shortened(phase.exec, WIDTH)])

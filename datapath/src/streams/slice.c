@@ -1,0 +1,47 @@
+#include "streams/slice.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BLOCK = 64 * 1024 };
+
+static ssize_t read_block(int fd, char *block, off_t from, off_t size)
+{
+    size_t want = size - from < BLOCK ? (size_t)(size - from) : BLOCK;
+    ssize_t got;
+
+    do
+        got = pread(fd, block, want, from);
+    while (got < 0 && errno == EINTR);
+    if (got == 0) {
+        errno = ENODATA;
+        return -1;
+    }
+    return got;
+}
+
+off_t slice_begin(int fd, off_t at, off_t size, int end, uint64_t longest)
+{
+    char block[BLOCK];
+    off_t from = at - 1;
+
+    if (at <= 0)
+        return 0;
+    while (from < size - 1) {
+        ssize_t got = read_block(fd, block, from, size);
+        const char *found;
+
+        if (got < 0)
+            return -1;
+        found = memchr(block, end, (size_t)got);
+        if (found != NULL)
+            return from + (found - block) + 1;
+        from += got;
+        if ((uint64_t)(from - at) > longest) {
+            errno = EOVERFLOW;
+            return -1;
+        }
+    }
+    return size;
+}

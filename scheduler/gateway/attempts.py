@@ -1,0 +1,78 @@
+"""The attempts of an operation, as `GET …/:id/live/attempts` lists them: one JSON object a line.
+
+    ?state=    running, completed, failed or aborted     ?reason=    the reason of those that were aborted
+    ?limit= ?marker=   a page; `X-Remora-Next` of a page is the marker of the next one
+
+Example: `{"id": "6f….2", "task": 17, "attempt": 2, "stage": 0, "state": "aborted", "reason": "node_offline", …}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from aiohttp import web
+
+from scheduler.gateway.context import Call
+from scheduler.gateway.job_lists import LATEST, NEXT, lines_reply, page_limit
+from scheduler.model import errors
+from scheduler.model.display import compact
+from scheduler.model.operations.reasons import AbortReason
+from scheduler.records.database import Row, select
+from scheduler.supervisor.jobs.status import iso
+
+ATTEMPTS_TYPE = "application/x-json-stream; type=attempt"
+STATES = ("running", "completed", "failed", "aborted")
+MARKER = re.compile(r"(\d{1,15})\.(\d{1,9})\Z", re.ASCII)
+
+
+async def show_attempts(call: Call, row: Row) -> web.StreamResponse:
+    """`GET …/live/attempts`."""
+    state, reason = one_of(call, "state", STATES), one_of(call, "reason", tuple(AbortReason))
+    task, attempt = marker(call)
+    limit = page_limit(call, LATEST)
+    search = select(
+        "attempts_after", job=row["id"], task=task, attempt=attempt, state=state, reason=reason, limit=limit
+    )
+    rows = await call.context.db.read(search)
+    following = {NEXT: f"{rows[-1]['task']}.{rows[-1]['attempt']}"} if len(rows) == limit else {}
+    return lines_reply([attempt_line(each) for each in rows], ATTEMPTS_TYPE, following)
+
+
+def one_of(call: Call, name: str, values: tuple[str, ...]) -> str | None:
+    """The value of a parameter, which is one of a few; None if it is missing. Raises WireError."""
+    value = call.query.get(name)
+    if value is not None and value not in values:
+        raise errors.invalid_parameter(value, name)
+    return value
+
+
+def marker(call: Call) -> tuple[int, int]:
+    """The attempt after which a page begins."""
+    text = call.query.get("marker", "0.0")
+    found = MARKER.match(text)
+    if found is None:
+        raise errors.invalid_parameter(text, "marker")
+    return int(found[1]), int(found[2])
+
+
+def attempt_line(row: Row) -> str:
+    """One attempt as a line."""
+    shown = {
+        "id": f"{row['uuid']}.{row['attempt']}",
+        "taskId": row["uuid"],
+        "task": row["number"],
+        "attempt": row["attempt"],
+        "stage": row["stage"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "interrupted": row["interrupted"],
+        "code": row["code"],
+        "message": row["message"],
+        "node": row["node"],
+        "timeLeased": iso(row["leased"]),
+        "timeEnded": iso(row["ended"]) if row["ended"] is not None else None,
+        "stderr": row["stderr"],
+        "usage": json.loads(row["usage"]) if row["usage"] else None,
+    }
+    return compact({key: value for key, value in shown.items() if value is not None})

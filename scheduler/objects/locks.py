@@ -1,0 +1,58 @@
+"""Locks on the outputs of operations: who may write where until an operation is over.
+
+An exclusive lock is on a path and all below it: no other operation may write there, and no other writer at all. A
+shared lock is on a set to which operations append: other operations may append, too. Locks go with their operation.
+
+Example: operation 7 replaces the set `/j/stor/out`. A PUT of `/j/stor/out/x` is refused until operation 7 is over, and
+so is an operation that writes `/j/stor` or appends to `/j/stor/out`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+
+from scheduler.model import names
+from scheduler.model.errors import WireError, lock_conflict
+from scheduler.records.database import Connection, Row
+
+EXCLUSIVE = "exclusive"
+SHARED = "shared"
+
+
+def take(c: Connection, job: int, path: str, shared: bool = False) -> None:
+    """Lock an output for a job. Raises WireError LockConflict."""
+    mode = SHARED if shared else EXCLUSIVE
+    below = c.all("locks_below", below=f"{path}/", beyond=f"{path}0")  # "0" follows the slash
+    for row in [*_at(c, [path]), *below]:
+        if not (row["path"] == path and mode == row["mode"] == SHARED):
+            raise lock_conflict(row["path"], row["job"])
+    c.run("insert_lock", path=path, job=job, mode=mode)
+
+
+def release(c: Connection, job: int) -> None:
+    c.run("release_locks", job=job)
+
+
+def refusals(c: Connection, paths: Collection[str], holder: int | None = None) -> dict[str, WireError]:
+    """The paths that must not be written now, and why. `holder`: the job that writes them, if it is one."""
+    found = {row["path"]: row for row in _at(c, paths) if row["mode"] == EXCLUSIVE and row["holder"] != holder}
+    if not found:
+        return {}
+    refused = {}
+    for path in paths:
+        at = next((above for above in _and_above(path) if above in found), None)
+        if at is not None:
+            refused[path] = lock_conflict(at, found[at]["job"])
+    return refused
+
+
+def _at(c: Connection, paths: Iterable[str]) -> list[Row]:
+    """The locks on paths and on what is above them."""
+    asked = sorted({above for path in paths for above in _and_above(path)})
+    return c.all("locks_at", paths=json.dumps(asked)) if asked else []
+
+
+def _and_above(path: str) -> list[str]:
+    """A path, and the directories above it that can be an output."""
+    return [path, *reversed(names.ancestors(path))]

@@ -1,0 +1,160 @@
+-- set_status: where an operation stands.
+UPDATE jobs SET status = :status WHERE id = :job
+
+-- set_result: the outcome of an operation.
+UPDATE jobs SET result = :result WHERE id = :job
+
+-- begin_operation: a new job is an operation.
+UPDATE jobs SET status = 'initializing', deadline = :deadline WHERE id = :job
+
+-- pin_totals: how much an operation reads.
+SELECT count(*) AS pins, coalesce(sum(size), 0) AS bytes FROM pins WHERE job = :job
+
+-- set_pinned: the same, recorded.
+UPDATE jobs SET pins = :pins, pinned_bytes = :bytes WHERE id = :job
+
+-- count_failed: attempts of an operation failed.
+UPDATE jobs SET failed = failed + :failed WHERE id = :job
+
+-- operations_beside: how many operations of an account have a place among the running ones.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_operations
+WHERE owner = :owner AND status IN ('materializing', 'running', 'completing') AND status IS NOT NULL AND state <> 'done'
+
+-- next_pending: the operation of an account that waits longest for a place.
+SELECT id FROM jobs INDEXED BY jobs_operations
+WHERE owner = :owner AND status = 'pending' AND status IS NOT NULL AND state <> 'done' ORDER BY id LIMIT 1
+
+-- operations_of_owner: how many operations of an account are not over.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_operations WHERE owner = :owner AND status IS NOT NULL AND state <> 'done'
+
+-- insert_stage: one stage of an operation; its id is the pool. What its tasks read is known when they are made.
+INSERT INTO phases (job, number, reducers, planned, input_ended) VALUES (:job, :number, 0, 0, 1)
+
+-- set_cursor: how far the tasks of a stage are planned.
+UPDATE phases SET cursor = :cursor, planned = :planned WHERE id = :pool
+
+-- count_attempts: attempts of a stage ended without success.
+UPDATE phases SET failed = failed + :failed, aborted = aborted + :aborted WHERE id = :pool
+
+-- insert_file_task: a task of a stage that reads a whole object as a file.
+INSERT INTO tasks (uuid, pool, state, number, input, origin, blob, size, md5)
+VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5)
+
+-- insert_fed_task: a task of a stage that reads ranges of objects; it waits until all of them are recorded.
+INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)
+
+-- insert_range: a range that a task of a stage reads.
+INSERT INTO task_inputs (task, seq, name, blob, size, own, start, length) VALUES (:task, :seq, :name, :blob, :size, 0, :start, :length)
+
+-- feed_staged: a task reads all outputs of the stage before, in order.
+INSERT INTO task_inputs (task, seq, name, blob, size, own)
+SELECT :task, row_number() OVER (ORDER BY number, made), 'part', blob, size, 0 FROM staged WHERE job = :job AND stage = :stage
+
+-- ranges_of: how many ranges of a task are recorded.
+SELECT count(*) AS n FROM task_inputs WHERE task = :task
+
+-- open_task: the task of a stage whose last range is not recorded yet.
+SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer = :number AND reducer IS NOT NULL
+
+-- insert_pin: an input of an operation.
+INSERT INTO pins (job, seq, name, blob, size, md5, type, headers) VALUES (:job, :seq, :name, :blob, :size, :md5, :type, :headers)
+
+-- pin_directory: the objects of a directory as inputs, in the order of their names; hidden ones are left out.
+INSERT INTO pins (job, seq, name, blob, size, md5, type, headers)
+SELECT :job, :first - 1 + row_number() OVER (ORDER BY name), :dir || '/' || name, etag, size, md5, type, headers
+FROM entries WHERE dir = :dir AND kind = 'o' AND name >= '' AND substr(name, 1, 1) <> '.'
+
+-- pins_page: inputs of an operation from one on.
+SELECT seq, name, blob, size, md5, type FROM pins WHERE job = :job AND seq >= :first ORDER BY seq LIMIT :limit
+
+-- link_pins: the outputs of an operation are its inputs' own bytes.
+INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers, link)
+SELECT job, 0, seq, 0, blob, size, md5, type, headers, 1 FROM pins WHERE job = :job AND size > 0
+
+-- pinned_blobs: of a JSON list of blobs, those that are pinned.
+SELECT blob FROM json_each(:blobs) AS asked CROSS JOIN pins ON blob = CAST(asked.value AS TEXT) WHERE size > 0
+
+-- doom_blob: a blob has lost a name.
+INSERT INTO doomed (blob) VALUES (:blob) ON CONFLICT (blob) DO NOTHING
+
+-- unpin_page: forget a page of an operation's inputs.
+DELETE FROM pins WHERE job = :job AND seq IN (SELECT seq FROM pins WHERE job = :job ORDER BY seq LIMIT :limit)
+
+-- bury_page: doomed blobs that are not pinned.
+DELETE FROM doomed WHERE blob IN (
+    SELECT blob FROM doomed WHERE NOT EXISTS (SELECT 1 FROM pins WHERE pins.blob = doomed.blob AND pins.size > 0) LIMIT :limit)
+RETURNING blob
+
+-- blobs_with_names: of a JSON list of blobs, those that an object has.
+SELECT etag AS blob FROM json_each(:blobs) AS asked CROSS JOIN entries ON etag = CAST(asked.value AS TEXT)
+WHERE kind = 'o' AND size > 0
+
+-- insert_staged: an output that is not published yet.
+INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers)
+VALUES (:job, :stage, :number, :made, :blob, :size, :md5, :type, :headers)
+
+-- count_staged: the outputs of a stage.
+SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
+
+-- move_staged: the outputs of a stage are those of the next.
+UPDATE staged SET stage = stage + 1 WHERE job = :job AND stage = :stage
+
+-- staged_of: the first outputs of a stage.
+SELECT number, made, blob, size, md5, type, headers, link FROM staged WHERE job = :job AND stage = :stage ORDER BY number, made LIMIT :limit
+
+-- drop_staged: forget a page of outputs that were never published.
+DELETE FROM staged WHERE job = :job AND (stage, number, made) IN (
+    SELECT stage, number, made FROM staged WHERE job = :job ORDER BY stage, number, made LIMIT :limit)
+RETURNING blob, size, link
+
+-- insert_lock: an output of an operation.
+INSERT INTO locks (path, job, mode) VALUES (:path, :job, :mode)
+
+-- locks_at: the locks on some paths, for a JSON list of them.
+SELECT locks.path AS path, mode, jobs.uuid AS job, jobs.id AS holder FROM json_each(:paths) AS asked
+CROSS JOIN locks ON locks.path = CAST(asked.value AS TEXT) CROSS JOIN jobs ON jobs.id = locks.job
+
+-- locks_below: the locks on paths below a directory.
+SELECT path, mode, jobs.uuid AS job, jobs.id AS holder FROM locks CROSS JOIN jobs ON jobs.id = locks.job
+WHERE path >= :below AND path < :beyond LIMIT 1
+
+-- release_locks: an operation writes no more.
+DELETE FROM locks WHERE job = :job
+
+-- insert_attempt: an attempt is leased.
+INSERT INTO attempts (task, attempt, job, pool, state, node, leased) VALUES (:task, :attempt, :job, :pool, 'running', :node, :now)
+
+-- end_attempt: an attempt has ended.
+UPDATE attempts SET state = :state, reason = :reason, interrupted = :interrupted, code = :code, message = :message,
+    ended = :now, stderr = :stderr, usage = :usage
+WHERE task = :task AND attempt = :attempt
+
+-- abort_attempts: no running attempt of a stage counts any more.
+UPDATE attempts INDEXED BY attempts_running SET state = 'aborted', reason = :reason, ended = :now WHERE pool = :pool AND state = 'running'
+
+-- count_stderrs: how many attempts of an operation have a stderr that is kept.
+SELECT count(*) AS n FROM attempts INDEXED BY attempts_stderr WHERE job = :job AND stderr IS NOT NULL
+
+-- oldest_stderr: the completed attempt whose stderr has been kept longest.
+SELECT task, attempt, stderr FROM attempts INDEXED BY attempts_stderr
+WHERE job = :job AND state = 'completed' AND stderr IS NOT NULL ORDER BY ended LIMIT 1
+
+-- forget_stderr: the stderr of an attempt is no longer kept.
+UPDATE attempts SET stderr = NULL WHERE task = :task AND attempt = :attempt
+
+-- attempts_after: attempts of an operation, after one of them; from the first with zeros.
+SELECT attempts.*, tasks.uuid AS uuid, tasks.number AS number, phases.number AS stage
+FROM attempts INDEXED BY attempts_job CROSS JOIN tasks CROSS JOIN phases
+WHERE attempts.job = :job AND tasks.id = attempts.task AND phases.id = attempts.pool AND (attempts.task > :task OR (attempts.task = :task AND attempts.attempt > :attempt))
+    AND (CAST(:state AS TEXT) IS NULL OR attempts.state = :state) AND (CAST(:reason AS TEXT) IS NULL OR attempts.reason = :reason)
+ORDER BY attempts.task, attempts.attempt LIMIT :limit
+
+-- count_running: attempts of a stage that run.
+SELECT count(*) AS n FROM attempts INDEXED BY attempts_running WHERE pool = :pool AND state = 'running'
+
+-- purge_attempts: remove a page of an operation's attempts.
+DELETE FROM attempts WHERE task IN (SELECT task FROM attempts INDEXED BY attempts_job WHERE job = :job LIMIT :limit)
+
+-- late_operations: operations of a supervisor whose time is up.
+SELECT id FROM jobs INDEXED BY jobs_supervised
+WHERE archive_done IS NULL AND supervisor = :supervisor AND state <> 'done' AND deadline < :now

@@ -1,0 +1,99 @@
+"""Preparation: the inputs of an operation are found with its owner's rights, and pinned, a page at a time.
+
+A line that ends in a slash is a directory: all objects in it are inputs, in the order of their names, as they are at
+one instant; hidden ones (`.set`) are left out. A name that does not exist fails the operation before any task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scheduler.engine.operations.status import Event
+from scheduler.model import access, names
+from scheduler.model.errors import JobErrorCode
+from scheduler.objects import namespace
+from scheduler.objects.entries import Entry, encode_headers
+from scheduler.records.database import Connection
+from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.resolve import Problem, resolve
+from scheduler.supervisor.jobs.writer import JobWriter
+from scheduler.supervisor.operations import ending
+
+PAGE = 500
+
+
+class Pinned(NamedTuple):
+    """The result of a page: how many lines were read, and what is wrong with one of them, if anything is."""
+
+    lines: int
+    problem: Problem | None = None
+
+
+def prepare_page(c: Connection, live: LiveJob, now: int) -> Changes:
+    """Pin the next page of inputs; after the last one the operation waits for its place."""
+    changes = Changes()
+    writer = JobWriter(c, live, changes, now)
+    lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=writer.row["dispatched"], limit=PAGE)]
+    problem = _pin(c, live, lines)
+    writer.dispatched(len(lines))
+    changes.dispatched[live.id] += len(lines)
+    if problem is None and writer.row["input_done"] and len(lines) < PAGE:
+        _count(c, live)
+        writer.happened(Event.PINNED)
+    writer.close()
+    return ending.fail(c, live, changes, now, *problem) if problem else changes
+
+
+def _pin(c: Connection, live: LiveJob, lines: Sequence[str]) -> Problem | None:
+    """Pin what some lines name. Returns what is wrong with one of them, if anything is."""
+    totals = c.one("pin_totals", job=live.id)
+    assert totals is not None
+    following: int = totals["pins"]
+    found = resolve(c, live.owner, [line for line in lines if not line.endswith("/")])
+    rows: list[dict[str, object]] = []
+    for line in lines:
+        if line.endswith("/"):
+            c.many("insert_pin", rows)
+            rows = []
+            directory = names.from_input_line(line)
+            if problem := _directory_problem(c, live.owner, line, directory):
+                return problem
+            following += c.run("pin_directory", job=live.id, first=following, dir=directory)
+            continue
+        answer = found[line]
+        if isinstance(answer, tuple):
+            return answer
+        rows.append(_row(live.id, following, answer))
+        following += 1
+    c.many("insert_pin", rows)
+    return None
+
+
+def _directory_problem(c: Connection, owner: str, line: str, directory: str) -> Problem | None:
+    entry = namespace.lookup(c, directory) if directory.startswith("/") else None
+    if entry is None or not entry.is_directory:
+        return JobErrorCode.RESOURCE_NOT_FOUND, f'no such directory: "{line}"'
+    if not access.may_read(owner, directory):
+        return JobErrorCode.AUTHORIZATION, f'permission denied: "{line}"'
+    return None
+
+
+def _row(job: int, seq: int, entry: Entry) -> dict[str, object]:
+    return {
+        "job": job,
+        "seq": seq,
+        "name": entry.path,
+        "blob": entry.etag,
+        "size": entry.size,
+        "md5": entry.md5,
+        "type": entry.type,
+        "headers": encode_headers(entry.headers),
+    }
+
+
+def _count(c: Connection, live: LiveJob) -> None:
+    totals = c.one("pin_totals", job=live.id)
+    assert totals is not None
+    c.run("set_pinned", job=live.id, pins=totals["pins"], bytes=totals["bytes"])

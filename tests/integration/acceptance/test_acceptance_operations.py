@@ -1,0 +1,86 @@
+"""Operations that really run: the user's commands read slices, and what they print is published at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.services.user import Ended, User
+
+LINES = [f"line {n} of some length {'x' * (n % 50)}\n".encode() for n in range(3000)]
+
+
+@pytest.fixture(scope="module")
+def inputs(user: User) -> list[str]:
+    return [user.put(f"op{n}", b"".join(LINES[1000 * n : 1000 * n + 1000])) for n in range(3)]
+
+
+def run(user: User, kind: str, inputs: list[str], spec: dict[str, Any], **more: Any) -> Ended:
+    document = {"type": kind, "inputs": inputs, "spec": spec, **more}
+    return user.ended(user.jobs.create(json.dumps(document).encode()))
+
+
+def printed(user: User, ended: Ended) -> bytes:
+    return b"".join(user.get(name) for name in ended.outputs)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 7, 100])
+def test_an_ordered_map_of_cat_is_cat(user: User, inputs: list[str], tasks: int) -> None:
+    ended = run(user, "map", inputs, {"exec": "cat", "task_count": tasks, "ordered": True})
+    assert printed(user, ended) == b"".join(LINES)
+    assert ended.status["status"] == "completed"
+    assert ended.status["progress"]["completed"] == tasks
+
+
+def test_each_line_is_read_once_if_there_are_more_tasks_than_lines(user: User) -> None:
+    inputs = [user.put("few", b"one\ntwo\n" + b"3" * 300 + b"\nfour")]
+    ended = run(user, "map", inputs, {"exec": 'sed "s/^/<$MANTA_TASK_NUMBER>/"', "task_count": 100})
+    lines = printed(user, ended).splitlines()
+    assert [line.partition(b">")[2] for line in lines] == [b"one", b"two", b"3" * 300, b"four"]
+    assert len(ended.outputs) == 4  # no script runs for a slice without a line
+
+
+def test_one_object_is_made_of_what_all_tasks_print(user: User, inputs: list[str]) -> None:
+    output = {"path": user.path("joined")}
+    ended = run(user, "map", inputs, {"exec": "cat", "task_count": 9}, output=output)
+    assert ended.outputs == [user.path("joined")]
+    assert user.get("joined") == b"".join(LINES)
+
+
+def test_lines_are_erased_as_sed_does(user: User) -> None:
+    user.put("erased", b"".join(LINES))
+    run(user, "erase", [user.path("erased")], {"lines": "11-2990"})
+    assert user.get("erased") == b"".join(LINES[:10] + LINES[2990:])
+
+
+def test_a_script_that_fails_fails_the_operation_and_leaves_its_stderr(user: User, inputs: list[str]) -> None:
+    output = {"path": user.path("never/")}
+    spec = {"exec": "echo broken >&2; echo half; exit 3"}
+    ended = run(user, "map", inputs, spec, output=output, max_failed_attempts=2)
+    assert (ended.status["status"], ended.outputs) == ("failed", [])
+    assert ended.status["result"]["error"]["message"] == "2 attempts failed: user command exited with code 3"
+    assert ended.errors[0]["what"] == "map task 0, attempt 1"
+    assert user.get(ended.errors[0]["stderr"]) == b"broken\n"
+    failed = list(user.jobs.attempts(ended.job, state="failed"))
+    assert [(each["task"], each["attempt"], each["code"]) for each in failed] == [
+        (0, 1, "UserTaskError"), (0, 2, "UserTaskError"),
+    ]  # fmt: skip
+    assert user.get(failed[1]["stderr"]) == b"broken\n"
+    assert not list(user.jobs.attempts(ended.job, reason="node_offline"))
+    assert not user.exists("never")
+
+
+def test_a_task_knows_where_it_stands(user: User, inputs: list[str]) -> None:
+    script = 'cat > /dev/null; echo "$MANTA_JOB_TYPE $MANTA_TASK_NUMBER $MANTA_ATTEMPT ${MANTA_REDUCER-none}"'
+    ended = run(user, "map", inputs, {"exec": script, "task_count": 2})
+    assert printed(user, ended) == b"map 0 1 none\nmap 1 1 none\n"
+
+
+def test_a_line_that_is_too_long_ends_the_operation_and_is_named(user: User) -> None:
+    name = user.put("long", b"short\n" + b"x" * (34 << 20))
+    ended = run(user, "map", [name], {"exec": "wc -c", "task_count": 2})
+    assert ended.status["status"] == "failed"
+    half = (6 + (34 << 20)) // 2
+    assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte {half}'

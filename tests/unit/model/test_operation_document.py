@@ -1,0 +1,115 @@
+"""Documents of operations: what is refused, in which words, and the stages that follow."""
+
+import pytest
+
+from scheduler.model.errors import WireError
+from scheduler.model.job import JobSpec, parse_job
+from scheduler.model.operations.document import Mode
+from scheduler.model.operations.reasons import AbortReason
+
+MAP = {"type": "map", "inputs": ["/jill/stor/logs/"], "spec": {"exec": "wc"}}
+MERGE = {"type": "merge", "inputs": ["/jill/stor/a"], "output": {"path": "/jill/stor/all/"}}
+ERASE = {"type": "erase", "inputs": ["/jill/stor/a"]}
+
+
+def refused(document) -> str:
+    with pytest.raises(WireError) as caught:
+        parse_job(document)
+    assert (caught.value.status, caught.value.code) == (400, "InvalidJob")
+    return caught.value.message
+
+
+def stages(document) -> list[tuple[str, str]]:
+    return [(str(stage.kind), stage.phase.exec) for stage in parse_job(document).operation.stages]
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"type": "sum"}, '"type": does not have a value in the enumeration pipeline, map, merge, erase'),
+        ({"type": 3}, '"type": does not have a value in the enumeration pipeline, map, merge, erase'),
+        (MAP | {"phases": []}, '"phases": is not for type "map"'),
+        (MAP | {"spec": {}}, '"spec.exec": is missing and it is required'),
+        (MAP | {"spec": {"exec": ""}}, '"spec.exec": must be at least 1 characters long'),
+        (MAP | {"speck": 1}, '"speck": unsupported property'),
+        (MAP | {"spec": {"exec": "wc", "n": 1}}, '"spec.n": unsupported property'),
+        (MAP | {"spec": {"exec": "wc", "task_count": 0}}, '"spec.task_count": must have a minimum value of 1'),
+        (
+            MAP | {"spec": {"exec": "wc", "task_count": 100_001}},
+            '"spec.task_count": must have a maximum value of 100000',
+        ),
+        (
+            MAP | {"spec": {"exec": "wc", "task_count": 2, "per_object": True}},
+            '"spec.task_count": is not for tasks of one object each',
+        ),
+        (MAP | {"spec": {"exec": "wc", "image": "99.1.0"}}, '"spec.image": unsupported version: "99.1.0"'),
+        (MAP | {"inputs": []}, '"inputs": there must be a minimum of 1 in the array'),
+        (MAP | {"inputs": ["a"]}, '"inputs[0]": "a" is not the path of an object or a directory'),
+        (MAP | {"inputs": ["/jill/stor/../x"]}, '"inputs[0]": "/jill/stor/../x" is not the path of an object or a'),
+        (MAP | {"output": {}}, '"output.path": is missing and it is required'),
+        (
+            MAP | {"output": {"path": "/jill/stor/a", "mode": "append"}},
+            '"output.mode": append is for a set, a path that ends in a slash',
+        ),
+        (
+            MAP | {"output": {"path": "/jill/stor/a/", "as": "object"}},
+            '"output.as": "/jill/stor/a/" is a directory, for it ends in a slash',
+        ),
+        (MAP | {"max_failed_attempts": 0}, '"max_failed_attempts": must have a minimum value of 1'),
+        (MAP | {"stderr": {"count": 151}}, '"stderr.count": must have a maximum value of 150'),
+        (MAP | {"annotations": {"a": "x" * 10_240}}, '"annotations": must be at most 10240 characters of JSON'),
+        ({"type": "merge", "inputs": ["/jill/stor/a"]}, '"output": is missing and it is required'),
+        (MERGE | {"spec": {"part_size": 5}}, '"spec.part_size": is for combine, which rewrites the parts'),
+        (ERASE | {"output": {"path": "/jill/stor/b"}}, '"output": is not for type "erase"'),
+        ({"type": "erase"}, '"inputs": is missing and it is required'),
+        (ERASE | {"inputs": ["/jill/stor/a", "/jill/stor/b"]}, '"inputs[1]": erase has one input'),
+        (ERASE | {"spec": {"lines": "5"}}, '"spec.lines": "5" is no range of lines'),
+        (ERASE | {"spec": {"lines": "0-5"}}, '"spec.lines": "0-5" begins at line 0: the first line is 1'),
+        (ERASE | {"spec": {"lines": "7-5"}}, '"spec.lines": "7-5" is no range of lines: it ends before it begins'),
+        (ERASE | {"spec": {"lines": "#5:#5"}}, '"spec.lines": "#5:#5" is no range of lines: it ends before it begins'),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(document, sentence):
+    assert refused(document).startswith(f"property {sentence}")
+
+
+def test_a_pipeline_may_say_that_it_is_one_and_is_recorded_as_before():
+    phases = [{"exec": "wc"}]
+    assert parse_job({"type": "pipeline", "phases": phases}) == parse_job({"phases": phases})
+    assert "type" not in parse_job({"type": "pipeline", "phases": phases}).document
+
+
+def test_a_recorded_document_gives_the_same_operation():
+    spec = parse_job(MAP)
+    assert JobSpec.of(spec.document) == spec
+    assert spec.document == {"name": ""} | MAP
+
+
+def test_a_set_is_made_of_what_the_tasks_print_and_an_object_of_all_together():
+    assert stages(MAP | {"output": {"path": "/jill/stor/out/"}}) == [("map", "wc")]
+    assert stages(MAP | {"output": {"path": "/jill/stor/out"}}) == [("map", "wc"), ("concat", "cat")]
+    one = {"exec": "wc", "task_count": 1}
+    assert stages(MAP | {"output": {"path": "/jill/stor/out"}, "spec": one}) == [("map", "wc")]
+
+
+def test_a_merge_reads_nothing_unless_it_is_to_rewrite():
+    assert (stages(MERGE), parse_job(MERGE).operation.links) == ([], True)
+    assert stages(MERGE | {"spec": {"combine": True}}) == [("ordered_merge", "cat")]
+    assert stages(MERGE | {"output": {"path": "/jill/stor/all"}}) == [("ordered_merge", "cat")]
+
+
+def test_both_notations_of_lines_erase_the_same():
+    assert stages(ERASE | {"spec": {"lines": "11-100"}}) == stages(ERASE | {"spec": {"lines": "#10:#100"}})
+    assert stages(ERASE | {"spec": {"lines": "11-100"}}) == [("rewrite", "LC_ALL=C sed 11,100d")]
+
+
+def test_an_erased_input_is_its_own_output():
+    output = parse_job(ERASE).operation.output
+    assert (output.path, output.mode, output.whole) == ("/jill/stor/a", Mode.REPLACE, True)
+    assert not parse_job(ERASE | {"inputs": ["/jill/stor/a/"]}).operation.output.whole
+
+
+def test_a_reason_of_another_version_is_unknown():
+    assert AbortReason.read("preemption") is AbortReason.PREEMPTION
+    assert AbortReason.read("sunspots") is AbortReason.UNKNOWN
+    assert AbortReason.read(None) is AbortReason.OTHER
