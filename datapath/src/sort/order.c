@@ -5,15 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sort/radix.h"
+
 enum {
-    DIGITS = 256,
     WORD = sizeof(uint64_t),
-    RADIX_MIN = 160, /* fewer entries are sorted by comparing their prefixes */
-    INSERT_MAX = 20, /* and so few by insertion */
-    GROUP_MIN = 24,  /* fewer lines with equal prefixes are compared in whole */
-    AHEAD = 12,      /* entries whose text is fetched before it is needed */
-    PENDING = DIGITS * 40,
-    THREAD_MIN = 4096 /* entries that are worth a thread */
+    GROUP_MIN = 24,               /* fewer lines with equal prefixes are compared in whole */
+    AHEAD = 12,                   /* entries whose text is fetched before it is needed */
+    PENDING = RADIX_BUCKETS * 32, /* of a block: its entries are fewer than 2^32 */
+    THREAD_MIN = 4096             /* entries that are worth a thread */
 };
 
 /* What a group's entries are being compared by. */
@@ -34,6 +33,7 @@ struct work {
     uint64_t flip; /* all bits if whole lines are ordered backwards */
     size_t pending;
     struct group groups[PENDING];
+    size_t heads[RADIX_BUCKETS + 1]; /* while a group is distributed */
 };
 
 static const char *key_of(const struct block *block, const struct entry *entry, enum stage stage)
@@ -52,14 +52,6 @@ static uint64_t load(const struct work *work, const struct entry *entry, size_t 
     else
         word = block_word(key_of(work->block, entry, stage) + depth, entry->len - depth);
     return stage == BY_LINE ? word ^ work->flip : word;
-}
-
-static void swap(struct entry *a, struct entry *b)
-{
-    struct entry kept = *a;
-
-    *a = *b;
-    *b = kept;
 }
 
 static void put(struct work *work, struct entry *entries, size_t n, size_t depth, enum stage stage)
@@ -117,23 +109,19 @@ static void drop_equal(const struct work *work, struct entry *entries, size_t n,
     }
 }
 
-/* Few entries with equal prefixes. */
+/* Few entries, with prefixes from `depth` on. */
 static void sort_few(const struct work *work, struct entry *entries, size_t n, size_t depth, enum stage stage)
 {
     for (size_t i = 1; i < n; i++) {
         struct entry entry = entries[i];
-        size_t low = 0, high = i;
+        size_t j = i;
 
-        while (low < high) {
-            size_t middle = (low + high) / 2;
-
-            if (compare_rest(work, &entry, &entries[middle], depth, stage) < 0)
-                high = middle;
-            else
-                low = middle + 1;
+        for (; j > 0 && entries[j - 1].prefix >= entry.prefix; j--) {
+            if (entries[j - 1].prefix == entry.prefix && compare_rest(work, &entries[j - 1], &entry, depth, stage) <= 0)
+                break;
+            entries[j] = entries[j - 1];
         }
-        memmove(entries + low + 1, entries + low, (i - low) * sizeof *entries);
-        entries[low] = entry;
+        entries[j] = entry;
     }
     if (work->block->ordering->is_unique)
         drop_equal(work, entries, n, depth, stage);
@@ -151,12 +139,15 @@ static void tie(struct work *work, struct entry *entries, size_t n, enum stage s
 
         for (size_t i = 1; i < n; i++)
             first = entries[i].ref < entries[first].ref ? i : first;
-        swap(&entries[0], &entries[first]);
+        entry_swap(&entries[0], &entries[first]);
         drop_rest(entries, n);
         return;
     }
-    if (stage != BY_KEY)
+    if (stage == BY_LINE) {
+        for (size_t i = 1; i < n; i++)
+            entries[i].ref = entries[0].ref; /* any copy of the line will do: the nearest one */
         return;
+    }
     for (size_t i = 0; i < n; i++) {
         struct entry *entry = &entries[i];
 
@@ -172,25 +163,14 @@ static void tie(struct work *work, struct entry *entries, size_t n, enum stage s
     put(work, entries, n, 0, ordering->is_stable ? BY_POSITION : BY_LINE);
 }
 
-/* Move the entries of one length to the front. Returns how many there are. */
-static size_t gather(struct entry *entries, size_t n, size_t len)
+/* Move the entries with a length from `least` to `most` to the front. Returns how many there are. */
+static size_t gather(struct entry *entries, size_t n, size_t least, size_t most)
 {
     size_t found = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (entries[i].len == len)
-            swap(&entries[found++], &entries[i]);
-    return found;
-}
-
-/* Move the entries that are longer than `len` to the front. Returns how many there are. */
-static size_t gather_longer(struct entry *entries, size_t n, size_t len)
-{
-    size_t found = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (entries[i].len > len)
-            swap(&entries[found++], &entries[i]);
+        if (entries[i].len >= least && entries[i].len <= most)
+            entry_swap(&entries[found++], &entries[i]);
     return found;
 }
 
@@ -200,7 +180,8 @@ static void sort_ended(struct work *work, struct entry *entries, size_t n, const
     int backwards = group->stage == BY_LINE && work->flip;
 
     for (size_t i = 0; i <= WORD && n > 0; i++) {
-        size_t same = gather(entries, n, group->depth + (backwards ? WORD - i : i));
+        size_t len = group->depth + (backwards ? WORD - i : i);
+        size_t same = gather(entries, n, len, len);
 
         tie(work, entries, same, group->stage);
         entries += same;
@@ -212,16 +193,15 @@ static void go_deeper(struct work *work, struct entry *entries, size_t n, const 
 {
     size_t depth = group->depth + WORD;
 
-    if (n < GROUP_MIN) {
-        sort_few(work, entries, n, depth, group->stage);
-        return;
-    }
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
             __builtin_prefetch(key_of(work->block, &entries[i + AHEAD], group->stage) + depth);
         entries[i].prefix = load(work, &entries[i], depth, group->stage);
     }
-    put(work, entries, n, depth, group->stage);
+    if (n < GROUP_MIN)
+        sort_few(work, entries, n, depth, group->stage);
+    else
+        put(work, entries, n, depth, group->stage);
 }
 
 /* Entries with equal prefixes: those whose key has ended come before the others, or backwards after them. */
@@ -231,13 +211,13 @@ static void sort_equal(struct work *work, struct entry *entries, size_t n, const
 
     if (n < 2 || group->stage == BY_POSITION)
         return;
-    longer = gather_longer(entries, n, group->depth + WORD);
+    longer = gather(entries, n, group->depth + WORD + 1, SIZE_MAX);
     if (longer > 0 && longer < n && !(group->stage == BY_LINE && work->flip)) {
         /* Exchange the two parts, of which neither has an order yet. */
         size_t ended = n - longer, moved = longer < ended ? longer : ended;
 
         for (size_t i = 0; i < moved; i++)
-            swap(&entries[i], &entries[n - moved + i]);
+            entry_swap(&entries[i], &entries[n - moved + i]);
         sort_ended(work, entries, ended, group);
         go_deeper(work, entries + ended, longer, group);
         return;
@@ -259,108 +239,21 @@ static void sort_equals(struct work *work, struct entry *entries, size_t n, cons
     }
 }
 
-/* Sorting by prefix. */
-
-static void insert(struct entry *entries, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        struct entry entry = entries[i];
-        size_t j = i;
-
-        for (; j > 0 && entries[j - 1].prefix > entry.prefix; j--)
-            entries[j] = entries[j - 1];
-        entries[j] = entry;
-    }
-}
-
-static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
-{
-    if (a > b)
-        return b > c ? b : a < c ? a : c;
-    return a > c ? a : b < c ? b : c;
-}
-
-/* Quicksort, of a bounded number of entries. */
-static void compare_prefixes(struct entry *entries, size_t n)
-{
-    while (n > INSERT_MAX) {
-        uint64_t pivot = median(entries[0].prefix, entries[n / 2].prefix, entries[n - 1].prefix);
-        size_t low = 0, high = n - 1;
-
-        for (;; low++, high--) {
-            while (entries[low].prefix < pivot)
-                low++;
-            while (entries[high].prefix > pivot)
-                high--;
-            if (low >= high)
-                break;
-            swap(&entries[low], &entries[high]);
-        }
-        high++;
-        if (high < n - high) {
-            compare_prefixes(entries, high);
-            entries += high;
-            n -= high;
-        } else {
-            compare_prefixes(entries + high, n - high);
-            n = high;
-        }
-    }
-    insert(entries, n);
-}
-
-/* The position of the highest byte in which prefixes differ, or -1 if all are equal. */
-static int differing(const struct entry *entries, size_t n)
-{
-    uint64_t differ = 0;
-
-    for (size_t i = 1; i < n; i++)
-        differ |= entries[i].prefix ^ entries[0].prefix;
-    return differ ? (63 - __builtin_clzll(differ)) / 8 * 8 : -1;
-}
-
-/* Move entries to the places of their digits; heads[d] and heads[d + 1] are where digit d begins and ends. */
-static void permute(struct entry *entries, size_t n, int shift, size_t heads[DIGITS + 1])
-{
-    size_t counts[DIGITS] = {0}, next[DIGITS];
-
-    for (size_t i = 0; i < n; i++)
-        counts[entries[i].prefix >> shift & (DIGITS - 1)]++;
-    heads[0] = 0;
-    for (size_t d = 0; d < DIGITS; d++) {
-        next[d] = heads[d];
-        heads[d + 1] = heads[d] + counts[d];
-    }
-    for (size_t d = 0; d < DIGITS; d++)
-        while (next[d] < heads[d + 1]) {
-            struct entry entry = entries[next[d]];
-            size_t digit = entry.prefix >> shift & (DIGITS - 1);
-
-            while (digit != d) {
-                swap(&entry, &entries[next[digit]++]);
-                digit = entry.prefix >> shift & (DIGITS - 1);
-            }
-            entries[next[d]++] = entry;
-        }
-}
-
 static void sort_group(struct work *work, struct group group)
 {
-    size_t heads[DIGITS + 1];
-    int shift;
+    size_t buckets;
 
     if (group.n < RADIX_MIN) {
-        compare_prefixes(group.entries, group.n);
+        radix_few(group.entries, group.n);
         sort_equals(work, group.entries, group.n, &group);
         return;
     }
-    if ((shift = differing(group.entries, group.n)) < 0) {
+    if ((buckets = radix_split(group.entries, group.n, work->heads)) == 1) {
         sort_equal(work, group.entries, group.n, &group);
         return;
     }
-    permute(group.entries, group.n, shift, heads);
-    for (size_t d = 0; d < DIGITS; d++)
-        put(work, group.entries + heads[d], heads[d + 1] - heads[d], group.depth, group.stage);
+    for (size_t i = 0; i < buckets; i++)
+        put(work, group.entries + work->heads[i], work->heads[i + 1] - work->heads[i], group.depth, group.stage);
 }
 
 /* Sort one group. What it leaves to be sorted is put down with the largest part first. */

@@ -5,7 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AHEAD = 12 }; /* lines of a block that are fetched before they are needed */
+#include "split/outputs.h"
+
+enum {
+    AHEAD = 12, /* lines of a block that are fetched before they are needed */
+    CACHE_LINE = 64
+};
 
 int source_open(struct source *source, int fd, char end, size_t room)
 {
@@ -28,7 +33,7 @@ static void fetch(const struct block *block, size_t i)
         const char *at = block_line(block, &entries[i + AHEAD]).at;
 
         __builtin_prefetch(at);
-        __builtin_prefetch(at + 64);
+        __builtin_prefetch(at + OUTPUTS_PAD); /* which a copy reads in any case */
     }
 }
 
