@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "protocol/tool.h"
-#include "sort/input.h"
-#include "sort/order.h"
+#include "sort/options.h"
 #include "sort/sorter.h"
 
 static struct tool tool = {
@@ -24,23 +23,7 @@ static struct tool tool = {
              "Sorts the lines of all files, or of standard input, by their bytes or by keys: what\n"
              "`LC_ALL=C sort` prints for the same options, several times faster. A last line\n"
              "without an end gets one. A line has at most 16 MiB.\n"
-             "\n"
-             "  -k KEYDEF        a key, `F[.C][FLAGS][,F[.C][FLAGS]]`: from character C of field F\n"
-             "                   to the end of another field, or to a character of it, counted\n"
-             "                   from 1. May be repeated: the next key decides where the ones\n"
-             "                   before are equal, and after the last one the whole line\n"
-             "  -t SEPARATOR     the byte between fields (default: a field begins with blanks)\n"
-             "  -b               leave out blanks before a key\n"
-             "  -d               only blanks, letters and digits count\n"
-             "  -f               lower case counts as upper case\n"
-             "  -g               by floating-point numbers, such as 1.5e3\n"
-             "  -h               by numbers with a unit, such as 2K or 1.5G\n"
-             "  -i               only printable characters count\n"
-             "  -M               by months, JAN to DEC\n"
-             "  -n               by numbers of any length, such as -0.25\n"
-             "  -r               backwards\n"
-             "  -V               by versions: numbers within text count as numbers\n"
-             "  -s               lines with equal keys stay in their order\n"
+             "\n" OPTIONS_HELP "  -s               lines with equal keys stay in their order\n"
              "  -u               of lines with equal keys only the first\n"
              "  -z               lines end in NUL\n"
              "  -m               the files are sorted already: only merge them\n"
@@ -55,8 +38,8 @@ static struct tool tool = {
              "                   file's comes first, the others are left out\n"
              "  --parallel N     sort with so many threads (default: 1)\n"
              "  --sample N       print N lines of each 16 KiB of the only file, unsorted\n"
-             "  --borders N      print only N lines, which divide the sorted ones into parts of\n"
-             "                   equal size\n"
+             "  --borders N      print only the N - 1 lines that divide the sorted ones into N parts\n"
+             "                   of equal size\n"
              "  --files0-from F  read the names of the files from F, each ended by NUL\n"
              "  --sort WORD      numeric, general-numeric, human-numeric, month or version\n"
              "  --check[=WORD]   diagnose-first: as -c; quiet or silent: as -C\n"
@@ -74,7 +57,7 @@ static struct tool tool = {
 
 enum {
     BLOCK_KIB = 16, /* of which --sample prints a number of lines */
-    BORDERS_MAX = 100000,
+    PARTS_MAX = 100000,
     OPTION_HEADER = 256,
     OPTION_PARALLEL,
     OPTION_SAMPLE,
@@ -86,35 +69,20 @@ enum {
     OPTION_HELP
 };
 
-static const char LETTERS[] = ":bcCdfghik:mMno:rRsS:t:T:uVy:z";
+static const char LETTERS[] = ":" OPTIONS_LETTERS "cCmo:S:T:";
 static const struct option WORDS[] = {
-    {"ignore-leading-blanks", no_argument, NULL, 'b'},
-    {"dictionary-order", no_argument, NULL, 'd'},
-    {"ignore-case", no_argument, NULL, 'f'},
-    {"general-numeric-sort", no_argument, NULL, 'g'},
-    {"human-numeric-sort", no_argument, NULL, 'h'},
-    {"ignore-nonprinting", no_argument, NULL, 'i'},
-    {"month-sort", no_argument, NULL, 'M'},
-    {"numeric-sort", no_argument, NULL, 'n'},
-    {"random-sort", no_argument, NULL, 'R'},
+    OPTIONS_WORDS,
     {"random-source", required_argument, NULL, OPTION_IGNORED},
-    {"reverse", no_argument, NULL, 'r'},
     {"sort", required_argument, NULL, OPTION_SORT},
-    {"version-sort", no_argument, NULL, 'V'},
     {"batch-size", required_argument, NULL, OPTION_IGNORED},
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"compress-program", required_argument, NULL, OPTION_IGNORED},
     {"files0-from", required_argument, NULL, OPTION_FILES0},
-    {"key", required_argument, NULL, 'k'},
     {"merge", no_argument, NULL, 'm'},
     {"output", required_argument, NULL, 'o'},
-    {"stable", no_argument, NULL, 's'},
     {"buffer-size", required_argument, NULL, 'S'},
-    {"field-separator", required_argument, NULL, 't'},
     {"temporary-directory", required_argument, NULL, 'T'},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
-    {"unique", no_argument, NULL, 'u'},
-    {"zero-terminated", no_argument, NULL, 'z'},
     {"header", no_argument, NULL, OPTION_HEADER},
     {"sample", required_argument, NULL, OPTION_SAMPLE},
     {"borders", required_argument, NULL, OPTION_BORDERS},
@@ -137,38 +105,10 @@ static void *need(void *memory)
     return memory;
 }
 
-static void set_separator(struct ordering *ordering, const char *text)
-{
-    int separator = strcmp(text, "\\0") == 0 ? '\0' : (unsigned char)text[0];
-
-    if (!*text)
-        tool_misused(&tool, "the separator is empty");
-    if (text[1] && separator)
-        tool_misused(&tool, "the separator has more than one byte: %s", text);
-    if (ordering->separator >= 0 && ordering->separator != separator)
-        tool_misused(&tool, "two different separators");
-    ordering->separator = separator;
-}
-
-static void add_key(struct ordering *ordering, const char *text)
-{
-    char why[KEYDEF_WHY];
-
-    if (ordering->n == KEYS_MAX)
-        tool_misused(&tool, "more than %d keys", KEYS_MAX);
-    if (keydef_read(text, &ordering->keys[ordering->n++], why) < 0)
-        tool_misused(&tool, "%s", why);
-}
-
-static size_t physical(void)
-{
-    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* A quarter of the machine's memory, and at most half of what the control group allows. */
 static size_t default_memory(void)
 {
-    size_t memory = physical() / 4;
+    size_t memory = options_memory() / 4;
     FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
     uint64_t limit;
 
@@ -178,36 +118,6 @@ static size_t default_memory(void)
         fclose(file);
     }
     return memory;
-}
-
-/* The operand of -S: a number and a unit, K if it has none. */
-static size_t size_of(const char *text)
-{
-    static const char UNITS[] = "bKMGTPE";
-    char *end;
-    double value;
-    const char *unit;
-
-    if (*text < '0' || *text > '9')
-        tool_misused(&tool, "invalid size: %s", text);
-    value = strtod(text, &end);
-    if (strcmp(end, "%") == 0)
-        return (size_t)(value / 100 * (double)physical());
-    unit = strchr(UNITS, *end == 'k' ? 'K' : *end ? *end : 'K');
-    if (!unit || (*end && end[1]))
-        tool_misused(&tool, "invalid size: %s", text);
-    for (const char *at = UNITS; at < unit; at++)
-        value *= 1024;
-    return value < (double)(SIZE_MAX / 4) ? (size_t)value : SIZE_MAX / 4;
-}
-
-static uint32_t count_of(const char *text, const char *what, int32_t most)
-{
-    int32_t count = tool_whole(&tool, text, what);
-
-    if (count < 1 || count > most)
-        tool_misused(&tool, "%s: %s", what, text);
-    return (uint32_t)count;
 }
 
 static uint32_t flag_of_word(const char *word)
@@ -240,8 +150,7 @@ static char check_of_word(const char *word)
     tool_misused(&tool, "--check=%s is not known", word);
 }
 
-/* Options that say what to do; the others say how lines are ordered. */
-static void take_action(struct plan *plan, int found)
+static void take_option(struct plan *plan, int found)
 {
     switch (found) {
     case 'c':
@@ -258,22 +167,25 @@ static void take_action(struct plan *plan, int found)
         plan->sorter.output = optarg;
         break;
     case 'S':
-        plan->sorter.memory = size_of(optarg);
+        plan->sorter.memory = options_size(&tool, optarg);
         break;
     case 'T':
         plan->sorter.directory = optarg;
+        break;
+    case OPTION_SORT:
+        plan->sorter.ordering.flags |= flag_of_word(optarg);
         break;
     case OPTION_HEADER:
         plan->sorter.has_header = 1;
         break;
     case OPTION_PARALLEL:
-        plan->sorter.threads = (int)count_of(optarg, "invalid number of threads", INT32_MAX);
+        plan->sorter.threads = (int)options_count(&tool, optarg, "invalid number of threads", INT32_MAX);
         break;
     case OPTION_SAMPLE:
-        plan->stride = BLOCK_KIB * 1024 / count_of(optarg, "invalid number of lines", BLOCK_KIB * 1024);
+        plan->stride = BLOCK_KIB * 1024 / options_count(&tool, optarg, "invalid number of lines", BLOCK_KIB * 1024);
         break;
     case OPTION_BORDERS:
-        plan->sorter.borders = count_of(optarg, "invalid number of borders", BORDERS_MAX);
+        plan->sorter.parts = options_count(&tool, optarg, "invalid number of parts", PARTS_MAX);
         break;
     case OPTION_FILES0:
         plan->names = optarg;
@@ -282,48 +194,6 @@ static void take_action(struct plan *plan, int found)
         fputs(tool.usage, stdout);
         exit(0);
     }
-}
-
-static void take_option(struct plan *plan, int found)
-{
-    struct ordering *ordering = &plan->sorter.ordering;
-
-    switch (found) {
-    case 'k':
-        add_key(ordering, optarg);
-        break;
-    case 't':
-        set_separator(ordering, optarg);
-        break;
-    case 's':
-        ordering->is_stable = 1;
-        break;
-    case 'u':
-        ordering->is_unique = 1;
-        break;
-    case 'z':
-        ordering->end = '\0';
-        break;
-    case OPTION_SORT:
-        ordering->flags |= flag_of_word(optarg);
-        break;
-    case 'R':
-        tool_misused(&tool, "-R is not supported: pipe through `shuf` instead");
-    default:
-        if (found < OPTION_HEADER && keydef_flag((char)found))
-            ordering->flags |= keydef_flag((char)found);
-        else
-            take_action(plan, found);
-    }
-}
-
-static _Noreturn void misused_option(char **argv, int found)
-{
-    if (found == ':')
-        tool_misused(&tool, "option needs a value: %s", argv[optind - 1]);
-    if (optopt && optopt < OPTION_HEADER)
-        tool_misused(&tool, "unknown option: -%c", optopt);
-    tool_misused(&tool, "unknown option: %s", argv[optind - 1]);
 }
 
 /* The names in a file, each ended by NUL. They stay in memory. */
@@ -370,23 +240,18 @@ static void check_plan(const struct plan *plan)
 static void parse(int argc, char **argv, struct plan *plan)
 {
     static const char *const STANDARD_INPUT[] = {"-"};
-    char why[KEYDEF_WHY];
     int found;
 
-    opterr = 0;
-    while ((found = getopt_long(argc, argv, LETTERS, WORDS, NULL)) != -1) {
-        if (found == ':' || found == '?')
-            misused_option(argv, found);
-        take_option(plan, found);
-    }
+    while ((found = options_next(&tool, argc, argv, LETTERS, WORDS)) != -1)
+        if (!options_take(&tool, &plan->sorter.ordering, found))
+            take_option(plan, found);
     plan->sorter.files = optind < argc ? (const char *const *)argv + optind : STANDARD_INPUT;
     plan->sorter.n = optind < argc ? (size_t)(argc - optind) : 1;
     if (plan->names && optind < argc)
         tool_misused(&tool, "--files0-from and %s exclude each other", argv[optind]);
     if (plan->names)
         read_names(plan);
-    if (keydef_finish(&plan->sorter.ordering, why) < 0)
-        tool_misused(&tool, "%s", why);
+    options_finish(&tool, &plan->sorter.ordering);
     check_plan(plan);
 }
 

@@ -18,6 +18,9 @@ int complain_source(struct sorter *sorter, const char *name, enum source_result 
 
 int complain_memory(struct sorter *sorter);
 
+/* complain_samples - lines that are to be divided into parts do not fit into the block. */
+int complain_samples(struct sorter *sorter);
+
 /* complain_run - errno says why a temporary file cannot be used. */
 int complain_run(struct sorter *sorter);
 

@@ -28,7 +28,7 @@ struct sorter {
     size_t memory;
     int threads;
     int has_header;       /* each file begins with a line that is not sorted: the first file's is printed first */
-    uint32_t borders;     /* print only so many lines, which divide all into parts of equal size; 0: print all */
+    uint32_t parts;       /* print only the lines that divide all into so many parts of equal size; 0: print all */
     char why[SORTER_WHY]; /* after a failure: one sentence */
 };
 

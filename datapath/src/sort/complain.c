@@ -43,6 +43,11 @@ int complain_memory(struct sorter *sorter)
     return fail(sorter, "no memory (try a smaller -S)");
 }
 
+int complain_samples(struct sorter *sorter)
+{
+    return fail(sorter, "the lines to be divided do not fit into memory (try a larger -S)");
+}
+
 int complain_run(struct sorter *sorter)
 {
     return fail(sorter, "cannot use a temporary file in %s: %s", sorter->directory, strerror(errno));

@@ -105,7 +105,7 @@ static int write_block(struct state *state)
 static int write_borders(struct state *state)
 {
     const struct block *block = &state->block;
-    uint32_t parts = state->sorter->borders + 1;
+    uint32_t parts = state->sorter->parts;
 
     for (uint32_t part = 1; part < parts && block->n > 0; part++) {
         struct span line = block_line(block, &block->entries[(size_t)part * block->n / parts]);
@@ -304,6 +304,8 @@ static int sort_all(struct state *state)
 
     if (read_all(state) < 0)
         return -1;
+    if (sorter->parts && state->runs.n > 0)
+        return complain_samples(sorter);
     if (order_block(&state->block, sorter->threads) < 0)
         return complain_memory(sorter);
     state->header = state->input.header;
@@ -313,7 +315,7 @@ static int sort_all(struct state *state)
         return merge_all(state);
     if ((fd = begin_output(state)) < 0)
         return -1;
-    return end_output(state, fd, sorter->borders ? write_borders(state) : write_block(state));
+    return end_output(state, fd, sorter->parts ? write_borders(state) : write_block(state));
 }
 
 int sorter_sort(struct sorter *sorter)
