@@ -41,9 +41,10 @@ static struct tool tool = {
              "  -S SIZE          memory for buffers, such as 64M (the default)\n"
              "  --help           this text\n"
              "\n"
-             "Examples: mpartition --partitions 8 -t, -k1,1 < sales.csv > shuffled\n"
-             "          msort --sample 8 log | msort --borders 8 > borders\n"
-             "          mpartition --partitions 8 --borders borders < log > shuffled\n"
+             "Examples:\n"
+             "  mpartition --partitions 8 -t/ -k4,4 names > shuffled\n"
+             "  msort --sample 8 names | msort --borders 8 > borders\n"
+             "  mpartition --partitions 8 --borders borders names > shuffled\n"
              "\n"
              "Exit status: 0; that of the command; 2 if something else failed.\n",
 };

@@ -48,9 +48,10 @@ static struct tool tool = {
              "The other long options of `sort` are known too. --batch-size and --compress-program\n"
              "change nothing. -R is refused.\n"
              "\n"
-             "Examples: msort -t, -k2,2nr -k1,1 sales.csv\n"
-             "          msort -u words.txt -o words.txt\n"
-             "          msort -c -k1,1 log && msort -m -k1,1 log other.log\n"
+             "Examples:\n"
+             "  msort -t/ -k4,4 -k2,2r names\n"
+             "  msort -u names -o names\n"
+             "  msort -c first.log && msort -m first.log texts/lear.txt\n"
              "\n"
              "Exit status: 0; 1 if -c or -C found a line out of order; 2 if something failed.\n",
 };

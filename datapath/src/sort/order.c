@@ -30,10 +30,10 @@ struct group {
    of its entries, so that groups within groups are at most as many as the logarithm of all entries. */
 struct work {
     const struct block *block;
-    uint64_t flip; /* all bits if whole lines are ordered backwards */
-    size_t pending;
-    struct group groups[PENDING];
+    uint64_t flip;                   /* all bits if whole lines are ordered backwards */
     size_t heads[RADIX_BUCKETS + 1]; /* while a group is distributed */
+    size_t pending;
+    struct group groups[];
 };
 
 static const char *key_of(const struct block *block, const struct entry *entry, enum stage stage)
@@ -305,7 +305,8 @@ struct helper {
 
 static struct work *new_work(const struct block *block)
 {
-    struct work *work = malloc(sizeof *work);
+    size_t room = block->n / 2 + 1; /* groups have two entries or more, and none in common */
+    struct work *work = malloc(sizeof *work + (room < PENDING ? room : PENDING) * sizeof *work->groups);
 
     if (work) {
         work->block = block;
