@@ -132,7 +132,7 @@ static uint32_t flag_of_word(const char *word)
     for (size_t i = 0; i < sizeof SORTS / sizeof *SORTS; i++)
         if (strcmp(word, SORTS[i].word) == 0)
             return SORTS[i].flag;
-    tool_misused(&tool, "--sort %s is not known", word);
+    tool_misused(&tool, "--sort=%s is not known", word);
 }
 
 static void set_check(struct plan *plan, char check)

@@ -97,16 +97,12 @@ def _position(field: int, char: int, usual: int) -> str:
 
 def _read(text: str, part: str, least: int, missing: str) -> tuple[int, int, str]:
     """The field, character and flags of one position; `least` is the smallest character, which is the default."""
-    field, rest = _number(part)
-    if field is None:
-        raise _refusal(text, missing)
+    field, rest = _number(text, part, missing)
     if field == 0:
         raise _refusal(text, "fields count from 1")
-    char: int | None = least
+    char = least
     if rest.startswith("."):
-        char, rest = _number(rest[1:])
-        if char is None:
-            raise _refusal(text, "no number follows the point")
+        char, rest = _number(text, rest[1:], "no number follows the point")
         if char < least:
             raise _refusal(text, "characters count from 1")
     if "," in rest:
@@ -116,13 +112,13 @@ def _read(text: str, part: str, least: int, missing: str) -> tuple[int, int, str
     return field, char, rest
 
 
-def _number(text: str) -> tuple[int | None, str]:
-    """The number that `text` begins with, at most FAR, and the rest; None without a digit."""
-    rest = text.lstrip(string.digits)
-    digits = text[: len(text) - len(rest)]
+def _number(text: str, part: str, missing: str) -> tuple[int, str]:
+    """The number that `part` begins with, at most FAR, and the rest."""
+    rest = part.lstrip(string.digits)
+    digits = part[: len(part) - len(rest)]
     significant = digits.lstrip("0")
     if not digits:
-        return None, text
+        raise _refusal(text, missing)
     return (FAR if len(significant) > len(str(FAR)) else min(int(significant or "0"), FAR)), rest
 
 

@@ -125,6 +125,12 @@ int sorter_check(struct sorter *sorter, uint64_t *number, char **line, size_t *l
     return result;
 }
 
+/* How many multiples of `stride`, from 0 on, are below a number. */
+static uint64_t up_to(uint64_t number, uint32_t stride)
+{
+    return (number + stride - 1) / stride;
+}
+
 int sorter_sample(struct sorter *sorter, uint32_t stride)
 {
     struct outputs outputs = {0};
@@ -137,7 +143,7 @@ int sorter_sample(struct sorter *sorter, uint32_t stride)
         return -1;
     result = outputs_init(&outputs, &out, 1);
     while ((got = source_next(&source, &line)) == SOURCE_LINE && result == 0)
-        if (source.offset / stride != source.next / stride || source.offset % stride == 0)
+        if (up_to(source.offset, stride) != up_to(source.next, stride))
             result = outputs_put(&outputs, 0, line.at, line.len + 1);
     if (result == 0)
         result = outputs_flush(&outputs);

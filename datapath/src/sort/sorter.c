@@ -325,6 +325,10 @@ int sorter_sort(struct sorter *sorter)
 
     if (!state)
         return -1;
+    if (sorter->parts && sorter->ordering.is_unique) { /* borders are by the sizes of all lines */
+        sorter->ordering.is_unique = 0;
+        sorter->ordering.is_stable = 1;
+    }
     if (block_open(&state->block, &sorter->ordering, sorter->memory) < 0) {
         complain_memory(sorter);
         return finish(state, -1);
