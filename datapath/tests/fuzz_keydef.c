@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "sort/keydef.h"
+#include "keys/keydef.h"
 
 enum { LONGEST = 4096 };
 

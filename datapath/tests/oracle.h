@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "check.h"
-#include "sort/normal.h"
+#include "keys/normal.h"
 
 enum { ORACLE_KEY = 4096 + 1 };
 

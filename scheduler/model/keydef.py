@@ -10,7 +10,7 @@ another field, or at a character of it, all counted from 1; without an end it go
 A text has many forms of one key: `2,2nr`, `2rn,2` and `2.1,2.0rn` are the same. `canonical` writes the one form that
 is stored with sorted sets and given to the C tools, so that two keys are the same if their texts are. Flags stand at
 the end, in the order of `FLAGS`, but for the `b` of the start. The C tools parse the same language
-(`datapath/include/sort/keydef.h`) and refuse with the same sentences.
+(`datapath/include/keys/keydef.h`) and refuse with the same sentences.
 
 Example: `canonical("2.1rn,2.0")` is `"2,2nr"`, and `parse("2,1x")` raises KeydefError with the text
 `"2,1x" is no key: x is none of b d f g h i M n r V`.

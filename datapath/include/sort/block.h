@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sort/normal.h"
+#include "keys/normal.h"
 #include "text/span.h"
 
 enum { BLOCK_PAD = 128 /* bytes after the text that may be read */ };

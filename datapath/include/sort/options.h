@@ -7,8 +7,8 @@
 #include <getopt.h>
 #include <stddef.h>
 
+#include "keys/keydef.h"
 #include "protocol/tool.h"
-#include "sort/keydef.h"
 
 /* The letters for getopt, and the long options that say how lines are ordered. */
 #define OPTIONS_LETTERS "bdfghik:MnrRst:uVz"

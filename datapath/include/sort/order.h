@@ -2,10 +2,8 @@
  * order - sort the lines of a block.
  *
  * Most significant digit first, by radix, on the 8 bytes of the key that each entry
- * caches (McIlroy, Bostic and McIlroy 1993; caching as Kärkkäinen and Rantala 2009).
- * Entries with equal prefixes form a group, and a group is sorted by the next 8 bytes.
- * Groups that are small are sorted by insertion. At the end of the keys, whole lines are
- * compared, or with -s and -u positions.
+ * caches (McIlroy, Bostic and McIlroy 1993; caching as Kärkkäinen and Rantala 2009);
+ * groups.h says how.
  */
 #ifndef REMORA_ORDER_H
 #define REMORA_ORDER_H
@@ -23,6 +21,14 @@ enum { ORDER_THREADS = 64 };
  * Returns 0, or -1 if there is no memory.
  */
 int order_block(struct block *block, int threads);
+
+/*
+ * order_runs - find the runs of sorted lines in a block that is as it was scanned.
+ *
+ * Run i begins with the entry starts[i], and the last one ends at starts[n]. Returns n; or 0 if there
+ * are no lines, or more than `most` runs (`starts` has room for one more), or no memory.
+ */
+size_t order_runs(const struct block *block, size_t *starts, size_t most);
 
 /*
  * order_compare - compare two lines as a sort of the whole does, but for their position.

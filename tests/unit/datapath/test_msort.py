@@ -67,6 +67,15 @@ def test_many_files_are_merged_as_sort_does(tmp_path: Path) -> None:
         prints(expected.stdout, *options, *files)
 
 
+def test_sorted_runs_one_after_another_are_merged() -> None:
+    runs = [b"".join(b"%d %d\n" % (row * number, number) for row in range(50)) for number in range(1, 40)]
+    text = b"".join(runs)
+    for options in (["-n"], ["-s", "-k1,1n"], ["-u", "-n"]):
+        expected = subprocess.run(["sort", *options], input=text, env={"LC_ALL": "C"}, capture_output=True, check=True)
+        for memory in ("1M", "3K"):
+            prints(expected.stdout, "--runs", "-S", memory, *options, stdin=text)
+
+
 def test_a_check_names_the_first_line_out_of_order(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a\nc\nb\na\n")
     done = msort("-c", tmp_path / "a")

@@ -22,7 +22,7 @@
 
 #include <stddef.h>
 
-#include "sort/keydef.h"
+#include "keys/keydef.h"
 #include "text/span.h"
 
 enum { LINE_MAX_BYTES = 16 * 1024 * 1024 }; /* of any line that is sorted */

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "sort/normal.h"
+#include "keys/normal.h"
 
 enum { TILDE = 1, STOP = 2, LETTERS = 3, OTHERS = LETTERS + 52, LONG = 0xf0 };
 

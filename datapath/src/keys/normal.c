@@ -1,4 +1,4 @@
-#include "sort/normal.h"
+#include "keys/normal.h"
 
 #include <string.h>
 #include <sys/mman.h>

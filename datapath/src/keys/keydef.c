@@ -1,4 +1,4 @@
-#include "sort/keydef.h"
+#include "keys/keydef.h"
 
 #include <stdarg.h>
 #include <stdio.h>

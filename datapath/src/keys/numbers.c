@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sort/normal.h"
+#include "keys/normal.h"
 
 enum {
     ZERO = 0x80,
