@@ -66,7 +66,8 @@ OBJECTS = {
 }  # fmt: skip
 DIRECTORIES = ("inbox", "logs/2026", "copy", "backup")
 FILES = {
-    "lear.txt": "lear\n", "notes": "n\n", "README.md": "# A job\n", "names": "/jill/stor/a\n/jill/stor/b\n",
+    "lear.txt": "lear\n", "borders": "/jill/stor/b\n", "notes": "n\n", "README.md": "# A job\n",
+    "names": "/jill/stor/a\n/jill/stor/b\n",
     "first.log": "x\n", "texts/lear.txt": "king\n", "logs/a.log": "x\n",
     "nightly.yaml": "name: nightly\nphases: [{exec: wc}]\n", "copy/a": "a\n", "copy/b": "b\n",
 }  # fmt: skip
