@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
 
+
+# httpcore asks for this module, which is not installed, some ten times a request, and Python looks in every directory.
+sys.modules.setdefault("sniffio", None)
 
 # An example that is slow is none that fails: other tests run at the same time.
 settings.register_profile("brief", deadline=None, print_blob=True)
