@@ -39,7 +39,7 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do.
-LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.__main__", "httpx")
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
 NUMBER = struct.Struct("i")
 FDS = 5  # of a request: its text, the pipe for id and status, and three streams
 
