@@ -16,6 +16,7 @@ Example: `start_command("mls", "~~/stor", env=env, stdout=PIPE).communicate()`.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -25,6 +26,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -33,11 +35,11 @@ from functools import cache
 from importlib import import_module
 from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do.
-LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.__main__", "httpx")
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
 NUMBER = struct.Struct("i")
 FDS = 5  # of a request: its text, the pipe for id and status, and three streams
 
@@ -101,7 +103,19 @@ class Command:
         time.tzset()
         sys.stdin, sys.stdout, sys.stderr = (stream(*each) for each in zip(range(3), "rww", STREAMS, strict=True))
         sys.argv = ["-c", *self.words[1:]]
-        import_module("cli.main").run(self.words[0])
+        try:
+            import_module("cli.main").run(self.words[0])
+        except SystemExit as end:
+            leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def leave(status: int) -> NoReturn:
+    """End as Python ends, without taking apart what the server has imported (a tenth of a second)."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for each in (sys.stdout, sys.stderr):
+        each.flush()
+    os._exit(status)
 
 
 STREAMS = (sys.stdin, sys.stdout, sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -36,6 +37,9 @@ KEYS = {
     "rsa": rsa.generate_private_key(65537, 2048),
     "ecdsa": ec.generate_private_key(ec.SECP256R1()),
 }
+
+
+TRUST = ssl.create_default_context()  # the authorities of the machine take longer to read than a test
 
 
 def public_line(key: Any) -> str:
@@ -189,7 +193,7 @@ async def serving(context: Context) -> AsyncIterator[Gateway]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with httpx.AsyncClient(timeout=20) as http:
+        async with httpx.AsyncClient(timeout=20, verify=TRUST) as http:
             yield Gateway(context, f"http://127.0.0.1:{runner.addresses[0][1]}", http)
     finally:
         await runner.cleanup()
