@@ -9,6 +9,7 @@ from datapath._core import ffi, lib
 
 # The longest line: a task that reads a slice gets each of its lines whole.
 MAX_LINE = 16 * 1024 * 1024
+END = ord("\n")
 
 
 class LineTooLongError(Exception):
@@ -24,9 +25,24 @@ def line_start(fd: int, at: int, size: int) -> int:
 
     Raises LineTooLongError, or OSError if the file cannot be read.
     """
-    found: int = lib.slice_begin(fd, at, size, ord("\n"), MAX_LINE)
-    if found < 0:
-        if ffi.errno == errno.EOVERFLOW:
-            raise LineTooLongError(at)
+    found: int = lib.slice_begin(fd, at, size, END, MAX_LINE)
+    if found < 0 and ffi.errno == errno.EOVERFLOW:
+        raise LineTooLongError(at)
+    return checked(found)
+
+
+def lines_behind(fd: int, start: int, size: int, lines: int) -> int:
+    """The offset behind so many lines from `start` on, where a line begins. Raises OSError."""
+    return checked(lib.slice_skip(fd, start, size, END, lines))
+
+
+def count_lines(fd: int, start: int, end: int) -> int:
+    """The number of lines that begin in a range, which begins with one. Raises OSError."""
+    return checked(lib.slice_count(fd, start, end, END))
+
+
+def checked(result: int) -> int:
+    """The result of a call into C. Raises OSError for a negative one."""
+    if result < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
-    return found
+    return result

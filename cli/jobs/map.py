@@ -14,7 +14,12 @@ from scheduler.model.operations.document import MAX_TASKS
 
 
 @click.command("map", cls=Command)
-@click.option("--tasks", type=click.IntRange(1, MAX_TASKS), metavar="N", help="Cut the input into N tasks.")
+@click.option(
+    "--tasks",
+    type=click.IntRange(1, MAX_TASKS),
+    metavar="N",
+    help="Cut the input into exactly N tasks, if it has N lines.",
+)
 @click.option("--slice", "size", type=operations.Size(), metavar="SIZE",
               help="Cut it into tasks of about SIZE bytes. [default: 256M]")  # fmt: skip
 @click.option("--per-object", is_flag=True, help="A task for each object, which it has as a file, too.")

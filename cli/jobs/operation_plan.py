@@ -17,8 +17,8 @@ from cli.jobs.plan import WIDTH, checked
 from cli.jobs.specification import encoded
 from cli.text import count, human_size, indented, shortened
 from scheduler.engine.operations import slicing
-from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, wanted
-from scheduler.model.operations.document import MAX_TASKS, Operation, Stage
+from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, needs_index, wanted
+from scheduler.model.operations.document import INDEX_SIZE, MAX_TASKS, Operation, Stage
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -64,8 +64,12 @@ def summary(operation: Operation, inputs: Sequence[Pin]) -> list[str]:
     lines = [f"would run {operation.type} on {count(len(inputs), 'object')}, {human_size(total)} bytes"]
     if not operation.stages:
         lines.append("  no tasks: nothing is read")
+    exact = next((stage.cut.tasks for stage in operation.stages if stage.cut and stage.cut.tasks), None)
     for number, stage in enumerate(operation.stages):
-        lines.append(f"  {number}  {described(stage, tasks_of(stage, inputs, total))}")
+        if not stage.phase.counting:
+            lines.append(f"  {number}  {described(stage, tasks_of(stage, inputs, total))}")
+        elif exact and needs_index(total, exact, INDEX_SIZE):
+            lines.append(f"  {number}  {stage.kind:<13}  lines are counted first, so that there are {exact} tasks")
     output = operation.output
     if output.path is None:
         lines.append("output: parts in the job's own directory, printed in their order")
@@ -86,7 +90,8 @@ def tasks_of(stage: Stage, inputs: Sequence[Pin], total: int) -> tuple[int, int]
     for part, _ in slicing.cut(want, Cursor(), inputs):
         if isinstance(part, Range):
             sizes[part.number] = sizes.get(part.number, 0) + part.length
-    return len(sizes), max(sizes.values(), default=0)
+    number = stage.cut.tasks if stage.cut.tasks and needs_index(total, stage.cut.tasks, INDEX_SIZE) else len(sizes)
+    return number, max(sizes.values(), default=0)
 
 
 def described(stage: Stage, tasks: tuple[int, int]) -> str:

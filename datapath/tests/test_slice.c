@@ -76,8 +76,29 @@ static void a_file_that_is_shorter_than_it_was_said_is_an_error(void)
     close(fd);
 }
 
+static void lines_are_counted_and_skipped(void)
+{
+    static const char *const texts[] = {"", "\n", "a", "a\n", "\na", "ab\ncd\n\nef", "\n\n\n", "abc\n\n"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        off_t size = (off_t)strlen(texts[i]), at = 0;
+        int fd = file_of(texts[i], (size_t)size);
+        int64_t lines = 0;
+
+        for (; at < size; at = first_line(texts[i], at + 1, size), lines++) {
+            CHECK(slice_skip(fd, 0, size, '\n', (uint64_t)lines) == at);
+            CHECK(slice_count(fd, 0, at, '\n') == lines);
+        }
+        CHECK(slice_count(fd, 0, size, '\n') == lines);
+        CHECK(slice_skip(fd, 0, size, '\n', (uint64_t)lines) == size);
+        CHECK(slice_skip(fd, 0, size, '\n', (uint64_t)lines + 1) == size);
+        close(fd);
+    }
+}
+
 int main(void)
 {
+    lines_are_counted_and_skipped();
     every_edge_is_where_the_definition_says();
     lines_may_be_longer_than_a_block();
     another_byte_may_end_lines();

@@ -26,6 +26,7 @@ class PhaseSpec:
     timeout_s: int | None = None  # the longest time that a task may run
     retries: int = 0  # how often a failed task is retried
     sliced: bool = False  # its tasks read slices of objects
+    counting: bool = False  # agents only count the lines of what its tasks read
 
     @classmethod
     def of_script(cls, script: Mapping[str, Any], **more: Any) -> Self:

@@ -54,6 +54,7 @@ MAX_REPORTS = 4096
 MAX_ROOM = 4096
 MAX_STATES = 65_536
 MAX_LOG_PAGE = 64 * 1024
+MAX_COUNTED = 64  # sources of one task whose lines are counted
 
 
 MAX_WORD = 256
@@ -130,6 +131,7 @@ class PoolSpec(Wire):
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
     token: str  # the job's credential, for its tasks' requests to the gateway
+    counting: bool = False  # nothing is run: the lines of each source of its tasks are counted
     operation: Word | None = None  # the type of the operation that the job is, if it is one: its outputs are staged
     stderr_bytes: Number = 0  # of an operation's attempt: as much of its stderr is kept, whatever its outcome
 
@@ -142,6 +144,8 @@ class FeedSource(Wire):
     name: str = ""  # of the object, if it is a range
     start: Number = 0
     length: Number | None = None  # None: up to the end
+    skip: Number = 0  # lines that are skipped at the start
+    upto: Number = 0  # lines beyond the end
 
 
 class FeedPage(Wire):
@@ -383,6 +387,7 @@ class AttemptReport(Wire):
     missing: list[Id] = Field(
         default_factory=list, max_length=MAX_SWEEP
     )  # lost, because these intermediates could not be read
+    lines: list[Number] = Field(default_factory=list, max_length=MAX_COUNTED)  # of each source, if they were counted
     reason: Word | None = None  # why an attempt was lost, in a word of `operations.reasons`
     evicted: bool = False  # lost, because Nomad took the instance's place back: counts as no retry
 

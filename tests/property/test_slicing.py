@@ -1,11 +1,23 @@
 """Properties of the cut of an operation's inputs into slices."""
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.engine.operations.slicing import Cursor, Pin, Range, cut, is_cuttable, wanted
+from scheduler.engine.operations.slicing import (
+    Counted,
+    Cursor,
+    LineCursor,
+    LineRange,
+    Pin,
+    Range,
+    by_lines,
+    cut,
+    is_cuttable,
+    wanted,
+)
 
 sizes = st.lists(st.integers(0, 50), max_size=30)
 
@@ -67,6 +79,43 @@ def test_the_cut_goes_on_anywhere_as_if_it_had_not_stopped(given_sizes, tasks, d
         more = bool(page)
         cursor = page[-1][1] if page else cursor
     assert found == undisturbed
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 200), st.data())
+def test_a_cut_at_lines_gives_each_line_to_one_task_and_each_task_a_line(lines, wanted_tasks, data):
+    total = sum(lines)
+    tasks = min(wanted_tasks, total)
+    found, cursor = [], LineCursor()
+    for row, count in enumerate(lines):
+        counted, more = Counted(100, count), tasks > 0
+        while more:  # in pages of any size
+            page = list(itertools.islice(by_lines(total, tasks, cursor, counted), data.draw(st.integers(1, 4))))
+            found += [(row, each) for each, _ in page]
+            cursor = page[-1][1] if page else cursor
+            more = bool(page) and page[-1][0].upto is not None
+        cursor = LineCursor(sum(lines[: row + 1]))
+    given_to = [(row, line, each.number) for row, each in found for line in range(each.skip, upto(each, lines[row]))]
+    assert [(row, line) for row, line, _ in given_to] == [
+        (row, n) for row, count in enumerate(lines) for n in range(count)
+    ]
+    assert sorted({number for _, _, number in given_to}) == list(range(tasks))
+    sizes_of = [sum(1 for _, _, each in given_to if each == number) for number in range(tasks)]
+    assert not sizes_of or max(sizes_of) - min(sizes_of) <= 1
+    last = {each.number for _, each in found if each.last}
+    assert last == set(range(tasks))
+
+
+def upto(each: LineRange, lines: int) -> int:
+    return lines if each.upto is None else each.upto
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(1, 5))
+def test_a_slice_has_so_many_ranges_at_most(given_sizes, most):
+    want = replace(wanted(sum(given_sizes), len(given_sizes), None, 1000, False), most=most)
+    ranges = all_ranges(want, pins_of(given_sizes))
+    assert in_order(ranges) == [(seq, at) for seq, size in enumerate(given_sizes) for at in range(size)]
+    by_slice = [list(group) for _, group in itertools.groupby(ranges, key=lambda found: found.number)]
+    assert all(len(group) <= most and group[-1].last for group in by_slice)
 
 
 @given(sizes)

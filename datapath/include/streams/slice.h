@@ -22,6 +22,21 @@
  * pread says.
  */
 off_t slice_begin(int fd, off_t at, off_t size, int end, uint64_t longest);
+
+/*
+ * slice_skip - the offset behind `lines` lines from `from` on, where a line begins; `size` if there
+ * are fewer.
+ *
+ * Returns -1 with errno as slice_begin.
+ */
+off_t slice_skip(int fd, off_t from, off_t size, int end, uint64_t lines);
+
+/*
+ * slice_count - how many lines begin in [from, to), where `from` is the beginning of a line.
+ *
+ * Returns -1 with errno as slice_begin.
+ */
+int64_t slice_count(int fd, off_t from, off_t to, int end);
 /* cffi end */
 
 #endif

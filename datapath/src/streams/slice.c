@@ -21,6 +21,46 @@ static ssize_t read_block(int fd, char *block, off_t from, off_t size)
     return got;
 }
 
+off_t slice_skip(int fd, off_t from, off_t size, int end, uint64_t lines)
+{
+    char block[BLOCK];
+
+    while (lines > 0 && from < size) {
+        ssize_t got = read_block(fd, block, from, size);
+        const char *at = block, *stop = block + got;
+
+        if (got < 0)
+            return -1;
+        while (lines > 0 && (at = memchr(at, end, (size_t)(stop - at))) != NULL) {
+            at++;
+            lines--;
+        }
+        from += at == NULL ? got : at - block;
+    }
+    return from;
+}
+
+int64_t slice_count(int fd, off_t from, off_t to, int end)
+{
+    char block[BLOCK];
+    int64_t lines = 0;
+    int open = 0; /* whether a line has begun that is not ended yet */
+
+    while (from < to) {
+        ssize_t got = read_block(fd, block, from, to);
+        const char *at = block, *stop;
+
+        if (got < 0)
+            return -1;
+        stop = block + got;
+        for (const char *found; (found = memchr(at, end, (size_t)(stop - at))) != NULL; at = found + 1)
+            lines++;
+        open = at < stop;
+        from += got;
+    }
+    return lines + open;
+}
+
 off_t slice_begin(int fd, off_t at, off_t size, int end, uint64_t longest)
 {
     char block[BLOCK];

@@ -73,7 +73,7 @@ class ReducerInput:
             if source.seq > self._after:
                 self._after = source.seq
                 if self._feed.room:
-                    self._feed.append(source, source.blob.size if source.length is None else source.length)
+                    self._feed.append(source, source.blob.size if source.length is None else max(1, source.length))
                 else:
                     self._fail(Lost(None, "the supervisor sent more sources than there was room for"))
                     return

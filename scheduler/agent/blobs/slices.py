@@ -4,6 +4,8 @@ The supervisor cuts objects at any byte. A range of an object owns the lines tha
 from the first line that begins in it up to the first that begins behind it. Ranges are read from the object store
 itself: a copy on this node would be one of the whole object.
 
+Where lines have been counted an edge is a byte and a number of lines behind it.
+
 A slice that owns no line, because one long line spans it, is done before it has begun: no script runs for it.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from datapath.slices import line_start
+from datapath.slices import count_lines, line_start, lines_behind
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import FeedSource, TaskLease
 
@@ -24,7 +26,26 @@ def bounds(source: FeedSource, size: int, fd: int) -> tuple[int, int]:
     if source.length is None:
         return 0, size
     end = source.start + source.length
-    return line_start(fd, source.start, source.blob.size), line_start(fd, end, source.blob.size)
+    return _edge(fd, source.start, source.skip, source.blob.size), _edge(fd, end, source.upto, source.blob.size)
+
+
+def _edge(fd: int, at: int, lines: int, size: int) -> int:
+    """The byte of an edge: so many lines behind the first line that begins at `at` or after it."""
+    start = line_start(fd, at, size)
+    return lines_behind(fd, start, size, lines) if lines else start
+
+
+def lines_of(lease: TaskLease, stores: Stores) -> list[int]:
+    """The number of lines that each source of a task owns. Raises LineTooLongError, OSError. In a thread."""
+    return [_lines(source, stores) for source in lease.feed.sources] if lease.feed else []
+
+
+def _lines(source: FeedSource, stores: Stores) -> int:
+    fd = stores.open_in_thread(source.blob)
+    try:
+        return count_lines(fd, *bounds(source, source.blob.size, fd))
+    finally:
+        os.close(fd)
 
 
 def owns_no_line(lease: TaskLease, stores: Stores) -> bool:
@@ -38,7 +59,7 @@ def owns_no_line(lease: TaskLease, stores: Stores) -> bool:
 
 
 def _is_empty(source: FeedSource, stores: Stores) -> bool:
-    if source.length is None or source.start == 0:
+    if source.length is None or (source.start == 0 and not source.skip):
         return source.blob.size == 0  # the first line begins at its first byte
     try:
         fd = stores.open_in_thread(source.blob)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from pydantic import ValidationError
 
 from datapath.passing import Done
+from datapath.slices import LineTooLongError
 from scheduler.agent.attempts.attempt import Attempt, Reporter, blobs_of, plain_report
 from scheduler.agent.attempts.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
 from scheduler.agent.log import Log
@@ -92,6 +93,19 @@ class Completion:
     def evict(self, lease: TaskLease, reason: AbortReason = AbortReason.PREEMPTION) -> None:
         """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
         self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True, "reason": reason}))
+
+    async def count(self, lease: TaskLease, lines: Callable[[], list[int]]) -> None:
+        """Report the lines of what a task reads; `lines` counts them, in a thread."""
+        try:
+            counted = await asyncio.to_thread(lines)
+        except LineTooLongError as error:
+            self.fail(lease, JobErrorCode.INVALID_ARGUMENT, str(error))
+        except OSError as error:
+            self._log.warning("lines could not be counted", task=lease.uuid, why=str(error))
+            self._node.finished(plain_report(lease, NO_INPUT))
+        else:
+            report = plain_report(lease, Verdict(Outcome.OK)).model_copy(update={"lines": counted})
+            self._node.finished(report)
 
     def skip(self, lease: TaskLease) -> None:
         """Report a task that has nothing to read, and so nothing to do."""

@@ -32,7 +32,7 @@ from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.prefetch import Prefetch, key_of
-from scheduler.agent.blobs.slices import owns_no_line
+from scheduler.agent.blobs.slices import lines_of, owns_no_line
 from scheduler.agent.pools.assets import AssetError, Assets
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext
@@ -92,12 +92,27 @@ class Pool:
     def grant(self, instances: int, tasks: list[TaskLease]) -> None:
         self.target = instances
         self.places.want(instances)
+        if self.spec.counting:
+            self._background.spawn(self._count(tasks))
+            return
         near = [lease for lease in tasks if not self._supply.bring(lease)]
         self.queue.extend(lease for lease in near if lease.feed is None)
         if sliced := [lease for lease in near if lease.feed is not None]:
             self._looking.update({key_of(lease): lease for lease in sliced})
             self._background.spawn(self._look_at(sliced))
         self.advance()
+
+    async def _count(self, leases: list[TaskLease]) -> None:
+        """Count the lines of what tasks read, and report them: no instance is needed for that."""
+        self._looking.update({key_of(lease): lease for lease in leases})
+        for lease in leases:
+            if key_of(lease) not in self._looking:
+                continue  # it was cancelled meanwhile
+            began = asyncio.get_running_loop().time()
+            await self._ends.count(lease, partial(lines_of, lease, self.node.stores))
+            self._looking.pop(key_of(lease), None)
+            self.pace.add(int((asyncio.get_running_loop().time() - began) * 1e6))
+        self.node.hurry()
 
     async def _look_at(self, sliced: list[TaskLease]) -> None:
         """Queue the tasks whose slices own a line; the others are done."""
@@ -223,11 +238,9 @@ class Pool:
 
     def converge(self) -> None:
         """Start, keep or release instances until there are as many as there should be."""
-        wanted = (
-            0
-            if self._doom
-            else self.places.limit(max(self.target, 1 if self.queue or self._supply or self._looking else 0))
-        )
+        least = 1 if self.queue or self._supply or self._looking else 0
+        none = self._doom or self.spec.counting
+        wanted = 0 if none else self.places.limit(max(self.target, least))
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
         for worker in [each for each in self.workers if each.may_stay][
             : max(0, wanted - len(staying) - self._starting)

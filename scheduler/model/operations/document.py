@@ -46,6 +46,7 @@ MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
+INDEX_SIZE = MIB  # bytes of input whose lines are counted together
 LINES = re.compile(r"(?P<first>\d{1,15})-(?P<last>\d{1,15})|#(?P<start>\d{1,15}):#(?P<end>\d{1,15})", re.ASCII)
 
 
@@ -58,6 +59,7 @@ class OperationType(StrEnum):
 class Kind(StrEnum):
     """The kind of a stage, and of its attempts."""
 
+    INDEX = "index"
     MAP = "map"
     ORDERED_MERGE = "ordered_merge"
     REWRITE = "rewrite"
@@ -169,10 +171,14 @@ class Operation:
 
 # Stages.
 
+# Counts lines for a number of tasks that must be exact; it has no tasks if bytes are good enough.
+INDEX = Stage(Kind.INDEX, PhaseSpec(exec="", sliced=True, counting=True), Cut(size=INDEX_SIZE))
+
 
 def _map_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
     cut = Cut(spec.get("task_count"), spec.get("task_size", DEFAULT_SLICE), spec.get("per_object", False))
-    return (Stage(Kind.MAP, PhaseSpec.of_script(spec, sliced=True), cut),)
+    stage = Stage(Kind.MAP, PhaseSpec.of_script(spec, sliced=True), cut)
+    return (INDEX, stage) if (cut.tasks or 0) > 1 else (stage,)
 
 
 def _merge_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:

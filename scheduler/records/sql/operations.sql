@@ -44,7 +44,21 @@ VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5)
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)
 
 -- insert_range: a range that a task of a stage reads.
-INSERT INTO task_inputs (task, seq, name, blob, size, own, start, length) VALUES (:task, :seq, :name, :blob, :size, 0, :start, :length)
+INSERT INTO task_inputs (task, seq, name, blob, size, own, start, length, skip, upto, lines)
+VALUES (:task, :seq, :name, :blob, :size, 0, :start, :length, :skip, :upto, :lines)
+
+-- count_lines: lines of a range were counted.
+UPDATE task_inputs SET lines = coalesce(lines, :lines) WHERE task = :task AND seq = :seq
+
+-- index_total: the lines of all ranges of an index.
+SELECT coalesce(sum(i.lines), 0) AS lines FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id
+
+-- index_page: the ranges of an index from one on, in the order of the input.
+SELECT t.reducer AS number, i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.start AS start, i.length AS length, i.lines AS lines
+FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND t.reducer >= :number AND i.task = t.id AND (t.reducer > :number OR i.seq >= :seq)
+ORDER BY t.reducer, i.seq LIMIT :limit
 
 -- feed_staged: a task reads all outputs of the stage before, in order.
 INSERT INTO task_inputs (task, seq, name, blob, size, own)

@@ -28,7 +28,17 @@ from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, FeedState, PoolGrant, PoolSpec, TaskLease
+from scheduler.model.wire import (
+    MAX_COUNTED,
+    Asset,
+    BlobRef,
+    FeedPage,
+    FeedSource,
+    FeedState,
+    PoolGrant,
+    PoolSpec,
+    TaskLease,
+)
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
@@ -44,7 +54,7 @@ QUANTUM = 2.0
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
 # Ranges of its input that a lease has; the agent asks for more.
-FIRST_SOURCES = 64
+FIRST_SOURCES = MAX_COUNTED
 
 IssueToken = Callable[[str, str, str], str]  # (login, job, node) -> token
 Nodes = Mapping[str, AgentSession]  # registered agents, by node
@@ -285,6 +295,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         blocking=phase.blocking,
         exec=phase.exec,
         init=phase.init,
+        counting=phase.counting,
         assets=assets,
         init_error=problem,
         memory_mb=phase.memory_mb,
@@ -369,7 +380,8 @@ def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> Fe
     blob = blob_now(row, replaced, node, nodes)
     if row["start"] is None:
         return FeedSource(seq=row["seq"], blob=blob)
-    return FeedSource(seq=row["seq"], blob=blob, name=row["name"], start=row["start"], length=row["length"])
+    edges = {"start": row["start"], "length": row["length"], "skip": row["skip"] or 0, "upto": row["upto"] or 0}
+    return FeedSource(seq=row["seq"], blob=blob, name=row["name"], **edges)
 
 
 def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:

@@ -4,7 +4,8 @@ Before it nothing is visible, and after it everything. What is at the target is 
 changed it, though not what is locked. The parts of a set are named `part-000000` and on, in their order; appending
 goes on after the last part. A single object is put like any other, and an empty one if nothing was printed.
 
-It is made of statements over sets: 100,000 parts take about a second, for which the other writers wait.
+It is made of statements over sets: 100,000 parts take one to three seconds of processor time, for which the other
+writers wait.
 """
 
 from __future__ import annotations

@@ -365,6 +365,8 @@ class Batch:
     def _consumed(self, verdict: Verdict) -> None:
         """Release the intermediates of a finished task."""
         row = verdict.row
+        if verdict.staged:
+            return  # it owns nothing; the ranges that it has read go with the job
         if row["reducer"] is not None:
             kept = self._may_reopen(verdict)
             (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])

@@ -69,6 +69,8 @@ class OperationReports:
             stderr = report.stderr.name if report.stderr and report.stderr.name not in verdict.unnamed else None
         if report is not None and outcome is Outcome.OK:
             staging.stage(self._c, live, verdict.phase, row, report.outputs)
+            counted = [{"task": row["id"], "seq": seq, "lines": lines} for seq, lines in enumerate(report.lines, 1)]
+            self._c.many("count_lines", counted)
             if (name := staging.reference(report.outputs)) is not None:
                 message = f'"{name}" is an output by its name (mcat): an operation publishes what its tasks print'
                 self._fatal.setdefault(live.id, (JobErrorCode.INVALID_ARGUMENT, message))

@@ -31,7 +31,8 @@ def test_an_ordered_map_of_cat_is_cat(user: User, inputs: list[str], tasks: int)
     ended = run(user, "map", inputs, {"exec": "cat", "task_count": tasks, "ordered": True})
     assert printed(user, ended) == b"".join(LINES)
     assert ended.status["status"] == "completed"
-    assert ended.status["progress"]["completed"] == tasks
+    stages = {stage["kind"]: stage for stage in ended.status["progress"]["stages"]}
+    assert stages["map"]["completed"] == tasks
 
 
 def test_each_line_is_read_once_if_there_are_more_tasks_than_lines(user: User) -> None:
@@ -39,7 +40,14 @@ def test_each_line_is_read_once_if_there_are_more_tasks_than_lines(user: User) -
     ended = run(user, "map", inputs, {"exec": 'sed "s/^/<$MANTA_TASK_NUMBER>/"', "task_count": 100})
     lines = printed(user, ended).splitlines()
     assert [line.partition(b">")[2] for line in lines] == [b"one", b"two", b"3" * 300, b"four"]
-    assert len(ended.outputs) == 4  # no script runs for a slice without a line
+    assert len(ended.outputs) == 4  # a task for each line
+
+
+def test_no_script_runs_for_a_slice_without_a_line(user: User) -> None:
+    inputs = [user.put("long", b"one\n" + b"2" * 300 + b"\n")]
+    ended = run(user, "map", inputs, {"exec": 'sed "s/^/<$MANTA_TASK_NUMBER>/"', "task_size": 50})
+    assert printed(user, ended) == b"<0>one\n<0>" + b"2" * 300 + b"\n"
+    assert ended.status["progress"]["completed"] == 7
 
 
 def test_one_object_is_made_of_what_all_tasks_print(user: User, inputs: list[str]) -> None:
@@ -79,7 +87,7 @@ def test_a_task_knows_where_it_stands(user: User, inputs: list[str]) -> None:
 
 
 def test_a_line_that_is_too_long_ends_the_operation_and_is_named(user: User) -> None:
-    name = user.put("long", b"short\n" + b"x" * (34 << 20))
+    name = user.put("longer", b"short\n" + b"x" * (34 << 20))
     ended = run(user, "map", [name], {"exec": "wc -c", "task_count": 2})
     assert ended.status["status"] == "failed"
     half = (6 + (34 << 20)) // 2

@@ -27,8 +27,9 @@ WHOLE = {
 }
 # Tables that are read whole because they have a few rows.
 SMALL = "supervisors|nodes|node_credentials|log_requests|doomed"
-# Sorts, beside those: at most what agents hold, the names of the nodes, or a directory by time.
+# Sorts, beside those: at most what agents hold, the names of the nodes, a directory by time, the ranges of a task.
 SORTED = {
+    "index_page",
     *("cluster_leases", "leased_of_pool", "leased_tasks_after"),
     *("nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"),
 }

@@ -15,6 +15,9 @@ ALTER TABLE phases ADD COLUMN aborted INTEGER NOT NULL DEFAULT 0;       -- attem
 ALTER TABLE tasks ADD COLUMN number INTEGER;        -- in its stage, from 0: the order of its outputs
 ALTER TABLE task_inputs ADD COLUMN start INTEGER;   -- a range of the object; NULL: all of it
 ALTER TABLE task_inputs ADD COLUMN length INTEGER;
+ALTER TABLE task_inputs ADD COLUMN skip INTEGER;    -- lines that are skipped at its start; NULL: none
+ALTER TABLE task_inputs ADD COLUMN upto INTEGER;    -- lines that it has beyond its end; NULL: none
+ALTER TABLE task_inputs ADD COLUMN lines INTEGER;   -- that begin in it, once they are counted
 
 -- The inputs of operations as they were when they were found. A blob that is pinned outlives its names.
 CREATE TABLE pins (
