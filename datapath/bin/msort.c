@@ -36,8 +36,6 @@ static struct tool tool = {
              "  -T DIRECTORY     where such pieces lie meanwhile (default: TMPDIR, or /tmp)\n"
              "  --header         each file begins with a line that is not sorted: the first\n"
              "                   file's comes first, the others are left out\n"
-             "  --runs           the input is up to 128 sorted files, one after another: merge\n"
-             "                   them, which is faster than to sort\n"
              "  --parallel N     sort with so many threads (default: 1)\n"
              "  --sample N       print N lines of each 16 KiB of the only file, unsorted\n"
              "  --borders N      print only the N - 1 lines that divide the sorted ones into N parts\n"
@@ -62,7 +60,6 @@ enum {
     BLOCK_KIB = 16, /* of which --sample prints a number of lines */
     PARTS_MAX = 100000,
     OPTION_HEADER = 256,
-    OPTION_RUNS,
     OPTION_PARALLEL,
     OPTION_SAMPLE,
     OPTION_BORDERS,
@@ -88,7 +85,6 @@ static const struct option WORDS[] = {
     {"temporary-directory", required_argument, NULL, 'T'},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"header", no_argument, NULL, OPTION_HEADER},
-    {"runs", no_argument, NULL, OPTION_RUNS},
     {"sample", required_argument, NULL, OPTION_SAMPLE},
     {"borders", required_argument, NULL, OPTION_BORDERS},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -182,9 +178,6 @@ static void take_option(struct plan *plan, int found)
         break;
     case OPTION_HEADER:
         plan->sorter.has_header = 1;
-        break;
-    case OPTION_RUNS:
-        plan->sorter.has_runs = 1;
         break;
     case OPTION_PARALLEL:
         plan->sorter.threads = (int)options_count(&tool, optarg, "invalid number of threads", INT32_MAX);

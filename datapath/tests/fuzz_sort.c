@@ -89,8 +89,8 @@ static void merged(const struct ordering *ordering, struct span text, size_t cut
     cut = end ? (size_t)(end - text.at) + 1 : text.len;
     fill(&blocks[0], ordering, (struct span){text.at, cut}, 1 + cut % 67);
     fill(&blocks[1], ordering, (struct span){text.at + cut, text.len - cut}, 1 + cut % 31);
-    source_of_block(&sources[0], &blocks[0], 0, blocks[0].n);
-    source_of_block(&sources[1], &blocks[1], 0, blocks[1].n);
+    source_of_block(&sources[0], &blocks[0]);
+    source_of_block(&sources[1], &blocks[1]);
     outputs = (struct outputs){0};
     CHECK(fd >= 0 && outputs_init(&outputs, &fd, 1) == 0);
     CHECK(merge_run(&merge, ordering, sources, 2, &outputs) == 0);
@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     n = plain_sort(&ordering, lines, n);
     fill(&block, &ordering, text, 1 + data[used]);
-    source_of_block(&source, &block, 0, block.n);
+    source_of_block(&source, &block);
     for (; source_next(&source, &line) == SOURCE_LINE; len += line.len + 1)
         memcpy(out + len, line.at, line.len + 1);
     same((struct span){out, len}, lines, n, ordering.end);

@@ -14,8 +14,8 @@
  * line's position.
  *
  * Text, records and entries have address space reserved once; memory is used as it is
- * filled. A block is full when what is used has reached its `cap`: one line more may
- * exceed it, and always has room.
+ * filled. A block is full when what its lines use has reached its `cap`: one line more,
+ * and what is read at once, may exceed it and always have room.
  */
 #ifndef REMORA_BLOCK_H
 #define REMORA_BLOCK_H

@@ -23,14 +23,6 @@ enum { ORDER_THREADS = 64 };
 int order_block(struct block *block, int threads);
 
 /*
- * order_runs - find the runs of sorted lines in a block that is as it was scanned.
- *
- * Run i begins with the entry starts[i], and the last one ends at starts[n]. Returns n; or 0 if there
- * are no lines, or more than `most` runs (`starts` has room for one more), or no memory.
- */
-size_t order_runs(const struct block *block, size_t *starts, size_t most);
-
-/*
  * order_compare - compare two lines as a sort of the whole does, but for their position.
  *
  * `key_a` and `key_b` are normal forms with keys, else the lines themselves. Below 0,

@@ -28,7 +28,6 @@ struct sorter {
     size_t memory;
     int threads;
     int has_header;       /* each file begins with a line that is not sorted: the first file's is printed first */
-    int has_runs;         /* the input is few sorted runs, one after another: they are merged */
     uint32_t parts;       /* print only the lines that divide all into so many parts of equal size; 0: print all */
     char why[SORTER_WHY]; /* after a failure: one sentence */
 };

@@ -22,8 +22,7 @@ enum source_result {
 
 struct source {
     const struct block *block; /* NULL: a file */
-    size_t entry;              /* the next one of the block, */
-    size_t until;              /* and the one that is none of the source's */
+    size_t entry;              /* the next one of the block */
 
     int fd;
     char end;
@@ -39,8 +38,8 @@ struct source {
 /* source_open - read `fd`, whose lines end in `end`, through a buffer of `room` bytes. Returns 0, or -1 without memory. */
 int source_open(struct source *source, int fd, char end, size_t room);
 
-/* source_of_block - the lines of a block from one entry up to another, which are sorted. Needs no source_close. */
-void source_of_block(struct source *source, const struct block *block, size_t from, size_t until);
+/* source_of_block - the lines of a block that is sorted. Needs no source_close. */
+void source_of_block(struct source *source, const struct block *block);
 
 /* source_next - the next line; valid until the next call. BLOCK_PAD bytes after its end can be read. */
 enum source_result source_next(struct source *source, struct span *line);

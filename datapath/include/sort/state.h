@@ -13,14 +13,10 @@
 #include "sort/sorter.h"
 #include "split/outputs.h"
 
-enum { STATE_RUNS = MERGE_MAX / 2 }; /* of the block, and as many of files are merged at once */
-
 struct state {
     struct sorter *sorter;
     struct input input;
     struct block block;
-    size_t starts[STATE_RUNS + 1]; /* of the sorted runs in the block */
-    size_t nstarts;                /* how many runs there are */
     struct runs runs;
     struct merge merge;
     struct source sources[MERGE_MAX];
@@ -48,13 +44,7 @@ int state_begin_run(struct state *state);
 /* state_end_run - write what is buffered, and go back to the file's beginning. A file that failed is closed. */
 int state_end_run(struct state *state, int fd, int result);
 
-/* state_add_block - make the block's runs sources, behind the first `n` ones. Returns how many there are then. */
-size_t state_add_block(struct state *state, size_t n);
-
-/* state_merge - merge the first `n` sources into what is being written. Returns -1 without a sentence if that failed. */
-int state_merge(struct state *state, size_t n);
-
-/* state_merge_all - merge all runs, and those of the block, into the output. */
+/* state_merge_all - merge all runs, and the block if it has lines, into the output. */
 int state_merge_all(struct state *state);
 
 #endif

@@ -63,14 +63,15 @@ void block_close(struct block *block)
     release(block->records, block->records_room);
 }
 
+/* Text behind the last line does not count: it may be of the next block. */
 static size_t used(const struct block *block)
 {
-    return block->have + block->recorded + block->n * sizeof *block->entries;
+    return block->start + block->recorded + block->n * sizeof *block->entries;
 }
 
 static int is_full(const struct block *block)
 {
-    return block->n > 0 && (used(block) >= block->cap || block->have >= TEXT_MAX);
+    return block->n > 0 && (used(block) >= block->cap || block->start >= TEXT_MAX);
 }
 
 size_t block_room(const struct block *block)

@@ -57,14 +57,8 @@ static void close_sources(struct state *state)
     state->opened = 0;
 }
 
-size_t state_add_block(struct state *state, size_t n)
-{
-    for (size_t i = 0; i < state->nstarts; i++)
-        source_of_block(&state->sources[n + i], &state->block, state->starts[i], state->starts[i + 1]);
-    return n + state->nstarts;
-}
-
-int state_merge(struct state *state, size_t n)
+/* Merge `n` sources into what is being written. Returns 0, or -1 with the sentence or, if writing failed, with none. */
+static int merge_sources(struct state *state, size_t n)
 {
     struct merge *merge = &state->merge;
 
@@ -76,16 +70,16 @@ int state_merge(struct state *state, size_t n)
     return -1;
 }
 
-/* Merge the first runs into one, until so few are left that they can be merged with those of the block at once. */
+/* Merge the first runs into one, until so few are left that they can be merged with the block at once. */
 static int merge_early(struct state *state)
 {
-    while (state->runs.n > STATE_RUNS) {
-        size_t n = state->runs.n < MERGE_MAX ? state->runs.n : MERGE_MAX;
+    while (state->runs.n >= MERGE_MAX) {
+        size_t n = MERGE_MAX;
         int fd, result;
 
         if (open_sources(state, n) < 0 || (fd = state_begin_run(state)) < 0)
             return -1;
-        result = state_merge(state, n);
+        result = merge_sources(state, n);
         close_sources(state);
         if (result < 0 && state->merge.failed != SOURCE_END) {
             outputs_end(&state->outputs);
@@ -102,10 +96,14 @@ static int merge_early(struct state *state)
 int state_merge_all(struct state *state)
 {
     int fd, result;
+    size_t n;
 
     if (merge_early(state) < 0 || open_sources(state, state->runs.n) < 0 || (fd = state_begin_output(state)) < 0)
         return -1;
-    result = state_merge(state, state_add_block(state, state->runs.n));
+    n = state->runs.n;
+    if (state->block.n > 0)
+        source_of_block(&state->sources[n++], &state->block);
+    result = merge_sources(state, n);
     if (result < 0 && state->merge.failed != SOURCE_END) {
         outputs_end(&state->outputs);
         return -1;

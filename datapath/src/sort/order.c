@@ -70,40 +70,22 @@ static void sort_all(struct groups *groups, struct block *block, int threads)
     groups_finish(groups);
 }
 
-/* As order_runs. */
-static size_t find_runs(const struct groups *groups, size_t *starts, size_t most)
+/* Whether lines are sorted already: they are left alone then. */
+static int is_sorted(const struct groups *groups, const struct block *block)
 {
-    const struct block *block = groups->block;
-    size_t n = 0;
-
-    for (size_t i = 0; i < block->n; i++) {
-        if (i > 0 && groups_compare(groups, &block->entries[i - 1], &block->entries[i]) <= 0)
-            continue;
-        if (n == most)
+    for (size_t i = 1; i < block->n; i++)
+        if (groups_compare(groups, &block->entries[i - 1], &block->entries[i]) > 0)
             return 0;
-        starts[n++] = i;
-    }
-    starts[n] = block->n;
-    return n;
-}
-
-size_t order_runs(const struct block *block, size_t *starts, size_t most)
-{
-    struct groups *groups = groups_new(block);
-    size_t n = groups ? find_runs(groups, starts, most) : 0;
-
-    free(groups);
-    return n;
+    return 1;
 }
 
 int order_block(struct block *block, int threads)
 {
     struct groups *groups = groups_new(block);
-    size_t ends[2];
 
     if (!groups)
         return -1;
-    if (!find_runs(groups, ends, 1)) /* lines that are sorted already are left alone */
+    if (!is_sorted(groups, block))
         sort_all(groups, block, threads);
     else if (block->ordering->is_unique)
         groups_drop_equal(groups, block->entries, block->n, block_has_keys(block) ? sizeof(uint64_t) : 0,

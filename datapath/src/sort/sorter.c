@@ -9,9 +9,7 @@ static int write_block(struct state *state)
     struct source source;
     struct span line;
 
-    if (state->nstarts > 1)
-        return state_merge(state, state_add_block(state, 0));
-    source_of_block(&source, &state->block, 0, state->block.n);
+    source_of_block(&source, &state->block);
     while (source_next(&source, &line) == SOURCE_LINE)
         if (outputs_put(&state->outputs, 0, line.at, line.len + 1) < 0)
             return -1;
@@ -33,19 +31,9 @@ static int write_borders(struct state *state)
     return 0;
 }
 
-/* Sort the block, or find the runs that it is made of. */
 static int order(struct state *state)
 {
-    struct sorter *sorter = state->sorter;
-    struct block *block = &state->block;
-
-    state->nstarts = sorter->has_runs ? order_runs(block, state->starts, STATE_RUNS) : 0;
-    if (state->nstarts > 1 || block->n == 0)
-        return 0;
-    state->starts[0] = 0;
-    state->starts[1] = block->n;
-    state->nstarts = 1;
-    return order_block(block, sorter->threads) < 0 ? complain_memory(sorter) : 0;
+    return order_block(&state->block, state->sorter->threads) < 0 ? complain_memory(state->sorter) : 0;
 }
 
 static int spill(struct state *state)

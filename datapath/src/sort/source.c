@@ -18,9 +18,9 @@ int source_open(struct source *source, int fd, char end, size_t room)
     return source->buffer ? 0 : -1;
 }
 
-void source_of_block(struct source *source, const struct block *block, size_t from, size_t until)
+void source_of_block(struct source *source, const struct block *block)
 {
-    *source = (struct source){.block = block, .entry = from, .until = until};
+    *source = (struct source){.block = block};
 }
 
 static void fetch(const struct block *block, size_t i)
@@ -41,7 +41,7 @@ static enum source_result next_of_block(struct source *source, struct span *line
 {
     const struct block *block = source->block;
 
-    while (source->entry < source->until) {
+    while (source->entry < block->n) {
         const struct entry *entry = &block->entries[source->entry];
 
         fetch(block, source->entry++);
