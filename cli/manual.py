@@ -40,6 +40,8 @@ TOOLS: Mapping[str, Mapping[str, str]] = {
     "mtee": OWNER,
     "msplit": OUTPUTS,
     "maggr": {},
+    "msort": {"TMPDIR": "Where pieces lie that do not fit into memory, without -T."},
+    "mpartition": {},
 }
 AS_IT_IS = "\b"  # how a docstring marks a block that must not be filled
 ROW = re.compile(r"  (\S+(?: \S+)*)(?:\s{2,}(.*))?")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 
-# An example that is slow is none that fails: other tests run at the same time.
-settings.register_profile("brief", deadline=None, print_blob=True)
-settings.register_profile("night", settings.get_profile("brief"), max_examples=3000)
+# httpcore asks for this module, which is not installed, some ten times a request, and Python looks in every directory.
+sys.modules.setdefault("sniffio", None)
+
+# An example that is slow is none that fails: other tests run at the same time. Only nights look at others than before.
+settings.register_profile("brief", deadline=None, print_blob=True, derandomize=True, max_examples=30)
+settings.register_profile("thorough", settings.get_profile("brief"), max_examples=150)
+settings.register_profile("night", settings.get_profile("brief"), derandomize=False, max_examples=3000)
 settings.load_profile("brief")
 
 

@@ -49,7 +49,7 @@ def command(**values: Any) -> None:
     """
     try:
         options = parse(words(values))
-        from scheduler.agent.__main__ import run
+        from scheduler.agent.process import run
 
         status = run(options)
     except OptionsError as error:

@@ -101,9 +101,10 @@ def settings(
     keep_jobs: int = 0,
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
+    from scheduler.gateway.context import Guard
     from scheduler.service import settings as read
     from scheduler.service.listeners import Connections
-    from scheduler.service.parts import Guard, Secrets
+    from scheduler.service.parts import Secrets
 
     host, port = read.listen_address(listen)
     tls = read.tls_files(host, "--listen", tls_cert, tls_key, tls_ca, plain)

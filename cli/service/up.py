@@ -95,8 +95,8 @@ def command(
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start, or the agent that runs its tasks.
     """
+    from scheduler.gateway.context import Guard
     from scheduler.service.listeners import Connections
-    from scheduler.service.parts import Guard
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.settings import metrics_token, tls_files
     from scheduler.service.state import StateError

@@ -76,8 +76,11 @@ def is_target(name: str) -> bool:
     return name.startswith("fuzz_")
 
 
-def run(program: Path) -> Result:
-    command = [program, CORPUS / program.name] if is_target(program.name) else [program]
+def run(program: Path, *changes: str) -> Result:
+    """Run a program; a target on its corpus, and on so many changes of it (as many as its driver says)."""
+    command: list[str | Path] = [program]
+    if is_target(program.name):
+        command += [CORPUS / program.name, *changes]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     return Result(program.name, done.returncode != 0, done.stdout + done.stderr)
 

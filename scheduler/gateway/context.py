@@ -80,9 +80,27 @@ class SupervisorPort(Protocol):
     def agent_service(self) -> AgentService: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The operator's extra demands on callers."""
+
+    require_signed_target: bool = False  # a signature over the date alone is refused
+    metrics_token: str | None = None  # opens the metrics; without one, only direct connections from this machine do
+
+
+UNGUARDED = Guard()
+
+
 @dataclass(slots=True)
+class Health:
+    """The check of the service's health that runs, or the last one: it answers all requests that arrive meanwhile."""
+
+    checking: asyncio.Task[dict[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """The state that all handlers share. `clock` gives milliseconds since the epoch; `secret` encrypts the tokens."""
+    """What all handlers share. `clock` gives milliseconds since the epoch; `secret` encrypts the tokens."""
 
     db: Database
     blobs: BlobStore
@@ -90,20 +108,19 @@ class Context:
     secret: bytes
     server_name: str
     agent_secret: str
-    supervisor: SupervisorPort | None = None  # of this process, if it has one
+    supervisor: Callable[[], SupervisorPort | None] = lambda: None  # of this process, if it has one now
     images: Callable[[], Collection[str]] = lambda: IMAGES  # versions that a job may ask for
     metrics: Metrics = field(default_factory=Metrics)
     service: JobService | None = None  # serves requests about jobs
     sorting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of large directories by time
     public: bool = True  # users are served; else agents only
-    require_signed_target: bool = False  # a signature over the date alone is refused
-    metrics_token: str | None = None  # opens the metrics; without one, only direct connections from this machine do
+    guard: Guard = UNGUARDED
     no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
-    health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
+    health: Health = field(default_factory=Health)
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
 
     def __post_init__(self) -> None:
-        self.nodes = Gatekeeper(self.db, self.agent_secret, self.clock)
+        object.__setattr__(self, "nodes", Gatekeeper(self.db, self.agent_secret, self.clock))
 
 
 @dataclass(slots=True)
@@ -135,9 +152,9 @@ class Call:
     @property
     def agents(self) -> AgentService:
         """The service for agents. Raises WireError where there is no supervisor."""
-        if self.context.supervisor is None:
+        if (supervisor := self.context.supervisor()) is None:
             raise no_such_route(self.path)
-        return self.context.supervisor.agent_service
+        return supervisor.agent_service
 
     @property
     def now(self) -> int:

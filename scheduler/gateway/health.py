@@ -32,7 +32,7 @@ def require_reading(call: Call) -> None:
 
 def is_operator(call: Call) -> bool:
     """Whether the caller is the operator, who may see data about all accounts."""
-    if (token := call.context.metrics_token) is not None:
+    if (token := call.context.guard.metrics_token) is not None:
         sent = call.request.headers.get("Authorization", "").encode("utf-8", "replace")
         return hmac.compare_digest(sent, f"Bearer {token}".encode())
     return is_local(call.request) and not any(name in call.request.headers for name in FORWARDED)
@@ -62,9 +62,10 @@ async def healthz(call: Call) -> web.StreamResponse:
     """
     require_reading(call)
     context = call.context
-    if context.health is None or context.health.done():
-        context.health = asyncio.create_task(check(context))
-    report = await asyncio.shield(context.health)  # one check answers all requests that arrive meanwhile
+    checking = context.health.checking
+    if checking is None or checking.done():
+        checking = context.health.checking = asyncio.create_task(check(context))
+    report = await asyncio.shield(checking)
     healthy = all(found == "ok" for found in report.values())
     details = report if is_operator(call) else {}
     return json_reply({"status": "ok" if healthy else "failing", **details}, 200 if healthy else 503)

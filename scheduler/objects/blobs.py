@@ -4,9 +4,9 @@ One function (`name_of`) makes every path of an id, and refuses what is no UUID:
 outside of the directory.
 
 A blob is created without a name (`O_TMPFILE`): if its writer dies, the kernel frees it, and nothing is left to clean
-up. `publish` links it to its name in one of 256 shards. It is durable only after a `durable()` that began later: one
-`syncfs` covers every blob published before it, however many (measured on ext4: 0.9 ms for 50 blobs, where 50 single
-fsyncs took 5 ms), so callers share it.
+up. `publish` links it to its name in one of 256 shards, which the first blob of a shard makes. It is durable only after
+a `durable()` that began later: one `syncfs` covers every blob published before it, however many (measured on ext4:
+0.9 ms for 50 blobs, where 50 single fsyncs took 5 ms), so callers share it.
 
 Some file systems that nodes share have no nameless files (NFS). There a blob is created under a name that no reader
 uses, in a hidden directory; its writer renames it or removes it (`drop`), and the sweep removes those of dead writers.
@@ -22,8 +22,9 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from datapath import spool
@@ -31,7 +32,6 @@ from scheduler.common.ids import new_id
 from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
 
-SHARDS = 256
 UNFINISHED = ".unfinished"
 CHUNK = 1 << 20
 # The errors of a file system without nameless files; EISDIR is the answer of an old kernel.
@@ -61,8 +61,7 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for shard in range(SHARDS):
-            (root / f"{shard:02x}").mkdir(mode=0o711, parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         (root / UNFINISHED).mkdir(mode=0o711, exist_ok=True)
         self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         self._unfinished = os.path.realpath(root / UNFINISHED)
@@ -96,14 +95,25 @@ class BlobStore:
         """
         if (name := self._unfinished_name(fd)) is not None:
             os.fsync(fd)  # other machines that share this directory cannot see what is only in this one's memory
-            os.rename(name, name_of(blob), src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+            self._in_shard(blob, partial(os.rename, name, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd))
             return
         try:
-            os.link(f"/proc/self/fd/{fd}", name_of(blob), dst_dir_fd=self._root_fd, follow_symlinks=True)
+            link = partial(os.link, f"/proc/self/fd/{fd}", dst_dir_fd=self._root_fd, follow_symlinks=True)
+            self._in_shard(blob, link)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
                 raise
             self._publish_copy(fd, blob)
+
+    def _in_shard(self, blob: str, put: Callable[[str], None]) -> None:
+        """Have `put` give a file the name of a blob, once there is a directory for it."""
+        name = name_of(blob)
+        try:
+            put(name)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):  # another process publishes there, too
+                os.mkdir(os.path.dirname(name), 0o711, dir_fd=self._root_fd)
+            put(name)
 
     def _publish_copy(self, fd: int, blob: str) -> None:
         copy = self.create()
@@ -180,8 +190,10 @@ class BlobStore:
 
     def older_than(self, when: int) -> Iterator[str]:
         """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
-        for shard in range(SHARDS):
-            with os.scandir(self.root / f"{shard:02x}") as files:
+        for shard in os.listdir(self._root_fd):
+            if shard == UNFINISHED:
+                continue
+            with os.scandir(f"{self.root}/{shard}") as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):
                         if is_id(file.name) and file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:

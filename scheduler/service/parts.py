@@ -8,10 +8,11 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -19,14 +20,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
-from scheduler.gateway.context import Context
+from scheduler.gateway.context import Context, Guard
 from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
-from scheduler.records.database import DatabaseError, open_database
+from scheduler.records.database import Database, DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
-from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
+from scheduler.supervisor.job_services import JobService, RecordedJobService
 from scheduler.supervisor.jobs.expiry import delete_expired
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.runner import SupervisorRunner
@@ -51,15 +52,23 @@ class Secrets:
     agent: str
 
 
+class Choices(TypedDict, total=False):
+    """The members of a context that differ by the kind of process."""
+
+    supervisor: Callable[[], Supervisor | None]
+    images: Callable[[], Collection[str]]
+    service: JobService
+    public: bool
+    guard: Guard
+    no_agent: Callable[[], str | None]
+
+
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """The operator's extra demands on callers: see `Context`."""
+class Store:
+    """Records and objects, open."""
 
-    require_signed_target: bool = False
-    metrics_token: str | None = None
-
-
-UNGUARDED = Guard()
+    db: Database
+    blobs: BlobStore
 
 
 def clock() -> int:
@@ -75,11 +84,9 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
-@contextlib.asynccontextmanager
-async def opened(
-    database: str | Path, objects: Path, secrets: Secrets, guard: Guard = UNGUARDED
-) -> AsyncIterator[Context]:
-    """Open records and objects; yields a context that has no supervisor yet. Raises StateError."""
+@contextlib.contextmanager
+def opened(database: str | Path, objects: Path) -> Iterator[Store]:
+    """Open records and objects. Raises StateError."""
     try:
         db = open_database(database, ballast=True)
     except DatabaseError as error:
@@ -90,12 +97,15 @@ async def opened(
         db.close()
         raise StateError(f"cannot keep objects in {objects}: {error.strerror}") from None
     try:
-        context = Context(db, blobs, clock, secrets.token, socket.gethostname(), secrets.agent)
-        context.require_signed_target, context.metrics_token = guard.require_signed_target, guard.metrics_token
-        yield context
+        yield Store(db, blobs)
     finally:
         db.close()
         blobs.close()
+
+
+def context_of(store: Store, secrets: Secrets, **more: Unpack[Choices]) -> Context:
+    """What the handlers of this process share."""
+    return Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
 
 
 def bounded(context: Context, connections: Connections) -> ConnectionLimits:
@@ -142,16 +152,15 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
         yield identity
 
 
-@contextlib.asynccontextmanager
-async def receiving(context: Context, runner: SupervisorRunner | None = None) -> AsyncIterator[RecordedJobService]:
-    """Accept users' jobs: directly by the supervisor of this process if it owns the job, else by records."""
-    recorded_jobs = RecordedJobService(context.db, context.clock)
-    recorded_jobs.open()
-    context.service = LocalFirstJobService(recorded_jobs, lambda: runner.current if runner else None)
+@contextlib.contextmanager
+def recorded(store: Store) -> Iterator[RecordedJobService]:
+    """Accept users' jobs by records, whichever process has their supervisor."""
+    jobs = RecordedJobService(store.db, clock)
+    jobs.open()
     try:
-        yield recorded_jobs
+        yield jobs
     finally:
-        recorded_jobs.close()
+        jobs.close()
 
 
 @contextlib.asynccontextmanager
@@ -184,10 +193,7 @@ async def supervising(
     def make() -> Supervisor:
         return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book, ports=ports)
 
-    def install(supervisor: Supervisor) -> None:
-        context.supervisor = supervisor
-
-    await runner.start(make, install)
+    await runner.start(make)
     _measure(runner, registry)
     try:
         yield

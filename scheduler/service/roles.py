@@ -54,12 +54,13 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
     """Serve users' requests, and tell agents which supervisors are live."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(
-            parts.opened(options.database, options.objects, options.secrets, options.guard)
+        store = stack.enter_context(parts.opened(options.database, options.objects))
+        recorded_jobs = stack.enter_context(parts.recorded(store))
+        offered = {*IMAGES, *options.images}
+        context = parts.context_of(
+            store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
-        context.images = lambda: {*IMAGES, *options.images}
-        recorded_jobs = await stack.enter_async_context(parts.receiving(context))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
@@ -74,17 +75,17 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
     """Own jobs; serve agents' requests, health, and metrics."""
     stop = parts.stop_signal()
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(
-            parts.opened(options.database, options.objects, options.secrets, options.guard)
+        store = stack.enter_context(parts.opened(options.database, options.objects))
+        runner = SupervisorRunner()
+        context = parts.context_of(
+            store, options.secrets, guard=options.guard, public=False, supervisor=lambda: runner.current
         )
         stack.enter_context(watched("supervisor", context.metrics.stalled))
-        context.public = False
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
         book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
-        runner = SupervisorRunner()
         await stack.enter_async_context(parts.supervising(context, runner, url, alone=False, book=book))
         sweeping = asyncio.create_task(parts.sweep_forever(context, runner))
         expiring = asyncio.create_task(parts.expire_forever(context, runner, options.keep_jobs_s))

@@ -18,6 +18,7 @@ from scheduler.common import descriptors
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.gateway import node_credentials
+from scheduler.gateway.context import UNGUARDED, Guard
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
@@ -29,6 +30,7 @@ from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
 from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.tls.identity import TlsFiles
 
@@ -55,7 +57,7 @@ class ServiceOptions:
     prepared: int | None = None  # instances that are made before they are needed
     database: str | None = None  # URL of a shared database; None: SQLite in the state directory
     connections: Connections = BY_DESCRIPTORS
-    guard: parts.Guard = parts.UNGUARDED
+    guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
@@ -85,14 +87,20 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     began = clock()
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
-        context = await stack.enter_async_context(
-            parts.opened(options.database or state.path / DATABASE, state.path / "blobs", secrets, options.guard)
+        store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / "blobs"))
+        recorded_jobs = stack.enter_context(parts.recorded(store))
+        runner, trouble = SupervisorRunner(), Trouble()
+        context = parts.context_of(
+            store,
+            secrets,
+            guard=options.guard,
+            images=ImageStore(state.path / "images").offered,
+            service=LocalFirstJobService(recorded_jobs, lambda: runner.current),
+            supervisor=lambda: runner.current,
+            no_agent=lambda: trouble.why,
         )
         stack.enter_context(watched("service", context.metrics.stalled))
-        runner = SupervisorRunner()
-        context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
-        recorded_jobs = await stack.enter_async_context(parts.receiving(context, runner))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(
@@ -105,8 +113,6 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", node_credentials.issue(secrets.agent, node, trust.generation))
         agent = _agent(options, state, url)
-        trouble = Trouble()
-        context.no_agent = lambda: trouble.why
         running = asyncio.create_task(keep_running(agent, trouble))
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))

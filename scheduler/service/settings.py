@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scheduler.common.addresses import EVERYWHERE
+from scheduler.gateway.context import UNGUARDED, Guard
 from scheduler.model.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
-from scheduler.service.parts import UNGUARDED, Guard, Secrets
+from scheduler.service.parts import Secrets
 from scheduler.service.state import StateError
 from scheduler.tls import plain
 from scheduler.tls.identity import TlsError, TlsFiles, files_of

@@ -31,19 +31,11 @@ class SupervisorRunner:
         assert self.current is not None
         return self.current
 
-    async def start(self, make: Callable[[], Supervisor], install: Callable[[Supervisor], None]) -> None:
-        """Start the first supervisor. Raises what a supervisor's start raises.
-
-        `make` returns a supervisor that is not started yet; `install` receives each one before it is started.
-        """
-
-        def following() -> Supervisor:
-            supervisor = self.current = make()
-            install(supervisor)
-            return supervisor
-
-        await following().start()
-        self._keeping = asyncio.create_task(self._keep(following))
+    async def start(self, make: Callable[[], Supervisor]) -> None:
+        """Start the first supervisor. `make` returns one that is not started yet. Raises what a start raises."""
+        self.current = make()
+        await self.current.start()
+        self._keeping = asyncio.create_task(self._keep(make))
 
     async def stop(self) -> None:
         if self._keeping is not None:
@@ -51,12 +43,12 @@ class SupervisorRunner:
             await asyncio.gather(self._keeping, return_exceptions=True)
             await self.supervisor.stop()
 
-    async def _keep(self, following: Callable[[], Supervisor]) -> None:
+    async def _keep(self, make: Callable[[], Supervisor]) -> None:
         while True:
             old = self.supervisor
             await old.lost.wait()
             log.warning("this supervisor was declared lost: it starts anew", extra={"supervisor": old.id})
-            following()
+            self.current = make()
             old.let_go()
             await old.stop()
             await self._start()

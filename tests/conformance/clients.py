@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.support.services.service import command
+from tests.support.services.forks import run_command
 
 HERE = Path(__file__).parent
 PINNED = ("package.json", "package-lock.json")
@@ -48,17 +49,26 @@ def run_installer(words: list[str], directory: Path) -> None:
         untested(f"{words[0]} cannot install the client: {' '.join(said)[:300]}")
 
 
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Installs one at a time: tests of several files want the same package."""
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install(place: Path) -> None:
-    """Install the package, all of it or nothing. Another run may do the same at the same time."""
+    """Install the package, all of it or nothing."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as unfinished:
+    with alone(place.parent), tempfile.TemporaryDirectory(dir=place.parent) as unfinished:
+        if place.is_dir():
+            return
         client = Path(unfinished) / "client"
         client.mkdir()
         for name in PINNED:
             shutil.copy(HERE / name, client)
         run_installer(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], client)
-        with contextlib.suppress(OSError):  # the other run was faster
-            client.rename(place)
+        client.rename(place)
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,14 @@ class Both:
 
     def node(self, name: str, *words: str, stdin: str = "", **env: str) -> Said:
         """Run a command of the published client."""
-        return self._run([str(self.published / name), *words], stdin, env)
+        words = (str(self.published / name), *words)
+        return said(
+            subprocess.run(words, input=stdin.encode(), capture_output=True, env={**self.env, **env}, timeout=SECONDS)
+        )
 
     def ours(self, name: str, *words: str, stdin: str = "", **env: str) -> Said:
         """Run a command of ours."""
-        return self._run(command(name, *words), stdin, env)
+        return said(run_command(name, *words, env={**self.env, **env}, data=stdin.encode(), seconds=SECONDS))
 
     def ok(self, name: str, *words: str, stdin: str = "") -> str:
         """What a command of the published client prints. It must succeed, and complain of nothing."""
@@ -109,8 +122,6 @@ class Both:
         assert (ours.code, shape(ours.out), ours.err) == (theirs.code, shape(theirs.out), theirs.err)
         return theirs
 
-    def _run(self, words: list[str], stdin: str, env: dict[str, str]) -> Said:
-        done = subprocess.run(
-            words, input=stdin.encode(), capture_output=True, env={**self.env, **env}, timeout=SECONDS
-        )  # fmt: skip
-        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+def said(done: subprocess.CompletedProcess[bytes]) -> Said:
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

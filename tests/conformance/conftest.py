@@ -17,7 +17,6 @@ Without Node or the package nothing is tested, and the report says so in capital
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from scheduler.model.httpsig import PublicKey
 from tests.conformance.clients import COMMANDS, PINNED, Both, cache, install, untested
+from tests.support.services.forks import USUAL
 from tests.support.services.gateway import KEYS, public_line
 from tests.support.services.service import Service
 
@@ -78,4 +78,4 @@ def both(published: Path, home: Path, service: Service) -> Both:
         "MANTA_USER": "jill",
         "MANTA_KEY_ID": PublicKey.parse(public_line(KEYS["rsa"])).md5,
     }
-    return Both(published, {"PATH": os.environ["PATH"], "HOME": str(home), "TZ": "UTC", **manta})
+    return Both(published, {**USUAL, "HOME": str(home), "TZ": "UTC", **manta})

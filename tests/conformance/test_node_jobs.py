@@ -26,6 +26,7 @@ from tests.support.machine import needs_namespaces
 from tests.support.services.objects import put_many
 from tests.support.services.service import Service
 from tests.support.services.user import User
+from tests.support.variants import thorough, variants
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 NOBODY = "11111111-2222-4333-8444-555555555555"
@@ -62,7 +63,7 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("kind", JOBS)
+@pytest.mark.parametrize("kind", variants(JOBS, 2))
 def test_a_job_gives_its_outputs(both: Both, inputs: str, kind: str) -> None:
     words, expected = JOBS[kind]
     theirs, ours = both.each("mjob", "create", "-o", *words, stdin=inputs)
@@ -114,7 +115,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("kind", variants(EXAMPLES))
 def test_an_example_of_the_manual_gives_what_it_promises(both: Both, inputs: str, kind: str) -> None:
     words, expected = EXAMPLES[kind]
     said = both.node("mjob", "create", "-q", "-o", *words, stdin=inputs)
@@ -254,7 +255,7 @@ def test_a_cancelled_job_is_done_and_takes_nothing_more(both: Both, inputs: str)
     assert both.run("mjob", "cancel", job).err == f"mjob cancel: error: job {job} is in state 'cancelled'\n"
 
 
-@pytest.mark.parametrize("words", ["get", "outputs", "watch", "close"])
+@pytest.mark.parametrize("words", variants(["get", "outputs", "watch", "close"]))
 def test_a_job_that_never_was_is_reported(both: Both, words: str) -> None:
     theirs, ours = both.each("mjob", words, NOBODY)
     assert (theirs.code, theirs.out) == (ours.code, ours.out) == (1, "")
@@ -264,11 +265,13 @@ def test_a_job_that_never_was_is_reported(both: Both, words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ["frob"],
-        ["create", "--memory", "3", "-m", "wc"],
-        ["create", "--image", "nonsense", "-m", "wc"],
-    ],
+    variants(
+        [
+            ["frob"],
+            ["create", "--memory", "3", "-m", "wc"],
+            ["create", "--image", "nonsense", "-m", "wc"],
+        ]
+    ),
 )
 def test_a_job_that_cannot_be_is_refused_in_the_same_words(both: Both, words: list[str]) -> None:
     said = both.run("mjob", *words)
@@ -284,7 +287,7 @@ def test_an_asset_that_is_no_path_is_refused_before_there_is_a_job(both: Both, s
     assert ours.err == "mjob create: error: relative/x is not a valid Manta path\n"
 
 
-@pytest.mark.parametrize("words", [["create"], ["create", "-m", "wc", "x"], ["get"]])
+@pytest.mark.parametrize("words", variants([["create"], ["create", "-m", "wc", "x"], ["get"]]))
 def test_wrong_usage_of_mjob_ends_with_the_same_words(both: Both, words: list[str]) -> None:
     theirs, ours = both.each("mjob", *words)
     assert (theirs.code, theirs.out) == (ours.code, ours.out) == (1, "")
@@ -312,6 +315,7 @@ def test_a_job_is_shared_as_a_page(both: Both, partly: str) -> None:
     assert "user command exited with code 3" in page
 
 
+@thorough
 def test_long_after_its_end_a_job_is_told_from_its_archive(
     both: Both, service: Service, user: User, inputs: str
 ) -> None:

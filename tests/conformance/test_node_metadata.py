@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.clients import Both
+from tests.support.variants import variants
 
 FOREVER = "4000000000"  # when signed addresses expire: the same for both, or they could not be equal
 
@@ -30,7 +31,7 @@ def test_checksums_are_the_same(both: Both, tree: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "-m GET -m PUT", "-m HEAD", "-g rsa-sha512", "--role r1 --role r2,r3"],
+    variants(["", "-m GET -m PUT", "-m HEAD", "-g rsa-sha512", "--role r1 --role r2,r3"]),
 )
 def test_addresses_are_signed_to_the_same_bytes(both: Both, tree: str, words: str) -> None:
     paths = f"{tree}/a b", f"{tree}/é'c"  # theirs come in any order
@@ -45,13 +46,15 @@ def test_a_sub_user_signs_in_his_own_name(both: Both, tree: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [
-        ("mrmdir", ["{tree}/full"]),
-        ("mrmdir", ["{tree}/none"]),
-        ("mchattr", ["-H", "m-a: 1", "{tree}/none"]),
-        ("mchmod", ["--", "+x", "{tree}/a b"]),
-        ("mchmod", ["--", "=x,y", "{tree}/a b"]),
-    ],
+    variants(
+        [
+            ("mrmdir", ["{tree}/full"]),
+            ("mrmdir", ["{tree}/none"]),
+            ("mchattr", ["-H", "m-a: 1", "{tree}/none"]),
+            ("mchmod", ["--", "+x", "{tree}/a b"]),
+            ("mchmod", ["--", "=x,y", "{tree}/a b"]),
+        ]
+    ),
 )
 def test_refusals_are_told_in_the_same_words(both: Both, tree: str, command: str, words: list[str]) -> None:
     assert both.run(command, *(word.format(tree=tree) for word in words)).code == 1

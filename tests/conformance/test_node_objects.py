@@ -24,6 +24,7 @@ from tests.conformance.clients import Both, lines
 from tests.support.services.gateway import KEYS, public_line
 from tests.support.services.objects import put_many
 from tests.support.services.user import User
+from tests.support.variants import thorough, variants
 
 # Headers that differ from request to request, and those that the published client adds by itself.
 OF_ONE_REQUEST = ("date: ", "x-request-", "x-response-time: ")
@@ -66,7 +67,7 @@ def test_mput_makes_parents_when_told_to(both: Both) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["-l", "-j", "-t", "--type d", "-m one"],
+    variants(["-l", "-j", "-t", "--type d", "-m one"], 2),
 )
 def test_mls_prints_the_same(both: Both, tree: str, words: str) -> None:
     said = both.run("mls", *words.split(), tree)
@@ -78,6 +79,7 @@ def test_mls_of_an_object_and_of_the_top_prints_the_same(both: Both, tree: str) 
     assert "stor/\n" in both.run("mls", "/jill").out
 
 
+@thorough  # ours alone is tried by test_cli_objects.py
 def test_a_directory_longer_than_a_page_is_listed_to_the_end(both: Both, user: User) -> None:
     both.ok("mmkdir", "~~/stor/long")
     names = [f"{number:04}" for number in range(1030)]
@@ -89,12 +91,14 @@ def test_a_directory_longer_than_a_page_is_listed_to_the_end(both: Both, user: U
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [
-        ("", {"notes", "one", "one/two", "one/a record.json", "one/two/naïve %41 b"}),
-        (r"-n o.*\.json$", {"one/a record.json"}),
-        ("-t o -s 7", {"one/a record.json"}),
-        ("--mindepth 2 -t o", {"one/two/naïve %41 b"}),
-    ],
+    variants(
+        [
+            ("", {"notes", "one", "one/two", "one/a record.json", "one/two/naïve %41 b"}),
+            (r"-n o.*\.json$", {"one/a record.json"}),
+            ("-t o -s 7", {"one/a record.json"}),
+            ("--mindepth 2 -t o", {"one/two/naïve %41 b"}),
+        ]
+    ),
 )
 def test_mfind_finds_the_same(both: Both, tree: str, words: str, found: set[str]) -> None:
     said = both.run("mfind", *words.split(), tree, shape=lines)
@@ -165,20 +169,23 @@ def test_what_is_not_offered_is_refused_in_words(both: Both) -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [
-        ("mls /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
-        ("mget /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
-        ("mrm -r /jill/stor/none", None),
-        ("mmkdir /jill/stor/none/x", "DirectoryDoesNotExistError: /jill/stor/none does not exist"),
-        ("mput /jill/stor/none/x", "DirectoryDoesNotExistError: /jill/stor/none does not exist"),
-        ("mput /jill/stor/tree/notes/x", "ParentNotDirectoryError: /jill/stor/tree/notes is not a directory"),
-        ("mrmdir /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
-        ("mchattr -H m-a:b /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
-        ("mln /jill/stor/none /jill/stor/x", "SourceObjectNotFoundError: /jill/stor/none was not found"),
-        ("mfind /jill/stor/none", "in /jill/stor/none: NotFoundError"),
-        ("mget /nobody/stor/x", "AccountDoesNotExistError: nobody does not exist"),
-        ("mls /nobody/stor", None),
-    ],
+    variants(
+        [
+            ("mls /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
+            ("mget /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
+            ("mrm -r /jill/stor/none", None),
+            ("mmkdir /jill/stor/none/x", "DirectoryDoesNotExistError: /jill/stor/none does not exist"),
+            ("mput /jill/stor/none/x", "DirectoryDoesNotExistError: /jill/stor/none does not exist"),
+            ("mput /jill/stor/tree/notes/x", "ParentNotDirectoryError: /jill/stor/tree/notes is not a directory"),
+            ("mrmdir /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
+            ("mchattr -H m-a:b /jill/stor/none", "ResourceNotFoundError: /jill/stor/none was not found"),
+            ("mln /jill/stor/none /jill/stor/x", "SourceObjectNotFoundError: /jill/stor/none was not found"),
+            ("mfind /jill/stor/none", "in /jill/stor/none: NotFoundError"),
+            ("mget /nobody/stor/x", "AccountDoesNotExistError: nobody does not exist"),
+            ("mls /nobody/stor", None),
+        ],
+        2,
+    ),
 )
 def test_what_is_wrong_is_said_in_the_same_words(both: Both, tree: str, words: str, message: str | None) -> None:
     name, *rest = words.split()

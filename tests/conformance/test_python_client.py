@@ -18,7 +18,9 @@ import pytest
 
 from tests.conformance.clients import HERE, SECONDS, Both, cache, run_installer, untested
 from tests.support.services.user import User
+from tests.support.variants import thorough
 
+pytestmark = thorough  # the clients of Node ask all of it, too
 REQUIREMENTS = "python-requirements.txt"
 READY = "installed"
 Client = Callable[..., Any]

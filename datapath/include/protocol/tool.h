@@ -27,6 +27,7 @@ enum { TOOL_PATH_MAX = 4096, TOOL_HEADERS_MAX = 16 * 1024, TOOL_FAILED = 1, TOOL
 struct tool {
     const char *name;
     const char *usage; /* the whole help text */
+    int failure;       /* the exit status of failures; 0: TOOL_FAILED */
     int sock;
     struct pass_header answer;       /* the last packet from the agent ... */
     char payload[TOOL_PATH_MAX + 1]; /* ... and its payload, as a string */
@@ -38,7 +39,7 @@ struct tool_request {
     char headers[TOOL_HEADERS_MAX];
 };
 
-/* tool_fail - print "<tool>: <message>" and exit with TOOL_FAILED. */
+/* tool_fail - print "<tool>: <message>" and exit with the status of failures. */
 _Noreturn void tool_fail(const struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* tool_misused - print the message and the usage, and exit with TOOL_MISUSED. */

@@ -32,7 +32,7 @@ void tool_fail(const struct tool *tool, const char *format, ...)
 
     va_start(arguments, format);
     say(tool, format, arguments);
-    exit(TOOL_FAILED);
+    exit(tool->failure ? tool->failure : TOOL_FAILED);
 }
 
 void tool_misused(const struct tool *tool, const char *format, ...)

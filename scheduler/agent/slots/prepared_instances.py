@@ -26,6 +26,9 @@ from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import Instance, InstanceError, InstanceSpec, NoImageError, Provider
 from scheduler.providers.isolation import Isolation
 
+# Seconds after which another is made in the place of one that was given away: by then a short task has begun, which
+# would wait while the agent starts a process.
+PAUSE_SECONDS = 0.03
 DEFAULT = InstanceSpec(DEFAULT_MEMORY_MB << 20, DEFAULT_DISK_GB << 30)
 log = logging.getLogger("remora.agent")
 
@@ -56,7 +59,8 @@ class PreparedInstances:
         if self._provider.has_survivor(spec):
             return await self._provider.create(spec)
         instance = self._take(spec)
-        self._refill()
+        if self._count:
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._refill)
         return await self._provider.create(spec) if instance is None else instance
 
     def has_survivor(self, spec: InstanceSpec) -> bool:

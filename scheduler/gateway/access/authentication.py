@@ -113,7 +113,7 @@ class Authenticator:
         )
         if dated not in listed:
             raise SignatureError(f"{dated} was not a signed header")
-        if self._context.require_signed_target and TARGETS.isdisjoint(listed):
+        if self._context.guard.require_signed_target and TARGETS.isdisjoint(listed):
             raise SignatureError("(request-target) was not a signed header")
         self._check_skew(", ".join(request.headers.getall(dated, [])))
         return text

@@ -9,6 +9,8 @@ import sysconfig
 import venv
 from pathlib import Path
 
+from tests.support.variants import thorough
+
 ROOT = Path(__file__).parents[3]
 PARTS = (
     "scheduler",
@@ -23,6 +25,7 @@ PARTS = (
 )
 
 
+@thorough
 def test_a_wheel_works_outside_the_tree(tmp_path: Path):
     tree = tmp_path / "tree"
     tree.mkdir()

@@ -65,7 +65,7 @@ def of_agent(agent: int) -> dict[str, wire.Wire]:
 
 async def job_on(gateway: Gateway, node: str) -> tuple[str, InstantAgent, asyncio.Task[None]]:
     """A job of jill's with a task that runs on a node and does not end."""
-    supervisor = gateway.context.supervisor
+    supervisor = gateway.supervisor
     agent = InstantAgent(supervisor, answer=lambda spec, task: None, node=node)
     running = asyncio.create_task(agent.run())
     await gateway.put("/jill/stor/in", b"")
@@ -115,7 +115,7 @@ async def test_an_agent_registers_polls_reports_and_beats_with_its_own(gateway: 
     agent = await register(gateway)
     for what, message in of_agent(agent).items():
         if what == "poll":
-            gateway.context.supervisor.agent_service.let_go()  # which answers at once
+            gateway.supervisor.agent_service.let_go()  # which answers at once
         assert (await ask(gateway, what, message)).status_code < 300, what
 
 

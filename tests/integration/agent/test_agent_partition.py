@@ -44,7 +44,7 @@ class Cut:
 
     async def job(self, script: str) -> str:
         """A job with one task."""
-        supervisor = self.gateway.context.supervisor
+        supervisor = self.gateway.supervisor
         await self.gateway.put("/jill/stor/in", b"")
         job: str = await supervisor.create_job("jill", parse_job({"phases": [{"exec": script}]}))
         live = supervisor.jobs.by_uuid(job)
@@ -104,12 +104,12 @@ async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
                 yield Cut(gateway, between, state / "instances")
             finally:
                 between.mend()
-                gateway.context.supervisor.let_go()
+                gateway.supervisor.let_go()
 
 
 @contextlib.asynccontextmanager
 async def another_node(cut: Cut) -> AsyncIterator[InstantAgent]:
-    agent = InstantAgent(cut.gateway.context.supervisor, node="near")
+    agent = InstantAgent(cut.gateway.supervisor, node="near")
     running = asyncio.create_task(agent.run())
     try:
         yield agent
@@ -182,4 +182,4 @@ async def test_an_agent_that_is_told_to_end_leaves_its_tasks_to_others_at_once(
             async with another_node(here):
                 assert len(await here.over(job)) == 1
         assert (await here.row(job))["retries"] == 0
-        gateway.context.supervisor.let_go()
+        gateway.supervisor.let_go()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from datapath.plain import plain_environment
 from scheduler.model.wire import Asset, Outcome
 from scheduler.objects.blobs import MODE
 from tests.support.machine import ONE_USER
@@ -54,6 +55,7 @@ async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None
     found = dict(line.split("=", 1) for line in agent.output(report).decode().splitlines())
     for set_by_bash in ("PWD", "SHLVL", "_", "OLDPWD"):
         found.pop(set_by_bash, None)
+    assert plain_environment(found), "every task would need bash"
     assert found.pop("MANTA_URL").startswith(("http://127.0.0.1:", "http://localhost:80/"))
     alone = not agent.isolated or ONE_USER
     assert found.pop("TAR_OPTIONS", None) == ("--no-same-owner" if alone else None)

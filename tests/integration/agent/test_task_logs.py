@@ -109,7 +109,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 @contextlib.asynccontextmanager
 async def agent_of(gateway: Gateway, prints: bytes | None = None) -> AsyncIterator[InstantAgent]:
-    agent = InstantAgent(gateway.context.supervisor, answer=Endless(), prints=prints)
+    agent = InstantAgent(gateway.supervisor, answer=Endless(), prints=prints)
     working = asyncio.ensure_future(agent.run())
     try:
         yield agent

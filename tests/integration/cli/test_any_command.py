@@ -1,8 +1,9 @@
 """Whatever a command meets when it starts, its user reads a sentence: no traceback, no warning of Python's.
 
 Every command, found by itself, is run in every odd situation: without standard streams, with addresses that no service
-has, with profiles and keys that are none, in a directory that is gone. A command is a fork of a process that has
-imported all of them: that takes a hundredth of a start of Python.
+has, with profiles and keys that are none, in a directory that is gone. That is a thousand commands: the default run
+has every fifth, such that no command and no situation is left out. A command is a fork of a process that has imported
+all of them: that takes a hundredth of a start of Python.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import pytest
 import scheduler.service.administration  # noqa: F401 (what commands import, once for all forks)
 from cli import main, manual
 from tests.support.services.service import Service
+from tests.support.variants import variants
 
 SECONDS = 30
+PARTS = 5
 # They serve until they are told to end, or do for minutes what the machine lets them: they get an option too much.
 LONG = ("remora up", "remora gateway", "remora supervisor", "remora agent", "remora demo", "remora doctor")
 LONG += ("remora image build-default",)
@@ -128,6 +131,7 @@ def every_command() -> Iterator[str]:
 COMMANDS = sorted(every_command())
 # Those that ask a service, or its records: what an address or a name does to them.
 CLIENTS = [command for command in COMMANDS if not command.startswith("remora") or "user" in command or "key" in command]
+OTHERS = sorted(set(COMMANDS) - set(CLIENTS))
 
 
 def words_of(command: str, situation: Situation) -> list[str]:
@@ -191,13 +195,20 @@ def become(words: list[str], situation: Situation, env: dict[str, str], place: P
         os.write(said, traceback.format_exc().encode())
 
 
+def share(name: str, part: int) -> list[str]:
+    """One of the `PARTS` parts of the commands that are run in a situation."""
+    others = OTHERS if len(SITUATIONS[name].streams) == 3 and part == 0 else []
+    return others + CLIENTS[(part + list(SITUATIONS).index(name)) % PARTS :: PARTS]
+
+
+@pytest.mark.parametrize("part", variants(range(PARTS)))
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_whatever_a_command_meets_it_says_a_sentence(name: str, service: Service) -> None:
+def test_whatever_a_command_meets_it_says_a_sentence(name: str, part: int, service: Service) -> None:
     situation = SITUATIONS[name]
     env = {"REMORA_STATE_DIR": service.env["REMORA_STATE_DIR"]} if name in LIVE else {}
     env["NOMAD_ADDR"] = "http://127.0.0.1:1"
     wrong = {}
-    for command in COMMANDS if len(situation.streams) == 3 else CLIENTS:
+    for command in share(name, part):
         status, said = run(words_of(command, situation), situation, env)
         if status not in (0, 1) or any(word in said for word in NEVER):
             wrong[command] = (status, said[-600:])
@@ -207,11 +218,14 @@ def test_whatever_a_command_meets_it_says_a_sentence(name: str, service: Service
 def test_every_command_was_tried() -> None:
     assert {"mls", "mput", "mjob create", "remora up", "remora cluster render", "remora key ls"} <= set(COMMANDS)
     assert len(COMMANDS) > 50
+    assert {command for name in SITUATIONS for command in share(name, 0)} == set(COMMANDS)
+    for name in SITUATIONS:
+        assert sorted(command for part in range(PARTS) for command in share(name, part)) in (COMMANDS, CLIENTS)
 
 
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_real_start_without_streams_ends_as_it_should(service: Service, streams: str) -> None:
-    program = f"{sys.executable} -c 'from cli.main import mput; mput()' ~~/stor/x"
+    program = f"{sys.executable} -c 'from cli.main import mput; mput()' ~~/stor/streams"
     ended = subprocess.run(["bash", "-c", f"{program} {streams}"], env=service.env, capture_output=True, input=b"a")
     assert ended.returncode == (1 if "<" in streams else 0)
     assert ended.stderr == (b"mput: standard input is closed\n" if streams == "<&-" else b"")

@@ -44,15 +44,13 @@ def processes(service: Service, who: str) -> list[int]:
 
 @contextlib.contextmanager
 def frozen(pids: list[int]) -> Iterator[None]:
+    """Some processes are frozen for the length of a block, or until this process is gone."""
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
+    thaw = f"read -r _; kill -CONT {' '.join(map(str, pids))} 2>/dev/null"
+    with subprocess.Popen(["sh", "-c", thaw], stdin=subprocess.PIPE, start_new_session=True):
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGSTOP)
+        yield
 
 
 @contextlib.contextmanager

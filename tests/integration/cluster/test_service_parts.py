@@ -27,11 +27,10 @@ SECRETS = parts.Secrets(b"a secret of tokens", "a key of agents")
 @contextlib.asynccontextmanager
 async def serving(directory: Path):
     runner = SupervisorRunner()
-    async with (
-        parts.opened(database_at(directory / "db"), directory / "blobs", SECRETS) as context,
-        parts.supervising(context, runner, "http://here", alone=False),
-    ):
-        yield context, runner
+    with parts.opened(database_at(directory / "db"), directory / "blobs") as store:
+        context = parts.context_of(store, SECRETS)
+        async with parts.supervising(context, runner, "http://here", alone=False):
+            yield context, runner
 
 
 def blob(context: Context) -> str:
@@ -85,6 +84,8 @@ async def test_metrics_tell_of_the_supervisor_that_works(tmp_path):
 
 async def test_objects_that_cannot_be_kept_are_said_to_be_so(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(parts.StateError, match=r"cannot keep objects in .*/file"):
-        async with parts.opened(tmp_path / "db", tmp_path / "file", SECRETS):
-            pass
+    with (
+        pytest.raises(parts.StateError, match=r"cannot keep objects in .*/file"),
+        parts.opened(tmp_path / "db", tmp_path / "file"),
+    ):
+        pass

@@ -253,21 +253,28 @@ def test_a_token_carries_its_job_or_its_key():
     assert tokens.verify(tokens.issue("jill", 1000), 2000) is None
 
 
-async def test_a_jobs_token_is_as_good_as_its_job(gateway):
-    """However long the job runs; and with it no token can be had that would go on."""
-    running = {"a-job"}
+@pytest.fixture
+async def one_job(tmp_path):
+    """A gateway whose one job runs while its name is in the set."""
+    jobs = {"a-job"}
 
     async def runs(uuid: str) -> bool:
-        return uuid in running
+        return uuid in jobs
 
-    gateway.context.service = SimpleNamespace(runs=runs)
+    async with running(tmp_path, service=SimpleNamespace(runs=runs)) as started:
+        yield started, jobs
+
+
+async def test_a_jobs_token_is_as_good_as_its_job(one_job):
+    """However long the job runs; and with it no token can be had that would go on."""
+    gateway, jobs = one_job
     week = 7 * DAY * 1000
     token = "Token " + Tokens(b"secret").issue("jill", gateway.context.clock() - 4 * week, "a-job")
     assert (await gateway.get("/jill/stor", by=None, Authorization=token)).status_code == 200
     assert error(await gateway.get("/bob/stor", by=None, Authorization=token))[1] == "AuthorizationFailed"
     more = await gateway.request("POST", "/jill/tokens", by=None, Authorization=token)
     assert error(more) == (403, "AuthorizationFailed", "jill is not allowed to access /jill/tokens")
-    running.clear()
+    jobs.clear()
     reply = await gateway.get("/jill/stor", by=None, Authorization=token)
     assert error(reply)[:2] == (403, "InvalidAuthenticationToken")
 

@@ -112,7 +112,7 @@ async def done(gateway):
     phases = [{"exec": "wc"}, {"exec": "cat", "type": "reduce", "memory": 256}]
     path = f"/jill/jobs/{await create(gateway, phases=phases)}"
     await gateway.request("POST", f"{path}/live/in?end=true", "\n".join(names).encode())
-    agent = asyncio.ensure_future(InstantAgent(gateway.context.supervisor, answer=half).run())
+    agent = asyncio.ensure_future(InstantAgent(gateway.supervisor, answer=half).run())
     while (await gateway.get(f"{path}/live/status?wait=5")).json()["state"] != "done":
         pass
     agent.cancel()

@@ -10,6 +10,7 @@ import pytest
 
 from datapath.passing import DoneFlag, Kind, ScriptFlag
 from tests.support.nodes.lackey_instance import MODES, Instance, Mode, needs_core_files, skip_if_refused
+from tests.support.variants import variants
 
 PIPED = ScriptFlag.PIPED
 
@@ -65,11 +66,12 @@ def test_a_flood_is_stopped_and_what_came_before_is_kept(instance: Instance) -> 
     assert instance.run("echo on", flags=PIPED).stdout == "on\n"
 
 
-def test_a_hundred_megabytes_arrive_byte_for_byte(instance: Instance) -> None:
-    outcome = instance.run("seq 13000000 > /dev/stdout; echo end", flags=PIPED)
+@pytest.mark.parametrize("count", variants([1_300_000, 13_000_000]))  # ten megabytes, and a hundred
+def test_many_megabytes_arrive_byte_for_byte(instance: Instance, count: int) -> None:
+    outcome = instance.run(f"seq {count} > /dev/stdout; echo end", flags=PIPED)
     assert outcome.code == 0
     lines = outcome.stdout.splitlines()
-    assert (len(lines), lines.pop()) == (13000001, "end")
+    assert (len(lines), lines.pop()) == (count + 1, "end")
     assert all(line == str(number) for number, line in enumerate(lines, 1))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import httpx
 
-from scheduler.gateway.context import Context
 from scheduler.model.job import parse_job
 from scheduler.records import accounts
 from scheduler.service import parts
 from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.job_services import JobService, LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
 from tests.support.services.house import MAP
 from tests.support.services.postgres import server
@@ -22,30 +23,31 @@ SECRETS = parts.Secrets(b"a secret of tokens", "a key of agents")
 async def test_health_says_that_the_database_is_away_and_jobs_go_on_once_it_is_back(tmp_path: Path) -> None:
     with server() as postgres:
         runner = SupervisorRunner()
-        async with (
-            parts.opened(postgres.create(), tmp_path / "blobs", SECRETS) as context,
-            parts.receiving(context, runner),
-            parts.listening(context, "127.0.0.1", 0) as url,
-            parts.supervising(context, runner, url, alone=False),
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            store = stack.enter_context(parts.opened(postgres.create(), tmp_path / "blobs"))
+            recorded = stack.enter_context(parts.recorded(store))
+            service = LocalFirstJobService(recorded, lambda: runner.current)
+            context = parts.context_of(store, SECRETS, service=service, supervisor=lambda: runner.current)
+            url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0))
+            await stack.enter_async_context(parts.supervising(context, runner, url, alone=False))
             await context.db.write(lambda c: accounts.create(c, "jill", 1))
             assert await health(url) == (200, "ok")
-            first = context.supervisor.id
-            uuid = await context.service.create_job("jill", parse_job({"phases": [MAP]}))
-            live = context.supervisor.jobs.by_uuid(uuid)
+            first = runner.supervisor.id
+            uuid = await service.create_job("jill", parse_job({"phases": [MAP]}))
+            live = runner.supervisor.jobs.by_uuid(uuid)
 
             await asyncio.to_thread(postgres.stop)
             assert await health(url) == (503, "the database has not answered for 2 seconds")
-            writing = asyncio.ensure_future(finish(context, live))
+            writing = asyncio.ensure_future(finish(service, live))
             await asyncio.to_thread(postgres.start)
 
             async with asyncio.timeout(60):
                 await writing
                 while (await health(url))[0] != 200:
                     pass
-                while await context.service.runs(uuid):
-                    await context.service.wait_for_change(live, 1.0)
-            assert context.supervisor.id == first, "nobody else was there to call it lost"
+                while await service.runs(uuid):
+                    await service.wait_for_change(live, 1.0)
+            assert runner.supervisor.id == first, "nobody else was there to call it lost"
 
 
 async def health(url: str) -> tuple[int, str]:
@@ -54,6 +56,6 @@ async def health(url: str) -> tuple[int, str]:
     return reply.status_code, reply.json()["database"]
 
 
-async def finish(context: Context, live: LiveJob) -> None:
-    await context.service.add_inputs(live, ["/jill/stor/none"])
-    await context.service.end_input(live)
+async def finish(service: JobService, live: LiveJob) -> None:
+    await service.add_inputs(live, ["/jill/stor/none"])
+    await service.end_input(live)

@@ -242,12 +242,12 @@ async def test_objects_that_tasks_named_are_not_written_again():
 
 
 async def test_tasks_go_where_their_input_is_while_there_is_room():
-    async with running(MAP, MAP, MAP, inputs=300) as (cluster, job):
+    async with running(MAP, MAP, MAP, inputs=90) as (cluster, job):
         for node in cluster.nodes.values():
             await node.start()
         await cluster.until(job, lambda: False)
         assert cluster.where[True] >= 0.9 * cluster.where.total()
-        assert cluster.where.total() == 600
+        assert cluster.where.total() == 180
 
 
 async def test_a_cancelled_job_leaves_nothing_on_nodes_while_something_is_made_again():

@@ -44,7 +44,7 @@ class Gate:
     """Lets reports of a phase pass, up to a number; the agent keeps the others."""
 
     def __init__(self, house, phase: int, passing: int) -> None:
-        self.house, self.phase, self.left = house, phase, passing
+        self.house, self.phase, self.passing, self.left = house, phase, passing, passing
         self.kept: list[AttemptReport] = []
         self.holding = asyncio.Event()
 
@@ -69,6 +69,7 @@ async def cancelled_in_the_middle(house, *phases, gate: Gate, inputs: int = 40) 
         async with asyncio.timeout(30):
             await gate.holding.wait()
             await house.dispatched(job)
+            await house.until(lambda row: row["outputs"] >= gate.passing, job)
         await house.supervisor.cancel(house.live(job))
         await agent.hand_in(gate.kept)
         await house.archived(job)

@@ -253,10 +253,9 @@ async def everything(cluster: Cluster) -> dict[str, list[tuple]]:
 
 
 async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_must_register_again(cluster):
-    installed: list[Supervisor] = []
     runner = SupervisorRunner()
-    await runner.start(cluster.make, installed.append)
-    (old,) = installed
+    await runner.start(cluster.make)
+    old = runner.supervisor
     job = await cluster.job(MAP)
     assert await cluster.owned(job) == old.id
     agent = await old.agent_service.register(RegisterRequest(node="n", slots=1, memory_mb=99, provider="none"))
@@ -264,8 +263,8 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     with pytest.raises(Fenced):
         await old.beat()
     old.lost.set()  # as its own beat would have
-    await cluster.until(lambda: replaced(installed))
-    new = installed[-1]
+    await cluster.until(lambda: replaced(runner, old))
+    new = runner.supervisor
     assert new.id > old.id
     with pytest.raises(UnknownAgentError):
         await new.agent_service.poll(PollRequest(agent=agent, state=AgentState(seen=0)))
@@ -275,8 +274,8 @@ async def test_a_supervisor_that_hears_of_its_end_starts_anew_and_its_agents_mus
     await runner.stop()
 
 
-async def replaced(installed: list[Supervisor]) -> bool:
-    return len(installed) > 1 and installed[-1].id > 0
+async def replaced(runner: SupervisorRunner, old: Supervisor) -> bool:
+    return runner.supervisor is not old and runner.supervisor.id > 0
 
 
 async def test_one_that_ends_in_order_gives_its_jobs_to_the_others_at_once(cluster):

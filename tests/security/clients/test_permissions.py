@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from scheduler.gateway.access.tokens import Tokens
+from scheduler.gateway.context import Guard
 from scheduler.model import batch
-from tests.support.services.gateway import DIRECTORY, KEYS, Gateway, Signer, link_to, presign, running_jobs
+from tests.support.services.gateway import DIRECTORY, KEYS, Gateway, Signer, link_to, presign, running, running_jobs
 
 JOB = json.dumps({"phases": [{"exec": "cat"}]}).encode()
 JSON = {"Content-Type": "application/json"}
@@ -171,11 +172,11 @@ async def test_a_link_opens_nothing_that_its_maker_may_not_read(scene: Scene) ->
         assert (await scene.ask("bob signs", put("/bob/stor/l", "kind", **link_to(location)))).status_code == 204
 
 
-async def test_a_signature_over_the_date_alone_is_refused_where_the_target_is_required(scene: Scene) -> None:
-    scene.gateway.context.require_signed_target = True
-    refused = await scene.ask("jill signs", Ask("GET", "/jill/stor/a", "read"))
-    assert refused.json()["message"].endswith("(request-target) was not a signed header")
-    for name in ("(request-target)", "request-line"):
-        signed = Signer("jill", KEYS["ed25519"]).headers("GET", "/jill/stor/a", (name, "date"))
-        assert (await scene.gateway.get("/jill/stor/a", by=None, **signed)).status_code == 200
-        assert (await scene.gateway.get("/jill/public/a", by=None, **signed)).status_code == 403
+async def test_a_signature_over_the_date_alone_is_refused_where_the_target_is_required(tmp_path: Path) -> None:
+    async with running(tmp_path, guard=Guard(require_signed_target=True)) as gateway:
+        refused = await gateway.get("/jill/stor")
+        assert refused.json()["message"].endswith("(request-target) was not a signed header")
+        for name in ("(request-target)", "request-line"):
+            signed = Signer("jill", KEYS["ed25519"]).headers("GET", "/jill/stor", (name, "date"))
+            assert (await gateway.get("/jill/stor", by=None, **signed)).status_code == 200
+            assert (await gateway.get("/jill/public", by=None, **signed)).status_code == 403

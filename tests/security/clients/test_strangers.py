@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.gateway import health
+from scheduler.gateway.context import Guard
 from tests.support.services.gateway import DIRECTORY, Gateway, Signer, error, presign, running
 
 PAGE = {"Origin": "http://page", "Access-Control-Request-Method": "GET"}
@@ -96,9 +97,18 @@ async def test_who_may_read_a_name_is_told_its_policy(gateway: Gateway) -> None:
 # The service itself.
 
 
-async def test_metrics_are_for_who_has_the_token_wherever_they_come_from(gateway: Gateway) -> None:
-    assert (await gateway.get("/metrics", by=None)).status_code == 200, "we are on the same machine"
-    gateway.context.metrics_token = "a token of 22 letters"
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway whose operator has a token."""
+    async with running(tmp_path, guard=Guard(metrics_token="a token of 22 letters")) as started:
+        yield started
+
+
+async def test_metrics_are_for_this_machine(gateway: Gateway) -> None:
+    assert (await gateway.get("/metrics", by=None)).status_code == 200
+
+
+async def test_metrics_are_for_who_has_the_token_wherever_they_come_from(guarded: Gateway) -> None:
     for proof in (
         "",
         "Bearer",
@@ -106,9 +116,9 @@ async def test_metrics_are_for_who_has_the_token_wherever_they_come_from(gateway
         "a token of 22 letters",
         "Token a token of 22 letters",
     ):
-        reply = await gateway.get("/metrics", by=None, Authorization=proof)
+        reply = await guarded.get("/metrics", by=None, Authorization=proof)
         assert error(reply) == (403, "AuthorizationFailed", "anonymous is not allowed to access /metrics")
-    reply = await gateway.get("/metrics", by=None, Authorization="Bearer a token of 22 letters")
+    reply = await guarded.get("/metrics", by=None, Authorization="Bearer a token of 22 letters")
     assert "remora_http_requests_total" in reply.text
 
 
@@ -141,12 +151,11 @@ def test_a_machine_is_told_by_the_two_ends_of_a_connection(peer: object, own: ob
     assert health.is_local(SimpleNamespace(transport=None)) is False  # type: ignore[arg-type]
 
 
-async def test_what_fails_is_told_to_the_operator_only(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_fails_is_told_to_the_operator_only(guarded: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gateway.context.blobs, "create", full)
-    gateway.context.metrics_token = "a token of 22 letters"
-    assert (await gateway.get("/healthz", by=None)).json() == {"status": "failing"}
-    reply = await gateway.get("/healthz", by=None, Authorization="Bearer a token of 22 letters")
+    monkeypatch.setattr(guarded.context.blobs, "create", full)
+    assert (await guarded.get("/healthz", by=None)).json() == {"status": "failing"}
+    reply = await guarded.get("/healthz", by=None, Authorization="Bearer a token of 22 letters")
     assert reply.json()["blobs"] == "cannot create a blob: No space left on device"

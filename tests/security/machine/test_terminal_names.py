@@ -47,7 +47,7 @@ LATE = (
         "scheduler.service.run",
         "scheduler.service.roles",
         "scheduler.service.administration",
-        "scheduler.agent.__main__",
+        "scheduler.agent.process",
     ),
     *("scheduler.providers.images.registry", "scheduler.nomad.api", "cli.manual", "cli.roff", "yaml"),
 )

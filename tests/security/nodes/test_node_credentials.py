@@ -71,7 +71,7 @@ async def test_a_revoked_node_is_refused_and_its_tasks_run_elsewhere(gateway: Ga
     async with asyncio.timeout(10):
         tasks = [each for grant in (await again).pools for each in grant.tasks]
     assert [(each.task, each.attempt) for each in tasks] == [(lease.task, lease.attempt + 1)]
-    assert [session.node for session in gateway.context.supervisor.agent_service.sessions()] == ["other"]
+    assert [session.node for session in gateway.supervisor.agent_service.sessions()] == ["other"]
     assert (await other.say("supervisors", {})).json()["revoked"] == ["stolen"]
 
 

@@ -105,7 +105,7 @@ async def test_a_reducer_that_is_over_is_fed_no_more(gateway: Gateway, evil: Hos
     fed = [{"task": lease.task, "attempt": lease.attempt, "after": 0, "room": 9}]
     assert [len(page.sources) for page in (await evil.poll(feeds=fed)).feeds] == [1]
     await evil.report(ok(lease, outcome="lost"))
-    gateway.context.supervisor.agent_service.let_go()  # polls are answered at once
+    gateway.supervisor.agent_service.let_go()  # polls are answered at once
     assert (await evil.poll(feeds=fed)).feeds == []
     assert job
 
@@ -139,12 +139,12 @@ async def test_an_attempt_with_a_claim_that_is_not_good_is_lost(gateway: Gateway
         row = await task(gateway, lease.task)
         assert (row["state"], row["retries"]) == ("ready", 1), what
         assert (await gateway.get("/bob/stor/a", by=gateway.bob)).status_code == 404, what
-        await gateway.context.supervisor.cancel(gateway.context.supervisor.jobs.by_uuid(job))
+        await gateway.supervisor.cancel(gateway.supervisor.jobs.by_uuid(job))
 
 
 async def test_a_task_whose_claims_are_never_good_fails_by_a_reason(gateway: Gateway, evil: HostileNode) -> None:
     job, [lease] = await evil.leased("bob")
-    [pool] = gateway.context.supervisor.jobs.by_uuid(job).pools
+    [pool] = gateway.supervisor.jobs.by_uuid(job).pools
     for _ in range(2):
         await evil.report(ok(lease, output("/bob/stor/a", new_id())))
         reply = await evil.poll(pools=[{"pool": pool, "instances": 2, "room": 2}])
@@ -189,7 +189,7 @@ async def test_a_node_without_work_of_a_job_writes_nothing_for_it(gateway: Gatew
     check = {"job": job, "name": "/bob/stor/x"}
     assert (await evil.say("check", check)).status_code == 204
     await evil.report(ok(lease))
-    supervisor = gateway.context.supervisor
+    supervisor = gateway.supervisor
     await supervisor.cancel(supervisor.jobs.by_uuid(job))
     assert (await evil.say("check", check)).status_code in (403, 409)
 

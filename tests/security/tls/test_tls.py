@@ -57,12 +57,13 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 async def serving(directory: Path, files: TlsFiles) -> AsyncIterator[str]:
     """What serves agents and users with this certificate; its URL."""
     secrets = parts.Secrets(b"a secret of tokens", KEY)
-    async with (
-        parts.opened(directory / "records.db", directory / "objects", secrets) as context,
-        parts.identified(context, files) as identity,
-        parts.listening(context, "127.0.0.1", 0, tls=identity) as url,
-    ):
-        yield url
+    with parts.opened(directory / "records.db", directory / "objects") as store:
+        context = parts.context_of(store, secrets)
+        async with (
+            parts.identified(context, files) as identity,
+            parts.listening(context, "127.0.0.1", 0, tls=identity) as url,
+        ):
+            yield url
 
 
 async def who_lives(url: str, trust: ssl.SSLContext, node: str = "n1") -> str:

@@ -150,7 +150,7 @@ class Fuzz:
 
     async def new_job(self) -> None:
         login = self.die.choice(["jill", "bob"])
-        supervisor = self.gateway.context.supervisor
+        supervisor = self.gateway.supervisor
         phases = [{"exec": "true"}, {"exec": "true"}] if self.die.random() < 0.3 else [{"exec": "true"}]
         job = await supervisor.create_job(login, parse_job({"phases": phases}))
         live = supervisor.jobs.by_uuid(job)
@@ -301,7 +301,7 @@ class Fuzz:
     async def run(self, messages: int) -> None:
         """Send so many, with jobs running beside, and let the jobs end."""
         await self.prepare()
-        agent = InstantAgent(self.gateway.context.supervisor, answer=self.answer, node="honest", slots=2)
+        agent = InstantAgent(self.gateway.supervisor, answer=self.answer, node="honest", slots=2)
         helpers = [asyncio.create_task(agent.run()), asyncio.create_task(self.watch())]
         await agent.registered.wait()
         left = iter(range(messages))
@@ -334,7 +334,7 @@ class Fuzz:
         def all_done() -> bool:
             if agent.done():
                 agent.result()
-            return not any(self.gateway.context.supervisor.jobs.by_uuid(job) for _, job in self.jobs)
+            return not any(self.gateway.supervisor.jobs.by_uuid(job) for _, job in self.jobs)
 
         await eventually(all_done, "all jobs have ended", 300)
 

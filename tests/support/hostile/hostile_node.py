@@ -49,7 +49,7 @@ class HostileNode:
 
     async def leased(self, login: str, *phases: dict[str, Any], inputs: int = 1) -> tuple[str, list[wire.TaskLease]]:
         """A job of an account, and those of its tasks that this node gets, which has registered."""
-        supervisor = self.gateway.context.supervisor
+        supervisor = self.gateway.supervisor
         job: str = await supervisor.create_job(login, parse_job({"phases": list(phases) or [{"exec": "true"}]}))
         lines = [f"/jill/public/in{number}" for number in range(inputs)]
         for line in lines:

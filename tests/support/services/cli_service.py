@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +36,7 @@ from scheduler.records import accounts
 from scheduler.records.database import open_database
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
+from tests.support.services.forks import USUAL, start_command
 from tests.support.services.records import database_at
 
 LOGIN = "jill"
@@ -46,11 +45,6 @@ ROOT = Path(__file__).parents[3]
 
 def clock() -> int:
     return time.time_ns() // 1_000_000
-
-
-def may_be_interrupted() -> None:
-    """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -92,16 +86,13 @@ class Service:
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a command."""
-        program = f"from cli.main import {words[0]}; {words[0]}()"
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.home), "TZ": "UTC", "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *words[1:]],
-            env={**environ, **(env or {})},
+        return start_command(
+            *words,
+            env={**USUAL, "HOME": str(self.home), "TZ": "UTC", **(env or {})},
             cwd=cwd or self.home,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            preexec_fn=may_be_interrupted,
         )
 
     def run(
@@ -169,8 +160,8 @@ def gateway(directory: Path) -> Iterator[Service]:
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)
         supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
-        context = Context(db, blobs, clock, b"x" * 32, "test", "agent", supervisor)
-        context.service = LocalFirstJobService(RecordedJobService(db, clock), lambda: supervisor)
+        service = LocalFirstJobService(RecordedJobService(db, clock), lambda: supervisor)
+        context = Context(db, blobs, clock, b"x" * 32, "test", "agent", lambda: supervisor, service=service)
         await supervisor.start()
         runner = Runner(build_app(context))
         await runner.setup()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from scheduler.model import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Connection, open_database
+from scheduler.records.database import Connection, Database, open_database
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.services.records import database_at
@@ -36,6 +37,9 @@ KEYS = {
     "rsa": rsa.generate_private_key(65537, 2048),
     "ecdsa": ec.generate_private_key(ec.SECP256R1()),
 }
+
+
+TRUST = ssl.create_default_context()  # the authorities of the machine take longer to read than a test
 
 
 def public_line(key: Any) -> str:
@@ -101,6 +105,13 @@ class Gateway:
     jill: Signer = field(default_factory=lambda: Signer("jill", KEYS["ed25519"]))
     bob: Signer = field(default_factory=lambda: Signer("bob", KEYS["rsa"]))
 
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor of its process."""
+        found = self.context.supervisor()
+        assert isinstance(found, Supervisor)
+        return found
+
     async def request(
         self, method: str, path: str, body: Any = None, *, by: Signer | str | None = "jill", **headers: str
     ) -> httpx.Response:
@@ -147,12 +158,28 @@ class Gateway:
         return set(self.context.blobs.older_than(1 << 60))
 
 
+def clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def store_in(directory: Path) -> Iterator[tuple[Database, BlobStore]]:
+    """Fresh records and objects."""
+    db, blobs = open_database(database_at(directory / "remora.db")), BlobStore(directory / "blobs")
+    try:
+        yield db, blobs
+    finally:
+        db.close()
+        blobs.close()
+
+
+def context_of(db: Database, blobs: BlobStore, **more: Any) -> Context:
+    return Context(db, blobs, clock, b"secret", "test", "agent secret", **more)
+
+
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Gateway]:
-    """A gateway on a fresh state directory."""
-    db = open_database(database_at(directory / "remora.db"))
-    blobs = BlobStore(directory / "blobs")
-    context = Context(db, blobs, lambda: time.time_ns() // 1_000_000, b"secret", "test", "agent secret")
+async def serving(context: Context) -> AsyncIterator[Gateway]:
+    """A gateway with its accounts."""
 
     def people(c: Connection) -> None:
         for login in ("jill", "bob"):
@@ -161,40 +188,41 @@ async def running(directory: Path) -> AsyncIterator[Gateway]:
             accounts.add_key(c, "jill", public_line(key))
         accounts.add_key(c, "bob", public_line(KEYS["rsa"]))
 
-    await db.write(people)
+    await context.db.write(people)
     runner = Runner(build_app(context))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with httpx.AsyncClient(timeout=20) as http:
+        async with httpx.AsyncClient(timeout=20, verify=TRUST) as http:
             yield Gateway(context, f"http://127.0.0.1:{runner.addresses[0][1]}", http)
     finally:
         await runner.cleanup()
-        db.close()
-        blobs.close()
+
+
+@asynccontextmanager
+async def running(directory: Path, **more: Any) -> AsyncIterator[Gateway]:
+    """A gateway on a fresh state directory; `more` are members of its context."""
+    with store_in(directory) as (db, blobs):
+        async with serving(context_of(db, blobs, **more)) as started:
+            yield started
 
 
 @asynccontextmanager
 async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
     """A gateway with the jobs API and a supervisor; agents are the caller's."""
-    async with running(directory) as started:
-        context = started.context
-        tokens = Tokens(context.secret)
-        context.supervisor = Supervisor(
-            context.db,
-            context.blobs,
-            context.clock,
-            lambda login, job, node: tokens.issue(login, context.clock(), job, node=node),
-        )
-        recorded_jobs = RecordedJobService(context.db, context.clock)
-        context.service = LocalFirstJobService(recorded_jobs, lambda: context.supervisor)
-        recorded_jobs.open()
-        await context.supervisor.start()
-        try:
-            yield started
-        finally:
-            recorded_jobs.close()
-            await context.supervisor.stop()
+    tokens = Tokens(b"secret")
+    with store_in(directory) as (db, blobs):
+        supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
+        recorded_jobs = RecordedJobService(db, clock)
+        service = LocalFirstJobService(recorded_jobs, lambda: supervisor)
+        async with serving(context_of(db, blobs, service=service, supervisor=lambda: supervisor)) as started:
+            recorded_jobs.open()
+            await supervisor.start()
+            try:
+                yield started
+            finally:
+                recorded_jobs.close()
+                await supervisor.stop()
 
 
 def error(reply: httpx.Response) -> tuple[int, str, str]:

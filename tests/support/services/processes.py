@@ -20,8 +20,9 @@ from scheduler.model.httpsig import PublicKey
 from scheduler.records.database import Connection, open_database
 from scheduler.service import first_account
 from tests.support.certificates import Certificates
+from tests.support.services.forks import start_command
 from tests.support.services.postgres import Postgres
-from tests.support.services.service import READY_SECONDS, command, descendants
+from tests.support.services.service import READY_SECONDS, descendants
 from tests.support.services.user import User
 
 AGENT_KEY = "a key of the tests' agents"
@@ -81,7 +82,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.objects = self.directory / "objects"
         self.objects.mkdir()
-        keep = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_"))}
+        keep = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_", "PYTHON"))}
         self.env = keep | {
             "REMORA_DATABASE": self.database,
             "REMORA_OBJECTS": str(self.objects),
@@ -118,8 +119,8 @@ class Cluster:
     def _start(self, name: str, words: list[str], more: dict[str, str] | None = None) -> Part:
         path = self.directory / f"{name}.log"
         with open(path, "a") as log:
-            process = subprocess.Popen(
-                command("remora", *words), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
+            process = start_command(
+                "remora", *words, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True,
                 env=self.env | self._tls(name) | (more or {}), start_new_session=True,
             )  # fmt: skip
         self.parts[name] = Part(name, path, process)

@@ -6,23 +6,18 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.services.forks import command, run_command, start_command
 from tests.support.services.records import ENGINE, database_at
 
 READY_SECONDS = 60.0
 # See tests/support/nodes/containers.py.
 PROVIDER = os.environ.get("REMORA_TEST_PROVIDER", "process")
 PROVIDED = ("--provider", PROVIDER)
-
-
-def command(name: str, *words: str) -> list[str]:
-    """A command of the project, run by this interpreter: no search on PATH, no start-up of a shell."""
-    return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
 
 
 @dataclass
@@ -37,7 +32,7 @@ class Service:
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_"))}
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MANTA_", "REMORA_", "PYTHON"))}
         self.env = clean | {"REMORA_STATE_DIR": str(self.state_dir), "COLUMNS": "100"}
         if ENGINE == "postgresql":
             self.env["REMORA_DATABASE"] = str(self.database)
@@ -54,12 +49,13 @@ class Service:
     def start(self) -> Service:
         """Start, and return when it says that it is up. The log is kept beside the state directory."""
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(
-                [*self.prefix, *command("remora", "up", "--state-dir", str(self.state_dir), "--port", "0"),
-                 *PROVIDED, *self.options],
-                stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, env=self.env,
-                start_new_session=True,
-            )  # fmt: skip
+            words = ("remora", "up", "--state-dir", str(self.state_dir), "--port", "0", *PROVIDED, *self.options)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": log, "text": True}
+            if self.prefix:
+                whole = [*self.prefix, *command(*words)]
+                self.process = subprocess.Popen(whole, env=self.env, start_new_session=True, **streams)
+            else:
+                self.process = start_command(*words, env=self.env, start_new_session=True, **streams)
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             line = self.process.stdout.readline()
@@ -97,7 +93,7 @@ class Service:
     def run(self, name: str, *words: str, stdin: str | bytes = b"", check: bool = True, seconds: float = 120):
         """Run a command of ours against this service; the finished process, output in bytes."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(command(name, *words), input=data, capture_output=True, env=self.env, timeout=seconds)
+        done = run_command(name, *words, env=self.env, data=data, seconds=seconds)
         if check and done.returncode != 0:
             raise AssertionError(f"{name} {' '.join(words)} ended with {done.returncode}: {done.stderr.decode()}")
         return done

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.variants import thorough
+
+FEW = "1000"  # changes of a corpus
 RUNNER = Path(__file__).parents[3] / "datapath" / "tests" / "run.py"
 spec = importlib.util.spec_from_file_location("datapath_tests_run", RUNNER)
 assert spec is not None and spec.loader is not None
@@ -18,6 +21,14 @@ spec.loader.exec_module(runner)
 
 @pytest.mark.parametrize("source", runner.programs(), ids=lambda source: source.stem)
 def test_c_program_passes_under_the_sanitizers(source: Path) -> None:
+    [program] = runner.build_all([source])
+    result = runner.run(program, FEW)
+    assert not result.failed, result.output
+
+
+@thorough
+@pytest.mark.parametrize("source", runner.targets(), ids=lambda source: source.stem)
+def test_a_fuzz_target_takes_many_changes_of_its_corpus(source: Path) -> None:
     [program] = runner.build_all([source])
     result = runner.run(program)
     assert not result.failed, result.output

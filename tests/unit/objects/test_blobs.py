@@ -45,6 +45,25 @@ def test_a_blob_that_was_never_published_leaves_nothing(blobs):
     assert everything(blobs) == set()
 
 
+def test_the_first_blob_of_a_shard_makes_it_though_another_process_does_so_as_well(blobs, monkeypatch):
+    made = os.mkdir
+    shard = blobs.root / "00"
+
+    def twice(*args, **options):
+        made(*args, **options)
+        made(*args, **options)
+
+    monkeypatch.setattr(os, "mkdir", twice)
+    names = [f"00{new_id()[2:]}" for _ in range(2)]
+    assert not shard.exists()
+    for name in names:
+        fd = blobs.create()
+        blobs.publish(fd, name)
+        os.close(fd)
+    assert everything(blobs) == set(names)
+    assert shard.stat().st_mode & 0o777 == 0o711
+
+
 def test_a_published_blob_is_read_only_to_its_readers(blobs):
     blob = put(blobs, b"x")
     assert os.stat(blobs.path(blob)).st_mode & 0o777 == 0o444

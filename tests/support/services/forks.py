@@ -1,0 +1,249 @@
+"""Commands of ours as forks of a process that has imported all of them.
+
+A command spends a tenth of a second, and `remora up` a whole one, to start Python and to import. A test that runs a
+command wants a process: its streams, signals and exit status; how it imports is another test's matter
+(`test_cli_start.py`, `test_any_command.py`). So a *fork server* imports everything once, and each command is a fork of
+it, which becomes the command by `Command.become`.
+
+- A fork gets words, environment, directory and streams of its own. What Python and our modules read while they start
+  is the server's: an environment that differs in that gets a process of the usual kind.
+- The server is the parent: it waits for its forks, and tells the id and then the status of each by a pipe. `Fork` is
+  a `subprocess.Popen` that reads this pipe where others ask the kernel.
+- The server ends when its control socket closes; its forks go on.
+
+Example: `start_command("mls", "~~/stor", env=env, stdout=PIPE).communicate()`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
+from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[3]
+# Modules that commands import only once they have something to do.
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
+NUMBER = struct.Struct("i")
+FDS = 5  # of a request: its text, the pipe for id and status, and three streams
+
+
+def read_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that Python and our modules read while they start."""
+    return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_", "LANG", "PATH"))}
+
+
+# What a command finds in its environment unless a test wants something else.
+USUAL = {name: value for name, value in read_at_start(os.environ).items() if not name.startswith("PYTHON")}
+
+
+def start_command(name: str, *words: str, env: Mapping[str, str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a command of ours, with the options of `Popen` that `Fork` knows."""
+    if read_at_start(env) == USUAL:
+        return Fork([name, *words], env=env, **options)
+    return subprocess.Popen(command(name, *words), env=env, preexec_fn=may_be_interrupted, **options)
+
+
+def run_command(
+    name: str, *words: str, env: Mapping[str, str], data: bytes = b"", seconds: float = 120, cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command of ours to its end, with `data` as its standard input; what it printed and said."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with start_command(name, *words, env=env, cwd=cwd, **pipes) as process:
+        try:
+            out, err = process.communicate(data, seconds)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess([name, *words], process.returncode, out, err)
+
+
+def command(name: str, *words: str) -> list[str]:
+    """A command of the project, run by this interpreter: no search on PATH, no start-up of a shell."""
+    return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
+
+
+def may_be_interrupted() -> None:
+    """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a fork becomes."""
+
+    words: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str
+    own_session: bool
+
+    def become(self) -> None:
+        """Run the command in this process, as if Python had just started for it."""
+        if self.own_session:
+            os.setsid()
+        os.chdir(self.cwd)
+        os.environ.clear()
+        os.environ.update(self.env)
+        time.tzset()
+        sys.stdin, sys.stdout, sys.stderr = (stream(*each) for each in zip(range(3), "rww", STREAMS, strict=True))
+        sys.argv = ["-c", *self.words[1:]]
+        try:
+            import_module("cli.main").run(self.words[0])
+        except SystemExit as end:
+            leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def leave(status: int) -> NoReturn:
+    """End as Python ends, without taking apart what the server has imported (a tenth of a second)."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for each in (sys.stdout, sys.stderr):
+        each.flush()
+    os._exit(status)
+
+
+STREAMS = (sys.stdin, sys.stdout, sys.stderr)
+
+
+def stream(number: int, mode: str, like: TextIOWrapper) -> TextIOWrapper:
+    """A standard stream of the file that a descriptor is now."""
+    raw = FileIO(number, mode, closefd=False)
+    buffer = BufferedReader(raw) if mode == "r" else BufferedWriter(raw)
+    return TextIOWrapper(buffer, like.encoding, like.errors, line_buffering=number == 2 or raw.isatty())
+
+
+class Fork(subprocess.Popen[Any]):
+    """A command as a fork of this process's fork server."""
+
+    def _execute_child(self, args: list[str], _program: Any, _preexec: Any, _close: Any, _pass: Any, cwd: Any, env: Any,
+                       _info: Any, _flags: Any, _shell: Any, *more: Any) -> None:  # fmt: skip
+        pipes, own_session = more[:6], more[-2]
+        streams = [number if fd < 0 else fd for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
+        self._status, theirs = os.pipe()
+        text = os.memfd_create("command")
+        try:
+            command = Command(args, dict(env), os.path.abspath(cwd or "."), own_session)
+            os.write(text, json.dumps(asdict(command)).encode())
+            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams])
+        finally:
+            self._close_pipe_fds(*pipes)
+            os.close(text)
+            os.close(theirs)
+        self.pid = self._told()
+        self._child_created = True
+
+    def _told(self) -> int:
+        data = os.read(self._status, NUMBER.size)
+        assert data, "the fork server has ended"
+        return int(NUMBER.unpack(data)[0])
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        if wait_flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
+            return 0, 0
+        status = self._told()
+        os.close(self._status)
+        return self.pid, status
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and self._waitpid_lock.acquire(blocking=False):
+            try:
+                pid, status = self._try_wait(os.WNOHANG) if self.returncode is None else (0, 0)
+                if pid:
+                    self._handle_exitstatus(status)
+            finally:
+                self._waitpid_lock.release()
+        return self.returncode
+
+
+@cache
+def fork_server() -> socket.socket:
+    """The control socket of this process's fork server, which is started for the first command."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno())], cwd=ROOT, env=USUAL,
+                         pass_fds=[theirs.fileno()], start_new_session=True)  # fmt: skip
+    return ours
+
+
+def import_all() -> None:
+    """Import whatever a command may need."""
+    from cli import manual
+
+    for name in LAZY:
+        import_module(name)
+    assert any(manual.pages())  # the manual is made of all commands
+    gc.collect()
+    gc.freeze()
+
+
+def serve(control: socket.socket) -> Command:
+    """Fork for each request until the control socket closes. Returns in the forks alone."""
+    import_all()
+    running: dict[int, int] = {}
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakes)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready = select.select([control, woken], [], [])[0]
+        if woken in ready:
+            os.read(woken, 4096)
+            tell_ended(running)
+        if control not in ready:
+            continue
+        fds = socket.recv_fds(control, 1, FDS)[1]
+        if not fds:
+            sys.exit()
+        text, told, *streams = fds
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            control.close()
+            return of_request(text, streams, [told, woken, wakes, *running.values()])
+        os.write(told, NUMBER.pack(pid))
+        running[pid] = told
+        for fd in (text, *streams):
+            os.close(fd)
+
+
+def tell_ended(running: dict[int, int]) -> None:
+    """Tell the status of each fork that has ended."""
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        told = running.pop(pid)
+        with suppress(BrokenPipeError):  # it may be of no interest any more
+            os.write(told, NUMBER.pack(status))
+        os.close(told)
+
+
+def of_request(text: int, streams: Sequence[int], strange: Sequence[int]) -> Command:
+    """In a fork: the command of a request, with its streams in place, and without the descriptors of the server."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+    command = Command(**json.loads(os.pread(text, os.fstat(text).st_size, 0)))
+    for fd in (text, *streams, *strange):
+        os.close(fd)
+    return command
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1]))).become()
