@@ -2,8 +2,8 @@
 
     python tests/stress/kill_operations.py [--rounds 40] [--lines 200000] [--tasks 40] [--seed N]
 
-Each round runs an operation (map into a set, map into one object, a merge that links, a merge that combines, an erase,
-and an append), kills every process of the service at once after a random part of the time that an undisturbed one
+Each round runs an operation (map into a set, map into one object, a merge that links, a merge that combines, an append,
+a sort and an erase), kills every process of the service at once after a random part of the time that an undisturbed one
 takes, starts the service again on the same state, and waits. Then the target must hold exactly what an undisturbed run
 leaves; and whenever it was looked at before the operation was `completed`, it must have been unchanged. At the end
 nothing may be left: no process, no mount, no cgroup, no instance's directory, no blob without a name.
@@ -122,6 +122,12 @@ class Stress:
             ),
             Shape(
                 "append", document("map", more, script, inputs), Stress.clear, lambda stress: b"first\n" + stress.all
+            ),
+            Shape(
+                "sort",
+                document("sort", whole, {"flags": "r"}, inputs),
+                Stress.clear,
+                lambda stress: b"".join(sorted(stress.all.splitlines(keepends=True), reverse=True)),
             ),
             Shape(
                 "erase",

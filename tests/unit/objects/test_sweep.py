@@ -32,18 +32,23 @@ def put(blobs: BlobStore, blob: str) -> str:
 
 async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
     db, blobs = store
-    for blob in ("named", "of a task", "of a reducer", "lost", "lost too", "consumed"):
+    for blob in ("named", "of a task", "of a reducer", "pinned", "staged", "lost", "lost too", "consumed"):
         put(blobs, blob)
     of_task, of_reducer = id_of("of a task"), id_of("of a reducer")
 
     def refer(c):
         namespace.put_object(c, NewObject("/jill/stor/a", id_of("named"), 1, ""), 1)
         c.plain(f"INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '{of_task}', 1)")
-        c.plain(f"INSERT INTO task_inputs VALUES (1, 1, 'n', NULL, '{of_reducer}', 1, 1, NULL, NULL, NULL)")
+        source = "INSERT INTO task_inputs (task, seq, name, blob, size, own) VALUES"
+        c.plain(f"{source} (1, 1, 'n', '{of_reducer}', 1, 1)")
+        row = {"job": 1, "size": 1, "md5": None, "type": None, "headers": "{}"}
+        c.run("insert_pin", seq=0, name="n", blob=id_of("pinned"), **row)
+        c.run("insert_staged", stage=0, number=0, made=0, blob=id_of("staged"), **row)
 
     await db.write(refer)
     assert await sweep.sweep(db, blobs, LATER) == 3
-    assert set(blobs.older_than(LATER)) == {id_of("named"), of_task, of_reducer}
+    kept = {id_of("named"), of_task, of_reducer, id_of("pinned"), id_of("staged")}
+    assert set(blobs.older_than(LATER)) == kept
 
 
 async def test_what_is_newer_than_the_service_is_left_alone(store):

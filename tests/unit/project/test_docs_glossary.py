@@ -27,5 +27,5 @@ def test_each_file_that_it_names_is_there() -> None:
 
 
 def test_it_is_short_and_the_map_begins_with_it() -> None:
-    assert len(GLOSSARY.splitlines()) <= 80
+    assert len(GLOSSARY.splitlines()) <= 90
     assert "docs/glossary.md" in "".join((ROOT / "ARCHITECTURE.md").read_text().splitlines()[:4])
