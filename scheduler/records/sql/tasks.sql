@@ -52,7 +52,7 @@ FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORD
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
 WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
-SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, t.reducer, t.state, t.attempt, t.retries, t.usage
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.state, t.attempt, t.retries, t.usage
 FROM phases p CROSS JOIN tasks t ON t.pool = p.id
 WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
   AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END
