@@ -35,6 +35,7 @@ from scheduler.providers.process import ProcessProvider
 from tests.support.eventually import PATIENCE_SECONDS
 from tests.support.nodes.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
 from tests.support.nodes.lackey_instance import Mode, refusal
+from tests.support.variants import variants
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test.secret"  # the credential of node "test"
@@ -53,6 +54,8 @@ PROCESSES = [
     "subreaper",
 ]
 ISOLATIONS = [pytest.param(CONTAINERD, marks=needs_containers)] if PROVIDER == CONTAINERD else PROCESSES
+# For what the agent itself does, with whatever isolation: the default run has the first that there is here.
+ANY_ISOLATION = ISOLATIONS if REFUSED else variants(ISOLATIONS)
 
 
 @dataclass
