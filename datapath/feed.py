@@ -46,6 +46,7 @@ PIPE_BYTES = 1024 * 1024
 SLICE_PIPE_BYTES = 256 * 1024  # of a task that reads a slice: there are many more of them
 ROOM = 1024  # sources that may wait in the queue
 BATCH = 32  # sources that are open at once, unless their first ones fill the pipe already
+NEWLINE = b"\n"
 COPIES = 3  # copies of one source that may fail one after another without giving a byte
 
 S = TypeVar("S")
@@ -117,6 +118,7 @@ class Opened(NamedTuple):
     fd: int
     start: int
     end: int
+    is_end: bool = False  # a newline that the source before lacks
 
 
 class Feed(Generic[S]):
@@ -127,7 +129,8 @@ class Feed(Generic[S]):
     another copy; an exception means that there is none. `open_ahead(source)` is called for sources whose
     turn has not come, so it should not block: an exception means "not yet". `bounds(source, size, fd)` gives
     the first byte of an open source that is fed, and the one after the last; without it the source is fed
-    whole. An exception of it is the source's loss. `on_event` gets `RoomAgain`
+    whole. An exception of it is the source's loss. `ends_lines`: a source, which is a file then, whose
+    last line has no newline gets one, so that it does not run into the next source. `on_event` gets `RoomAgain`
     any number of times and then one of the last events, unless `close` came first. All run in the feed's
     thread.
 
@@ -143,10 +146,12 @@ class Feed(Generic[S]):
         room: int = ROOM,
         open_ahead: Callable[[S], int] | None = None,
         bounds: Callable[[S, int, int], tuple[int, int]] | None = None,
+        ends_lines: bool = False,
     ) -> None:
         self._pipe_wr = pipe_wr
         self._open_source = open_source
         self._open_ahead = open_ahead or (lambda source: open_source(source, 0))
+        self._ends_lines = ends_lines
         self._bounds = bounds or (lambda source, size, fd: (0, size))
         self._on_event = on_event
         self._capacity = room
@@ -248,9 +253,11 @@ class Feed(Generic[S]):
                 opened = self._open(batch[index:], offset)
             except Exception as why:
                 return SourceLost(source, offset, why)
-            result, fed, reached, error = self._call(opened)
-            self._moved += sum(each.end - each.start for each in opened[:fed])
-            self._moved += reached - opened[fed].start if fed < len(opened) else 0
+            parts = self._with_ends(opened) if self._ends_lines else opened
+            result, passed, reached, error = self._call(parts)
+            self._moved += sum(each.end - each.start for each in parts[:passed])
+            self._moved += reached - parts[passed].start if passed < len(parts) else 0
+            fed = sum(not each.is_end for each in parts[:passed])
             if result is Result.CLOSED or result is Result.STOPPED:
                 return ReaderStopped()  # after STOPPED no event is sent
             idle = idle + 1 if (fed, reached) == (0, opened[0].start) else 0
@@ -276,9 +283,18 @@ class Feed(Generic[S]):
             raise
         return Opened(fd, max(start, offset), end)
 
+    def _with_ends(self, opened: list[Opened]) -> list[Opened]:
+        """Open files, and a newline behind each whose last line has none."""
+        parts: list[Opened] = []
+        for each in opened:
+            parts.append(each)
+            if each.end > each.start and os.pread(each.fd, 1, each.end - 1) != NEWLINE:
+                parts.append(Opened(newline_file(), 0, len(NEWLINE), is_end=True))
+        return parts
+
     def _call(self, opened: list[Opened]) -> tuple[Result, int, int, OSError]:
         """One call into C, which ends with the sources closed: `(result, sources fed, offset in the next one, why)`."""
-        fds, starts, ends = (list(column) for column in zip(*opened, strict=True))
+        fds, starts, ends = (list(column) for column in zip(*(each[:3] for each in opened), strict=True))
         index, position = ffi.new("size_t *"), ffi.new("off_t *", starts[0])
         try:
             code = lib.feed_many(fds, starts, ends, len(fds), self._pipe_wr, self._stop, index, position)
@@ -288,3 +304,10 @@ class Feed(Generic[S]):
                 os.close(fd)
         why = OSError(error, os.strerror(error)) if error else OSError(errno.ENODATA, "the source ended too early")
         return Result(code), index[0], position[0], why
+
+
+def newline_file() -> int:
+    """A file in memory that holds a newline."""
+    fd = os.memfd_create("newline", os.MFD_CLOEXEC)
+    os.write(fd, NEWLINE)
+    return fd

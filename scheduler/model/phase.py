@@ -26,6 +26,7 @@ class PhaseSpec:
     timeout_s: int | None = None  # the longest time that a task may run
     retries: int = 0  # how often a failed task is retried
     sliced: bool = False  # its tasks read slices of objects
+    ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     counting: bool = False  # agents only count the lines of what its tasks read
 
     @classmethod

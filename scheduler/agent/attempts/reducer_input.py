@@ -45,6 +45,7 @@ class ReducerInput:
         pipe: int,
         changed: Callable[[], None],
         lost: Callable[[Lost], None],
+        ends_lines: bool = False,
     ) -> None:
         self._lease = lease
         self._changed = changed
@@ -55,7 +56,12 @@ class ReducerInput:
         self._ended = False
         self._sources = sources = Sources(stores)
         self._feed: Feed[FeedSource] = Feed(
-            pipe, sources.open, self._on_event, open_ahead=sources.open_ahead, bounds=slices.bounds
+            pipe,
+            sources.open,
+            self._on_event,
+            open_ahead=sources.open_ahead,
+            bounds=slices.bounds,
+            ends_lines=ends_lines,
         )
         if lease.feed is not None:
             self.accept(lease.feed)

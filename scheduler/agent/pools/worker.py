@@ -200,7 +200,9 @@ class Worker:
             self.log.warning("input of a task is gone", task=attempt.lease.uuid, why=source.why)
             self.stop(attempt, Stop.FETCH)
 
-        attempt.feed = ReducerInput(attempt.lease, self.stores, writing, self.pool.node.changed, lost)
+        attempt.feed = ReducerInput(
+            attempt.lease, self.stores, writing, self.pool.node.changed, lost, self.spec.ends_lines
+        )
         return reading
 
     def _send(self, attempt: Attempt, stdin: int, slot: Slot, stdout: int | None = None) -> None:

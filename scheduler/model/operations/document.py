@@ -6,6 +6,7 @@ The common keys say what is read, what is written and what happens when tasks fa
     merge  inputs one after another; `combine` rewrites them into parts of `part_size`. Without it the parts of a set
            are the inputs' own bytes, which are not read
     erase  one input: `lines` of it, or all of them
+    sort   by the keys `sort_by`, each as `sort -k` has it, or by whole lines; `flags` are those of `sort` for all keys
 
 Example: `{"type": "map", "inputs": ["/jill/stor/logs/"], "output": {"path": "/jill/stor/errors"}, "spec": {"exec":
 "grep ERROR || true"}}` reads all objects of the directory in slices of 256 MiB, and makes one object of what is
@@ -16,12 +17,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from scheduler.model import names, semver
+from scheduler.model import keydef, names, semver
 from scheduler.model.checks import (
     SCRIPT,
     Check,
@@ -36,7 +39,7 @@ from scheduler.model.checks import (
     string,
 )
 from scheduler.model.phase import PhaseSpec
-from scheduler.model.tiers import MAX_TIMEOUT_S
+from scheduler.model.tiers import DEFAULT_MEMORY_MB, MAX_TIMEOUT_S
 
 MIB = 1 << 20
 MAX_TASKS = 100_000  # of one stage
@@ -47,6 +50,8 @@ MAX_ANNOTATIONS = 10_240  # characters of JSON
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
 INDEX_SIZE = MIB  # bytes of input whose lines are counted together
+SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s"}
+SORT_PERCENT = 70  # of an instance's memory, which msort may use for lines
 LINES = re.compile(r"(?P<first>\d{1,15})-(?P<last>\d{1,15})|#(?P<start>\d{1,15}):#(?P<end>\d{1,15})", re.ASCII)
 
 
@@ -54,6 +59,7 @@ class OperationType(StrEnum):
     MAP = "map"
     MERGE = "merge"
     ERASE = "erase"
+    SORT = "sort"
 
 
 class Kind(StrEnum):
@@ -63,6 +69,7 @@ class Kind(StrEnum):
     MAP = "map"
     ORDERED_MERGE = "ordered_merge"
     REWRITE = "rewrite"
+    SIMPLE_SORT = "simple_sort"
     CONCAT = "concat"
 
 
@@ -195,10 +202,33 @@ def _erase_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
     return (Stage(Kind.REWRITE, PhaseSpec(exec=f"LC_ALL=C sed {first},{last}d", sliced=True), ONE),)
 
 
+def _sort_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
+    return (
+        Stage(
+            Kind.SIMPLE_SORT,
+            PhaseSpec.of_script({"exec": sort_command(spec), **spec}, sliced=True, ends_lines=True),
+            ONE,
+        ),
+    )
+
+
+def sort_command(spec: Mapping[str, Any]) -> str:
+    """The command that sorts standard input, within the memory of its instance."""
+    words = ["msort", *(f"-k{keydef.canonical(key)}" for key in spec.get("sort_by", ()))]
+    if flags := spec.get("flags"):
+        words.append(f"-{flags}")
+    if separator := spec.get("separator"):
+        words.append(f"-t{separator}")
+    words += [letter for key, letter in SORT_SWITCHES.items() if spec.get(key)]
+    memory = int(spec.get("memory", DEFAULT_MEMORY_MB)) * SORT_PERCENT // 100
+    return shlex.join([*words, f"-S{memory}M"])
+
+
 STAGES: Mapping[OperationType, Callable[[Mapping[str, Any], Output], tuple[Stage, ...]]] = {
     OperationType.MAP: _map_stages,
     OperationType.MERGE: _merge_stages,
     OperationType.ERASE: _erase_stages,
+    OperationType.SORT: _sort_stages,
 }
 
 
@@ -271,6 +301,36 @@ def _lines(path: str, value: Any) -> None:
         raise problem(path, f'"{value}" is no range of lines: it ends before it begins')
 
 
+def _sort_keys(path: str, value: Any) -> None:
+    array(path, value)
+    if len(value) > keydef.MAX_KEYS:
+        raise problem(path, f"there must be a maximum of {keydef.MAX_KEYS} in the array")
+    for index, key in enumerate(value):
+        string(f"{path}[{index}]", key)
+        with _keydef_problem(f"{path}[{index}]"):
+            keydef.parse(key)
+
+
+def _sort_flags(path: str, value: Any) -> None:
+    string(path, value)
+    with _keydef_problem(path):
+        keydef.check_flags(value)
+
+
+@contextmanager
+def _keydef_problem(path: str) -> Iterator[None]:
+    try:
+        yield
+    except keydef.KeydefError as error:
+        raise problem(path, str(error)) from None
+
+
+def _separator(path: str, value: Any) -> None:
+    string(path, value)
+    if len(value.encode()) != 1 or value == "\0":
+        raise problem(path, "must be one byte")
+
+
 COMMON: Mapping[str, Check] = {
     "type": string,
     "name": string,
@@ -302,6 +362,13 @@ SPECS: Mapping[OperationType, Mapping[str, Check]] = {
         "part_size": integer(1, 1 << 50),
     },
     OperationType.ERASE: {"lines": _lines},
+    OperationType.SORT: {
+        "sort_by": _sort_keys,
+        "flags": _sort_flags,
+        "separator": _separator,
+        **dict.fromkeys(SORT_SWITCHES, boolean),
+        **{key: SCRIPT[key] for key in ("memory", "disk", "timeout")},
+    },
 }
 
 
@@ -340,8 +407,15 @@ def _check_erase(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
         raise problem("inputs[1]", "erase has one input")
 
 
+def _check_sort(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    output = body.get("output", {})
+    if output.get("mode") == Mode.APPEND:
+        raise problem("output.mode", "append is not for a sort: what is there already would not be sorted with it")
+
+
 RULES: Mapping[OperationType, Callable[[Mapping[str, Any], Mapping[str, Any]], None]] = {
     OperationType.MAP: _check_map,
     OperationType.MERGE: _check_merge,
     OperationType.ERASE: _check_erase,
+    OperationType.SORT: _check_sort,
 }

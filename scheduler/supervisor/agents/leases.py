@@ -296,6 +296,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         exec=phase.exec,
         init=phase.init,
         counting=phase.counting,
+        ends_lines=phase.ends_lines,
         assets=assets,
         init_error=problem,
         memory_mb=phase.memory_mb,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.services.service import Service
 from tests.support.services.user import Ended, User
 
+DIRECTORY = {"content-type": "application/json; type=directory"}
 LINES = [f"line {n} of some length {'x' * (n % 50)}\n".encode() for n in range(3000)]
 
 
@@ -55,6 +59,18 @@ def test_one_object_is_made_of_what_all_tasks_print(user: User, inputs: list[str
     ended = run(user, "map", inputs, {"exec": "cat", "task_count": 9}, output=output)
     assert ended.outputs == [user.path("joined")]
     assert user.get("joined") == b"".join(LINES)
+
+
+@pytest.mark.parametrize("options", [[], ["-k2,2n", "-k1,1"], ["-t,", "-k2,2nr", "-s"], ["-u", "-f"], ["-n"], ["-r"]])
+def test_a_sort_leaves_the_bytes_of_sort(user: User, service: Service, tmp_path: Path, options: list[str]) -> None:
+    files = []
+    user.session.call("PUT", user.path("sorted"), headers=DIRECTORY)
+    for name, text in {"s1": "b 10\na 9\nB,3 1\n", "s2": "c,10\nb 10\n a 2", "s3": "", "s4": "\n10\n9\nb"}.items():
+        user.put(f"sorted/{name}", text.encode())
+        files.append(tmp_path / name)
+        files[-1].write_text(text)
+    expected = subprocess.run(["sort", *options, *files], env={"LC_ALL": "C"}, capture_output=True, check=True).stdout
+    assert service.run("mjob", "sort", *options, "~~/stor/sorted/").stdout == expected
 
 
 def test_lines_are_erased_as_sed_does(user: User) -> None:

@@ -24,6 +24,9 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.status import status as job_status
+from scheduler.supervisor.operations import creation, ending, steps
 from scheduler.supervisor.supervisor import AHEAD
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import failed
@@ -490,6 +493,66 @@ async def test_tasks_are_made_ahead_of_the_agents_and_not_all_at_once(house):
     assert house.supervisor.jobs.ready[house.live(uuid).pools[0]] < AHEAD + 1000
     await house.supervisor.cancel(house.live(uuid))
     await house.archived(uuid)
+
+
+async def reasons_of(house: House, uuid: str) -> list[tuple[str, str | None]]:
+    return [(row["state"], row["reason"]) for row in await attempts(house, uuid)]
+
+
+async def test_an_attempt_at_a_node_that_is_silent_was_node_offline(house):
+    await put(house, "/jill/stor/in", b"x\n")
+    uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"})
+    now = house.monotonic()
+    house.monotonic = lambda: now
+    async with house.agent(answer=lambda spec, task: None) as silent:
+        await eventually(lambda: bool(silent.leases), "the task runs")
+    for _ in range(12):  # a second apart, so that the supervisor was there all the time
+        now += 1
+        await house.supervisor.agent_service.lose_silent()
+    assert await reasons_of(house, uuid) == [("aborted", "node_offline")]
+    await over(house, uuid)
+    assert (await house.row(uuid))["failed"] == 0
+
+
+async def test_an_attempt_whose_supervisor_was_lost_has_that_reason_and_the_operation_is_revived(house):
+    await put(house, "/jill/stor/in", b"x\n")
+    uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"})
+    async with house.agent(answer=lambda spec, task: None) as lost:
+        await eventually(lambda: bool(lost.leases), "the task runs")
+        assert (await shown(house, uuid))["status"] == "running"
+        await house.supervisor.stop()
+        assert (await shown(house, uuid))["status"] == "reviving"
+    house.db.close()
+    house.open()
+    await house.supervisor.start()
+    house.jobs[uuid] = house.live(uuid)
+    assert await reasons_of(house, uuid) == [("aborted", "scheduler")]
+    await over(house, uuid)
+    assert (await shown(house, uuid))["state"] == "done"
+
+
+async def test_each_status_is_passed_on_the_way(house):
+    """As waiting clients see them, one step at a time."""
+    await put(house, "/jill/stor/in", b"x\n")
+    spec = parse_job({"type": "map", "inputs": ["/jill/stor/in"], "spec": {"exec": "cat"}})
+    live = await house.db.write(lambda c: creation.create_job(c, "jill", spec, 1, supervisor=house.supervisor.id))
+    seen = []
+    for _ in range(5):
+        seen.append(((await shown(house, live.uuid))["state"], (await shown(house, live.uuid))["status"]))
+        await house.db.write(lambda c: steps.take(c, live, 2))
+    assert seen == [
+        ("queued", "initializing"), ("queued", "preparing"), ("queued", "pending"),
+        ("running", "materializing"), ("running", "running"),
+    ]  # fmt: skip
+    await house.db.write(lambda c: ending.fail(c, live, Changes(), 3, "InternalError", "it rained"))
+    assert (await shown(house, live.uuid))["status"] == "failing"
+    await house.db.write(lambda c: steps.take(c, live, 4))
+    assert (await shown(house, live.uuid))["status"] == "failed"
+
+
+async def shown(house: House, uuid: str) -> dict:
+    """What users see of an operation."""
+    return await house.db.read(lambda c: job_status(c, c.one("job_by_uuid", uuid=uuid)))
 
 
 async def test_an_agent_of_another_version_gives_an_unknown_reason(house):

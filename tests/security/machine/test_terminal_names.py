@@ -77,6 +77,7 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob create": [["-n", "{evil}", "wc"], ["--dry-run", "wc {evil}"], ["-f", "/no{evil}"]],
     "mjob map": [["--dry-run", "wc {evil}", "{hostile}"], ["-o", "/no{evil}/x", "wc", "{hostile}"]],
     "mjob merge": [["-o", "{tree}/x{evil}/", "{tree}/no{evil}"], ["-o", "x{evil}"]],
+    "mjob sort": [["-k", "{evil}", "{hostile}"], ["-o", "/no{evil}/x", "{hostile}"]],
     "mjob erase": [["--lines", "{evil}", "{hostile}"], ["{tree}/no{evil}"]],
     "mjob attempts": [["{job}"], ["no{evil}"]],
     "mjob addinputs": [["no{evil}"]],

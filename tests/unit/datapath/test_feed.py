@@ -50,8 +50,10 @@ class Bench:
         self.reading_end, self.writing_end = feed.pipe()
         self.feed: Feed[str] | None = None
 
-    def start(self, open_source: Callable[[str, int], int] | None = None, room: int = feed.ROOM) -> Feed[str]:
-        self.feed = Feed(self.writing_end, open_source or self.open, self.hear, room=room)
+    def start(
+        self, open_source: Callable[[str, int], int] | None = None, room: int = feed.ROOM, **more: object
+    ) -> Feed[str]:
+        self.feed = Feed(self.writing_end, open_source or self.open, self.hear, room=room, **more)
         return self.feed
 
     def hear(self, event: Event[str]) -> None:
@@ -138,6 +140,27 @@ def test_small_and_large_sources_may_alternate(bench: Bench) -> None:
     running.end()
     assert bench.event() == Finished()
     assert reader.result() == b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_a_source_without_a_newline_at_its_end_gets_one_if_that_is_wanted(bench: Bench, size: int) -> None:
+    started = bench.start(ends_lines=True)
+    data = [b"a" * size, b"b" * size + b"\n", b"c" * size, b"\n", b"d"]
+    for number, each in enumerate(data * 20):  # more than one batch
+        started.append(bench.write(str(number), each), len(each))
+    started.end()
+    assert Reading(bench.reading_end).result() == b"".join(each.rstrip(b"\n") + b"\n" for each in data * 20)
+    assert bench.event() == Finished()
+    assert started.moved == sum(len(each.rstrip(b"\n")) + 1 for each in data * 20)
+
+
+def test_ranges_of_sources_are_fed(bench: Bench) -> None:
+    started = bench.start(bounds=lambda source, size, fd: (2, 5))
+    for name in ("first", "second"):
+        started.append(bench.write(name, name.encode()), 5)
+    started.end()
+    assert Reading(bench.reading_end).result() == b"rstcon"
+    assert bench.event() == Finished()
 
 
 def test_an_empty_source_is_never_opened(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from scheduler.model.operations.reasons import AbortReason
 MAP = {"type": "map", "inputs": ["/jill/stor/logs/"], "spec": {"exec": "wc"}}
 MERGE = {"type": "merge", "inputs": ["/jill/stor/a"], "output": {"path": "/jill/stor/all/"}}
 ERASE = {"type": "erase", "inputs": ["/jill/stor/a"]}
+SORT = {"type": "sort", "inputs": ["/jill/stor/a"]}
 
 
 def refused(document) -> str:
@@ -26,8 +27,8 @@ def stages(document) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"type": "sum"}, '"type": does not have a value in the enumeration pipeline, map, merge, erase'),
-        ({"type": 3}, '"type": does not have a value in the enumeration pipeline, map, merge, erase'),
+        ({"type": "sum"}, '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort'),
+        ({"type": 3}, '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort'),
         (MAP | {"phases": []}, '"phases": is not for type "map"'),
         (MAP | {"spec": {}}, '"spec.exec": is missing and it is required'),
         (MAP | {"spec": {"exec": ""}}, '"spec.exec": must be at least 1 characters long'),
@@ -66,6 +67,16 @@ def stages(document) -> list[tuple[str, str]]:
         (ERASE | {"spec": {"lines": "5"}}, '"spec.lines": "5" is no range of lines'),
         (ERASE | {"spec": {"lines": "0-5"}}, '"spec.lines": "0-5" begins at line 0: the first line is 1'),
         (ERASE | {"spec": {"lines": "7-5"}}, '"spec.lines": "7-5" is no range of lines: it ends before it begins'),
+        (
+            SORT | {"spec": {"sort_by": ["1", "2,1x"]}},
+            '"spec.sort_by[1]": "2,1x" is no key: x is none of b d f g h i M',
+        ),
+        (SORT | {"spec": {"flags": "nM"}}, '"spec.flags": "nM" are no flags: n and M exclude each other'),
+        (SORT | {"spec": {"separator": ",,"}}, '"spec.separator": must be one byte'),
+        (
+            SORT | {"output": {"path": "/jill/stor/s/", "mode": "append"}},
+            '"output.mode": append is not for a sort: what is there already would not be sorted with it',
+        ),
         (ERASE | {"spec": {"lines": "#5:#5"}}, '"spec.lines": "#5:#5" is no range of lines: it ends before it begins'),
     ],
 )
@@ -96,6 +107,11 @@ def test_a_merge_reads_nothing_unless_it_is_to_rewrite():
     assert (stages(MERGE), parse_job(MERGE).operation.links) == ([], True)
     assert stages(MERGE | {"spec": {"combine": True}}) == [("ordered_merge", "cat")]
     assert stages(MERGE | {"output": {"path": "/jill/stor/all"}}) == [("ordered_merge", "cat")]
+
+
+def test_a_sort_is_one_command_within_its_memory():
+    spec = {"sort_by": ["2,2rn", "1.3"], "flags": "f", "separator": "'", "unique": True, "memory": 256}
+    assert stages(SORT | {"spec": spec}) == [("simple_sort", "msort -k2,2nr -k1.3 -f '-t'\"'\"'' -u -S179M")]
 
 
 def test_both_notations_of_lines_erase_the_same():

@@ -1,0 +1,93 @@
+"""mjob sort: sort the lines of objects, as `LC_ALL=C sort` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from cli.frame import Command
+from cli.jobs import operations
+from cli.jobs.common import jobs
+from scheduler.model.keydef import FLAGS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+ORDERS = {
+    "b": "Leave out blanks before a key.",
+    "d": "Only blanks, letters and digits count.",
+    "f": "Lower case counts as upper case.",
+    "g": "By floating-point numbers, such as 1.5e3.",
+    "h": "By numbers with a unit, such as 2K or 1.5G.",
+    "i": "Only printable characters count.",
+    "M": "By months, JAN to DEC.",
+    "n": "By numbers of any length.",
+    "r": "Backwards.",
+    "V": "By versions: numbers within text count as numbers.",
+}
+# Letters that are sort's here, and are short for something else in other commands.
+TAKEN = {"-k", "-u", "-i", "-n", "-h"}
+
+
+class Sort(Command):
+    """A command whose letters are those of `sort`: what all commands have in common has long names only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["context_settings"] = {"help_option_names": ["--help"]}
+        super().__init__(*args, **kwargs)
+        for option in self.params:
+            if any(name.startswith("--") for name in option.opts):
+                option.opts = [name for name in option.opts if name not in TAKEN or option.name in ("keys", "unique")]
+
+
+def order_options(function: Function) -> Function:
+    """The flags of `sort` for keys without flags of their own."""
+    for letter in reversed(FLAGS):
+        function = click.option(f"-{letter}", f"flag_{letter}", is_flag=True, help=ORDERS[letter])(function)
+    return function
+
+
+@click.command("sort", cls=Sort)
+@click.option("-k", "--key", "keys", metavar="KEYDEF", multiple=True, help="A key, as of sort: 2,2n. Repeatable.")
+@click.option("-t", "--field-separator", "separator", metavar="SEP", help="The byte between fields.")
+@order_options
+@click.option("-s", "--stable", is_flag=True, help="Lines with equal keys stay in their order.")
+@click.option("-u", "--unique", is_flag=True, help="Of lines with equal keys only the first.")
+@click.option("--memory", metavar="MB", type=int, help="Memory of the instance: 128, 256, ... 8192. [default: 1024]")
+@click.option("--disk", metavar="GB", type=int, help="Its disk, for what memory does not hold. [default: 8]")
+@operations.output_options
+@operations.run_options
+@click.argument("inputs", metavar="[INPUT]...", nargs=-1)
+def command(
+    keys: Sequence[str],
+    inputs: Sequence[str],
+    separator: str | None,
+    stable: bool,
+    unique: bool,
+    memory: int | None,
+    disk: int | None,
+    **options: Any,
+) -> None:
+    """Sort the lines of the inputs: what `LC_ALL=C sort` makes of the same files and options, byte for byte.
+
+    INPUT is an object, or a directory that ends in a slash: all objects in it. Without INPUT the names are read from
+    stdin. -o may name an input. The sorted object appears at once, in the place of the old one, or not at all. A last
+    line without a newline gets one.
+
+    One task sorts all of it (msort), in memory, and on its disk if there is more: --memory and --disk say how much of
+    each.
+
+    \b
+    Examples:
+      mjob sort -k2,2 -k1,1n -o ~~/stor/sorted ~~/stor/logs/
+      mjob sort -u ~~/stor/a.txt ~~/stor/b.txt
+      mjob sort -t, -k2,2nr -o ~~/stor/table.csv ~~/stor/table.csv
+
+    Exit status: 0; 1 if the operation failed or was aborted. 130 if you stop waiting with Ctrl-C; the job goes on.
+    """
+    flags = "".join(letter for letter in FLAGS if options.pop(f"flag_{letter}"))
+    given = {"sort_by": list(keys), "flags": flags, "separator": separator, "stable": stable, "unique": unique}
+    spec = {key: value for key, value in {**given, "memory": memory, "disk": disk}.items() if value}
+    with jobs() as mine:
+        run = operations.taken(options, mine.session.settings.home)
+        operations.perform(mine, "sort", spec, inputs, run)
