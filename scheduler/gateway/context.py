@@ -19,6 +19,7 @@ from aiohttp import web
 
 from scheduler.gateway.metrics import Metrics
 from scheduler.gateway.node_credentials import Gatekeeper
+from scheduler.gateway.sessions.session import Sessions
 from scheduler.model import wire
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
@@ -99,6 +100,7 @@ class Context:
     require_signed_target: bool = False  # a signature over the date alone is refused
     metrics_token: str | None = None  # opens the metrics; without one, only direct connections from this machine do
     no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
+    sessions: Sessions = field(default_factory=Sessions)  # interactive ones, at this gateway
     health: asyncio.Task[dict[str, str]] | None = None  # the check that runs, or the last one
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
 
