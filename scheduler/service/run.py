@@ -22,7 +22,7 @@ from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
-from scheduler.service import first_account, parts, state_checks
+from scheduler.service import first_account, own_objects, parts, state_checks
 from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
@@ -92,6 +92,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         runner = SupervisorRunner()
         context.images = ImageStore(state.path / "images").offered
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
+        await own_objects.ensure(context)
         recorded_jobs = await stack.enter_async_context(parts.receiving(context, runner))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)

@@ -17,7 +17,7 @@ import datapath
 from datapath import build
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = {"lackey", "launch", "launcher", "mpipe", "mcat", "mtee", "maggr", "msplit"}
+PROGRAMS = {"lackey", "launch", "launcher", "mpipe", "mcat", "mtee", "maggr", "msplit", "terminal"}
 
 
 def test_every_program_has_a_source_and_is_built():
