@@ -28,6 +28,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
 from scheduler.agent.task_api.forward import Forwarder
+from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider
@@ -366,7 +367,8 @@ async def rig(
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(Gateways([url]), session, stores), node)
+        gateways = Gateways([url])
+        endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), node)
         client = Client(url, lambda: SECRET, session)
         request = wire.RegisterRequest(node=node, slots=2, memory_mb=8192, provider="process")
 
