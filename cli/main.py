@@ -28,6 +28,7 @@ PROGRAMS = {
     "msign": "cli.commands.msign",
     "mchattr": "cli.commands.mchattr",
     "mchmod": "cli.commands.mchmod",
+    "mlogin": "cli.commands.mlogin",
     "mjob": "cli.jobs",
 }
 
@@ -65,4 +66,5 @@ mmd5 = partial(run, "mmd5")
 msign = partial(run, "msign")
 mchattr = partial(run, "mchattr")
 mchmod = partial(run, "mchmod")
+mlogin = partial(run, "mlogin")
 mjob = partial(run, "mjob")

@@ -17,6 +17,7 @@ the `pool`.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -36,6 +37,7 @@ from cli.client.transport.connection import Reply, ServiceConnection
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
     import httpx
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENDS_LINE = re.compile("[\r\n\0]")
 SIGNED = ("date", "(request-target)")
+SWITCHED = 101
+UPGRADE = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
 MAX_ERROR_BODY = 64 * 1024
 
 
@@ -110,6 +114,18 @@ class Session:
             self._idle.append(connection)
         self._answered(method, target, sent, reply.status_code, started)
         return reply
+
+    def upgrade(self, path: str, *, query: Mapping[str, str] | None = None) -> socket.socket:
+        """Make a request a WebSocket: its socket, behind the handshake. Raises `Refused` if the service does not."""
+        target, sent = self._request("GET", path, query, {**UPGRADE, "sec-websocket-key": new_key()})
+        started = time.monotonic()
+        connection = ServiceConnection(self.settings.url, self._trust, patience=self.settings.patience)
+        answer = connection.upgrade(target, sent)
+        status = answer.status_code if isinstance(answer, Reply) else SWITCHED
+        self._answered("GET", target, sent, status, started)
+        if isinstance(answer, Reply):
+            raise refused(answer.status_code, answer.content)
+        return answer
 
     def _free_connection(self) -> ServiceConnection:
         try:
@@ -228,6 +244,11 @@ class Session:
             "ms": round((time.monotonic() - started) * 1000, 1),
         }
         print(json.dumps(record), file=sys.stderr, flush=True)
+
+
+def new_key() -> str:
+    """The key of a WebSocket's handshake: random, so that no cache answers it."""
+    return base64.b64encode(os.urandom(16)).decode()
 
 
 def encoded(path: str) -> str:

@@ -106,19 +106,31 @@ static void *need(void *memory)
     return memory;
 }
 
+/* What a control group allows, of either version, as instances see it; SIZE_MAX if nothing says. */
+static size_t group_memory(void)
+{
+    static const char *const FILES[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    uint64_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        FILE *file = fopen(FILES[i], "re");
+        uint64_t limit;
+
+        if (!file)
+            continue;
+        if (fscanf(file, "%" SCNu64, &limit) == 1 && limit < least)
+            least = limit;
+        fclose(file);
+    }
+    return least;
+}
+
 /* A quarter of the machine's memory, and at most half of what the control group allows. */
 static size_t default_memory(void)
 {
-    size_t memory = options_memory() / 4;
-    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    uint64_t limit;
+    size_t most = group_memory() / 2, quarter = options_memory() / 4;
 
-    if (file) {
-        if (fscanf(file, "%" SCNu64, &limit) == 1 && limit / 2 < memory)
-            memory = limit / 2;
-        fclose(file);
-    }
-    return memory;
+    return most < quarter ? most : quarter;
 }
 
 static uint32_t flag_of_word(const char *word)

@@ -76,26 +76,46 @@ static void same(struct span found, const struct span *expected, size_t n, char 
     CHECK(found.len == 0);
 }
 
-/* Sort two parts of the text alone, and merge them. */
+/* The sorted lines of a block as a file, whose last line has no end if that can be told from no line. */
+static int file_of(const struct block *block)
+{
+    int fd = memfd_create("sorted", 0);
+    struct source source;
+    struct span line;
+    off_t len = 0;
+
+    CHECK(fd >= 0);
+    source_of_block(&source, block);
+    for (line.len = 0; source_next(&source, &line) == SOURCE_LINE; len += (off_t)line.len + 1)
+        CHECK(pwrite(fd, line.at, line.len + 1, len) == (ssize_t)line.len + 1);
+    if (len > 0 && line.len > 0)
+        CHECK(ftruncate(fd, len - 1) == 0);
+    return fd;
+}
+
+/* Sort two parts of the text alone, and merge them: one as a file that is read through a small buffer. */
 static void merged(const struct ordering *ordering, struct span text, size_t cut, char *out, size_t *len)
 {
     static struct block blocks[2];
     static struct merge merge;
     static struct outputs outputs;
     struct source sources[2];
-    int fd = memfd_create("merged", 0);
+    int fd = memfd_create("merged", 0), file;
     const char *end = memchr(text.at + cut, ordering->end, text.len - cut);
 
     cut = end ? (size_t)(end - text.at) + 1 : text.len;
     fill(&blocks[0], ordering, (struct span){text.at, cut}, 1 + cut % 67);
     fill(&blocks[1], ordering, (struct span){text.at + cut, text.len - cut}, 1 + cut % 31);
-    source_of_block(&sources[0], &blocks[0]);
+    file = file_of(&blocks[0]);
+    CHECK(source_open(&sources[0], file, ordering->end, 1 + cut % 9) == 0);
     source_of_block(&sources[1], &blocks[1]);
     outputs = (struct outputs){0};
     CHECK(fd >= 0 && outputs_init(&outputs, &fd, 1) == 0);
     CHECK(merge_run(&merge, ordering, sources, 2, &outputs) == 0);
     CHECK(outputs_flush(&outputs) == 0 && outputs_end(&outputs) == 0);
     *len = (size_t)pread(fd, out, LONGEST + 2, 0);
+    source_close(&sources[0]);
+    close(file);
     close(fd);
     block_close(&blocks[0]);
     block_close(&blocks[1]);

@@ -31,6 +31,7 @@ from scheduler.agent.state_lock import held, leave_last_words
 from scheduler.agent.task_api.endpoint import Endpoints
 from scheduler.agent.task_api.forward import Forwarder
 from scheduler.agent.task_api.tool_channel import allow_nudges
+from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.agent.transport import Reach
 from scheduler.common import descriptors
 from scheduler.common.addresses import cannot_listen
@@ -98,7 +99,7 @@ async def work_on(options: argparse.Namespace) -> None:
     )
     async with aiohttp.ClientSession(connector=connector(reach)) as session:
         gateways = Gateways(options.url, reach)
-        endpoints = Endpoints(Forwarder(gateways, session, stores), options.node)
+        endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), options.node)
         slots = Slots(arrivals_of(options))
 
         def connect(url: str) -> Client:

@@ -8,6 +8,7 @@ and normalise it first, and then the path that was signed could no longer be kno
     /:login/tokens                    a token for the caller
     /:login/jobs                      POST, or GET with a filter: jobs
     /:login/jobs/:id/live/…           jobs
+    /:login/medusa/attach/:id/…       interactive sessions
     /:login[/<top>[/…]]               objects and directories
 
 A request below a login is checked in this order: the caller's proof, the version and the form of the
@@ -31,6 +32,7 @@ from scheduler.gateway import agents, health, jobs
 from scheduler.gateway.access import permissions
 from scheduler.gateway.access.authentication import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
+from scheduler.gateway.sessions import routes as sessions
 from scheduler.gateway.storage import routes
 from scheduler.http import answering, role_headers
 from scheduler.http.limits import ConnectionLimits, on_probation
@@ -89,6 +91,7 @@ def build_app(context: Context) -> web.Application:
     app = web.Application(middlewares=[answer])
     app[CONTEXT] = context
     app.on_response_prepare.append(gateway.prepare)
+    app.on_shutdown.append(context.sessions.close)
     # The middleware takes all requests. The route prevents an early `100 Continue`.
     app.router.add_route("*", "/{path:(?s:.*)}", unreachable, expect_handler=expect_nothing)
     return app
@@ -190,6 +193,8 @@ class Gateway:
         segments = call.path.split("/")[2:]
         if segments == ["tokens"]:
             return "tokens", self._issue_token
+        if sessions.is_session_call(segments):
+            return "sessions", sessions.handle
         if segments and segments[0] not in names.TOP_LEVEL:
             return "none", None
         if is_job_call(call, segments):

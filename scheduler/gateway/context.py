@@ -19,6 +19,7 @@ from aiohttp import web
 
 from scheduler.gateway.metrics import Metrics
 from scheduler.gateway.node_credentials import Gatekeeper
+from scheduler.gateway.sessions.session import Sessions
 from scheduler.model import wire
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
@@ -116,6 +117,7 @@ class Context:
     public: bool = True  # users are served; else agents only
     guard: Guard = UNGUARDED
     no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
+    sessions: Sessions = field(default_factory=Sessions)  # interactive ones, at this gateway
     health: Health = field(default_factory=Health)
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
 

@@ -91,6 +91,18 @@ def invalid_job_state(job: str, state: str) -> WireError:
     return WireError(409, "InvalidJobState", f"job {job} is in state '{state}'")
 
 
+def expected_upgrade(path: str) -> WireError:
+    return WireError(400, "ExpectedUpgrade", f"{path} requires a Websocket Upgrade")
+
+
+def session_not_found(job: str) -> WireError:
+    return WireError(404, "ResourceNotFound", f"Session for job {job} was not found")
+
+
+def session_taken(job: str, end: str) -> WireError:
+    return WireError(409, "SessionTaken", f"the session of job {job} has a {end} already")
+
+
 def task_not_running(task: int) -> WireError:
     return WireError(409, "TaskNotRunning", f"no task {task} of this job runs")
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FLAGS = "bdfghiMnrV"
-MAX_KEYS = 64
+MAX_KEYS = 32
 # What a flag of one group excludes is any flag of another group.
 EXCLUDING = ("n", "g", "h", "M", "Vdi")
 # A field or character that no line reaches: larger numbers mean the same.

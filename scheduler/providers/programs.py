@@ -44,9 +44,9 @@ from datapath.host_view import PROGRAMS
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
-# Not for tasks: they start instances, our scripts or a service, or hold a reservation.
+# Not for tasks: they start instances, our scripts or a service, hold a reservation, or are had as an object.
 LAUNCH = "launch"
-NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher")
+NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher", "terminal")
 INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools

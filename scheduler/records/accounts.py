@@ -17,8 +17,10 @@ from scheduler.model.httpsig import PublicKey
 from scheduler.model.names import LOGIN, TOP_LEVEL
 from scheduler.records.database import Connection, Row
 
-# First path segments that are not logins.
-RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping"})
+# The account of the service's own objects, as Manta's operators had it. It has no keys.
+OPERATOR = "poseidon"
+# First path segments that are not logins of users.
+RESERVED = frozenset({"_agent", "docs", "healthz", "metrics", "ping", OPERATOR})
 
 
 class AccountError(Exception):
@@ -49,6 +51,17 @@ def create(c: Connection, login: str, now: int) -> None:
         raise AccountError(f'"{login}" cannot be a login: the service uses that name itself')
     if exists(c, login):
         raise AccountError(f'the account "{login}" exists already')
+    _insert(c, login, now)
+
+
+def ensure_operator(c: Connection, now: int) -> bool:
+    """Add the service's own account, if it is missing; False if it is a user's, from before the name was reserved."""
+    if not exists(c, OPERATOR):
+        _insert(c, OPERATOR, now)
+    return not list_keys(c, OPERATOR)
+
+
+def _insert(c: Connection, login: str, now: int) -> None:
     c.run("insert_account", login=login, created=now)
     tops = [{"dir": f"/{login}", "name": top, "mtime": now} for top in TOP_LEVEL]
     c.many("put_directory_if_absent", [{"dir": "/", "name": login, "mtime": now}, *tops])
@@ -60,7 +73,7 @@ def exists(c: Connection, login: str) -> bool:
 
 
 def list_accounts(c: Connection) -> list[Row]:
-    """All accounts: `login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of each."""
+    """All accounts of users: `login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of each."""
     return c.all("list_accounts")
 
 
@@ -78,6 +91,8 @@ def require(c: Connection, login: str) -> None:
 
 def add_key(c: Connection, login: str, line: str) -> PublicKey:
     """Register the key of an OpenSSH one-line public key. Raises AccountError."""
+    if login == OPERATOR:
+        raise AccountError(f'the account "{login}" is the service\'s own, and has no keys')
     try:
         key = PublicKey.parse(line)
     except ValueError as error:

@@ -14,7 +14,7 @@ from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.model.secrets import keys_of
 from scheduler.model.tiers import IMAGES
-from scheduler.service import parts
+from scheduler.service import own_objects, parts
 from scheduler.service.nomad import booking
 from scheduler.service.settings import RoleOptions, advertised
 from scheduler.service.state import StateError
@@ -61,6 +61,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
             store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
+        await own_objects.ensure(context)
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))

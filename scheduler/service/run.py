@@ -23,7 +23,7 @@ from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
-from scheduler.service import first_account, parts, state_checks
+from scheduler.service import first_account, own_objects, parts, state_checks
 from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
@@ -101,6 +101,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         )
         stack.enter_context(watched("service", context.metrics.stalled))
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
+        await own_objects.ensure(context)
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,16 @@ def test_what_is_sorted_is_found_to_be(first: int) -> None:
         assert run(str(libexec("msort")), "-C", *tried.options, text=tried.text) == (expected, b""), seed
         _, found = run(str(libexec("msort")), *tried.options, text=tried.text)
         assert run(str(libexec("msort")), "-C", *tried.options, text=found) == (0, b""), seed
+
+
+@pytest.mark.parametrize("first", range(0, CASES // 4, GROUP))
+def test_sorted_files_are_merged_as_sort_does(first: int, tmp_path: Path) -> None:
+    for seed in range(first, min(first + GROUP, CASES // 4)):
+        tried = case(seed)
+        end = b"\0" if "-z" in tried.options else b"\n"
+        files = [str(tmp_path / str(number)) for number in range(3)]
+        for number, file in enumerate(files):
+            part = end.join(tried.text.split(end)[number :: len(files)])
+            Path(file).write_bytes(run("sort", *tried.options, text=part)[1])
+        expected = run("sort", "-m", *tried.options, *files, text=b"")
+        assert run(str(libexec("msort")), "-m", *tried.options, *files, text=b"") == expected, seed

@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -35,6 +36,19 @@ class Terminal:
             assert self._more(deadline), f"{marker!r} did not come: {self.shown[-2000:]!r}"
         seen, _, self.shown = self.shown.partition(marker)
         return seen
+
+    def rest(self) -> bytes:
+        """What is shown until nothing has the terminal open any more. Raises AssertionError if it stays open."""
+        deadline = time.monotonic() + SECONDS
+        while self._more(deadline):
+            continue
+        assert time.monotonic() < deadline, f"it does not end: {self.shown[-2000:]!r}"
+        seen, self.shown = self.shown, b""
+        return seen
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the size of the terminal, which tells its program."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def _more(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0, deadline - time.monotonic()))[0]:

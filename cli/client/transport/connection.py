@@ -35,6 +35,7 @@ HASTY_SECONDS = 1.0
 SILENCE_SECONDS = 120.0  # the service itself gives up on a silent transfer sooner
 DELAYS = (0.0, 0.5, 1.0)  # before each further try to connect
 REPEATABLE = ("GET", "HEAD")
+SWITCHED = 101
 PORTS = {"http": 80, "https": 443}
 MAX_LINE = 64 * 1024
 MAX_HEADERS = 256
@@ -102,6 +103,25 @@ class ServiceConnection:
         except OSError as error:
             raise broken(self._url, str(error)) from error
 
+    def upgrade(self, target: str, headers: Mapping[str, str]) -> socket.socket | Reply:
+        """Send a GET that asks for another protocol: the socket, which is the caller's now, or a refusal.
+
+        Raises `Problem`.
+        """
+        try:
+            sock = self._connect()
+            self._send("GET", target, headers, None)
+            with sock.makefile("rb", buffering=0) as replies:  # so that nothing is read beyond the head
+                status, reason, received = read_head(replies)  # type: ignore[arg-type]
+                if status != SWITCHED:
+                    content = b"".join(read_body(replies, received))  # type: ignore[arg-type]
+                    return Reply(self._url, status, reason, received, content)
+        except OSError as error:
+            self.close()
+            raise broken(self._url, str(error)) from error
+        self._socket = self._replies = None
+        return sock
+
     def _is_alive(self) -> bool:
         """Whether there is a kept connection; one with something to read has been closed by the service."""
         if self._socket:
@@ -112,15 +132,20 @@ class ServiceConnection:
         return self._socket is not None
 
     def _once(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        sock = self._socket or self._connect()
+        if self._socket is None:
+            self._connect()
         try:
-            if self._proxy and not self._trust:
-                target, headers = f"http://{self._authority}{target}", {**headers, **self._proxy.headers}
-            sock.sendall(head(method, target, {"host": self._authority, **headers}, body) + (body or b""))
+            self._send(method, target, headers, body)
             return self._read(method)
         except BaseException:
             self.close()
             raise
+
+    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> None:
+        assert self._socket
+        if self._proxy and not self._trust:
+            target, headers = f"http://{self._authority}{target}", {**headers, **self._proxy.headers}
+        self._socket.sendall(head(method, target, {"host": self._authority, **headers}, body) + (body or b""))
 
     def _connect(self) -> socket.socket:
         sock = self._reach()

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KEYS_MAX = 64, KEYDEF_WHY = 256 };
+enum { KEYS_MAX = 32, KEYDEF_WHY = 256 };
 
 /* A field or character that no line reaches. */
 #define KEY_FAR (UINT32_MAX - 1)

@@ -6,12 +6,13 @@
  * comparisons touch nothing else. What `ref` means depends on the ordering:
  *
  *     without keys   the key is the line: `ref` is its place in the text, `len` its length
- *     with keys      `ref` is the place of a record, `len` the length of the normal form:
+ *     with keys      `len` is the length of the normal form. If the prefix has all of it,
+ *                    `ref` is the place of the line, else BLOCK_RECORD and that of a record:
  *                    {u32 place of the line; u32 its length; the normal form from byte 8 on}
  *
- * So the normal form's byte i is at byte i of the record, for all i from 8 on, and what
- * fits into the prefix takes no room. Places grow with the input, so `ref` is also the
- * line's position.
+ * So the normal form's byte i is at byte i of the record, for all i from 8 on. Places
+ * grow with the input, and equal normal forms are equally long: so of lines with equal
+ * keys, the one with the lower `ref` came first.
  *
  * Text, records and entries have address space reserved once; memory is used as it is
  * filled. A block is full when what its lines use has reached its `cap`: one line more,
@@ -22,12 +23,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "keys/normal.h"
 #include "text/span.h"
 
 enum { BLOCK_PAD = 128 /* bytes after the text that may be read */ };
-#define BLOCK_DROPPED UINT32_MAX /* `ref` of a line that -u leaves out */
+#define BLOCK_DROPPED UINT32_MAX         /* `ref` of a line that -u leaves out */
+#define BLOCK_RECORD (UINT32_C(1) << 31) /* in `ref`, with keys: there is a record */
 
 struct entry {
     uint64_t prefix;
@@ -85,21 +88,35 @@ static inline int block_has_keys(const struct block *block)
     return block->ordering->n > 0;
 }
 
-/* The record of an entry, with keys. Records are aligned, and `ref` counts in words. */
+static inline int block_has_record(const struct block *block, const struct entry *entry)
+{
+    return block_has_keys(block) && (entry->ref & BLOCK_RECORD);
+}
+
+/* The record of an entry that has one. Records are aligned, and places count in words. */
 static inline const char *block_record(const struct block *block, const struct entry *entry)
 {
-    return block->records + (size_t)entry->ref * sizeof(uint32_t);
+    return block->records + (size_t)(entry->ref & ~BLOCK_RECORD) * sizeof(uint32_t);
+}
+
+/* block_text - where the line of an entry begins. */
+static inline const char *block_text(const struct block *block, const struct entry *entry)
+{
+    if (!block_has_record(block, entry))
+        return block->text + entry->ref;
+    return block->text + ((const struct record *)(const void *)block_record(block, entry))->at;
 }
 
 /* block_line - the line of an entry, without its end, which follows. */
 static inline struct span block_line(const struct block *block, const struct entry *entry)
 {
-    const struct record *record;
+    const char *at = block_text(block, entry);
 
     if (!block_has_keys(block))
-        return (struct span){block->text + entry->ref, entry->len};
-    record = (const struct record *)(const void *)block_record(block, entry);
-    return (struct span){block->text + record->at, record->len};
+        return (struct span){at, entry->len};
+    if (block_has_record(block, entry))
+        return (struct span){at, ((const struct record *)(const void *)block_record(block, entry))->len};
+    return (struct span){at, (size_t)((const char *)rawmemchr(at, block->ordering->end) - at)};
 }
 
 /* 8 bytes as a number that orders as they do. `len` of them count, the others are 0; all 8 can be read. */
@@ -107,7 +124,7 @@ static inline uint64_t block_word(const char *at, size_t len)
 {
     uint64_t word;
 
-    __builtin_memcpy(&word, at, sizeof word);
+    memcpy(&word, at, sizeof word);
     word = __builtin_bswap64(word);
     return len >= sizeof word ? word : len == 0 ? 0 : word & ~(UINT64_MAX >> (8 * len));
 }

@@ -115,17 +115,32 @@ int partitioner_borders(struct partitioner *partitioner, struct source *source)
     return result == SOURCE_END ? 0 : fail(partitioner, "the borders cannot be read");
 }
 
-/* How many borders are not behind the line. */
-static uint32_t rank(const struct partitioner *partitioner, struct span key, struct span line)
+/* How many of `n` sorted numbers are below another one. Without branches, which could not be predicted. */
+static uint32_t count_below(const uint64_t *numbers, uint32_t n, uint64_t number)
 {
-    uint64_t prefix = prefix_of(partitioner, key);
-    uint32_t low = 0, high = partitioner->nborders;
+    const uint64_t *at = numbers;
 
+    while (n > 1) {
+        uint32_t half = n / 2;
+
+        at += at[half - 1] < number ? half : 0;
+        n -= half;
+    }
+    return (uint32_t)(at - numbers) + (n == 1 && *at < number);
+}
+
+/* How many borders are not behind the line. Only those with its prefix are compared with it. */
+static uint32_t rank(const struct partitioner *partitioner, uint64_t prefix, struct span key, struct span line)
+{
+    uint32_t low = count_below(partitioner->prefixes, partitioner->nborders, prefix);
+    uint32_t high = partitioner->nborders;
+
+    if (prefix < UINT64_MAX)
+        high = low + count_below(partitioner->prefixes + low, high - low, prefix + 1);
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        uint64_t at = partitioner->prefixes[middle];
 
-        if (at < prefix || (at == prefix && compare(partitioner, &partitioner->borders[middle], key, line) <= 0))
+        if (compare(partitioner, &partitioner->borders[middle], key, line) <= 0)
             low = middle + 1;
         else
             high = middle;
@@ -136,10 +151,14 @@ static uint32_t rank(const struct partitioner *partitioner, struct span key, str
 static uint32_t by_range(struct partitioner *partitioner, struct span key, struct span line)
 {
     const struct ordering *ordering = partitioner->ordering;
-    uint32_t last = rank(partitioner, key, line);
-    struct border *border = &partitioner->borders[last - 1];
+    uint64_t prefix = prefix_of(partitioner, key);
+    uint32_t last = rank(partitioner, prefix, key, line);
+    struct border *border;
 
-    if (last == 0 || ordering->is_stable || ordering->is_unique || compare(partitioner, border, key, line) != 0)
+    if (last == 0 || ordering->is_stable || ordering->is_unique || partitioner->prefixes[last - 1] != prefix)
+        return last;
+    border = &partitioner->borders[last - 1];
+    if (compare(partitioner, border, key, line) != 0)
         return last;
     return border->same + border->turn++ % (last - border->same + 1);
 }

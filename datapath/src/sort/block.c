@@ -12,7 +12,9 @@ enum {
     SMALL = 4 * 1024 * 1024, /* of which a small input uses small pages */
     WORDS = WINDOW / MARKS_BLOCK
 };
-#define TEXT_MAX ((size_t)UINT32_MAX - LINE_MAX_BYTES - PIECE - 1) /* so that `ref` can count it */
+/* So that `ref` can count them, with what one more line may take. */
+#define TEXT_MAX ((size_t)BLOCK_RECORD - LINE_MAX_BYTES - PIECE - 1)
+#define RECORDS_MAX (UINT64_C(4) << 30)
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "block_word swaps the bytes of a little-endian machine"
@@ -71,7 +73,7 @@ static size_t used(const struct block *block)
 
 static int is_full(const struct block *block)
 {
-    return block->n > 0 && (used(block) >= block->cap || block->start >= TEXT_MAX);
+    return block->n > 0 && (used(block) >= block->cap || block->start >= TEXT_MAX || block->recorded >= RECORDS_MAX);
 }
 
 size_t block_room(const struct block *block)
@@ -83,16 +85,19 @@ size_t block_room(const struct block *block)
     return piece < PIECE_MIN ? PIECE_MIN : piece > PIECE ? PIECE : piece;
 }
 
+/* Rewrite the line's keys; what does not fit into the entry becomes a record. */
 static void add_record(struct block *block, struct entry *entry, struct span line)
 {
     char *at = block->records + block->recorded;
     struct record record = {(uint32_t)(line.at - block->text), (uint32_t)line.len};
     size_t len = normal_form(&block->normal, line, (unsigned char *)at);
 
-    *entry = (struct entry){block_word(at, len), (uint32_t)(block->recorded / sizeof(uint32_t)), (uint32_t)len};
+    *entry = (struct entry){block_word(at, len), record.at, (uint32_t)len};
+    if (len <= sizeof entry->prefix)
+        return;
+    entry->ref = BLOCK_RECORD | (uint32_t)(block->recorded / sizeof(uint32_t));
     memcpy(at, &record, sizeof record);
-    len = len < sizeof record ? sizeof record : (len + sizeof(uint32_t) - 1) & ~(sizeof(uint32_t) - 1);
-    block->recorded += len;
+    block->recorded += (len + sizeof(uint32_t) - 1) & ~(sizeof(uint32_t) - 1);
 }
 
 /* Make an entry of the line that ends before text[end]. */

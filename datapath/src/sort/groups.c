@@ -29,7 +29,7 @@ static const char *key_of(const struct block *block, const struct entry *entry, 
 {
     if (stage == BY_KEY)
         return block_record(block, entry);
-    return block_line(block, entry).at;
+    return block_text(block, entry);
 }
 
 static uint64_t load(const struct groups *groups, const struct entry *entry, size_t depth, enum stage stage)
@@ -152,7 +152,9 @@ static void tie(struct groups *groups, struct entry *entries, size_t n, enum sta
         struct entry *entry = &entries[i];
 
         if (i + AHEAD < n)
-            __builtin_prefetch(block_record(groups->block, &entries[i + AHEAD]));
+            __builtin_prefetch(block_has_record(groups->block, &entries[i + AHEAD])
+                                   ? block_record(groups->block, &entries[i + AHEAD])
+                                   : block_text(groups->block, &entries[i + AHEAD]));
         if (ordering->is_stable) {
             entry->prefix = entry->ref;
         } else {

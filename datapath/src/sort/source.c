@@ -25,12 +25,12 @@ void source_of_block(struct source *source, const struct block *block)
 
 static void fetch(const struct block *block, size_t i)
 {
-    const struct entry *entries = block->entries;
+    const struct entry *record = &block->entries[i + 2 * AHEAD], *text = &block->entries[i + AHEAD];
 
-    if (i + 2 * AHEAD < block->n && block_has_keys(block) && entries[i + 2 * AHEAD].ref != BLOCK_DROPPED)
-        __builtin_prefetch(block_record(block, &entries[i + 2 * AHEAD]));
-    if (i + AHEAD < block->n && entries[i + AHEAD].ref != BLOCK_DROPPED) {
-        const char *at = block_line(block, &entries[i + AHEAD]).at;
+    if (i + 2 * AHEAD < block->n && record->ref != BLOCK_DROPPED && block_has_record(block, record))
+        __builtin_prefetch(block_record(block, record));
+    if (i + AHEAD < block->n && text->ref != BLOCK_DROPPED) {
+        const char *at = block_text(block, text);
 
         __builtin_prefetch(at);
         __builtin_prefetch(at + OUTPUTS_PAD); /* which a copy reads in any case */

@@ -11,6 +11,8 @@ are never held whole. Three kinds of requests are handled here (headers in any c
 - `GET` of what the task itself has emitted (`own_outputs`), and of its own input, when that is an
   intermediate that the namespace does not know.
 
+A `GET` that asks for a WebSocket becomes one, and so does a connection to the gateway (`tunnel`).
+
 A port belongs to an instance and accepts only its processes (`instance_port`). A request belongs to the
 task that runs when it arrives; when nothing runs the answer is 409, as in Manta. `Endpoints` is one
 HTTP server for all the ports: a port costs a listening socket.
@@ -34,9 +36,11 @@ from scheduler.agent.task_api.forward import Forwarder
 from scheduler.agent.task_api.instance_port import BACKLOG, Bounds, Entrance, TaskConnection
 from scheduler.agent.task_api.own_outputs import emitted_by, send_output
 from scheduler.agent.task_api.task_host import TaskHost, no_task
+from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.http import answering
 from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, HttpServer
 from scheduler.http.upload import Announced
+from scheduler.http.websocket import wants_upgrade
 from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.model.tiers import MAX_REDUCERS
@@ -67,11 +71,12 @@ class Endpoint:
 class Endpoints:
     """One HTTP server for the ports of all instances. As a `Speaker` it replies in the name of its node."""
 
-    def __init__(self, forwarder: Forwarder, node: str) -> None:
+    def __init__(self, forwarder: Forwarder, tunnels: Tunnels, node: str) -> None:
         self.server_name = node
         self.sockets = Sockets()
         self.bounds = Bounds()
         self._forward = forwarder
+        self._tunnels = tunnels
         plain = web.Server(
             self._handle,
             access_log=None,
@@ -115,6 +120,8 @@ class Endpoints:
         if running is None:
             raise no_task()
         check_target(request)
+        if wants_upgrade(request):
+            return await self._tunnels.serve(request, host.spec.token, running)
         if (output := emitted_by(running, request)) is not None:
             return await send_output(host.stores, the_asking(host, request), output, request)
         own = running.lease.blob if not running.init and own_input(running, request) else None

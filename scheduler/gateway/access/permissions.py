@@ -4,14 +4,15 @@ A request *touches* paths, each with an action: its target, and for a link also 
 checks every touch before a handler runs, for every kind of caller. An action is allowed if the kind of proof that
 the caller gave allows it (the table below) and the path is open to the caller's account (`model.access`).
 
-    proof                               read    change   batch   jobs   issue a token
-    a signed request                    yes     yes      yes     yes    yes
-    a token that a key was given        yes     yes      yes     yes    no
-    a token of a job                    yes     yes      yes     yes    no
-    a presigned URL                     yes     yes      no      no     no
-    none                                public  no       no      no     no
+    proof                               read    change   batch   jobs   attach   issue a token
+    a signed request                    yes     yes      yes     yes    yes      yes
+    a token that a key was given        yes     yes      yes     yes    yes      no
+    a token of a job                    yes     yes      yes     yes    yes      no
+    a presigned URL                     yes     yes      no      no     yes      no
+    none                                public  no       no      no     no       no
 
-*change* is to put or delete an entry, *batch* to put many by one request, *jobs* to create, feed, end or cancel one.
+*change* is to put or delete an entry, *batch* to put many by one request, *jobs* to create, feed, end or cancel one,
+*attach* to become an end of an interactive session.
 The gaps have two reasons: a token that could issue tokens would never expire; and a presigned URL must contain in
 its signed part all that it does, while a job or a batch is in the body.
 
@@ -43,14 +44,15 @@ class Action(Enum):
     CHANGE = "change"
     BATCH = "batch"
     JOBS = "jobs"
+    ATTACH = "attach"
     ISSUE = "issue"
 
 
 ALLOWED: Mapping[Proof, frozenset[Action]] = {
     Proof.SIGNED: frozenset(Action),
-    Proof.TOKEN: frozenset({Action.READ, Action.CHANGE, Action.BATCH, Action.JOBS}),
-    Proof.JOB: frozenset({Action.READ, Action.CHANGE, Action.BATCH, Action.JOBS}),
-    Proof.PRESIGNED: frozenset({Action.READ, Action.CHANGE}),
+    Proof.TOKEN: frozenset(Action) - {Action.ISSUE},
+    Proof.JOB: frozenset(Action) - {Action.ISSUE},
+    Proof.PRESIGNED: frozenset({Action.READ, Action.CHANGE, Action.ATTACH}),
     Proof.NONE: frozenset({Action.READ}),
 }
 
@@ -80,6 +82,8 @@ def action_on_target(call: Call) -> Action:
     segments = call.path.split("/")[2:]
     if segments == ["tokens"]:
         return Action.ISSUE
+    if segments[:2] == ["medusa", "attach"]:
+        return Action.ATTACH
     if call.method in READING:
         return Action.READ
     if call.method == "POST":

@@ -4,9 +4,10 @@ INSERT INTO accounts (login, created) VALUES (:login, :created);
 -- find_account: whether a login exists.
 SELECT login, created FROM accounts WHERE login = :login;
 
--- list_accounts: all accounts, how many keys each has, and how long it keeps jobs.
+-- list_accounts: all accounts of users, how many keys each has, and how long it keeps jobs.
 SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys, keep_jobs
-FROM accounts ORDER BY login;
+FROM accounts WHERE login <> 'poseidon' OR EXISTS (SELECT 1 FROM keys WHERE keys.login = accounts.login)
+ORDER BY login;
 
 -- revoke_account: credentials that the account's keys issued before :now are void.
 UPDATE accounts SET revoked = :now WHERE login = :login;
@@ -32,5 +33,6 @@ UPDATE keys SET removed = :now WHERE login = :login AND fingerprint = :fingerpri
 -- find_removed_key: whether a key was an account's, and is no more.
 SELECT removed FROM keys WHERE login = :login AND fingerprint = :fingerprint AND removed <> 0;
 
--- oldest_account: the first account of the service.
-SELECT login FROM accounts ORDER BY created, login LIMIT 1;
+-- oldest_account: the first account of a user.
+SELECT login FROM accounts WHERE login <> 'poseidon' OR EXISTS (SELECT 1 FROM keys WHERE keys.login = accounts.login)
+ORDER BY created, login LIMIT 1;

@@ -17,6 +17,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.support.services.forks import USUAL, run_command
 from tests.support.services.objects import client
 from tests.support.services.service import Service, serving
 from tests.support.services.user import User, reduce
+from tests.support.variants import thorough
 
 # One command whose words a shell leaves as they are.
 ALONE = re.compile(r"(m[a-z0-9]+|remora)( (?!~/)([-\w./~:=,+^]+|'[^'$]*'))*")
@@ -87,6 +89,8 @@ def why_not(example: Example) -> str | None:
 ALL = examples.of_manual()
 # Jobs are removed last.
 RUN = sorted((example for example in ALL if not why_not(example)), key=lambda e: e.command.startswith("mjob delete"))
+# Of those that want a shell, whose commands start anew, the default run has the first of each page.
+SHELLS = {example.page: example for example in reversed(RUN) if not ALONE.fullmatch(example.command)}
 ADMINISTRATION = ("remora-user", "remora-key")
 
 
@@ -211,7 +215,16 @@ def check(command: str, ended: subprocess.CompletedProcess[bytes]) -> None:
     assert not re.search(r"error|usage|left out", said, re.IGNORECASE), (command, said)
 
 
-@pytest.mark.parametrize("example", [e for e in RUN if not e.page.startswith(ADMINISTRATION)], ids=str)
+def of(administration: bool) -> list[Any]:
+    """The examples about accounts, or the others, as parameters."""
+    return [
+        e if e is SHELLS.get(e.page) or ALONE.fullmatch(e.command) else pytest.param(e, marks=thorough)
+        for e in RUN
+        if e.page.startswith(ADMINISTRATION) == administration
+    ]
+
+
+@pytest.mark.parametrize("example", of(administration=False), ids=str)
 def test_an_example_runs_as_it_stands(
     example: Example, service: Service, jill: User, done: dict[str, str], home: Path
 ) -> None:
@@ -221,7 +234,7 @@ def test_an_example_runs_as_it_stands(
     check(command, run(command, service, home))
 
 
-@pytest.mark.parametrize("example", [e for e in RUN if e.page.startswith(ADMINISTRATION)], ids=str)
+@pytest.mark.parametrize("example", of(administration=True), ids=str)
 def test_an_example_about_accounts_runs_as_it_stands(
     example: Example, service: Service, home: Path, records: Path
 ) -> None:

@@ -11,13 +11,13 @@ import pytest_asyncio
 from scheduler.model.wire import Outcome
 from scheduler.providers.programs import NOT_TOOLS, OURS, installed, libraries
 from tests.support.machine import needs_namespaces
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 
 # Those for people: mkey is only for msplit.
 COMMANDS = sorted(e.name for e in installed().entry_points if e.name not in NOT_TOOLS and e.value.startswith("cli."))
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -15,14 +15,14 @@ import pytest_asyncio
 
 from scheduler.agent import client
 from scheduler.model.wire import Outcome
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.containers import doors
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what tasks use here")
 CURL = "curl -sS -o /dev/null -w '%{http_code} ' "
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import FeedState, Outcome, TaskLease
-from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, FakeSupervisor, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, KNOCK, FakeSupervisor, Rig, rig
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -13,7 +13,7 @@ from scheduler.agent.pools import instance_factory
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.model import wire
 from scheduler.model.wire import Outcome
-from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, KNOCK, Rig, rig
 
 OUT_OF_DISK = "user task ran out of local disk space"
 FORMS = {
@@ -44,7 +44,7 @@ PROGRAMS = {
 }
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", request.param) as running:
         yield running

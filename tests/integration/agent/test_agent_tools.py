@@ -17,12 +17,12 @@ from scheduler.agent import client
 from scheduler.agent.attempts import attempt
 from scheduler.model import wire
 from scheduler.model.wire import Outcome
-from tests.support.nodes.agent_rig import ISOLATIONS, JOB, KNOCK, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, JOB, KNOCK, Rig, rig
 
 BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from scheduler.model.wire import LogStream, PoolSpec, TaskLease, TaskLogPage, TaskLogRequest
 from scheduler.supervisor.agents import running_logs
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.instant_agent import InstantAgent
 from tests.support.services.gateway import Gateway, error, running_jobs
 
@@ -24,7 +24,7 @@ ASK = "curl -s $MANTA_URL/jill/stor/x > /dev/null"  # a request of the task, whi
 # The agent.
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -32,7 +32,7 @@ IN_QUOTES = ("$(touch PWNED)", "`touch PWNED`", "it's", 'say "x"', "both\"'", "\
 HIDDEN = ("a\nb", "a\rb", "\x1b[31m", "\x9b31m", "x\x7f", "\u202egpj", "\u2028")
 STARTS = {
     "bash": ("bash --norc --noprofile -i", "bind 'set bell-style none'; bind 'set enable-bracketed-paste off'"),
-    "zsh": ("zsh -f -i", "autoload -Uz compinit; compinit -u -D; unsetopt zle_bracketed_paste beep prompt_cr"),
+    "zsh": ("zsh -f -i", "autoload -Uz compinit; compinit -u -d $DUMP; unsetopt zle_bracketed_paste beep prompt_cr"),
     "fish": ("fish --no-config -i", "function fish_prompt; end; function fish_greeting; end"),
 }
 ASK = """
@@ -141,7 +141,7 @@ def started(name: str, completer: str, service: Service, place: Path) -> Iterato
     program.chmod(0o755)
     env = {
         "PATH": f"{place / 'bin'}:{os.environ['PATH']}", "HOME": str(service.home), "PYTHONPATH": str(ROOT),
-        "PS1": "", "TERM": "dumb", "LC_ALL": "C.UTF-8", "COLUMNS": "10000",
+        "PS1": "", "TERM": "dumb", "LC_ALL": "C.UTF-8", "COLUMNS": "10000", "DUMP": str(service.home / "zcompdump"),
     }  # fmt: skip
     command, prepare = STARTS[name]
     with terminal(command.split(), env, place / "here") as at:

@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import Outcome
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what tasks use here")
 GET = 'get() { curl -sS "$@"; }; url() { echo "${MANTA_URL%/}$1"; }; '
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -19,7 +19,7 @@ from scheduler.agent.attempts import attempt
 from scheduler.agent.task_api import instance_port
 from scheduler.agent.task_api.instance_port import MAX_CONNECTIONS
 from scheduler.model.wire import Outcome
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.containers import doors
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what tasks use here")
@@ -45,7 +45,7 @@ with socket.create_connection(("127.0.0.1", port)) as peer:
 """.replace("REQUESTS", repr(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n" * 50))
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

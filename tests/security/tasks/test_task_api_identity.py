@@ -20,7 +20,7 @@ from scheduler.agent.task_api import caller
 from scheduler.agent.task_api.caller import Sockets
 from scheduler.agent.task_api.forward import url_at
 from scheduler.providers.linux.user_ranges import FIRST_USER
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.containers import doors
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is what tasks use here")
@@ -36,7 +36,7 @@ except ConnectionError:
 """
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         running.supervisor.objects["/jill/stor/secret"] = b"secret"

@@ -28,6 +28,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
 from scheduler.agent.task_api.forward import Forwarder
+from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.containerd.provider import ContainerdProvider
@@ -35,6 +36,7 @@ from scheduler.providers.process import ProcessProvider
 from tests.support.eventually import PATIENCE_SECONDS
 from tests.support.nodes.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
 from tests.support.nodes.lackey_instance import Mode, refusal
+from tests.support.variants import variants
 
 JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
 SECRET = "test.secret"  # the credential of node "test"
@@ -53,6 +55,8 @@ PROCESSES = [
     "subreaper",
 ]
 ISOLATIONS = [pytest.param(CONTAINERD, marks=needs_containers)] if PROVIDER == CONTAINERD else PROCESSES
+# For what the agent itself does, with whatever isolation: the default run has the first that there is here.
+ANY_ISOLATION = ISOLATIONS if REFUSED else variants(ISOLATIONS)
 
 
 @dataclass
@@ -363,7 +367,8 @@ async def rig(
     provider = ContainerdProvider(state_dir) if chosen == CONTAINERD else ProcessProvider(state_dir, isolation, groups)
     await provider.prepare()
     async with aiohttp.ClientSession() as session:
-        endpoints = Endpoints(Forwarder(Gateways([url]), session, stores), node)
+        gateways = Gateways([url])
+        endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), node)
         client = Client(url, lambda: SECRET, session)
         request = wire.RegisterRequest(node=node, slots=2, memory_mb=8192, provider="process")
 

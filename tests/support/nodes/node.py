@@ -18,6 +18,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
 from scheduler.agent.task_api.forward import Forwarder
+from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
@@ -34,7 +35,7 @@ async def joined(
     await provider.prepare()
     async with aiohttp.ClientSession(connector=connector()) as session:
         gateways = Gateways(urls)
-        endpoints = Endpoints(Forwarder(gateways, session, stores), request.node)
+        endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), request.node)
         slots = Slots()
 
         def connect(url: str) -> Client:

@@ -110,4 +110,4 @@ def test_a_long_text_is_cut_in_the_sentence() -> None:
     with pytest.raises(KeydefError) as refused:
         parse("1" + "x" * 5000)
     assert len(str(refused.value)) < 200
-    assert keydef.MAX_KEYS == 64
+    assert keydef.MAX_KEYS == 32

@@ -17,7 +17,10 @@ import datapath
 from datapath import build
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = {"lackey", "launch", "launcher", "mpipe", "mcat", "mtee", "maggr", "mpartition", "msort", "msplit"}
+PROGRAMS = {
+    *("lackey", "launch", "launcher", "terminal"),
+    *("mpipe", "mcat", "mtee", "maggr", "mpartition", "msort", "msplit"),
+}
 
 
 def test_every_program_has_a_source_and_is_built():

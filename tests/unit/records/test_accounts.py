@@ -1,8 +1,9 @@
 import pytest
 
+from scheduler.model.httpsig import PublicKey
 from scheduler.objects import namespace
 from scheduler.records import accounts
-from scheduler.records.accounts import AccountError
+from scheduler.records.accounts import OPERATOR, AccountError
 from tests.support.services.gateway import KEYS, public_line
 from tests.support.services.records import connect
 
@@ -75,6 +76,24 @@ def test_accounts_are_listed_with_the_number_of_their_keys(c):
     for kind in ("rsa", "ecdsa"):
         accounts.add_key(c, "jill", public_line(KEYS[kind]))
     assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0, None), ("jill", 0, 2, None)]
+
+
+def test_the_services_own_account_takes_no_key_and_is_no_users(c):
+    assert accounts.ensure_operator(c, 7) and accounts.ensure_operator(c, 8)
+    with pytest.raises(AccountError, match="the service's own, and has no keys"):
+        accounts.add_key(c, OPERATOR, public_line(KEYS["rsa"]))
+    with pytest.raises(AccountError, match="the service uses that name itself"):
+        accounts.create(c, OPERATOR, 0)
+    assert [row["login"] for row in accounts.list_accounts(c)] == ["jill"]
+    assert c.one("oldest_account")["login"] == "jill"
+
+
+def test_an_account_of_that_name_with_keys_stays_its_users(c):
+    line = public_line(KEYS["rsa"])
+    assert accounts.ensure_operator(c, 7)
+    c.run("put_key", login=OPERATOR, fingerprint=PublicKey.parse(line).md5, public=line, added=0)
+    assert not accounts.ensure_operator(c, 8)
+    assert [row["login"] for row in accounts.list_accounts(c)] == ["jill", OPERATOR]
 
 
 def test_a_key_needs_an_account_and_must_be_one(c):

@@ -1,0 +1,70 @@
+"""Attaching: `GET /:login/medusa/attach/:job/(master|slave)[?idle=SECONDS]`.
+
+What can be refused is refused before the connection is upgraded, in Manta's order: the job, its state, the upgrade,
+the end, the pairing. The master may say after how many seconds without a key or a screen its session ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import partial
+
+from aiohttp import web
+
+from scheduler.gateway.context import Call
+from scheduler.gateway.jobs import find_job, require_open
+from scheduler.gateway.sessions.session import End
+from scheduler.http.websocket import accept, wants_upgrade
+from scheduler.model import errors
+
+log = logging.getLogger(__name__)
+
+PATH = ["medusa", "attach"]
+IDLE_SECONDS = 3600.0
+IDLE = re.compile(r"[1-9][0-9]{0,5}\Z")
+
+
+def is_session_call(segments: list[str]) -> bool:
+    """Whether a path below a login (given by its segments) attaches to a session."""
+    return len(segments) == 4 and segments[:2] == PATH
+
+
+async def handle(call: Call) -> web.StreamResponse:
+    """Serve one end of a session until it ends. Raises WireError."""
+    if call.method != "GET":
+        raise errors.method_not_allowed(call.method)
+    _, login, *_, job, kind = call.path.split("/")
+    job = job.lower()
+    require_open(await find_job(call, login, job))
+    if not wants_upgrade(call.request):
+        raise errors.expected_upgrade(call.path)
+    end = end_named(kind)
+    refuse_other_jobs(call, job, end)
+    async with call.context.sessions.attached(job, end, idle_seconds(call)) as session:
+        connection = await accept(call.request)
+        about = {"login": login, "job": job, "end": end.value, "by": call.caller.proof.value, "key": call.caller.key}
+        log.info("attached to a session", extra=about)
+        close = await session.serve(end, connection, partial(call.service.runs, job))
+        log.info("left a session", extra=about | {"why": close.reason, "bytes": session.moved[end]})
+    return connection
+
+
+def end_named(kind: str) -> End:
+    """The end of a session that a path names. Raises WireError, in which Manta mixes up name and value."""
+    if kind not in [end.value for end in End]:
+        raise errors.invalid_parameter("type", kind)
+    return End(kind)
+
+
+def refuse_other_jobs(call: Call, job: str, end: End) -> None:
+    """Raises WireError if a task attaches to anything but the task's end of its own job's session."""
+    if call.caller.job is not None and (call.caller.job != job or end is not End.SLAVE):
+        raise errors.authorization_failed(str(call.caller), call.path)
+
+
+def idle_seconds(call: Call) -> float:
+    text = call.query.get("idle")
+    if text is not None and not IDLE.match(text):
+        raise errors.invalid_parameter(text, "idle")
+    return IDLE_SECONDS if text is None else float(text)

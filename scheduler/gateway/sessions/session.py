@@ -1,0 +1,171 @@
+"""The state of sessions: which connections a job's session has, and the copying between them.
+
+A handler serves one connection for as long as it lives, and reads nothing but that one. What it reads it writes to the
+other connection itself, so that there is no queue. The first handler that ends closes the other connection, with the
+same reason.
+
+    connections        a message of the master     a message of the slave
+    master             dropped                     -
+    master and slave   to the slave                to the master
+    one has ended      dropped                     dropped
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from scheduler.http.websocket import RESET, Close, pass_on, read_messages, reason_bytes
+from scheduler.model import errors
+from scheduler.model.display import compact
+
+PREFIX = "medusa:"
+STOPPING = Close(WSCloseCode.GOING_AWAY, "the service stops")
+
+
+class End(Enum):
+    """The two ends of a session."""
+
+    MASTER = "master"
+    SLAVE = "slave"
+
+    @property
+    def other(self) -> End:
+        return End.SLAVE if self is End.MASTER else End.MASTER
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds: between two `wait` messages, between two looks at a waiting session's job, of silence before a ping."""
+
+    wait: float = 2.0
+    look: float = 30.0
+    silence: float = 20.0
+
+
+class Session:
+    """The session of a job: its connections, and when something was typed or shown the last time."""
+
+    def __init__(self, idle_seconds: float, timings: Timings) -> None:
+        self.moved = {End.MASTER: 0, End.SLAVE: 0}  # bytes from each end
+        self._idle_seconds = idle_seconds
+        self._timings = timings
+        self.taken: set[End] = set()
+        self._connections: dict[End, web.WebSocketResponse] = {}
+        self._linked = False
+        self._close: Close | None = None  # once it is over
+        self._active = time.monotonic()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the master is there, and no slave has come yet."""
+        return End.MASTER in self._connections and End.SLAVE not in self.taken and self._close is None
+
+    async def serve(
+        self, end: End, connection: web.WebSocketResponse, job_runs: Callable[[], Awaitable[bool]]
+    ) -> Close:
+        """Serve a connection until it ends; then end the other one, too. Returns how it ended."""
+        self._connections[end] = connection
+        minding = asyncio.create_task(self._mind(connection, job_runs)) if end is End.MASTER else None
+        close = RESET
+        try:
+            if end is End.SLAVE:
+                await self._link()
+            close = await read_messages(connection, lambda message: self._take(end, message), self._timings.silence)
+        except ConnectionError:
+            close = RESET
+        finally:
+            if minding is not None:
+                minding.cancel()
+            del self._connections[end]
+            await self.end(close)
+        return self._close or close
+
+    async def end(self, close: Close) -> None:
+        """End the session, for this reason unless it had one already: close what is connected."""
+        self._close = self._close or close
+        code, reason = self._close.code, reason_bytes(self._close.reason)
+        closing = (connection.close(code=code, message=reason) for connection in self._connections.values())
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _link(self) -> None:
+        """Tell both that they are connected. Nothing is copied before, and all that comes after."""
+        self._linked = True
+        self._active = time.monotonic()
+        for end in (End.SLAVE, End.MASTER):
+            await self._connections[end].send_str(message("linkup"))
+
+    async def _take(self, end: End, said: WSMessage) -> None:
+        other = self._connections.get(end.other)
+        if not self._linked or self._close is not None or other is None:
+            return
+        if said.type is WSMsgType.BINARY:
+            self._active = time.monotonic()
+            self.moved[end] += len(said.data)
+        await pass_on(said, other)
+
+    async def _mind(self, master: web.WebSocketResponse, job_runs: Callable[[], Awaitable[bool]]) -> None:
+        """Let the master wait, as long as its job runs; then watch that the session is used."""
+        with contextlib.suppress(ConnectionError):
+            looked = time.monotonic()
+            while not self._linked:
+                await master.send_str(message("wait"))
+                await asyncio.sleep(self._timings.wait)
+                if time.monotonic() - looked >= self._timings.look:
+                    looked = time.monotonic()
+                    if not await job_runs():
+                        await self.end(Close(WSCloseCode.OK, "the job is done"))
+                        return
+            while (left := self._active + self._idle_seconds - time.monotonic()) > 0:
+                await asyncio.sleep(left)
+            await self.end(Close(WSCloseCode.OK, f"nothing was typed or shown for {self._idle_seconds:g} seconds"))
+
+
+class Sessions:
+    """The sessions at this gateway, by the job's UUID."""
+
+    def __init__(self, timings: Timings | None = None) -> None:
+        self._timings = timings or Timings()
+        self._of: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    @contextlib.asynccontextmanager
+    async def attached(self, job: str, end: End, idle_seconds: float) -> AsyncIterator[Session]:
+        """Take an end of a job's session: a new one for a master. Raises WireError: it is taken, or there is no master.
+
+        A session lasts as long as one of its ends is taken.
+        """
+        session = self._of.get(job)
+        if end is End.MASTER:
+            if session is not None:
+                raise errors.session_taken(job, end.value)
+            session = self._of[job] = Session(idle_seconds, self._timings)
+        elif session is None:
+            raise errors.session_not_found(job)
+        elif not session.waits:
+            raise errors.session_taken(job, end.value)
+        session.taken.add(end)
+        try:
+            yield session
+        finally:
+            session.taken.remove(end)
+            if not session.taken:
+                del self._of[job]
+
+    async def close(self, *_: Any) -> None:
+        """End all sessions: the gateway stops."""
+        await asyncio.gather(*(session.end(STOPPING) for session in self._of.values()))
+
+
+def message(kind: str) -> str:
+    """What the gateway itself tells a client."""
+    return PREFIX + compact({"type": kind})

@@ -1,0 +1,69 @@
+"""The objects of the service itself: the program that the tasks of interactive sessions run.
+
+Manta's clients name it in their jobs by a fixed path, below the account of Manta's operators. So each gateway makes
+that account and puts the program there when it starts, unless it is there already. The account has no key and takes
+none: nothing can sign as it, and its objects are changed by the service only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from functools import partial
+from pathlib import Path
+
+from datapath import libexec
+from scheduler.common.ids import new_id
+from scheduler.gateway.context import Context
+from scheduler.objects import namespace
+from scheduler.objects.blobs import BlobStore
+from scheduler.objects.entries import NewObject
+from scheduler.records import accounts
+from scheduler.records.accounts import OPERATOR
+from scheduler.records.database import Connection
+
+log = logging.getLogger("remora.service")
+
+SESSION_PROGRAM = f"/{OPERATOR}/public/medusa/agent.sh"
+
+
+async def ensure(context: Context) -> None:
+    """Make the account and its objects, where they are missing or of another version; a failure is logged."""
+    try:
+        await _ensure_object(context, SESSION_PROGRAM, libexec("terminal"))
+    except Exception:
+        log.exception("interactive sessions will not work: their program could not be stored")
+
+
+async def _ensure_object(context: Context, path: str, file: Path) -> None:
+    data = file.read_bytes()
+    md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+    def wanted(c: Connection) -> bool:
+        """Whether the object has to be stored. Creates the account."""
+        if not accounts.ensure_operator(c, context.clock()):
+            log.warning("interactive sessions may not work: %s is a user's account here", OPERATOR)
+            return False
+        entry = namespace.lookup(c, path)
+        return entry is None or entry.md5 != md5
+
+    if not await context.db.write(wanted):
+        return
+    new = NewObject(path, publish(context.blobs, data), len(data), md5)
+    await context.blobs.durable()
+    put = partial(namespace.put_objects, objects=[new], now=context.clock(), by_service=True)
+    placed = await context.db.write(put)
+    context.blobs.discard([*placed.discard, *(refused.etag for refused, _ in placed.refused)])
+
+
+def publish(blobs: BlobStore, data: bytes) -> str:
+    """A new blob of these bytes, which has no name yet."""
+    fd, blob = blobs.create(), new_id()
+    try:
+        with open(fd, "wb", closefd=False) as writer:
+            writer.write(data)
+        blobs.publish(fd, blob)
+    finally:
+        blobs.drop(fd)
+    return blob
