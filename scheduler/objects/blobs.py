@@ -32,6 +32,7 @@ from scheduler.common.ids import new_id
 from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
 
+SHARDS = frozenset(f"{number:02x}" for number in range(256))
 UNFINISHED = ".unfinished"
 CHUNK = 1 << 20
 # The errors of a file system without nameless files; EISDIR is the answer of an old kernel.
@@ -190,9 +191,7 @@ class BlobStore:
 
     def older_than(self, when: int) -> Iterator[str]:
         """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
-        for shard in os.listdir(self._root_fd):
-            if shard == UNFINISHED:
-                continue
+        for shard in SHARDS.intersection(os.listdir(self._root_fd)):
             with os.scandir(f"{self.root}/{shard}") as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):

@@ -27,8 +27,7 @@ SECONDS = 20
 
 @asynccontextmanager
 async def gateway_at(directory: Path, timings: Timings | None = None) -> AsyncIterator[Gateway]:
-    async with running_jobs(directory) as gateway:
-        gateway.context.sessions = Sessions(timings)
+    async with running_jobs(directory, sessions=Sessions(timings)) as gateway:
         yield gateway
 
 

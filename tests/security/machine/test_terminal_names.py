@@ -74,6 +74,7 @@ WORDS: dict[str, list[list[str]]] = {
     "msign": [["{hostile}", "{broken}"], ["-m", "{evil}", "{hostile}"], ["--role-tag", "{evil}", "{hostile}"]],
     "mchattr": [["-H", "m-x: {evil}", "{tree}/no{evil}"], ["{tree}/no{evil}", "-H", "{evil}: x"]],
     "mchmod": [["+{evil}", "{tree}/no{evil}"]],
+    "mlogin": [["{tree}/no{evil}"], ["no{evil}"], ["-e", "{evil}"]],
     "mjob create": [["-n", "{evil}", "wc"], ["--dry-run", "wc {evil}"], ["-f", "/no{evil}"]],
     "mjob map": [["--dry-run", "wc {evil}", "{hostile}"], ["-o", "/no{evil}/x", "wc", "{hostile}"]],
     "mjob merge": [["-o", "{tree}/x{evil}/", "{tree}/no{evil}"], ["-o", "x{evil}"]],

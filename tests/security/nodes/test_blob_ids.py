@@ -74,6 +74,7 @@ def test_what_is_no_id_is_refused_and_touches_nothing(
 
 
 def test_a_file_that_is_no_blob_is_not_listed_as_one(tmp_path: Path, blobs: BlobStore) -> None:
+    (blobs.root / "ab").mkdir()
     (blobs.root / "ab" / ".nfs0001").write_text("of the file system's own")
     (blobs.root / "ab" / "notes").write_text("of the operator's")
     assert list(blobs.older_than(1 << 60)) == []

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from scheduler.agent import __main__ as agent_main
+from scheduler.agent import process as agent_process
 from scheduler.agent.options import parse
 from scheduler.engine.credential import FIRST, Trust
 from scheduler.gateway import node_credentials
@@ -151,9 +151,9 @@ async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_th
         working.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(agent_main, "work_on", work)
-    monkeypatch.setattr(agent_main, "reread", heard.set)
-    serving = asyncio.create_task(agent_main.serve(options))
+    monkeypatch.setattr(agent_process, "work_on", work)
+    monkeypatch.setattr(agent_process, "reread", heard.set)
+    serving = asyncio.create_task(agent_process.serve(options))
     async with asyncio.timeout(10):
         await working.wait()
         os.kill(os.getpid(), signal.SIGHUP)

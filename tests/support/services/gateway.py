@@ -208,14 +208,14 @@ async def running(directory: Path, **more: Any) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def running_jobs(directory: Path) -> AsyncIterator[Gateway]:
-    """A gateway with the jobs API and a supervisor; agents are the caller's."""
+async def running_jobs(directory: Path, **more: Any) -> AsyncIterator[Gateway]:
+    """A gateway with the jobs API and a supervisor; agents are the caller's. `more` are members of its context."""
     tokens = Tokens(b"secret")
     with store_in(directory) as (db, blobs):
         supervisor = Supervisor(db, blobs, clock, lambda login, job, node: tokens.issue(login, clock(), job, node=node))
         recorded_jobs = RecordedJobService(db, clock)
         service = LocalFirstJobService(recorded_jobs, lambda: supervisor)
-        async with serving(context_of(db, blobs, service=service, supervisor=lambda: supervisor)) as started:
+        async with serving(context_of(db, blobs, service=service, supervisor=lambda: supervisor, **more)) as started:
             recorded_jobs.open()
             await supervisor.start()
             try:
