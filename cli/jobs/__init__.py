@@ -27,6 +27,7 @@ MODULES = {
     "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",
+    "shell": "shell",
     "cost": "cost",
     "share": "share",
     "delete": "delete",
