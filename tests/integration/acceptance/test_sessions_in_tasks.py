@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -214,3 +214,17 @@ def test_a_job_without_a_failure_has_no_shell_of_its_own_choice(service: Service
         running.type("./run.sh; exit\r")
         shown, status = ended(running)
     assert "one\r\ntwo\r\n" in shown and status == 0
+
+
+@pytest.mark.parametrize("stop", [Service.stop, Service.kill])
+def test_a_session_whose_service_goes_away_says_so(tmp_path: Path, stop: Callable[[Service], object]) -> None:
+    own = Service(tmp_path / "state").start()
+    try:
+        with mlogin(own) as running:
+            job_in(running)
+            stop(own)
+            shown, status = ended(running)
+    finally:
+        own.stop()
+    said = "session ended: the service stops" if stop is Service.stop else "connection lost: "
+    assert said in shown and "the session is over; run the same command for a new one" in shown and status == LOST
