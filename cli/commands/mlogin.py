@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -72,16 +71,14 @@ def command(
     because the connection was lost; 1 if it never began.
     """
     from cli.client.jobs import Jobs
-    from cli.terminal.screen import STDIN, STDOUT, Screen
+    from cli.terminal.screen import Screen, require_terminal
     from cli.terminal.session import Session, Wish
 
     context = click.get_current_context()
     if len(where) > 1:
         raise click.UsageError("at most one path", context)
     check_escape(escape)
-    for name, fd in (("stdin", STDIN), ("stdout", STDOUT)):
-        if not os.isatty(fd):
-            raise Problem(f"{name} is not a TTY; aborting.")
+    require_terminal()
     with session() as client:
         home = client.settings.home
         path = existing(client, where[0], home) if where else None

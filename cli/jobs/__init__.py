@@ -33,6 +33,7 @@ MODULES = {
     "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",
+    "shell": "shell",
     "cost": "cost",
     "share": "share",
     "delete": "delete",

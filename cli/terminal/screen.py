@@ -15,11 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from cli.client.problem import Problem
 from cli.text import printable
 
 STDIN, STDOUT = 0, 1
 SPINNER = "-\\|/"
 NO_SIZE = (80, 25)
+
+
+def require_terminal() -> None:
+    """Raises `Problem` unless keys can be read and a screen be shown."""
+    for name, fd in (("stdin", STDIN), ("stdout", STDOUT)):
+        if not os.isatty(fd):
+            raise Problem(f"{name} is not a TTY; aborting.")
 
 
 class Screen:

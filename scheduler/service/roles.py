@@ -69,6 +69,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         on_ready(options.advertise or url)
         await stop.wait()
         log.info("gateway stops")
+        await context.sessions.close()
         recorded_jobs.close()
 
 

@@ -143,6 +143,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             on_ready(info)
         await stop.wait()
         log.info("service stops")
+        await context.sessions.close()
         runner.supervisor.let_go()
         recorded_jobs.close()
 

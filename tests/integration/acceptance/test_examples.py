@@ -48,6 +48,7 @@ NOT_RUN: Mapping[str, str] = {
     "remora-up": "serves until Ctrl-C: every test with a service runs it",
     "mchmod": "wants roles, which there are none of",
     "mlogin": "wants a terminal: test_sessions_in_tasks.py",
+    "mjob-shell": "wants a terminal: test_sessions_in_tasks.py",
     "mrm -I": "asks on a terminal: tests/integration/cli/test_cli_objects.py",
     "curl -s https://github.com": "asks another service",
     "ssh-add": "wants an ssh agent",

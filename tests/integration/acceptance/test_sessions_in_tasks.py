@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -167,3 +167,64 @@ def test_what_cannot_be_is_refused_before_there_is_a_job(service: Service, words
 def test_without_a_terminal_there_is_no_session(service: Service) -> None:
     result = service.run("mlogin", check=False)
     assert (result.returncode, result.stderr) == (1, b"mlogin: stdin is not a TTY; aborting.\n")
+
+
+@contextmanager
+def shell_at(service: Service, *words: str) -> Iterator[Terminal]:
+    """`mjob shell`, at its prompt."""
+    with terminal(command("mjob", "shell", *words), service.env | {"TERM": "xterm"}, Path("/")) as running:
+        running.resize(columns=200, lines=30)
+        yield running
+
+
+def test_a_shell_where_a_task_failed_has_its_input_its_script_and_what_it_said(service: Service, user: User) -> None:
+    path, tool = user.put("words.txt", b"one\ntwo\n"), user.put("tool", b'#!/bin/sh\necho "$1 $(wc -l)" >&2\n')
+    script = f"/assets{tool} 'it said'; exit 3"
+    job = user.create({"exec": script, "assets": [tool], "init": "echo made > /tmp/made", "memory": 256})
+    user.add(job, path)
+    user.finish(job)
+    with shell_at(service, job) as running:
+        running.read_until(PROMPT)
+        running.type("cat $TASK_STDERR $MANTA_INPUT_FILE /tmp/made; ./run.sh; echo status $?\r")
+        assert b"it said 2\r\none\r\ntwo\r\nmade\r\nit said 2\r\nstatus 3\r\n" in running.read_until(PROMPT)
+        running.type("exit\r")
+        assert ended(running)[1] == 0
+
+
+def test_a_task_whose_input_is_not_kept_has_no_shell(service: Service, user: User) -> None:
+    path = user.put("words.txt", b"one\ntwo\n")
+    later, reducer = user.create("cat", "exit 3"), user.create("cat", {"type": "reduce", "exec": "exit 3"})
+    for job, said in ((later, "was made by the phase before and is not kept"), (reducer, "is a reducer of phase 1")):
+        user.add(job, path)
+        user.finish(job)
+        with shell_at(service, job) as running:
+            shown, status = ended(running)
+        assert said in shown and status == 1
+
+
+def test_a_job_without_a_failure_has_no_shell_of_its_own_choice(service: Service, user: User) -> None:
+    job = user.create("cat")
+    user.add(job, user.put("words.txt", b"one\ntwo\n"))
+    user.finish(job)
+    with shell_at(service, job) as running:
+        assert "no task of job" in ended(running)[0]
+    (task,) = user.jobs.tasks(job)
+    with shell_at(service, job, task["taskId"][:8]) as running:
+        running.read_until(PROMPT)
+        running.type("./run.sh; exit\r")
+        shown, status = ended(running)
+    assert "one\r\ntwo\r\n" in shown and status == 0
+
+
+@pytest.mark.parametrize("stop", [Service.stop, Service.kill])
+def test_a_session_whose_service_goes_away_says_so(tmp_path: Path, stop: Callable[[Service], object]) -> None:
+    own = Service(tmp_path / "state").start()
+    try:
+        with mlogin(own) as running:
+            job_in(running)
+            stop(own)
+            shown, status = ended(running)
+    finally:
+        own.stop()
+    said = "session ended: the service stops" if stop is Service.stop else "connection lost: "
+    assert said in shown and "the session is over; run the same command for a new one" in shown and status == LOST

@@ -140,7 +140,7 @@ async def test_a_path_that_no_client_sends(gateway, method, path):
 
 @pytest.mark.usefixtures("unchanged")
 async def test_a_path_that_leads_nowhere(gateway):
-    for path in ("/jill/foo", "/jill/foo/bar", "/jill/uploads", "/jill/medusa/attach/x/master"):
+    for path in ("/jill/foo", "/jill/foo/bar", "/jill/uploads"):
         assert error(await gateway.get(path + "?x=1")) == (404, "ResourceNotFound", f"{path}?x=1 does not exist")
     assert error(await gateway.get("/")) == (404, "ResourceNotFound", "/ does not exist")
     assert error(await gateway.get("/_agent/v1/poll"))[:2] == (403, "InvalidAgentSecret")  # whatever is below

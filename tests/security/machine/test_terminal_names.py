@@ -95,6 +95,7 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob tasks": [["{job}"], ["--joblog", "{job}"], ["no{evil}"]],
     "mjob logs": [["{job}"], ["{job}", "{evil}"], ["no{evil}"]],
     "mjob cat": [["{job}"], ["{job}", "{evil}"], ["--tag", "--keep-order", "{job}"]],
+    "mjob shell": [["no{evil}"], ["{job}", "{evil}"]],
     "mjob rerun": [["--failed", "no{evil}"]],
     "mjob cost": [["{job}"], ["no{evil}"]],
     "mjob share": [["-s", "{job}"], ["-r", "/no{evil}", "{job}"]],
