@@ -58,7 +58,11 @@ def test_a_message_in_several_frames_is_one_around_a_ping() -> None:
     assert list(Incoming().feed(sent)) == [Message(Kind.PING, b""), Message(Kind.BINARY, b"abc")]
 
 
-@pytest.mark.parametrize("sent", [seal(Kind.TEXT, b"x"), b"\xf1\x00", b"HTTP/1.1", b"\x82\x7f" + b"\xff" * 8])
+@pytest.mark.parametrize(
+    "sent",
+    [seal(Kind.TEXT, b"x"), b"\xf1\x00", b"HTTP/1.1", b"\x82\x7f" + b"\xff" * 8],
+    ids=["masked", "a reserved bit", "no frame", "endless"],
+)
 def test_what_is_no_frame_of_a_server_is_refused(sent: bytes) -> None:
     with pytest.raises(ValueError, match="came"):
         list(Incoming().feed(sent))
