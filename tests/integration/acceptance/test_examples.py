@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from cli.main import PROGRAMS
 from datapath import libexec
 from scheduler.model.httpsig import PublicKey
 from scheduler.records import accounts
@@ -193,8 +194,8 @@ def spelled(example: Example, jill: User, done: dict[str, str], state: Path) -> 
 
 
 def run(command: str, service: Service, home: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run an example in a shell, unless that would do nothing but start one command."""
-    if not ALONE.fullmatch(command):
+    """Run an example in a shell, unless that would do nothing but start one command in Python."""
+    if not ALONE.fullmatch(command) or shlex.split(command)[0] not in PROGRAMS:
         return in_a_shell(command, service, home, **env)
     name, *words = shlex.split(command)
     return run_command(name, *words, env={**service.env, **USUAL, **env}, cwd=home)

@@ -58,14 +58,15 @@ class Shared:
 
 async def serve(context: Context) -> tuple[Runner, Supervisor]:
     """A supervisor of its own, on a port of its own."""
-    own = dataclasses.replace(context)
+    made: list[Supervisor] = []
+    own = dataclasses.replace(context, supervisor=lambda: made[0])
     runner = Runner(build_app(own), shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    own.supervisor = Supervisor(own.db, own.blobs, own.clock, "{}/{}".format, url, alone=False)
-    await own.supervisor.start()
-    return runner, own.supervisor
+    made.append(Supervisor(own.db, own.blobs, own.clock, "{}/{}".format, url, alone=False))
+    await made[0].start()
+    return runner, made[0]
 
 
 @pytest_asyncio.fixture

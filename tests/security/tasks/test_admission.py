@@ -63,7 +63,7 @@ class Crowd:
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     home = tmp_path_factory.mktemp("crowd")
     jill, bob = (Person.of(login, home / login) for login in ("jill", "bob"))
-    options = ("--login", "jill", "--key", str(jill.home / "id.pub"), "--slots", str(SLOTS))
+    options = ("--login", "jill", "--key", str(jill.home / "id.pub"), "--slots", str(SLOTS), "--prepared", "0")
     service = Service(home / "state", options).start()
     try:
         service.run("remora", "user", "add", "bob", "--key", str(bob.home / "id.pub"))
