@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.measure import Bar, Line, interleave
 from bench.setting import Setting
 from scheduler.common.ids import new_id
+from scheduler.common.process import collect_seldom
 from scheduler.model.job import parse_job
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore
@@ -33,6 +34,7 @@ PAGE = 500
 def lines(setting: Setting) -> Iterator[Line]:
     count = setting.size(20_000, 2000)
     numbers = iter(range(1000))
+    collect_seldom()  # as a supervisor's process does
 
     def turn() -> float:
         return asyncio.run(completions(setting.directory(f"supervisor-{next(numbers)}"), count))
