@@ -19,9 +19,9 @@ from scheduler.model.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, Outcome
 from tests.integration.agent.test_agent_reduce import started
 from tests.support.eventually import eventually
+from tests.support.lines.noise import noise
 from tests.support.nodes.agent_rig import KNOCK, Rig, rig
 from tests.support.nodes.peers import KEY, Peer, crook, passes_on, peer, says
-from tests.support.noise import noise
 
 MEMORY = Path("/dev/shm")
 DATA = noise(5_000_000)

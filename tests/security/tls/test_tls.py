@@ -31,8 +31,8 @@ from scheduler.tls.identity import Identity, TlsFiles
 from scheduler.tls.names import AGENT
 from tests.support.certificates import Certificates, shows
 from tests.support.eventually import eventually
+from tests.support.lines.noise import noise
 from tests.support.nodes.peers import Peer, crook, keeps_open, peer
-from tests.support.noise import noise
 
 KEY = "the key of agents' credentials"
 NO_SUPERVISORS = "supervisors=[] revoked=[]"

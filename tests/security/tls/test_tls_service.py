@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from cli.service import agent, gateway, supervisor, up
 from tests.support.certificates import Certificates
-from tests.support.noise import noise
+from tests.support.lines.noise import noise
 from tests.support.services.service import Service, command
 
 DATA = noise(5_000_000)

@@ -27,8 +27,8 @@ from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
+from tests.support.lines.noise import noise
 from tests.support.nodes.peers import Peer, crook, head, keeps_open, passes_on, peer, says
-from tests.support.noise import noise
 
 DATA = noise(5 << 20)
 DIGITS = noise(2 << 20).hex().encode()  # shrinks to half

@@ -1,4 +1,4 @@
-"""msort as a program. That it orders as `sort` does is in tests/property/test_sort_properties.py."""
+"""msort as a program. That it orders as `sort` does is in tests/property/lines/test_sort_properties.py."""
 
 from __future__ import annotations
 

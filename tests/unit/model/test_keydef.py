@@ -10,7 +10,7 @@ import pytest
 from datapath import libexec
 from scheduler.model import keydef
 from scheduler.model.keydef import Key, KeydefError, begins, canonical, check_flags, parse
-from tests.support import sort_cases
+from tests.support.lines import sort_cases
 
 REFUSED = {
     "2,1x": "x is none of b d f g h i M n r V",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from datapath import libexec
-from tests.support.sort_cases import Case, case
+from tests.support.lines.sort_cases import Case, case
 
 CASES = int(os.environ.get("REMORA_SORT_CASES", "300"))
 GROUP = 50  # cases in a test: few enough that the first one that fails is soon named
