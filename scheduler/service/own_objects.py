@@ -7,8 +7,6 @@ none: nothing can sign as it, and its objects are changed by the service only.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,8 @@ from pathlib import Path
 from datapath import libexec
 from scheduler.common.ids import new_id
 from scheduler.gateway.context import Context
+from scheduler.gateway.storage.batch import md5_of, store_one
 from scheduler.objects import namespace
-from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.accounts import OPERATOR
@@ -38,7 +36,7 @@ async def ensure(context: Context) -> None:
 
 async def _ensure_object(context: Context, path: str, file: Path) -> None:
     data = file.read_bytes()
-    md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+    md5 = md5_of(memoryview(data))
 
     def wanted(c: Connection) -> bool:
         """Whether the object has to be stored. Creates the account."""
@@ -50,20 +48,9 @@ async def _ensure_object(context: Context, path: str, file: Path) -> None:
 
     if not await context.db.write(wanted):
         return
-    new = NewObject(path, publish(context.blobs, data), len(data), md5)
+    new = NewObject(path, new_id(), len(data), md5)
+    store_one(context.blobs, memoryview(data), new.etag)
     await context.blobs.durable()
     put = partial(namespace.put_objects, objects=[new], now=context.clock(), by_service=True)
     placed = await context.db.write(put)
     context.blobs.discard([*placed.discard, *(refused.etag for refused, _ in placed.refused)])
-
-
-def publish(blobs: BlobStore, data: bytes) -> str:
-    """A new blob of these bytes, which has no name yet."""
-    fd, blob = blobs.create(), new_id()
-    try:
-        with open(fd, "wb", closefd=False) as writer:
-            writer.write(data)
-        blobs.publish(fd, blob)
-    finally:
-        blobs.drop(fd)
-    return blob

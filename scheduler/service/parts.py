@@ -154,7 +154,7 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
 
 @contextlib.contextmanager
 def recorded(store: Store) -> Iterator[RecordedJobService]:
-    """Accept users' jobs by records, whichever process has their supervisor."""
+    """Accept users' jobs by records: their supervisor may be in any process."""
     jobs = RecordedJobService(store.db, clock)
     jobs.open()
     try:
