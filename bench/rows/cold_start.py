@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from bench.measure import Bar, Line, Turn, interleave, seconds
 from bench.setting import Setting
-from tests.support.services.service import command
+from tests.support.services.forks import command
 
 WAIT = Bar(300, 150, absolute=True, at_most=True)
 

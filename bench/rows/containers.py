@@ -91,7 +91,7 @@ def births(setting: Setting, runner: asyncio.Runner, *sources: Provider) -> Iter
         def work() -> float:
             born, gone = zip(*(runner.run(one_life(source)) for _ in range(count)), strict=True)
             ended.append(median(gone))
-            return median(born)
+            return float(median(born))
 
         return work
 
@@ -119,7 +119,7 @@ def tasks(setting: Setting, runner: asyncio.Runner, source: Provider) -> Iterato
     place = setting.directory("container-tasks")
     (place / "input").write_bytes(words(1000))
     loop = compiled("forkloop", setting.scratch)
-    command = [loop, place, SCRIPT, *[place / "input"] * count]
+    command: list[str | Path] = [loop, place, SCRIPT, *[place / "input"] * count]
     with instances(runner, source, 1) as (instance,):
         environment = {name: PLAIN[name] for name in PLAIN if name != "SHELL"}  # the lackey adds it
         instance.channel.send(Kind.ENV, payload=encode_environment(environment))

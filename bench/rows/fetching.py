@@ -24,7 +24,7 @@ from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
 from scheduler.model.tickets import source_of
-from scheduler.model.wire import BlobRef
+from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
 
 KEY = "a key of tickets"
@@ -65,24 +65,25 @@ def serve(directory: Path, told: Connection) -> None:
     blobs.close()
 
 
-def put(blobs: BlobStore, size: int, port: int) -> BlobRef:
+def put(blobs: BlobStore, size: int, port: int) -> FeedSource:
     """Store a blob of random bytes; returns a reference to it as one on the other node."""
     fd, blob = blobs.create(), new_id()
     for _ in range(0, size, KIB * 64):
         os.write(fd, os.urandom(KIB * 64))
     blobs.publish(fd, blob)
     os.close(fd)
-    return BlobRef(id=blob, size=size, node="other", source=source_of(f"http://127.0.0.1:{port}", KEY, blob, "here"))
+    there = BlobRef(id=blob, size=size, node="other", source=source_of(f"http://127.0.0.1:{port}", KEY, blob, "here"))
+    return FeedSource(seq=0, blob=there)
 
 
-Run = Callable[[str, BlobStore, Sequence[BlobRef]], int]
+Run = Callable[[str, BlobStore, Sequence[FeedSource]], int]
 
 
-def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> Callable[[], float]:
-    return turn_of(lambda: run(sink, blobs, sources), sum(source.size for source in sources))
+def gigabytes(run: Run, sink: str, blobs: BlobStore, sources: Sequence[FeedSource]) -> Callable[[], float]:
+    return turn_of(lambda: run(sink, blobs, sources), sum(source.blob.size for source in sources))
 
 
-def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
+def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[FeedSource]) -> int:
     opened = Sources(Stores.one(blobs))  # stores of a node without a name: all blobs are on other nodes
     try:
         return fed(sink, sources, opened.open, opened.open_ahead)
@@ -90,23 +91,23 @@ def from_sockets(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int
         opened.close()
 
 
-def from_files(sink: str, blobs: BlobStore, sources: Sequence[BlobRef]) -> int:
-    return fed(sink, sources, lambda blob, _: blobs.open(blob.id), None)
+def from_files(sink: str, blobs: BlobStore, sources: Sequence[FeedSource]) -> int:
+    return fed(sink, sources, lambda source, _: blobs.open(source.blob.id), None)
 
 
 def fed(
     sink: str,
-    sources: Sequence[BlobRef],
-    open_source: Callable[[BlobRef, int], int],
-    open_ahead: Callable[[BlobRef], int] | None,
+    sources: Sequence[FeedSource],
+    open_source: Callable[[FeedSource, int], int],
+    open_ahead: Callable[[FeedSource], int] | None,
 ) -> int:
     """Feed blobs to the reader; returns the number of bytes read."""
-    events: list[Event[BlobRef]] = []
+    events: list[Event[FeedSource]] = []
     reading, writing = pipe()
     reader = start_reader(sink, reading)
-    feed = Feed[BlobRef](writing, open_source, events.append, len(sources), open_ahead)
+    feed = Feed[FeedSource](writing, open_source, events.append, len(sources), open_ahead)
     for source in sources:
-        feed.append(source, source.size)
+        feed.append(source, source.blob.size)
     feed.end()
     feed.join()
     if events[-1:] != [Finished()]:
@@ -114,7 +115,7 @@ def fed(
     return bytes_read(reader)
 
 
-def from_curl(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
+def from_curl(sink: str, _: BlobStore, sources: Sequence[FeedSource]) -> int:
     """Send blobs to the reader by `curl`; returns the number of bytes read."""
     curl = installed("curl")
     if curl is None:
@@ -122,7 +123,7 @@ def from_curl(sink: str, _: BlobStore, sources: Sequence[BlobRef]) -> int:
     reading, writing = pipe(PIPE_BYTES)
     os.set_blocking(writing, True)
     reader = start_reader(sink, reading)
-    asked = "".join(f'url = "{source.source}"\n' for source in sources)
+    asked = "".join(f'url = "{source.blob.source}"\n' for source in sources)
     subprocess.run([curl, "-sS", "-K", "-"], input=asked.encode(), stdout=writing, check=True)
     os.close(writing)
     return bytes_read(reader)
