@@ -13,8 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from scheduler.common.ids import new_id
 from scheduler.engine import fair_share
-from scheduler.model import httpsig, wire
-from scheduler.model.httpsig import PublicKey
+from scheduler.model import wire
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.model.job import JobSpec, parse_job
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5

@@ -3,8 +3,8 @@
     python datapath/tests/run.py [NAME ...]
     python datapath/tests/run.py --fuzz SECONDS [NAME ...]
 
-The folders are those of `src/`. Each `test_*.c` is a program that ends with 0 or says what failed. Each `fuzz_*.c` is a
-fuzz target, and `corpus/fuzz_*/` holds inputs that together reach all of the code that
+The folders are those of `src/`. Each `test_*.c` is a program that ends with 0 or says what
+failed. Each `fuzz_*.c` is a fuzz target, and `corpus/fuzz_*/` holds inputs that together reach all of the code that
 was ever reached. Without `--fuzz`, `fuzz_main.c` drives the targets: it takes the corpus
 and a fixed number of small changes of it, which needs any C compiler and nothing else.
 

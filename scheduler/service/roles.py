@@ -12,7 +12,7 @@ from scheduler.common import descriptors
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import own_objects, parts
 from scheduler.service.nomad import booking

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.gateway.context import UNGUARDED, Guard
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import Secrets

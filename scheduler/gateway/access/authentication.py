@@ -22,9 +22,10 @@ from aiohttp import web
 
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.context import ANONYMOUS, Caller, Context, Proof
-from scheduler.model import errors, httpsig
+from scheduler.model import errors
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import KeyId, PublicKey, SignatureError
 from scheduler.model.dates import parse_rfc1123
-from scheduler.model.httpsig import KeyId, PublicKey, SignatureError
 from scheduler.records import accounts
 from scheduler.records.accounts import Key
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from scheduler.engine.feasibility import Tiers
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import (
     AgentState,
     AttemptId,

@@ -23,7 +23,7 @@ import pytest
 
 from cli.main import PROGRAMS
 from datapath import libexec
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.records import accounts
 from scheduler.records.database import Connection, open_database
 from tests.support import examples

@@ -28,8 +28,8 @@ from typing import Any
 
 from scheduler.engine import task as engine
 from scheduler.model import naming
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.job import parse_job
-from scheduler.model.tickets import source_of
 from scheduler.model.wire import (
     AgentState,
     AttemptReport,

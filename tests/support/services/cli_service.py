@@ -30,7 +30,7 @@ from cli.client.settings import Options, load
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
 from scheduler.records.database import open_database

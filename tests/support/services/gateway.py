@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.model import httpsig
+from scheduler.model.credentials import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts

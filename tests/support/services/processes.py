@@ -16,7 +16,7 @@ from cli.client.jobs import Jobs
 from cli.client.session import Session
 from cli.client.settings import Options, load
 from scheduler.gateway.node_credentials import issue
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.records.database import Connection, open_database
 from scheduler.service import first_account
 from tests.support.certificates import Certificates

@@ -1,6 +1,6 @@
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.objects import namespace
 from scheduler.records import accounts
 from scheduler.records.accounts import OPERATOR, AccountError
