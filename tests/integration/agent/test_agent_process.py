@@ -38,7 +38,19 @@ async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
-    command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "scheduler.agent",
+        "--url",
+        outside.url,
+        "--node",
+        "test",
+        "--slots",
+        "1",
+        "--prepared",
+        "0",
+    ]
     command += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
     command += ["--credential-file", str(outside.state_dir / "agent.credential"), "--state-dir", str(outside.state_dir)]
     return await asyncio.create_subprocess_exec(

@@ -49,7 +49,8 @@ def frozen(pids: list[int]) -> Iterator[None]:
     thaw = f"read -r _; kill -CONT {' '.join(map(str, pids))} 2>/dev/null"
     with subprocess.Popen(["sh", "-c", thaw], stdin=subprocess.PIPE, start_new_session=True):
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since they were listed
+                os.kill(pid, signal.SIGSTOP)
         yield
 
 
