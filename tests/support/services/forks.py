@@ -10,15 +10,14 @@ it, which becomes the command by `Command.become`.
 - The server is the parent: it waits for its forks, and tells the id and then the status of each by a pipe. `Fork` is
   a `subprocess.Popen` that reads this pipe where others ask the kernel.
 - The server ends when its control socket closes; its forks go on.
+- The agent that `remora up` starts is a fork, too (`agent_forks.py`).
 
 Example: `start_command("mls", "~~/stor", env=env, stdout=PIPE).communicate()`.
 """
 
 from __future__ import annotations
 
-import atexit
 import gc
-import json
 import os
 import select
 import signal
@@ -26,16 +25,15 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
-from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from tests.support.services import agent_forks
+from tests.support.services.become import AGENT, ROOM, Command, of_request
 
 ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do.
@@ -76,56 +74,14 @@ def run_command(
 
 def command(name: str, *words: str) -> list[str]:
     """A command of the project, run by this interpreter: no search on PATH, no start-up of a shell."""
+    if name == AGENT:
+        return [sys.executable, "-m", name, *words]
     return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
 
 
 def may_be_interrupted() -> None:
     """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@dataclass(frozen=True)
-class Command:
-    """What a fork becomes."""
-
-    words: Sequence[str]
-    env: Mapping[str, str]
-    cwd: str
-    own_session: bool
-
-    def become(self) -> None:
-        """Run the command in this process, as if Python had just started for it."""
-        if self.own_session:
-            os.setsid()
-        os.chdir(self.cwd)
-        os.environ.clear()
-        os.environ.update(self.env)
-        time.tzset()
-        sys.stdin, sys.stdout, sys.stderr = (stream(*each) for each in zip(range(3), "rww", STREAMS, strict=True))
-        sys.argv = ["-c", *self.words[1:]]
-        try:
-            import_module("cli.main").run(self.words[0])
-        except SystemExit as end:
-            leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-
-
-def leave(status: int) -> NoReturn:
-    """End as Python ends, without taking apart what the server has imported (a tenth of a second)."""
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    for each in (sys.stdout, sys.stderr):
-        each.flush()
-    os._exit(status)
-
-
-STREAMS = (sys.stdin, sys.stdout, sys.stderr)
-
-
-def stream(number: int, mode: str, like: TextIOWrapper) -> TextIOWrapper:
-    """A standard stream of the file that a descriptor is now."""
-    raw = FileIO(number, mode, closefd=False)
-    buffer = BufferedReader(raw) if mode == "r" else BufferedWriter(raw)
-    return TextIOWrapper(buffer, like.encoding, like.errors, line_buffering=number == 2 or raw.isatty())
 
 
 class Fork(subprocess.Popen[Any]):
@@ -136,10 +92,8 @@ class Fork(subprocess.Popen[Any]):
         pipes, own_session = more[:6], more[-2]
         streams = [number if fd < 0 else fd for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
         self._status, theirs = os.pipe()
-        text = os.memfd_create("command")
+        text = Command(args, dict(env), os.path.abspath(cwd or "."), own_session).request()
         try:
-            command = Command(args, dict(env), os.path.abspath(cwd or "."), own_session)
-            os.write(text, json.dumps(asdict(command)).encode())
             socket.send_fds(fork_server(), [b"."], [text, theirs, *streams])
         finally:
             self._close_pipe_fds(*pipes)
@@ -176,7 +130,7 @@ def fork_server() -> socket.socket:
     """The control socket of this process's fork server, which is started for the first command."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno())], cwd=ROOT, env=USUAL,
+        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
                          pass_fds=[theirs.fileno()], start_new_session=True)  # fmt: skip
     return ours
 
@@ -214,7 +168,7 @@ def serve(control: socket.socket) -> Command:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             control.close()
-            return of_request(text, streams, [told, woken, wakes, *running.values()])
+            return of_request(text, streams)
         os.write(told, NUMBER.pack(pid))
         running[pid] = told
         for fd in (text, *streams):
@@ -233,17 +187,8 @@ def tell_ended(running: dict[int, int]) -> None:
         os.close(told)
 
 
-def of_request(text: int, streams: Sequence[int], strange: Sequence[int]) -> Command:
-    """In a fork: the command of a request, with its streams in place, and without the descriptors of the server."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, fd in enumerate(streams):
-        os.dup2(fd, number)
-    command = Command(**json.loads(os.pread(text, os.fstat(text).st_size, 0)))
-    for fd in (text, *streams, *strange):
-        os.close(fd)
-    return command
-
-
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1]))).become()
+    command_of_this_fork = serve(socket.socket(fileno=int(sys.argv[1])))
+    if command_of_this_fork.words[:2] == ["remora", "up"]:
+        agent_forks.offer()
+    command_of_this_fork.become()
