@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do.
 LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
 NUMBER = struct.Struct("i")
-FDS = 5  # of a request: its text, the pipe for id and status, and three streams
+MAX_FDS = 16  # of a request: its text, the pipe for id and status, three streams, and what else the command keeps
 
 
 def read_at_start(env: Mapping[str, str]) -> dict[str, str]:
@@ -87,14 +87,15 @@ def may_be_interrupted() -> None:
 class Fork(subprocess.Popen[Any]):
     """A command as a fork of this process's fork server."""
 
-    def _execute_child(self, args: list[str], _program: Any, _preexec: Any, _close: Any, _pass: Any, cwd: Any, env: Any,
-                       _info: Any, _flags: Any, _shell: Any, *more: Any) -> None:  # fmt: skip
+    def _execute_child(self, args: list[str], _program: Any, _preexec: Any, _close: Any, pass_fds: Any, cwd: Any,
+                       env: Any, _info: Any, _flags: Any, _shell: Any, *more: Any) -> None:  # fmt: skip
         pipes, own_session = more[:6], more[-2]
         streams = [number if fd < 0 else fd for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
         self._status, theirs = os.pipe()
-        text = Command(args, dict(env), os.path.abspath(cwd or "."), own_session).request()
+        directory = os.path.abspath(cwd or ".")
+        text = Command(args, dict(env), directory, own_session, (0, 1, 2, *pass_fds)).request()
         try:
-            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams])
+            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams, *pass_fds])
         finally:
             self._close_pipe_fds(*pipes)
             os.close(text)
@@ -160,18 +161,18 @@ def serve(control: socket.socket) -> Command:
             tell_ended(running)
         if control not in ready:
             continue
-        fds = socket.recv_fds(control, 1, FDS)[1]
+        fds = socket.recv_fds(control, 1, MAX_FDS)[1]
         if not fds:
             sys.exit()
-        text, told, *streams = fds
+        text, told, *given = fds
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             control.close()
-            return of_request(text, streams)
+            return of_request(text, given)
         os.write(told, NUMBER.pack(pid))
         running[pid] = told
-        for fd in (text, *streams):
+        for fd in (text, *given):
             os.close(fd)
 
 
