@@ -20,8 +20,9 @@ import pytest
 
 from scheduler.model.wire import LEASE_SECONDS
 from tests.support.gate import Gate
+from tests.support.services.forks import start_command
 from tests.support.services.objects import client
-from tests.support.services.service import Service, agents_below, command, descendants, serving
+from tests.support.services.service import Service, agents_below, descendants, serving
 from tests.support.services.user import User, reduce
 
 LONG = LEASE_SECONDS + 4
@@ -53,8 +54,8 @@ def frozen(pids: list[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watching(service: Service, job: str) -> Iterator[subprocess.Popen[bytes]]:
-    words = command("mjob", "watch", job)
-    with subprocess.Popen(words, env=service.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as watcher:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with start_command("mjob", "watch", job, env=service.env, **streams) as watcher:
         try:
             yield watcher
         finally:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import fcntl
 import json
 import os
 import signal
 import sys
+import termios
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
@@ -43,6 +46,7 @@ class Command:
         """Run the command in this process."""
         if self.own_session:
             os.setsid()
+            take_terminal()
         os.chdir(self.cwd)
         os.environ.clear()
         os.environ.update(self.env)
@@ -82,6 +86,12 @@ def close_others(keep: Collection[int]) -> None:
                 os.close(fd)
             except OSError:  # that of the listing itself
                 continue
+
+
+def take_terminal() -> None:
+    """Make the terminal that is the standard input, if it is one, that of this process's session, which has none."""
+    with suppress(OSError):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def show(words: Sequence[str]) -> None:

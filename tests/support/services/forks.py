@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -33,11 +34,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.services import agent_forks
-from tests.support.services.become import AGENT, ROOM, Command, of_request
+from tests.support.services.become import AGENT, ROOM, Command, of_request, take_terminal
 
 ROOT = Path(__file__).parents[3]
-# Modules that commands import only once they have something to do.
-LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
+# Modules that commands import only once they have something to do, and packages all of whose modules may be such.
+PACKAGES = ("cli", "scheduler.records")
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx", "httpcore",
+        "encodings.idna", "difflib", "importlib.resources.readers", "tty")  # fmt: skip
 NUMBER = struct.Struct("i")
 MAX_FDS = 16  # of a request: its text, the pipe for id and status, three streams, and what else the command keeps
 
@@ -55,7 +58,7 @@ def start_command(name: str, *words: str, env: Mapping[str, str], **options: Any
     """Start a command of ours, with the options of `Popen` that `Fork` knows."""
     if read_at_start(env) == USUAL:
         return Fork([name, *words], env=env, **options)
-    return subprocess.Popen(command(name, *words), env=env, preexec_fn=may_be_interrupted, **options)
+    return subprocess.Popen(command(name, *words), env=env, preexec_fn=begin, **options)
 
 
 def run_command(
@@ -79,9 +82,10 @@ def command(name: str, *words: str) -> list[str]:
     return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
 
 
-def may_be_interrupted() -> None:
-    """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def begin() -> None:
+    """What a fork does at its start, before a program begins that is none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores Ctrl-C, and so would all below it
+    take_terminal()
 
 
 class Fork(subprocess.Popen[Any]):
@@ -140,7 +144,11 @@ def import_all() -> None:
     """Import whatever a command may need."""
     from cli import manual
 
-    for name in LAZY:
+    packages = [import_module(name) for name in PACKAGES]
+    parts = (
+        each.name for package in packages for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    )
+    for name in (*LAZY, *parts):
         import_module(name)
     assert any(manual.pages())  # the manual is made of all commands
     gc.collect()
