@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.support.machine import needs_namespaces
-from tests.support.services.service import Service, command
+from tests.support.services.service import Service
 from tests.support.services.user import User
-from tests.support.terminal import Terminal, terminal
+from tests.support.terminal import Terminal, terminal_of
 
 pytestmark = needs_namespaces
 PROMPT = b"@manta # "
@@ -24,8 +24,7 @@ LOST = 255
 
 @contextmanager
 def mlogin(service: Service, *words: str) -> Iterator[Terminal]:
-    env = service.env | {"TERM": "xterm"}
-    with terminal(command("mlogin", *words), env, Path("/")) as running:
+    with terminal_of("mlogin", *words, env=service.env | {"TERM": "xterm"}, cwd=Path("/")) as running:
         running.resize(columns=90, lines=30)
         yield running
 
@@ -172,7 +171,7 @@ def test_without_a_terminal_there_is_no_session(service: Service) -> None:
 @contextmanager
 def shell_at(service: Service, *words: str) -> Iterator[Terminal]:
     """`mjob shell`, at its prompt."""
-    with terminal(command("mjob", "shell", *words), service.env | {"TERM": "xterm"}, Path("/")) as running:
+    with terminal_of("mjob", "shell", *words, env=service.env | {"TERM": "xterm"}, cwd=Path("/")) as running:
         running.resize(columns=200, lines=30)
         yield running
 
