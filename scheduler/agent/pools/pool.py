@@ -54,6 +54,8 @@ RETRY_SECONDS = 0.01
 HOMELESS_SECONDS = 2.0
 # Seconds that an instance which has filled the disk has to disappear before its task is reported.
 ROOM_SECONDS = 3.0
+# Seconds after which an attempt of an operation is said to run: shorter ones are over before that.
+BEGUN = 0.25
 # Attempts after which a task is no longer moved to another instance.
 MAX_MOVES = 8
 
@@ -136,12 +138,14 @@ class Pool:
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
-        """Kill or drop an attempt, without a report. False if it is not here."""
+        """Kill or drop an attempt; of an operation only its end is reported then. False if it is not here."""
         for lease in self.queue:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
+                self._cancelled(attempt)
                 return True
         if self._supply.drop(attempt) or self._looking.pop((attempt.task, attempt.attempt), None) is not None:
+            self._cancelled(attempt)
             return True
         for worker in self.workers:
             for running in worker.handed.values():
@@ -149,6 +153,11 @@ class Pool:
                     worker.stop(running, Stop.CANCEL)
                     return True
         return False
+
+    def _cancelled(self, attempt: AttemptId) -> None:
+        """Confirm that nothing is left of a cancelled attempt: operations wait for that."""
+        if self.spec.operation is not None and not self.closed:
+            self._ends.confirm(attempt)
 
     def feed(self, page: FeedPage) -> bool:
         """Queue sources for a reducer; False if it does not run here (any more)."""
@@ -280,12 +289,20 @@ class Pool:
             if not running.init and running.stop is not Stop.CANCEL:
                 self._ends.evict(running.lease)
         self._remove(worker)
+        if running is not None and running.stop is Stop.CANCEL:
+            self._endings.spawn(self._confirm_once_gone(worker, running))
+
+    async def _confirm_once_gone(self, worker: Worker, attempt: Attempt) -> None:
+        await worker.gone.wait()
+        self._cancelled(attempt.id)
 
     def _give_back(self, attempt: Attempt) -> None:
         """Queue an attempt that has not begun again."""
         self._reporter.release(attempt)
         if attempt.stop is not Stop.CANCEL:
             self.queue.appendleft(attempt.lease)
+        else:
+            self._cancelled(attempt.id)
 
     def _send_away(self) -> None:
         """Return waiting tasks to the supervisor, since no allocation is left for them."""
@@ -357,6 +374,9 @@ class Pool:
             running = next(iter(worker.handed.values()), None)
             if running is None:
                 continue
+            if self.spec.operation is not None and not (running.init or running.told) and now - running.began >= BEGUN:
+                running.told = True
+                self.node.began(running.id)
             if worker.is_long(now):
                 worker.recall()
             self._caps.look(worker, running, now)
@@ -464,6 +484,7 @@ class Pool:
             self._init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
             self._reporter.release(attempt)
+            self._cancelled(attempt.id)
             self.node.changed()
         elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
             self._give_back(attempt)
