@@ -8,17 +8,18 @@
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
 
-Lists are in `job_lists`.
+Lists are in `job_lists`, further control in `control`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 from aiohttp import web
 
+from scheduler.gateway import control
 from scheduler.gateway.attempts import show_attempts
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
@@ -49,13 +50,19 @@ async def handle(call: Call) -> web.StreamResponse:
     if len(segments) == 3:
         return await (create(call) if call.method == "POST" else list_jobs(call))
     what = "/".join(segments[5:])
-    routes = ROUTES.get(what)
+    routes = routes_of(what)
     if routes is None:
         raise errors.no_such_route(call.path)
     serve = routes.get("GET" if call.method == "HEAD" else call.method)
     if serve is None:
         raise errors.method_not_allowed(call.method)
     return await serve(call, await find_job(call, segments[1], segments[3]))
+
+
+def routes_of(what: str) -> Mapping[str, Serve] | None:
+    """What serves a path below `live/`, by method; None if there is no such path."""
+    controls = control.find(what)
+    return ROUTES.get(what) or ({"POST": controls} if controls else None)
 
 
 async def find_job(call: Call, login: str, uuid: str) -> Row:

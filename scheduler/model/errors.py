@@ -107,6 +107,31 @@ def task_not_running(task: int) -> WireError:
     return WireError(409, "TaskNotRunning", f"no task {task} of this job runs")
 
 
+def not_an_operation(job: str, verb: str) -> WireError:
+    return WireError(409, "NotAnOperation", f"job {job} is a job of phases: {verb} is for operations")
+
+
+def not_completable(job: str, kind: str) -> WireError:
+    why = f"a {kind} of a part of its input is no result: abort it, or let it end"
+    return WireError(409, "NotCompletable", f"job {job} cannot be completed early: {why}")
+
+
+def alias_in_use(alias: str, job: str) -> WireError:
+    return WireError(409, "AliasInUse", f"{alias} is the alias of job {job}, which is not over")
+
+
+def no_such_task(job: str, task: str) -> WireError:
+    return WireError(404, "ResourceNotFound", f"job {job} has no task {task} (STAGE.NUMBER, as its list of tasks says)")
+
+
+def task_state(task: str, state: str) -> WireError:
+    return WireError(409, "InvalidTaskState", f"task {task} is {state}: only one that may still run can be given up")
+
+
+def task_needed(task: str, kind: str) -> WireError:
+    return WireError(409, "TaskNeeded", f"task {task} is a {kind}, which the others need: it cannot be given up")
+
+
 def invalid_parameter(value: str, name: str) -> WireError:
     return WireError(400, "InvalidParameter", f'"{value}" is invalid for "{name}"')
 

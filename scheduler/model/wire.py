@@ -326,7 +326,7 @@ class PollReply(Wire):
     number: int
     pools: list[PoolGrant] = Field(default_factory=list)
     feeds: list[FeedPage] = Field(default_factory=list)
-    cancel: list[AttemptId] = Field(default_factory=list)  # kill, and report nothing
+    cancel: list[AttemptId] = Field(default_factory=list)  # kill; report only that those of operations are gone
     release: list[int] = Field(default_factory=list)
     discard: list[Id] = Field(default_factory=list)  # intermediates on this node that are not needed any more
     logs: list[TaskLogRequest] = Field(default_factory=list)  # requests for the output of running tasks
@@ -394,9 +394,12 @@ class AttemptReport(Wire):
 
 
 class ReportRequest(Wire):
+    """Attempts that have ended, and those of operations whose commands have run for a moment by now (`began`)."""
+
     agent: Number
     state: AgentState
     attempts: list[AttemptReport] = Field(max_length=MAX_REPORTS, fail_fast=True)
+    began: list[AttemptId] = Field(default_factory=list, max_length=MAX_REPORTS, fail_fast=True)
 
 
 class ReportReply(Wire):

@@ -17,8 +17,8 @@ from typing import TypeVar
 from scheduler.records.accounts import AccountError
 from scheduler.records.database import Connection, Database, DatabaseError, open_database
 from scheduler.service.state import DATABASE, StateError, require_own
+from scheduler.supervisor.control.cancelling import cancel_named
 from scheduler.supervisor.jobs.intake import JobRef
-from scheduler.supervisor.operations.control import cancel_named
 
 T = TypeVar("T")
 

@@ -17,6 +17,7 @@ from scheduler.common.backoff import Backoff
 from scheduler.common.waiting import wait_for
 from scheduler.engine.membership import BEAT, CLAIM_SECONDS, Pulse
 from scheduler.model.job import JobSpec
+from scheduler.model.operations.control import ControlRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
@@ -27,12 +28,13 @@ from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
 from scheduler.supervisor.background import PAUSES, Coalesced, SupervisorTasks
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs, standing_of
+from scheduler.supervisor.control import requests
+from scheduler.supervisor.control.cancelling import cancel_open, cancel_orphans
 from scheduler.supervisor.jobs import archive, intake, retention
 from scheduler.supervisor.jobs.changes import Changes, Placed
 from scheduler.supervisor.jobs.dispatch import dispatch_page
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator
 from scheduler.supervisor.operations import creation, ending, steps
-from scheduler.supervisor.operations.control import cancel_open, cancel_orphans
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.commit import refuse_ready
@@ -41,6 +43,8 @@ log = logging.getLogger("remora.supervisor")
 
 # The number of ready tasks of the first phase up to which inputs are dispatched.
 AHEAD = 4096
+# Requests about one job that are taken up at once.
+REQUESTS_PAGE = 100
 # Ready tasks that fit no node, failed in one transaction.
 REFUSE_PAGE = 500
 # Seconds between checks for idle inputs and expired records.
@@ -219,9 +223,13 @@ class Supervisor:
 
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])
+        live.suspended = bool(row["suspended"])
         if live.standing is not None:
             phases = await self._db.read(select("phases_of_job", job=live.id))
             live.standing, live.stalled = standing_of(row["status"], phases), False
+            await self.agent_service.stop_again(live)
+        for _ in await self._db.read(select("requests_of_job", job=live.id, limit=REQUESTS_PAGE)):
+            self._apply(await self._db.write(partial(requests.take_up, live=live, now=self._clock())))
         if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
             live.done = True
             live.wake_watchers()
@@ -268,6 +276,11 @@ class Supervisor:
         self._apply(await self._db.write(partial(cancel_open, live=live, now=self._clock())))
         log.info("job cancelled", extra={"job": live.uuid})
 
+    async def control(self, live: LiveJob, request: ControlRequest) -> None:
+        """Carry out what a user asks of a job. Raises WireError if the job's state forbids it."""
+        self._apply(await self._db.write(partial(requests.carry_out, live=live, request=request, now=self._clock())))
+        log.info("job controlled", extra={"job": live.uuid, "request": request.verb})
+
     async def wait_for_change(self, live: LiveJob, seconds: float) -> None:
         """Return when a job changes, or after `seconds`."""
         if not live.done and not self._stopping:
@@ -287,8 +300,14 @@ class Supervisor:
                 live.input_ended.add(pool)
         for job, standing in changes.standings.items():
             if live := self.jobs.by_id(job):
-                live.standing = standing
+                live.standing, live.stalled = standing, job in changes.stalled
                 live.dispatched += changes.dispatched[job]
+        for job, suspended in changes.suspended.items():
+            if live := self.jobs.by_id(job):
+                live.suspended = suspended
+        for job, spec in changes.specs.items():
+            if live := self.jobs.by_id(job):
+                live.spec = spec
         for job, pools in changes.reopened.items():
             if live := self.jobs.by_id(job):
                 live.reopened = pools
@@ -356,9 +375,9 @@ class Supervisor:
     async def _operate(self, live: LiveJob) -> None:
         """Take the steps of an operation that can be taken now."""
         while not live.done and steps.has_work(live, self._ready(live), AHEAD):
-            before = live.standing
-            self._apply(await self._db.write(partial(steps.take, live=live, now=self._clock())))
-            live.stalled = live.standing == before
+            changes = await self._db.write(partial(steps.take, live=live, now=self._clock()))
+            self._apply(changes)
+            live.stalled = live.id in changes.stalled
 
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """The pools with ready tasks that no node can ever run, and why."""

@@ -30,6 +30,7 @@ from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
+    AttemptId,
     AttemptReport,
     BlobRef,
     Outcome,
@@ -129,9 +130,14 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as it was observed
     before: Usage | None = None  # of the init script, if it ran on behalf of this task
     began: float = 0.0  # event loop time at which it became its instance's current task
+    told: bool = False  # the supervisor knows, or is about to, that it has begun
     looked: float = 0.0  # ... and of the last look at its run time,
     ran: float = 0.0  # which was so many seconds
     final: Totals | None = None  # of its files, once it has ended and they no longer change
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(task=self.lease.task, attempt=self.lease.attempt)
 
     def add(self, *outputs: Emitted) -> None:
         """Add outputs. Raises WireError, and adds none, if they exceed the bounds."""

@@ -16,7 +16,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.model.wire import AttemptReport, Outcome, TaskLease
+from scheduler.model.wire import AttemptId, AttemptReport, Outcome, TaskLease
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.OTHER)
 UNSAVED = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.FAILED_CHUNKS)
@@ -94,6 +94,10 @@ class Completion:
         """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
         self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True, "reason": reason}))
 
+    def confirm(self, attempt: AttemptId) -> None:
+        """Report that no process is left of an attempt that the supervisor has cancelled."""
+        self._node.finished(stopped_report(attempt))
+
     async def count(self, lease: TaskLease, lines: Callable[[], list[int]]) -> None:
         """Report the lines of what a task reads; `lines` counts them, in a thread."""
         try:
@@ -110,3 +114,15 @@ class Completion:
     def skip(self, lease: TaskLease) -> None:
         """Report a task that has nothing to read, and so nothing to do."""
         self._node.finished(plain_report(lease, Verdict(Outcome.OK)))
+
+
+def stopped_report(attempt: AttemptId) -> AttemptReport:
+    """The report of an attempt of which nothing is left, and which does not count."""
+    return AttemptReport(
+        task=attempt.task,
+        attempt=attempt.attempt,
+        outcome=Outcome.LOST,
+        code=JobErrorCode.INTERNAL.value,
+        message="stopped",
+        reason=AbortReason.USER_REQUEST,
+    )

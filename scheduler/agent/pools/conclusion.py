@@ -23,7 +23,7 @@ from scheduler.agent.pools.pacing import Pace
 from scheduler.agent.pools.tier_limits import Caps
 from scheduler.agent.pools.worker import Worker
 from scheduler.common.space import Space
-from scheduler.model.wire import PoolSpec
+from scheduler.model.wire import AttemptId, PoolSpec
 
 # Seconds that an instance which has filled the disk has to disappear before its task is reported.
 ROOM_SECONDS = 3.0
@@ -35,6 +35,7 @@ class Queue(Protocol):
     @property
     def closed(self) -> bool: ...
     def advance(self) -> None: ...
+    def cancelled(self, attempt: AttemptId) -> None: ...
     def give_back(self, attempt: Attempt) -> None: ...
     def replace(self, worker: Worker) -> None: ...
     def init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
@@ -84,6 +85,7 @@ class Conclusion:
             self._pool.init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
             self._reporter.release(attempt)
+            self._pool.cancelled(attempt.id)
             self._node.changed()
         elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
             self._pool.give_back(attempt)

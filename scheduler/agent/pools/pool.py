@@ -49,6 +49,8 @@ from scheduler.providers import InstanceError, NoImageError
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a slot before they go back to the supervisor.
 HOMELESS_SECONDS = 2.0
+# Seconds after which an attempt of an operation is said to run: shorter ones are over before that.
+BEGUN = 0.25
 # Attempts after which a task is no longer moved to another instance.
 MAX_MOVES = 8
 
@@ -103,12 +105,14 @@ class Pool:
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
-        """Kill or drop an attempt, without a report. False if it is not here."""
+        """Kill or drop an attempt; of an operation only its end is reported then. False if it is not here."""
         for lease in self.queue:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
+                self.cancelled(attempt)
                 return True
         if self._preparation.drop(attempt):
+            self.cancelled(attempt)
             return True
         for worker in self.workers:
             for running in worker.handed.values():
@@ -116,6 +120,11 @@ class Pool:
                     worker.stop(running, Stop.CANCEL)
                     return True
         return False
+
+    def cancelled(self, attempt: AttemptId) -> None:
+        """Confirm that nothing is left of a cancelled attempt: operations wait for that."""
+        if self.spec.operation is not None and not self.closed:
+            self._completion.confirm(attempt)
 
     def feed(self, page: FeedPage) -> bool:
         """Queue sources for a reducer; False if it does not run here (any more)."""
@@ -242,12 +251,20 @@ class Pool:
             if not running.init and running.stop is not Stop.CANCEL:
                 self._completion.evict(running.lease)
         self._remove(worker)
+        if running is not None and running.stop is Stop.CANCEL:
+            self._endings.spawn(self._confirm_once_gone(worker, running))
+
+    async def _confirm_once_gone(self, worker: Worker, attempt: Attempt) -> None:
+        await worker.gone.wait()
+        self.cancelled(attempt.id)
 
     def give_back(self, attempt: Attempt) -> None:
         """Queue an attempt that has not begun again."""
         self._reporter.release(attempt)
         if attempt.stop is not Stop.CANCEL:
             self.queue.appendleft(attempt.lease)
+        else:
+            self.cancelled(attempt.id)
 
     def _send_away(self) -> None:
         """Return waiting tasks to the supervisor, since no allocation is left for them."""
@@ -319,6 +336,9 @@ class Pool:
             running = next(iter(worker.handed.values()), None)
             if running is None:
                 continue
+            if self.spec.operation is not None and not (running.init or running.told) and now - running.began >= BEGUN:
+                running.told = True
+                self.node.began(running.id)
             if worker.is_long(now):
                 worker.recall()
             self._caps.look(worker, running, now)

@@ -47,11 +47,13 @@ MAX_FAILED_ATTEMPTS = 10_000
 MAX_STDERRS = 150
 MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
+MAX_ALIAS = 128
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
 INDEX_SIZE = MIB  # bytes of input whose lines are counted together
 SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s"}
 SORT_PERCENT = 70  # of an instance's memory, which msort may use for lines
+ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
 LINES = re.compile(r"(?P<first>\d{1,15})-(?P<last>\d{1,15})|#(?P<start>\d{1,15}):#(?P<end>\d{1,15})", re.ASCII)
 
 
@@ -71,6 +73,12 @@ class Kind(StrEnum):
     REWRITE = "rewrite"
     SIMPLE_SORT = "simple_sort"
     CONCAT = "concat"
+
+
+# Stages of which a task can be given up, and that can be ended early: what each task reads stands for itself.
+SEPARABLE = frozenset({Kind.MAP, Kind.ORDERED_MERGE})
+# Types that can be completed early: their output is worth something without the rest.
+COMPLETABLE = frozenset({OperationType.MAP})
 
 
 class Mode(StrEnum):
@@ -149,6 +157,7 @@ class Operation:
     failures: Failures = Failures()
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
+    alias: str | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -173,6 +182,7 @@ class Operation:
             ),
             stderr=Stderr(given.get("count", 20), given.get("bytes", 5 * MIB)),
             time_limit_s=document.get("time_limit"),
+            alias=document.get("alias"),
         )
 
 
@@ -290,6 +300,12 @@ def _annotations(path: str, value: Any) -> None:
         raise problem(path, f"must be at most {MAX_ANNOTATIONS} characters of JSON")
 
 
+def _alias(path: str, value: Any) -> None:
+    string(path, value)
+    if not ALIAS.fullmatch(value):
+        raise problem(path, f'"{value}" is no alias: * and at most {MAX_ALIAS} letters, digits and . _ -')
+
+
 def _lines(path: str, value: Any) -> None:
     string(path, value)
     if not LINES.fullmatch(value):
@@ -339,6 +355,7 @@ COMMON: Mapping[str, Check] = {
     "title": string,
     "description": string,
     "annotations": _annotations,
+    "alias": _alias,
     "max_failed_attempts": integer(1, MAX_FAILED_ATTEMPTS),
     "on_error": one_of(("fail", "continue")),
     "fail_on_restart": boolean,
@@ -348,6 +365,8 @@ COMMON: Mapping[str, Check] = {
     ),
     "spec": mapping,
 }
+# Keys that may be changed while an operation runs; None removes one.
+UPDATABLE = ("title", "description", "annotations", "max_failed_attempts", "on_error", "fail_on_restart", "time_limit")
 SPECS: Mapping[OperationType, Mapping[str, Check]] = {
     OperationType.MAP: {
         **SCRIPT,
@@ -386,6 +405,17 @@ def check_operation(body: dict[str, Any], images: Collection[str]) -> dict[str, 
     if semver.newest(images, wanted := spec.get("image", "*")) is None:
         raise problem("spec.image", f'unsupported version: "{wanted}"')
     return {"name": "", **body}
+
+
+def check_update(keys: Mapping[str, Any]) -> None:
+    """Check what an update sets. Raises `WireError` with the first problem."""
+    given = {key: value for key, value in keys.items() if value is not None or key not in UPDATABLE}
+    members("", given, {key: COMMON[key] for key in UPDATABLE})
+
+
+def updated(document: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """A document after an update."""
+    return {key: value for key, value in {**document, **keys}.items() if value is not None}
 
 
 def _check_map(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:

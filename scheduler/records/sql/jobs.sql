@@ -54,6 +54,9 @@ UPDATE phases SET issued = issued + :count WHERE id = :pool
 -- count_finished: tasks were finished.
 UPDATE phases SET finished = finished + :count WHERE id = :pool
 
+-- count_reopened: tasks that had committed are open again, for their outputs were lost.
+UPDATE phases SET finished = finished - :count, lost = lost + :count WHERE id = :pool
+
 -- count_usage: what :tasks finished tasks took.
 UPDATE phases SET metered = metered + :tasks, wall_us = wall_us + :wall_us, cpu_us = cpu_us + :cpu_us,
     max_rss_kb = CASE WHEN max_rss_kb < :max_rss_kb THEN :max_rss_kb ELSE max_rss_kb END, bytes_in = bytes_in + :bytes_in, bytes_out = bytes_out + :bytes_out

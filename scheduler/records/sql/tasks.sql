@@ -66,6 +66,10 @@ SELECT tasks.id, uuid, attempt, agent, input, origin, reducer, agents.node
 FROM tasks INDEXED BY tasks_leased LEFT JOIN agents ON agents.id = tasks.agent
 WHERE pool = :pool AND state = 'leased' ORDER BY tasks.id LIMIT :limit
 
+-- running_of_pool: tasks of a pool that agents hold, as a report is judged against them.
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
+FROM tasks INDEXED BY tasks_leased WHERE pool = :pool AND state = 'leased' LIMIT :limit
+
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
@@ -83,6 +87,17 @@ UPDATE tasks INDEXED BY tasks_reducer SET state = 'cancelled' WHERE pool = :pool
 -- cancel_waiting_maps: no map task of this pool waits for its input to be made again.
 UPDATE tasks INDEXED BY tasks_gone SET state = 'cancelled', own = 0
 WHERE pool = :pool AND (own = 2 OR own = 3 OR own = 4) AND state = 'waiting' AND reducer IS NULL
+
+-- cancel_task: a task that may still run is given up.
+UPDATE tasks SET state = 'cancelled', agent = NULL WHERE id = :task AND state IN ('waiting', 'ready', 'leased')
+
+-- return_lease: a lease that has come to nothing before it reached a node.
+UPDATE tasks SET state = 'ready', agent = NULL WHERE id = :task AND state = 'leased'
+
+-- task_of_stage: a task of an operation, by its stage and its number there, as a report is judged against it.
+SELECT tasks.id AS id, uuid, pool, tasks.state AS state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, tasks.number AS number
+FROM phases CROSS JOIN tasks INDEXED BY tasks_number
+WHERE phases.job = :job AND phases.number = :stage AND tasks.pool = phases.id AND tasks.number = :number AND tasks.number IS NOT NULL
 
 -- consumed_task_inputs: intermediates that a finished reducer has consumed.
 SELECT seq, blob, size, own, node FROM task_inputs WHERE task = :task ORDER BY seq LIMIT :limit

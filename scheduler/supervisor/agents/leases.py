@@ -28,6 +28,7 @@ from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import (
     MAX_COUNTED,
     Asset,
@@ -158,18 +159,19 @@ def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
 
 def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
     """Number of ready tasks of a pool that the agent may be given."""
-    ready = jobs.ready[pool]
+    live, ready = jobs.by_pool(pool), jobs.ready[pool]
+    if live is not None and live.suspended:
+        return 0
     return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
 
 
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
     """Ready tasks of a pool that an agent is given, at most `limit`: how many that belong to which node."""
-    located = jobs.located.of(pool)
-    if limit <= 0:
+    located, live = jobs.located.of(pool), jobs.by_pool(pool)
+    if limit <= 0 or (live is not None and live.suspended):
         return []
     if not located:
         return [(None, min(limit, jobs.ready[pool]))] if jobs.ready[pool] > 0 else []
-    live = jobs.by_pool(pool)
     free = jobs.ready[pool] - sum(located.values())
     others = {}
     for node, ready in located.items():
@@ -214,7 +216,7 @@ def grant(
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks)
         if want.live.spec.operation is not None:
-            attempts.begin(c, want.live, rows, session.node, now)
+            rows = _begin(c, want.live, rows, session, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
         spec = pool_spec(c, want.live, want.pool, session.node, issue_token) if want.new else None
         granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
@@ -223,6 +225,16 @@ def grant(
         local = inputs.count(session.node)
         grants.append(Granted(granted, taken, local, len(inputs) - local))
     return grants
+
+
+def _begin(c: Connection, live: LiveJob, rows: list[Row], session: AgentSession, now: int) -> list[Row]:
+    """Record the attempts of an operation. Returns those that begin: a gateway may have suspended it meanwhile."""
+    control = c.one("control_of_job", job=live.id)
+    if control is not None and control["suspended"]:
+        attempts.unscheduled(c, live, rows, AbortReason.SCHEDULING_OPERATION_SUSPENDED, now)
+        return []
+    attempts.begin(c, live, rows, session.node, now)
+    return rows
 
 
 def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]:

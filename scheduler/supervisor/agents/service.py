@@ -20,7 +20,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -51,6 +51,8 @@ from scheduler.supervisor.agents.running_logs import TaskLogs
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.changes import Changes, Placed, Revoked
+from scheduler.supervisor.jobs.intake import advance_all
+from scheduler.supervisor.operations import attempts
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import blob_ownership, recovery
 from scheduler.supervisor.tasks.commit import commit_reports, lose_attempts
@@ -182,6 +184,9 @@ class AgentService:
     async def report(self, request: ReportRequest) -> ReportReply:
         """Commit a batch of reports; it is durable when this returns. Raises UnknownAgentError."""
         session = self._session(request.agent)
+        if request.began:
+            begun = partial(attempts.begun, node=session.node, begun=request.began, now=self._clock())
+            await self._db.write(begun)
         refused: list[AttemptId] = []
         for page in pages_of(request.attempts):
             changes = await self._commit(session, page)
@@ -255,13 +260,36 @@ class AgentService:
         self._stopping = True
         self.wake()
 
-    def revoke(self, attempts: Iterable[Revoked]) -> None:
+    def revoke(self, revoked_attempts: Iterable[Revoked]) -> None:
         """Have the agents kill these attempts, which no longer count."""
-        for revoked in attempts:
+        for revoked in revoked_attempts:
             if session := self._sessions.get(revoked.agent):
                 session.revoked.append(AttemptId(task=revoked.task, attempt=revoked.attempt))
                 session.held[revoked.pool] -= 1
                 session.ended(revoked.task, revoked.attempt)
+
+    async def stop_again(self, live: LiveJob) -> None:
+        """Have the agents kill attempts of an operation that another process has stopped; those of absent nodes are
+        gone.
+        """
+        stopped = await self._db.read(lambda c: attempts.aborting(c, live.pools))
+        here = self._nodes()
+        for row in stopped:
+            if session := here.get(row["node"]):
+                session.revoked.append(AttemptId(task=row["task"], attempt=row["attempt"]))
+                session.ended(row["task"], row["attempt"])
+        if absent := {row["node"] for row in stopped} - here.keys():
+            await self._confirm_gone(absent)
+        self.wake()
+
+    async def _confirm_gone(self, nodes: Collection[str]) -> None:
+        """Record that nothing is left of attempts of this supervisor's operations that were stopped on some nodes."""
+
+        def work(c: Connection) -> Changes:
+            gone = attempts.gone_at(c, nodes, self._jobs.by_id, self._clock())
+            return advance_all(c, gone, self._clock())
+
+        self._apply(await self._db.write(work))
 
     def discard(self, blobs: Iterable[Placed]) -> None:
         """Have the agents remove these intermediates. An agent that is absent finds out when it starts again."""
@@ -347,6 +375,7 @@ class AgentService:
             while more:
                 changes, more = await self._db.write(work)
                 self._apply(changes)
+            await self._confirm_gone([session.node])
 
     def _session(self, agent: int) -> AgentSession:
         session = self._sessions.get(agent)

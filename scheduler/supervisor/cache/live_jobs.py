@@ -42,7 +42,8 @@ class LiveJob:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
     standing: Standing | None = None  # of an operation
-    stalled: bool = False  # it waits for the place of another operation
+    stalled: bool = False  # the operation has no step to take: it waits for a place, or for its last process
+    suspended: bool = False  # no attempt begins
 
     @property
     def pending(self) -> bool:
@@ -93,6 +94,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
         reopened={phases[number]["id"] for number in reopened(counters(phases))},
         standing=standing_of(row["status"], phases),
+        suspended=bool(row["suspended"]),
     )
 
 

@@ -121,7 +121,7 @@ class JobWriter:
         self._dispatched: int = row["dispatched"]
         self._done: bool = row["state"] == "done"
         self.status = None if row["status"] is None else Status(row["status"])  # of an operation
-        self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
+        self._counts: dict[str, Counter[int]] = {name: Counter() for name in ("issued", "finished", "reopened")}
         self._tasks: list[dict[str, Any]] = []
         self._unsuccessful: dict[int, Counter[str]] = defaultdict(Counter)
         self._outputs: list[str] = []
@@ -183,7 +183,7 @@ class JobWriter:
 
     def reopened(self, pool: int) -> None:
         """Count a finished task of a pool as open again: its outputs are recomputed."""
-        self._counts["finished"][pool] -= 1
+        self._counts["reopened"][pool] += 1
 
     def finished(self, pool: int, usage: Usage | None) -> None:
         """Count a task of a pool as finished. `usage` is what it used, if that was measured."""
@@ -223,7 +223,7 @@ class JobWriter:
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
         for pool, counts in self._unsuccessful.items():
-            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"])
+            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"], unscheduled=0)
             self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))

@@ -35,6 +35,7 @@ from scheduler.engine.task import (
     InputGone,
     InputLost,
     Lost,
+    Released,
     Reported,
     TaskState,
     Unplaceable,
@@ -81,10 +82,12 @@ def commit_reports(
     claims = Claims(c, [blob for report in reports for blob in blobs_of(report)], reporter.keeps, absent)
     for report in reports:
         row = rows.get(report.task)
+        held = row is not None and row["agent"] == reporter.agent and row["attempt"] == report.attempt
+        if row is not None and not held:
+            batch.confirm(row, report)
         if row is None or (row["agent"] != reporter.agent and row["state"] == TaskState.LEASED):
             batch.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
         else:
-            held = row["agent"] == reporter.agent and row["attempt"] == report.attempt
             batch.judge_report(row, report, claims if held else None)
     return batch.close()
 
@@ -105,6 +108,14 @@ def lose_attempts(
     batch = Batch(c, find_job, now, node, reason=reason)
     for row in rows:
         batch.judge(row, Lost(counted))
+    return batch.close()
+
+
+def release_attempts(c: Connection, live: LiveJob, rows: Sequence[Row], now: int, reason: AbortReason) -> Changes:
+    """Stop the running attempts of some tasks of a job, which run again. That costs no retry."""
+    batch = Batch(c, lambda _: live, now, reason=reason)
+    for row in rows:
+        batch.judge(row, Released())
     return batch.close()
 
 
@@ -145,6 +156,15 @@ class Batch:
     def refuse(self, report: AttemptReport) -> None:
         """Refuse a report, which does not count: its agent may remove what the attempt has left."""
         self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
+
+    def confirm(self, row: Row, report: AttemptReport) -> None:
+        """Record that an attempt of an operation that was stopped is gone from its node, if it was."""
+        live = self._find_job(row["pool"])
+        if live is None or live.spec.operation is None:
+            return
+        gone = {"task": report.task, "attempt": report.attempt, "node": self.node, "now": self.now}
+        if self.c.run("attempt_gone", **gone):
+            self._writer(live)
 
     def close(self) -> Changes:
         """Name and write what was judged; returns the changes."""

@@ -76,7 +76,10 @@ class OperationReports:
                 self._fatal.setdefault(live.id, (JobErrorCode.INVALID_ARGUMENT, message))
         if verdict.before.state is TaskState.LEASED:
             reason = AbortReason.read(report.reason) if report else self._reason or AbortReason.OTHER
-            self._c.run("end_attempt", **attempts.ended(row, outcome, reason, report, self._now, stderr))
+            if verdict.revoked and outcome is Outcome.LOST:
+                self._c.run("stop_attempt", task=row["id"], attempt=row["attempt"], reason=reason)
+            else:
+                self._c.run("end_attempt", **attempts.ended(row, outcome, reason, report, self._now, stderr))
         if outcome is not Outcome.OK:
             self._unsuccessful(writer, verdict)
 

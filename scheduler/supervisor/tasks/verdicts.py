@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from scheduler.engine.availability import Availability
-from scheduler.engine.task import Effect, Event, InputGone, Reported, Step, Task, TaskState, step
+from scheduler.engine.task import Effect, Event, InputGone, Released, Reported, Step, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.objects.entries import NewObject
@@ -44,7 +44,7 @@ class Verdict:
         cls, live: LiveJob, row: Row, before: Task, event: Event, result: Step, report: AttemptReport | None
     ) -> Verdict:
         """What `event` has made of the task of a row, as a report says or without one."""
-        revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
+        revoked = before.state is TaskState.LEASED and isinstance(event, InputGone | Released)
         phase, availability = live.phase_of(row["pool"]), Availability(row["own"])
         return cls(live, row, before, result, report, phase, availability, revoked)
 

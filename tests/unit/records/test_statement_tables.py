@@ -79,6 +79,8 @@ TASKS = {
     "lease_tasks": Rule(Leased(), leaves=lambda row: row["node"] is not None, parameters={"agent": 9}),
     "lease_tasks_at": Rule(Leased(), leaves=lambda row: row["node"] is None, parameters={"agent": 9, "node": NODE}),
     "release_leases": Rule(Released()),
+    "return_lease": Rule(Released()),
+    "cancel_task": Rule(Cancelled()),
     "cancel_ready": Rule(Cancelled(), leaves=lambda row: state(row) is not TaskState.READY),
     "cancel_leased": Rule(Cancelled(), leaves=lambda row: state(row) is not TaskState.LEASED),
     "cancel_waiting": Rule(Cancelled(), leaves=lambda row: is_map(row) or state(row) is not TaskState.WAITING),

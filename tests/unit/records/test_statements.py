@@ -51,6 +51,8 @@ INDEX_OF = {
     "tasks_at": "tasks_at",
     "lost_tasks": "tasks_gone",
     "count_located": "tasks_ready_at",
+    "running_of_pool": "tasks_leased",
+    "task_of_stage": "tasks_number",
 }
 
 
