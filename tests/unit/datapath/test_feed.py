@@ -155,7 +155,7 @@ def test_a_source_without_a_newline_at_its_end_gets_one_if_that_is_wanted(bench:
 
 
 def test_ranges_of_sources_are_fed(bench: Bench) -> None:
-    started = bench.start(bounds=lambda source, size, fd: (2, 5))
+    started = bench.start(pieces=lambda source, size, fd: [(2, 5)])
     for name in ("first", "second"):
         started.append(bench.write(name, name.encode()), 5)
     started.end()
