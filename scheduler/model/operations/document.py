@@ -327,8 +327,9 @@ def check_operation(body: dict[str, Any], images: Collection[str]) -> dict[str, 
     spec = body.get("spec", {})
     members("spec", spec, SPECS[OperationType(kind)])
     RULES[OperationType(kind)](body, spec)
-    if semver.newest(images, wanted := spec.get("image", "*")) is None:
-        raise problem("spec.image", f'unsupported version: "{wanted}"')
+    for path, script in (("spec", spec), *((f"spec.{key}", spec.get(key, {})) for key in ("mapper", "reducer"))):
+        if semver.newest(images, wanted := script.get("image", "*")) is None:
+            raise problem(f"{path}.image", f'unsupported version: "{wanted}"')
     return {"name": "", **body}
 
 

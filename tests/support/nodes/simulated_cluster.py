@@ -72,10 +72,9 @@ SHAPES = (
     [MAP, {"exec": "r", "type": "reduce", "count": 2}, {"exec": "r", "type": "reduce", "count": 2}, MAP],
 )
 # An operation whose lines are divided: its tasks leave shuffle files, of which readers get a partition each.
-SHUFFLE: dict[str, object] = {
-    "type": "map_reduce",
-    "spec": {"reducer": {"exec": "r"}, "per_object": True, "partition_count": 3},
-}
+DIVIDED = {"reducer": {"exec": "r"}, "per_object": True, "partition_count": 3}
+SHUFFLE: dict[str, object] = {"type": "map_reduce", "spec": DIVIDED}
+DICE: dict[str, object] = {"type": "map_reduce", "spec": {"mapper": {"exec": "m"}, **DIVIDED}}
 SLOTS = 3
 # Turns of the event loop after which whatever a step has begun is left in the middle, or done.
 TURNS = (2, 40)
@@ -187,6 +186,14 @@ def outputs_of(spec: PoolSpec, data: bytes) -> list[Said] | None:
         name = f"/{spec.login}/stor/named/{spec.phase}.{number}.{drawn:x}" if digest(number, drawn) % 7 == 0 else None
         said.append(Said(text, name))
     return said
+
+
+Does = Callable[[PoolSpec, bytes, int], list[Said] | None]
+
+
+def as_is(spec: PoolSpec, data: bytes, attempt: int) -> list[Said] | None:
+    """What a task makes of its input, in whatever attempt."""
+    return outputs_of(spec, data)
 
 
 @dataclass(slots=True)
@@ -424,8 +431,8 @@ class Node:
 class Cluster:
     """Three nodes, a supervisor, a job; `die` is the seed's. `does` is what tasks do, by attempt."""
 
-    def __init__(self, seed: int, faults: bool = False) -> None:
-        self.does: Callable[[PoolSpec, bytes, int], list[Said] | None] = lambda spec, data, _: outputs_of(spec, data)
+    def __init__(self, seed: int, faults: bool = False, does: Does = as_is) -> None:
+        self.does = does
         self.die = random.Random(seed)
         self.faults = faults
         self.shared = Shared()
@@ -652,9 +659,11 @@ class Run:
     remote: int
 
 
-async def run(seed: int, faults: bool = True, steps: int = 600, inputs: int = 12, shape: Shape | None = None) -> Run:
+async def run(
+    seed: int, faults: bool = True, steps: int = 600, inputs: int = 12, shape: Shape | None = None, does: Does = as_is
+) -> Run:
     """One job from its first input to its archive."""
-    cluster = Cluster(seed, faults)
+    cluster = Cluster(seed, faults, does)
     job = await cluster.prepare(inputs, shape)
     try:
         for node in cluster.nodes.values():
