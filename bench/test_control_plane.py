@@ -21,7 +21,8 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection
-from scheduler.supervisor.agents.leases import lease_rows, pool_spec, task_leases
+from scheduler.supervisor.agents.leases import lease_rows, task_leases
+from scheduler.supervisor.agents.pool_specs import pool_spec
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs import intake
 from scheduler.supervisor.jobs.dispatch import PAGE, dispatch_page

@@ -35,7 +35,7 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -112,13 +112,17 @@ class SourceLost(Generic[S]):
 Event: TypeAlias = RoomAgain | Finished | ReaderStopped | SourceLost[S]
 
 
+Pieces: TypeAlias = Sequence[tuple[int, int]]
+
+
 class Opened(NamedTuple):
-    """An open source, and the bytes of it that are fed."""
+    """A piece of an open source that is fed. `begin`: where it begins among all that is fed of the source."""
 
     fd: int
     start: int
     end: int
-    is_end: bool = False  # a newline that the source before lacks
+    begin: int = 0
+    is_last: bool = True  # of its source, but for a newline that the source lacks
 
 
 class Feed(Generic[S]):
@@ -127,12 +131,12 @@ class Feed(Generic[S]):
     `open_source(source, offset)` returns a descriptor, which the feed closes: of a file, or of a stream
     that begins at `offset`. When a copy fails it is called again for the same source, and should open
     another copy; an exception means that there is none. `open_ahead(source)` is called for sources whose
-    turn has not come, so it should not block: an exception means "not yet". `bounds(source, size, fd)` gives
-    the first byte of an open source that is fed, and the one after the last; without it the source is fed
-    whole. An exception of it is the source's loss. `ends_lines`: a source, which is a file then, whose
-    last line has no newline gets one, so that it does not run into the next source. `on_event` gets `RoomAgain`
-    any number of times and then one of the last events, unless `close` came first. All run in the feed's
-    thread.
+    turn has not come, so it should not block: an exception means "not yet". `pieces(source, size, fd)` gives
+    the pieces of an open source that are fed, in order, each by its first byte and the one after its last;
+    without it the source is fed whole. Offsets count in what is fed. An exception of it is the source's loss.
+    `ends_lines`: a source, which is a file then, whose last line has no newline gets one, so that it does not
+    run into the next source. `on_event` gets `RoomAgain` any number of times and then one of the last events,
+    unless `close` came first. All run in the feed's thread.
 
     A last event is sent *before* the pipe is closed. So its owner knows that an input is incomplete
     before the reducer can see its end and succeed with half of it.
@@ -145,14 +149,14 @@ class Feed(Generic[S]):
         on_event: Callable[[Event[S]], None],
         room: int = ROOM,
         open_ahead: Callable[[S], int] | None = None,
-        bounds: Callable[[S, int, int], tuple[int, int]] | None = None,
+        pieces: Callable[[S, int, int], Pieces] | None = None,
         ends_lines: bool = False,
     ) -> None:
         self._pipe_wr = pipe_wr
         self._open_source = open_source
         self._open_ahead = open_ahead or (lambda source: open_source(source, 0))
         self._ends_lines = ends_lines
-        self._bounds = bounds or (lambda source, size, fd: (0, size))
+        self._pieces = pieces or (lambda source, size, fd: ((0, size),))
         self._on_event = on_event
         self._capacity = room
         self._queue: deque[tuple[S, int]] = deque()
@@ -255,52 +259,62 @@ class Feed(Generic[S]):
                 return SourceLost(source, offset, why)
             parts = self._with_ends(opened) if self._ends_lines else opened
             result, passed, reached, error = self._call(parts)
-            self._moved += sum(each.end - each.start for each in parts[:passed])
-            self._moved += reached - parts[passed].start if passed < len(parts) else 0
-            fed = sum(not each.is_end for each in parts[:passed])
+            into = reached - parts[passed].start if passed < len(parts) else 0
+            self._moved += sum(each.end - each.start for each in parts[:passed]) + into
             if result is Result.CLOSED or result is Result.STOPPED:
                 return ReaderStopped()  # after STOPPED no event is sent
-            idle = idle + 1 if (fed, reached) == (0, opened[0].start) else 0
-            index, offset = index + fed, reached
+            fed = sum(each.is_last for each in parts[:passed])
+            after = parts[passed].begin + into if passed < len(parts) else 0
+            idle = idle + 1 if (fed, after) == (0, offset) else 0
+            index, offset = index + fed, after
             if idle == COPIES:
                 return SourceLost(batch[index][0], offset, error)
         return None
 
     def _open(self, batch: list[tuple[S, int]], offset: int) -> list[Opened]:
         """Open as many sources of a batch as possible. Raises the error of the first one."""
-        opened = [self._bounded(batch[0], self._open_source(batch[0][0], offset), offset)]
+        opened = self._opened(batch[0], self._open_source(batch[0][0], offset), offset)
         with contextlib.suppress(Exception):  # once it is the first, its error is raised
             for item in batch[1:]:
-                opened.append(self._bounded(item, self._open_ahead(item[0]), 0))
+                opened += self._opened(item, self._open_ahead(item[0]), 0)
         return opened
 
-    def _bounded(self, item: tuple[S, int], fd: int, offset: int) -> Opened:
-        """An open source with the bytes of it that are fed, from `offset` on."""
+    def _opened(self, item: tuple[S, int], fd: int, offset: int) -> list[Opened]:
+        """The pieces of an open source that are fed, from `offset` on; an empty one if there are none."""
+        opened: list[Opened] = []
+        begin = 0
         try:
-            start, end = self._bounds(*item, fd)
+            for start, end in self._pieces(*item, fd):
+                if end > start and begin + end - start > offset:
+                    skipped = max(0, offset - begin)
+                    opened.append(Opened(fd, start + skipped, end, begin + skipped, is_last=False))
+                begin += max(0, end - start)
         except BaseException:
             os.close(fd)
             raise
-        return Opened(fd, max(start, offset), end)
+        if not opened:
+            return [Opened(fd, 0, 0)]
+        opened[-1] = opened[-1]._replace(is_last=True)
+        return opened
 
     def _with_ends(self, opened: list[Opened]) -> list[Opened]:
         """Open files, and a newline behind each whose last line has none."""
         parts: list[Opened] = []
         for each in opened:
             parts.append(each)
-            if each.end > each.start and os.pread(each.fd, 1, each.end - 1) != NEWLINE:
-                parts.append(Opened(newline_file(), 0, len(NEWLINE), is_end=True))
+            if each.is_last and each.end > each.start and os.pread(each.fd, 1, each.end - 1) != NEWLINE:
+                parts.append(Opened(newline_file(), 0, len(NEWLINE), is_last=False))
         return parts
 
     def _call(self, opened: list[Opened]) -> tuple[Result, int, int, OSError]:
-        """One call into C, which ends with the sources closed: `(result, sources fed, offset in the next one, why)`."""
+        """One call into C, which ends with the sources closed: `(result, pieces fed, byte of the next one, why)`."""
         fds, starts, ends = (list(column) for column in zip(*(each[:3] for each in opened), strict=True))
         index, position = ffi.new("size_t *"), ffi.new("off_t *", starts[0])
         try:
             code = lib.feed_many(fds, starts, ends, len(fds), self._pipe_wr, self._stop, index, position)
             error = ffi.errno if code == lib.FEED_ERROR else 0
         finally:
-            for fd in fds:
+            for fd in set(fds):
                 os.close(fd)
         why = OSError(error, os.strerror(error)) if error else OSError(errno.ENODATA, "the source ended too early")
         return Result(code), index[0], position[0], why

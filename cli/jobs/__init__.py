@@ -2,7 +2,7 @@
 
 `create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
 (`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
-earlier job and goes the same way (`flow`). `map`, `merge`, `erase` and `sort` are operations: jobs whose
+earlier job and goes the same way (`flow`). `map`, `merge`, `erase`, `sort` and `mapreduce` are operations: jobs whose
 phases are ours, with one output that appears at once (`operations`). The other sub-commands are one of these steps
 each, or say what a job was and what it took.
 """
@@ -17,6 +17,7 @@ MODULES = {
     "merge": "merge",
     "erase": "erase",
     "sort": "sort",
+    "mapreduce": "mapreduce",
     "addinputs": "addinputs",
     "close": "close",
     "get": "get",

@@ -16,9 +16,10 @@ from cli.frame import note
 from cli.jobs.plan import WIDTH, checked
 from cli.jobs.specification import encoded
 from cli.text import count, human_size, indented, shortened
-from scheduler.engine.operations import slicing
+from scheduler.engine.operations import sampling, slicing
 from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, needs_index, wanted
-from scheduler.model.operations.document import INDEX_SIZE, MAX_TASKS, Operation, Stage
+from scheduler.model.operations.document import Operation
+from scheduler.model.operations.stages import INDEX_SIZE, MAX_TASKS, Reads, Stage
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -64,12 +65,7 @@ def summary(operation: Operation, inputs: Sequence[Pin]) -> list[str]:
     lines = [f"would run {operation.type} on {count(len(inputs), 'object')}, {human_size(total)} bytes"]
     if not operation.stages:
         lines.append("  no tasks: nothing is read")
-    exact = next((stage.cut.tasks for stage in operation.stages if stage.cut and stage.cut.tasks), None)
-    for number, stage in enumerate(operation.stages):
-        if not stage.phase.counting:
-            lines.append(f"  {number}  {described(stage, tasks_of(stage, inputs, total))}")
-        elif exact and needs_index(total, exact, INDEX_SIZE):
-            lines.append(f"  {number}  {stage.kind:<13}  lines are counted first, so that there are {exact} tasks")
+    lines += stage_lines(operation, inputs, total)
     output = operation.output
     if output.path is None:
         lines.append("output: parts in the job's own directory, printed in their order")
@@ -79,10 +75,45 @@ def summary(operation: Operation, inputs: Sequence[Pin]) -> list[str]:
     return lines
 
 
+def stage_lines(operation: Operation, inputs: Sequence[Pin], total: int) -> Iterator[str]:
+    """A line for each stage that has tasks, and the bytes between them."""
+    exact = next((stage.cut.tasks for stage in operation.stages if stage.cut.tasks and not is_shuffled(stage)), None)
+    partitioning = operation.partitioning
+    partitions = partitioning.partitions(total) if partitioning else 1
+    shuffles = partitioning is not None and not (partitioning.alone and partitions == 1)
+    before = 0
+    for number, stage in enumerate(operation.stages):
+        if stage.phase.counting:
+            if exact and needs_index(total, exact, INDEX_SIZE):
+                yield f"  {number}  {stage.kind:<16}  lines are counted first, so that there are {exact} tasks"
+            continue
+        if stage.reads is Reads.OUTPUTS and before <= 1:
+            continue
+        if not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
+            continue
+        if stage.reads is Reads.BLOCKS:
+            tasks = 1, min(total, sampling.blocks_of(total, partitions) * sampling.BLOCK)
+        elif stage.reads is Reads.PARTITIONS and shuffles:
+            assert partitioning is not None
+            tasks = partitions, int(total * partitioning.selectivity) // partitions
+        elif stage.reads is Reads.OUTPUTS:
+            tasks = 1, total
+        else:
+            tasks = tasks_of(stage, inputs, total)
+        before = tasks[0]
+        yield f"  {number}  {described(stage, tasks)}"
+        if stage.phase.divides and partitioning is not None:
+            between = human_size(int(total * partitioning.selectivity))
+            yield f"     {'':<16}  about {between} of intermediates in {count(before, 'shuffle file')}"
+
+
+def is_shuffled(stage: Stage) -> bool:
+    """Whether a stage reads what another has left, or leaves something for another."""
+    return stage.reads is not Reads.SLICES or stage.phase.divides
+
+
 def tasks_of(stage: Stage, inputs: Sequence[Pin], total: int) -> tuple[int, int]:
     """The number of a stage's tasks, and the bytes that the largest reads. Raises `Problem` if there are too many."""
-    if stage.cut is None:
-        return 1, total
     want = wanted(total, len(inputs), stage.cut.tasks, stage.cut.size, stage.cut.per_object)
     if (number := slicing.count(want, len(inputs))) > MAX_TASKS:
         raise Problem(f"the operation would have {number:,} tasks, of at most {MAX_TASKS:,}: make slices larger")
@@ -98,5 +129,6 @@ def described(stage: Stage, tasks: tuple[int, int]) -> str:
     """`map  5 tasks of at most 256M  1024 MB  8 GB  grep ERROR`."""
     number, largest = tasks
     phase = stage.phase
-    parts = [f"{stage.kind:<13}", f"{count(number, 'task')} of at most {human_size(largest)}"]
+    about = "about" if stage.reads is Reads.PARTITIONS and number > 1 else "at most"
+    parts = [f"{stage.kind:<16}", f"{count(number, 'task')} of {about} {human_size(largest)}"]
     return "  ".join([*parts, f"{phase.memory_mb} MB", f"{phase.disk_gb} GB", shortened(phase.exec, WIDTH)])

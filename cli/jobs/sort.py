@@ -11,6 +11,7 @@ from cli.frame import Command
 from cli.jobs import operations
 from cli.jobs.common import jobs
 from scheduler.model.keydef import FLAGS
+from scheduler.model.operations.stages import MAX_PARTITIONS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ORDERS = {
@@ -53,7 +54,13 @@ def order_options(function: Function) -> Function:
 @order_options
 @click.option("-s", "--stable", is_flag=True, help="Lines with equal keys stay in their order.")
 @click.option("-u", "--unique", is_flag=True, help="Of lines with equal keys only the first.")
-@click.option("--memory", metavar="MB", type=int, help="Memory of the instance: 128, 256, ... 8192. [default: 1024]")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, MAX_PARTITIONS),
+    metavar="N",
+    help="Sort in N tasks, each a part of the order. [default: by size]",
+)
+@click.option("--memory", metavar="MB", type=int, help="Memory of an instance: 128, 256, ... 8192. [default: 1024]")
 @click.option("--disk", metavar="GB", type=int, help="Its disk, for what memory does not hold. [default: 8]")
 @operations.output_options
 @operations.run_options
@@ -64,6 +71,7 @@ def command(
     separator: str | None,
     stable: bool,
     unique: bool,
+    partitions: int | None,
     memory: int | None,
     disk: int | None,
     **options: Any,
@@ -74,20 +82,29 @@ def command(
     stdin. -o may name an input. The sorted object appears at once, in the place of the old one, or not at all. A last
     line without a newline gets one.
 
-    One task sorts all of it (msort), in memory, and on its disk if there is more: --memory and --disk say how much of
-    each.
+    What fits into the memory of an instance is sorted by one task. More is divided first: a sample finds the lines
+    that divide all others into partitions of about the same size, and each partition is sorted by a task of its own, as
+    many at a time as there are instances. --memory says how large they may be, --partitions how many there are.
 
     \b
     Examples:
       mjob sort -k2,2 -k1,1n -o ~~/stor/sorted ~~/stor/logs/
       mjob sort -u ~~/stor/a.txt ~~/stor/b.txt
       mjob sort -t, -k2,2nr -o ~~/stor/table.csv ~~/stor/table.csv
+      mjob sort --dry-run --partitions 64 -o ~~/stor/sorted/ ~~/stor/logs/
 
     Exit status: 0; 1 if the operation failed or was aborted. 130 if you stop waiting with Ctrl-C; the job goes on.
     """
     flags = "".join(letter for letter in FLAGS if options.pop(f"flag_{letter}"))
-    given = {"sort_by": list(keys), "flags": flags, "separator": separator, "stable": stable, "unique": unique}
-    spec = {key: value for key, value in {**given, "memory": memory, "disk": disk}.items() if value}
+    given: dict[str, Any] = {
+        "sort_by": list(keys),
+        "flags": flags,
+        "separator": separator,
+        "stable": stable,
+        "unique": unique,
+    }
+    given |= {"partition_count": partitions, "memory": memory, "disk": disk}
+    spec = {key: value for key, value in given.items() if value}
     with jobs() as mine:
         run = operations.taken(options, mine.session.settings.home)
         operations.perform(mine, "sort", spec, inputs, run)

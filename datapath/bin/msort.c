@@ -2,7 +2,9 @@
  * msort - sort lines, with the options and the bytes of `LC_ALL=C sort`.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +14,13 @@
 #include "protocol/tool.h"
 #include "sort/options.h"
 #include "sort/sorter.h"
+#include "split/child.h"
 
 static struct tool tool = {
     .name = "msort",
     .failure = 2,
     .usage = "usage: msort [-t SEPARATOR] [-k KEYDEF]... [-bdfghiMnrVsuz] [-m] [-o FILE] [-S SIZE]\n"
-             "             [-T DIRECTORY] [--header] [--parallel N] [FILE]...\n"
+             "             [-T DIRECTORY] [--header] [--parallel N] [--run COMMAND] [FILE]...\n"
              "       msort -c|-C [-t SEPARATOR] [-k KEYDEF]... [-bdfghiMnrVsuz] [FILE]\n"
              "\n"
              "Sorts the lines of all files, or of standard input, by their bytes or by keys: what\n"
@@ -36,6 +39,9 @@ static struct tool tool = {
              "  -T DIRECTORY     where such pieces lie meanwhile (default: TMPDIR, or /tmp)\n"
              "  --header         each file begins with a line that is not sorted: the first\n"
              "                   file's comes first, the others are left out\n"
+             "  --run COMMAND    let this command read the sorted lines, and not standard output; it\n"
+             "                   need not read all of them. If it fails, its exit status is that of\n"
+             "                   msort, too\n"
              "  --parallel N     sort with so many threads (default: 1)\n"
              "  --sample N       print N lines of each 16 KiB of the only file, unsorted\n"
              "  --borders N      print only the N - 1 lines that divide the sorted ones into N parts\n"
@@ -51,14 +57,17 @@ static struct tool tool = {
              "Examples:\n"
              "  msort -t/ -k4,4 -k2,2r names\n"
              "  msort -u names -o names\n"
+             "  msort -s -t/ -k4,4 names --run 'uniq -c'\n"
              "  msort -c first.log && msort -m first.log texts/lear.txt\n"
              "\n"
-             "Exit status: 0; 1 if -c or -C found a line out of order; 2 if something failed.\n",
+             "Exit status: 0; that of the command; 1 if -c or -C found a line out of order; 2 if\n"
+             "something else failed.\n",
 };
 
 enum {
     BLOCK_KIB = 16, /* of which --sample prints a number of lines */
     PARTS_MAX = 100000,
+    PIPE = 1024 * 1024,
     OPTION_HEADER = 256,
     OPTION_PARALLEL,
     OPTION_SAMPLE,
@@ -66,6 +75,7 @@ enum {
     OPTION_FILES0,
     OPTION_SORT,
     OPTION_CHECK,
+    OPTION_RUN,
     OPTION_IGNORED,
     OPTION_HELP
 };
@@ -79,6 +89,7 @@ static const struct option WORDS[] = {
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"compress-program", required_argument, NULL, OPTION_IGNORED},
     {"files0-from", required_argument, NULL, OPTION_FILES0},
+    {"run", required_argument, NULL, OPTION_RUN},
     {"merge", no_argument, NULL, 'm'},
     {"output", required_argument, NULL, 'o'},
     {"buffer-size", required_argument, NULL, 'S'},
@@ -97,6 +108,7 @@ struct plan {
     char check; /* 'c', 'C' or 0 */
     uint32_t stride;
     const char *names; /* the file of --files0-from */
+    const char *command;
 };
 
 static void *need(void *memory)
@@ -203,6 +215,9 @@ static void take_option(struct plan *plan, int found)
     case OPTION_FILES0:
         plan->names = optarg;
         break;
+    case OPTION_RUN:
+        plan->command = optarg;
+        break;
     case OPTION_HELP:
         fputs(tool.usage, stdout);
         exit(0);
@@ -244,6 +259,8 @@ static void check_plan(const struct plan *plan)
         tool_misused(&tool, "only one file can be checked or sampled, not %s too", sorter->files[1]);
     if (plan->check && sorter->output)
         tool_misused(&tool, "-%c and -o exclude each other", plan->check);
+    if (plan->command && (sorter->output || is_only || sorter->parts))
+        tool_misused(&tool, "--run is for sorted lines, and excludes -o, -c, -C, --sample and --borders");
     /* What cannot be read should be said before, not after an hour. */
     for (size_t i = 0; i < sorter->n; i++)
         if (strcmp(sorter->files[i], "-") != 0 && access(sorter->files[i], R_OK) < 0)
@@ -287,6 +304,26 @@ static int check(struct plan *plan)
     return !result;
 }
 
+/* Start the command: standard output goes to it from here on. */
+static pid_t start(const char *command)
+{
+    char *argv[] = {"bash", "-c", (char *)command, NULL};
+    int ends[2], error;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        tool_fail(&tool, "cannot start the command: %s", strerror(errno));
+    fcntl(ends[1], F_SETPIPE_SZ, PIPE); /* fewer switches; a refusal changes nothing else */
+    if ((error = child_start(argv, ends[0], STDOUT_FILENO, &pid)))
+        tool_fail(&tool, "cannot start the command: %s", strerror(error));
+    signal(SIGPIPE, SIG_IGN); /* it may stop reading */
+    if (dup2(ends[1], STDOUT_FILENO) < 0)
+        tool_fail(&tool, "cannot start the command: %s", strerror(errno));
+    close(ends[0]);
+    close(ends[1]);
+    return pid;
+}
+
 /* Merges have many files open. */
 static void raise_limit(void)
 {
@@ -302,7 +339,8 @@ int main(int argc, char **argv)
 {
     static struct plan plan = {.sorter = {.ordering = {.separator = -1, .end = '\n'}, .threads = 1}};
     struct sorter *sorter = &plan.sorter;
-    int result;
+    int result, status = 0;
+    pid_t pid = 0;
 
     parse(argc, argv, &plan);
     if (plan.check)
@@ -314,10 +352,16 @@ int main(int argc, char **argv)
     if (!sorter->directory || !*sorter->directory)
         sorter->directory = "/tmp";
     raise_limit();
+    if (plan.command)
+        pid = start(plan.command);
     result = plan.stride     ? sorter_sample(sorter, plan.stride)
              : plan.is_merge ? sorter_merge(sorter)
                              : sorter_sort(sorter);
-    if (result < 0)
+    if (plan.command) {
+        close(STDOUT_FILENO);
+        status = child_wait(pid);
+    }
+    if (result < 0 && !(plan.command && sorter->is_unread))
         tool_fail(&tool, "%s", sorter->why);
-    return 0;
+    return status;
 }

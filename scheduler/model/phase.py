@@ -28,6 +28,9 @@ class PhaseSpec:
     sliced: bool = False  # its tasks read slices of objects
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     counting: bool = False  # agents only count the lines of what its tasks read
+    divides: bool = False  # its tasks leave shuffle files
+    partitioned: bool = False  # its tasks read partitions of shuffle files
+    keeps_on_node: bool = True  # what it leaves for the next phase lies on its node, and is made again if that is lost
 
     @classmethod
     def of_script(cls, script: Mapping[str, Any], **more: Any) -> Self:
@@ -54,5 +57,5 @@ class PhaseSpec:
 
     @property
     def blocking(self) -> bool:
-        """Whether its tasks may wait for other tasks of the job."""
-        return self.reduce
+        """Whether its tasks may wait for other tasks of the job: those that make their input, or make it again."""
+        return self.reduce or self.partitioned

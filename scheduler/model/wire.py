@@ -37,7 +37,7 @@ from scheduler.model import ids, names
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.tiers import DISK_GB
 
-VERSION = 4
+VERSION = 5
 POLL_SECONDS = 20.0
 # An agent without a request for LEASE_SECONDS is lost, so an idle one sends a beat every BEAT_SECONDS.
 LEASE_SECONDS = 10.0
@@ -134,6 +134,8 @@ class PoolSpec(Wire):
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     counting: bool = False  # nothing is run: the lines of each source of its tasks are counted
     operation: Word | None = None  # the type of the operation that the job is, if it is one: its outputs are staged
+    divides: bool = False  # its tasks print shuffle files
+    partitions: Number = 1  # how many partitions these have
     stderr_bytes: Number = 0  # of an operation's attempt: as much of its stderr is kept, whatever its outcome
 
 
@@ -147,6 +149,7 @@ class FeedSource(Wire):
     length: Number | None = None  # None: up to the end
     skip: Number = 0  # lines that are skipped at the start
     upto: Number = 0  # lines beyond the end
+    part: Number | None = None  # the partition of a shuffle file that is read, and nothing else of it
 
 
 class FeedPage(Wire):

@@ -22,7 +22,8 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Fenced, Row, select
 from scheduler.supervisor import announcements, membership
-from scheduler.supervisor.agents import leases, running_logs
+from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.running_logs import PostedRequests
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
@@ -71,7 +72,7 @@ class Supervisor:
         db: Database,
         blobs: BlobStore,
         clock: Callable[[], int],
-        issue_token: leases.IssueToken,
+        issue_token: IssueToken,
         url: str = "",
         alone: bool = True,
         beat_seconds: float = BEAT,

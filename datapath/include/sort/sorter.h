@@ -29,6 +29,7 @@ struct sorter {
     int threads;
     int has_header;       /* each file begins with a line that is not sorted: the first file's is printed first */
     uint32_t parts;       /* print only the lines that divide all into so many parts of equal size; 0: print all */
+    int is_unread;        /* after a failure: only because the reader of the output has gone */
     char why[SORTER_WHY]; /* after a failure: one sentence */
 };
 

@@ -55,5 +55,6 @@ int complain_run(struct sorter *sorter)
 
 int complain_output(struct sorter *sorter)
 {
+    sorter->is_unread = errno == EPIPE;
     return fail(sorter, "cannot write %s: %s", sorter->output ? sorter->output : "standard output", strerror(errno));
 }

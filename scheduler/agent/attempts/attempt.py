@@ -18,7 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from datapath import shuffle_file
 from datapath.passing import Done, DoneFlag
+from datapath.shuffle_file import NotAShuffleFileError
 from scheduler.agent.attempts import capture
 from scheduler.agent.attempts.corefile import core_signal
 from scheduler.agent.attempts.input_files import Place, Stamp
@@ -256,6 +258,7 @@ def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
         "DTRACE_DOF_INIT_DISABLE": "1",
         # As root, tar restores owners, which fails in an instance with one user; most archives have other owners.
         **({"TAR_OPTIONS": "--no-same-owner"} if view.one_user else {}),
+        **({"REMORA_PARTITIONS": str(spec.partitions)} if spec.operation is not None else {}),
         **({"REMORA_SOCKET": view.agent_socket, "TMPDIR": view.home} if shared else {}),
     }
 
@@ -298,13 +301,16 @@ class Reporter:
         """Whether `report` takes longer than the event loop should wait: it may hash or copy all that was written."""
         if self.stores.moves(self.spec.last or verdict.outcome is Outcome.FAILED, self.spec.last) and attempt.size():
             return True
-        return attempt.core is not None or len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
+        many = len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
+        return many or self.spec.divides or attempt.core is not None
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish the outputs that are kept, drop the rest.
 
         Raises OSError if the disk refuses; then nothing is kept.
         """
+        if self.spec.divides and verdict.outcome is Outcome.OK:
+            verdict = self._divided(attempt)
         failed = verdict.outcome is Outcome.FAILED
         kept = verdict.outcome is not Outcome.LOST and not (failed and self.spec.operation is not None)
         usage = self.usage(attempt, done)
@@ -315,13 +321,13 @@ class Reporter:
         stderr = core = None
         if kept:
             outputs = [self._publish(output, verdict) for output in attempt.emitted]
-            if not attempt.uncaptured:
+            if self._is_captured(attempt):
                 outputs.append(self._stdout(attempt, names, verdict))
         if failed or (kept and self._prints(attempt)):
             stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
         if failed:
             core = self._core(attempt, done, names)
-        keep_stdout = kept and not attempt.uncaptured
+        keep_stdout = kept and self._is_captured(attempt)
         self.release(attempt, keep_stdout, keep_stderr=stderr is not None, keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
@@ -337,6 +343,23 @@ class Reporter:
             missing=missing_of(attempt.missing),
             reason=verdict.reason,
         )
+
+    def _is_captured(self, attempt: Attempt) -> bool:
+        """Whether what an attempt has printed is an output: a shuffle file is, whatever a tool has emitted."""
+        return self.spec.divides or not attempt.uncaptured
+
+    def _divided(self, attempt: Attempt) -> Verdict:
+        """The verdict on an attempt that should have printed a shuffle file: it belongs to its task, which may lie."""
+        if extra := next((output.name for output in attempt.emitted if not output.named), None):
+            why = f'"{extra}" is an output beside its lines (mpipe): they are for the reducers, and must be printed'
+        else:
+            capture.seal(self.stores.born(self.spec.last), attempt.stdout)
+            try:
+                shuffle_file.check(attempt.stdout, self.spec.partitions)
+                return OK
+            except NotAShuffleFileError as error:
+                why = f"what it has printed is no shuffle file: {error}"
+        return Verdict(Outcome.FAILED, JobErrorCode.USER_TASK.value, why)
 
     def _prints(self, attempt: Attempt) -> bool:
         """Whether an attempt of an operation has printed on stderr: the beginning is kept, whatever its outcome."""

@@ -3,7 +3,8 @@
 The supervisor sends sources in pages, as many as the agent has asked for; the feed takes them one
 after another. This module adds the flow control to `datapath.feed`: which source was the last
 received, and how many more are wanted. A source may be a range of an object: then it gives the
-lines that begin in the range, and the feed finds where they do, in its thread.
+lines that begin in the range; or one partition of a shuffle file. The feed finds where these are,
+in its thread.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import NamedTuple
 
 from datapath.feed import Event, Feed, SourceLost
 from datapath.slices import LineTooLongError
-from scheduler.agent.blobs import slices
 from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
@@ -60,7 +60,7 @@ class ReducerInput:
             sources.open,
             self._on_event,
             open_ahead=sources.open_ahead,
-            bounds=slices.bounds,
+            pieces=sources.pieces,
             ends_lines=ends_lines,
         )
         if lease.feed is not None:

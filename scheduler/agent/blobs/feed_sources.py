@@ -5,6 +5,9 @@ would occupy a connection and a file on its node for as long as the reducer paus
 are small, and a connection for each would cost more than their bytes. So small ones are read into
 memory, one after another through one connection to each node, and may be read ahead.
 
+Of a shuffle file only one partition is fed: its extents, where the file is on this node; else its node sends
+just these.
+
 All of this runs in the feed's thread.
 """
 
@@ -16,6 +19,9 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
+from datapath import shuffle_file
+from datapath.feed import Pieces
+from scheduler.agent.blobs import slices
 from scheduler.agent.blobs.fetch import (
     SILENCE_SECONDS,
     PeerError,
@@ -47,27 +53,39 @@ class Sources:
         self._calls = Connections(stores.traffic, stores.reach)
         self._closed = threading.Event()
         self._pursuit: ResumingRead | None = None  # of the current source, if it is on another node
+        self._pursued: FeedSource | None = None
 
     def open(self, source: FeedSource, offset: int) -> int:
         """A descriptor of a file, or of a stream from `offset` on. Raises BlobGoneError, OSError."""
         blob = source.blob
         if not self._stores.is_elsewhere(blob):
             return self._stores.open_in_thread(blob)
-        if blob.size <= LITTLE:
+        if blob.size <= LITTLE and source.part is None:
             with contextlib.suppress(OSError):  # the connection may have been idle for too long
                 return self._calls.get(blob)
-        if self._pursuit is None or self._pursuit.blob != blob:
-            self._pursuit = ResumingRead(blob, self._stores.traffic, self._closed, self._stores.reach)
-        return stream(self._pursuit.open(offset), blob.size - offset)
+        if self._pursuit is None or self._pursued != source:
+            self._pursuit = ResumingRead(blob, self._stores.traffic, self._closed, self._stores.reach, source.part)
+            self._pursued = source
+        answer = self._pursuit.open(offset)
+        return stream(answer, self._pursuit.size - offset)
 
     def open_ahead(self, source: FeedSource) -> int:
         """The same if it takes no time, else LaterError or what `open` raises."""
         blob = source.blob
         if not self._stores.is_elsewhere(blob):
             return self._stores.open(blob)
-        if blob.size <= LITTLE and self._calls.is_open(blob):
+        if blob.size <= LITTLE and source.part is None and self._calls.is_open(blob):
             return self._calls.get(blob)
         raise LaterError
+
+    def pieces(self, source: FeedSource, size: int, fd: int) -> Pieces:
+        """The pieces of an open source that are fed. Raises LineTooLongError, NotAShuffleFileError, OSError."""
+        if source.part is None:
+            return (slices.bounds(source, size, fd),)
+        if self._stores.is_elsewhere(source.blob):
+            assert self._pursuit is not None
+            return ((0, self._pursuit.size),)
+        return [(extent.at, extent.at + extent.length) for extent in shuffle_file.find(fd, source.part)]
 
     def close(self) -> None:
         """Stop: the sources are no longer needed. In any thread; does not block."""

@@ -81,6 +81,7 @@ class Answer:
 
     socket: socket.socket
     squeezed: bool
+    size: int  # of all that was requested, were it from its beginning on
 
     @property
     def is_bare(self) -> bool:
@@ -88,8 +89,18 @@ class Answer:
         return not self.squeezed and not isinstance(self.socket, ssl.SSLSocket)
 
 
-def ask(blob: BlobRef, offset: int, seconds: float, reach: Reach = ANYWHERE) -> Answer:
-    """Request a blob from an offset on; the answer must begin within `seconds`. Raises BlobGoneError, OSError."""
+def ask(
+    blob: BlobRef,
+    offset: int,
+    seconds: float,
+    reach: Reach = ANYWHERE,
+    part: int | None = None,
+    size: int | None = None,
+) -> Answer:
+    """Request a blob from an offset on; the answer must begin within `seconds`. Raises BlobGoneError, OSError.
+
+    `part`: only that partition of a shuffle file is wanted, which has `size` bytes, if that is known.
+    """
     if blob.source is None or not blob.source.startswith(("http://", "https://")):
         raise BlobGoneError(f"no address of node {blob.node} is known")
     url = urlsplit(blob.source)
@@ -99,10 +110,14 @@ def ask(blob: BlobRef, offset: int, seconds: float, reach: Reach = ANYWHERE) -> 
         be_patient(peer, until - time.monotonic())
         squeezable = zstandard is not None and blob.size - offset > SMALL and is_far(peer)
         # 1.0: one answer, not chunked, and then the connection ends
-        peer.sendall(request(url, "1.0", offset, *(["Accept-Encoding: zstd"] if squeezable else [])))
-        squeezed = judge(read_head(peer), blob.size, offset, squeezable)
+        if part is not None:
+            peer.sendall(request(url._replace(query=f"{url.query}&part={part}"), "1.0", offset))
+            size, squeezed = judge_part(read_head(peer), blob.size, offset, size), False
+        else:
+            peer.sendall(request(url, "1.0", offset, *(["Accept-Encoding: zstd"] if squeezable else [])))
+            size, squeezed = blob.size, judge(read_head(peer), blob.size, offset, squeezable)
         be_patient(peer, SILENCE_SECONDS)
-        return Answer(peer, squeezed)
+        return Answer(peer, squeezed, size)
     except BaseException:
         peer.close()
         raise
@@ -183,34 +198,71 @@ def read_head(peer: socket.socket) -> bytes:
 
 def judge(head: bytes, size: int, offset: int, squeezable: bool) -> bool:
     """Whether the answer is compressed. Raises BlobGoneError, and PeerError unless it is exactly what was requested."""
+    status, headers = parsed(head)
+    encoding = headers.get("content-encoding", "identity")
+    told = (status, headers.get("content-range"), headers.get("transfer-encoding"), encoding)
+    if told == ("206", f"bytes {offset}-{size - 1}/{size}", None, "zstd") and squeezable:
+        return True
+    wanted = ("206", f"bytes {offset}-{size - 1}/{size}", None, "identity")
+    if told != wanted or headers.get("content-length") != str(size - offset):
+        raise PeerError(f"the peer answered {status}, and not with {size - offset} bytes from {offset} on")
+    return False
+
+
+def judge_part(head: bytes, most: int, offset: int, size: int | None) -> int:
+    """The size of a partition, from the answer to a request for it. Raises BlobGoneError, PeerError.
+
+    It is at most that of its file, and the same in each answer (`size`, once it is known).
+    """
+    status, headers = parsed(head)
+    told = headers.get("content-length", "")
+    if status != "200" or not (told.isascii() and told.isdigit()) or "transfer-encoding" in headers:
+        raise PeerError(f"the peer answered {status}, and not with a partition")
+    found = offset + int(told[:19])
+    if found > most or (size is not None and found != size):
+        raise PeerError(f"the peer says that a partition has {found} bytes")
+    return found
+
+
+def parsed(head: bytes) -> tuple[str, dict[str, str]]:
+    """The status and the headers of an answer. Raises BlobGoneError, and PeerError if it is no HTTP."""
     lines = head.decode("latin-1").split("\r\n")
     status = STATUS.match(lines[0])
     if status is None:
         raise PeerError("the peer does not speak HTTP")
     if int(status[1]) in NOT_THERE:
         raise BlobGoneError(f"the peer answered {status[1]}")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    encoding = headers.get("content-encoding", "identity")
-    told = (status[1], headers.get("content-range"), headers.get("transfer-encoding"), encoding)
-    if told == ("206", f"bytes {offset}-{size - 1}/{size}", None, "zstd") and squeezable:
-        return True
-    wanted = ("206", f"bytes {offset}-{size - 1}/{size}", None, "identity")
-    if told != wanted or headers.get("content-length") != str(size - offset):
-        raise PeerError(f"the peer answered {status[1]}, and not with {size - offset} bytes from {offset} on")
-    return False
+    return status[1], {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+    }
 
 
 class ResumingRead:
-    """All tries to get one blob from another node. `stopped`: the blob is not needed any more."""
+    """All tries to get one blob, or a partition of it, from another node. `stopped`: it is not needed any more."""
 
-    def __init__(self, blob: BlobRef, traffic: Traffic, stopped: threading.Event, reach: Reach = ANYWHERE) -> None:
+    def __init__(
+        self,
+        blob: BlobRef,
+        traffic: Traffic,
+        stopped: threading.Event,
+        reach: Reach = ANYWHERE,
+        part: int | None = None,
+    ) -> None:
         self.blob = blob
+        self._part = part
+        self._size = blob.size if part is None else None
         self._reach = reach
         self._traffic = traffic
         self._stopped = stopped
         self._reached = -1  # the offset of the last request
         self._fruitless = 0  # answers to it without a byte
-        traffic.fetched += blob.size
+        traffic.fetched += self._size or 0
+
+    @property
+    def size(self) -> int:
+        """The bytes that are read; those of a partition are known once it is open."""
+        assert self._size is not None
+        return self._size
 
     def open(self, offset: int) -> Answer:
         """Request the rest from `offset` on, and retry while that may help. Raises BlobGoneError, OSError."""
@@ -224,7 +276,11 @@ class ResumingRead:
         backoff, until = Backoff(FIRST_PAUSE, LONGEST_PAUSE), time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return ask(self.blob, offset, until - time.monotonic(), self._reach)
+                answer = ask(self.blob, offset, until - time.monotonic(), self._reach, self._part, self._size)
+                if self._size is None:
+                    self._size = answer.size
+                    self._traffic.fetched += answer.size
+                return answer
             except OSError as error:
                 if time.monotonic() + 2 * backoff.pause > until:
                     raise PeerError("the peer is silent") if isinstance(error, SILENT) else error from None

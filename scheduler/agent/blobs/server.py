@@ -18,12 +18,16 @@ ask for it, because they are far away (`fetch` says when): neighbouring nodes se
 than one core compresses it (`docs/decisions/0016`). It is used only for bytes that shrink, which is
 tried with the first `SAMPLE` bytes.
 
+`part=N` asks for one partition of a shuffle file, whose extents are sent in their order; a range counts in these.
+They are read by a thread, because there are many small ones.
+
 With TLS, a reader must also present the certificate of an agent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -31,11 +35,14 @@ import secrets
 import socket
 import ssl
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from aiohttp import web
 
+from datapath import shuffle_file
+from datapath.shuffle_file import Extent, NotAShuffleFileError
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.http.limits import FIRST_REQUEST_SECONDS, Bounds, ConnectionLimits, LimitedHandler
 from scheduler.model.credentials.tickets import PATH, opens
@@ -139,6 +146,8 @@ class BlobServer:
             refusal.force_close()
             return refusal
         trust(request)
+        if "part" in request.query:
+            return await self._partition(request, blob, request.query["part"])
         try:
             reply: web.StreamResponse | None = self._little(request, blob)
         except BlockingIOError:
@@ -172,6 +181,33 @@ class BlobServer:
         if "Range" not in request.headers:
             return web.Response(body=body)
         return web.Response(status=206, body=body, headers={"Content-Range": f"bytes {start}-{size - 1}/{size}"})
+
+    async def _partition(self, request: web.BaseRequest, blob: str, part: str) -> web.StreamResponse:
+        """Send a partition of a shuffle file, all or from an offset on."""
+        asked = FROM_BYTE.fullmatch(request.headers.get("Range", "bytes=0-"))
+        number = int(part) if part.isascii() and part.isdigit() and len(part) < 10 else -1
+        try:
+            fd = self._blobs.open(blob)
+        except BlockingIOError:
+            return web.Response(status=503, text="a task holds a lease on it\n")
+        except OSError:
+            return web.Response(status=404, text="there is no such blob\n")
+        try:
+            try:
+                extents = await asyncio.to_thread(shuffle_file.find, fd, number)
+            except (NotAShuffleFileError, OSError) as error:
+                return web.Response(status=404, text=f"there is no such partition: {error}\n")
+            left = list(beyond(extents, int(asked[1]) if asked else 0))
+            reply = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+            reply.content_length = sum(extent.length for extent in left)
+            await reply.prepare(request)
+            for batch in batches(left) if request.method == "GET" else ():
+                await reply.write(await asyncio.to_thread(read_all, fd, batch))
+        finally:
+            os.close(fd)
+        self._traffic.served += reply.content_length
+        await reply.write_eof()
+        return reply
 
     async def _squeezed(self, request: web.BaseRequest, blob: str) -> web.StreamResponse | None:
         """Send the blob compressed by zstd, if that pays; None if it is to be sent uncompressed."""
@@ -235,6 +271,39 @@ class Whole(web.FileResponse):
         if request.method == "GET" and self.status in (200, 206):
             self._traffic.served += self.content_length or 0
         return writer
+
+
+def beyond(extents: Iterable[Extent], offset: int) -> Iterator[Extent]:
+    """Extents without the first `offset` bytes of them all."""
+    for extent in extents:
+        skipped = min(offset, extent.length)
+        offset -= skipped
+        if skipped < extent.length:
+            yield Extent(extent.at + skipped, extent.length - skipped, extent.lines)
+
+
+def batches(extents: Iterable[Extent]) -> Iterator[Sequence[Extent]]:
+    """Extents in batches of at most about `CHUNK` bytes; larger ones are divided."""
+    batch: list[Extent] = []
+    size = 0
+    for extent in extents:
+        for at in range(extent.at, extent.at + extent.length, CHUNK):
+            piece = Extent(at, min(CHUNK, extent.at + extent.length - at), 0)
+            if size + piece.length > CHUNK and batch:
+                yield batch
+                batch, size = [], 0
+            batch.append(piece)
+            size += piece.length
+    if batch:
+        yield batch
+
+
+def read_all(fd: int, extents: Sequence[Extent]) -> bytes:
+    """The bytes of some extents. Raises OSError."""
+    found = b"".join(os.pread(fd, extent.length, extent.at) for extent in extents)
+    if len(found) != sum(extent.length for extent in extents):
+        raise OSError(errno.ENODATA, "the file is shorter than its index says")
+    return found
 
 
 def trust(request: web.BaseRequest) -> None:

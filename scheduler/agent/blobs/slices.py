@@ -59,6 +59,8 @@ def owns_no_line(lease: TaskLease, stores: Stores) -> bool:
 
 
 def _is_empty(source: FeedSource, stores: Stores) -> bool:
+    if source.part is not None:
+        return False  # what a partition holds is found when it is fed
     if source.length is None or (source.start == 0 and not source.skip):
         return source.blob.size == 0  # the first line begins at its first byte
     try:

@@ -7,6 +7,9 @@ The common keys say what is read, what is written and what happens when tasks fa
            are the inputs' own bytes, which are not read
     erase  one input: `lines` of it, or all of them
     sort   by the keys `sort_by`, each as `sort -k` has it, or by whole lines; `flags` are those of `sort` for all keys
+    map_reduce
+           lines that the `mapper` prints, or those of the inputs, meet by the keys `reduce_by` in one task each, where
+           they are sorted by `sort_by` and read by the `reducer`
 
 Example: `{"type": "map", "inputs": ["/jill/stor/logs/"], "output": {"path": "/jill/stor/errors"}, "spec": {"exec":
 "grep ERROR || true"}}` reads all objects of the directory in slices of 256 MiB, and makes one object of what is
@@ -17,7 +20,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from scheduler.model.checks import (
     array,
     boolean,
     integer,
+    json_type,
     mapping,
     members,
     one_of,
@@ -38,41 +41,29 @@ from scheduler.model.checks import (
     required,
     string,
 )
-from scheduler.model.phase import PhaseSpec
-from scheduler.model.tiers import DEFAULT_MEMORY_MB, MAX_TIMEOUT_S
+from scheduler.model.operations.stages import (
+    LINES,
+    MAX_PARTITIONS,
+    MAX_TASKS,
+    MIB,
+    SORT_SWITCHES,
+    Kind,
+    OperationType,
+    Partitioning,
+    Stage,
+    keys_of_map_reduce,
+    line_range,
+    partitioning_of,
+    stages_of,
+)
+from scheduler.model.tiers import MAX_TIMEOUT_S
 
-MIB = 1 << 20
-MAX_TASKS = 100_000  # of one stage
 MAX_FAILED_ATTEMPTS = 10_000
 MAX_STDERRS = 150
 MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
 MAX_ALIAS = 128
-DEFAULT_SLICE = 256 * MIB
-DEFAULT_PART = 1024 * MIB
-INDEX_SIZE = MIB  # bytes of input whose lines are counted together
-SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s"}
-SORT_PERCENT = 70  # of an instance's memory, which msort may use for lines
 ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
-LINES = re.compile(r"(?P<first>\d{1,15})-(?P<last>\d{1,15})|#(?P<start>\d{1,15}):#(?P<end>\d{1,15})", re.ASCII)
-
-
-class OperationType(StrEnum):
-    MAP = "map"
-    MERGE = "merge"
-    ERASE = "erase"
-    SORT = "sort"
-
-
-class Kind(StrEnum):
-    """The kind of a stage, and of its attempts."""
-
-    INDEX = "index"
-    MAP = "map"
-    ORDERED_MERGE = "ordered_merge"
-    REWRITE = "rewrite"
-    SIMPLE_SORT = "simple_sort"
-    CONCAT = "concat"
 
 
 # Stages of which a task can be given up, and that can be ended early: what each task reads stands for itself.
@@ -99,27 +90,6 @@ class Output:
     path: str | None = None
     mode: Mode = Mode.CREATE
     whole: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How a stage's input is cut into tasks: into `tasks` of them, else by bytes; or each object is a task."""
-
-    tasks: int | None = None
-    size: int = DEFAULT_SLICE
-    per_object: bool = False
-
-
-ONE = Cut(tasks=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage. `cut` is None for one that reads all outputs of the stage before, in order, in one task."""
-
-    kind: Kind
-    phase: PhaseSpec
-    cut: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +124,7 @@ class Operation:
     output: Output
     stages: tuple[Stage, ...]
     links: bool = False
+    partitioning: Partitioning | None = None
     failures: Failures = Failures()
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
@@ -165,9 +136,7 @@ class Operation:
         kind, spec = OperationType(document["type"]), document.get("spec", {})
         inputs = document.get("inputs")
         output = _output_of(document, kind)
-        stages = STAGES[kind](spec, output)
-        if output.whole and stages and stages[-1].cut != ONE:
-            stages = (*stages, Stage(Kind.CONCAT, PhaseSpec(exec="cat", reducers=1)))
+        stages = stages_of(kind, spec, output.whole)
         given = document.get("stderr", {})
         return cls(
             kind,
@@ -175,6 +144,7 @@ class Operation:
             output,
             stages,
             links=kind is OperationType.MERGE and not stages,
+            partitioning=partitioning_of(kind, spec),
             failures=Failures(
                 document.get("max_failed_attempts", 10),
                 document.get("on_error") == "continue",
@@ -184,71 +154,6 @@ class Operation:
             time_limit_s=document.get("time_limit"),
             alias=document.get("alias"),
         )
-
-
-# Stages.
-
-# Counts lines for a number of tasks that must be exact; it has no tasks if bytes are good enough.
-INDEX = Stage(Kind.INDEX, PhaseSpec(exec="", sliced=True, counting=True), Cut(size=INDEX_SIZE))
-
-
-def _map_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
-    cut = Cut(spec.get("task_count"), spec.get("task_size", DEFAULT_SLICE), spec.get("per_object", False))
-    stage = Stage(Kind.MAP, PhaseSpec.of_script(spec, sliced=True), cut)
-    return (INDEX, stage) if (cut.tasks or 0) > 1 else (stage,)
-
-
-def _merge_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
-    if not (spec.get("combine", False) or output.whole):
-        return ()
-    cut = ONE if output.whole else Cut(size=spec.get("part_size", DEFAULT_PART))
-    return (Stage(Kind.ORDERED_MERGE, PhaseSpec(exec="cat", sliced=True), cut),)
-
-
-def _erase_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
-    if "lines" not in spec:
-        return ()
-    first, last = line_range(spec["lines"])
-    return (Stage(Kind.REWRITE, PhaseSpec(exec=f"LC_ALL=C sed {first},{last}d", sliced=True), ONE),)
-
-
-def _sort_stages(spec: Mapping[str, Any], output: Output) -> tuple[Stage, ...]:
-    return (
-        Stage(
-            Kind.SIMPLE_SORT,
-            PhaseSpec.of_script({"exec": sort_command(spec), **spec}, sliced=True, ends_lines=True),
-            ONE,
-        ),
-    )
-
-
-def sort_command(spec: Mapping[str, Any]) -> str:
-    """The command that sorts standard input, within the memory of its instance."""
-    words = ["msort", *(f"-k{keydef.canonical(key)}" for key in spec.get("sort_by", ()))]
-    if flags := spec.get("flags"):
-        words.append(f"-{flags}")
-    if separator := spec.get("separator"):
-        words.append(f"-t{separator}")
-    words += [letter for key, letter in SORT_SWITCHES.items() if spec.get(key)]
-    memory = int(spec.get("memory", DEFAULT_MEMORY_MB)) * SORT_PERCENT // 100
-    return shlex.join([*words, f"-S{memory}M"])
-
-
-STAGES: Mapping[OperationType, Callable[[Mapping[str, Any], Output], tuple[Stage, ...]]] = {
-    OperationType.MAP: _map_stages,
-    OperationType.MERGE: _merge_stages,
-    OperationType.ERASE: _erase_stages,
-    OperationType.SORT: _sort_stages,
-}
-
-
-def line_range(text: str) -> tuple[int, int]:
-    """The first and the last line, from 1, of `11-100`, or of `#10:#100`, which counts from 0 and leaves 100 out."""
-    found = LINES.fullmatch(text)
-    assert found is not None
-    if found["first"]:
-        return int(found["first"]), int(found["last"])
-    return int(found["start"]) + 1, int(found["end"])
 
 
 def _output_of(document: Mapping[str, Any], kind: OperationType) -> Output:
@@ -341,6 +246,27 @@ def _keydef_problem(path: str) -> Iterator[None]:
         raise problem(path, str(error)) from None
 
 
+def _script(*required_keys: str, only: Collection[str] = SCRIPT) -> Check:
+    """The check of a script: a mapping with some of its keys."""
+
+    def check(path: str, value: Any) -> None:
+        members(path, value, {key: SCRIPT[key] for key in only})
+        for key in required_keys:
+            required(path, value, key)
+
+    return check
+
+
+def _number(least: float, most: float) -> Check:
+    def check(path: str, value: Any) -> None:
+        if type(value) not in (int, float):
+            raise problem(path, f"{json_type(value)} value found, but a number is required")
+        if not least <= value <= most:
+            raise problem(path, f"must be from {least:g} to {most:g}")
+
+    return check
+
+
 def _separator(path: str, value: Any) -> None:
     string(path, value)
     if len(value.encode()) != 1 or value == "\0":
@@ -367,6 +293,11 @@ COMMON: Mapping[str, Check] = {
 }
 # Keys that may be changed while an operation runs; None removes one.
 UPDATABLE = ("title", "description", "annotations", "max_failed_attempts", "on_error", "fail_on_restart", "time_limit")
+PARTITIONED: Mapping[str, Check] = {
+    "partition_count": integer(1, MAX_PARTITIONS),
+    "partition_size": integer(1, 1 << 50),
+    "task_size": integer(1, 1 << 50),
+}
 SPECS: Mapping[OperationType, Mapping[str, Check]] = {
     OperationType.MAP: {
         **SCRIPT,
@@ -386,7 +317,22 @@ SPECS: Mapping[OperationType, Mapping[str, Check]] = {
         "flags": _sort_flags,
         "separator": _separator,
         **dict.fromkeys(SORT_SWITCHES, boolean),
+        **PARTITIONED,
         **{key: SCRIPT[key] for key in ("memory", "disk", "timeout")},
+    },
+    OperationType.MAP_REDUCE: {
+        "mapper": _script("exec"),
+        "combiner": _script("exec", only=("exec",)),
+        "reducer": _script("exec"),
+        "reduce_by": _sort_keys,
+        "sort_by": _sort_keys,
+        "flags": _sort_flags,
+        "separator": _separator,
+        "selectivity": _number(0.001, 1000),
+        "task_count": integer(1, MAX_TASKS),
+        "per_object": boolean,
+        "intermediate": one_of(("node", "shared")),
+        **PARTITIONED,
     },
 }
 
@@ -402,8 +348,9 @@ def check_operation(body: dict[str, Any], images: Collection[str]) -> dict[str, 
     spec = body.get("spec", {})
     members("spec", spec, SPECS[OperationType(kind)])
     RULES[OperationType(kind)](body, spec)
-    if semver.newest(images, wanted := spec.get("image", "*")) is None:
-        raise problem("spec.image", f'unsupported version: "{wanted}"')
+    for path, script in (("spec", spec), *((f"spec.{key}", spec.get(key, {})) for key in ("mapper", "reducer"))):
+        if semver.newest(images, wanted := script.get("image", "*")) is None:
+            raise problem(f"{path}.image", f'unsupported version: "{wanted}"')
     return {"name": "", **body}
 
 
@@ -443,9 +390,21 @@ def _check_sort(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
         raise problem("output.mode", "append is not for a sort: what is there already would not be sorted with it")
 
 
+def _check_map_reduce(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    required("spec", spec, "reducer")
+    reduce_by, sort_by = keys_of_map_reduce(spec)
+    if not keydef.begins(reduce_by, sort_by):
+        raise problem("spec.reduce_by", "must be the beginning of spec.sort_by")
+    if "mapper" not in spec and "intermediate" in spec:
+        raise problem("spec.intermediate", "is for what a mapper prints")
+    if spec.get("per_object") and (given := next((key for key in ("task_count", "task_size") if key in spec), None)):
+        raise problem(f"spec.{given}", "is not for tasks of one object each")
+
+
 RULES: Mapping[OperationType, Callable[[Mapping[str, Any], Mapping[str, Any]], None]] = {
     OperationType.MAP: _check_map,
     OperationType.MERGE: _check_merge,
     OperationType.ERASE: _check_erase,
     OperationType.SORT: _check_sort,
+    OperationType.MAP_REDUCE: _check_map_reduce,
 }

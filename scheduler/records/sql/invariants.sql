@@ -3,7 +3,7 @@
 SELECT jobs.uuid AS job, phases.number AS phase, phases.issued AS issued, phases.finished AS finished, phases.metered AS metered,
     count(tasks.id) AS tasks, count(CASE WHEN tasks.state IN ('committed', 'failed', 'cancelled') THEN 1 END) AS ended,
     count(tasks.usage) AS measured
-FROM jobs JOIN phases ON phases.job = jobs.id LEFT JOIN tasks ON tasks.pool = phases.id
+FROM jobs JOIN phases ON phases.job = jobs.id LEFT JOIN tasks ON tasks.pool = phases.id AND (tasks.number IS NULL OR tasks.number >= 0)
 WHERE jobs.archive_done IS NULL OR jobs.archive_done >= :purged
 GROUP BY jobs.uuid, jobs.cancelled, jobs.status, phases.id, phases.number, phases.issued, phases.finished, phases.metered
 HAVING phases.issued <> count(tasks.id) OR phases.metered <> count(tasks.usage)

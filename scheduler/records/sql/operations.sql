@@ -10,8 +10,8 @@ UPDATE jobs SET status = 'initializing', deadline = :deadline, alias = :alias WH
 -- pin_totals: how much an operation reads.
 SELECT count(*) AS pins, coalesce(sum(size), 0) AS bytes FROM pins WHERE job = :job
 
--- set_pinned: the same, recorded.
-UPDATE jobs SET pins = :pins, pinned_bytes = :bytes WHERE id = :job
+-- set_pinned: the same, recorded, and the partitions that follow from it.
+UPDATE jobs SET pins = :pins, pinned_bytes = :bytes, partitions = :partitions WHERE id = :job
 
 -- count_failed: attempts of an operation failed.
 UPDATE jobs SET failed = failed + :failed WHERE id = :job
@@ -63,6 +63,23 @@ ORDER BY t.reducer, i.seq LIMIT :limit
 -- feed_staged: a task reads all outputs of the stage before, in order.
 INSERT INTO task_inputs (task, seq, name, blob, size, own)
 SELECT :task, row_number() OVER (ORDER BY number, made), 'part', blob, size, 0 FROM staged WHERE job = :job AND stage = :stage
+
+-- insert_partition_task: a task of a stage that reads one partition of all inputs of the stage.
+INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'ready', :number, :number)
+
+-- insert_shared_task: what holds the inputs that all tasks of a stage share. It never runs, and counts nowhere.
+INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', -1, -1)
+
+-- share_inputs: the task that holds the inputs of a stage; NULL once no task needs them.
+UPDATE phases SET shared = :task WHERE id = :pool
+
+-- shared_of: the task that holds the inputs of a stage.
+SELECT shared FROM phases WHERE id = :pool AND shared IS NOT NULL
+
+-- feed_shared_page: inputs after a seq that a task shares with its stage; it reads one partition of each.
+SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.own AS own, i.node AS node, i.start AS start, t.reducer AS part
+FROM tasks t CROSS JOIN phases p CROSS JOIN task_inputs i
+WHERE t.id = :task AND p.id = t.pool AND i.task = p.shared AND i.seq > :after ORDER BY i.seq LIMIT :limit
 
 -- ranges_of: how many ranges of a task are recorded.
 SELECT count(*) AS n FROM task_inputs WHERE task = :task

@@ -44,7 +44,7 @@ WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
 RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, own, reducer, node, number
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, name, blob, size, own, node, start, length, skip, upto FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, own, node, start, length, skip, upto, NULL AS part FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: the tasks that an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
@@ -55,7 +55,7 @@ WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool F
 SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.state, t.attempt, t.retries, t.usage
 FROM phases p CROSS JOIN tasks t ON t.pool = p.id
 WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
-  AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END
+  AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END AND (t.number IS NULL OR t.number >= 0)
 ORDER BY p.number, t.id LIMIT :limit
 
 -- count_ready: how many tasks of a pool wait for an agent.

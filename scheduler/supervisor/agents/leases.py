@@ -17,7 +17,7 @@ agent is back or lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -27,25 +27,22 @@ from scheduler.engine.availability import Availability
 from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
-from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import (
     MAX_COUNTED,
-    Asset,
     BlobRef,
     FeedPage,
     FeedSource,
     FeedState,
     PoolGrant,
-    PoolSpec,
     TaskLease,
 )
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.agents.pool_specs import IssueToken, blob_of, pool_spec
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
-from scheduler.supervisor.jobs.resolve import resolve
 from scheduler.supervisor.operations import attempts
 
 # Seconds that a pool keeps an instance before another pool may take it.
@@ -57,7 +54,6 @@ INFINITE = float("inf")
 # Ranges of its input that a lease has; the agent asks for more.
 FIRST_SOURCES = MAX_COUNTED
 
-IssueToken = Callable[[str, str, str], str]  # (login, job, node) -> token
 Nodes = Mapping[str, AgentSession]  # registered agents, by node
 Picks = list[tuple[str | None, int]]  # how many tasks that belong to which node
 
@@ -251,18 +247,19 @@ def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]
 def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, nodes: Nodes) -> list[TaskLease]:
     """The leases of rows, for an agent of `node`."""
     if live.spec.operation is not None:  # it reads what was pinned
-        return [task_lease(live, row, None, node, nodes, first_page(c, row, node, nodes)) for row in rows]
+        return [task_lease(live, row, None, node, nodes, first_page(c, live, row, node, nodes)) for row in rows]
     known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
     return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
 
 
-def first_page(c: Connection, row: Row, node: str, nodes: Nodes) -> FeedPage | None:
+def first_page(c: Connection, live: LiveJob, row: Row, node: str, nodes: Nodes) -> FeedPage | None:
     """The first page of the input of a fed task, all of which is known."""
     if row["input"] is not None:
         return None
     feed = FeedState(task=row["id"], attempt=row["attempt"], after=0, room=FIRST_SOURCES)
-    return feed_page(c, feed, True, node, nodes, pinned=True)
+    partitioned = live.spec.phases[live.phase_of(row["pool"])].partitioned
+    return feed_page(c, Hungry(feed, ended=True, pinned=True, partitioned=partitioned), node, nodes)
 
 
 def task_lease(
@@ -294,49 +291,6 @@ def base_of(live: LiveJob, row: Row) -> str:
     return naming.base_of(live.owner, live.uuid, row["input"], row["origin"])
 
 
-def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:
-    """The description of a pool that an agent needs to run its tasks, with a token for them."""
-    number = live.phase_of(pool)
-    phase, operation = live.spec.phases[number], live.spec.operation
-    assets, problem = find_assets(c, live.owner, phase.assets)
-    return PoolSpec(
-        pool=pool,
-        job=live.uuid,
-        login=live.owner,
-        phase=number,
-        blocking=phase.blocking,
-        exec=phase.exec,
-        init=phase.init,
-        counting=phase.counting,
-        ends_lines=phase.ends_lines,
-        assets=assets,
-        init_error=problem,
-        memory_mb=phase.memory_mb,
-        disk_gb=phase.disk_gb,
-        image=phase.image,
-        timeout_s=phase.timeout_s,
-        last=operation is not None or number + 1 == len(live.pools),
-        next_reducers=live.next_reducers(number),
-        token=issue_token(live.owner, live.uuid, node),
-        operation=operation.type if operation else None,
-        stderr_bytes=operation.stderr.bytes if operation else 0,
-    )
-
-
-def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list[Asset], str | None]:
-    """The assets as blobs, or the message of the TaskInitError that every task of the phase gets."""
-    found = resolve(c, owner, names)
-    assets = []
-    for name in names:
-        answer = found[name]
-        if isinstance(answer, tuple):
-            status = 403 if answer[0] == JobErrorCode.AUTHORIZATION else 404
-            reason = f'error retrieving asset "{name}" (status code {status})'
-            return [], f"failed to dispatch task: first of 1 error: {reason}"
-        assets.append(Asset(name=answer.path, blob=blob_of(answer)))
-    return assets, None
-
-
 def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str | None = None) -> BlobRef:
     """A reference to the bytes of an input, for an agent of `node`.
 
@@ -350,39 +304,38 @@ def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str
     return BlobRef(id=row["blob"], size=row["size"], md5=md5 or None, node=at, source=source)
 
 
-def blob_of(entry: Entry) -> BlobRef:
-    """A reference to the bytes of an object."""
-    assert entry.etag is not None and entry.size is not None
-    return BlobRef(id=entry.etag, size=entry.size, md5=entry.md5 or None)
-
-
 @dataclass(frozen=True, slots=True)
 class Hungry:
-    """A running task that wants more input. `ended`: all of its input is known; `pinned`: it reads what was pinned."""
+    """A running task that wants more input. `ended`: all of its input is known; `pinned`: it reads what was pinned.
+
+    `partitioned`: it shares its input with the other tasks of its stage, unless it has its own.
+    """
 
     state: FeedState
     ended: bool
     pinned: bool
+    partitioned: bool = False
 
 
 def feed_pages(c: Connection, feeds: Iterable[Hungry], node: str, nodes: Nodes) -> list[FeedPage]:
     """The next pages of input for running tasks of `node`."""
-    return [page for feed in feeds if (page := feed_page(c, feed.state, feed.ended, node, nodes, feed.pinned))]
+    return [page for feed in feeds if (page := feed_page(c, feed, node, nodes))]
 
 
-def feed_page(
-    c: Connection, feed: FeedState, ended: bool, node: str, nodes: Nodes, pinned: bool = False
-) -> FeedPage | None:
+def feed_page(c: Connection, hungry: Hungry, node: str, nodes: Nodes) -> FeedPage | None:
     """The next inputs of a task that is fed, or None if there are none to send.
 
     Inputs come in order: one that is being recomputed, or whose node is away, holds up those behind it.
     """
-    rows = c.all("feed_page", task=feed.task, after=feed.after, limit=feed.room)
+    feed = hungry.state
+    asked = {"task": feed.task, "after": feed.after, "limit": feed.room}
+    rows = c.all("feed_shared_page", **asked) if hungry.partitioned else []
+    rows = rows or c.all("feed_page", **asked)
     there = list(takewhile(lambda row: _at_hand(row, node, nodes), rows))
-    end = ended and len(rows) < feed.room and len(there) == len(rows)
+    end = hungry.ended and len(rows) < feed.room and len(there) == len(rows)
     if not there and not end:
         return None
-    known = [] if pinned else [(row["name"], row["blob"]) for row in there if not row["own"]]
+    known = [] if hungry.pinned else [(row["name"], row["blob"]) for row in there if not row["own"]]
     replaced = namespace.replaced(c, known) if known else {}
     sources = [feed_source(row, replaced.get(row["name"]), node, nodes) for row in there]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)
@@ -392,7 +345,7 @@ def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> Fe
     """One input of a task that is fed. `replaced` as for `task_lease`."""
     blob = blob_now(row, replaced, node, nodes)
     if row["start"] is None:
-        return FeedSource(seq=row["seq"], blob=blob)
+        return FeedSource(seq=row["seq"], blob=blob, part=row["part"])
     edges = {"start": row["start"], "length": row["length"], "skip": row["skip"] or 0, "upto": row["upto"] or 0}
     return FeedSource(seq=row["seq"], blob=blob, name=row["name"], **edges)
 

@@ -47,6 +47,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database, select
 from scheduler.records.node_trust import revoked_nodes
 from scheduler.supervisor.agents import leases
+from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.running_logs import TaskLogs
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -84,7 +85,7 @@ class AgentService:
         db: Database,
         jobs: LiveJobs,
         clock: Callable[[], int],
-        issue_token: leases.IssueToken,
+        issue_token: IssueToken,
         apply: Callable[[Changes], None],
         blobs: BlobStore,
         ports: Ports = DEFAULT,
@@ -435,7 +436,9 @@ class AgentService:
         """A task of a pool that wants more input."""
         live = self._jobs.by_pool(pool)
         ended = live is not None and pool in live.input_ended
-        return leases.Hungry(feed, ended, pinned=live is not None and live.spec.operation is not None)
+        operation = live is not None and live.spec.operation is not None
+        partitioned = live is not None and live.spec.phases[live.phase_of(pool)].partitioned
+        return leases.Hungry(feed, ended, pinned=operation, partitioned=partitioned)
 
 
 def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:

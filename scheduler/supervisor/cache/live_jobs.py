@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from scheduler.engine.job import Phase, reopened
@@ -73,6 +74,12 @@ class LiveJob:
             return Policy(failures=self.spec.phases[phase].retries)
         return Policy(MAX_ATTEMPTS, 0 if self.spec.operation.failures.goes_on else None, saves=True)
 
+    def makes_objects(self, phase: int) -> bool:
+        """Whether outputs of a phase are in the store that all nodes share: those of the job, and what is staged."""
+        if self.spec.operation is None:
+            return phase + 1 == len(self.pools)
+        return not (self.spec.phases[phase].divides and self.spec.phases[phase].keeps_on_node)
+
     def next_reducers(self, phase: int) -> int:
         """Reducers of the phase after this one; 0 if that is a map or there is none."""
         return self.spec.phases[phase + 1].reducers if phase + 1 < len(self.pools) else 0
@@ -92,7 +99,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         input_done=bool(row["input_done"]),
         done=row["state"] == "done",
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
-        reopened={phases[number]["id"] for number in reopened(counters(phases))},
+        reopened=reopened_pools(phases),
         standing=standing_of(row["status"], phases),
         suspended=bool(row["suspended"]),
     )
@@ -101,6 +108,15 @@ def load_job(c: Connection, row: Row) -> LiveJob:
 def counters(phases: Sequence[Row]) -> list[Phase]:
     """Rows of `phases` as counters for the engine."""
     return [Phase(row["reducers"], row["issued"], row["finished"], bool(row["input_ended"])) for row in phases]
+
+
+def reopened_pools(phases: Sequence[Row]) -> set[int]:
+    """The pools whose input has ended, while some of it is lost and being recomputed, by rows of `phases`."""
+    found = {phases[number]["id"] for number in reopened(counters(phases))}
+    for before, phase in pairwise(phases):
+        if phase["shared"] is not None and before["finished"] < before["issued"]:
+            found.add(phase["id"])
+    return found
 
 
 def standing_of(status: str | None, phases: Sequence[Row]) -> Standing | None:

@@ -26,7 +26,7 @@ from scheduler.model.wire import Usage
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import announcements
-from scheduler.supervisor.cache.live_jobs import LiveJob, counters, stages, standing_of
+from scheduler.supervisor.cache.live_jobs import LiveJob, counters, reopened_pools, stages, standing_of
 from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.resolve import Problem
@@ -238,15 +238,27 @@ class JobWriter:
     def _settle(self) -> None:
         """Record where the operation stands; it moves by itself when all its stages are over, and at its end."""
         phases = self.c.all("phases_of_job", job=self.live.id)
-        if self.status is Status.RUNNING and status.are_over(stages(phases)):
-            self.happened(Event.STAGES_OVER)
+        if self.status is Status.RUNNING:
+            for phase, stage in zip(phases, stages(phases), strict=True):
+                if phase["shared"] is not None and stage.over:
+                    self._release_shared(phase)
+            if status.are_over(stages(phases)):
+                self.happened(Event.STAGES_OVER)
         if self.status != self.row["status"]:
             self.c.run("set_status", job=self.live.id, status=self.status)
         standing = standing_of(self.status, phases)
         assert standing is not None
         self.changes.standings[self.live.id] = standing
+        self._reopened(phases)
         if standing.status in status.FINAL and not self._done:
             self._finish()
+
+    def _release_shared(self, phase: Row) -> None:
+        """Release the inputs that the tasks of a stage have shared: none of them needs these any more."""
+        self.c.run("share_inputs", pool=phase["id"], task=None)
+        self.c.run("cancel_waiting", pool=phase["id"])  # what held them, since no reader waits
+        self.c.run("consumer_ended_inputs", task=phase["shared"])
+        self.changes.finished_reducers.append(phase["shared"])
 
     def _write_tasks(self) -> None:
         self.c.many("insert_map_task", self._tasks)
@@ -305,9 +317,7 @@ class JobWriter:
             return False
         phases = self.c.all("phases_of_job", job=self.live.id)
         counted = counters(phases)
-        reopened = {self.live.pools[number] for number in engine.reopened(counted)}
-        if reopened or self.live.reopened:
-            self.changes.reopened[self.live.id] = reopened
+        self._reopened(phases)
         decisions = engine.advance(
             engine.Job(
                 bool(self.row["input_done"]),
@@ -320,6 +330,12 @@ class JobWriter:
         for decision in decisions:
             self._carry_out(decision)
         return bool(decisions)
+
+    def _reopened(self, phases: Sequence[Row]) -> None:
+        """Tell the cache which pools wait for input that is being recomputed."""
+        reopened = reopened_pools(phases)
+        if reopened or self.live.reopened:
+            self.changes.reopened[self.live.id] = reopened
 
     def _carry_out(self, decision: engine.Decision) -> None:
         if isinstance(decision, engine.EndInput):

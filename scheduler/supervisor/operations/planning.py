@@ -1,49 +1,27 @@
 """Planning: the tasks of a stage, made page by page from what was pinned, ahead of the agents that run them.
 
-How far the cut has come is in the stage's row (`engine.operations.slicing.Cursor`), in the same transaction as the
-tasks. A task that reads one whole object gets it as a file. Any other reads ranges of objects through a pipe: each is a
-row of `task_inputs`, and the task waits until its last range is recorded, which may take more than one page.
+What the tasks of a stage read (`Reads`) says how they are made: a cut of the inputs at bytes, or at lines where the
+number of tasks must be exact and slices are small; blocks of the inputs, for a sample; one partition each of what the
+stage before has left; or all outputs of the stage before in one task, and a single output needs none.
 
-Where the number of tasks must be exact and slices are small, a stage before has had lines counted (an index), and the
-slices end at lines.
-
-A stage without a cut reads all outputs of the stage before, in their order, in one task; a single output needs none.
+A stage that is not needed is planned without tasks: lines that need not be counted, a shuffle of one partition.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from itertools import islice
-from typing import Any
-
 from scheduler.common.ids import new_id
 from scheduler.engine.operations import slicing
-from scheduler.engine.operations.slicing import (
-    Counted,
-    Cursor,
-    LineCursor,
-    LineRange,
-    Pin,
-    Range,
-    Want,
-    is_cuttable,
-    wanted,
-)
+from scheduler.engine.operations.slicing import Want, wanted
 from scheduler.engine.operations.status import Event
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.operations.document import MAX_TASKS, Cut
+from scheduler.model.operations.stages import MAX_TASKS, MIB, Cut, Reads, Stage
 from scheduler.model.wire import MAX_COUNTED
-from scheduler.records.database import Connection, Row
+from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
-from scheduler.supervisor.operations import ending
-
-# Ranges of inputs that one transaction makes tasks of.
-PAGE = 500
-MIB = 1 << 20
+from scheduler.supervisor.operations import ending, shuffling
+from scheduler.supervisor.operations.pages import BytePage, LinePage, PartitionPage, SamplePage
 
 
 def plan_page(c: Connection, live: LiveJob, now: int) -> Changes:
@@ -51,24 +29,51 @@ def plan_page(c: Connection, live: LiveJob, now: int) -> Changes:
     operation, changes = live.spec.operation, Changes()
     assert operation is not None
     writer = JobWriter(c, live, changes, now)
-    stage = writer.stage
+    number = writer.stage
     if operation.links:
         c.run("link_pins", job=live.id)
-    elif stage is not None and (cut := operation.stages[stage].cut) is None:
-        _join(c, live, writer, stage)
-    elif stage is not None and operation.stages[stage].phase.counting:
-        _index(c, live, writer, stage)
-    elif stage is not None and cut is not None and cut.tasks and _is_indexed(c, live, stage):
-        _LinePage(c, live, writer, stage, cut.tasks).plan()
-    elif stage is not None and cut is not None:
-        want = wanted(writer.row["pinned_bytes"], writer.row["pins"], cut.tasks, cut.size, cut.per_object)
-        if problem := too_many(want, writer.row["pins"], cut):
-            writer.close()
-            return ending.fail(c, live, changes, now, JobErrorCode.INVALID_ARGUMENT, problem)
-        _BytePage(c, live, writer, stage, want).plan()
+    elif number is not None and (problem := _plan(c, live, writer, number)):
+        writer.close()
+        return ending.fail(c, live, changes, now, JobErrorCode.INVALID_ARGUMENT, problem)
     writer.happened(Event.PLANNED)
     writer.close()
     return changes
+
+
+def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str | None:
+    """Make a page of tasks of a stage. Returns the problem, if it would have too many."""
+    assert live.spec.operation is not None
+    stage = live.spec.operation.stages[number]
+    partitions: int = writer.row["partitions"]
+    shuffles = partitions > 1 or not (live.spec.operation.partitioning and live.spec.operation.partitioning.alone)
+    if stage.reads is Reads.OUTPUTS:
+        _join(c, live, writer, number)
+    elif stage.phase.counting:
+        _index(c, live, writer, number)
+    elif not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
+        leave_out(c, live, number)
+    elif stage.reads is Reads.BLOCKS:
+        SamplePage(c, live, writer, number, partitions).plan()
+    elif stage.reads is Reads.PARTITIONS and shuffles:
+        PartitionPage(c, live, writer, number, partitions).plan()
+    else:
+        return _cut(c, live, writer, number, stage)
+    return None
+
+
+def _cut(c: Connection, live: LiveJob, writer: JobWriter, number: int, stage: Stage) -> str | None:
+    """Make a page of tasks that read slices of the inputs."""
+    cut = stage.cut
+    if cut.tasks and _is_indexed(c, live, number):
+        LinePage(c, live, writer, number, cut.tasks).plan()
+        return None
+    want = wanted(writer.row["pinned_bytes"], writer.row["pins"], cut.tasks, cut.size, cut.per_object)
+    if problem := too_many(want, writer.row["pins"], cut):
+        return problem
+    if stage.phase.divides:
+        shuffling.begin(c, live, number)
+    BytePage(c, live, writer, number, want).plan()
+    return None
 
 
 def too_many(want: Want, objects: int, cut: Cut) -> str | None:
@@ -81,177 +86,39 @@ def too_many(want: Want, objects: int, cut: Cut) -> str | None:
     return f"the operation would have {tasks:,} tasks, of at most {MAX_TASKS:,}: {advice}"
 
 
-def _join(c: Connection, live: LiveJob, writer: JobWriter, stage: int) -> None:
+def leave_out(c: Connection, live: LiveJob, number: int) -> None:
+    """Plan a stage without tasks."""
+    c.run("set_cursor", pool=live.pools[number], cursor=None, planned=1)
+
+
+def _join(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> None:
     """Make the task that reads all outputs of the stage before, unless there is one at most."""
-    found, pool = c.one("count_staged", job=live.id, stage=stage - 1), live.pools[stage]
+    found, pool = c.one("count_staged", job=live.id, stage=number - 1), live.pools[number]
     if found is not None and found["n"] > 1:
         task = c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=0)
-        inputs = c.run("feed_staged", task=task, job=live.id, stage=stage - 1)
+        inputs = c.run("feed_staged", task=task, job=live.id, stage=number - 1)
         c.run("inputs_arrived", task=task, arrived=inputs)
         writer.planned(pool, 1, ready=1)
     else:
-        c.run("move_staged", job=live.id, stage=stage - 1)
-    c.run("set_cursor", pool=pool, cursor=None, planned=1)
+        c.run("move_staged", job=live.id, stage=number - 1)
+    leave_out(c, live, number)
 
 
-def _index(c: Connection, live: LiveJob, writer: JobWriter, stage: int) -> None:
+def _index(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> None:
     """Have the lines of the input counted, if slices by bytes could cut many lines in one."""
     assert live.spec.operation is not None
-    cut, following = (live.spec.operation.stages[number].cut for number in (stage, stage + 1))
-    assert cut is not None
-    assert following is not None
+    cut, following = (live.spec.operation.stages[each].cut for each in (number, number + 1))
     total: int = writer.row["pinned_bytes"]
     if not slicing.needs_index(total, following.tasks or 1, cut.size):
-        c.run("set_cursor", pool=live.pools[stage], cursor=None, planned=1)
+        leave_out(c, live, number)
     else:
-        _BytePage(c, live, writer, stage, Want(total, -(-total // cut.size) or 1, MAX_COUNTED), counting=True).plan()
+        BytePage(c, live, writer, number, Want(total, -(-total // cut.size) or 1, MAX_COUNTED), counting=True).plan()
 
 
-def _is_indexed(c: Connection, live: LiveJob, stage: int) -> bool:
+def _is_indexed(c: Connection, live: LiveJob, number: int) -> bool:
     """Whether the stage before has counted the lines of the input."""
     assert live.spec.operation is not None
-    if not stage or not live.spec.operation.stages[stage - 1].phase.counting:
+    if not number or not live.spec.operation.stages[number - 1].phase.counting:
         return False
-    issued: int = c.all("phases_of_job", job=live.id)[stage - 1]["issued"]
+    issued: int = c.all("phases_of_job", job=live.id)[number - 1]["issued"]
     return issued > 0
-
-
-@dataclass
-class _Page:
-    """One page of the tasks of a stage."""
-
-    c: Connection
-    live: LiveJob
-    writer: JobWriter
-    stage: int
-
-    def __post_init__(self) -> None:
-        self.pool = self.live.pools[self.stage]
-        self.files: list[dict[str, Any]] = []
-        self.ranges: list[dict[str, Any]] = []
-        self.begun = 0  # tasks that were made
-        self.ready = 0  # tasks whose input is complete
-
-    def cursor(self) -> list[int] | None:
-        """The recorded cursor; None at the beginning."""
-        text = self.c.all("phases_of_job", job=self.live.id)[self.stage]["cursor"]
-        return None if text is None else list(json.loads(text))
-
-    def file(self, number: int, row: Row) -> None:
-        """Make a task that reads a whole object."""
-        identity = {"uuid": new_id(), "pool": self.pool, "number": number}
-        what = {"input": row["name"], "blob": row["blob"], "size": row["size"], "md5": row["md5"]}
-        self.files.append(identity | what)
-        self.begun += 1
-
-    def feed(self, number: int, ranges: Sequence[Mapping[str, Any]], last: bool, may_be_open: bool) -> None:
-        """Make a task that reads ranges, or record more of its ranges if the page before has begun it."""
-        known = self.c.one("open_task", pool=self.pool, number=number) if may_be_open else None
-        before = 0
-        if known is None:
-            self.begun += 1
-            task = self.c.insert("insert_fed_task", uuid=new_id(), pool=self.pool, number=number)
-        else:
-            task = known["id"]
-            counted = self.c.one("ranges_of", task=task)
-            before = counted["n"] if counted else 0
-        self.ranges += [{"task": task, "seq": seq, **each} for seq, each in enumerate(ranges, before + 1)]
-        if last:
-            self.c.run("inputs_arrived", task=task, arrived=before + len(ranges))
-            self.ready += 1
-
-    def write(self, cursor: Sequence[int], done: bool) -> None:
-        """Write the page, and how far the cut is."""
-        self.c.many("insert_file_task", self.files)
-        self.c.many("insert_range", self.ranges)
-        self.c.run("set_cursor", pool=self.pool, cursor=json.dumps(cursor), planned=int(done))
-        self.writer.planned(self.pool, self.begun, self.ready + len(self.files))
-
-
-@dataclass
-class _BytePage(_Page):
-    """A page of a cut at bytes. `counting`: of an index, which has ranges only."""
-
-    want: Want
-    counting: bool = False
-
-    def plan(self) -> None:
-        cursor = Cursor(*(self.cursor() or ()))
-        rows = self.c.all("pins_page", job=self.live.id, first=cursor.seq, limit=PAGE)
-        pins = {row["seq"]: row for row in rows}
-        slices, cursor = _slices(slicing.cut(self.want, cursor, [_pin(row) for row in rows]), cursor)
-        for at, group in enumerate(slices):
-            first = pins[group[0].pin]
-            whole = len(group) == 1 and group[0].last and group[0].length == first["size"]
-            if whole and not self.counting:
-                self.file(group[0].number, first)
-            else:
-                ranges = [self._range(each, pins[each.pin]) for each in group]
-                self.feed(group[0].number, ranges, group[-1].last, may_be_open=at == 0)
-        self.write(astuple(cursor), done=len(rows) < PAGE and (not rows or cursor.seq > rows[-1]["seq"]))
-
-    def _range(self, each: Range, row: Row) -> dict[str, Any]:
-        """The columns of a range. What cannot be cut counts as one line."""
-        lines = 1 if self.counting and not is_cuttable(row["name"], row["type"]) else None
-        return range_of(row, each.start, each.length) | {"lines": lines}
-
-
-@dataclass
-class _LinePage(_Page):
-    """A page of a cut at lines, by the index that the stage before has made, into so many tasks."""
-
-    tasks: int
-
-    def plan(self) -> None:
-        number, seq, before, skip = self.cursor() or (0, 0, 0, 0)
-        index = self.live.pools[self.stage - 1]
-        found = self.c.one("index_total", pool=index)
-        total: int = found["lines"] if found else 0
-        tasks, cursor = min(self.tasks, total), LineCursor(before, skip)
-        rows = self.c.all("index_page", pool=index, number=number, seq=seq, limit=PAGE)
-        groups: dict[int, list[dict[str, Any]]] = {}
-        closed: set[int] = set()
-        pieces, done = 0, len(rows) < PAGE
-        for row in rows:
-            cut = slicing.by_lines(total, tasks, cursor, Counted(row["length"], row["lines"] or 0))
-            for piece, following in islice(cut, PAGE - pieces):
-                pieces, cursor = pieces + 1, following
-                groups.setdefault(piece.number, []).append(line_range_of(row, piece))
-                closed |= {piece.number} if piece.last else set()
-            number, seq = row["number"], row["seq"]
-            if cursor.skip or pieces >= PAGE:
-                done = False
-                break
-        if rows and not cursor.skip:
-            seq += 1
-        for at, (slice_number, ranges) in enumerate(groups.items()):
-            self.feed(slice_number, ranges, slice_number in closed, may_be_open=at == 0)
-        self.write((number, seq, *astuple(cursor)), done)
-
-
-def range_of(row: Row, start: int, length: int, skip: int | None = None, upto: int | None = None) -> dict[str, Any]:
-    """The columns of a range of an object."""
-    edges = {"start": start, "length": length, "skip": skip, "upto": upto, "lines": None}
-    return {"name": row["name"], "blob": row["blob"], "size": row["size"]} | edges
-
-
-def line_range_of(row: Row, piece: LineRange) -> dict[str, Any]:
-    """The columns of a slice's share in a range of the index: up to its end, or so many lines behind its start."""
-    length = row["length"] if piece.upto is None else 0
-    return range_of(row, row["start"], length, piece.skip, piece.upto or 0)
-
-
-def _slices(cut: Iterator[tuple[Range | None, Cursor]], cursor: Cursor) -> tuple[list[list[Range]], Cursor]:
-    """At most `PAGE` ranges of a cut, those of each slice together, and the cursor after them."""
-    slices: list[list[Range]] = [[]]
-    for found, following in islice(cut, PAGE):
-        cursor = following
-        if found is not None:
-            slices[-1].append(found)
-            if found.last:
-                slices.append([])
-    return [group for group in slices if group], cursor
-
-
-def _pin(row: Row) -> Pin:
-    return Pin(row["seq"], row["size"], is_cuttable(row["name"], row["type"]))

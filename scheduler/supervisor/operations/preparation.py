@@ -96,4 +96,7 @@ def _row(job: int, seq: int, entry: Entry) -> dict[str, object]:
 def _count(c: Connection, live: LiveJob) -> None:
     totals = c.one("pin_totals", job=live.id)
     assert totals is not None
-    c.run("set_pinned", job=live.id, pins=totals["pins"], bytes=totals["bytes"])
+    operation = live.spec.operation
+    partitioning = operation.partitioning if operation else None
+    partitions = partitioning.partitions(totals["bytes"]) if partitioning else 1
+    c.run("set_pinned", job=live.id, pins=totals["pins"], bytes=totals["bytes"], partitions=partitions)

@@ -181,9 +181,7 @@ class Batch:
         """Judge what a report does to a task. `claims` are checked if it is of the leased attempt."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            last = live is not None and (
-                live.spec.operation is not None or live.phase_of(row["pool"]) + 1 == len(live.pools)
-            )
+            last = live is not None and live.makes_objects(live.phase_of(row["pool"]))
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
             self.judge(row, reported(report, not report.missing), report)
@@ -278,7 +276,8 @@ class Batch:
         writer = self._writer(verdict.live)
         self._count(verdict)
         if verdict.staged:
-            self._operations.carry_out(writer, verdict)
+            keeps = self.serves and not verdict.live.makes_objects(verdict.phase)
+            self._operations.carry_out(writer, verdict, self.node if keeps else None)
         elif report and Effect.COMMIT in effects:
             self._forward(writer, verdict, report)
         if report and Effect.DISCARD in effects:

@@ -18,7 +18,7 @@ from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
-from scheduler.supervisor.operations import attempts, ending
+from scheduler.supervisor.operations import attempts, ending, shuffling
 from scheduler.supervisor.tasks import staging
 from scheduler.supervisor.tasks.verdicts import Verdict
 
@@ -60,15 +60,18 @@ class OperationReports:
             self._changes.discard.append(verdict.report.stderr.blob.id)
         return keeps
 
-    def carry_out(self, writer: JobWriter, verdict: Verdict) -> None:
-        """Stage what an attempt has left, end its row, and count how it ended."""
+    def carry_out(self, writer: JobWriter, verdict: Verdict, where: str | None) -> None:
+        """Stage what an attempt has left, end its row, and count how it ended. `where`: the node of intermediates."""
         live, row, report, outcome = verdict.live, verdict.row, verdict.report, verdict.outcome
         self._lives[live.id] = live
         stderr = None
         if report is not None and outcome is not Outcome.LOST:
             stderr = report.stderr.name if report.stderr and report.stderr.name not in verdict.unnamed else None
-        if report is not None and outcome is Outcome.OK:
-            staging.stage(self._c, live, verdict.phase, row, report.outputs)
+        if report is not None and Effect.COMMIT in verdict.result.effects:
+            if live.spec.phases[verdict.phase].divides:
+                shuffling.record(self._c, live, verdict.phase, row, report.outputs, where)
+            else:
+                staging.stage(self._c, live, verdict.phase, row, report.outputs)
             counted = [{"task": row["id"], "seq": seq, "lines": lines} for seq, lines in enumerate(report.lines, 1)]
             self._c.many("count_lines", counted)
             if (name := staging.reference(report.outputs)) is not None:

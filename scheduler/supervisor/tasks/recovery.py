@@ -41,6 +41,7 @@ from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
+from scheduler.supervisor.operations.shuffling import holder_of
 from scheduler.supervisor.tasks.verdicts import task_of
 
 PAGE = 500
@@ -127,11 +128,11 @@ def missed(c: Connection, row: Row, missing: Sequence[str]) -> Missed:
     """Handle the report of an attempt at the task of `row` that could not get these intermediates: they are lost."""
     if row["reducer"] is None:
         return _miss(c, row, row["input"]) if row["blob"] in missing else NOTHING_MISSED
-    found = NOTHING_MISSED
-    for each in c.all("inputs_by_blob", task=row["id"], blobs=json.dumps(list(missing))):
+    found, fed = NOTHING_MISSED, holder_of(c, row)
+    for each in c.all("inputs_by_blob", task=fed, blobs=json.dumps(list(missing))):
         this = _miss(c, each, each["name"])
         if this.lost:
-            c.run("set_input_availability", task=row["id"], seq=each["seq"], own=Availability.LOST)
+            c.run("set_input_availability", task=fed, seq=each["seq"], own=Availability.LOST)
         found = Missed(found.excused and this.excused, found.lost or this.lost, found.hopeless or this.hopeless)
     return found
 

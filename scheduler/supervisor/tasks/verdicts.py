@@ -61,7 +61,7 @@ class Verdict:
     @property
     def outcome(self) -> Outcome:
         """How the attempt has ended, without a report: it was lost."""
-        if Effect.COMMIT in self.result.effects:
+        if self.result.effects & {Effect.COMMIT, Effect.REMADE}:
             return Outcome.OK
         return Outcome.FAILED if self.failed else Outcome.LOST
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,30 @@ def test_a_sort_leaves_the_bytes_of_sort(user: User, service: Service, tmp_path:
         files[-1].write_text(text)
     expected = subprocess.run(["sort", *options, *files], env={"LC_ALL": "C"}, capture_output=True, check=True).stdout
     assert service.run("mjob", "sort", *options, "~~/stor/sorted/").stdout == expected
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 64])
+@pytest.mark.parametrize("keys", [[], ["2,2n"]])
+def test_a_sort_in_many_tasks_leaves_the_bytes_of_sort(
+    user: User, tmp_path: Path, partitions: int, keys: list[str]
+) -> None:
+    chance = random.Random(partitions)
+    files, inputs = [], []
+    for number in range(3):
+        lines = [f"{chance.choice('abcdef')}{chance.randrange(50)} {chance.randrange(1000)}" for _ in range(3000)]
+        files.append(tmp_path / f"{number}")
+        files[-1].write_text("\n".join(lines))
+        inputs.append(user.put(f"unsorted-{partitions}-{len(keys)}-{number}", files[-1].read_bytes()))
+    command = ["sort", *(f"-k{key}" for key in keys), *files]
+    expected = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, check=True).stdout
+    spec = {"sort_by": keys, "partition_count": partitions, "task_size": 7000}
+    ended = run(user, "sort", inputs, spec)
+    assert printed(user, ended) == expected
+    stages = {stage["kind"]: stage["completed"] for stage in ended.status["progress"]["stages"]}
+    assert stages.pop("partition") >= 9 * (partitions > 1)
+    assert stages == {"sample": partitions > 1, "sort": partitions}
+    run(user, "sort", inputs, spec, output={"path": user.path("one")})
+    assert user.get("one") == expected
 
 
 def test_lines_are_erased_as_sed_does(user: User) -> None:

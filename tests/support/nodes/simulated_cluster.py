@@ -34,6 +34,7 @@ from scheduler.model.wire import (
     AgentState,
     AttemptReport,
     BlobRef,
+    FeedPage,
     FeedSource,
     FeedState,
     Outcome,
@@ -61,6 +62,7 @@ from scheduler.supervisor.tasks.blob_ownership import blobs_of
 from tests.support.invariants import check
 from tests.support.services.records import connect
 
+Shape = list[dict[str, object]] | dict[str, object]
 MAP = {"exec": "map"}
 SHAPES = (
     [MAP, MAP, MAP],
@@ -69,6 +71,10 @@ SHAPES = (
     [MAP, {"exec": "r", "type": "reduce", "count": 2}, MAP, {"exec": "r", "type": "reduce"}],
     [MAP, {"exec": "r", "type": "reduce", "count": 2}, {"exec": "r", "type": "reduce", "count": 2}, MAP],
 )
+# An operation whose lines are divided: its tasks leave shuffle files, of which readers get a partition each.
+DIVIDED = {"reducer": {"exec": "r"}, "per_object": True, "partition_count": 3}
+SHUFFLE: dict[str, object] = {"type": "map_reduce", "spec": DIVIDED}
+DICE: dict[str, object] = {"type": "map_reduce", "spec": {"mapper": {"exec": "m"}, **DIVIDED}}
 SLOTS = 3
 # Turns of the event loop after which whatever a step has begun is left in the middle, or done.
 TURNS = (2, 40)
@@ -169,6 +175,8 @@ class Said:
 
 def outputs_of(spec: PoolSpec, data: bytes) -> list[Said] | None:
     """What a task makes of its input; None if it fails."""
+    if spec.operation is not None:
+        return [Said(b"%d(%s)" % (spec.phase, data))]
     drawn = digest(spec.phase, data)
     if drawn % 13 == 0 and not spec.blocking:
         return None
@@ -180,6 +188,14 @@ def outputs_of(spec: PoolSpec, data: bytes) -> list[Said] | None:
     return said
 
 
+Does = Callable[[PoolSpec, bytes, int], list[Said] | None]
+
+
+def as_is(spec: PoolSpec, data: bytes, attempt: int) -> list[Said] | None:
+    """What a task makes of its input, in whatever attempt."""
+    return outputs_of(spec, data)
+
+
 @dataclass(slots=True)
 class Reading:
     """A reducer that runs: what it was given, and what it has read of that."""
@@ -189,6 +205,12 @@ class Reading:
     given: list[FeedSource] = field(default_factory=list)
     read: list[bytes] = field(default_factory=list)
     ended: bool = False
+
+    def take(self, page: FeedPage) -> None:
+        for source in page.sources:
+            assert source.seq == len(self.given) + 1, "inputs come in order, each once"
+            self.given.append(source)
+        self.ended = page.end
 
 
 class Node:
@@ -294,15 +316,14 @@ class Node:
             self.instances[grant.pool] = grant.instances
             for lease in grant.tasks:
                 if self.specs[grant.pool].blocking:
-                    self.readings[lease.task, lease.attempt] = Reading(self.specs[grant.pool], lease)
+                    self.readings[lease.task, lease.attempt] = reading = Reading(self.specs[grant.pool], lease)
+                    if lease.feed is not None:
+                        reading.take(lease.feed)
                 else:
                     self.queue.append((self.specs[grant.pool], lease))
         for page in reply.feeds:
             if reading := self.readings.get((page.task, page.attempt)):
-                for source in page.sources:
-                    assert source.seq == len(reading.given) + 1, "inputs come in order, each once"
-                    reading.given.append(source)
-                reading.ended = page.end
+                reading.take(page)
         for pool in reply.release:
             self.instances.pop(pool, None)
 
@@ -337,13 +358,14 @@ class Node:
     def read_one(self, key: tuple[int, int]) -> None:
         reading = self.readings[key]
         if len(reading.read) < len(reading.given):
-            blob = reading.given[len(reading.read)].blob
+            source = reading.given[len(reading.read)]
+            blob = source.blob
             data = self.fetch(blob)
             if data is None:
                 del self.readings[key]
                 self.finished.append(self.missing(reading.lease, blob.id))
             else:
-                reading.read.append(data)
+                reading.read.append(data if source.part is None else b"%d of %s" % (source.part, data))
         elif reading.ended:
             del self.readings[key]
             self.finished.append(self.ended(reading.spec, reading.lease, b"|".join(sorted(reading.read))))
@@ -409,8 +431,8 @@ class Node:
 class Cluster:
     """Three nodes, a supervisor, a job; `die` is the seed's. `does` is what tasks do, by attempt."""
 
-    def __init__(self, seed: int, faults: bool = False) -> None:
-        self.does: Callable[[PoolSpec, bytes, int], list[Said] | None] = lambda spec, data, _: outputs_of(spec, data)
+    def __init__(self, seed: int, faults: bool = False, does: Does = as_is) -> None:
+        self.does = does
         self.die = random.Random(seed)
         self.faults = faults
         self.shared = Shared()
@@ -461,8 +483,8 @@ class Cluster:
 
     # The job.
 
-    async def prepare(self, inputs: int, shape: list[dict[str, object]] | None = None) -> str:
-        """Start a supervisor, with a job that has all its inputs."""
+    async def prepare(self, inputs: int, shape: Shape | None = None) -> str:
+        """Start a supervisor, with a job that has all its inputs. `shape`: its phases, or an operation's document."""
         shape = shape or SHAPES[self.die.randrange(len(SHAPES))]
         await self.open()
         lines = []
@@ -473,7 +495,8 @@ class Cluster:
             new = NewObject(path, blob, len(data), "")
             await self.db.write(partial(namespace.put_objects, objects=[new], now=1))
             lines.append(path)
-        job = await self.supervisor.create_job("jill", parse_job({"phases": shape}))
+        document = shape if isinstance(shape, dict) else {"phases": shape}
+        job = await self.supervisor.create_job("jill", parse_job(document))
         live = self.supervisor.jobs.by_uuid(job)
         assert live is not None
         await self.supervisor.add_inputs(live, lines)
@@ -636,10 +659,12 @@ class Run:
     remote: int
 
 
-async def run(seed: int, faults: bool = True, steps: int = 600, inputs: int = 12) -> Run:
+async def run(
+    seed: int, faults: bool = True, steps: int = 600, inputs: int = 12, shape: Shape | None = None, does: Does = as_is
+) -> Run:
     """One job from its first input to its archive."""
-    cluster = Cluster(seed, faults)
-    job = await cluster.prepare(inputs)
+    cluster = Cluster(seed, faults, does)
+    job = await cluster.prepare(inputs, shape)
     try:
         for node in cluster.nodes.values():
             await node.start()
@@ -665,11 +690,11 @@ def without_limits() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def survives(seed: int) -> Run:
+def survives(seed: int, shape: Shape | None = None) -> Run:
     """Run a job twice, the second time with faults. Raises AssertionError if that makes a difference."""
     with without_limits():
-        undisturbed = asyncio.run(run(seed, faults=False))
-        disturbed = asyncio.run(run(seed))
+        undisturbed = asyncio.run(run(seed, faults=False, shape=shape))
+        disturbed = asyncio.run(run(seed, shape=shape))
     assert undisturbed.result["state"] == "done"
     assert undisturbed.result["leftovers"] == {}
     assert disturbed.result == undisturbed.result, f"seed {seed}"

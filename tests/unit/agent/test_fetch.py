@@ -6,6 +6,7 @@ import itertools
 import os
 import queue
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,11 +18,21 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapath import feed
+from datapath import feed, libexec
 from datapath.feed import Event, Feed, Finished, SourceLost
 from scheduler.agent.blobs import fetch as getting
 from scheduler.agent.blobs.feed_sources import Sources
-from scheduler.agent.blobs.fetch import Answer, BlobGoneError, PeerError, ResumingRead, fetch, judge, pieces, read_head
+from scheduler.agent.blobs.fetch import (
+    Answer,
+    BlobGoneError,
+    PeerError,
+    ResumingRead,
+    fetch,
+    judge,
+    judge_part,
+    pieces,
+    read_head,
+)
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
@@ -77,10 +88,16 @@ def fetched(tmp_path: Path, blob: BlobRef, traffic: Traffic | None = None) -> by
     return file.read_bytes()
 
 
+def divided(text: bytes, partitions: int) -> bytes:
+    """A shuffle file."""
+    command = [libexec("mpartition"), "--partitions", str(partitions)]
+    return subprocess.run(command, input=text, capture_output=True, check=True).stdout
+
+
 class Reducer:
     """A feed of blobs that are elsewhere, into a pipe that is read."""
 
-    def __init__(self, *blobs: BlobRef) -> None:
+    def __init__(self, *blobs: BlobRef, part: int | None = None) -> None:
         reading, writing = feed.pipe()
         with tempfile.TemporaryDirectory() as folder:
             store = BlobStore(Path(folder))
@@ -90,9 +107,11 @@ class Reducer:
         self.events: queue.Queue[Event[FeedSource]] = queue.Queue()
         self.data = b""
         sources = Sources(stores)
-        self.feed: Feed[FeedSource] = Feed(writing, sources.open, self.events.put, open_ahead=sources.open_ahead)
+        self.feed: Feed[FeedSource] = Feed(
+            writing, sources.open, self.events.put, open_ahead=sources.open_ahead, pieces=sources.pieces
+        )
         for seq, blob in enumerate(blobs):
-            self.feed.append(FeedSource(seq=seq, blob=blob), blob.size)
+            self.feed.append(FeedSource(seq=seq, blob=blob, part=part), blob.size)
         self.feed.end()
         with open(reading, "rb") as pipe:
             self.data = pipe.read()
@@ -114,6 +133,42 @@ def test_a_blob_that_is_cut_off_goes_on_where_it_was(there: Peer, tmp_path: Path
             assert fetched(tmp_path, way.ref(blob), traffic) == data
             assert way.connections == 3
         assert traffic.resumed >= 1
+
+
+def test_a_partition_comes_alone_and_goes_on_where_it_was(there: Peer) -> None:
+    lines = [b"%d %s\n" % (number, b"x" * (number % 500)) for number in range(60_000)]
+    file = divided(b"".join(lines), 3)
+    blob = there.put(file)
+    assert isinstance(Reducer(blob, part=3).events.get(timeout=10), SourceLost)  # there is no such partition
+    assert isinstance(Reducer(there.put(b"x"), part=0).events.get(timeout=10), SourceLost)  # nor such a file
+    alone = [Reducer(blob, part=number) for number in range(3)]
+    assert [each.events.get(timeout=10) for each in alone] == [Finished()] * 3
+    assert sorted(b"".join(each.data for each in alone).splitlines(keepends=True)) == sorted(lines)
+    assert sum(each.traffic.fetched for each in alone) == sum(map(len, lines))
+    assert sum(each.traffic.resumed for each in alone) == 0
+    cuts = (passes_on(there.port, 100_000), passes_on(there.port, 1), passes_on(there.port, 300), passes_on(there.port))
+    with crook(*cuts) as way:
+        again = Reducer(way.ref(blob), part=1)
+    assert again.data == alone[1].data
+    assert again.traffic.resumed >= 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 206 OK\r\nContent-Length: 4\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_an_answer_that_cannot_be_a_partition_is_refused(answer: bytes) -> None:
+    with pytest.raises(PeerError):
+        judge_part(answer, 1000, 0, None)
+    assert judge_part(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", 1000, 10, 14) == 14
+    with pytest.raises(PeerError, match="a partition has 15 bytes"):
+        judge_part(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 1000, 10, 14)
 
 
 def test_a_feed_splices_from_sockets_and_goes_on_where_it_was(there: Peer, distance: str) -> None:

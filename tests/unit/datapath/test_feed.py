@@ -155,11 +155,36 @@ def test_a_source_without_a_newline_at_its_end_gets_one_if_that_is_wanted(bench:
 
 
 def test_ranges_of_sources_are_fed(bench: Bench) -> None:
-    started = bench.start(bounds=lambda source, size, fd: (2, 5))
+    started = bench.start(pieces=lambda source, size, fd: [(2, 5)])
     for name in ("first", "second"):
         started.append(bench.write(name, name.encode()), 5)
     started.end()
     assert Reading(bench.reading_end).result() == b"rstcon"
+    assert bench.event() == Finished()
+
+
+def test_a_source_in_pieces_goes_on_in_the_middle_of_one(bench: Bench) -> None:
+    copies = iter([b"012345678", b"0123", b"0123456789"])
+    offsets: list[int] = []
+
+    def open_copy(source: str, offset: int) -> int:
+        offsets.append(offset)
+        return bench.open(bench.write(f"copy {len(offsets)}", next(copies)), offset)
+
+    running = bench.start(open_copy, pieces=lambda source, size, fd: [(8, 10), (3, 3), (2, 6), (0, 1)])
+    running.append("in pieces", 10)
+    running.end()
+    assert Reading(bench.reading_end).result() == b"89" + b"2345" + b"0"
+    assert bench.event() == Finished()
+    assert (offsets, running.moved) == ([0, 1, 1], 7)
+
+
+def test_a_source_of_no_pieces_is_fed_as_nothing(bench: Bench) -> None:
+    running = bench.start(pieces=lambda source, size, fd: [] if source == "none" else [(0, size)])
+    for name in ("some", "none", "more"):
+        running.append(bench.write(name, name.encode()), 4)
+    running.end()
+    assert Reading(bench.reading_end).result() == b"somemore"
     assert bench.event() == Finished()
 
 

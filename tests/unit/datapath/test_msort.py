@@ -162,3 +162,29 @@ def test_a_sample_has_lines_by_their_share_of_the_bytes() -> None:
     assert abs(len(sample) - len(b"".join(rows)) / 2048) <= 1
     assert sum(len(row) == 100 for row in sample) > 0.8 * len(sample)
     prints(b"a\n", "--sample", "8", stdin=b"a")
+
+
+def test_a_command_reads_the_sorted_lines(tmp_path: Path) -> None:
+    done = msort("-s", "-k1,1", "--run", "uniq -c; exit 3", stdin=b"b\na\nb\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"      1 a\n      2 b\n", b"")
+
+
+def test_a_command_need_not_read_all(tmp_path: Path) -> None:
+    lines = b"".join(b"%d\n" % n for n in range(500_000))
+    done = msort("-r", "-n", "--run", "head -1", stdin=lines)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"499999\n", b"")
+    assert msort("--run", "exec <&-; exit 5", stdin=lines).returncode == 5
+    assert msort("--run", "kill -9 $$", stdin=lines).returncode == 137
+
+
+def test_a_sort_that_fails_is_no_success_of_its_command(tmp_path: Path) -> None:
+    done = msort("-S1M", "-T", "/nonexistent", "--run", "cat > /dev/null", stdin=b"x\n" * 2_000_000)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"msort: cannot use a temporary file in /nonexistent")
+
+
+@pytest.mark.parametrize("other", [("-c",), ("-o", "x"), ("--borders", "3"), ("--sample", "1")])
+def test_a_command_is_for_sorted_lines(other: tuple[str, ...]) -> None:
+    done = msort("--run", "cat", *other, stdin=b"")
+    assert done.returncode == 2
+    assert b"--run is for sorted lines" in done.stderr

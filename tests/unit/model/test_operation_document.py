@@ -109,9 +109,16 @@ def test_a_merge_reads_nothing_unless_it_is_to_rewrite():
     assert stages(MERGE | {"output": {"path": "/jill/stor/all"}}) == [("ordered_merge", "cat")]
 
 
-def test_a_sort_is_one_command_within_its_memory():
+def test_a_sort_is_a_sample_a_partition_and_a_sort_within_their_memory():
     spec = {"sort_by": ["2,2rn", "1.3"], "flags": "f", "separator": "'", "unique": True, "memory": 256}
-    assert stages(SORT | {"spec": spec}) == [("simple_sort", "msort -k2,2nr -k1.3 -f '-t'\"'\"'' -u -S179M")]
+    order = "-k2,2nr -k1.3 -f '-t'\"'\"'' -u"
+    sample = f'set -o pipefail; msort --sample 8 | msort --borders "$REMORA_PARTITIONS" {order} -S179M'
+    divide = f'mpartition --partitions "$REMORA_PARTITIONS" --borders /assets/borders {order} -S96M'
+    assert stages(SORT | {"spec": spec})[:3] == [
+        ("sample", sample),
+        ("partition", divide),
+        ("sort", f"msort {order} -S179M"),
+    ]
 
 
 def test_both_notations_of_lines_erase_the_same():

@@ -1,0 +1,42 @@
+"""Shuffle files that died with their node are made again: a simulated cluster with operations."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from scheduler.model.wire import PoolSpec
+from tests.support.nodes.simulated_cluster import DICE, SHUFFLE, Said, run, survives, without_limits
+
+
+@pytest.mark.parametrize("first", range(0, 12, 4))
+def test_whatever_happens_to_nodes_an_operation_ends_as_if_nothing_had(first: int) -> None:
+    assert sum(survives(seed, SHUFFLE).remakes for seed in range(first, first + 4)) > 0
+
+
+def test_each_reader_gets_its_partition_of_all_files_in_order() -> None:
+    with_faults = survives(3, SHUFFLE).result
+    files = [b"0(input %d)" % number for number in range(12)]
+    expected = [b"1(%s)" % b"|".join(sorted(b"%d of %s" % (part, file) for file in files)) for part in range(3)]
+    assert with_faults["outputs"] == expected
+
+
+def another_each_time(spec: PoolSpec, data: bytes, attempt: int) -> list[Said]:
+    """A mapper that prints something else in each attempt."""
+    return [Said(data if spec.phase else b"%s in attempt %d" % (data, attempt))]
+
+
+def test_all_readers_read_the_same_attempt_of_a_mapper_that_throws_dice() -> None:
+    attempts = set()
+    for seed in range(1, 9):
+        with without_limits():
+            done = asyncio.run(run(seed, shape=DICE, does=another_each_time))
+        read = [sorted(re.findall(rb"input \d+ in attempt \d+", output)) for output in done.result["outputs"]]
+        assert len(read) == 3
+        assert read[0] == read[1] == read[2]
+        assert len({each.split(b" in ")[0] for each in read[0]}) == len(read[0]) == 12
+        attempts |= {each.split()[-1] for each in read[0]}
+        assert done.remakes == 0  # what mappers print is where all nodes can read it
+    assert len(attempts) > 1
