@@ -30,6 +30,7 @@ PROGRAMS = {
     "mchmod": "cli.commands.mchmod",
     "mlogin": "cli.commands.mlogin",
     "mjob": "cli.jobs",
+    "mrjob": "cli.mrjob",
 }
 
 
@@ -68,3 +69,4 @@ mchattr = partial(run, "mchattr")
 mchmod = partial(run, "mchmod")
 mlogin = partial(run, "mlogin")
 mjob = partial(run, "mjob")
+mrjob = partial(run, "mrjob")

@@ -14,6 +14,7 @@ MODULES = {
     "gateway": "gateway",
     "supervisor": "supervisor",
     "cluster": "cluster",
+    "verify": "verify",
     "doctor": "doctor",
     "demo": "demo",
     "version": "version",
