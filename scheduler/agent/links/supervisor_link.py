@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Coroutine
 
 from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt, blobs_of, plain_report
+from scheduler.agent.attempts.attempt import Attempt, blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
@@ -256,7 +257,9 @@ class SupervisorLink:
         await self._contact.ask(lambda: self._send(batch))
 
     async def _send(self, batch: list[AttemptReport]) -> None:
-        request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
+        request = ReportRequest.model_construct(
+            agent=self._id, state=self._state(), attempts=batch, clock_us=clock_us(time.monotonic_ns())
+        )
         try:
             refused = await self._client.report(request)
         except FullError:

@@ -27,7 +27,7 @@ from scheduler.records.database import Connection, Database, Row, execute
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.error_records import archive_line
 from scheduler.supervisor.jobs.status import status
-from scheduler.supervisor.jobs.usage import usage_document
+from scheduler.supervisor.jobs.usage import charge, usage_document
 
 PAGE = 1000
 SMALL = 64 * 1024  # bytes up to which a chunk is written without a thread
@@ -151,4 +151,7 @@ async def _append(fd: int, chunk: bytes) -> None:
 def _finish(c: Connection, live: LiveJob, now: int) -> None:
     with contextlib.suppress(WireError):  # the user has removed it already, or keeps other objects there
         namespace.delete(c, f"{naming.job_directory(live.owner, live.uuid)}/live")
+    row = c.one("job_by_id", job=live.id)
+    if row is not None and row["archive_done"] is None:
+        charge(c, row, now)
     c.run("archive_finished", job=live.id, now=now)

@@ -25,7 +25,9 @@ WHOLE = {
     "needed_blobs",
     "references_page",  # subqueries that are pages by an index each
     "logins",
-    "newest_job",  # the end of the table
+    "newest_job",  # from the end of the table
+    *("held_by_node", "finished_tasks", "live_phases", "nodes_offered"),  # for `remora top`, what is leased and live
+    *("unarchived_jobs", "usage_since"),  # for `remora usage`
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
