@@ -31,6 +31,8 @@ PROGRAMS = {
     "mlogin": "cli.commands.mlogin",
     "mjob": "cli.jobs",
     "mrjob": "cli.mrjob",
+    "mrerrors": "cli.mrerrors",
+    "mrjobreport": "cli.mrjobreport",
 }
 
 
@@ -70,3 +72,5 @@ mchmod = partial(run, "mchmod")
 mlogin = partial(run, "mlogin")
 mjob = partial(run, "mjob")
 mrjob = partial(run, "mrjob")
+mrerrors = partial(run, "mrerrors")
+mrjobreport = partial(run, "mrjobreport")

@@ -45,3 +45,22 @@ SELECT jobs.uuid AS uuid, jobs.owner AS owner, jobs.name AS name, jobs.created A
     (SELECT ready FROM tasks INDEXED BY tasks_ready_at WHERE pool = phases.id AND tasks.state = 'ready' ORDER BY node, id LIMIT 1) AS since
 FROM jobs INDEXED BY jobs_supervised CROSS JOIN phases ON phases.job = jobs.id
 WHERE jobs.archive_done IS NULL AND jobs.state <> 'done' ORDER BY jobs.id, phases.number LIMIT :limit;
+
+-- phases_now: the phases of a job, each with its open tasks by state.
+SELECT number AS phase, finished, waiting AS reason,
+    (SELECT count(*) FROM tasks WHERE pool = phases.id AND tasks.state = 'waiting') AS waiting,
+    (SELECT count(*) FROM tasks INDEXED BY tasks_ready_at WHERE pool = phases.id AND tasks.state = 'ready') AS ready,
+    (SELECT count(*) FROM tasks INDEXED BY tasks_leased WHERE pool = phases.id AND tasks.state = 'leased') AS running
+FROM phases WHERE job = :job ORDER BY number;
+
+-- longest_leased: the tasks of a phase that were leased longest ago.
+SELECT tasks.uuid AS uuid, tasks.leased AS leased, agents.node AS node
+FROM phases CROSS JOIN tasks INDEXED BY tasks_leased ON tasks.pool = phases.id CROSS JOIN agents ON agents.id = tasks.agent
+WHERE phases.job = :job AND phases.number = :phase AND tasks.state = 'leased' ORDER BY tasks.leased, tasks.id LIMIT :limit;
+
+-- jobs_between: jobs on record that were created in a time, the oldest first, after one of them.
+SELECT * FROM jobs WHERE id > :after AND created >= :since AND created < :before
+    AND (CAST(:owner AS TEXT) = '' OR owner = CAST(:owner AS TEXT)) AND errors > 0 ORDER BY id LIMIT :limit;
+
+-- job_directories_between: directories of jobs, of an account, that were made in a time, by name, after one of them.
+SELECT name FROM entries WHERE dir = :dir AND name > :after AND kind = 'd' AND mtime >= :since AND mtime < :before ORDER BY name LIMIT :limit;

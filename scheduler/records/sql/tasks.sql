@@ -58,6 +58,11 @@ WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
   AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END
 ORDER BY p.number, t.id LIMIT :limit
 
+-- runs_of_job: tasks of a job that have ended and say when they ran; every :stride-th of them.
+SELECT t.uuid, p.number AS phase, t.state, t.input, t.usage, t.ran
+FROM phases AS p CROSS JOIN tasks AS t ON t.pool = p.id
+WHERE p.job = :job AND t.ran IS NOT NULL AND t.id % CAST(:stride AS INTEGER) = 0 ORDER BY p.number, t.id
+
 -- count_ready: how many tasks of a pool wait for an agent.
 SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready'
 

@@ -6,15 +6,18 @@ The records of a job go a day after its archive, and its directory stays. So a j
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.model import naming
+from scheduler.model.ids import is_id
 from scheduler.records.database import Connection, Row
 from scheduler.service.state import StateError
 
 BEGINNING = re.compile("[0-9a-f-]{4,36}")
 LAST = "last"
 FEW = 10
+PAGE = 500
 BEYOND = "~"  # after every character of an id
 
 
@@ -54,3 +57,24 @@ def find_job(c: Connection, text: str) -> FoundJob:
     if len(found) > 1:
         raise StateError(f'"{text}" is the beginning of {len(found)} jobs: {", ".join(sorted(found)[:FEW])}')
     return next(iter(found.values()))
+
+
+def jobs_between(c: Connection, since: int, before: int, owner: str = "") -> Iterator[FoundJob]:
+    """Jobs that were created in a time (ms), of an account or of all: on record with errors, or archived long ago."""
+    after = 0
+    while page := c.all("jobs_between", after=after, since=since, before=before, owner=owner, limit=PAGE):
+        yield from (FoundJob(row["uuid"], row["owner"], row) for row in page)
+        after = page[-1]["id"]
+    for login in [owner] if owner else [row["login"] for row in c.all("logins")]:
+        yield from _archived_between(c, since, before, login)
+
+
+def _archived_between(c: Connection, since: int, before: int, login: str) -> Iterator[FoundJob]:
+    """The jobs of an account that are not on record any more. A job's directory is as old as the job."""
+    span = {"dir": naming.jobs_directory(login), "since": since, "before": before, "limit": PAGE}
+    name = ""
+    while page := c.all("job_directories_between", after=name, **span):
+        for row in page:
+            if is_id(row["name"]) and c.one("job_by_uuid", uuid=row["name"]) is None:
+                yield FoundJob(row["name"], login)
+        name = page[-1]["name"]

@@ -20,6 +20,7 @@ from typing import Any
 from scheduler.model.job import JobSpec
 from scheduler.model.wire import Usage
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.jobs.timeline import packed, timeline
 
 DAY_MS = 86_400_000
 SUMS = ("wall_us", "cpu_us", "max_rss_kb", "bytes_in", "bytes_out")
@@ -54,8 +55,13 @@ def phase_usage(c: Connection, row: Row) -> list[dict[str, Any]]:
 
 
 def usage_document(c: Connection, row: Row) -> dict[str, Any]:
-    """The usage document of a row of `jobs`, as `live/usage` and `usage.json` show it."""
+    """The usage document of a row of `jobs`, as `live/usage` shows it."""
     return {"id": row["uuid"], "phases": phase_usage(c, row)}
+
+
+def archived_usage(c: Connection, row: Row) -> dict[str, Any]:
+    """The usage document of the archive: it has the job's timeline, too."""
+    return usage_document(c, row) | {"tasks": packed(timeline(c, row), row["created"])}
 
 
 def totals(c: Connection, row: Row) -> dict[str, int]:
