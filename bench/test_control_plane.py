@@ -116,7 +116,7 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
     spec = pool_spec(c, live, pool, "here", "{}/{}".format)
 
     def work() -> int:
-        rows = lease_rows(c, pool, agent, [(None, BATCH)])
+        rows = lease_rows(c, pool, agent, [(None, BATCH)], 1)
         reports = [ok(spec, task) for task in task_leases(c, live, rows, "here", {})]
         commit_reports(c, lambda _: live, Reporter(agent, "here"), reports, 1)
         return len(reports)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,8 @@ from cli.service.up import state_dir_option
 from cli.text import count
 
 if TYPE_CHECKING:
-    from scheduler.records.database import Connection
+    from scheduler.objects.blobs import BlobStore
+    from scheduler.records.database import Connection, Database
 
 T = TypeVar("T")
 STDIN = Path("-")
@@ -80,6 +81,26 @@ def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
 
     with said_plainly():
         return administration.look(records(state_dir), work)
+
+
+def with_store(command: click.Command, *more: click.Parameter) -> click.Command:
+    """The same as `with_records`, for what reads the objects, too: the function gets `objects`."""
+    directory = click.Option(
+        ["--objects"], metavar="DIR", envvar="REMORA_OBJECTS", type=click.Path(path_type=Path),
+        help="Directory of objects of a cluster. [$REMORA_OBJECTS; default: that in the state directory]",
+    )  # fmt: skip
+    return with_records(command, *more, directory)
+
+
+def use_store(
+    state_dir: Path | None, objects: Path | None, use: Callable[[Database, BlobStore], Coroutine[Any, Any, T]]
+) -> T:
+    """Run `use` on records and objects. Raises `Problem`."""
+    from scheduler.service import administration
+
+    with said_plainly():
+        where = records(state_dir)
+        return administration.with_store(where, None if isinstance(where, Path) else objects, use)
 
 
 def public_key(path: Path) -> str:

@@ -42,13 +42,14 @@ class Proof(Enum):
 class Caller:
     """The sender of a request: an account, or anonymous.
 
-    `key` is the fingerprint of the key behind the proof, `job` the job.
+    `key` is the fingerprint of the key behind the proof, `job` the job. `operator`: the account may see all others.
     """
 
     login: str | None = None
     proof: Proof = Proof.NONE
     key: str | None = None
     job: str | None = None
+    operator: bool = False
 
     def __str__(self) -> str:
         return self.login or "anonymous"

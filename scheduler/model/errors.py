@@ -51,6 +51,10 @@ def authorization_failed(who: str, path: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"{who} is not allowed to access {path}")
 
 
+def account_blocked(login: str) -> WireError:
+    return WireError(403, "AccountBlocked", f"{login} is not an active account")
+
+
 def service_unavailable(message: str) -> WireError:
     return WireError(503, "ServiceUnavailable", message)
 

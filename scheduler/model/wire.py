@@ -388,6 +388,8 @@ class AttemptReport(Wire):
     core: SavedFile | None = None
     usage: Usage = Usage()
     instance: Word | None = None  # the one that the attempt ran in, by its node's name for it
+    started_us: Measure | None = None  # by the clock of `ReportRequest.clock_us`; None: nothing was run
+    ended_us: Measure | None = None
     missing: list[Id] = Field(
         default_factory=list, max_length=MAX_SWEEP
     )  # lost, because these intermediates could not be read
@@ -403,6 +405,7 @@ class ReportRequest(Wire):
     state: AgentState
     attempts: list[AttemptReport] = Field(max_length=MAX_REPORTS, fail_fast=True)
     began: list[AttemptId] = Field(default_factory=list, max_length=MAX_REPORTS, fail_fast=True)
+    clock_us: Measure = 0  # µs since the agent's start, when this was sent
 
 
 class ReportReply(Wire):

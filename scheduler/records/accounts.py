@@ -2,7 +2,9 @@
 
 An account is a login and its keys; a signature by one of the keys proves that a request is the account's. The
 account's top-level directories exist from the start, so no user has to make them. Accounts are never removed: their
-objects would have no owner, and a new account with the same login would get them.
+objects would have no owner, and a new account with the same login would get them. An account that is *disabled* keeps
+all that it has, and its keys open nothing until it is enabled again. An account of an *operator* may read everything,
+and end any job.
 
 A key issues further credentials: tokens and presigned URLs. They end with the key, because it is looked up whenever
 one of them is used, and they end all at once when the account is revoked: no credential issued before that time counts
@@ -32,11 +34,14 @@ class Key:
     """A registered key: its one-line public form, and two times in ms, by the database's clock.
 
     `added`: when it was registered. `revoked`: credentials that the account's keys issued before this time are void.
+    `operator`, `disabled`: what the account is.
     """
 
     public: str
     added: int
     revoked: int
+    operator: bool = False
+    disabled: bool = False
 
     def vouches_for(self, issued: int) -> bool:
         """Whether a credential that this key issued at that time is still valid."""
@@ -73,7 +78,8 @@ def exists(c: Connection, login: str) -> bool:
 
 
 def list_accounts(c: Connection) -> list[Row]:
-    """All accounts of users: `login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of each."""
+    """All accounts of users: `login`, `created` (ms), the number of `keys`, `keep_jobs` (see there), `operator` (0, 1),
+    and `disabled` (ms, 0: not) of each."""
     return c.all("list_accounts")
 
 
@@ -81,6 +87,43 @@ def keep_jobs(c: Connection, login: str, seconds: int | None) -> None:
     """Set how long (seconds) an account keeps jobs; 0: for ever, None: the service's default. Raises AccountError."""
     require(c, login)
     c.run("keep_jobs", login=login, seconds=seconds)
+
+
+def show(c: Connection, login: str) -> Row:
+    """One account: as `list_accounts` has it, and its `limits` (JSON, or None). Raises AccountError."""
+    if (row := c.one("show_account", login=login)) is None:
+        raise AccountError(f'there is no account "{login}"')
+    return row
+
+
+def set_operator(c: Connection, login: str, operator: bool) -> None:
+    """Make an account an operator's, or not. Raises AccountError."""
+    require_own(c, login)
+    c.run("set_operator", login=login, operator=int(operator))
+
+
+def disable(c: Connection, login: str) -> None:
+    """Have the keys of an account open nothing, nor what they gave out. Raises AccountError."""
+    require_own(c, login)
+    c.run("disable_account", login=login, since=c.now())
+
+
+def enable(c: Connection, login: str) -> None:
+    """End that an account is disabled. Raises AccountError."""
+    require_own(c, login)
+    c.run("disable_account", login=login, since=0)
+
+
+def is_disabled(c: Connection, login: str) -> bool:
+    row = c.one("show_account", login=login)
+    return row is not None and bool(row["disabled"])
+
+
+def require_own(c: Connection, login: str) -> None:
+    """Raises AccountError if there is no such account, or if it is the service's own."""
+    require(c, login)
+    if login == OPERATOR and not list_keys(c, login):
+        raise AccountError(f'the account "{login}" is the service\'s own: it cannot be changed')
 
 
 def require(c: Connection, login: str) -> None:
@@ -105,7 +148,11 @@ def add_key(c: Connection, login: str, line: str) -> PublicKey:
 def find_key(c: Connection, login: str, fingerprint: str) -> Key | None:
     """The key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
     row = c.one("find_key", login=login, fingerprint=fingerprint)
-    return None if row is None else Key(row["public"], row["added"], row["revoked"])
+    return (
+        None
+        if row is None
+        else Key(row["public"], row["added"], row["revoked"], bool(row["operator"]), bool(row["disabled"]))
+    )
 
 
 def list_keys(c: Connection, login: str) -> dict[str, str]:

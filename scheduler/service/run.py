@@ -29,7 +29,7 @@ from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import shared_database
-from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.service.state import DATABASE, OBJECTS, ServiceInfo, StateDir, StateError
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.tls.identity import TlsFiles
@@ -87,7 +87,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     began = clock()
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
-        store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / "blobs"))
+        store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / OBJECTS))
         recorded_jobs = stack.enter_context(parts.recorded(store))
         runner, trouble = SupervisorRunner(), Trouble()
         context = parts.context_of(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -57,6 +58,8 @@ STDERR_KEPT = 64 * 1024
 # Where tools look for the agent by default; an instance that has it elsewhere tells them by a variable.
 SOCKET = "/.remora/agent.sock"
 OK = Verdict(Outcome.OK)
+# When this process was started, more or less: before its first instance.
+STARTED_NS = time.monotonic_ns()
 
 
 @dataclass(slots=True)
@@ -331,6 +334,8 @@ class Reporter:
         self.release(attempt, keep_stdout, keep_stderr=stderr is not None, keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
+            started_us=clock_us(done.started_ns),
+            ended_us=clock_us(done.ended_ns),
             task=attempt.lease.task,
             attempt=attempt.lease.attempt,
             outcome=verdict.outcome,
@@ -493,6 +498,11 @@ def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = N
         missing=missing_of(missing),
         reason=verdict.reason,
     )
+
+
+def clock_us(monotonic_ns: int) -> int:
+    """A moment of CLOCK_MONOTONIC as µs since the agent's start, the clock of reports."""
+    return max(0, monotonic_ns - STARTED_NS) // 1000
 
 
 def missing_of(blob: BlobRef | None) -> list[str]:

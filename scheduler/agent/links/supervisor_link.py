@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 
 from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt, blobs_of, plain_report
+from scheduler.agent.attempts.attempt import Attempt, blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
@@ -265,7 +266,10 @@ class SupervisorLink:
         await self._contact.ask(lambda: self._send(batch, began))
 
     async def _send(self, batch: list[AttemptReport], began: Sequence[AttemptId] = ()) -> None:
-        request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch, began=list(began))
+        now = clock_us(time.monotonic_ns())
+        request = ReportRequest.model_construct(
+            agent=self._id, state=self._state(), attempts=batch, began=list(began), clock_us=now
+        )
         try:
             refused = await self._client.report(request)
         except FullError:

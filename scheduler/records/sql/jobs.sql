@@ -110,6 +110,14 @@ UPDATE jobs SET archive_started = :now WHERE id = :job
 -- archive_finished: the archive is complete.
 UPDATE jobs SET archive_done = :now WHERE id = :job
 
+-- charge_account: a job was archived; what it took is its account's.
+INSERT INTO usage_days (login, day, jobs, tasks, errors, wall_us, cpu_us, mb_ms, bytes_in, bytes_out)
+VALUES (:login, :day, 1, :tasks, :errors, :wall_us, :cpu_us, :mb_ms, :bytes_in, :bytes_out)
+ON CONFLICT (login, day) DO UPDATE SET jobs = usage_days.jobs + 1, tasks = usage_days.tasks + excluded.tasks,
+    errors = usage_days.errors + excluded.errors, wall_us = usage_days.wall_us + excluded.wall_us,
+    cpu_us = usage_days.cpu_us + excluded.cpu_us, mb_ms = usage_days.mb_ms + excluded.mb_ms,
+    bytes_in = usage_days.bytes_in + excluded.bytes_in, bytes_out = usage_days.bytes_out + excluded.bytes_out
+
 -- expired_jobs: jobs archived so long ago that their records are removed.
 SELECT id FROM jobs WHERE archive_done < :before LIMIT :limit
 

@@ -37,8 +37,8 @@ UPDATE phases SET cursor = :cursor, planned = :planned WHERE id = :pool
 UPDATE phases SET failed = failed + :failed, aborted = aborted + :aborted, unscheduled = unscheduled + :unscheduled WHERE id = :pool
 
 -- insert_file_task: a task of a stage that reads a whole object as a file.
-INSERT INTO tasks (uuid, pool, state, number, input, origin, blob, size, md5)
-VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5)
+INSERT INTO tasks (uuid, pool, state, number, input, origin, blob, size, md5, ready)
+VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5, :now)
 
 -- insert_fed_task: a task of a stage that reads ranges of objects; it waits until all of them are recorded.
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)

@@ -1,6 +1,6 @@
 -- insert_map_task: a map task, ready at once.
-INSERT INTO tasks (uuid, pool, state, input, origin, blob, size, md5, own, node, maker, made)
-VALUES (:uuid, :pool, 'ready', :input, :origin, :blob, :size, :md5, :own, :node, :maker, :made)
+INSERT INTO tasks (uuid, pool, state, input, origin, blob, size, md5, own, node, maker, made, ready)
+VALUES (:uuid, :pool, 'ready', :input, :origin, :blob, :size, :md5, :own, :node, :maker, :made, :now)
 
 -- insert_reduce_task: a reduce task, waiting for its first input.
 INSERT INTO tasks (uuid, pool, state, reducer) VALUES (:uuid, :pool, 'waiting', :reducer)
@@ -17,27 +17,27 @@ SELECT tasks.id AS id, reducer, state, arrived, node FROM json_each(:reducers) A
 CROSS JOIN tasks INDEXED BY tasks_reducer ON pool = :pool AND reducer IS NOT NULL AND reducer = CAST(wanted.value AS INTEGER)
 
 -- inputs_arrived: a reduce task got inputs; a waiting one becomes ready.
-UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END WHERE id = :task
+UPDATE tasks SET arrived = :arrived, state = CASE state WHEN 'waiting' THEN 'ready' ELSE state END, ready = coalesce(ready, :now) WHERE id = :task
 
 -- inputs_ended: no input will arrive any more: waiting reducers may run.
-UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready' WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
+UPDATE tasks INDEXED BY tasks_reducer SET state = 'ready', ready = :now WHERE pool = :pool AND reducer IS NOT NULL AND state = 'waiting'
 
 -- tasks_for_reports: what reports are judged against, for a JSON list of tasks.
-SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
+SELECT tasks.id AS id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number, ready, leased, ran
 FROM json_each(:tasks) AS wanted CROSS JOIN tasks ON tasks.id = CAST(wanted.value AS INTEGER)
 
 -- update_task: what an event changed, and where the task's input stands.
-UPDATE tasks SET state = :state, retries = :retries, failures = :failures, agent = NULL, usage = :usage, own = :own WHERE id = :task
+UPDATE tasks SET state = :state, retries = :retries, failures = :failures, agent = NULL, usage = :usage, own = :own, ran = :ran WHERE id = :task
 
 -- lease_tasks: hand ready tasks of a pool that belong to no node to an agent, oldest first.
-UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
+UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1, leased = :now
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY id LIMIT :limit)
   AND (SELECT finished < issued FROM phases WHERE id = :pool)
 RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, own, reducer, node, number
 
 -- lease_tasks_at: hand ready tasks of a pool that belong to a node to an agent, oldest first.
-UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1
+UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1, leased = :now
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
              WHERE pool = :pool AND node = :node AND state = 'ready' ORDER BY id LIMIT :limit)
   AND (SELECT finished < issued FROM phases WHERE id = :pool)
@@ -47,7 +47,7 @@ RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, own, reducer,
 SELECT seq, name, blob, size, own, node, start, length, skip, upto, NULL AS part FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: the tasks that an agent holds.
-SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number, ready, leased, ran
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
@@ -57,6 +57,11 @@ FROM phases p CROSS JOIN tasks t ON t.pool = p.id
 WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
   AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END AND (t.number IS NULL OR t.number >= 0)
 ORDER BY p.number, t.id LIMIT :limit
+
+-- runs_of_job: tasks of a job that have ended and say when they ran; every :stride-th of them.
+SELECT t.uuid, p.number AS phase, t.state, t.input, t.usage, t.ran
+FROM phases AS p CROSS JOIN tasks AS t ON t.pool = p.id
+WHERE p.job = :job AND t.ran IS NOT NULL AND t.id % CAST(:stride AS INTEGER) = 0 ORDER BY p.number, t.id
 
 -- count_ready: how many tasks of a pool wait for an agent.
 SELECT count(*) AS n FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready'
@@ -71,7 +76,7 @@ SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input,
 FROM tasks INDEXED BY tasks_leased WHERE pool = :pool AND state = 'leased' LIMIT :limit
 
 -- ready_of_pool: tasks of a pool that wait for an agent, as a report is judged against them.
-SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number
+SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, own, reducer, node, maker, usage, number, ready, leased, ran
 FROM tasks INDEXED BY tasks_ready_at WHERE pool = :pool AND state = 'ready' LIMIT :limit
 
 -- cancel_ready: cancel a page of the ready tasks of this pool.

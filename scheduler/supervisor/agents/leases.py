@@ -210,7 +210,7 @@ def grant(
     """Lease attempts for each want, in one transaction."""
     grants = []
     for want in found:
-        rows = lease_rows(c, want.pool, session.id, want.picks)
+        rows = lease_rows(c, want.pool, session.id, want.picks, now)
         if want.live.spec.operation is not None:
             rows = _begin(c, want.live, rows, session, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
@@ -233,14 +233,14 @@ def _begin(c: Connection, live: LiveJob, rows: list[Row], session: AgentSession,
     return rows
 
 
-def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]:
+def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) -> list[Row]:
     """Lease ready tasks of a pool to an agent; returns their rows, the oldest task first."""
     rows = []
     for node, count in chosen:
         if node is None:
-            rows += c.all("lease_tasks", pool=pool, agent=agent, limit=count)
+            rows += c.all("lease_tasks", pool=pool, agent=agent, limit=count, now=now)
         else:
-            rows += c.all("lease_tasks_at", pool=pool, agent=agent, node=node, limit=count)
+            rows += c.all("lease_tasks_at", pool=pool, agent=agent, node=node, limit=count, now=now)
     return sorted(rows, key=lambda row: int(row["id"]))
 
 

@@ -190,7 +190,7 @@ class AgentService:
             await self._db.write(begun)
         refused: list[AttemptId] = []
         for page in pages_of(request.attempts):
-            changes = await self._commit(session, page)
+            changes = await self._commit(session, page, request.clock_us)
             session.held.subtract(changes.left)
             refused += changes.refused
             self._apply(changes)
@@ -198,7 +198,7 @@ class AgentService:
         session.hear(request.state, self.monotonic())
         return ReportReply(discard=refused)
 
-    async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport]) -> Changes:
+    async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport], clock_us: int) -> Changes:
         reporter = blob_ownership.Reporter(session.id, session.node, session.serves is not None)
         claimed = blob_ownership.shared((b for r in reports for b in blob_ownership.blobs_of(r)), reporter.keeps)
         absent = await self.absent(claimed)
@@ -209,6 +209,7 @@ class AgentService:
             reports=reports,
             now=self._clock(),
             absent=absent,
+            clock_us=clock_us,
         )
         return await self._db.write(work)
 

@@ -196,7 +196,7 @@ class JobWriter:
         self._counts["issued"][pool] += 1
         self.changes.now_ready(pool, item.node)
         identity = {"uuid": new_id(), "pool": pool, "input": item.name, "md5": item.md5}
-        self._tasks.append(identity | item.columns)
+        self._tasks.append(identity | item.columns | {"now": self.now})
 
     def _route(self, phase: int, item: Item) -> None:
         reducers = self.live.spec.phases[phase].reducers
@@ -286,7 +286,7 @@ class JobWriter:
             self._place(reducer)
         if state is TaskState.READY:
             self.changes.now_ready(pool, reducer.node)
-        self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
+        self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived, now=self.now)
 
     def _place(self, reducer: _Reducer) -> None:
         """Assign a waiting reduce task to the node where most of its input lies so far."""
@@ -341,7 +341,7 @@ class JobWriter:
         if isinstance(decision, engine.EndInput):
             pool = self.live.pools[decision.phase]
             self.c.run("end_phase_input", pool=pool)
-            self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool)
+            self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool, now=self.now)
             self.changes.ended_pools.add(pool)
         else:
             self._finish()

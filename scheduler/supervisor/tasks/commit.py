@@ -53,7 +53,7 @@ from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes, Revoked
 from scheduler.supervisor.jobs.resolve import Problem, resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
-from scheduler.supervisor.tasks import recovery
+from scheduler.supervisor.tasks import recovery, times
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of, what_of
 from scheduler.supervisor.tasks.outputs import refusal
@@ -71,12 +71,14 @@ def commit_reports(
     reports: Sequence[AttemptReport],
     now: int,
     absent: Collection[str] = (),
+    clock_us: int = 0,
 ) -> Changes:
     """Commit, fail or retry the reported attempts of an agent. `find_job` gives the live job of a pool.
 
-    `absent`: blobs that are claimed to be in the shared store, and are not.
+    `absent`: blobs that are claimed to be in the shared store, and are not. `clock_us`: the agent's clock when it sent
+    the reports.
     """
-    batch = Batch(c, find_job, now, reporter.node, reporter.serves)
+    batch = Batch(c, find_job, now, reporter.node, reporter.serves, clock_us=clock_us)
     known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
     rows = {row["id"]: row for row in known}
     claims = Claims(c, [blob for report in reports for blob in blobs_of(report)], reporter.keeps, absent)
@@ -142,11 +144,13 @@ class Batch:
         node: str | None = None,
         serves: bool = False,
         reason: AbortReason | None = None,
+        clock_us: int = 0,
     ) -> None:
         self.c = c
         self.now = now
         self.node = node
         self.serves = serves
+        self.clock_us = clock_us
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
@@ -312,8 +316,11 @@ class Batch:
         measured = report.usage.model_dump_json() if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
+        ran = row["ran"] if verdict.before.again else None
+        if measured and report and not verdict.before.again:
+            ran = times.ran(row, report, self.node, self.now, self.clock_us)
         own = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
-        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own}
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own, "ran": ran}
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """The availability of a map task's input."""

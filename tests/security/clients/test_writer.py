@@ -37,7 +37,7 @@ async def live(db: Database) -> LiveJob:
         made = intake.create_job(c, "jill", spec, 1)
         (pool,) = made.pools
         task = {"pool": pool, "input": "/jill/stor/a", "origin": None, "blob": "b", "size": 1}
-        rest = {"md5": None, "own": 0, "node": None, "maker": None, "made": None}
+        rest = {"md5": None, "own": 0, "node": None, "maker": None, "made": None, "now": 1}
         c.many("insert_map_task", [task | rest | {"uuid": f"{number}"} for number in range(READY)])
         c.run("count_issued", pool=pool, count=READY)
         return made
@@ -64,11 +64,11 @@ async def test_a_cancel_changes_a_page_of_tasks_and_the_rest_before_the_job_is_a
 
 async def test_nothing_of_a_cancelled_job_is_started(db: Database, live: LiveJob):
     (pool,) = live.pools
-    assert await db.write(lambda c: len(c.all("lease_tasks", pool=pool, agent=None, limit=1))) == 1
+    assert await db.write(lambda c: len(c.all("lease_tasks", pool=pool, agent=None, limit=1, now=1))) == 1
     await db.write(lambda c: control.cancel_open(c, live, 2))
     assert await in_state(db, live, "ready") > 0
-    assert await db.write(lambda c: c.all("lease_tasks", pool=pool, agent=None, limit=1)) == []
-    assert await db.write(lambda c: c.all("lease_tasks_at", pool=pool, agent=None, node="n", limit=1)) == []
+    assert await db.write(lambda c: c.all("lease_tasks", pool=pool, agent=None, limit=1, now=1)) == []
+    assert await db.write(lambda c: c.all("lease_tasks_at", pool=pool, agent=None, node="n", limit=1, now=1)) == []
 
 
 def test_lines_of_input_are_recorded_so_much_at_a_time():

@@ -23,6 +23,11 @@ WHOLE = {
     "blobs_of_pins",
     "blobs_of_staged",
     "needed_blobs",
+    "references_page",  # subqueries that are pages by an index each
+    "logins",
+    "newest_job",  # from the end of the table
+    *("held_by_node", "finished_tasks", "live_phases", "nodes_offered"),  # for `remora top`, what is leased and live
+    *("unarchived_jobs", "usage_since"),  # for `remora usage`
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
@@ -30,7 +35,7 @@ SMALL = "supervisors|nodes|node_credentials|log_requests|doomed"
 # Sorts, beside those: at most what agents hold, the names of the nodes, a directory by time, the ranges of a task.
 SORTED = {
     "index_page",
-    *("cluster_leases", "leased_of_pool", "leased_tasks_after"),
+    *("cluster_leases", "leased_of_pool", "leased_tasks_after", "longest_leased"),
     *("nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"),
 }
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
