@@ -34,6 +34,8 @@ MODULES = {
     "cat": "cat",
     "rerun": "rerun",
     "shell": "shell",
+    "replay": "replay",
+    "debug": "debug",
     "cost": "cost",
     "share": "share",
     "delete": "delete",
