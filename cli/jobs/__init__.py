@@ -35,6 +35,8 @@ MODULES = {
     "cat": "cat",
     "rerun": "rerun",
     "shell": "shell",
+    "replay": "replay",
+    "debug": "debug",
     "cost": "cost",
     "share": "share",
     "delete": "delete",
