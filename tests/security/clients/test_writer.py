@@ -10,19 +10,19 @@ import pytest
 from scheduler.gateway import jobs
 from scheduler.model.job import parse_job
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Database, open_database
+from scheduler.records.database import Connection, Database
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs import intake, retention
 from scheduler.supervisor.jobs.cancel import PAGE
 from scheduler.supervisor.operations import control
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 READY = PAGE + 10
 
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = open_database(database_at(tmp_path / "remora.db"))
+    opened = open_new(tmp_path / "remora.db")
     await opened.write(lambda c: accounts.create(c, "jill", 1))
     yield opened
     opened.close()

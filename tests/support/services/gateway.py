@@ -25,10 +25,10 @@ from scheduler.model.credentials import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Database, open_database
+from scheduler.records.database import Connection, Database
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 DIRECTORY = {"Content-Type": "application/json; type=directory"}
 # Signing keys are dear to make and prove nothing by being fresh.
@@ -165,7 +165,7 @@ def clock() -> int:
 @contextmanager
 def store_in(directory: Path) -> Iterator[tuple[Database, BlobStore]]:
     """Fresh records and objects."""
-    db, blobs = open_database(database_at(directory / "remora.db")), BlobStore(directory / "blobs")
+    db, blobs = open_new(directory / "remora.db"), BlobStore(directory / "blobs")
     try:
         yield db, blobs
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -61,10 +62,14 @@ INDEX_OF = {
 }
 
 
+records = cache(in_memory)
+
+
+@cache
 def plan(name: str) -> str:
     statement = queries.load()[name].rstrip(";")
     parameters = dict.fromkeys(re.findall(r":([a-z0-9_]+)", statement))
-    rows = in_memory().raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    rows = records().raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
     return "\n".join(row["detail"] for row in rows)
 
 
