@@ -158,6 +158,8 @@ class Operation:
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
     alias: str | None = None
+    most_tasks: int | None = None  # attempts that run at once
+    suspends_on_limit: bool = False  # an attempt that meets a limit of its account is aborted, and the operation waits
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -183,6 +185,8 @@ class Operation:
             stderr=Stderr(given.get("count", 20), given.get("bytes", 5 * MIB)),
             time_limit_s=document.get("time_limit"),
             alias=document.get("alias"),
+            most_tasks=document.get("resource_limits", {}).get("tasks"),
+            suspends_on_limit=document.get("suspend_on_limit", False),
         )
 
 
@@ -363,10 +367,15 @@ COMMON: Mapping[str, Check] = {
     "stderr": lambda path, value: members(
         path, value, {"count": integer(0, MAX_STDERRS), "bytes": integer(1, MAX_STDERR_BYTES)}
     ),
+    "resource_limits": lambda path, value: members(path, value, {"tasks": integer(1, MAX_TASKS)}),
+    "suspend_on_limit": boolean,
     "spec": mapping,
 }
 # Keys that may be changed while an operation runs; None removes one.
-UPDATABLE = ("title", "description", "annotations", "max_failed_attempts", "on_error", "fail_on_restart", "time_limit")
+UPDATABLE = (
+    *("title", "description", "annotations", "resource_limits", "suspend_on_limit"),
+    *("max_failed_attempts", "on_error", "fail_on_restart", "time_limit"),
+)
 SPECS: Mapping[OperationType, Mapping[str, Check]] = {
     OperationType.MAP: {
         **SCRIPT,

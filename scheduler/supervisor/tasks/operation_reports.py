@@ -8,7 +8,7 @@ operation fails, in the transaction that commits the report.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scheduler.engine.task import BY_ITSELF, Effect, TaskState
 from scheduler.model.errors import JobErrorCode
@@ -26,9 +26,9 @@ Error = tuple[str, str]
 
 
 class OperationReports:
-    """What one transaction commits of operations. `reason`: why attempts without a report are lost."""
+    """What one transaction commits of operations. `reason(task)`: why an attempt without a report is lost."""
 
-    def __init__(self, c: Connection, changes: Changes, now: int, reason: AbortReason | None) -> None:
+    def __init__(self, c: Connection, changes: Changes, now: int, reason: Callable[[int], AbortReason]) -> None:
         self._c = c
         self._changes = changes
         self._now = now
@@ -75,7 +75,7 @@ class OperationReports:
                 message = f'"{name}" is an output by its name (mcat): an operation publishes what its tasks print'
                 self._fatal.setdefault(live.id, (JobErrorCode.INVALID_ARGUMENT, message))
         if verdict.before.state is TaskState.LEASED:
-            reason = AbortReason.read(report.reason) if report else self._reason or AbortReason.OTHER
+            reason = self._reason_of(verdict)
             if verdict.revoked and outcome is Outcome.LOST:
                 self._c.run("stop_attempt", task=row["id"], attempt=row["attempt"], reason=reason)
             else:
@@ -83,12 +83,22 @@ class OperationReports:
         if outcome is not Outcome.OK:
             self._unsuccessful(writer, verdict)
 
+    def _reason_of(self, verdict: Verdict) -> AbortReason:
+        """Why an attempt was aborted, if it was."""
+        if verdict.limited:
+            return AbortReason.ACCOUNT_LIMIT_EXCEEDED
+        return AbortReason.read(verdict.report.reason) if verdict.report else self._reason(verdict.row["id"])
+
     def _unsuccessful(self, writer: JobWriter, verdict: Verdict) -> None:
         live = verdict.live
         assert live.spec.operation is not None
         failures = live.spec.operation.failures
         error = verdict.result.error or error_of(verdict.report)
-        writer.unsuccessful(verdict.row["pool"], "failed" if verdict.failed else "aborted")
+        ended = "unscheduled" if self._reason_of(verdict).before_a_node else "aborted"
+        writer.unsuccessful(verdict.row["pool"], "failed" if verdict.failed else ended)
+        if verdict.limited:
+            self._c.run("set_suspended", job=live.id, suspended=1)
+            self._changes.suspended[live.id] = True
         if verdict.failed:
             self._first_failures.setdefault(live.id, error)
         if verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF:
