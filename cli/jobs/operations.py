@@ -24,6 +24,7 @@ from cli.jobs.leaving import ADDING, PRINTING, telling_of
 from cli.jobs.specification import asset, encoded
 from cli.text import compact
 from cli.when import Duration
+from scheduler.model.operations.document import MAX_TASKS, UNAVAILABLE
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MEMORY_MB
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ def run_options(function: Function) -> Function:
         click.option("--keep-going", is_flag=True, help="A task that fails has failed; the others go on."),
         click.option("--time-limit", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
                      help="Fail if it takes longer: 90s, 15m, 2h."),
+        click.option("--at-once", type=click.IntRange(1, MAX_TASKS), metavar="N",
+                     help="At most N tasks run at once. [default: any number]"),
+        click.option("--missing", type=click.Choice(("wait", "fail")), metavar="WHAT",
+                     help="If bytes of an input are missing in the store: wait, or fail. [default: wait]"),
         click.option("--title", metavar="TEXT", help="What the operation is for, in its status."),
         click.option("--annotation", "annotations", metavar="KEY=VALUE", multiple=True,
                      help="A value of your own, in its status. Repeatable."),
@@ -124,6 +129,10 @@ def taken(options: dict[str, Any], home: str, prints: bool = True) -> Run:
         keys["on_error"] = "continue"
     if (limit := options.pop("time_limit")) is not None:
         keys["time_limit"] = limit
+    if (most := options.pop("at_once")) is not None:
+        keys["resource_limits"] = {"tasks": most}
+    if missing := options.pop("missing"):
+        keys["unavailable"] = dict.fromkeys(UNAVAILABLE, missing)
     for name in ("title", "alias"):
         if value := options.pop(name):
             keys[name] = value

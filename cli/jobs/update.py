@@ -10,6 +10,7 @@ from cli.frame import Command
 from cli.jobs.common import for_each, job_argument, parallel_option
 from cli.jobs.operations import annotations_of
 from cli.when import Duration
+from scheduler.model.operations.document import MAX_TASKS
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
 
@@ -23,6 +24,7 @@ from scheduler.model.tiers import MAX_TIMEOUT_S
               help="Whether the others go on when a task has failed.")  # fmt: skip
 @click.option("--time-limit", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
               help="Fail if it takes longer, from its beginning: 90s, 15m, 2h.")  # fmt: skip
+@click.option("--at-once", type=click.IntRange(1, MAX_TASKS), metavar="N", help="At most N tasks run at once.")
 @click.option("--no-time-limit", is_flag=True, help="It may take any time.")
 @parallel_option(100)
 @job_argument
@@ -35,6 +37,7 @@ def command(
     keep_going: bool | None,
     time_limit: int | None,
     no_time_limit: bool,
+    at_once: int | None,
     parallel: int,
 ) -> None:
     """Update operations that run: title, description, annotations, and what they may cost.
@@ -61,6 +64,8 @@ def command(
         keys["on_error"] = "continue" if keep_going else "fail"
     if time_limit is not None or no_time_limit:
         keys["time_limit"] = time_limit
+    if at_once is not None:
+        keys["resource_limits"] = {"tasks": at_once}
     if not keys:
         raise click.UsageError("nothing to update: say --title, --max-failed, --time-limit ...", context)
     for _ in for_each(job, parallel, lambda mine, one: mine.control(one, "update", keys)):

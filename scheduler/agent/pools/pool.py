@@ -84,7 +84,8 @@ class Pool:
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Reservations(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
-        self._ends = Completion(node, self.log, self._reporter, self._endings.spawn)
+        pinned = spec.operation is not None
+        self._ends = Completion(node, self.log, self._reporter, self._endings.spawn, pinned)
         self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
         # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)

@@ -43,6 +43,7 @@ from scheduler.model.tiers import DEFAULT_MEMORY_MB, MAX_TIMEOUT_S
 
 MIB = 1 << 20
 MAX_TASKS = 100_000  # of one stage
+MAX_STAGED = 2_000_000  # outputs of all tasks together, before they are published
 MAX_FAILED_ATTEMPTS = 10_000
 MAX_STDERRS = 150
 MAX_STDERR_BYTES = 1 << 30
@@ -51,6 +52,7 @@ MAX_ALIAS = 128
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
 INDEX_SIZE = MIB  # bytes of input whose lines are counted together
+UNAVAILABLE = ("strategy", "tactics")  # what happens when inputs are not available: at the start, and later
 SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s"}
 SORT_PERCENT = 70  # of an instance's memory, which msort may use for lines
 ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
@@ -143,6 +145,14 @@ class Stderr:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Whether the operation waits for inputs that are not available: when it begins, and while it runs."""
+
+    waits_at_start: bool = True
+    waits_later: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A valid operation. `inputs` of None are added to the job one by one, until its input is ended.
 
@@ -158,6 +168,7 @@ class Operation:
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
     alias: str | None = None
+    unavailable: Unavailable = Unavailable()
     most_tasks: int | None = None  # attempts that run at once
     suspends_on_limit: bool = False  # an attempt that meets a limit of its account is aborted, and the operation waits
 
@@ -170,7 +181,7 @@ class Operation:
         stages = STAGES[kind](spec, output)
         if output.whole and stages and stages[-1].cut != ONE:
             stages = (*stages, Stage(Kind.CONCAT, PhaseSpec(exec="cat", reducers=1)))
-        given = document.get("stderr", {})
+        given, absent = document.get("stderr", {}), document.get("unavailable", {})
         return cls(
             kind,
             None if inputs is None else tuple(inputs),
@@ -185,6 +196,7 @@ class Operation:
             stderr=Stderr(given.get("count", 20), given.get("bytes", 5 * MIB)),
             time_limit_s=document.get("time_limit"),
             alias=document.get("alias"),
+            unavailable=Unavailable(*(absent.get(when, "wait") == "wait" for when in UNAVAILABLE)),
             most_tasks=document.get("resource_limits", {}).get("tasks"),
             suspends_on_limit=document.get("suspend_on_limit", False),
         )
@@ -367,13 +379,14 @@ COMMON: Mapping[str, Check] = {
     "stderr": lambda path, value: members(
         path, value, {"count": integer(0, MAX_STDERRS), "bytes": integer(1, MAX_STDERR_BYTES)}
     ),
+    "unavailable": lambda path, value: members(path, value, dict.fromkeys(UNAVAILABLE, one_of(("wait", "fail")))),
     "resource_limits": lambda path, value: members(path, value, {"tasks": integer(1, MAX_TASKS)}),
     "suspend_on_limit": boolean,
     "spec": mapping,
 }
 # Keys that may be changed while an operation runs; None removes one.
 UPDATABLE = (
-    *("title", "description", "annotations", "resource_limits", "suspend_on_limit"),
+    *("title", "description", "annotations", "resource_limits", "suspend_on_limit", "unavailable"),
     *("max_failed_attempts", "on_error", "fail_on_restart", "time_limit"),
 )
 SPECS: Mapping[OperationType, Mapping[str, Check]] = {

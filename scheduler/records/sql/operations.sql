@@ -107,6 +107,9 @@ WHERE kind = 'o' AND size > 0
 INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers)
 VALUES (:job, :stage, :number, :made, :blob, :size, :md5, :type, :headers)
 
+-- add_staged: outputs of an operation were staged; how many there were in all.
+UPDATE jobs SET staged = staged + :staged WHERE id = :job RETURNING staged
+
 -- count_staged: the outputs of a stage.
 SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
 

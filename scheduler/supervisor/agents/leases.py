@@ -169,9 +169,9 @@ def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now
 def may_begin(jobs: LiveJobs, nodes: Nodes, pool: int) -> int:
     """Number of ready tasks of a pool that may begin anywhere: none of a suspended job, so many of a limited one."""
     live, ready = jobs.by_pool(pool), jobs.ready[pool]
-    if live is None or not (live.suspended or most_tasks(live)):
+    if live is None or not (live.suspended or live.lacking or most_tasks(live)):
         return ready
-    if live.suspended:
+    if live.suspended or live.lacking:
         return 0
     held = sum(session.held[each] for session in nodes.values() for each in live.pools)
     return min(ready, (most_tasks(live) or ready) - held)

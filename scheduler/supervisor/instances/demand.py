@@ -53,7 +53,7 @@ def demand_of(jobs: LiveJobs, live: LiveJob, pool: int, held: Counter[str]) -> d
     """Number of tasks that may begin or run, by the node that they belong to."""
     located = jobs.located.of(pool)
     demand: Counter[Place] = Counter()
-    if not live.suspended:
+    if not (live.suspended or live.lacking):
         demand.update({node: count for node, count in located.items() if count > 0})
         demand[None] += max(0, jobs.ready[pool] - demand.total())
     if (most := most_tasks(live)) is not None and demand.total() > (room := max(0, most - held.total())):

@@ -188,7 +188,8 @@ class Batch:
             )
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            self.judge(row, reported(report, not report.missing), report)
+            waits = live is not None and live.spec.operation is not None and report.reason == AbortReason.FAILED_CHUNKS
+            self.judge(row, reported(report, not (report.missing or waits)), report)
         else:
             log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(

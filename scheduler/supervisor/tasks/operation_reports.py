@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from scheduler.engine.task import BY_ITSELF, Effect, TaskState
 from scheduler.model.errors import JobErrorCode
+from scheduler.model.operations import document
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.records.database import Connection
@@ -34,6 +35,7 @@ class OperationReports:
         self._now = now
         self._reason = reason
         self._kept: Counter[int] = Counter()  # stderrs that this transaction keeps, by job
+        self._staged: Counter[int] = Counter()  # outputs, by job
         self._lives: dict[int, LiveJob] = {}
         self._first_failures: dict[int, Error] = {}
         self._fatal: dict[int, Error] = {}
@@ -68,7 +70,7 @@ class OperationReports:
         if report is not None and outcome is not Outcome.LOST:
             stderr = report.stderr.name if report.stderr and report.stderr.name not in verdict.unnamed else None
         if report is not None and outcome is Outcome.OK:
-            staging.stage(self._c, live, verdict.phase, row, report.outputs)
+            self._staged[live.id] += staging.stage(self._c, live, verdict.phase, row, report.outputs)
             counted = [{"task": row["id"], "seq": seq, "lines": lines} for seq, lines in enumerate(report.lines, 1)]
             self._c.many("count_lines", counted)
             if (name := staging.reference(report.outputs)) is not None:
@@ -101,6 +103,9 @@ class OperationReports:
             self._changes.suspended[live.id] = True
         if verdict.failed:
             self._first_failures.setdefault(live.id, error)
+        recomputed = verdict.report is not None and verdict.report.missing
+        if self._reason_of(verdict) is AbortReason.FAILED_CHUNKS and not (verdict.failed or recomputed):
+            self._lacks(verdict, error)
         if verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF:
             self._fatal.setdefault(live.id, error)
         elif failures.once:
@@ -108,10 +113,20 @@ class OperationReports:
                 live.id, (error[0], f"an attempt did not succeed, and none may be repeated: {error[1]}")
             )
 
+    def _lacks(self, verdict: Verdict, error: Error) -> None:
+        """An attempt could not read its input, or write its output: fail, or wait until all inputs are available."""
+        live = verdict.live
+        assert live.spec.operation is not None
+        if live.spec.operation.unavailable.waits_later:
+            self._changes.lacking.add(live.id)
+        else:
+            what = what_of(verdict)["what"]
+            self._fatal.setdefault(live.id, (error[0], f"the input of {what} is not available: {error[1]}"))
+
     def close(self) -> Changes:
         """Fail the operations that do not survive this transaction."""
         for live in self._lives.values():
-            if error := self._fatal.get(live.id) or self._too_many(live):
+            if error := self._fatal.get(live.id) or self._too_many(live) or self._too_much(live):
                 ending.fail(self._c, live, self._changes, self._now, *error)
         return self._changes
 
@@ -127,6 +142,15 @@ class OperationReports:
             return None
         many = "1 attempt" if row["failed"] == 1 else f"{row['failed']} attempts"
         return first[0], f"{many} failed: {first[1]}"
+
+    def _too_much(self, live: LiveJob) -> Error | None:
+        """The error of an operation with too many outputs."""
+        row = self._c.one("add_staged", job=live.id, staged=new) if (new := self._staged[live.id]) else None
+        if row is None or row["staged"] <= document.MAX_STAGED:
+            return None
+        advice = "make fewer tasks (a larger task_size), or fewer outputs in each (mpipe)"
+        made = f"the operation has made {row['staged']:,} outputs, of at most {document.MAX_STAGED:,}"
+        return JobErrorCode.INVALID_ARGUMENT, f"{made}: {advice}"
 
 
 def what_of(verdict: Verdict) -> dict[str, str]:
