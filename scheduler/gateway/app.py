@@ -46,7 +46,7 @@ from scheduler.records.database import DatabaseFullError
 log = logging.getLogger(__name__)
 
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
-JOB_FILTERS = frozenset({"state", "status", "name"})
+JOB_FILTERS = frozenset({"state", "status", "name", "alias", "type", "since", "before", "failed"})
 API_VERSION = "1.0.0"
 MAX_PARAMETERS = 100
 

@@ -19,7 +19,7 @@ from functools import partial
 
 from aiohttp import web
 
-from scheduler.gateway import control
+from scheduler.gateway import attempt_files, control
 from scheduler.gateway.attempts import show_attempts
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
@@ -61,8 +61,8 @@ async def handle(call: Call) -> web.StreamResponse:
 
 def routes_of(what: str) -> Mapping[str, Serve] | None:
     """What serves a path below `live/`, by method; None if there is no such path."""
-    controls = control.find(what)
-    return ROUTES.get(what) or ({"POST": controls} if controls else None)
+    found = {"GET": attempt_files.find(what), "POST": control.find(what)}
+    return ROUTES.get(what) or {method: serve for method, serve in found.items() if serve} or None
 
 
 async def find_job(call: Call, login: str, uuid: str) -> Row:

@@ -124,8 +124,17 @@ def alias_in_use(alias: str, job: str) -> WireError:
     return WireError(409, "AliasInUse", f"{alias} is the alias of job {job}, which is not over")
 
 
+def no_stderr(attempt: str, removed: bool) -> WireError:
+    why = "it was removed since" if removed else "it has printed none, or is not among those whose stderr is kept"
+    return WireError(404, "NoStderr", f"there is no stderr of attempt {attempt}: {why}")
+
+
+def input_gone(attempt: str, why: str) -> WireError:
+    return WireError(409, "InputGone", f"the input of attempt {attempt} cannot be had any more: {why}")
+
+
 def no_such_task(job: str, task: str) -> WireError:
-    return WireError(404, "ResourceNotFound", f"job {job} has no task {task} (STAGE.NUMBER, as its list of tasks says)")
+    return WireError(404, "ResourceNotFound", f"job {job} has no task or attempt {task}")
 
 
 def task_state(task: str, state: str) -> WireError:

@@ -35,7 +35,7 @@ from scheduler.supervisor.jobs import archive, intake, retention
 from scheduler.supervisor.jobs.changes import Changes, Placed
 from scheduler.supervisor.jobs.dispatch import dispatch_page
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator
-from scheduler.supervisor.operations import creation, ending, steps
+from scheduler.supervisor.operations import creation, ending, inputs, steps
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.commit import refuse_ready
@@ -303,6 +303,9 @@ class Supervisor:
             if live := self.jobs.by_id(job):
                 live.standing, live.stalled = standing, job in changes.stalled
                 live.dispatched += changes.dispatched[job]
+        for job in changes.lacking:
+            if live := self.jobs.by_id(job):
+                self._wait_for_inputs(live)
         for job, suspended in changes.suspended.items():
             if live := self.jobs.by_id(job):
                 live.suspended = suspended
@@ -376,9 +379,43 @@ class Supervisor:
     async def _operate(self, live: LiveJob) -> None:
         """Take the steps of an operation that can be taken now."""
         while not live.done and steps.has_work(live, self._ready(live), AHEAD):
+            if steps.needs_inputs(live) and not await self._inputs_are_there(live):
+                return
             changes = await self._db.write(partial(steps.take, live=live, now=self._clock()))
             self._apply(changes)
             live.stalled = live.id in changes.stalled
+
+    async def _inputs_are_there(self, live: LiveJob) -> bool:
+        """Whether an operation may begin: all of its inputs are available. If not, it fails, or waits."""
+        assert live.spec.operation is not None
+        found = await inputs.missing(self._db, self._blobs, live)
+        live.checked = found is None
+        if found is None:
+            return True
+        if live.spec.operation.unavailable.waits_at_start:
+            live.stalled = True
+            self._wait_for_inputs(live)
+        else:
+            self._apply(await self._db.write(partial(inputs.fail, live=live, found=found, now=self._clock())))
+        return False
+
+    def _wait_for_inputs(self, live: LiveJob) -> None:
+        """Let no attempt of an operation begin until all of its inputs are available."""
+        if not live.lacking:
+            live.lacking = True
+            self._background.spawn(self._until_inputs_are_there(live))
+
+    async def _until_inputs_are_there(self, live: LiveJob) -> None:
+        backoff = Backoff(*inputs.PAUSES)
+        while not live.done and (found := await inputs.missing(self._db, self._blobs, live)):
+            await self._db.write(partial(inputs.tell, live=live, found=found))
+            live.wake_watchers()
+            await asyncio.sleep(backoff.next())
+        await self._db.write(partial(inputs.tell, live=live, found=None))
+        live.lacking = live.stalled = False
+        if not live.done:
+            self._work_on(live)
+            self.agent_service.wake()
 
     def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
         """The pools with ready tasks that no node can ever run, and why."""

@@ -26,11 +26,20 @@ NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_F
 
 
 class Completion:
-    """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes."""
+    """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes.
+
+    `pinned`: objects are kept for its tasks, so that one that is gone is no fault of its user.
+    """
 
     def __init__(
-        self, node: AgentContext, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
+        self,
+        node: AgentContext,
+        log: Log,
+        reporter: Reporter,
+        spawn: Callable[[Coroutine[None, None, None]], object],
+        pinned: bool = False,
     ) -> None:
+        self._pinned = pinned
         self.closed = False
         self._node = node
         self._log = log
@@ -78,9 +87,9 @@ class Completion:
     def lack_input(self, lease: TaskLease, why: str, gone: bool) -> None:
         """End a task whose input cannot be fetched.
 
-        It fails if the input is an object and `gone`; else it may run again.
+        It fails if the input is an object and `gone`, unless objects are pinned; else it may run again.
         """
-        if gone and (lease.blob is None or lease.blob.node is None):
+        if gone and not self._pinned and (lease.blob is None or lease.blob.node is None):
             self.fail(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
             return
         self._log.warning("input of a task could not be fetched", task=lease.uuid, why=why)

@@ -77,8 +77,8 @@ class Pool:
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Reservations(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
-        spawn = self._endings.spawn
-        self._completion = Completion(node, self.log, self._reporter, spawn)
+        pinned, spawn = spec.operation is not None, self._endings.spawn
+        self._completion = Completion(node, self.log, self._reporter, spawn, pinned)
         self._caps = Caps(limits, spec.timeout_s, spawn, self.replace)
         self._conclusion = Conclusion(self, spec, node, self._reporter, self._completion, self._caps, self.pace, spawn)
         self.attempt_ended = self._conclusion.attempt_ended

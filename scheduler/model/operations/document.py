@@ -58,11 +58,13 @@ from scheduler.model.operations.stages import (
 )
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
+MAX_STAGED = 2_000_000  # outputs of all tasks together, before they are published
 MAX_FAILED_ATTEMPTS = 10_000
 MAX_STDERRS = 150
 MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
 MAX_ALIAS = 128
+UNAVAILABLE = ("strategy", "tactics")  # what happens when inputs are not available: at the start, and later
 ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
 
 
@@ -113,6 +115,14 @@ class Stderr:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Whether the operation waits for inputs that are not available: when it begins, and while it runs."""
+
+    waits_at_start: bool = True
+    waits_later: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A valid operation. `inputs` of None are added to the job one by one, until its input is ended.
 
@@ -129,6 +139,9 @@ class Operation:
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
     alias: str | None = None
+    unavailable: Unavailable = Unavailable()
+    most_tasks: int | None = None  # attempts that run at once
+    suspends_on_limit: bool = False  # an attempt that meets a limit of its account is aborted, and the operation waits
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -137,7 +150,7 @@ class Operation:
         inputs = document.get("inputs")
         output = _output_of(document, kind)
         stages = stages_of(kind, spec, output.whole)
-        given = document.get("stderr", {})
+        given, absent = document.get("stderr", {}), document.get("unavailable", {})
         return cls(
             kind,
             None if inputs is None else tuple(inputs),
@@ -153,6 +166,9 @@ class Operation:
             stderr=Stderr(given.get("count", 20), given.get("bytes", 5 * MIB)),
             time_limit_s=document.get("time_limit"),
             alias=document.get("alias"),
+            unavailable=Unavailable(*(absent.get(when, "wait") == "wait" for when in UNAVAILABLE)),
+            most_tasks=document.get("resource_limits", {}).get("tasks"),
+            suspends_on_limit=document.get("suspend_on_limit", False),
         )
 
 
@@ -289,10 +305,16 @@ COMMON: Mapping[str, Check] = {
     "stderr": lambda path, value: members(
         path, value, {"count": integer(0, MAX_STDERRS), "bytes": integer(1, MAX_STDERR_BYTES)}
     ),
+    "unavailable": lambda path, value: members(path, value, dict.fromkeys(UNAVAILABLE, one_of(("wait", "fail")))),
+    "resource_limits": lambda path, value: members(path, value, {"tasks": integer(1, MAX_TASKS)}),
+    "suspend_on_limit": boolean,
     "spec": mapping,
 }
 # Keys that may be changed while an operation runs; None removes one.
-UPDATABLE = ("title", "description", "annotations", "max_failed_attempts", "on_error", "fail_on_restart", "time_limit")
+UPDATABLE = (
+    *("title", "description", "annotations", "resource_limits", "suspend_on_limit", "unavailable"),
+    *("max_failed_attempts", "on_error", "fail_on_restart", "time_limit"),
+)
 PARTITIONED: Mapping[str, Check] = {
     "partition_count": integer(1, MAX_PARTITIONS),
     "partition_size": integer(1, 1 << 50),

@@ -99,9 +99,13 @@ WHERE job = :job AND seq > :after AND origin IS NOT NULL ORDER BY seq LIMIT :lim
 -- latest_failures: the seq before the :limit latest failures, or nothing if there are fewer.
 SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET :limit
 
--- jobs_of_owner: live list, in order of creation, after one of them.
+-- jobs_of_owner: live list, in order of creation, after one of them. What is NULL is not asked for.
 SELECT uuid, created FROM jobs
 WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (CAST(:name AS TEXT) IS NULL OR name = :name)
+    AND (CAST(:alias AS TEXT) IS NULL OR alias = :alias) AND (CAST(:type AS TEXT) IS NULL OR coalesce(type, 'pipeline') = :type)
+    AND (CAST(:status AS TEXT) IS NULL OR status = :status)
+    AND (CAST(:since AS INTEGER) IS NULL OR created >= :since) AND (CAST(:before AS INTEGER) IS NULL OR created < :before)
+    AND (CAST(:failed AS INTEGER) IS NULL OR errors > 0 OR status = 'failed')
 ORDER BY id LIMIT :limit
 
 -- archive_started: the archive is being written.

@@ -5,7 +5,7 @@ UPDATE jobs SET status = :status WHERE id = :job
 UPDATE jobs SET result = :result WHERE id = :job
 
 -- begin_operation: a new job is an operation.
-UPDATE jobs SET status = 'initializing', deadline = :deadline, alias = :alias WHERE id = :job
+UPDATE jobs SET status = 'initializing', deadline = :deadline, type = :type, alias = :alias WHERE id = :job
 
 -- pin_totals: how much an operation reads.
 SELECT count(*) AS pins, coalesce(sum(size), 0) AS bytes FROM pins WHERE job = :job
@@ -124,6 +124,9 @@ WHERE kind = 'o' AND size > 0
 INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers)
 VALUES (:job, :stage, :number, :made, :blob, :size, :md5, :type, :headers)
 
+-- add_staged: outputs of an operation were staged; how many there were in all.
+UPDATE jobs SET staged = staged + :staged WHERE id = :job RETURNING staged
+
 -- count_staged: the outputs of a stage.
 SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
 
@@ -196,12 +199,20 @@ WHERE job = :job AND state = 'completed' AND stderr IS NOT NULL ORDER BY ended L
 -- forget_stderr: the stderr of an attempt is no longer kept.
 UPDATE attempts SET stderr = NULL WHERE task = :task AND attempt = :attempt
 
--- attempts_after: attempts of an operation, after one of them; from the first with zeros.
+-- attempts_after: attempts of an operation, after one of them; from the first with zeros. What is NULL is not asked for.
 SELECT attempts.*, tasks.uuid AS uuid, tasks.number AS number, phases.number AS stage
 FROM attempts INDEXED BY attempts_job CROSS JOIN tasks CROSS JOIN phases
 WHERE attempts.job = :job AND tasks.id = attempts.task AND phases.id = attempts.pool AND (attempts.task > :task OR (attempts.task = :task AND attempts.attempt > :attempt))
     AND (CAST(:state AS TEXT) IS NULL OR attempts.state = :state) AND (CAST(:reason AS TEXT) IS NULL OR attempts.reason = :reason)
+    AND (CAST(:node AS TEXT) IS NULL OR attempts.node = :node)
+    AND (CAST(:stage AS INTEGER) IS NULL OR phases.number = :stage) AND (CAST(:number AS INTEGER) IS NULL OR tasks.number = :number)
+    AND (CAST(:printed AS INTEGER) IS NULL OR attempts.stderr IS NOT NULL)
 ORDER BY attempts.task, attempts.attempt LIMIT :limit
+
+-- attempt_of_task: one attempt of an operation.
+SELECT attempts.*, tasks.uuid AS uuid, tasks.number AS number, phases.number AS stage, tasks.agent AS agent, tasks.attempt AS newest
+FROM attempts CROSS JOIN tasks CROSS JOIN phases
+WHERE attempts.task = :task AND attempts.attempt = :attempt AND tasks.id = attempts.task AND phases.id = attempts.pool
 
 -- open_attempts: the open attempts of a stage, by state.
 SELECT state, count(*) AS n FROM attempts INDEXED BY attempts_open WHERE pool = :pool AND ended IS NULL GROUP BY state

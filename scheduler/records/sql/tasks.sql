@@ -52,10 +52,12 @@ FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORD
 
 -- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
 WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
-SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.state, t.attempt, t.retries, t.usage
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.number, t.state, t.attempt, t.retries, t.usage
 FROM phases p CROSS JOIN tasks t ON t.pool = p.id
 WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
   AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END AND (t.number IS NULL OR t.number >= 0)
+  AND (CAST(:stage AS INTEGER) IS NULL OR p.number = :stage) AND (CAST(:number AS INTEGER) IS NULL OR t.number = :number)
+  AND (CAST(:state AS TEXT) IS NULL OR t.state = :state)
 ORDER BY p.number, t.id LIMIT :limit
 
 -- runs_of_job: tasks of a job that have ended and say when they ran; every :stride-th of them.
@@ -110,10 +112,10 @@ SELECT seq, blob, size, own, node FROM task_inputs WHERE task = :task ORDER BY s
 -- forget_task_inputs: remove rows of a reducer's inputs, up to a seq.
 DELETE FROM task_inputs WHERE task = :task AND seq <= :upto
 
--- finished_with_inputs: finished reduce tasks of a job that still have rows of inputs.
+-- finished_with_inputs: finished reduce tasks of a job that still have rows of inputs; those of operations only while they own some.
 SELECT t.id FROM tasks t JOIN phases p ON t.pool = p.id
 WHERE p.job = :job AND t.reducer IS NOT NULL AND t.state IN ('committed', 'failed', 'cancelled')
-  AND EXISTS (SELECT 1 FROM task_inputs i WHERE i.task = t.id)
+  AND EXISTS (SELECT 1 FROM task_inputs i WHERE i.task = t.id AND (t.number IS NULL OR i.own > 0))
 LIMIT :limit
 
 -- over_with_blobs: map tasks of a pool that is over and still own an intermediate.

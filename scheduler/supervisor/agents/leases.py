@@ -51,6 +51,9 @@ QUANTUM = 2.0
 # other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
+# Bytes of one reply that leases of operations take, and what a lease and each of its ranges take beside the name.
+MAX_LEASE_BYTES = 4 << 20
+LEASE_BYTES, SOURCE_BYTES = 500, 250
 # Ranges of its input that a lease has; the agent asks for more.
 FIRST_SOURCES = MAX_COUNTED
 
@@ -155,16 +158,26 @@ def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
 
 def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
     """Number of ready tasks of a pool that the agent may be given."""
-    live, ready = jobs.by_pool(pool), jobs.ready[pool]
-    if live is not None and live.suspended:
-        return 0
+    ready = may_begin(jobs, nodes, pool)
     return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
+
+
+def may_begin(jobs: LiveJobs, nodes: Nodes, pool: int) -> int:
+    """Number of ready tasks of a pool that may begin anywhere: none of a suspended job, so many of a limited one."""
+    live, ready = jobs.by_pool(pool), jobs.ready[pool]
+    if live is None or not (live.suspended or live.lacking or most_tasks(live)):
+        return ready
+    if live.suspended or live.lacking:
+        return 0
+    held = sum(session.held[each] for session in nodes.values() for each in live.pools)
+    return min(ready, (most_tasks(live) or ready) - held)
 
 
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
     """Ready tasks of a pool that an agent is given, at most `limit`: how many that belong to which node."""
     located, live = jobs.located.of(pool), jobs.by_pool(pool)
-    if limit <= 0 or (live is not None and live.suspended):
+    limit = min(limit, may_begin(jobs, nodes, pool))
+    if limit <= 0:
         return []
     if not located:
         return [(None, min(limit, jobs.ready[pool]))] if jobs.ready[pool] > 0 else []
@@ -208,12 +221,17 @@ def grant(
     c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken, now: int
 ) -> list[Granted]:
     """Lease attempts for each want, in one transaction."""
-    grants = []
+    grants, room = [], MAX_LEASE_BYTES
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks, now)
         if want.live.spec.operation is not None:
-            rows = _begin(c, want.live, rows, session, now)
+            rows = _allowed(c, want.live, rows, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
+        if want.live.spec.operation is not None:
+            fitting, room = fit(tasks, room)
+            attempts.unscheduled(c, want.live, rows[fitting:], AbortReason.SCHEDULING_JOB_SPEC_THROTTLING, now)
+            rows, tasks = rows[:fitting], tasks[:fitting]
+            attempts.begin(c, want.live, rows, session.node, now)
         spec = pool_spec(c, want.live, want.pool, session.node, issue_token) if want.new else None
         granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
         taken = Counter(row["node"] for row in rows if row["node"])
@@ -223,14 +241,37 @@ def grant(
     return grants
 
 
-def _begin(c: Connection, live: LiveJob, rows: list[Row], session: AgentSession, now: int) -> list[Row]:
-    """Record the attempts of an operation. Returns those that begin: a gateway may have suspended it meanwhile."""
+def _allowed(c: Connection, live: LiveJob, rows: list[Row], now: int) -> list[Row]:
+    """The leases of an operation that its owner allows; the others are taken back.
+
+    They were planned by what is in memory: meanwhile a gateway may have suspended the operation, and another agent may
+    have been given attempts.
+    """
     control = c.one("control_of_job", job=live.id)
     if control is not None and control["suspended"]:
         attempts.unscheduled(c, live, rows, AbortReason.SCHEDULING_OPERATION_SUSPENDED, now)
         return []
-    attempts.begin(c, live, rows, session.node, now)
-    return rows
+    most = most_tasks(live)
+    if most is None:
+        return rows
+    room = max(0, most - attempts.open_ones(c, live.pools))
+    attempts.unscheduled(c, live, rows[room:], AbortReason.SCHEDULING_RESOURCE_OVERCOMMIT, now)
+    return rows[:room]
+
+
+def most_tasks(live: LiveJob) -> int | None:
+    """How many attempts of a job may run at once; None: any number."""
+    return live.spec.operation.most_tasks if live.spec.operation is not None else None
+
+
+def fit(tasks: Sequence[TaskLease], room: int) -> tuple[int, int]:
+    """How many leases fit into `room` bytes of a reply, at least one, and the room that is left."""
+    for number, task in enumerate(tasks):
+        size = LEASE_BYTES + sum(SOURCE_BYTES + len(source.name) for source in (task.feed.sources if task.feed else ()))
+        if size > room and number:
+            return number, 0
+        room -= size
+    return len(tasks), max(0, room)
 
 
 def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) -> list[Row]:

@@ -308,7 +308,7 @@ class AgentService:
             if now - session.heard > LEASE_SECONDS:
                 async with self._leaving:
                     log.warning("agent lost", extra={"agent": session.id, "node": session.node})
-                    await self._lose(session)
+                    await self._lose(session, not_taken=AbortReason.SCHEDULING_TIMEOUT)
                     await self._lose_node(session.node)
         for node, since in list(self._absent.items()):
             if now - since > LEASE_SECONDS:
@@ -357,9 +357,12 @@ class AgentService:
         return {session.node: session for session in self._sessions.values()}
 
     async def _lose(
-        self, session: AgentSession, counted: bool = True, reason: AbortReason = AbortReason.NODE_OFFLINE
+        self, session: AgentSession, counted: bool = True, not_taken: AbortReason = AbortReason.SCHEDULING_OTHER
     ) -> None:
-        """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss."""
+        """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss.
+
+        `not_taken`: why those are aborted whose lease it has never confirmed.
+        """
         if self._sessions.pop(session.id, None) is None:
             return
         session.wake.set()
@@ -369,7 +372,9 @@ class AgentService:
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
             blamed = counted and session.serves is None  # with many nodes, a task is not to blame
-            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reason)
+            untaken = session.untaken()
+            reasons = {row["id"]: not_taken for row in rows if (row["id"], row["attempt"]) in untaken}
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reasons)
             return lost, bool(rows)
 
         async with session.planning:  # tasks that are being leased to it now are lost too

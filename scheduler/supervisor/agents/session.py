@@ -195,6 +195,11 @@ class AgentSession:
             feeds=[feed.model_copy(update={"room": 0}) for feed in self.state.feeds],
         )
 
+    def untaken(self) -> set[tuple[int, int]]:
+        """Attempts that were leased by a reply that the agent has not confirmed: task and number."""
+        pools = self.unseen.pools if self.unseen is not None else []
+        return {(lease.task, lease.attempt) for pool in pools for lease in pool.tasks}
+
     def forget(self, pool: int) -> None:
         """Forget a pool whose phase is over."""
         for known in (self.told, self.since, self.held):

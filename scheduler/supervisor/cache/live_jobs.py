@@ -45,6 +45,8 @@ class LiveJob:
     standing: Standing | None = None  # of an operation
     stalled: bool = False  # the operation has no step to take: it waits for a place, or for its last process
     suspended: bool = False  # no attempt begins
+    checked: bool = False  # the inputs of the operation were available when it began
+    lacking: bool = False  # some are not available, and no attempt begins before they are
 
     @property
     def pending(self) -> bool:

@@ -99,15 +99,13 @@ def check(c: Connection, job: Named, live: LiveJob, row: Row | None, request: Co
         return False
     if verb is Verb.UPDATE:
         check_update(request.keys)
+    if verb is Verb.ABORT_ATTEMPT and not _runs(_task(c, live, request), live, request):
+        return False
+    if verb is Verb.ABANDON and not _can_be_abandoned(_task(c, live, request), live, request):
+        return False
     if row["state"] == "done" or status in ENDING or row["cancelled"]:
         raise errors.invalid_job_state(job.uuid, str(status or ("cancelled" if row["cancelled"] else "done")))
-    if verb is Verb.RESUME:
-        return bool(row["suspended"])
-    if verb is Verb.ABORT_ATTEMPT:
-        return _runs(_task(c, live, request), live, request)
-    if verb is Verb.ABANDON:
-        return _can_be_abandoned(_task(c, live, request), live, request)
-    return True
+    return verb is not Verb.RESUME or bool(row["suspended"])
 
 
 def _suspend(c: Connection, live: LiveJob, request: ControlRequest, now: int) -> Changes:

@@ -9,7 +9,7 @@ from scheduler.engine.fair_share import Capacity
 from scheduler.engine.instance_counts import Demand, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
-from scheduler.supervisor.agents.leases import QUANTUM
+from scheduler.supervisor.agents.leases import QUANTUM, most_tasks
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
@@ -53,9 +53,11 @@ def demand_of(jobs: LiveJobs, live: LiveJob, pool: int, held: Counter[str]) -> d
     """Number of tasks that may begin or run, by the node that they belong to."""
     located = jobs.located.of(pool)
     demand: Counter[Place] = Counter()
-    if not live.suspended:
+    if not (live.suspended or live.lacking):
         demand.update({node: count for node, count in located.items() if count > 0})
         demand[None] += max(0, jobs.ready[pool] - demand.total())
+    if (most := most_tasks(live)) is not None and demand.total() > (room := max(0, most - held.total())):
+        demand = Counter({None: room})
     for node, tasks in held.items():
         demand[node if node in located else None] += max(0, tasks)
     return {place: count for place, count in demand.items() if count}

@@ -54,6 +54,7 @@ class Changes:
     refused: list[AttemptId] = field(default_factory=list)
     standings: dict[int, Standing] = field(default_factory=dict)  # of operations, by job
     stalled: set[int] = field(default_factory=set)  # operations that have no step to take before something happens
+    lacking: set[int] = field(default_factory=set)  # operations whose attempts could not read their input
     suspended: dict[int, bool] = field(default_factory=dict)  # by job, if that has changed
     specs: dict[int, JobSpec] = field(default_factory=dict)  # of operations that were updated, by job
     dispatched: Counter[int] = field(default_factory=Counter)  # lines of operations' inputs that were read, by job

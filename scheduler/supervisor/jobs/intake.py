@@ -85,7 +85,8 @@ def create_job(
     if spec.operation is not None:
         limit = spec.operation.time_limit_s
         deadline = None if limit is None else now + 1000 * limit
-        c.run("begin_operation", job=job, deadline=deadline, alias=spec.operation.alias)
+        kind, alias = spec.operation.type, spec.operation.alias
+        c.run("begin_operation", job=job, deadline=deadline, type=kind, alias=alias)
     row = c.one("job_by_id", job=job)
     assert row is not None
     return load_job(c, row)

@@ -152,7 +152,7 @@ class JobWriter:
         self.changes.now_ready(pool, None, ready)
 
     def unsuccessful(self, pool: int, what: str) -> None:
-        """Count an attempt of an operation that `failed` or was `aborted`."""
+        """Count an attempt of an operation that `failed`, was `aborted`, or came to nothing `unscheduled`."""
         self._unsuccessful[pool][what] += 1
 
     def dispatched(self, count: int) -> None:
@@ -223,7 +223,8 @@ class JobWriter:
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
         for pool, counts in self._unsuccessful.items():
-            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"], unscheduled=0)
+            ended = {what: counts[what] for what in ("failed", "aborted", "unscheduled")}
+            self.c.run("count_attempts", pool=pool, **ended)
             self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))

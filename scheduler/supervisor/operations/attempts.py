@@ -70,6 +70,8 @@ def ended(
 def unscheduled(c: Connection, live: LiveJob, rows: Sequence[Row], reason: AbortReason, now: int) -> None:
     """Take leases back that were given in this transaction and reach no node: the tasks are ready again."""
     assert reason.before_a_node
+    if not rows:
+        return
     c.many("return_lease", [{"task": row["id"]} for row in rows])
     record = {"job": live.id, "reason": reason, "now": now}
     c.many(
@@ -90,6 +92,12 @@ def stop_all(c: Connection, pools: Sequence[int], reason: AbortReason) -> None:
     for pool in pools:
         if stopped := c.run("stop_attempts", pool=pool, reason=reason):
             c.run("count_attempts", pool=pool, failed=0, aborted=stopped, unscheduled=0)
+
+
+def open_ones(c: Connection, pools: Sequence[int]) -> int:
+    """The number of attempts of some stages that wait or run."""
+    rows = [row for pool in pools for row in c.all("open_attempts", pool=pool)]
+    return sum(row["n"] for row in rows if row["state"] != "aborting")
 
 
 def aborting(c: Connection, pools: Sequence[int]) -> list[Row]:

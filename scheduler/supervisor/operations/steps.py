@@ -29,6 +29,11 @@ def has_work(live: LiveJob, ready: int, ahead: int) -> bool:
             return True
 
 
+def needs_inputs(live: LiveJob) -> bool:
+    """Whether an operation is about to begin, and its inputs were not looked at yet."""
+    return live.standing is not None and live.standing.status is Status.PENDING and not live.checked
+
+
 def take(c: Connection, live: LiveJob, now: int) -> Changes:
     """Take the next step of an operation, by its recorded status."""
     row = c.one("job_by_id", job=live.id)

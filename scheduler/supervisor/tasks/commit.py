@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.engine import availability
@@ -42,7 +42,7 @@ from scheduler.engine.task import (
     step,
     then,
 )
-from scheduler.model.errors import JobErrorCode
+from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
@@ -61,6 +61,7 @@ from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
 
+NO_REASONS: Mapping[int, AbortReason] = {}
 FindJob = Callable[[int], LiveJob | None]
 
 
@@ -101,13 +102,14 @@ def lose_attempts(
     now: int,
     node: str | None = None,
     counted: bool = True,
-    reason: AbortReason = AbortReason.NODE_OFFLINE,
+    reasons: Mapping[int, AbortReason] = NO_REASONS,
 ) -> Changes:
     """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: whether they may have caused the loss; `reason`: the one that attempts of operations get.
+    `counted`: whether they may have caused the loss; `reasons`: those that attempts of operations get, by task, where
+    it is not that their node is offline.
     """
-    batch = Batch(c, find_job, now, node, reason=reason)
+    batch = Batch(c, find_job, now, node, reason=lambda task: reasons.get(task, AbortReason.NODE_OFFLINE))
     for row in rows:
         batch.judge(row, Lost(counted))
     return batch.close()
@@ -115,7 +117,7 @@ def lose_attempts(
 
 def release_attempts(c: Connection, live: LiveJob, rows: Sequence[Row], now: int, reason: AbortReason) -> Changes:
     """Stop the running attempts of some tasks of a job, which run again. That costs no retry."""
-    batch = Batch(c, lambda _: live, now, reason=reason)
+    batch = Batch(c, lambda _: live, now, reason=lambda _: reason)
     for row in rows:
         batch.judge(row, Released())
     return batch.close()
@@ -132,8 +134,8 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 class Batch:
     """The reports of one transaction, across jobs.
 
-    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why attempts that are
-    lost without a report are lost.
+    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why the attempt
+    at a task is lost that is lost without a report.
     """
 
     def __init__(
@@ -143,7 +145,7 @@ class Batch:
         now: int,
         node: str | None = None,
         serves: bool = False,
-        reason: AbortReason | None = None,
+        reason: Callable[[int], AbortReason] = lambda _: AbortReason.OTHER,
         clock_us: int = 0,
     ) -> None:
         self.c = c
@@ -188,7 +190,8 @@ class Batch:
             last = live is not None and live.makes_objects(live.phase_of(row["pool"]))
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            self.judge(row, reported(report, not report.missing), report)
+            waits = live is not None and live.spec.operation is not None and report.reason == AbortReason.FAILED_CHUNKS
+            self.judge(row, reported(report, not (report.missing or waits)), report)
         else:
             log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -245,18 +248,18 @@ class Batch:
         paths = frozenset(unnamed | self._name(failed, unnamed))
         return [replace(verdict, unnamed=paths) for verdict in verdicts]
 
-    def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, str]:
+    def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, WireError]:
         """Name objects, except for paths in `unnamed`; returns why others could not be named, by path."""
         objects: list[NewObject] = []
-        refused: list[tuple[NewObject, str]] = []
+        refused: list[tuple[NewObject, WireError]] = []
         for verdict in verdicts:
             for new in verdict.objects():
                 if problem := refusal(verdict.live.owner, new.path):
-                    refused.append((new, problem.message))
+                    refused.append((new, problem))
                 elif new.path not in unnamed:
                     objects.append(new)
         placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
-        refused += [(new, why.message) for new, why in placed.refused]
+        refused += placed.refused
         self.changes.discard += [*placed.discard, *(new.etag for new, _ in refused if new.size)]
         return {new.path: why for new, why in refused}
 

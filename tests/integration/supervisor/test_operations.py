@@ -132,7 +132,8 @@ async def finished(house: House, uuid: str, count: int) -> bool:
 
 async def attempts(house: House, uuid: str, **only) -> list:
     """The attempts of an operation."""
-    search = {"task": 0, "attempt": 0, "state": None, "reason": None, "limit": 1000} | only
+    anything = dict.fromkeys(("state", "reason", "node", "stage", "number", "printed"))
+    search = {"task": 0, "attempt": 0, "limit": 1000} | anything | only
     return await house.db.read(select("attempts_after", job=house.jobs[uuid].id, **search))
 
 

@@ -12,10 +12,9 @@ from scheduler.model.job import parse_job
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.control import cancelling
 from scheduler.supervisor.jobs import intake, retention
 from scheduler.supervisor.jobs.cancel import PAGE
-from scheduler.supervisor.operations import control
-from tests.support.services.records import open_new
 
 READY = PAGE + 10
 
@@ -56,7 +55,7 @@ async def in_state(db: Database, live: LiveJob, state: str) -> int:
 
 
 async def test_a_cancel_changes_a_page_of_tasks_and_the_rest_before_the_job_is_archived(db: Database, live: LiveJob):
-    await db.write(lambda c: control.cancel_open(c, live, 2))
+    await db.write(lambda c: cancelling.cancel_open(c, live, 2))
     assert await in_state(db, live, "cancelled") == PAGE
     await retention.reap_job(db, lambda blobs: None, live)
     assert await in_state(db, live, "cancelled") == READY
@@ -65,7 +64,7 @@ async def test_a_cancel_changes_a_page_of_tasks_and_the_rest_before_the_job_is_a
 async def test_nothing_of_a_cancelled_job_is_started(db: Database, live: LiveJob):
     (pool,) = live.pools
     assert await db.write(lambda c: len(c.all("lease_tasks", pool=pool, agent=None, limit=1, now=1))) == 1
-    await db.write(lambda c: control.cancel_open(c, live, 2))
+    await db.write(lambda c: cancelling.cancel_open(c, live, 2))
     assert await in_state(db, live, "ready") > 0
     assert await db.write(lambda c: c.all("lease_tasks", pool=pool, agent=None, limit=1, now=1)) == []
     assert await db.write(lambda c: c.all("lease_tasks_at", pool=pool, agent=None, node="n", limit=1, now=1)) == []

@@ -2,6 +2,8 @@
 ALTER TABLE jobs ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;       -- 1: no attempt begins
 ALTER TABLE jobs ADD COLUMN early INTEGER NOT NULL DEFAULT 0;           -- 1: its user has completed it
 ALTER TABLE jobs ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0;       -- tasks that were given up
+ALTER TABLE jobs ADD COLUMN staged INTEGER NOT NULL DEFAULT 0;          -- outputs of all stages so far
+ALTER TABLE jobs ADD COLUMN type TEXT;              -- of an operation
 ALTER TABLE jobs ADD COLUMN alias TEXT;
 CREATE INDEX jobs_alias ON jobs (owner, alias, id) WHERE alias IS NOT NULL;
 

@@ -122,11 +122,10 @@ async def test_a_suspension_by_another_process_holds_before_the_owner_has_heard_
     service = RecordedJobService(house.db, house.clock)
     await service.control(house.live(uuid), SUSPEND)
     async with house.agent(answer=Slow(house)) as agent:
-        search = select("attempts_after", job=house.live(uuid).id, task=0, attempt=0, state=None, limit=9,
-                        reason=AbortReason.SCHEDULING_OPERATION_SUSPENDED)  # fmt: skip
-        await eventually(lambda: house.db.read(search), "leases were taken back")
+        reason = AbortReason.SCHEDULING_OPERATION_SUSPENDED
+        await eventually(lambda: attempts(house, uuid, reason=reason), "leases were taken back")
         assert not agent.leases
-        row = (await house.db.read(search))[0]
+        row = (await attempts(house, uuid, reason=reason))[0]
         assert (row["state"], row["node"]) == ("aborted", None)
         progress = (await shown(house, uuid))["progress"]
         assert progress["unscheduled"] > 0
