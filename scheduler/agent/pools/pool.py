@@ -32,7 +32,7 @@ from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.prefetch import Prefetch, key_of
-from scheduler.agent.blobs.slices import lines_of, owns_no_line
+from scheduler.agent.blobs.slices import line_end_of, lines_of, owns_no_line
 from scheduler.agent.pools.assets import AssetError, Assets
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext
@@ -117,7 +117,8 @@ class Pool:
     async def _look_at(self, sliced: list[TaskLease]) -> None:
         """Queue the tasks whose slices own a line; the others are done."""
         stores = self.node.stores
-        empty = await asyncio.to_thread(lambda: {key_of(each) for each in sliced if owns_no_line(each, stores)})
+        end = line_end_of(self.spec)
+        empty = await asyncio.to_thread(lambda: {key_of(each) for each in sliced if owns_no_line(each, stores, end)})
         for lease in sliced:
             if self._looking.pop(key_of(lease), None) is None:
                 continue  # it was cancelled meanwhile
