@@ -190,8 +190,8 @@ def body_of(
         from cli.jobs import manifest
 
         if words or expression or by:
-            options = [f"--{word}" for word, _ in words] + ["--by"] * bool(by)
-            given = ", ".join(dict.fromkeys(options)) or "an expression"
+            named = [f"--{word}" for word, _ in words] + ["--by"] * bool(by)
+            given = ", ".join(dict.fromkeys(named)) or "an expression"
             raise click.UsageError(f"-f FILE has its own phases, and {given} would not count: change the file", context)
         return manifest.renamed(file, manifest.read(file), name)
     by_options = any(word in ("map", "reduce") for word, _ in words)
