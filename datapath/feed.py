@@ -46,7 +46,6 @@ PIPE_BYTES = 1024 * 1024
 SLICE_PIPE_BYTES = 256 * 1024  # of a task that reads a slice: there are many more of them
 ROOM = 1024  # sources that may wait in the queue
 BATCH = 32  # sources that are open at once, unless their first ones fill the pipe already
-NEWLINE = b"\n"
 COPIES = 3  # copies of one source that may fail one after another without giving a byte
 
 S = TypeVar("S")
@@ -134,8 +133,8 @@ class Feed(Generic[S]):
     turn has not come, so it should not block: an exception means "not yet". `pieces(source, size, fd)` gives
     the pieces of an open source that are fed, in order, each by its first byte and the one after its last;
     without it the source is fed whole. Offsets count in what is fed. An exception of it is the source's loss.
-    `ends_lines`: a source, which is a file then, whose last line has no newline gets one, so that it does not
-    run into the next source. `on_event` gets `RoomAgain` any number of times and then one of the last events,
+    `ends_lines`: a source, which is a file then, whose last line does not end in this byte gets one, so that it
+    does not run into the next source. `on_event` gets `RoomAgain` any number of times and then one of the last events,
     unless `close` came first. All run in the feed's thread.
 
     A last event is sent *before* the pipe is closed. So its owner knows that an input is incomplete
@@ -150,7 +149,7 @@ class Feed(Generic[S]):
         room: int = ROOM,
         open_ahead: Callable[[S], int] | None = None,
         pieces: Callable[[S, int, int], Pieces] | None = None,
-        ends_lines: bool = False,
+        ends_lines: bytes | None = None,
     ) -> None:
         self._pipe_wr = pipe_wr
         self._open_source = open_source
@@ -298,12 +297,14 @@ class Feed(Generic[S]):
         return opened
 
     def _with_ends(self, opened: list[Opened]) -> list[Opened]:
-        """Open files, and a newline behind each whose last line has none."""
+        """Open files, and the end of a line behind each whose last line has none."""
+        line_end = self._ends_lines
+        assert line_end is not None
         parts: list[Opened] = []
         for each in opened:
             parts.append(each)
-            if each.is_last and each.end > each.start and os.pread(each.fd, 1, each.end - 1) != NEWLINE:
-                parts.append(Opened(newline_file(), 0, len(NEWLINE), is_last=False))
+            if each.is_last and each.end > each.start and os.pread(each.fd, 1, each.end - 1) != line_end:
+                parts.append(Opened(file_of(line_end), 0, len(line_end), is_last=False))
         return parts
 
     def _call(self, opened: list[Opened]) -> tuple[Result, int, int, OSError]:
@@ -320,8 +321,8 @@ class Feed(Generic[S]):
         return Result(code), index[0], position[0], why
 
 
-def newline_file() -> int:
-    """A file in memory that holds a newline."""
-    fd = os.memfd_create("newline", os.MFD_CLOEXEC)
-    os.write(fd, NEWLINE)
+def file_of(line_end: bytes) -> int:
+    """A file in memory that holds the end of a line."""
+    fd = os.memfd_create("end", os.MFD_CLOEXEC)
+    os.write(fd, line_end)
     return fd

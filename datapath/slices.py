@@ -9,7 +9,7 @@ from datapath._core import ffi, lib
 
 # The longest line: a task that reads a slice gets each of its lines whole.
 MAX_LINE = 16 * 1024 * 1024
-END = ord("\n")
+END = b"\n"
 
 
 class LineTooLongError(Exception):
@@ -20,25 +20,25 @@ class LineTooLongError(Exception):
         self.at = at
 
 
-def line_start(fd: int, at: int, size: int) -> int:
+def line_start(fd: int, at: int, size: int, end: bytes = END) -> int:
     """The offset of the first line that begins at `at` or after it, in a file of `size` bytes; `size` if none does.
 
-    Raises LineTooLongError, or OSError if the file cannot be read.
+    `end`: the byte that ends lines. Raises LineTooLongError, or OSError if the file cannot be read.
     """
-    found: int = lib.slice_begin(fd, at, size, END, MAX_LINE)
+    found: int = lib.slice_begin(fd, at, size, end[0], MAX_LINE)
     if found < 0 and ffi.errno == errno.EOVERFLOW:
         raise LineTooLongError(at)
     return checked(found)
 
 
-def lines_behind(fd: int, start: int, size: int, lines: int) -> int:
+def lines_behind(fd: int, start: int, size: int, lines: int, end: bytes = END) -> int:
     """The offset behind so many lines from `start` on, where a line begins. Raises OSError."""
-    return checked(lib.slice_skip(fd, start, size, END, lines))
+    return checked(lib.slice_skip(fd, start, size, end[0], lines))
 
 
 def count_lines(fd: int, start: int, end: int) -> int:
     """The number of lines that begin in a range, which begins with one. Raises OSError."""
-    return checked(lib.slice_count(fd, start, end, END))
+    return checked(lib.slice_count(fd, start, end, END[0]))
 
 
 def checked(result: int) -> int:

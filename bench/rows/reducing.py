@@ -19,7 +19,6 @@ from bench.peers import installed, missing
 from bench.rows.sorting import log_line, number_line, word_line, write_lines
 from bench.setting import PLAIN, Setting, lifetime, run_job
 from cli.client.jobs import Jobs
-from tests.support.services.objects import put_many
 
 FILES = 4
 MEMORY = "1G"
@@ -60,7 +59,7 @@ def store(setting: Setting, what: str, line: Callable[[Any], str], size: int) ->
     for number in range(FILES):
         files.append(write_lines(directory / f"part{number}", line, size // FILES, f"{what}{number}"))
         names.append(f"{setting.home}/{what.replace(' ', '-')}{number}")
-    put_many(setting.session, {name: file.read_bytes() for name, file in zip(names, files, strict=True)})
+        setting.service.run("mput", "-q", "-f", str(files[-1]), names[-1])
     return files, names
 
 

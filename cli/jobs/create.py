@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +13,7 @@ from cli.completion import one_of, remote_path
 from cli.frame import Command, note
 from cli.jobs.common import jobs
 from cli.jobs.flow import Flow, add_all, flow_options, run, taken
-from cli.jobs.specification import document, encoded, from_expression, from_options, left_over, without_reducers
+from cli.jobs.specification import document, encoded, from_expression, from_options, keyed, left_over, without_reducers
 from cli.output import null_option
 from cli.when import Duration
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MAX_TRIES_AGAIN, MEMORY_MB
@@ -65,6 +66,9 @@ def phase_options(function: Function) -> Function:
 
 @click.command("create", cls=Create)
 @phase_options
+@click.option("--by", "by", metavar="KEYDEF", multiple=True,
+              help="Reducers read lines grouped by this key, as of sort: 1,1. Repeatable.")  # fmt: skip
+@click.option("--combine", "combiner", metavar="CMD", help="With --by: reduces what one map task prints.")
 @click.option("-f", "--file", "file", metavar="FILE", type=click.Path(),
               help="The job as JSON, used as it is but for -n, or as YAML if FILE ends in .yaml or .yml.")  # fmt: skip
 @click.option("-n", "--name", default="", metavar="NAME", help="Name of the job.")
@@ -82,6 +86,8 @@ def command(
     expression: Sequence[str],
     file: str | None,
     name: str,
+    by: Sequence[str],
+    combiner: str | None,
     put: Sequence[str],
     to: str | None,
     keep_open: bool,
@@ -100,6 +106,10 @@ def command(
     by its exit status, a signal, a cap or the timeout, runs again, and is an error only when it has failed once more
     than that; what the earlier attempts printed is not kept.
 
+    With --by the reduce phase is keyed: all lines that the map phase prints with one key go to one of its tasks, sorted
+    by that key, so that it sees them one after another (uniq -c). The job is an operation then, as those of
+    mjob mapreduce are, with the rules of this command: each object is a task, and the others go on if one fails.
+
     Phases are given by options or as an expression. --count, --memory and the like describe the next -m or -r; in an
     expression they describe all phases. In an expression ^ begins a map phase and ^^ a reduce phase; more carets are
     more reducers (^^^^ is two). A word of carets counts only when it stands alone. Quote commands that have options.
@@ -111,6 +121,7 @@ def command(
       mfind -t o ~~/stor | mjob create -o -m 'grep -c king || true' -r "awk '{n += \\$1} END {print n}'"
       mfind -t o ~~/stor | mjob create -o 'grep king || true' ^^ sort
       mfind -t o ~~/stor | mjob create -o --timeout 5m --retries 2 -m 'sort | uniq -c'
+      mfind -t o ~~/stor | mjob create -o -m "tr -cs A-Za-z '\\n'" --by 1 --count 4 -r 'uniq -c'
       mjob create --open -m wc                   inputs come later (mjob addinputs)
       mjob create -s ~~/stor/prog -m '/assets/$MANTA_USER/stor/prog' --count 4 -r sort < names
       mjob create --dry-run -m wc -r cat         check it, and show what would run
@@ -144,7 +155,14 @@ def command(
     flow = taken(options)
     words = in_order(options)
     with jobs() as mine:
-        body = body_of(mine, expression, file, name, words)
+        if combiner and not by:
+            raise click.UsageError("--combine is for --by, which gives reducers lines by their keys")
+        body = body_of(mine, expression, file, name, words, by, combiner)
+        if dry_run and by:
+            from cli.jobs import operation_plan, operations
+
+            operation_plan.show(mine, json.loads(body), operations.typed_names(mine), quiet=flow.quiet)
+            return
         if dry_run:
             from cli.jobs import plan
 
@@ -165,15 +183,24 @@ def in_order(values: dict[str, Sequence[Any]]) -> list[tuple[str, Any]]:
     return [(name, next(each[name])) for name in click.get_current_context().meta[ORDER]]
 
 
-def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, words: list[tuple[str, Any]]) -> bytes:
+def body_of(
+    mine: Jobs,
+    expression: Sequence[str],
+    file: str | None,
+    name: str,
+    words: list[tuple[str, Any]],
+    by: Sequence[str] = (),
+    combiner: str | None = None,
+) -> bytes:
     """The JSON text of the job, from a file, options or an expression. Raises usage errors."""
     context = click.get_current_context()
     home = mine.session.settings.home
     if file:
         from cli.jobs import manifest
 
-        if words or expression:
-            given = ", ".join(dict.fromkeys(f"--{word}" for word, _ in words)) or "an expression"
+        if words or expression or by:
+            named = [f"--{word}" for word, _ in words] + ["--by"] * bool(by)
+            given = ", ".join(dict.fromkeys(named)) or "an expression"
             raise click.UsageError(f"-f FILE has its own phases, and {given} would not count: change the file", context)
         return manifest.renamed(file, manifest.read(file), name)
     by_options = any(word in ("map", "reduce") for word, _ in words)
@@ -189,7 +216,7 @@ def body_of(mine: Jobs, expression: Sequence[str], file: str | None, name: str, 
         raise click.UsageError("At least one map or reduce task must be specified", context)
     if without_reducers(words, phases):
         note("mjob: warning: --count counts the reducers of a reduce phase (put it before its -r)")
-    return encoded(document(name, phases))
+    return encoded(keyed(name, phases, by, combiner) if by else document(name, phases))
 
 
 def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null: bool) -> None:

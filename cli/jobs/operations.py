@@ -38,6 +38,9 @@ BATCH, PARALLEL = 1000, 25
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
+Finish = Callable[["Jobs", str, "Run"], None]
+
+
 class Size(click.ParamType[int]):
     """A number of bytes on the command line: `500`, `64K`, `256M`, `1G`."""
 
@@ -187,8 +190,13 @@ def named(text: str, home: str) -> str:
     return f"{path}/" if text.endswith("/") else path
 
 
-def perform(mine: Jobs, kind: str, spec: dict[str, Any], inputs: Sequence[str], run: Run) -> None:
-    """Create an operation, give it its inputs, wait for it and show what it made. Raises `Problem` if it failed."""
+def perform(
+    mine: Jobs, kind: str, spec: dict[str, Any], inputs: Sequence[str], run: Run, finish: Finish | None = None
+) -> None:
+    """Create an operation, give it its inputs, wait for it and show what it made. Raises `Problem` if it failed.
+
+    `finish`: what is done once it has its inputs, if it is not to show what it made.
+    """
     operands = [named(text, mine.session.settings.home) for text in inputs]
     document = {"type": kind, **run.keys, **({"spec": spec} if spec else {})}
     few = sum(map(len, operands)) <= FEW
@@ -209,7 +217,7 @@ def perform(mine: Jobs, kind: str, spec: dict[str, Any], inputs: Sequence[str], 
         with telling_of(job, ADDING):
             feed(mine, job, operands)
     if not run.detach:
-        finish(mine, job, run)
+        (finish or show)(mine, job, run)
 
 
 def typed_names(mine: Jobs) -> list[str]:
@@ -240,16 +248,22 @@ def in_batches(names: Sequence[str]) -> Iterator[list[bytes]]:
         yield [name.encode("utf-8", "surrogateescape") for name in names[first : first + BATCH]]
 
 
-def finish(mine: Jobs, job: str, run: Run) -> None:
-    """Wait for the operation, and print what it made or how it ended."""
+def wait(mine: Jobs, job: str, run: Run) -> None:
+    """Wait for the operation. Raises `Problem` if it failed."""
     from cli.jobs import outcome
-    from cli.jobs.printing import Printing, print_outputs
     from cli.jobs.watching import Watcher
 
     status = Watcher(mine, job, show=False if run.quiet else None).run()
     if run.as_json:
         print(compact(status), flush=True)
     outcome.check(mine, job, status)
+
+
+def show(mine: Jobs, job: str, run: Run) -> None:
+    """Wait for the operation, and print what it made or how it ended."""
+    from cli.jobs.printing import Printing, print_outputs
+
+    wait(mine, job, run)
     if run.prints:
         with telling_of(job, PRINTING):
             print_outputs(mine, job, Printing())

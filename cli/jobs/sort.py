@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.frame import Command
-from cli.jobs import operations
+from cli.jobs import checking, operations
 from cli.jobs.common import jobs
 from scheduler.model.keydef import FLAGS
 from scheduler.model.operations.stages import MAX_PARTITIONS
@@ -28,6 +28,7 @@ ORDERS = {
 }
 # Letters that are sort's here, and are short for something else in other commands.
 TAKEN = {"-k", "-u", "-i", "-n", "-h"}
+KEYS_OF_SORT = ("keys", "unique")
 
 
 class Sort(Command):
@@ -38,7 +39,7 @@ class Sort(Command):
         super().__init__(*args, **kwargs)
         for option in self.params:
             if any(name.startswith("--") for name in option.opts):
-                option.opts = [name for name in option.opts if name not in TAKEN or option.name in ("keys", "unique")]
+                option.opts = [name for name in option.opts if name not in TAKEN or option.name in KEYS_OF_SORT]
 
 
 def order_options(function: Function) -> Function:
@@ -53,6 +54,10 @@ def order_options(function: Function) -> Function:
 @click.option("-t", "--field-separator", "separator", metavar="SEP", help="The byte between fields.")
 @order_options
 @click.option("-s", "--stable", is_flag=True, help="Lines with equal keys stay in their order.")
+@click.option("-z", "--zero-terminated", "zero", is_flag=True, help="Lines end in NUL.")
+@click.option("--header", is_flag=True, help="Each input begins with the same line, which comes first, once.")
+@click.option("-c", "--check", "check", is_flag=True, help="Only say which line is the first out of order.")
+@click.option("-C", "--check-quietly", "is_silent", is_flag=True, help="The same without saying.")
 @click.option("-u", "--unique", is_flag=True, help="Of lines with equal keys only the first.")
 @click.option(
     "--partitions",
@@ -71,6 +76,10 @@ def command(
     separator: str | None,
     stable: bool,
     unique: bool,
+    zero: bool,
+    header: bool,
+    check: bool,
+    is_silent: bool,
     partitions: int | None,
     memory: int | None,
     disk: int | None,
@@ -86,14 +95,20 @@ def command(
     that divide all others into partitions of about the same size, and each partition is sorted by a task of its own, as
     many at a time as there are instances. --memory says how large they may be, --partitions how many there are.
 
+    With -c nothing is made: the command says which line of the only INPUT is the first that is out of order, or with
+    -u the second of two equal ones, and its exit status is 1 then.
+
     \b
     Examples:
       mjob sort -k2,2 -k1,1n -o ~~/stor/sorted ~~/stor/logs/
       mjob sort -u ~~/stor/a.txt ~~/stor/b.txt
       mjob sort -t, -k2,2nr -o ~~/stor/table.csv ~~/stor/table.csv
+      mjob sort --header -t, -k3,3n -o ~~/stor/table.csv ~~/stor/january.csv ~~/stor/february.csv
+      mjob sort -c -k2,2 ~~/stor/sorted
       mjob sort --dry-run --partitions 64 -o ~~/stor/sorted/ ~~/stor/logs/
 
-    Exit status: 0; 1 if the operation failed or was aborted. 130 if you stop waiting with Ctrl-C; the job goes on.
+    Exit status: 0; 1 if the operation failed or was aborted, or a line is out of order (-c). 130 if you stop waiting
+    with Ctrl-C; the job goes on.
     """
     flags = "".join(letter for letter in FLAGS if options.pop(f"flag_{letter}"))
     given: dict[str, Any] = {
@@ -103,8 +118,11 @@ def command(
         "stable": stable,
         "unique": unique,
     }
-    given |= {"partition_count": partitions, "memory": memory, "disk": disk}
+    given |= {"zero": zero, "header": header, "partition_count": partitions, "memory": memory, "disk": disk}
     spec = {key: value for key, value in given.items() if value}
     with jobs() as mine:
         run = operations.taken(options, mine.session.settings.home)
-        operations.perform(mine, "sort", spec, inputs, run)
+        if check or is_silent:
+            checking.perform(mine, spec, inputs, run, says=check)
+        else:
+            operations.perform(mine, "sort", spec, inputs, run)

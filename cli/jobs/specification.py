@@ -111,6 +111,30 @@ def document(name: str, phases: list[Phase]) -> dict[str, Any]:
     return {"name": name, "phases": phases}
 
 
+def keyed(name: str, phases: Sequence[Phase], by: Sequence[str], combiner: str | None) -> dict[str, Any]:
+    """The operation that a map phase and a keyed reduce phase are. Raises `Problem` for any other phases.
+
+    As for any job of phases, each object is a task, and what fails is an error beside which the others go on.
+    """
+    *mappers, reducer = phases
+    if len(mappers) > 1 or [phase["type"] for phase in phases] != ["map"] * len(mappers) + ["reduce"]:
+        raise Problem("--by is for one map phase and the reduce phase after it: -m CMD --by KEYDEF -r CMD")
+    if any("retries" in phase for phase in phases):
+        raise Problem("--by and --retries exclude each other (mjob mapreduce runs again what fails)")
+    spec: dict[str, Any] = {"reducer": script_of(reducer), "reduce_by": list(by), "per_object": True}
+    spec["partition_count"] = reducer.get("count", 1)
+    if mappers:
+        spec["mapper"] = script_of(mappers[0])
+    if combiner:
+        spec["combiner"] = {"exec": combiner}
+    return {"name": name, "type": "map_reduce", "on_error": "continue", "spec": spec}
+
+
+def script_of(phase: Phase) -> dict[str, Any]:
+    """What a phase says of its command and its instances."""
+    return {key: value for key, value in phase.items() if key not in ("type", "count")}
+
+
 def encoded(body: dict[str, Any]) -> bytes:
     """The JSON text that is sent. Raises `Problem` for bytes that are no text, which JSON cannot say."""
     try:

@@ -28,6 +28,8 @@ class PhaseSpec:
     sliced: bool = False  # its tasks read slices of objects
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     counting: bool = False  # agents only count the lines of what its tasks read
+    headed: bool = False  # objects begin with a line that its tasks do not read
+    zero: bool = False  # lines end in NUL
     divides: bool = False  # its tasks leave shuffle files
     partitioned: bool = False  # its tasks read partitions of shuffle files
     keeps_on_node: bool = True  # what it leaves for the next phase lies on its node, and is made again if that is lost

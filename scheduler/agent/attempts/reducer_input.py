@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from datapath.feed import Event, Feed, SourceLost
-from datapath.slices import LineTooLongError
+from datapath.slices import END, LineTooLongError
 from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
@@ -46,6 +46,7 @@ class ReducerInput:
         changed: Callable[[], None],
         lost: Callable[[Lost], None],
         ends_lines: bool = False,
+        line_end: bytes = END,
     ) -> None:
         self._lease = lease
         self._changed = changed
@@ -54,14 +55,14 @@ class ReducerInput:
         self._after = 0
         self._stopped = False
         self._ended = False
-        self._sources = sources = Sources(stores)
+        self._sources = sources = Sources(stores, line_end)
         self._feed: Feed[FeedSource] = Feed(
             pipe,
             sources.open,
             self._on_event,
             open_ahead=sources.open_ahead,
             pieces=sources.pieces,
-            ends_lines=ends_lines,
+            ends_lines=line_end if ends_lines else None,
         )
         if lease.feed is not None:
             self.accept(lease.feed)

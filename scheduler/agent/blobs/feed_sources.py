@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from datapath import shuffle_file
 from datapath.feed import Pieces
+from datapath.slices import END
 from scheduler.agent.blobs import slices
 from scheduler.agent.blobs.fetch import (
     SILENCE_SECONDS,
@@ -48,8 +49,9 @@ class LaterError(Exception):
 class Sources:
     """The sources of one feed: `open` and `open_ahead` are the callbacks of `datapath.feed.Feed`."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, line_end: bytes = END) -> None:
         self._stores = stores
+        self._line_end = line_end
         self._calls = Connections(stores.traffic, stores.reach)
         self._closed = threading.Event()
         self._pursuit: ResumingRead | None = None  # of the current source, if it is on another node
@@ -81,7 +83,7 @@ class Sources:
     def pieces(self, source: FeedSource, size: int, fd: int) -> Pieces:
         """The pieces of an open source that are fed. Raises LineTooLongError, NotAShuffleFileError, OSError."""
         if source.part is None:
-            return (slices.bounds(source, size, fd),)
+            return (slices.bounds(source, size, fd, self._line_end),)
         if self._stores.is_elsewhere(source.blob):
             assert self._pursuit is not None
             return ((0, self._pursuit.size),)

@@ -29,6 +29,7 @@ from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
+from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.pools.assets import AssetError, Assets
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.conclusion import Conclusion
@@ -82,7 +83,9 @@ class Pool:
         self._caps = Caps(limits, spec.timeout_s, spawn, self.replace)
         self._conclusion = Conclusion(self, spec, node, self._reporter, self._completion, self._caps, self.pace, spawn)
         self.attempt_ended = self._conclusion.attempt_ended
-        self._preparation = Preparation(node.stores, self._completion, self._background.spawn, self._ready)
+        self._preparation = Preparation(
+            node.stores, self._completion, line_end_of(spec), self._background.spawn, self._ready
+        )
         # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 

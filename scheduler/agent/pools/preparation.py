@@ -24,7 +24,7 @@ from scheduler.model.wire import AttemptId, TaskLease
 class Preparation:
     """The tasks of one pool that are not ready yet. All methods run on the event loop.
 
-    `ready` is called with tasks that may be queued, and without any after some were reported instead. `spawn` runs work
+    `line_end` is the byte that ends lines. `ready` is called with tasks that may be queued, and without any after some were reported instead. `spawn` runs work
     that is cancelled when the pool closes.
     """
 
@@ -32,11 +32,13 @@ class Preparation:
         self,
         stores: Stores,
         completion: Completion,
+        line_end: bytes,
         spawn: Callable[[Coroutine[None, None, None]], object],
         ready: Callable[[list[TaskLease]], None],
     ) -> None:
         self._stores = stores
         self._completion = completion
+        self._line_end = line_end
         self._spawn = spawn
         self._ready = ready
         self._prefetch = Prefetch(stores, self._fetched)
@@ -88,7 +90,10 @@ class Preparation:
 
     async def _look_at(self, sliced: list[TaskLease]) -> None:
         """Report the tasks whose slices own no line; the others are ready."""
-        empty = await asyncio.to_thread(lambda: {key_of(each) for each in sliced if owns_no_line(each, self._stores)})
+        end = self._line_end
+        empty = await asyncio.to_thread(
+            lambda: {key_of(each) for each in sliced if owns_no_line(each, self._stores, end)}
+        )
         known = [lease for lease in sliced if key_of(lease) in self._looking]  # the others were dropped meanwhile
         self._looking.difference_update(map(key_of, known))
         for lease in known:

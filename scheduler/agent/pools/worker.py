@@ -24,6 +24,7 @@ from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
 from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
 from scheduler.agent.attempts.verdict import Stop
+from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_count import DiskCount
@@ -201,7 +202,13 @@ class Worker:
             self.stop(attempt, Stop.FETCH)
 
         attempt.feed = ReducerInput(
-            attempt.lease, self.stores, writing, self.pool.node.changed, lost, self.spec.ends_lines
+            attempt.lease,
+            self.stores,
+            writing,
+            self.pool.node.changed,
+            lost,
+            self.spec.ends_lines,
+            line_end_of(self.spec),
         )
         return reading
 

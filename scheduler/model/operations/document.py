@@ -159,7 +159,7 @@ class Operation:
             links=kind is OperationType.MERGE and not stages,
             partitioning=partitioning_of(kind, spec),
             failures=Failures(
-                document.get("max_failed_attempts", 10),
+                document.get("max_failed_attempts", 1 if _fails_for_good(kind, spec) else 10),
                 document.get("on_error") == "continue",
                 document.get("fail_on_restart", False),
             ),
@@ -170,6 +170,11 @@ class Operation:
             most_tasks=document.get("resource_limits", {}).get("tasks"),
             suspends_on_limit=document.get("suspend_on_limit", False),
         )
+
+
+def _fails_for_good(kind: OperationType, spec: Mapping[str, Any]) -> bool:
+    """Whether a task that fails has found something in the inputs, which is there the next time, too."""
+    return bool(spec.get("header")) or (kind is OperationType.MERGE and spec.get("mode") == "sorted")
 
 
 def _output_of(document: Mapping[str, Any], kind: OperationType) -> Output:
@@ -320,6 +325,14 @@ PARTITIONED: Mapping[str, Check] = {
     "partition_size": integer(1, 1 << 50),
     "task_size": integer(1, 1 << 50),
 }
+ORDERED: Mapping[str, Check] = {
+    "sort_by": _sort_keys,
+    "flags": _sort_flags,
+    "separator": _separator,
+    **dict.fromkeys(SORT_SWITCHES, boolean),
+    **PARTITIONED,
+    **{key: SCRIPT[key] for key in ("memory", "disk", "timeout")},
+}
 SPECS: Mapping[OperationType, Mapping[str, Check]] = {
     OperationType.MAP: {
         **SCRIPT,
@@ -329,19 +342,13 @@ SPECS: Mapping[OperationType, Mapping[str, Check]] = {
         "per_object": boolean,
     },
     OperationType.MERGE: {
-        "mode": one_of(("auto", "ordered", "unordered")),
+        "mode": one_of(("auto", "ordered", "unordered", "sorted")),
+        **ORDERED,
         "combine": boolean,
         "part_size": integer(1, 1 << 50),
     },
     OperationType.ERASE: {"lines": _lines},
-    OperationType.SORT: {
-        "sort_by": _sort_keys,
-        "flags": _sort_flags,
-        "separator": _separator,
-        **dict.fromkeys(SORT_SWITCHES, boolean),
-        **PARTITIONED,
-        **{key: SCRIPT[key] for key in ("memory", "disk", "timeout")},
-    },
+    OperationType.SORT: {"check": boolean, "header": boolean, **ORDERED},
     OperationType.MAP_REDUCE: {
         "mapper": _script("exec"),
         "combiner": _script("exec", only=("exec",)),
@@ -395,6 +402,12 @@ def _check_map(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
 
 def _check_merge(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
     required("", body, "output")
+    if spec.get("mode") == "sorted":
+        if given := next((key for key in ("combine", "part_size") if key in spec), None):
+            raise problem(f"spec.{given}", "is not for sorted inputs: their lines are written anew")
+        _check_sort(body, spec)
+    elif given := next((key for key in spec if key in ORDERED), None):
+        raise problem(f"spec.{given}", 'is for mode "sorted"')
     if "part_size" in spec and not spec.get("combine"):
         raise problem("spec.part_size", "is for combine, which rewrites the parts")
 
@@ -408,6 +421,11 @@ def _check_erase(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
 
 def _check_sort(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
     output = body.get("output", {})
+    if spec.get("check"):
+        if "output" in body:
+            raise problem("output", "is not for a check: what it finds is printed")
+        if given := next((key for key in ("header", *PARTITIONED) if key in spec), None):
+            raise problem(f"spec.{given}", "is not for a check")
     if output.get("mode") == Mode.APPEND:
         raise problem("output.mode", "append is not for a sort: what is there already would not be sorted with it")
 

@@ -6,7 +6,8 @@ A stage is a phase that we write. Its tasks are made when the stages before it a
     map         [index] map [concat]         the user's command on slices
     merge       nothing; or ordered_merge [concat]
     erase       rewrite
-    sort        [sample] [partition] sort [concat]
+    sort        [header] [sample] [partition] sort [concat]; or check
+    merge       of sorted inputs: check, and the stages of sort
     map_reduce  partition_map partition_reduce [concat]
 
 A sort of more than one task is a range partition: `sample` reads a little everywhere and prints the *borders*, lines
@@ -14,6 +15,9 @@ that divide all lines into partitions of about the same size. Each task of `part
 shuffle file, in which its lines lie by partition; each task of `sort` reads its partition out of all these files. So
 the sorted partitions, one after another, are the sorted whole. `map_reduce` is the same, but a hash of its keys gives
 a line its partition: so all lines with a key meet in one task, sorted, and that is all that a reducer needs.
+
+Inputs with a header lose their first lines to `header`, one task that checks that all of them are the same and prints
+it once, before everything else.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
 DEFAULT_PARTITION = 400 * MIB  # of a map_reduce
 INDEX_SIZE = MIB  # bytes of input whose lines are counted together
-SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s"}
+SORT_SWITCHES: Mapping[str, str] = {"unique": "-u", "stable": "-s", "zero": "-z"}
 SORT_PERCENT = 70  # of an instance's memory, which msort may use for lines,
 REDUCE_PERCENT = 40  # and beside a reducer
 # Bytes of lines in percent of an instance's memory that are sorted without temporary files: a line takes 16 bytes more
@@ -46,6 +50,17 @@ PARTITION_PERCENT = 40
 SAMPLE_LINES = 8  # of each block of a sample
 PARTITION_MEMORY_MB = 256
 PARTITION_BUFFERS = "96M"
+# Prints the first lines of all inputs, which must be the same, once. %s: how a line ends for `read` and `printf`.
+HEADER = """n=1
+read_line() { IFS= read -r -d %(end)s "$1" || [ -n "${!1}" ]; }
+read_line first || exit 0
+printf '%%s%(mark)s' "$first"
+while read_line line; do
+    n=$((n + 1))
+    [ "$line" = "$first" ] && continue
+    printf 'the first lines differ: "%%s", and of input %%d "%%s"\\n' "$first" $n "$line" >&2
+    exit 1
+done"""
 BORDERS = "/borders"  # the asset in which a partition task finds them
 PARTITIONS = '"$REMORA_PARTITIONS"'  # how many there are is known once the inputs are
 
@@ -65,6 +80,8 @@ class Kind(StrEnum):
     MAP = "map"
     ORDERED_MERGE = "ordered_merge"
     REWRITE = "rewrite"
+    CHECK = "check"
+    HEADER = "header"
     SAMPLE = "sample"
     PARTITION = "partition"
     SORT = "sort"
@@ -77,6 +94,7 @@ class Reads(StrEnum):
     """What the tasks of a stage read."""
 
     SLICES = "slices"  # of the inputs
+    HEADS = "heads"  # the first line of each input, in one task
     BLOCKS = "blocks"  # of the inputs, for a sample
     PARTITIONS = "partitions"  # of the shuffle files of the stage before; slices if that was left out
     OUTPUTS = "outputs"  # all outputs of the stage before, in order, in one task
@@ -139,7 +157,7 @@ def stages_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -> tupl
 def partitioning_of(kind: OperationType, spec: Mapping[str, Any]) -> Partitioning | None:
     """How the lines of an operation are divided among partitions, if they are."""
     count = spec.get("partition_count")
-    if kind is OperationType.SORT:
+    if kind is OperationType.SORT or (kind is OperationType.MERGE and spec.get("mode") == "sorted"):
         size = _memory(spec) * MIB * PARTITION_PERCENT // 100
         return Partitioning(spec.get("partition_size", size), count, alone=True)
     if kind is OperationType.MAP_REDUCE:
@@ -154,6 +172,10 @@ def _map_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
 
 
 def _merge_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
+    if spec.get("mode") == "sorted":
+        # The check reads the object as a file, so that it can name it. To merge takes as long as to sort (D26).
+        check = PhaseSpec.of_script({**_instance(spec), "exec": f'{_check(spec)} "$MANTA_INPUT_FILE"'}, sliced=True)
+        return (Stage(Kind.CHECK, check, Cut(per_object=True)), *_sort_stages(spec, whole))
     if not (spec.get("combine", False) or whole):
         return ()
     cut = ONE if whole else Cut(size=spec.get("part_size", DEFAULT_PART))
@@ -169,12 +191,21 @@ def _erase_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
 
 def _sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
     ordering = _ordering(spec, spec.get("sort_by", ()))
-    instance = {key: spec[key] for key in ("memory", "disk", "timeout") if key in spec}
-    sample = f"msort --sample {SAMPLE_LINES} | msort --borders {PARTITIONS}{ordering} {_buffer(spec, SORT_PERCENT)}"
+    zero, instance = bool(spec.get("zero")), _instance(spec)
+    lines: dict[str, Any] = {"sliced": True, "ends_lines": True, "zero": zero}
+    if spec.get("check"):
+        check = f"{_check(spec)} 2>&1 || [ $? -eq 1 ]"
+        return (Stage(Kind.CHECK, PhaseSpec.of_script({**instance, "exec": check}, **lines)),)
+    headed = bool(spec.get("header"))
+    ends = {"end": "''", "mark": "\\0"} if zero else {"end": "$'\\n'", "mark": "\\n"}
+    header = Stage(Kind.HEADER, PhaseSpec.of_script({**instance, "exec": HEADER % ends}, **lines), reads=Reads.HEADS)
+    lines["headed"] = headed
+    sample = f"msort --sample {SAMPLE_LINES}{' -z' if zero else ''}"
+    sample += f" | msort --borders {PARTITIONS}{ordering} {_buffer(spec, SORT_PERCENT)}"
     divide = f"mpartition --partitions {PARTITIONS} --borders /assets{BORDERS}{ordering} -S{PARTITION_BUFFERS}"
     sort = f"msort{ordering} {_buffer(spec, SORT_PERCENT)}"
-    lines = {"sliced": True, "ends_lines": True}
     return (
+        *([header] if headed else []),
         Stage(
             Kind.SAMPLE,
             PhaseSpec.of_script({"exec": f"set -o pipefail; {sample}", **instance}, **lines),
@@ -191,6 +222,16 @@ def _sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
             reads=Reads.PARTITIONS,
         ),
     )
+
+
+def _instance(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a specification says of its instances."""
+    return {key: spec[key] for key in ("memory", "disk", "timeout") if key in spec}
+
+
+def _check(spec: Mapping[str, Any]) -> str:
+    """The command that checks whether lines are sorted."""
+    return f"msort -c{_ordering(spec, spec.get('sort_by', ()))}"
 
 
 def _map_reduce_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:

@@ -133,6 +133,9 @@ SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
 -- move_staged: the outputs of a stage are those of the next.
 UPDATE staged SET stage = stage + 1 WHERE job = :job AND stage = :stage
 
+-- put_first: what one stage has left comes before all outputs of another.
+UPDATE staged SET stage = :to, number = -1 WHERE job = :job AND stage = :stage
+
 -- staged_of: the first outputs of a stage.
 SELECT number, made, blob, size, md5, type, headers, link FROM staged WHERE job = :job AND stage = :stage ORDER BY number, made LIMIT :limit
 

@@ -33,6 +33,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         exec=phase.exec,
         init=phase.init,
         counting=phase.counting,
+        zero=phase.zero,
         ends_lines=phase.ends_lines and not (phase.partitioned and partitions > 1),
         assets=assets,
         init_error=problem,

@@ -48,6 +48,7 @@ class Page:
         self.pool = self.live.pools[self.stage]
         self.files: list[dict[str, Any]] = []
         self.ranges: list[dict[str, Any]] = []
+        self.headed = self.live.spec.phases[self.stage].headed
         self.begun = 0  # tasks that were made
         self.ready = 0  # tasks whose input is complete
 
@@ -55,6 +56,10 @@ class Page:
         """The recorded cursor; None at the beginning."""
         text = self.c.all("phases_of_job", job=self.live.id)[self.stage]["cursor"]
         return None if text is None else list(json.loads(text))
+
+    def lines_of(self, row: Row, start: int, length: int) -> dict[str, Any]:
+        """The columns of a range of an object, without the header of the object if its tasks are not to read it."""
+        return range_of(row, start, length, skip=1 if self.headed and start == 0 else None)
 
     def file(self, number: int, row: Row) -> None:
         """Make a task that reads a whole object."""
@@ -102,7 +107,7 @@ class BytePage(Page):
         for at, group in enumerate(slices):
             first = pins[group[0].pin]
             whole = len(group) == 1 and group[0].last and group[0].length == first["size"]
-            if whole and not self.counting:
+            if whole and not self.counting and not self.headed:
                 self.file(group[0].number, first)
             else:
                 ranges = [self._range(each, pins[each.pin]) for each in group]
@@ -112,7 +117,7 @@ class BytePage(Page):
     def _range(self, each: Range, row: Row) -> dict[str, Any]:
         """The columns of a range. What cannot be cut counts as one line."""
         lines = 1 if self.counting and not is_cuttable(row["name"], row["type"]) else None
-        return range_of(row, each.start, each.length) | {"lines": lines}
+        return self.lines_of(row, each.start, each.length) | {"lines": lines}
 
 
 @dataclass
@@ -163,12 +168,25 @@ class SamplePage(Page):
         begins = cursor == SampleCursor()
         for row in rows:
             found, cursor = sampling.sample(total, blocks, cursor, _pin(row), PAGE - len(ranges))
-            ranges += [range_of(row, each.start, each.length) for each in found]
+            ranges += [self.lines_of(row, each.start, each.length) for each in found]
             if len(ranges) >= PAGE:
                 break
         done = cursor.block >= blocks or not rows
         self.feed(0, ranges, done, may_be_open=not begins)
         self.write(astuple(cursor), done)
+
+
+@dataclass
+class HeadsPage(Page):
+    """A page of the first lines of all inputs, which one task reads."""
+
+    def plan(self) -> None:
+        [first] = self.cursor() or [0]
+        rows = self.c.all("pins_page", job=self.live.id, first=first, limit=PAGE)
+        ranges = [range_of(row, 0, 0, upto=1) for row in rows if row["size"]]
+        done = len(rows) < PAGE
+        self.feed(0, ranges, done, may_be_open=first > 0)
+        self.write([first + len(rows)], done)
 
 
 @dataclass

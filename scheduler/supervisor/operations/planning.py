@@ -21,7 +21,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.operations import ending, shuffling
-from scheduler.supervisor.operations.pages import BytePage, LinePage, PartitionPage, SamplePage
+from scheduler.supervisor.operations.pages import BytePage, HeadsPage, LinePage, PartitionPage, SamplePage
 
 
 def plan_page(c: Connection, live: LiveJob, now: int) -> Changes:
@@ -45,6 +45,8 @@ def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str |
     assert live.spec.operation is not None
     stage = live.spec.operation.stages[number]
     partitions: int = writer.row["partitions"]
+    if stage.reads is Reads.PARTITIONS and stage.phase.headed:
+        c.run("put_first", job=live.id, stage=0, to=number)
     shuffles = partitions > 1 or not (live.spec.operation.partitioning and live.spec.operation.partitioning.alone)
     if stage.reads is Reads.OUTPUTS:
         _join(c, live, writer, number)
@@ -52,6 +54,8 @@ def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str |
         _index(c, live, writer, number)
     elif not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
         leave_out(c, live, number)
+    elif stage.reads is Reads.HEADS:
+        HeadsPage(c, live, writer, number).plan()
     elif stage.reads is Reads.BLOCKS:
         SamplePage(c, live, writer, number, partitions).plan()
     elif stage.reads is Reads.PARTITIONS and shuffles:

@@ -152,3 +152,20 @@ def test_mjob_mapreduce_counts_words(service: Service, user: User, words: list[s
     pipe = subprocess.run(["sort"], input="\n".join(WORDS).encode(), capture_output=True, check=True).stdout
     again = service.run("mjob", "mapreduce", "-q", "-m", "tr ' ' '\\n'", "-r", "cat", "--partitions", "1", *words)
     assert again.stdout == pipe
+
+
+def test_a_keyed_reduce_phase_counts_words(service: Service, words: list[str]) -> None:
+    job = ["mjob", "create", "-m", "tr ' ' '\\n'", "--combine", "cat", "--by", "1", "--count", "3"]
+    done = service.run(*job, "-q", "-o", "-r", "uniq -c", stdin="\n".join(words))
+    assert counted([done.stdout]) == COUNTED
+    plan = service.run(*job, "--dry-run", "-r", "uniq -c", stdin="\n".join(words))
+    assert "partition_map     3 tasks" in plan.stderr.decode()
+
+
+def test_an_input_that_fails_is_an_error_beside_which_the_others_go_on(service: Service, words: list[str]) -> None:
+    fails = 'case "$MANTA_INPUT_OBJECT" in *words1) exit 3;; esac; cat'
+    done = service.run(
+        "mjob", "create", "-q", "-o", "-m", fails, "--by", "1", "-r", "cat", stdin="\n".join(words), check=False
+    )
+    assert len(done.stdout.splitlines()) == 417
+    assert b"user command exited with code 3" in done.stderr

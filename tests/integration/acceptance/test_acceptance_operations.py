@@ -133,3 +133,64 @@ def test_a_line_that_is_too_long_ends_the_operation_and_is_named(user: User) -> 
     assert ended.status["status"] == "failed"
     half = (6 + (34 << 20)) // 2
     assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte {half}'
+
+
+@pytest.mark.parametrize("partitions", [1, 5])
+def test_lines_that_end_in_nul_are_sorted_as_sort_does(
+    user: User, service: Service, tmp_path: Path, partitions: int
+) -> None:
+    lines = [b"%d\nof record %d" % (n * 7919 % 500, n) for n in range(2000)]
+    (tmp_path / "z").write_bytes(b"\0".join(lines))
+    name = user.put("nul", b"\0".join(lines))
+    expected = subprocess.run(
+        ["sort", "-z", "-n", tmp_path / "z"], env={"LC_ALL": "C"}, capture_output=True, check=True
+    ).stdout
+    assert service.run("mjob", "sort", "-q", "-z", "-n", f"--partitions={partitions}", name).stdout == expected
+    ended = run(user, "sort", [name], {"zero": True, "flags": "n", "partition_count": partitions, "task_size": 5000})
+    assert printed(user, ended) == expected
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_a_header_comes_first_and_once(user: User, service: Service, partitions: int) -> None:
+    lines = [f"{n * 7919 % 1000},x" for n in range(1000)]
+    inputs = [user.put(f"csv{n}", "\n".join(["number,name", *lines[n::3]]).encode()) for n in range(3)]
+    inputs.append(user.put("csv3", b""))
+    expected = "".join(f"{line}\n" for line in ["number,name", *sorted(lines, key=lambda line: int(line[:-2]))])
+    spec = {"header": True, "sort_by": ["1,1n"], "separator": ",", "partition_count": partitions, "task_size": 900}
+    assert printed(user, run(user, "sort", inputs, spec)).decode() == expected
+    run(user, "sort", inputs, spec, output={"path": user.path("table.csv")})
+    assert user.get("table.csv").decode() == expected
+    done = service.run("mjob", "sort", "-q", "--header", "-t,", "-k1,1n", f"--partitions={partitions}", *inputs)
+    assert done.stdout.decode() == expected
+
+
+def test_headers_that_differ_fail_the_operation_at_once(user: User) -> None:
+    inputs = [user.put("csv-a", b"a,b\n1,2\n"), user.put("csv-b", b"a,c\n3,4\n")]
+    ended = run(user, "sort", inputs, {"header": True})
+    assert ended.status["result"]["error"]["message"] == "1 attempt failed: user command exited with code 1"
+    assert user.get(ended.errors[0]["stderr"]) == b'the first lines differ: "a,b", and of input 2 "a,c"\n'
+
+
+def test_a_check_says_which_line_is_out_of_order_as_sort_does(user: User, service: Service) -> None:
+    right, wrong = user.put("in-order", b"a 1\nb 2\nb 10\n"), user.put("out-of-order", b"a 1\nb 10\nb 2\n")
+    done = service.run("mjob", "sort", "-q", "-c", "-k2,2n", right)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = service.run("mjob", "sort", "-q", "-c", "-k2,2n", wrong, check=False)
+    assert (done.returncode, done.stderr.decode()) == (1, f"mjob sort: {wrong}:3: disorder: b 2\n")
+    done = service.run("mjob", "sort", "-q", "-C", "-k2,2n", wrong, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+    assert service.run("mjob", "sort", "-q", "-c", "-u", "-k1,1", right, check=False).returncode == 1
+
+
+def test_sorted_inputs_are_merged_as_sort_does(user: User, service: Service) -> None:
+    inputs = [user.put(f"sorted-{n}", b"".join(b"%d %d\n" % (m, n) for m in range(n, 900, 3))) for n in range(3)]
+    expected = b"".join(b"%d %d\n" % (m, m % 3) for m in range(900))
+    target = user.path("merged")
+    done = service.run("mjob", "merge", "-q", "--sorted", "-k1,1n", "-o", target, *inputs)
+    assert done.returncode == 0, done.stderr
+    assert user.get("merged") == expected
+    bad = user.put("unsorted-one", b"2\n1\n")
+    done = service.run("mjob", "merge", "-q", "--sorted", "-k1,1n", "-o", target, *inputs, bad, check=False)
+    assert done.returncode == 1
+    assert f"{bad}:2: disorder: 1" in done.stderr.decode()
+    assert user.get("merged") == expected

@@ -15,6 +15,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.control import cancelling
 from scheduler.supervisor.jobs import intake, retention
 from scheduler.supervisor.jobs.cancel import PAGE
+from tests.support.services.records import open_new
 
 READY = PAGE + 10
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.client.problem import Problem
-from cli.jobs.specification import document, encoded, from_expression, from_options, left_over
+from cli.jobs.specification import document, encoded, from_expression, from_options, keyed, left_over
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,33 @@ def test_an_asset_is_a_full_path(path: str) -> None:
 )
 def test_what_stands_after_the_last_phase_is_left_over(words, lost):
     assert left_over(words) == lost
+
+
+def test_a_keyed_reduce_phase_is_an_operation() -> None:
+    phases = [{"exec": "cat", "type": "map", "memory": 256}, {"count": 4, "exec": "uniq -c", "type": "reduce"}]
+    assert keyed("x", phases, ["1,1"], None) == {
+        "name": "x",
+        "type": "map_reduce",
+        "on_error": "continue",
+        "spec": {
+            "mapper": {"exec": "cat", "memory": 256},
+            "reducer": {"exec": "uniq -c"},
+            "reduce_by": ["1,1"],
+            "per_object": True,
+            "partition_count": 4,
+        },
+    }
+    assert "mapper" not in keyed("", phases[1:], ["1"], "uniq")["spec"]
+
+
+@pytest.mark.parametrize(
+    "phases",
+    [
+        [{"exec": "a", "type": "map"}],
+        [{"exec": "a", "type": "reduce"}, {"exec": "a", "type": "reduce"}],
+        [{"exec": "a", "type": "map"}, {"exec": "a", "type": "map"}, {"exec": "b", "type": "reduce"}],
+    ],
+)
+def test_a_key_is_for_one_map_and_one_reduce_phase(phases: list[dict[str, Any]]) -> None:
+    with pytest.raises(Problem, match="--by is for one map phase and the reduce phase after it"):
+        keyed("", phases, ["1"], None)

@@ -144,7 +144,7 @@ def test_small_and_large_sources_may_alternate(bench: Bench) -> None:
 
 @pytest.mark.parametrize("size", [1, 5000])
 def test_a_source_without_a_newline_at_its_end_gets_one_if_that_is_wanted(bench: Bench, size: int) -> None:
-    started = bench.start(ends_lines=True)
+    started = bench.start(ends_lines=b"\n")
     data = [b"a" * size, b"b" * size + b"\n", b"c" * size, b"\n", b"d"]
     for number, each in enumerate(data * 20):  # more than one batch
         started.append(bench.write(str(number), each), len(each))

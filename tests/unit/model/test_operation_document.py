@@ -1,5 +1,7 @@
 """Documents of operations: what is refused, in which words, and the stages that follow."""
 
+import shlex
+
 import pytest
 
 from scheduler.model.errors import WireError
@@ -11,6 +13,8 @@ MAP = {"type": "map", "inputs": ["/jill/stor/logs/"], "spec": {"exec": "wc"}}
 MERGE = {"type": "merge", "inputs": ["/jill/stor/a"], "output": {"path": "/jill/stor/all/"}}
 ERASE = {"type": "erase", "inputs": ["/jill/stor/a"]}
 SORT = {"type": "sort", "inputs": ["/jill/stor/a"]}
+REDUCE = {"reducer": {"exec": "uniq -c"}}
+COUNT = {"type": "map_reduce", "inputs": ["/jill/stor/a"], "spec": REDUCE}
 
 
 def refused(document) -> str:
@@ -27,7 +31,10 @@ def stages(document) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"type": "sum"}, '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort'),
+        (
+            {"type": "sum"},
+            '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort, map_reduce',
+        ),
         ({"type": 3}, '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort'),
         (MAP | {"phases": []}, '"phases": is not for type "map"'),
         (MAP | {"spec": {}}, '"spec.exec": is missing and it is required'),
@@ -77,6 +84,29 @@ def stages(document) -> list[tuple[str, str]]:
             SORT | {"output": {"path": "/jill/stor/s/", "mode": "append"}},
             '"output.mode": append is not for a sort: what is there already would not be sorted with it',
         ),
+        (SORT | {"spec": {"check": True}, "output": {"path": "/jill/stor/s"}}, '"output": is not for a check: what it'),
+        (SORT | {"spec": {"check": True, "partition_count": 2}}, '"spec.partition_count": is not for a check'),
+        (SORT | {"spec": {"partition_count": 5001}}, '"spec.partition_count": must have a maximum value of 5000'),
+        (MERGE | {"spec": {"sort_by": ["1"]}}, '"spec.sort_by": is for mode "sorted"'),
+        (MERGE | {"spec": {"mode": "sorted", "combine": True}}, '"spec.combine": is not for sorted inputs'),
+        (COUNT | {"spec": {}}, '"spec.reducer": is missing and it is required'),
+        (COUNT | {"spec": REDUCE | {"reducer": {}}}, '"spec.reducer.exec": is missing and it is required'),
+        (COUNT | {"spec": REDUCE | {"combiner": {"exec": "x", "memory": 256}}}, '"spec.combiner.memory": unsupported'),
+        (
+            COUNT | {"spec": REDUCE | {"reduce_by": ["2,2"], "sort_by": ["1,1", "2,2"]}},
+            '"spec.reduce_by": must be the beginning of spec.sort_by',
+        ),
+        (COUNT | {"spec": REDUCE | {"selectivity": "x"}}, '"spec.selectivity": string value found, but a number is'),
+        (COUNT | {"spec": REDUCE | {"selectivity": 0}}, '"spec.selectivity": must be from 0.001 to 1000'),
+        (COUNT | {"spec": REDUCE | {"intermediate": "node"}}, '"spec.intermediate": is for what a mapper prints'),
+        (
+            COUNT | {"spec": REDUCE | {"per_object": True, "task_size": 5}},
+            '"spec.task_size": is not for tasks of one object each',
+        ),
+        (
+            COUNT | {"spec": {"reducer": {"exec": "wc", "image": "99.1.0"}}},
+            '"spec.reducer.image": unsupported version: "99.1.0"',
+        ),
         (ERASE | {"spec": {"lines": "#5:#5"}}, '"spec.lines": "#5:#5" is no range of lines: it ends before it begins'),
     ],
 )
@@ -119,6 +149,57 @@ def test_a_sort_is_a_sample_a_partition_and_a_sort_within_their_memory():
         ("partition", divide),
         ("sort", f"msort {order} -S179M"),
     ]
+
+
+def test_a_header_is_read_before_and_a_check_is_all_there_is():
+    assert [kind for kind, _ in stages(SORT | {"spec": {"header": True}})] == ["header", "sample", "partition", "sort"]
+    assert stages(SORT | {"spec": {"check": True, "flags": "n"}}) == [("check", "msort -c -n 2>&1 || [ $? -eq 1 ]")]
+    merged = stages(MERGE | {"spec": {"mode": "sorted", "sort_by": ["1,1"]}})
+    assert merged[0] == ("check", 'msort -c -k1,1 "$MANTA_INPUT_FILE"')
+    assert [kind for kind, _ in merged] == ["check", "sample", "partition", "sort"]
+
+
+def test_a_map_reduce_is_a_partition_and_a_reduce_around_the_users_commands():
+    spec = {
+        "mapper": {"exec": "tr ' ' '\n'"},
+        "combiner": {"exec": "uniq -c"},
+        "reducer": {"exec": "awk 1", "memory": 512},
+        "reduce_by": ["2,2n"],
+        "sort_by": ["2,2n", "1,1r"],
+    }
+    combine = "msort -k2,2n -k1,1r -s -S409M --run 'uniq -c'"
+    command = f"set -o pipefail; bash -c {shlex.quote(spec['mapper']['exec'])} | {combine}"
+    assert stages(COUNT | {"spec": spec}) == [
+        ("partition_map", f'mpartition --partitions "$REMORA_PARTITIONS" -k2,2n --run {shlex.quote(command)}'),
+        ("partition_reduce", "msort -k2,2n -k1,1r -s -S204M --run 'awk 1'"),
+    ]
+    assert stages(COUNT)[0] == ("partition_map", 'mpartition --partitions "$REMORA_PARTITIONS"')
+
+
+def test_what_a_mapper_prints_is_kept_where_no_node_can_lose_it():
+    def keeps(spec):
+        return parse_job(COUNT | {"spec": REDUCE | spec}).operation.stages[0].phase.keeps_on_node
+
+    assert keeps({})
+    assert not keeps({"mapper": {"exec": "cat"}})
+    assert keeps({"mapper": {"exec": "cat"}, "intermediate": "node"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "total", "partitions"),
+    [
+        ({}, 0, 1),
+        ({}, 409 << 20, 1),
+        ({}, 410 << 20, 2),
+        ({"memory": 128}, 410 << 20, 9),
+        ({}, 1 << 60, 5000),
+        ({"partition_count": 3}, 10, 3),
+        ({"partition_count": 3}, 0, 1),
+        ({"partition_size": 1 << 20}, 10 << 20, 10),
+    ],
+)
+def test_partitions_fit_into_the_memory_of_an_instance(spec, total, partitions):
+    assert parse_job(SORT | {"spec": spec}).operation.partitioning.partitions(total) == partitions
 
 
 def test_both_notations_of_lines_erase_the_same():
