@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.machine import needs_core_files, needs_namespaces
 from tests.support.services.service import Service, command
-from tests.support.services.user import Ended, User, reduce
+from tests.support.services.user import User, reduce
 from tests.support.sessions import PROMPT, asked, ended, session
 from tests.support.terminal import Terminal, terminal
 
