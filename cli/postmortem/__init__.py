@@ -1,4 +1,4 @@
-"""A task that has ended, looked into: the same input, script, assets and caps once more, for a shell or on this machine.
+"""A task that has ended, looked into: its input, script, assets and caps once more, in a session or on this machine.
 
 - `tasks` finds the task that is meant, and what its failure left.
 - `inputs` finds its input. An object of the user is read by its name. What an earlier phase had made for it is not

@@ -19,7 +19,8 @@ leases (`supervisor.tasks.commit`).
 The supervisor must know how much an agent can take *now*, also while a poll waits. So both requests contain the
 agent's whole `AgentState`, which is small: a line per pool and per running reducer. `seen` is the number of the last
 poll reply that the agent has acted on. A state that has not seen the newest reply says nothing about room, because
-the tasks which that reply granted are still on their way.
+the tasks which that reply granted are still on their way. States have serial numbers, because a poll may overtake a
+report, or wait for less.
 
 Example: an agent with 4 slots polls with an empty state. The reply (number 1) grants pool 7 its specification, two
 instances, and two tasks. The agent makes instances, runs the tasks, and reports two attempts with `state.seen = 1` and
@@ -250,6 +251,7 @@ class AgentState(Wire):
     """The state of an agent, a part of each poll and report."""
 
     seen: Number  # number of the last poll reply acted on; 0 at first
+    serial: Number = 0  # of the agent's states: requests overtake each other, and an older state says nothing
     pools: list[PoolState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
     feeds: list[FeedState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
     disabled: Count = 0  # slots whose instances could not be ended

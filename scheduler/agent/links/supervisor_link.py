@@ -94,6 +94,7 @@ class SupervisorLink:
         self._log = log
         self._id = 0
         self._seen = 0
+        self._states = 0  # how many were sent
         self._pools: dict[int, Pool] = {}
         self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
@@ -165,8 +166,10 @@ class SupervisorLink:
         slots.use(self, self._use())
         away = slots.away(self, self._request.slots, self._request.memory_mb)
         lack = str(self._pressure) if self._pressure.short else slots.lack
+        self._states += 1
         return AgentState.model_construct(
             seen=self._seen,
+            serial=self._states,
             pools=[pool.state() for pool in pools] + strangers(slots.arrivals, set(self._pools)),
             feeds=feeds,
             disabled=slots.disabled,

@@ -24,8 +24,8 @@ from scheduler.model.wire import AttemptId, TaskLease
 class Preparation:
     """The tasks of one pool that are not ready yet. All methods run on the event loop.
 
-    `line_end` is the byte that ends lines. `ready` is called with tasks that may be queued, and without any after some were reported instead. `spawn` runs work
-    that is cancelled when the pool closes.
+    `line_end` is the byte that ends lines. `ready` is called with tasks that may be queued, and without any after some
+    were reported instead. `spawn` runs work that is cancelled when the pool closes.
     """
 
     def __init__(

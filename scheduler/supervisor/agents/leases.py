@@ -1,13 +1,4 @@
-"""Leases: the instances, attempts and reducers' inputs that answer a poll.
-
-Two kinds of instances share a node. *Steady* tasks always make progress: maps, and reducers whose input has ended.
-They get the slots. A reducer whose input is still open may block for as long as the phases before it need; in a slot
-it could hold up the very tasks it waits for. So such reducers get the same number of places again, of their own, and
-those that find no place wait until their input has ended. So no set of jobs can deadlock. Input that has ended opens
-again while some of it is lost and being recomputed.
-
-Both kinds share one memory. Reducers that may block get at most half of it, and no more than leaves room for the
-largest instance of their jobs, so that the tasks they wait for can always begin.
+"""Leases: the instances, attempts and reducers' inputs that answer a poll; how many instances is up to `targets`.
 
 `engine.locality` chooses which of a pool's tasks a node is given. An intermediate that lies on another node comes with
 the address at which that node's agent serves it. So tasks of a node whose agent is away for a moment wait until the
@@ -21,10 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from scheduler.engine import fair_share
-from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.availability import Availability
-from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.operations.reasons import AbortReason
@@ -45,8 +33,6 @@ from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.operations import attempts
 
-# Seconds that a pool keeps an instance before another pool may take it.
-QUANTUM = 2.0
 # First attempts per instance of a pool that is new to an agent, until the agent says how many it wants. If there are
 # other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
@@ -83,83 +69,6 @@ class Granted:
     taken: Counter[str]
     local: int = 0
     remote: int = 0
-
-
-def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> dict[int, int]:
-    """Number of instances that each pool should have on this agent's node."""
-    if session.booked:
-        return booked_targets(session, jobs)
-    steady: list[fair_share.PoolShare] = []
-    blocking: list[fair_share.PoolShare] = []
-    upstream = 0  # the largest tier of jobs with reducers that may block
-    for live in jobs:
-        for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-            fits = Tiers.of(phase).within(session.offer)
-            demand = takeable(session, jobs, nodes, pool, now) + session.held[pool] if fits and not live.done else 0
-            claim = claim_of(session, live, pool, demand, phase.memory_mb, now)
-            if not (demand or claim.taken):
-                continue
-            (blocking if live.may_block(pool) else steady).append(claim)
-            if live.may_block(pool):
-                fitting = [each.memory_mb for each in live.spec.phases if Tiers.of(each).within(session.offer)]
-                upstream = max(upstream, *fitting)
-    return shared_out(session, steady, blocking, upstream)
-
-
-def claim_of(
-    session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float
-) -> fair_share.PoolShare:
-    """The demand and instances of a pool on the agent's node, for fair share."""
-    since = session.since.get(pool, 0.0)
-    return fair_share.PoolShare(
-        pool,
-        demand,
-        session.told.get(pool, 0),
-        memory_mb,
-        since,
-        now - since > QUANTUM,
-        account=live.owner,
-        present=session.present(pool),
-    )
-
-
-def shared_out(
-    session: AgentSession, steady: list[fair_share.PoolShare], blocking: list[fair_share.PoolShare], upstream: int
-) -> dict[int, int]:
-    """Targets of both kinds, reduced to the instances that may begin now."""
-    room = capacity(session, steady)
-    held = memory_taken(blocking)
-    most = min(room.memory_mb // 2, room.memory_mb - upstream)  # for those that may block
-    free = room.memory_mb - held - memory_taken(steady) - session.ending_mb
-    wanted = fair_share.share(steady, fair_share.Capacity(room.slots, room.memory_mb - held))
-    given = admit(steady, wanted, room.slots, free, session.ending)
-    free -= sum(max(0, given[pool.id] - pool.taken) * pool.memory_mb for pool in steady)
-    wanted = fair_share.share(blocking, fair_share.Capacity(room.slots, max(0, most)))
-    return given | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
-
-
-def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_share.Capacity:
-    """The slots and memory of a node that this supervisor may use.
-
-    If other supervisors use most of the memory, the largest tier still gets it, for one instance: else it could wait
-    for ever.
-    """
-    slots = max(0, session.slots - session.disabled - session.away)
-    largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
-    return fair_share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
-
-
-def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
-    """Targets where Nomad places instances: the existing ones that are needed; 0 where none is to begin."""
-    booked = {state.pool: session.may_have(state.pool, state.booked or 0) for state in session.state.pools}
-    wanted = dict.fromkeys(session.told, 0) | booked
-    return {pool: count for pool, count in wanted.items() if (live := jobs.by_pool(pool)) and not live.done}
-
-
-def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
-    """Number of ready tasks of a pool that the agent may be given."""
-    ready = may_begin(jobs, nodes, pool)
-    return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
 
 
 def may_begin(jobs: LiveJobs, nodes: Nodes, pool: int) -> int:

@@ -50,6 +50,7 @@ from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.running_logs import TaskLogs
 from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.agents.targets import targets
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.changes import Changes, Placed, Revoked
 from scheduler.supervisor.jobs.intake import advance_all
@@ -395,8 +396,8 @@ class AgentService:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._nodes()
-        targets = leases.targets(session, self._jobs, nodes, now)
-        found = leases.wants(session, self._jobs, nodes, targets, now)
+        wanted = targets(session, self._jobs, nodes, now)
+        found = leases.wants(session, self._jobs, nodes, wanted, now)
         feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
         grant = partial(

@@ -66,6 +66,7 @@ class AgentSession:
     tickets: str | None = None  # the key of the tickets that other agents need for that
     number: int = 0  # number of the newest poll reply
     polls: int = 0  # polls so far
+    serial: int = 0  # of the newest state
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
     held: Counter[int] = field(default_factory=Counter)
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
@@ -105,9 +106,13 @@ class AgentSession:
     def hear(self, state: AgentState, now: float) -> None:
         """Adopt a state from the agent.
 
-        While a reply is still on its way to the agent, only part of the state counts.
+        While a reply is still on its way to the agent, only part of the state counts; nothing of one that a later one
+        has overtaken, which would undo what that one asked for.
         """
         self.heard = now
+        if state.serial < self.serial:
+            return
+        self.serial = state.serial
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
         self.lack = state.lack

@@ -96,6 +96,8 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob logs": [["{job}"], ["{job}", "{evil}"], ["no{evil}"]],
     "mjob cat": [["{job}"], ["{job}", "{evil}"], ["--tag", "--keep-order", "{job}"]],
     "mjob shell": [["no{evil}"], ["{job}", "{evil}"]],
+    "mjob replay": [["no{evil}"], ["-C", "{state}/{evil}", "{job}", "{evil}"], ["-C", "{state}/replay", "{job}"]],
+    "mjob debug": [["{evil}"], ["-m", "{evil}", "-r", "{evil}"]],
     "mjob rerun": [["--failed", "no{evil}"]],
     "mjob cost": [["{job}"], ["no{evil}"]],
     "mjob share": [["-s", "{job}"], ["-r", "/no{evil}", "{job}"]],
