@@ -150,6 +150,10 @@ class Shared(dict[str, bytes]):
     def drop(self, fd: int) -> None:
         os.close(fd)
 
+    def status(self, blob: str) -> None:
+        if blob not in self:
+            raise FileNotFoundError(blob)
+
     async def durable(self) -> None:
         await asyncio.sleep(0)
 
