@@ -73,10 +73,10 @@ SELECT jobs.uuid AS job, used.name AS input, made.uuid AS producer, made.state A
 WHERE (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND used.state NOT IN ('failed', 'cancelled') AND made.state NOT IN ('waiting', 'ready', 'leased', 'cancelled')
 LIMIT :limit
 
--- broken_outputs: jobs with outputs, of whose last phase no task has ever committed.
+-- broken_outputs: jobs of phases with outputs, of whose last phase no task has ever committed. (An operation may link inputs.)
 SELECT jobs.uuid AS job, jobs.outputs AS outputs FROM jobs
 JOIN phases ON phases.job = jobs.id AND phases.number = (SELECT max(number) FROM phases AS last WHERE last.job = jobs.id)
-WHERE jobs.outputs > 0 AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND (jobs.archive_done IS NULL OR jobs.archive_done >= :purged)
+WHERE jobs.outputs > 0 AND jobs.status IS NULL AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND (jobs.archive_done IS NULL OR jobs.archive_done >= :purged)
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.pool = phases.id AND (tasks.state = 'committed' OR tasks.remakes > 0))
 LIMIT :limit
 
