@@ -18,12 +18,6 @@ from tests.support.services.gateway import DIRECTORY, KEYS, Signer, error, link_
 DAY = 24 * 3600
 
 
-@pytest.fixture
-async def gateway(tmp_path):
-    async with running(tmp_path) as started:
-        yield started
-
-
 # Signed requests.
 
 

@@ -39,8 +39,9 @@ from tests.support.services.become import AGENT, ROOM, Command, of_request, take
 ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do, and packages all of whose modules may be such.
 PACKAGES = ("cli", "scheduler.records")
-LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx", "httpcore",
-        "encodings.idna", "difflib", "importlib.resources.readers", "tty")  # fmt: skip
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.service.roles",
+        "scheduler.agent.process", "scheduler.providers.images.registry", "scheduler.nomad.api", "httpx", "httpcore",
+        "encodings.idna", "difflib", "importlib.resources.readers", "tty", "yaml")  # fmt: skip
 NUMBER = struct.Struct("i")
 MAX_FDS = 16  # of a request: its text, the pipe for id and status, three streams, and what else the command keeps
 
@@ -141,7 +142,7 @@ def fork_server() -> socket.socket:
 
 
 def import_all() -> None:
-    """Import whatever a command may need."""
+    """Import whatever a command may need, in a process that forks them."""
     from cli import manual
 
     packages = [import_module(name) for name in PACKAGES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -223,6 +224,11 @@ async def running_jobs(directory: Path, **more: Any) -> AsyncIterator[Gateway]:
             finally:
                 recorded_jobs.close()
                 await supervisor.stop()
+
+
+def md5(body: bytes) -> str:
+    """The `content-md5` of a body."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def error(reply: httpx.Response) -> tuple[int, str, str]:
