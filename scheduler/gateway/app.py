@@ -149,6 +149,8 @@ class Gateway:
             raise errors.no_such_route(request.raw_path)
         check_target(raw_path, raw_query)
         caller = await self.authenticator.identify(request)
+        most = await self.context.limiter.limits_of(caller.limits)
+        self.context.limiter.check_rate(caller.login or f"anonymous at {request.remote}", most)
         check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from scheduler.gateway.limiting import Limiter
 from scheduler.gateway.metrics import Metrics
 from scheduler.gateway.node_credentials import Gatekeeper
 from scheduler.gateway.sessions.session import Sessions
@@ -50,6 +51,7 @@ class Caller:
     key: str | None = None
     job: str | None = None
     operator: bool = False
+    limits: str | None = None  # the account's own, as JSON; see `scheduler.model.limits`
 
     def __str__(self) -> str:
         return self.login or "anonymous"
@@ -121,8 +123,10 @@ class Context:
     sessions: Sessions = field(default_factory=Sessions)  # interactive ones, at this gateway
     health: Health = field(default_factory=Health)
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
+    limiter: Limiter = field(init=False)  # of accounts
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "limiter", Limiter(self.db, self.metrics.over_limit))
         object.__setattr__(self, "nodes", Gatekeeper(self.db, self.agent_secret, self.clock))
 
 

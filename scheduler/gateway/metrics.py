@@ -33,6 +33,9 @@ class Metrics:
         self._stall_seconds = Histogram(
             "remora_loop_stall_seconds", "Seconds that it did not.", buckets=STALLS, registry=self.registry
         )
+        self.over_limit = Counter(
+            "remora_limit_refusals", "Requests refused because of a limit.", ("limit",), registry=self.registry
+        )
         self.bytes_in = Counter("remora_http_bytes_in", "Object bytes received.", registry=self.registry)
         self.bytes_out = Counter("remora_http_bytes_out", "Object bytes sent.", registry=self.registry)
 

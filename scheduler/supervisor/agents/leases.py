@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from scheduler.engine import fair_share
@@ -103,7 +103,37 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
             if live.may_block(pool):
                 fitting = [each.memory_mb for each in live.spec.phases if Tiers.of(each).within(session.offer)]
                 upstream = max(upstream, *fitting)
-    return shared_out(session, steady, blocking, upstream)
+    within = Allowed(session, jobs, nodes)
+    return shared_out(session, list(map(within, steady)), list(map(within, blocking)), upstream)
+
+
+class Allowed:
+    """Bounds the demand of claims by the limits of their accounts on instances, those on other nodes included."""
+
+    def __init__(self, session: AgentSession, jobs: LiveJobs, nodes: Nodes) -> None:
+        self._jobs = jobs
+        self._others = [other for other in nodes.values() if other is not session]
+        self._left: dict[str, int] = {}
+
+    def __call__(self, claim: fair_share.PoolShare) -> fair_share.PoolShare:
+        """The claim with as much demand as its account may have."""
+        live = self._jobs.by_pool(claim.id)
+        if live is None or live.limits.instances is None:
+            return claim
+        if claim.account not in self._left:
+            self._left[claim.account] = max(0, live.limits.instances - self._elsewhere(claim.account))
+        demand = min(claim.demand, self._left[claim.account])
+        self._left[claim.account] -= demand
+        return replace(claim, demand=demand)
+
+    def _elsewhere(self, account: str) -> int:
+        """The instances that an account was told to have on other nodes."""
+        return sum(
+            count
+            for other in self._others
+            for pool, count in other.told.items()
+            if (live := self._jobs.by_pool(pool)) is not None and live.owner == account
+        )
 
 
 def claim_of(
@@ -282,6 +312,11 @@ def base_of(live: LiveJob, row: Row) -> str:
     return naming.base_of(live.owner, live.uuid, row["input"], row["origin"])
 
 
+def shorter(seconds: int | None, most: int | None) -> int | None:
+    """How long a task may run: as its phase says, but no longer than its account may let one run."""
+    return most if seconds is None else seconds if most is None else min(seconds, most)
+
+
 def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:
     """The description of a pool that an agent needs to run its tasks, with a token for them."""
     number = live.phase_of(pool)
@@ -302,7 +337,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         memory_mb=phase.memory_mb,
         disk_gb=phase.disk_gb,
         image=phase.image,
-        timeout_s=phase.timeout_s,
+        timeout_s=shorter(phase.timeout_s, live.limits.task_seconds),
         last=operation is not None or number + 1 == len(live.pools),
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid, node),

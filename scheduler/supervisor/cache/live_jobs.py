@@ -13,6 +13,8 @@ from scheduler.engine.job import Phase, reopened
 from scheduler.engine.operations.status import Stage, Status, unplanned
 from scheduler.engine.task import MAX_ATTEMPTS, Policy
 from scheduler.model.job import JobSpec
+from scheduler.model.limits import BUILT_IN, Limits
+from scheduler.records import accounts
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
 
@@ -42,6 +44,7 @@ class LiveJob:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
     standing: Standing | None = None  # of an operation
+    limits: Limits = BUILT_IN  # of its account, as they were when the job was read
     stalled: bool = False  # it waits for the place of another operation
 
     @property
@@ -93,6 +96,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
         reopened={phases[number]["id"] for number in reopened(counters(phases))},
         standing=standing_of(row["status"], phases),
+        limits=accounts.limits_of(c, row["owner"]),
     )
 
 
