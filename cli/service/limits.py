@@ -50,7 +50,7 @@ def command(words: tuple[str, ...], as_json: bool, state_dir: Path | None) -> No
         def work(c: Connection) -> None:
             accounts.set_default_limits(c, new_limits(accounts.default_limits(c), words))
 
-        change(state_dir, work)
+        change(state_dir, work, "limits set", limits=" ".join(words))
     found = as_words(merged(look(state_dir, accounts.default_limits)))
     if as_json:
         print(text.compact(found))

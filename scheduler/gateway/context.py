@@ -17,6 +17,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from scheduler.audit import NO_LOGS, Logs
 from scheduler.gateway.limiting import Limiter
 from scheduler.gateway.metrics import Metrics
 from scheduler.gateway.node_credentials import Gatekeeper
@@ -122,6 +123,7 @@ class Context:
     no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
     sessions: Sessions = field(default_factory=Sessions)  # interactive ones, at this gateway
     health: Health = field(default_factory=Health)
+    logs: Logs = NO_LOGS  # of changes, of what was denied, and of requests
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
     limiter: Limiter = field(init=False)  # of accounts
 

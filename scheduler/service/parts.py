@@ -17,6 +17,7 @@ from typing import TypedDict, Unpack
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from scheduler.audit import Logs
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
@@ -52,6 +53,18 @@ class Secrets:
     agent: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """The files of the audit and the access log; None: it is not written. `access_as_text`: not as JSON."""
+
+    audit: Path | None = None
+    access: Path | None = None
+    access_as_text: bool = False
+
+
+NO_LOG_FILES = LogFiles()
+
+
 class Choices(TypedDict, total=False):
     """The members of a context that differ by the kind of process."""
 
@@ -61,6 +74,7 @@ class Choices(TypedDict, total=False):
     public: bool
     guard: Guard
     no_agent: Callable[[], str | None]
+    logs: Logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,19 @@ def opened(database: str | Path, objects: Path) -> Iterator[Store]:
 def context_of(store: Store, secrets: Secrets, **more: Unpack[Choices]) -> Context:
     """What the handlers of this process share."""
     return Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+
+
+@contextlib.contextmanager
+def logging_to(options: LogFiles) -> Iterator[Logs]:
+    """The audit and the access log of this process. Raises StateError if a file cannot be used."""
+    try:
+        logs = Logs(options.audit, options.access, options.access_as_text)
+    except OSError as error:
+        raise StateError(f"cannot log to {error.filename}: {error.strerror}") from None
+    try:
+        yield logs
+    finally:
+        logs.close()
 
 
 def bounded(context: Context, connections: Connections) -> ConnectionLimits:

@@ -55,7 +55,10 @@ def command(
         if operator is not None:
             accounts.set_operator(c, login, operator)
 
-    change(state_dir, work)
+    limits = " ".join(words)
+    change(
+        state_dir, work, "account set", account=login, keep_jobs=keep_jobs, limits=limits, operator=operator
+    )  # fmt: skip
 
 
 with_records(command)
