@@ -10,12 +10,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Counter, Gauge
 
 from scheduler.audit import Logs
 from scheduler.common.addresses import cannot_listen
@@ -26,6 +25,7 @@ from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import Database, DatabaseError, open_database
+from scheduler.service import measuring
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
 from scheduler.supervisor.job_services import JobService, RecordedJobService
@@ -211,7 +211,9 @@ async def supervising(
     def issue(login: str, job: str, node: str) -> str:
         return tokens.issue(login, context.clock(), job, node=node)
 
+    finished = Counter("remora_jobs_finished", "Jobs that were archived.", ("result",), registry=registry)
     ports = Ports(
+        count_job=lambda result: finished.labels(result).inc(),
         count_outcome=lambda outcome, count: outcomes.labels(outcome).inc(count),
         count_placed=lambda where, count: placed.labels(where).inc(count),
         why_no_agent=lambda: context.no_agent(),
@@ -221,30 +223,12 @@ async def supervising(
         return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book, ports=ports)
 
     await runner.start(make)
-    _measure(runner, registry)
+    sampling = asyncio.create_task(measuring.sample_forever(context, measuring.measure(context, runner)))
     try:
-        yield
+        async with background(sampling):
+            yield
     finally:
         await runner.stop()
-
-
-def _measure(runner: SupervisorRunner, registry: CollectorRegistry) -> None:
-    """Register gauges of the current supervisor."""
-    gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
-        "remora_jobs_live": ("Jobs not archived yet.", lambda supervisor: len(supervisor.jobs)),
-        "remora_tasks_ready": ("Tasks waiting for an instance.", lambda supervisor: supervisor.jobs.ready.total()),
-        "remora_instances_disabled": (
-            "Slots whose instances could not be ended.",
-            lambda supervisor: supervisor.agent_service.disabled(),
-        ),
-        "remora_supervisor": ("The number of the supervisor's start.", lambda supervisor: supervisor.id),
-    }
-    for name, (text, value) in gauges.items():
-        Gauge(name, text, registry=registry).set_function(partial(_current, runner, value))
-
-
-def _current(runner: SupervisorRunner, value: Callable[[Supervisor], float]) -> float:
-    return value(runner.supervisor)
 
 
 async def sweep_once(context: Context, before: int) -> None:
