@@ -17,6 +17,7 @@ MODULES = {
     "jobs": "jobs",
     "cancel": "cancel",
     "usage": "usage",
+    "limits": "limits",
     "top": "top",
     "verify": "verify",
     "doctor": "doctor",

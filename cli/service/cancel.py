@@ -31,7 +31,8 @@ def command(job: tuple[str, ...], state_dir: Path | None) -> None:
     failed = False
     for text in job:
         try:
-            note(f"cancelled {change(state_dir, partial(jobs.cancel, text=text))}")
+            job_id = change(state_dir, partial(jobs.cancel, text=text), "job cancelled", lambda found: {"job": found})
+            note(f"cancelled {job_id}")
         except Problem as problem:
             say(click.get_current_context(), problem)
             failed = True

@@ -14,8 +14,9 @@ from cli.frame import Plain, note
 from cli.service.administering import json_option, look, with_records
 
 if TYPE_CHECKING:
+    from scheduler.records.accounts import Stored
     from scheduler.records.database import Connection
-    from scheduler.service.operators.usage import AccountUsage, Stored
+    from scheduler.service.operators.usage import AccountUsage
 
 STORED_HEADS = ("ACCOUNT", "OBJECTS", "BYTES")
 USED_HEADS = ("ACCOUNT", "PERIOD", "JOBS", "TASKS", "ERRORS", "TASK SECONDS", "CPU SECONDS", "GB·s", "IN", "OUT")

@@ -81,6 +81,7 @@ async def create(call: Call) -> web.StreamResponse:
     document = decode_job(body) if call.request.content_type == "application/json" else {}
     spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
+    await call.context.limiter.check_jobs(login, await call.context.limiter.limits_of(call.caller.limits))
     headers = kept_headers.stored(call.request.headers, directory=True)
     uuid = await call.service.create_job(login, spec, headers, Creator(call.caller.key, call.caller.job))
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
@@ -113,13 +114,18 @@ def wait_seconds(call: Call) -> float:
 async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
     """`POST …/live/in`: record lines of input, a batch at a time, without holding the whole body."""
     job = require_open(row, input_open=True)
+    most = await call.context.limiter.limits_of(call.caller.limits)
+    inputs = row["inputs"]
     await invite(call.request)
     rest = b""
     while chunk := await next_chunk(call.request):
         lines, rest = split_lines(rest + chunk)
         if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
+        inputs += len(lines)
+        call.context.limiter.check_inputs(row["owner"], most, inputs)
         await _record(call, job, lines)
+    call.context.limiter.check_inputs(row["owner"], most, inputs + bool(rest))
     await _record(call, job, [rest] if rest else [])
     if call.query.get("end") == "true":
         await call.service.end_input(job)

@@ -55,6 +55,19 @@ def account_blocked(login: str) -> WireError:
     return WireError(403, "AccountBlocked", f"{login} is not an active account")
 
 
+def too_many_requests(who: str, most: int, seconds: int) -> WireError:
+    message = f"{who} sends more than {most} requests a second: try again after {seconds} s"
+    return WireError(429, "TooManyRequests", message, {"Retry-After": str(seconds)})
+
+
+def over_limit(message: str) -> WireError:
+    return WireError(409, "LimitExceeded", message)
+
+
+def over_quota(message: str) -> WireError:
+    return WireError(507, "QuotaExceeded", message)
+
+
 def service_unavailable(message: str) -> WireError:
     return WireError(503, "ServiceUnavailable", message)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.model.credentials.httpsig import PublicKey
+from scheduler.model.limits import Limits, merged
 from scheduler.model.names import LOGIN, TOP_LEVEL
 from scheduler.records.database import Connection, Row
 
@@ -42,6 +43,7 @@ class Key:
     revoked: int
     operator: bool = False
     disabled: bool = False
+    limits: str | None = None  # JSON, see `scheduler.model.limits`
 
     def vouches_for(self, issued: int) -> bool:
         """Whether a credential that this key issued at that time is still valid."""
@@ -114,6 +116,45 @@ def enable(c: Connection, login: str) -> None:
     c.run("disable_account", login=login, since=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an account stores: objects, by their names, and their bytes."""
+
+    objects: int
+    bytes: int
+
+
+def stored_of(c: Connection, login: str) -> Stored:
+    """Reads the names of all objects of an account."""
+    row = c.one("stored_of", dir=f"/{login}/", beyond=f"/{login}0")  # 0 is the character after the slash
+    assert row is not None
+    return Stored(row["objects"], int(row["bytes"]))
+
+
+def default_limits(c: Connection) -> str | None:
+    """The service's limits for accounts that have none of their own: JSON, see `scheduler.model.limits`."""
+    row = c.one("show_account", login=OPERATOR)
+    return None if row is None else row["limits"]
+
+
+def limits_of(c: Connection, login: str) -> Limits:
+    """The limits that hold for an account; the built-in ones if there is no such account."""
+    row = c.one("show_account", login=login)
+    return merged(default_limits(c), None if row is None else row["limits"])
+
+
+def set_default_limits(c: Connection, document: str | None) -> None:
+    """Set the service's limits; they are kept with its own account. Raises AccountError before the first start."""
+    require(c, OPERATOR)
+    c.run("set_limits", login=OPERATOR, limits=document)
+
+
+def set_limits(c: Connection, login: str, document: str | None) -> None:
+    """Set the limits of an account that are not the service's. Raises AccountError."""
+    require_own(c, login)
+    c.run("set_limits", login=login, limits=document)
+
+
 def is_disabled(c: Connection, login: str) -> bool:
     row = c.one("show_account", login=login)
     return row is not None and bool(row["disabled"])
@@ -148,11 +189,11 @@ def add_key(c: Connection, login: str, line: str) -> PublicKey:
 def find_key(c: Connection, login: str, fingerprint: str) -> Key | None:
     """The key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
     row = c.one("find_key", login=login, fingerprint=fingerprint)
-    return (
-        None
-        if row is None
-        else Key(row["public"], row["added"], row["revoked"], bool(row["operator"]), bool(row["disabled"]))
-    )
+    if row is None:
+        return None
+    return Key(
+        row["public"], row["added"], row["revoked"], bool(row["operator"]), bool(row["disabled"]), row["limits"]
+    )  # fmt: skip
 
 
 def list_keys(c: Connection, login: str) -> dict[str, str]:

@@ -57,8 +57,9 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         store = stack.enter_context(parts.opened(options.database, options.objects))
         recorded_jobs = stack.enter_context(parts.recorded(store))
         offered = {*IMAGES, *options.images}
+        logs = stack.enter_context(parts.logging_to(options.log_files))
         context = parts.context_of(
-            store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs
+            store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs, logs=logs
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
         await own_objects.ensure(context)

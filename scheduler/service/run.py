@@ -61,6 +61,7 @@ class ServiceOptions:
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
+    log_files: parts.LogFiles = parts.NO_LOG_FILES
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -90,6 +91,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / OBJECTS))
         recorded_jobs = stack.enter_context(parts.recorded(store))
         runner, trouble = SupervisorRunner(), Trouble()
+        logs = stack.enter_context(parts.logging_to(options.log_files))
         context = parts.context_of(
             store,
             secrets,
@@ -98,6 +100,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             service=LocalFirstJobService(recorded_jobs, lambda: runner.current),
             supervisor=lambda: runner.current,
             no_agent=lambda: trouble.why,
+            logs=logs,
         )
         stack.enter_context(watched("service", context.metrics.stalled))
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())

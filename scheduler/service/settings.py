@@ -13,7 +13,7 @@ from scheduler.gateway.context import UNGUARDED, Guard
 from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
-from scheduler.service.parts import Secrets
+from scheduler.service.parts import NO_LOG_FILES, LogFiles, Secrets
 from scheduler.service.state import StateError
 from scheduler.tls import plain
 from scheduler.tls.identity import TlsError, TlsFiles, files_of
@@ -40,6 +40,7 @@ class RoleOptions:
     guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
+    log_files: LogFiles = NO_LOG_FILES
 
 
 def shared_database(text: str | None) -> str:

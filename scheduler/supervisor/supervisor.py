@@ -94,6 +94,7 @@ class Supervisor:
         self._pulse = Pulse.begin(0)
         self.agent_service = AgentService(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
         self._count_outcome = ports.count_outcome
+        self._count_job = ports.count_job
         self._reasons = Reasons(self._db, self.jobs, self.agent_service)
         self._background = SupervisorTasks()
         self.lost = self._background.fenced  # another supervisor has taken over
@@ -462,11 +463,12 @@ class Supervisor:
     async def _archive(self, live: LiveJob) -> None:
         await ending.release(self._db, live, self._discard)
         await retention.reap_job(self._db, self._discard, live)
-        await archive.archive_job(self._db, self._blobs, self._clock, live)
+        result = await archive.archive_job(self._db, self._blobs, self._clock, live)
+        self._count_job(result.outcome)
         self.jobs.remove(live)
         live.wake_watchers()
         self.agent_service.wake()
-        log.info("job archived", extra={"job": live.uuid})
+        log.info("job archived", extra={"job": live.uuid, "owner": live.owner, **result.fields()})
 
     async def look_around(self) -> None:
         """End inputs that are idle, and notice jobs that a command ended in the records."""

@@ -51,7 +51,9 @@ def command(login: str, key: Path | None, operator: bool, not_isolated: bool, st
             accounts.set_operator(c, login, True)
         return accounts.add_key(c, login, line).md5 if line else None
 
-    if fingerprint := change(state_dir, work):
+    if fingerprint := change(
+        state_dir, work, "account added", lambda key: {"key": key}, account=login, operator=operator or None
+    ):
         print(fingerprint)
     else:
         note(f"{login} has no key yet: remora key add {login} FILE.pub")

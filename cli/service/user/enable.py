@@ -27,7 +27,7 @@ def command(login: str, state_dir: Path | None) -> None:
     def work(c: Connection) -> None:
         accounts.enable(c, login)
 
-    change(state_dir, work)
+    change(state_dir, work, "account enabled", account=login)
 
 
 with_records(command)

@@ -11,6 +11,7 @@ from cli import text
 from cli.frame import Plain
 from cli.service.administering import json_option, look, with_records
 from cli.service.keeping import shown
+from cli.service.limits import in_cells
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("show", cls=Plain)
 @click.argument("login")
 def command(login: str, as_json: bool, state_dir: Path | None) -> None:
-    """Show an account: its keys, what was set for it, what it stores, and its jobs that go on.
+    """Show an account: its keys, what was set for it, what it stores, its jobs that go on, and its limits.
 
     \b
     Examples:
@@ -33,17 +34,17 @@ def command(login: str, as_json: bool, state_dir: Path | None) -> None:
         print(text.compact(found))
         return
     for name, value in in_words(found):
-        print(f"{name:12}{value}")
+        print(f"{name:20}{value}")
 
 
 def described(c: Connection, login: str) -> dict[str, Any]:
     """The account as JSON: what is not set is left out."""
     from scheduler.model.dates import iso
+    from scheduler.model.limits import as_words
     from scheduler.records import accounts
-    from scheduler.service.operators import usage
 
     account = accounts.show(c, login)
-    stored = usage.stored_of(c, login)
+    stored = accounts.stored_of(c, login)
     return {
         "login": login,
         "created": iso(account["created"]),
@@ -54,6 +55,7 @@ def described(c: Connection, login: str) -> dict[str, Any]:
         "objects": stored.objects,
         "bytes": stored.bytes,
         "liveJobs": len(c.all("live_jobs_of_owner", owner=login, key=None)),
+        "limits": as_words(accounts.limits_of(c, login)),
     }
 
 
@@ -67,6 +69,7 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("keys", ", ".join(found["keys"]) or "none"),
         ("stores", f"{text.count(found['objects'], 'object')}, {text.human_size(found['bytes'])} bytes"),
         ("jobs", f"{text.count(found['liveJobs'], 'job')} going on; kept: {kept}"),
+        *((f"limit {name}" if name else "", value) for name, value in in_cells(found["limits"])),
     ]
 
 

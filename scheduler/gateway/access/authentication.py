@@ -85,14 +85,15 @@ class Authenticator:
                 raise errors.invalid_token()
             if note.node is not None and not await self._context.nodes.vouches_for(note.node, note.issued):
                 raise errors.invalid_token()
-            if await self._context.db.read(lambda c: accounts.is_disabled(c, note.login)):
+            account = await self._context.db.read(lambda c: accounts.show(c, note.login))
+            if account["disabled"]:
                 raise errors.account_blocked(note.login)
-            return Caller(note.login, Proof.JOB, job=note.job)
+            return Caller(note.login, Proof.JOB, job=note.job, limits=account["limits"])
         key = await self._find_key(note.login, note.key or "")
         if key is None or not key.vouches_for(note.issued):
             raise errors.invalid_token()
         require_active(note.login, key)
-        return Caller(note.login, Proof.TOKEN, key=note.key, operator=key.operator)
+        return Caller(note.login, Proof.TOKEN, key=note.key, operator=key.operator, limits=key.limits)
 
     async def _runs(self, job: str) -> bool:
         service = self._context.service
@@ -107,7 +108,7 @@ class Authenticator:
         if signature.algorithm not in httpsig.ALGORITHMS:
             raise errors.invalid_algorithm(signature.algorithm, httpsig.ALGORITHMS)
         named, key = await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
-        return Caller(named.account, Proof.SIGNED, key=named.fingerprint, operator=key.operator)
+        return Caller(named.account, Proof.SIGNED, named.fingerprint, operator=key.operator, limits=key.limits)
 
     def _signed_text(self, request: web.BaseRequest, signature: httpsig.Signature) -> bytes:
         dated = "x-date" if "x-date" in request.headers else "date"
@@ -160,7 +161,7 @@ class Authenticator:
         # A URL does not say when it was signed, but certainly not before its key was added.
         if not key.vouches_for(key.added):
             raise errors.invalid_presigned("request was revoked")
-        return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint)
+        return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint, limits=key.limits)
 
     def _check_presigned(self, method: str, query: Mapping[str, str]) -> None:
         if method not in query.get("method", method).split(","):

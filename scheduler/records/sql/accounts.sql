@@ -33,7 +33,7 @@ ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public,
     added = CASE WHEN keys.removed = 0 THEN keys.added ELSE excluded.added END, removed = 0;
 
 -- find_key: one key of an account by its MD5 fingerprint, and since when credentials of the account are valid.
-SELECT public, added, revoked, operator, disabled FROM keys JOIN accounts ON accounts.login = keys.login
+SELECT public, added, revoked, operator, disabled, limits FROM keys JOIN accounts ON accounts.login = keys.login
 WHERE keys.login = :login AND fingerprint = :fingerprint AND removed = 0;
 
 -- list_keys: all keys of an account.

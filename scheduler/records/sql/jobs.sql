@@ -23,6 +23,9 @@ SELECT * FROM jobs WHERE owner = :owner AND state <> 'done'
     AND (CAST(:key AS TEXT) IS NULL OR creator_key IS NULL OR creator_key = :key)
 ORDER BY id
 
+-- count_open_jobs: how many jobs of an account are not done.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE owner = :owner AND state <> 'done'
+
 -- done_unseen: jobs of a supervisor that are done and not archived.
 SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'done'
 

@@ -64,3 +64,6 @@ SELECT * FROM jobs WHERE id > :after AND created >= :since AND created < :before
 
 -- job_directories_between: directories of jobs, of an account, that were made in a time, by name, after one of them.
 SELECT name FROM entries WHERE dir = :dir AND name > :after AND kind = 'd' AND mtime >= :since AND mtime < :before ORDER BY name LIMIT :limit;
+
+-- stored_in_all: all objects, and their bytes, by names.
+SELECT count(*) AS objects, coalesce(sum(size), 0) AS bytes FROM entries WHERE kind = 'o';

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from scheduler.records.accounts import Stored, stored_of
 from scheduler.records.database import Connection
 from scheduler.supervisor.jobs.usage import DAY_MS, totals
 
@@ -29,21 +30,6 @@ class AccountUsage:
     def add(self, more: dict[str, int]) -> None:
         for name in SUMS:
             self.sums[name] += more[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What an account stores: objects, by their names, and their bytes."""
-
-    objects: int
-    bytes: int
-
-
-def stored_of(c: Connection, login: str) -> Stored:
-    """Reads the names of all objects of an account."""
-    row = c.one("stored_of", dir=f"/{login}/", beyond=f"/{login}0")  # 0 is the character after the slash
-    assert row is not None
-    return Stored(row["objects"], int(row["bytes"]))
 
 
 def stored(c: Connection, login: str = "") -> dict[str, Stored]:

@@ -14,6 +14,8 @@ from scheduler.engine.job import Phase, reopened
 from scheduler.engine.operations.status import Stage, Status, unplanned
 from scheduler.engine.task import MAX_ATTEMPTS, Policy
 from scheduler.model.job import JobSpec
+from scheduler.model.limits import BUILT_IN, Limits
+from scheduler.records import accounts
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
 
@@ -43,6 +45,7 @@ class LiveJob:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
     standing: Standing | None = None  # of an operation
+    limits: Limits = BUILT_IN  # of its account, as they were when the job was read
     stalled: bool = False  # the operation has no step to take: it waits for a place, or for its last process
     suspended: bool = False  # no attempt begins
     checked: bool = False  # the inputs of the operation were available when it began
@@ -104,6 +107,7 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         reopened=reopened_pools(phases),
         standing=standing_of(row["status"], phases),
         suspended=bool(row["suspended"]),
+        limits=accounts.limits_of(c, row["owner"]),
     )
 
 

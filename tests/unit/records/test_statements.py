@@ -29,6 +29,7 @@ WHOLE = {
     "newest_job",  # from the end of the table
     *("held_by_node", "finished_tasks", "live_phases", "nodes_offered"),  # for `remora top`, what is leased and live
     *("unarchived_jobs", "usage_since"),  # for `remora usage`
+    "stored_in_all",  # for metrics, now and then
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.

@@ -3,6 +3,8 @@ ALTER TABLE accounts ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;    -- 1: re
 ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;    -- since when (ms) its keys open nothing; 0: they do
 ALTER TABLE accounts ADD COLUMN limits TEXT;        -- JSON: those that are not the service's default
 
+CREATE INDEX jobs_open ON jobs (owner) WHERE state <> 'done';
+
 -- What the jobs of an account took, by the day (UTC, since the epoch) on which they were archived. It outlives their records.
 CREATE TABLE usage_days (
     login      TEXT NOT NULL,
