@@ -228,8 +228,7 @@ class Supervisor:
             phases = await self._db.read(select("phases_of_job", job=live.id))
             live.standing, live.stalled = standing_of(row["status"], phases), False
             await self.agent_service.stop_again(live)
-        for _ in await self._db.read(select("requests_of_job", job=live.id, limit=REQUESTS_PAGE)):
-            self._apply(await self._db.write(partial(requests.take_up, live=live, now=self._clock())))
+        await self._take_up_requests(live)
         if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
             live.done = True
             live.wake_watchers()
@@ -277,9 +276,15 @@ class Supervisor:
         log.info("job cancelled", extra={"job": live.uuid})
 
     async def control(self, live: LiveJob, request: ControlRequest) -> None:
-        """Carry out what a user asks of a job. Raises WireError if the job's state forbids it."""
+        """Carry out what a user asks of a job, after earlier requests. Raises WireError if its state forbids it."""
+        await self._take_up_requests(live)
         self._apply(await self._db.write(partial(requests.carry_out, live=live, request=request, now=self._clock())))
         log.info("job controlled", extra={"job": live.uuid, "request": request.verb})
+
+    async def _take_up_requests(self, live: LiveJob) -> None:
+        """Carry out what other processes have written down."""
+        for _ in await self._db.read(select("requests_of_job", job=live.id, limit=REQUESTS_PAGE)):
+            self._apply(await self._db.write(partial(requests.take_up, live=live, now=self._clock())))
 
     async def wait_for_change(self, live: LiveJob, seconds: float) -> None:
         """Return when a job changes, or after `seconds`."""
