@@ -142,8 +142,14 @@ def joblog(mine: Jobs, job: str, found: Iterable[Task], log: TextIO) -> None:
             exit_value, signal = told.pop() if told else UNKNOWN
         took = f"{usage.get('wall_us', 0) / 1e6:.3f}"
         size = (str(usage.get("bytes_in", 0)), str(usage.get("bytes_out", 0)))
-        ran = f"{text.shortened(status['phases'][task['phaseNum']]['exec'], 1000)} < {text.escape(input_of(task))}"
+        ran = f"{text.shortened(command_of(status, task), 1000)} < {text.escape(input_of(task))}"
         log.write("\t".join((str(number), ":", f"{start:.3f}", took, *size, exit_value, signal, ran)) + "\n")
+
+
+def command_of(status: Task, task: Task) -> str:
+    """The command of a task: that of its phase, or of the script of its operation."""
+    phases = status["phases"]
+    return str(phases[task["phaseNum"]]["exec"] if phases else status.get("spec", {}).get("exec", status.get("type")))
 
 
 def endings(mine: Jobs, job: str) -> Endings:

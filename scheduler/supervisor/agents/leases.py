@@ -28,6 +28,7 @@ from scheduler.model.wire import (
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.agents import lease_bounds
 from scheduler.supervisor.agents.pool_specs import IssueToken, blob_of, pool_spec
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -37,9 +38,6 @@ from scheduler.supervisor.operations import attempts
 # other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
 INFINITE = float("inf")
-# Bytes of one reply that leases of operations take, and what a lease and each of its ranges take beside the name.
-MAX_LEASE_BYTES = 4 << 20
-LEASE_BYTES, SOURCE_BYTES = 500, 250
 # Ranges of its input that a lease has; the agent asks for more.
 FIRST_SOURCES = MAX_COUNTED
 
@@ -71,21 +69,10 @@ class Granted:
     remote: int = 0
 
 
-def may_begin(jobs: LiveJobs, nodes: Nodes, pool: int) -> int:
-    """Number of ready tasks of a pool that may begin anywhere: none of a suspended job, so many of a limited one."""
-    live, ready = jobs.by_pool(pool), jobs.ready[pool]
-    if live is None or not (live.suspended or live.lacking or most_tasks(live)):
-        return ready
-    if live.suspended or live.lacking:
-        return 0
-    held = sum(session.held[each] for session in nodes.values() for each in live.pools)
-    return min(ready, (most_tasks(live) or ready) - held)
-
-
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
     """Ready tasks of a pool that an agent is given, at most `limit`: how many that belong to which node."""
     located, live = jobs.located.of(pool), jobs.by_pool(pool)
-    limit = min(limit, may_begin(jobs, nodes, pool))
+    limit = min(limit, lease_bounds.may_begin(jobs, nodes.values(), pool))
     if limit <= 0:
         return []
     if not located:
@@ -130,14 +117,14 @@ def grant(
     c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken, now: int
 ) -> list[Granted]:
     """Lease attempts for each want, in one transaction."""
-    grants, room = [], MAX_LEASE_BYTES
+    grants, room = [], lease_bounds.MAX_LEASE_BYTES
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks, now)
         if want.live.spec.operation is not None:
-            rows = _allowed(c, want.live, rows, now)
+            rows = lease_bounds.allowed(c, want.live, rows, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
         if want.live.spec.operation is not None:
-            fitting, room = fit(tasks, room)
+            fitting, room = lease_bounds.fit(tasks, room)
             attempts.unscheduled(c, want.live, rows[fitting:], AbortReason.SCHEDULING_JOB_SPEC_THROTTLING, now)
             rows, tasks = rows[:fitting], tasks[:fitting]
             attempts.begin(c, want.live, rows, session.node, now)
@@ -148,39 +135,6 @@ def grant(
         local = inputs.count(session.node)
         grants.append(Granted(granted, taken, local, len(inputs) - local))
     return grants
-
-
-def _allowed(c: Connection, live: LiveJob, rows: list[Row], now: int) -> list[Row]:
-    """The leases of an operation that its owner allows; the others are taken back.
-
-    They were planned by what is in memory: meanwhile a gateway may have suspended the operation, and another agent may
-    have been given attempts.
-    """
-    control = c.one("control_of_job", job=live.id)
-    if control is not None and control["suspended"]:
-        attempts.unscheduled(c, live, rows, AbortReason.SCHEDULING_OPERATION_SUSPENDED, now)
-        return []
-    most = most_tasks(live)
-    if most is None:
-        return rows
-    room = max(0, most - attempts.open_ones(c, live.pools))
-    attempts.unscheduled(c, live, rows[room:], AbortReason.SCHEDULING_RESOURCE_OVERCOMMIT, now)
-    return rows[:room]
-
-
-def most_tasks(live: LiveJob) -> int | None:
-    """How many attempts of a job may run at once; None: any number."""
-    return live.spec.operation.most_tasks if live.spec.operation is not None else None
-
-
-def fit(tasks: Sequence[TaskLease], room: int) -> tuple[int, int]:
-    """How many leases fit into `room` bytes of a reply, at least one, and the room that is left."""
-    for number, task in enumerate(tasks):
-        size = LEASE_BYTES + sum(SOURCE_BYTES + len(source.name) for source in (task.feed.sources if task.feed else ()))
-        if size > room and number:
-            return number, 0
-        room -= size
-    return len(tasks), max(0, room)
 
 
 def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) -> list[Row]:

@@ -20,7 +20,8 @@ from dataclasses import replace
 from scheduler.engine import fair_share, session_places
 from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.feasibility import Tiers
-from scheduler.supervisor.agents.leases import Nodes, may_begin, picks
+from scheduler.supervisor.agents.lease_bounds import may_begin
+from scheduler.supervisor.agents.leases import Nodes, picks
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
@@ -143,5 +144,5 @@ def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
 
 def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
     """Number of ready tasks of a pool that the agent may be given."""
-    ready = may_begin(jobs, nodes, pool)
+    ready = may_begin(jobs, nodes.values(), pool)
     return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready

@@ -9,7 +9,7 @@ from scheduler.engine.fair_share import Capacity
 from scheduler.engine.instance_counts import Demand, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
-from scheduler.supervisor.agents.leases import most_tasks
+from scheduler.supervisor.agents.lease_bounds import most_tasks
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.agents.targets import QUANTUM
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs

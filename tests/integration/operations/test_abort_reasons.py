@@ -13,7 +13,7 @@ from scheduler.model import errors
 from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, PollRequest, PoolSpec, RegisterRequest, TaskLease
-from scheduler.supervisor.agents import leases
+from scheduler.supervisor.agents import lease_bounds
 from scheduler.supervisor.jobs.status import status as job_status
 from scheduler.supervisor.tasks import commit
 from tests.integration.supervisor.test_operations import LINES, Reader, attempts, operation, over, put, status
@@ -157,7 +157,7 @@ async def test_no_more_tasks_run_at_once_than_the_operation_may_have(house):
 
 
 async def test_leases_that_would_make_a_reply_too_large(house, monkeypatch):
-    monkeypatch.setattr(leases, "MAX_LEASE_BYTES", 1000)
+    monkeypatch.setattr(lease_bounds, "MAX_LEASE_BYTES", 1000)
     uuid = await of_four_tasks(house)
     await planned(house, uuid)
     agent = await leased(house)
