@@ -91,7 +91,9 @@ class OperationReports:
         writer.unsuccessful(verdict.row["pool"], "failed" if verdict.failed else "aborted")
         if verdict.failed:
             self._first_failures.setdefault(live.id, error)
-        if verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF:
+        readers_would_wait = verdict.row["number"] == shuffling.SHARED
+        hopeless = verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF
+        if readers_would_wait or hopeless:
             self._fatal.setdefault(live.id, error)
         elif failures.once:
             self._fatal.setdefault(
