@@ -58,7 +58,7 @@ def command(
     \b
     Examples:
       mjob mapreduce -m "tr -cs A-Za-z '\\n'" -r 'uniq -c' ~~/stor/texts/
-      mjob mapreduce --by 1,1 -t, -r "awk -F, '{n[\\$1] += \\$2} END {for (k in n) print k, n[k]}'" ~~/stor/sales/
+      mjob mapreduce --by 1,1 -t, -r "awk -F, '{n[\\$1] += \\$2} END {for (k in n) print k, n[k]}'" ~~/stor/table.csv
       mjob mapreduce -m 'cut -d" " -f1' --combine 'uniq' -r 'uniq' -o ~~/stor/hosts/ ~~/stor/logs/
       mjob mapreduce --dry-run --partitions 64 -r 'uniq -c' ~~/stor/logs/
 

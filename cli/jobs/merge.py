@@ -62,7 +62,7 @@ def command(
       mjob merge -o ~~/stor/all.log ~~/stor/january/                   one object, as cat does it
       mjob merge --append -o ~~/stor/all/ ~~/stor/march/               one month more
       mjob merge --combine --replace -o ~~/stor/all/ ~~/stor/all/      fewer and larger parts
-      mjob merge --sorted -k1,1 -o ~~/stor/all ~~/stor/january ~~/stor/february
+      mjob merge --sorted -k1,1 -o ~~/stor/both ~~/stor/january/ ~~/stor/february/
 
     Exit status: 0; 1 if the operation failed or was aborted. 130 if you stop waiting with Ctrl-C; the job goes on.
     """

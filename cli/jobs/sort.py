@@ -103,8 +103,8 @@ def command(
       mjob sort -k2,2 -k1,1n -o ~~/stor/sorted ~~/stor/logs/
       mjob sort -u ~~/stor/a.txt ~~/stor/b.txt
       mjob sort -t, -k2,2nr -o ~~/stor/table.csv ~~/stor/table.csv
-      mjob sort --header -t, -k3,3n -o ~~/stor/table.csv ~~/stor/january.csv ~~/stor/february.csv
-      mjob sort -c -k2,2 ~~/stor/sorted
+      mjob sort --header -t, -k2,2n -o ~~/stor/table.csv ~~/stor/table.csv
+      mjob sort -c -k2,2 -k1,1n ~~/stor/sorted
       mjob sort --dry-run --partitions 64 -o ~~/stor/sorted/ ~~/stor/logs/
 
     Exit status: 0; 1 if the operation failed or was aborted, or a line is out of order (-c). 130 if you stop waiting

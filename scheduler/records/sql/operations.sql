@@ -68,7 +68,7 @@ SELECT :task, row_number() OVER (ORDER BY number, made), 'part', blob, size, 0 F
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'ready', :number, :number)
 
 -- insert_shared_task: what holds the inputs that all tasks of a stage share. It never runs, and counts nowhere.
-INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', -1, -1)
+INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)
 
 -- share_inputs: the task that holds the inputs of a stage; NULL once no task needs them.
 UPDATE phases SET shared = :task WHERE id = :pool

@@ -26,12 +26,15 @@ from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 
+# The number of the shared task in its stage.
+SHARED = -1
+
 
 def begin(c: Connection, live: LiveJob, stage: int) -> None:
     """Make the shared task of the stage that reads what stage `stage` divides, unless it is there."""
     reader = live.pools[stage + 1]
     if c.one("shared_of", pool=reader) is None:
-        task = c.insert("insert_shared_task", uuid=new_id(), pool=reader)
+        task = c.insert("insert_shared_task", uuid=new_id(), pool=reader, number=SHARED)
         c.run("share_inputs", pool=reader, task=task)
 
 

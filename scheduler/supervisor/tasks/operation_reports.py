@@ -109,7 +109,9 @@ class OperationReports:
         recomputed = verdict.report is not None and verdict.report.missing
         if self._reason_of(verdict) is AbortReason.FAILED_CHUNKS and not (verdict.failed or recomputed):
             self._lacks(verdict, error)
-        if verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF:
+        readers_would_wait = verdict.row["number"] == shuffling.SHARED
+        hopeless = verdict.failed and not failures.goes_on and error[0] not in BY_ITSELF
+        if readers_would_wait or hopeless:
             self._fatal.setdefault(live.id, error)
         elif failures.once:
             self._fatal.setdefault(

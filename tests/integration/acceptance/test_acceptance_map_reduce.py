@@ -82,6 +82,12 @@ def test_a_reducer_sees_each_key_once_and_its_lines_sorted(user: User) -> None:
         assert fields == sorted(fields, key=lambda each: (each[0], -each[1], each[2]))  # ties in the order of the input
 
 
+def test_a_reducer_reads_more_files_than_it_is_told_of_at_once(user: User, words: list[str]) -> None:
+    ended = run(user, words, "uniq -c", mapper="tr ' ' '\\n'", partition_count=2, task_size=200)
+    assert counted(printed(user, ended)) == COUNTED
+    assert ended.status["progress"]["stages"][0]["completed"] > 128
+
+
 def test_keys_that_compare_equal_meet(user: User) -> None:
     inputs = [user.put("numbers", b"1 a\n01 b\n1.0 c\n2 d\n")]
     ended = run(user, inputs, "cut -d' ' -f2 | tr -d '\\n'; echo", reduce_by=["1,1n"], partition_count=64)

@@ -16,7 +16,7 @@ from scheduler.agent.blobs import fetch
 from scheduler.agent.blobs.server import BlobServer
 from scheduler.common.ids import new_id
 from scheduler.model.credentials.tickets import source_of
-from scheduler.model.wire import Asset, BlobRef, Outcome
+from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, Outcome
 from tests.integration.agent.test_agent_reduce import started
 from tests.support.eventually import eventually
 from tests.support.lines.noise import noise
@@ -102,6 +102,51 @@ async def test_a_reducer_reads_from_its_own_node_from_others_and_from_the_object
     assert report.outcome is Outcome.OK
     assert report.usage.bytes_in == 2 * len(DATA) + len(b"own\nobject\nsmall\n")
     assert agent.stores.traffic.resumed == 1
+
+
+async def test_a_partition_is_read_on_its_own_node_and_on_another(agent: Rig, tmp_path: Path, objects: Path) -> None:
+    lines = [b"%d %s\n" % (number % 100, b"x" * (number % 300)) for number in range(5000)]
+    shuffled = {"operation": "map_reduce", "divides": True, "partitions": 2, "last": False}
+    async with rig(tmp_path / "other", objects=objects, node="other") as other:
+        first = agent.map_task(b"".join(lines))
+        agent.grant(agent.spec('mpartition --partitions "$REMORA_PARTITIONS" -k1,1', **shuffled), first)
+        report = await agent.report_of(first)
+        made = report.outputs[0].blob
+        assert made is not None
+        assert (report.outcome, made.node, made.md5) == (Outcome.OK, "here", None)
+        with serving(agent) as port:
+            read = []
+            for part in range(2):
+                near, far = await started(agent, "cat"), await started(other, "cat")
+                for node, task, blob in ((agent, near, made), (other, far, told_elsewhere(made, port))):
+                    sources = [FeedSource(seq=1, blob=blob, part=part)]
+                    page = FeedPage(task=task.task, attempt=task.attempt, sources=sources, end=True)
+                    node.supervisor.replies.put_nowait({"feeds": [page]})
+                here, there = agent.output(await agent.report_of(near)), other.output(await other.report_of(far))
+                assert here == there
+                assert here.splitlines(True) == [line for line in lines if line in set(here.splitlines(True))]
+                read += here.splitlines(True)
+    assert sorted(read) == sorted(lines)
+    assert agent.stores.traffic.served == other.stores.traffic.fetched == sum(map(len, lines))
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("cat", "what it has printed is no shuffle file: it "),
+        ("mpartition --partitions 2", "what it has printed is no shuffle file: it has 2 partitions, not 3"),
+        ("mpartition --partitions 3; echo more", "what it has printed is no shuffle file: it "),
+        ("true", "what it has printed is no shuffle file: it is too short"),
+        ("mpartition --partitions 3; echo x | mpipe", "is an output beside its lines (mpipe)"),
+    ],
+)
+async def test_what_is_no_shuffle_file_fails_its_task(agent: Rig, script: str, why: str) -> None:
+    task = agent.map_task(b"a\nb\n" * 100)
+    spec = agent.spec(script, operation="map_reduce", divides=True, partitions=3, last=False)
+    agent.grant(spec, task)
+    report = await agent.report_of(task)
+    assert (report.outcome, report.code, report.outputs) == (Outcome.FAILED, "UserTaskError", [])
+    assert why in (report.message or "")
 
 
 @pytest.mark.usefixtures("brief")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -57,6 +58,26 @@ def test_a_job_outlives_a_node_and_its_disk(cluster):
         assert sorted(text.split()) == lines
         assert (ended.errors, ended.stats["retries"]) == ([], 0)
         assert (ended.stats["tasks"], ended.stats["tasksDone"]) == (2 * COUNT + 1, 2 * COUNT + 1)
+
+
+def test_an_operation_outlives_a_node_and_its_shuffle_files(cluster):
+    """All lines are divided and lie on three nodes, and reducers wait on each, when one goes, disk and all."""
+    with cluster.user() as user:
+        inputs = [user.put(f"divided{n}", f"{n}\n{n + COUNT}\n".encode()) for n in range(COUNT)]
+        with Gate() as gate:
+            waits = f"({gate.wait('here')}) 2>/dev/null; cat"
+            spec = {"reducer": {"exec": waits}, "per_object": True, "partition_count": 9}
+            job = user.jobs.create(json.dumps({"type": "map_reduce", "inputs": inputs, "spec": spec}).encode())
+            gate.arrivals(6)
+            files = "SELECT node FROM task_inputs WHERE own = 1 GROUP BY node ORDER BY count(*) DESC LIMIT 1"
+            lost = cluster.look(lambda c: c.plain(files)[0]["node"])
+            cluster.parts[lost].kill()
+            shutil.rmtree(cluster.directory / lost)
+            eventually_here(lambda: remakes(cluster), "what was lost is made again", PATIENCE_SECONDS + ELSEWHERE)
+        ended = user.ended(job)
+        assert ended.status["status"] == "completed", ended.status
+        assert sorted(" ".join(user.texts(ended)).split(), key=int) == [f"{n}" for n in range(2 * COUNT)]
+        assert [stage["completed"] for stage in ended.status["progress"]["stages"]] == [COUNT, 9]
 
 
 def test_tasks_run_where_their_input_was_and_the_metrics_tell_where_each_ran(cluster):
