@@ -26,7 +26,8 @@ def shared_options(listen: str) -> list[click.Parameter]:
         click.Option(["--listen"], metavar="HOST:PORT", envvar="REMORA_LISTEN", default=listen, show_default=True,
                      help="Address to listen on; port 0 picks a free one. [$REMORA_LISTEN]"),
         click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
-                     help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
+                     help="How agents reach a supervisor, and gateways each other. [$REMORA_ADVERTISE;"
+                          " default: by --listen]"),
         *tls_options(),
         click.Option(["--tls-ca"], metavar="FILE", envvar="REMORA_TLS_CA", type=file,
                      help="Authorities of nodes' certificates: agents have to show theirs. [$REMORA_TLS_CA]"),

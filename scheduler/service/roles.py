@@ -16,7 +16,7 @@ from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import own_objects, parts
 from scheduler.service.nomad import booking
-from scheduler.service.settings import RoleOptions, advertised
+from scheduler.service.settings import RoleOptions, advertised, own_address
 from scheduler.service.state import StateError
 from scheduler.supervisor.runner import SupervisorRunner
 
@@ -66,6 +66,10 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
+        context.sessions.address, context.sessions.tls = (
+            own_address(options.advertise, options.host, url, options.database),
+            tls.asking if tls else True,
+        )
         log.info("gateway is up", extra={"url": url})
         on_ready(options.advertise or url)
         await stop.wait()

@@ -28,7 +28,7 @@ from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
-from scheduler.service.settings import shared_database
+from scheduler.service.settings import own_address, shared_database
 from scheduler.service.state import DATABASE, OBJECTS, ServiceInfo, StateDir, StateError
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
@@ -110,6 +110,9 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         public = url = await stack.enter_async_context(
             parts.listening(context, options.host, options.port, limits, tls)
         )
+        if options.database is not None:
+            context.sessions.address = own_address(None, options.host, url, options.database)
+            context.sessions.tls = tls.asking if tls else True
         if tls is not None:  # this machine's clients and its agent use an address on loopback
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, runner, url, alone=options.database is None))

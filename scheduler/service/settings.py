@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from yarl import URL
 
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.gateway.context import UNGUARDED, Guard
@@ -114,6 +117,22 @@ def advertised(said: str | None, host: str, url: str, tls: TlsFiles | None = Non
     if host in EVERYWHERE:
         raise StateError("it listens on every address: say with --advertise URL at which one agents reach it")
     return url
+
+
+def own_address(said: str | None, host: str, url: str, database: str) -> str | None:
+    """The URL at which other gateways reach one that listens on `host` at `url`; None if that cannot be known.
+
+    One that listens on every address is reached by the address that leads to the database.
+    """
+    if said is not None or host not in EVERYWHERE:
+        return said or url
+    server = urlsplit(database).netloc.rpartition("@")[2].partition(",")[0]
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # nothing is sent
+            probe.connect((urlsplit(f"//{server}").hostname or "127.0.0.1", 9))
+            return str(URL(url).with_host(probe.getsockname()[0]))
+    except (OSError, ValueError):
+        return None
 
 
 def metrics_token(file: Path | None, environment: Mapping[str, str]) -> str | None:

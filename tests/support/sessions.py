@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from tests.support.services.service import Service
 from tests.support.terminal import Terminal, terminal_of
 
 PROMPT = b"@manta # "
@@ -15,8 +15,14 @@ PASTING = re.compile("\x1b\\[\\?2004[hl]\r?")  # a shell's messages to its termi
 LOST = 255  # the exit status of a session that ended without one
 
 
+class HasEnv(Protocol):
+    """What has the environment of commands: a service, say."""
+
+    env: dict[str, str]
+
+
 @contextmanager
-def session(service: Service, name: str, *words: str) -> Iterator[Terminal]:
+def session(service: HasEnv, name: str, *words: str) -> Iterator[Terminal]:
     """A command that opens a session, on a terminal of 200 columns."""
     with terminal_of(name, *words, env=service.env | {"TERM": "xterm"}, cwd=Path("/")) as running:
         running.resize(columns=200, lines=30)

@@ -96,4 +96,5 @@ async def _purge(db: Database, job: int) -> None:
             await db.write(execute(f"purge_rows_of_{listed}", job=job, upto=upto))
     await db.write(execute("forget_requests", job=job))
     await db.write(execute("purge_phases", job=job))
+    await db.write(execute("purge_session", job=job))
     await db.write(execute("purge_job", job=job))

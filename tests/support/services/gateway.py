@@ -190,6 +190,13 @@ async def serving(context: Context) -> AsyncIterator[Gateway]:
         accounts.add_key(c, "bob", public_line(KEYS["rsa"]))
 
     await context.db.write(people)
+    async with listening(context) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def listening(context: Context) -> AsyncIterator[Gateway]:
+    """A gateway whose accounts are there."""
     runner = Runner(build_app(context))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
