@@ -93,7 +93,8 @@ def _terminal(start: Callable[..., subprocess.Popen[bytes]]) -> Iterator[Termina
     try:
         yield Terminal(master, process)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         os.close(master)
