@@ -138,6 +138,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def agents_below(pid: int) -> list[int]:
     """The processes below one that are agents."""
     return [each for each in descendants(pid) if "scheduler.agent" in command_line(each)]
