@@ -15,10 +15,11 @@ import click
 from cli import text
 from cli.client.settings import state_directory
 from cli.frame import FAILED, Plain
-from cli.service.administering import json_option, look, said_plainly, with_state_dir
+from cli.service.administering import json_option, look, said_plainly, with_records
 from cli.version import VERSION
 
 if TYPE_CHECKING:
+    from scheduler.service.operators.overview import Overview
     from scheduler.service.state import ServiceInfo
 
 SECONDS = 5.0
@@ -36,6 +37,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
 
     Exit status: 0 if it runs and is healthy, else 1. Of a cluster see remora cluster status.
     """
+    from scheduler.service.operators.overview import overview
     from scheduler.service.state import ServiceNotRunning, read_info
 
     directory = state_dir or state_directory(os.environ)
@@ -46,7 +48,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
             info = None
     found: dict[str, Any] = {"running": False, "state_dir": str(directory)}
     if info is not None:
-        found = described(info)
+        found = described(info, look(state_dir, overview))
     if as_json:
         print(text.compact(found))
     else:
@@ -56,12 +58,10 @@ def command(as_json: bool, state_dir: Path | None) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def described(info: ServiceInfo) -> dict[str, Any]:
-    from scheduler.service.operators.overview import machine, overview
+def described(info: ServiceInfo, now: Overview) -> dict[str, Any]:
+    from scheduler.service.operators.overview import machine
 
-    state = Path(info.state_dir)
-    now = look(state, overview)
-    space = machine(state)
+    space = machine(Path(info.state_dir))
     return {
         "running": True,
         "version": VERSION,
@@ -123,4 +123,4 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-with_state_dir(command, json_option())
+with_records(command, json_option())

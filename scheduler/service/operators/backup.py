@@ -60,7 +60,7 @@ def back_up(state: Path, target: Path, progress: Progress) -> Copied:
     """Copy a service's state, whether it runs or not. Raises StateError."""
     require_own(state)
     if not (state / DATABASE).exists():
-        raise StateError(f"no service has its state in {state}")
+        raise StateError(f"there is no {state / DATABASE}: records on a server are dumped by its own tools")
     if target.resolve() == state.resolve() or state.resolve() in target.resolve().parents:
         raise StateError(f"{target} is in the state directory itself: a backup belongs on another disk")
     known = {DATABASE, OBJECTS, DONE, KEYS, *SECRETS, f"{DATABASE}.new"}

@@ -107,6 +107,7 @@ def test_a_backup_drops_what_was_deleted_and_survives_an_interruption(service: S
     assert not (target / "remora.db.new").exists()
 
 
+@in_a_file
 def test_what_is_no_place_for_a_backup_is_one_sentence(service: Service, tmp_path: Path):
     (tmp_path / "other").mkdir(mode=0o700)
     (tmp_path / "other" / "file").touch()
