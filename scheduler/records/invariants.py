@@ -33,6 +33,8 @@ RULES = {
     " it must have committed once",
     "broken_recomputations": 'input "{input}" is being recomputed, but its producer {producer} is {state}',
     "broken_outputs": "job {job} has {outputs} outputs, but no task of its last phase has ever committed",
+    "broken_attempts": "attempt {attempt} of task {task} is {state}, but the task is {task_state}, or its job {job} is"
+    " done: an open attempt is leased, or is being stopped",
     "broken_blobs": "blob {blob} has {owners} owners",
     "broken_directories": "{dir}/{name} counts {children} entries, but has {entries}",
 }

@@ -77,6 +77,13 @@ WHERE jobs.outputs > 0 AND (jobs.archive_done IS NULL OR jobs.archive_done >= :p
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.pool = phases.id AND (tasks.state = 'committed' OR tasks.remakes > 0))
 LIMIT :limit
 
+-- broken_attempts: attempts that are open although no agent holds them, or although their operation is over.
+SELECT jobs.uuid AS job, tasks.uuid AS task, attempts.attempt AS attempt, attempts.state AS state, tasks.state AS task_state
+FROM attempts JOIN tasks ON tasks.id = attempts.task JOIN jobs ON jobs.id = attempts.job
+WHERE attempts.ended IS NULL AND (jobs.state = 'done'
+    OR (attempts.state <> 'aborting' AND (tasks.state <> 'leased' OR tasks.attempt <> attempts.attempt)))
+LIMIT :limit
+
 -- broken_blobs: blobs that two inputs own, or an input and an object, or two objects although no link was made.
 SELECT blob, count(*) AS owners FROM (
     SELECT blob, 0 AS shared FROM tasks WHERE own = 1 AND size > 0

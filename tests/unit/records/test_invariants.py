@@ -49,6 +49,11 @@ BROKEN = [
     ("broken_producers", "UPDATE task_inputs SET maker = 2", "from task 2, which is ready"),
     ("broken_recomputations", "UPDATE task_inputs SET own = 3", "its producer made is committed"),
     ("broken_outputs", "UPDATE jobs SET outputs = 1", "job job has 1 outputs"),
+    (
+        "broken_attempts",
+        "INSERT INTO attempts (task, attempt, job, pool, state, leased) VALUES (2, 1, 1, 1, 'running', 1)",
+        "attempt 1 of task map is running, but the task is ready",
+    ),
     ("broken_blobs", "UPDATE task_inputs SET blob = 'O'", "blob O has 2 owners"),
     ("broken_directories", "UPDATE entries SET children = 9 WHERE name = 'stor'", "/jill/stor counts 9 entries"),
 ]  # fmt: skip
