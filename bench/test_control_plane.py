@@ -13,8 +13,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from scheduler.common.ids import new_id
 from scheduler.engine import fair_share
-from scheduler.model import httpsig, wire
-from scheduler.model.httpsig import PublicKey
+from scheduler.model import wire
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.model.job import JobSpec, parse_job
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5
@@ -115,7 +116,7 @@ def test_lease_and_commit_a_batch(benchmark: BenchmarkFixture) -> None:
     spec = pool_spec(c, live, pool, "here", "{}/{}".format)
 
     def work() -> int:
-        rows = lease_rows(c, pool, agent, [(None, BATCH)])
+        rows = lease_rows(c, pool, agent, [(None, BATCH)], 1)
         reports = [ok(spec, task) for task in task_leases(c, live, rows, "here", {})]
         commit_reports(c, lambda _: live, Reporter(agent, "here"), reports, 1)
         return len(reports)

@@ -30,6 +30,9 @@ PROGRAMS = {
     "mchmod": "cli.commands.mchmod",
     "mlogin": "cli.commands.mlogin",
     "mjob": "cli.jobs",
+    "mrjob": "cli.mrjob",
+    "mrerrors": "cli.mrerrors",
+    "mrjobreport": "cli.mrjobreport",
 }
 
 
@@ -68,3 +71,6 @@ mchattr = partial(run, "mchattr")
 mchmod = partial(run, "mchmod")
 mlogin = partial(run, "mlogin")
 mjob = partial(run, "mjob")
+mrjob = partial(run, "mrjob")
+mrerrors = partial(run, "mrerrors")
+mrjobreport = partial(run, "mrjobreport")

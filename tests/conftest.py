@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import marshal
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, dict[str, object], dict[str, object]]:
+    """A report of a worker as one value, where execnet would take it apart and send its hundred words one by one."""
+    return {"$marshalled": marshal.dumps((yield))}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_from_serializable(data: dict[str, object]) -> Generator[None, object, object]:
+    """The report of `pytest_report_to_serializable`."""
+    data.update(marshal.loads(data.pop("$marshalled")))
+    return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from scheduler.agent.blobs.server import BlobServer
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
 

@@ -30,7 +30,7 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 def whole_job(setting: Setting, running: Postgres) -> Line:
     """The line of a whole job."""
-    count = setting.size(10_000, 500)
+    count = setting.size(10_000, 200)
     with (
         Setting(setting.directory("records-a"), options=("--database", running.create())) as one,
         Setting(setting.directory("records-b")) as other,
@@ -51,7 +51,7 @@ def rate(setting: Setting, objects: list[str]) -> float:
 
 def supervisor(setting: Setting, running: Postgres) -> Line:
     """The line of the supervisor alone."""
-    count = setting.size(20_000, 2000)
+    count = setting.size(20_000, 1000)
     numbers = iter(range(1000))
 
     def turn(on_postgres: bool) -> float:

@@ -32,9 +32,9 @@ def lines(setting: Setting) -> Iterator[Line]:
     directory = setting.directory("sort")
     commands = ([str(libexec("msort"))], [sort, "--parallel=2"])
     for what, line, size, options in (
-        ("log lines", log_line, setting.size(1_000_000_000, 20_000_000), ()),
-        ("words", word_line, setting.size(400_000_000, 10_000_000), ()),
-        ("numbers", number_line, setting.size(400_000_000, 10_000_000), ("-n",)),
+        ("log lines", log_line, setting.size(1_000_000_000, 4_000_000), ()),
+        ("words", word_line, setting.size(400_000_000, 2_000_000), ()),
+        ("numbers", number_line, setting.size(400_000_000, 2_000_000), ("-n",)),
     ):
         text = write_lines(directory / "text", line, size)
         turns = [turn(command, options, [text], directory) for command in commands]
@@ -42,7 +42,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         yield Line(f"sort {what}", "GB/CPU s", ours, Bar(3), "sort", theirs)
     parts = [directory / f"part{number}" for number in range(MERGED)]
     for part in parts:
-        write_lines(directory / "text", log_line, setting.size(1_000_000_000, 20_000_000) // MERGED, part.name)
+        write_lines(directory / "text", log_line, setting.size(1_000_000_000, 4_000_000) // MERGED, part.name)
         subprocess.run([libexec("msort"), "-o", part, directory / "text"], check=True)
     ours, theirs = interleave(setting.rounds, *(turn(command, ("-m",), parts, directory) for command in commands))
     yield Line(f"merge of {MERGED}", "GB/CPU s", ours, Bar(1.5), "sort -m", theirs)
@@ -70,9 +70,9 @@ def write_lines(path: Path, line: Callable[[random.Random], str], size: int, see
     chance = random.Random(seed)
     with open(path, "w") as file:
         while file.tell() < size:
-            piece = [line(chance) for _ in range(PIECE)]
-            share = max(1, min(PIECE, (size - file.tell()) // (len(piece[0]) + 1)))
-            file.write("\n".join(piece[:share]) + "\n")
+            first = line(chance)
+            more = min(PIECE, (size - file.tell()) // (len(first) + 1)) - 1
+            file.write("\n".join([first, *(line(chance) for _ in range(more))]) + "\n")
     return path
 
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from bench.measure import Bar, Line, interleave, seconds
 from bench.setting import Setting
 from cli.client.session import Session
-from scheduler.model import httpsig
+from scheduler.model.credentials import httpsig
 
 MIB = 1 << 20
 

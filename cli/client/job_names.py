@@ -5,6 +5,7 @@ Ids are UUIDs, too long to type. So a job is also named by
 - `/login/jobs/ID`, its directory, or by its id; these are taken as they are, and ask nothing of the service;
 - `last`, the job that was created last;
 - the beginning of its id, as long as it is the only one that begins so;
+- its alias, which begins with `*`: the job that got it last;
 - its name, as long as no other job has it. Jobs whose records are gone count: their names are in their archives.
 
 Example: of the jobs 8bd3c96e-… and 8be1f00d-…, the second named `nightly`, `8bd` is the first and `nightly` is the
@@ -38,6 +39,8 @@ def find(mine: Jobs, text: str) -> str:
         return word
     if word == "last":
         return last(mine)
+    if word.startswith("*"):
+        return aliased(mine, word)
     found = {entry["name"]: entry for entry in (*beginning_with(mine, word), *named(mine, text))}
     if not found:
         found = {entry["name"]: entry for entry in archived_as(mine, text)}
@@ -52,6 +55,14 @@ def in_directory(text: str) -> str:
     """What follows `/login/jobs/`, if that is what it is, without a slash at its end."""
     parts = text.rstrip("/").split("/")
     return parts[3] if len(parts) == 4 and (parts[0], parts[2]) == ("", "jobs") else text.rstrip("/")
+
+
+def aliased(mine: Jobs, alias: str) -> str:
+    """The id of the job that got an alias last. Raises `Problem` if no job that has a record has it."""
+    newest = max(mine.listing(alias=alias), key=created, default=None)
+    if newest is None:
+        raise NoSuchJob(alias)
+    return str(newest["name"])
 
 
 def last(mine: Jobs) -> str:

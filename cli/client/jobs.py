@@ -83,6 +83,26 @@ class Jobs:
     def cancel(self, job: str) -> None:
         self._post_empty(job, "cancel")
 
+    def control(
+        self,
+        job: str,
+        what: str,
+        body: Mapping[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> None:
+        """Ask something of a job that runs: `suspend`, `resume`, `attempts/0.17.1/abort` … Raises `Refused`."""
+        text = json.dumps(body or {}).encode()
+        headers = {**JSON_TYPE, "content-md5": encoded_md5(text)}
+        try:
+            self.session.call("POST", self.live(job, what), headers=headers, body=text, query=query)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            state = self.status_or_archive(job)["state"]
+            if state != "done":
+                raise
+            raise refusal(409, "InvalidJobState", f"job {job} is in state '{state}'") from None
+
     def _post_empty(self, job: str, what: str) -> None:
         body = b"{}"
         self._post(job, what, {**JSON_TYPE, "content-md5": encoded_md5(body)}, body)
@@ -168,13 +188,13 @@ class Jobs:
     def tasks(self, job: str, **only: str) -> Iterator[dict[str, Any]]:
         """The tasks of a job by phase, as long as it has a record; the first page is asked for now.
 
-        `only`: `state="running"`, or `number=` that of one. Raises `NoSuchJob` if the record is gone: the archive has
-        no tasks.
+        `only`: `state`, `stage`, `task`; or `number=` that of one. Raises `NoSuchJob` if the record is gone: the
+        archive has no tasks.
         """
         return self._listed(job, "tasks", only)
 
     def attempts(self, job: str, **only: str) -> Iterator[dict[str, Any]]:
-        """The attempts of an operation, as long as it has a record. `only`: `state` and `reason`. Raises as `tasks`."""
+        """The attempts of an operation, as long as it has a record. `only`: `state`, `stage` … Raises as `tasks`."""
         return self._listed(job, "attempts", only)
 
     def _listed(self, job: str, what: str, only: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -184,17 +204,27 @@ class Jobs:
             first = next(pages)
         return (json_of(reply, line) for reply in chain([first], pages) for line in lines_of([reply.content]))
 
+    def attempt(self, job: str, name: str) -> dict[str, Any]:
+        """One attempt, with the ranges that it reads. Raises `Refused`."""
+        record: dict[str, Any] = json_of(self.session.call("GET", self.live(job, f"attempts/{name}")))
+        return record
+
+    def of_attempt(self, job: str, name: str, what: str) -> Iterator[bytes]:
+        """The `stderr` or the `input` of an attempt, in pieces. Raises `Refused`."""
+        with self.session.stream("GET", self.live(job, f"attempts/{name}/{what}")) as reply:
+            yield from reply.iter_raw()
+
     def log(self, job: str, task: int, stream: str, attempt: int, offset: int) -> LogPage:
         """What a running task, by its number, has printed from a byte on. Raises `Refused`; 409 if it does not run."""
         query = {"task": str(task), "stream": stream, "attempt": str(attempt), "offset": str(offset)}
         reply = self.session.call("GET", self.live(job, "log"), query=query)
         return LogPage(int(reply.headers[LOG_ATTEMPT]), reply.content, int(reply.headers[NEXT_MARKER]))
 
-    def listing(self, state: str | None = None, name: str | None = None) -> Iterator[objects.Entry]:
-        """The jobs there are: of a state or name the live list, otherwise every job directory."""
-        if not state and not name:
+    def listing(self, **only: str | None) -> Iterator[objects.Entry]:
+        """The jobs there are: of a `state`, `name` or `alias` the live list, otherwise every job directory."""
+        query = {key: value for key, value in only.items() if value}
+        if not query:
             return objects.entries(self.session, self.root, kind="d")
-        query = {key: value for key, value in (("state", state), ("name", name)) if value}
         pages = self._pages(self.root, {**query, "limit": str(LIST_PAGE)})
         return (json_of(reply, line) for reply in pages for line in lines_of([reply.content]))
 

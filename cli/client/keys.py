@@ -29,8 +29,8 @@ from cli.client import sshagent
 from cli.client.problem import Problem
 from cli.client.settings import home_directory
 from cli.text import printable
-from scheduler.model import httpsig
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import PublicKey
 
 MAX_KEY_FILE = 64 * 1024  # no key is longer: other files of ~/.ssh are not read whole
 

@@ -225,7 +225,7 @@ class Session:
         return headers
 
     def _authorization(self, method: str, target: str, headers: Mapping[str, str]) -> str:
-        from scheduler.model import httpsig
+        from scheduler.model.credentials import httpsig
 
         text = httpsig.signing_text(SIGNED, method, target, lambda name: [headers[name]])
         key_name = self.settings.key_name(self.signer.fingerprint)

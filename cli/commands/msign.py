@@ -116,7 +116,7 @@ def deadline(expires: int | None, lasts: str | None) -> int:
 
 def signed(url: str, path: str, methods: Sequence[str], query: Mapping[str, str], signer: Signer) -> str:
     """The address of `path` that carries its own proof."""
-    from scheduler.model import httpsig
+    from scheduler.model.credentials import httpsig
 
     listed = ",".join(sorted(set(methods)))
     pairs = {**query, "algorithm": signer.algorithm.upper()}

@@ -24,6 +24,13 @@ MODULES = {
     "watch": "watch",
     "wait": "watch",
     "cancel": "cancel",
+    "suspend": "suspend",
+    "resume": "resume",
+    "complete": "complete",
+    "abort": "abort",
+    "update": "update",
+    "abort-attempt": "abort_attempt",
+    "abandon": "abandon",
     "inputs": "inputs",
     "outputs": "outputs",
     "errors": "errors",
@@ -31,10 +38,14 @@ MODULES = {
     "list": "list",
     "tasks": "tasks",
     "attempts": "attempts",
+    "stderr": "stderr",
+    "input": "input",
     "logs": "logs",
     "cat": "cat",
     "rerun": "rerun",
     "shell": "shell",
+    "replay": "replay",
+    "debug": "debug",
     "cost": "cost",
     "share": "share",
     "delete": "delete",
@@ -55,7 +66,7 @@ command = Lazy(
       mjob watch last && mjob cat last
       mjob rerun --failed 8bd3c96e
 
-    A job is named by its id, the beginning of it, its name, or last: the one that was created last.
+    A job is named by its id, the beginning of it, its name, its *alias, or last: the one that was created last.
 
     See mjob COMMAND --help, and begin with mjob create --help.
     """,

@@ -94,7 +94,7 @@ def complete_job(context: click.Context, _parameter: click.Parameter, incomplete
     """Ids of jobs that begin as the word does, with state and age, the newest first. No service, no candidates."""
     try:
         with jobs(context) as mine:
-            running = {entry["name"] for entry in mine.listing("running")}
+            running = {entry["name"] for entry in mine.listing(state="running")}
             found = [entry for entry in mine.listing() if entry["name"].startswith(incomplete)]
     except Problem:
         return []

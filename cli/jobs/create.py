@@ -40,23 +40,33 @@ def phase_option(*names: str, **more: Any) -> Callable[[Function], Function]:
     return click.option(*names, multiple=True, **more)
 
 
+def phase_options(function: Function) -> Function:
+    """The options that describe phases; `in_order` has them as they stood on the command line."""
+    for option in reversed((
+        phase_option("-m", "--map", "map", metavar="CMD", help="A map phase: CMD runs once for each input."),
+        phase_option("-r", "--reduce", "reduce", metavar="CMD",
+                     help="A reduce phase: CMD reads all its inputs as one."),
+        phase_option("-s", "--asset", "asset", metavar="PATH", shell_complete=remote_path,
+                     help="Object to be had at /assets/PATH. Repeatable."),
+        phase_option("--init", "init", metavar="CMD", help="Runs once in each instance, before its tasks."),
+        phase_option("--memory", "memory", metavar="MB", type=int, shell_complete=one_of(MEMORY_MB),
+                     help="Memory of an instance: 128, 256, ... 8192."),
+        phase_option("--disk", "disk", metavar="GB", type=int, shell_complete=one_of(DISK_GB),
+                     help="Disk of an instance: 2, 4, ... 1024."),
+        phase_option("--image", "image", metavar="SEMVER", help="Version of the image."),
+        phase_option("--count", "count", metavar="N", type=int, shell_complete=one_of(COUNTS),
+                     help="Reducers of a reduce phase. [default: 1]"),
+        phase_option("--timeout", "timeout", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
+                     help="A task that runs longer fails: 90, 90s, 15m, 2h."),
+        phase_option("--retries", "retries", metavar="N", type=click.IntRange(0, MAX_TRIES_AGAIN),
+                     help="Try a task that fails so many times more. [default: 0]"),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
 @click.command("create", cls=Create)
-@phase_option("-m", "--map", "map", metavar="CMD", help="A map phase: CMD runs once for each input.")
-@phase_option("-r", "--reduce", "reduce", metavar="CMD", help="A reduce phase: CMD reads all its inputs as one.")
-@phase_option("-s", "--asset", "asset", metavar="PATH", shell_complete=remote_path,
-              help="Object to be had at /assets/PATH. Repeatable.")  # fmt: skip
-@phase_option("--init", "init", metavar="CMD", help="Runs once in each instance, before its tasks.")
-@phase_option("--memory", "memory", metavar="MB", type=int, shell_complete=one_of(MEMORY_MB),
-              help="Memory of an instance: 128, 256, ... 8192.")  # fmt: skip
-@phase_option("--disk", "disk", metavar="GB", type=int, shell_complete=one_of(DISK_GB),
-              help="Disk of an instance: 2, 4, ... 1024.")  # fmt: skip
-@phase_option("--image", "image", metavar="SEMVER", help="Version of the image.")
-@phase_option("--count", "count", metavar="N", type=int, shell_complete=one_of(COUNTS),
-              help="Reducers of a reduce phase. [default: 1]")  # fmt: skip
-@phase_option("--timeout", "timeout", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
-              help="A task that runs longer fails: 90, 90s, 15m, 2h.")  # fmt: skip
-@phase_option("--retries", "retries", metavar="N", type=click.IntRange(0, MAX_TRIES_AGAIN),
-              help="Try a task that fails so many times more. [default: 0]")  # fmt: skip
+@phase_options
 @click.option("--by", "by", metavar="KEYDEF", multiple=True,
               help="Reducers read lines grouped by this key, as of sort: 1,1. Repeatable.")  # fmt: skip
 @click.option("--combine", "combiner", metavar="CMD", help="With --by: reduces what one map task prints.")

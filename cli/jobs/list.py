@@ -29,7 +29,9 @@ COMMAND_WIDTH, NAME_WIDTH = 60, 24
 HEADS = ("ID", "NAME", "STATE", "DONE", "ERRORS", "AGE", "COMMAND")
 # States that the listing itself knows, and those that only a job's status tells.
 LISTED = ("running", "live", "done")
+TYPES = ("pipeline", "map", "merge", "erase", "sort")
 TOLD: dict[str, Callable[[Status], bool]] = {
+    "suspended": lambda status: bool(status.get("suspended")),
     "cancelled": lambda status: bool(status["cancelled"]),
     "failed": lambda status: status["state"] == "done" and bool(status["stats"]["errors"]),
 }
@@ -39,7 +41,9 @@ TOLD: dict[str, Callable[[Status], bool]] = {
 @click.option("-l", "--long", "long", is_flag=True, help="Long format, with the time of creation.")
 @click.option("-n", "--name", metavar="PATTERN", help="Only jobs with such a name: * and ? stand for anything.")
 @click.option("-s", "--state", type=click.Choice([*LISTED, *TOLD]), metavar="STATE",
-              help="Only jobs in this state: running, live, done, cancelled, failed.")  # fmt: skip
+              help=f"Only jobs in this state: {', '.join([*LISTED, *TOLD])}.")  # fmt: skip
+@click.option("--type", "kind", type=click.Choice(TYPES), metavar="TYPE",
+              help=f"Only jobs of this type: {', '.join(TYPES)}.")  # fmt: skip
 @click.option("--since", type=when.Moment(), metavar="WHEN", help="Only jobs created since: 2h, 7d or a date.")
 @click.option("--before", type=when.Moment(), metavar="WHEN", help="Only jobs created before: 2h, 7d or a date.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N",
@@ -51,6 +55,7 @@ def command(
     long: bool,
     name: str | None,
     state: str | None,
+    kind: str | None,
     since: int | None,
     before: int | None,
     limit: int | None,
@@ -67,6 +72,7 @@ def command(
     Examples:
       mjob list
       mjob list -s failed --since 2h
+      mjob list --type map -s running
       mjob list -n 'nightly*' --before 7d | xargs -r mjob delete -f
     """
     if sum((long or as_json, as_table, as_ids)) > 1:
@@ -75,7 +81,7 @@ def command(
     with jobs() as mine:
         entries = newest_first(mine, state, since, before)
         whole = as_table or as_json
-        found = matching(mine, entries, name, state, whole=whole)
+        found = matching(mine, entries, name, state, kind, whole=whole)
         limit = limit or (SCREEN if as_table and sys.stdout.isatty() else None)
         if as_table:
             show_table(list(islice(found, limit)), width=None if not sys.stdout.isatty() else terminal_width())
@@ -107,23 +113,25 @@ def in_time(at: int, since: int | None, before: int | None) -> bool:
 
 
 def matching(
-    mine: Jobs, entries: Iterable[Entry], name: str | None, state: str | None, *, whole: bool
+    mine: Jobs, entries: Iterable[Entry], name: str | None, state: str | None, kind: str | None, *, whole: bool
 ) -> Iterator[Described]:
     """The entries that fit, with their status if that had to be asked for, or is wanted (`whole`)."""
-    if not (whole or name or state in TOLD):
+    if not (whole or name or kind or state in TOLD):
         yield from ((entry, None) for entry in entries)
         return
     from cli.client.job_list import described
 
     for entry, status in described(mine, entries):
-        if fits(status, name, state):
+        if fits(status, name, state, kind):
             yield entry, status
 
 
-def fits(status: Status | None, name: str | None, state: str | None) -> bool:
-    """Whether a job has the name and the state. A directory without a job has neither."""
+def fits(status: Status | None, name: str | None, state: str | None, kind: str | None = None) -> bool:
+    """Whether a job has the name, the state and the type. A directory without a job has none."""
     if status is None:
-        return not name and state not in TOLD
+        return not name and not kind and state not in TOLD
+    if kind and status.get("type", "pipeline") != kind:
+        return False
     return (not name or fnmatchcase(status["name"], name)) and (state not in TOLD or TOLD[state](status))
 
 
@@ -166,12 +174,21 @@ def row(entry: Entry, status: Status | None, size: int, now: int) -> tuple[str, 
         f"{stats['tasksDone']}/{stats['tasks']}",
         str(stats["errors"]),
         age,
-        text.escape(text.shortened(expression(status["phases"]), COMMAND_WIDTH)),
+        text.escape(text.shortened(command_of(status), COMMAND_WIDTH)),
     )
 
 
 def state_of(status: Status) -> str:
+    if "status" in status:
+        return f"{status['status']}{' (suspended)' if status['suspended'] and status['state'] != 'done' else ''}"
     return "cancelled" if status["cancelled"] else str(status["state"])
+
+
+def command_of(status: Status) -> str:
+    """What a job does: its phases; of an operation its title, or its type and command."""
+    if "type" in status:
+        return str(status.get("title") or f"{status['type']} {status.get('spec', {}).get('exec', '')}".strip())
+    return expression(status["phases"])
 
 
 def expression(phases: list[dict[str, Any]]) -> str:

@@ -24,6 +24,8 @@ from cli.jobs.leaving import ADDING, PRINTING, telling_of
 from cli.jobs.specification import asset, encoded
 from cli.text import compact
 from cli.when import Duration
+from scheduler.model.operations.document import UNAVAILABLE
+from scheduler.model.operations.stages import MAX_TASKS
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MEMORY_MB
 
 if TYPE_CHECKING:
@@ -74,6 +76,15 @@ def run_options(function: Function) -> Function:
         click.option("--keep-going", is_flag=True, help="A task that fails has failed; the others go on."),
         click.option("--time-limit", metavar="TIME", type=Duration(MAX_TIMEOUT_S),
                      help="Fail if it takes longer: 90s, 15m, 2h."),
+        click.option("--at-once", type=click.IntRange(1, MAX_TASKS), metavar="N",
+                     help="At most N tasks run at once. [default: any number]"),
+        click.option("--missing", type=click.Choice(("wait", "fail")), metavar="WHAT",
+                     help="If bytes of an input are missing in the store: wait, or fail. [default: wait]"),
+        click.option("--title", metavar="TEXT", help="What the operation is for, in its status."),
+        click.option("--annotation", "annotations", metavar="KEY=VALUE", multiple=True,
+                     help="A value of your own, in its status. Repeatable."),
+        click.option("--alias", metavar="*NAME",
+                     help="A name beginning with * that no other operation has which is not over."),
         click.option("--detach", is_flag=True, help="Print the id of the job and do not wait."),
         click.option("--dry-run", is_flag=True, help="Check it and print what would run; create nothing."),
         click.option("--json", "as_json", is_flag=True, help="Print the last status as one line of JSON."),
@@ -122,6 +133,15 @@ def taken(options: dict[str, Any], home: str, prints: bool = True) -> Run:
         keys["on_error"] = "continue"
     if (limit := options.pop("time_limit")) is not None:
         keys["time_limit"] = limit
+    if (most := options.pop("at_once")) is not None:
+        keys["resource_limits"] = {"tasks": most}
+    if missing := options.pop("missing"):
+        keys["unavailable"] = dict.fromkeys(UNAVAILABLE, missing)
+    for name in ("title", "alias"):
+        if value := options.pop(name):
+            keys[name] = value
+    if annotations := options.pop("annotations"):
+        keys["annotations"] = annotations_of(annotations)
     output, replace, append = (options.pop(name, None) for name in ("output", "replace", "append"))
     if replace and append:
         raise click.UsageError("--replace and --append exclude each other", click.get_current_context())
@@ -139,6 +159,17 @@ def taken(options: dict[str, Any], home: str, prints: bool = True) -> Run:
         prints=prints and not (output or detach or as_json),
         keys=keys,
     )
+
+
+def annotations_of(words: Sequence[str]) -> dict[str, str]:
+    """The annotations in words `KEY=VALUE`. Raises a usage error."""
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f'"{word}" is no annotation (KEY=VALUE)', click.get_current_context())
+        found[key] = value
+    return found
 
 
 def script_of(command: str, options: dict[str, Any], home: str) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def check(mine: Jobs, job: str, status: Status) -> None:
         return
     if ended:
         if status["stats"].get("errors"):
-            note(f"  each error: mjob errors {job}")
+            note(f"  each error:     mjob errors {job}")
+            note(f"  a task's input: mjob input {job} TASK")
         raise Failed(ending_of(job, ended))
     if not (status["stats"].get("errors") or status.get("cancelled")):
         return

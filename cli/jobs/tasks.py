@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Task = dict[str, Any]
 Endings = dict[tuple[str, str | None], list[tuple[str, str]]]  # by phase and input, which reducers have none
+STATES = ("waiting", "ready", "running", "done", "failed", "cancelled")
 PAGE = 1000  # tasks whose columns are as wide as each other
 HEADS = ("TASK", "PHASE", "STATE", "TRIES", "WALL", "CPU", "MEMORY", "IN", "OUT", "INPUT")
 JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
@@ -33,15 +34,20 @@ KILLED = re.compile(r"user command terminated by (SIG\w{1,16})")
 
 
 @click.command("tasks", cls=Command)
-@click.option("-s", "--state", metavar="STATE", type=click.Choice(["ready", "running", "done", "failed", "cancelled"]),
-              help="Only tasks in this state: ready, running, done, failed, cancelled.")  # fmt: skip
+@click.option("-s", "--state", metavar="STATE", type=click.Choice(STATES),
+              help=f"Only tasks in this state: {', '.join(STATES)}.")  # fmt: skip
+@click.option("--stage", type=click.IntRange(min=0), metavar="N", help="Only tasks of a stage, or of a phase.")
+@click.option("--task", type=click.IntRange(min=0), metavar="N", help="Only tasks with this number, of an operation.")
 @click.option("--joblog", "as_joblog", is_flag=True, help="As GNU parallel's --joblog writes it.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object a line, times in µs, as the service says.")
 @one_job_argument
-def command(job: tuple[str, ...], state: str | None, as_joblog: bool, as_json: bool) -> None:
+def command(
+    job: tuple[str, ...], state: str | None, stage: int | None, task: int | None, as_joblog: bool, as_json: bool
+) -> None:
     """Print the tasks of a job, phase by phase: state, attempts, times, memory, bytes in and out, input.
 
-    A job has its tasks while it has a record: until a day after its end.
+    A job has its tasks while it has a record: until a day after its end. A task of an operation that reads a slice
+    has its name in the place of an input, STAGE.NUMBER: see mjob input, mjob stderr.
 
     \b
     Examples:
@@ -53,11 +59,11 @@ def command(job: tuple[str, ...], state: str | None, as_joblog: bool, as_json: b
         raise click.UsageError("--joblog and --json exclude each other", click.get_current_context())
     with jobs() as mine:
         wanted = only(mine, job)
-        narrowed = {"state": state} if state == "running" else {}
-        found = (task for task in tasks(mine, wanted, **narrowed) if state is None or task["state"] == state)
+        narrowing = {"state": state, "stage": stage, "task": task}
+        found = tasks(mine, wanted, **{key: str(value) for key, value in narrowing.items() if value is not None})
         if as_json:
-            for task in found:
-                print(text.compact(task))
+            for each in found:
+                print(text.compact(each))
         elif as_joblog:
             joblog(mine, wanted, found, sys.stdout)
         else:
@@ -106,7 +112,9 @@ def row(task: Task) -> tuple[str, ...]:
 
 
 def input_of(task: Task) -> str:
-    """What a task reads; of a reducer its number."""
+    """What a task reads; of a reducer its number, and of a task of slices its name (`1.17`)."""
+    if "task" in task and "input" not in task:
+        return f"{task['phaseNum']}.{task['task']}"
     return str(task["input"]) if "input" in task else f"reduce {task.get('reducer', 0)}"
 
 
@@ -134,8 +142,14 @@ def joblog(mine: Jobs, job: str, found: Iterable[Task], log: TextIO) -> None:
             exit_value, signal = told.pop() if told else UNKNOWN
         took = f"{usage.get('wall_us', 0) / 1e6:.3f}"
         size = (str(usage.get("bytes_in", 0)), str(usage.get("bytes_out", 0)))
-        ran = f"{text.shortened(status['phases'][task['phaseNum']]['exec'], 1000)} < {text.escape(input_of(task))}"
+        ran = f"{text.shortened(command_of(status, task), 1000)} < {text.escape(input_of(task))}"
         log.write("\t".join((str(number), ":", f"{start:.3f}", took, *size, exit_value, signal, ran)) + "\n")
+
+
+def command_of(status: Task, task: Task) -> str:
+    """The command of a task: that of its phase, or of the script of its operation."""
+    phases = status["phases"]
+    return str(phases[task["phaseNum"]]["exec"] if phases else status.get("spec", {}).get("exec", status.get("type")))
 
 
 def endings(mine: Jobs, job: str) -> Endings:

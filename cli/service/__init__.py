@@ -14,6 +14,12 @@ MODULES = {
     "gateway": "gateway",
     "supervisor": "supervisor",
     "cluster": "cluster",
+    "jobs": "jobs",
+    "cancel": "cancel",
+    "usage": "usage",
+    "limits": "limits",
+    "top": "top",
+    "verify": "verify",
     "doctor": "doctor",
     "demo": "demo",
     "version": "version",
@@ -31,6 +37,7 @@ command = Lazy(
     remora demo                 see it work: a word count, in a minute
     remora up                   a whole service on this machine, in the foreground
     remora user add LOGIN       an account for another person
+    remora top                  what goes on: jobs, tasks, nodes
 
     With a service up, these talk to it: mls mput mget mrm mmkdir mln minfo mfind (objects) and mjob (jobs).
     """,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,8 @@ from cli.service.up import state_dir_option
 from cli.text import count
 
 if TYPE_CHECKING:
-    from scheduler.records.database import Connection
+    from scheduler.objects.blobs import BlobStore
+    from scheduler.records.database import Connection, Database
 
 T = TypeVar("T")
 STDIN = Path("-")
@@ -66,12 +67,43 @@ def records(state_dir: Path | None) -> Path | str:
     return state_dir or database or state_directory(os.environ)
 
 
-def change(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
-    """Run `work` on the records in a transaction; it holds at once. Raises `Problem`."""
+def change(
+    state_dir: Path | None,
+    work: Callable[[Connection], T],
+    event: str,
+    details: Callable[[T], dict[str, object]] = lambda _: {},
+    **fields: object,
+) -> T:
+    """Run `work` on the records in a transaction; it holds at once, and is in the audit log. Raises `Problem`.
+
+    `event`, `fields` and what `details` makes of the result say there what was changed, without any secret.
+    """
     from scheduler.service import administration
 
     with said_plainly():
-        return administration.change(records(state_dir), work)
+        where = records(state_dir)
+        result = administration.change(where, work)
+    audited(where, event, fields | details(result))
+    return result
+
+
+def audited(where: Path | str, event: str, fields: dict[str, object]) -> None:
+    """Append a change to the audit log: that of a state directory, or else REMORA_AUDIT_LOG, if it is set."""
+    from scheduler import audit
+
+    named = os.environ.get("REMORA_AUDIT_LOG")
+    path = Path(named) if named else where / audit.FILE if isinstance(where, Path) else None
+    if path is None:
+        return
+    try:
+        audit.append(path, event, {"by": operating_user(), **fields})
+    except OSError as error:
+        note(f"changed, but not written to the audit log {path}: {error.strerror}")
+
+
+def operating_user() -> str:
+    """The user of this machine who runs the command, as sudo knows it."""
+    return os.environ.get("SUDO_USER") or f"uid {os.getuid()}"
 
 
 def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
@@ -80,6 +112,26 @@ def look(state_dir: Path | None, work: Callable[[Connection], T]) -> T:
 
     with said_plainly():
         return administration.look(records(state_dir), work)
+
+
+def with_store(command: click.Command, *more: click.Parameter) -> click.Command:
+    """The same as `with_records`, for what reads the objects, too: the function gets `objects`."""
+    directory = click.Option(
+        ["--objects"], metavar="DIR", envvar="REMORA_OBJECTS", type=click.Path(path_type=Path),
+        help="Directory of objects of a cluster. [$REMORA_OBJECTS; default: that in the state directory]",
+    )  # fmt: skip
+    return with_records(command, *more, directory)
+
+
+def use_store(
+    state_dir: Path | None, objects: Path | None, use: Callable[[Database, BlobStore], Coroutine[Any, Any, T]]
+) -> T:
+    """Run `use` on records and objects. Raises `Problem`."""
+    from scheduler.service import administration
+
+    with said_plainly():
+        where = records(state_dir)
+        return administration.with_store(where, None if isinstance(where, Path) else objects, use)
 
 
 def public_key(path: Path) -> str:

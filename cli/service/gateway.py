@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.frame import Plain
-from cli.service.sharing import require_signed_target_option, run, shared_options
+from cli.service.sharing import log_file_options, require_signed_target_option, run, shared_options
 
 
 @click.command("gateway", cls=Plain)
@@ -34,6 +34,7 @@ def command(**options: object) -> None:
 command.params[:0] = [
     *shared_options("127.0.0.1:8080"),
     require_signed_target_option(),
+    *log_file_options("none is written"),
     click.Option(["--images"], metavar="VERSION,...", envvar="REMORA_IMAGES", default="",
                  help="Images of the nodes that jobs may ask for, beside the published ones. [$REMORA_IMAGES]"),
 ]  # fmt: skip

@@ -26,7 +26,8 @@ def shared_options(listen: str) -> list[click.Parameter]:
         click.Option(["--listen"], metavar="HOST:PORT", envvar="REMORA_LISTEN", default=listen, show_default=True,
                      help="Address to listen on; port 0 picks a free one. [$REMORA_LISTEN]"),
         click.Option(["--advertise"], metavar="URL", envvar="REMORA_ADVERTISE",
-                     help="How others reach it. [$REMORA_ADVERTISE; default: by --listen]"),
+                     help="How agents reach a supervisor, and gateways each other. [$REMORA_ADVERTISE;"
+                          " default: by --listen]"),
         *tls_options(),
         click.Option(["--tls-ca"], metavar="FILE", envvar="REMORA_TLS_CA", type=file,
                      help="Authorities of nodes' certificates: agents have to show theirs. [$REMORA_TLS_CA]"),
@@ -57,6 +58,19 @@ def metrics_token_option() -> click.Option:
         help="Token that opens /metrics, sent as Authorization: Bearer. "
         "[or $REMORA_METRICS_TOKEN; default: open to this machine only]",
     )  # fmt: skip
+
+
+def log_file_options(audit_default: str) -> list[click.Parameter]:
+    """The files of the audit log and of the access log."""
+    file = click.Path(path_type=Path)
+    return [
+        click.Option(["--audit-log"], metavar="FILE", envvar="REMORA_AUDIT_LOG", type=file,
+                     help=f"File of changes, and of denied requests. [$REMORA_AUDIT_LOG; default: {audit_default}]"),
+        click.Option(["--access-log"], metavar="FILE", envvar="REMORA_ACCESS_LOG", type=file,
+                     help="File of all requests, JSON lines, or text with --access-log-format. [$REMORA_ACCESS_LOG]"),
+        click.Option(["--access-log-format"], type=click.Choice(["json", "text"]), default="json", show_default=True,
+                     envvar="REMORA_ACCESS_LOG_FORMAT", help="Form of its lines. [$REMORA_ACCESS_LOG_FORMAT]"),
+    ]  # fmt: skip
 
 
 def require_signed_target_option() -> click.Option:
@@ -99,12 +113,15 @@ def settings(
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
     keep_jobs: int = 0,
+    audit_log: Path | None = None,
+    access_log: Path | None = None,
+    access_log_format: str = "json",
 ) -> RoleOptions:
     """Raises StateError for the first that cannot be."""
     from scheduler.gateway.context import Guard
     from scheduler.service import settings as read
     from scheduler.service.listeners import Connections
-    from scheduler.service.parts import Secrets
+    from scheduler.service.parts import LogFiles, Secrets
 
     host, port = read.listen_address(listen)
     tls = read.tls_files(host, "--listen", tls_cert, tls_key, tls_ca, plain)
@@ -118,6 +135,7 @@ def settings(
     return read.RoleOptions(
         where, directory, host, port, Secrets(token.encode(), key), advertise, nomad, versions,
         Connections(max_connections, max_connections_per_peer), guard, tls, keep_jobs,
+        LogFiles(audit_log, access_log, access_log_format == "text"),
     )  # fmt: skip
 
 

@@ -15,7 +15,13 @@ from cli.client.settings import state_directory
 from cli.frame import Plain
 from cli.service.database import database_options
 from cli.service.keeping import keep_jobs_option
-from cli.service.sharing import connection_options, metrics_token_option, require_signed_target_option, tls_options
+from cli.service.sharing import (
+    connection_options,
+    log_file_options,
+    metrics_token_option,
+    require_signed_target_option,
+    tls_options,
+)
 
 if TYPE_CHECKING:
     from scheduler.service.state import ServiceInfo
@@ -76,6 +82,9 @@ def command(
     tls_key: Path | None,
     plain: bool,
     keep_jobs: int,
+    audit_log: Path | None,
+    access_log: Path | None,
+    access_log_format: str,
 ) -> None:
     """Start everything: object store, jobs, and the instances that tasks run in. Ctrl-C ends it, cleanly.
 
@@ -95,16 +104,19 @@ def command(
 
     Exit status: 0 after Ctrl-C, 1 if the service could not start, or the agent that runs its tasks.
     """
+    from scheduler.audit import FILE
     from scheduler.gateway.context import Guard
     from scheduler.service.listeners import Connections
+    from scheduler.service.parts import LogFiles
     from scheduler.service.run import ServiceOptions, serve
     from scheduler.service.settings import metrics_token, tls_files
     from scheduler.service.state import StateError
 
     os.environ["REMORA_LOG_FORMAT"] = log_format  # the agent's too, which is a process of its own
+    directory = state_dir or state_directory(os.environ)
     try:
         options = ServiceOptions(
-            state_dir=state_dir or state_directory(os.environ),
+            state_dir=directory,
             host=host,
             port=port,
             login=login,
@@ -121,6 +133,7 @@ def command(
             tls=tls_files(host, "--host", tls_cert, tls_key, None, plain),
             plain=plain,
             keep_jobs_s=keep_jobs,
+            log_files=LogFiles(audit_log or directory.absolute() / FILE, access_log, access_log_format == "text"),
         )
         code = serve(options, announce)
     except StateError as error:
@@ -136,6 +149,7 @@ command.params[-1:-1] = [
     require_signed_target_option(),
     metrics_token_option(),
     keep_jobs_option(),
+    *log_file_options("audit.log in the state directory"),
 ]
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -28,6 +28,25 @@ def require_terminal() -> None:
     for name, fd in (("stdin", STDIN), ("stdout", STDOUT)):
         if not os.isatty(fd):
             raise Problem(f"{name} is not a TTY; aborting.")
+
+
+@contextmanager
+def take_keyboard() -> Iterator[Callable[[], None]]:
+    """The terminal of a command whose stdin is something else: what it yields makes it stdin. Raises `Problem`."""
+    if not os.isatty(STDOUT):
+        raise Problem("stdout is not a TTY; aborting.")
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise Problem(f"there is no terminal to read keys from: /dev/tty: {error.strerror}") from None
+
+    def take() -> None:
+        os.dup2(terminal, STDIN)
+
+    try:
+        yield take
+    finally:
+        os.close(terminal)
 
 
 class Screen:

@@ -28,8 +28,8 @@ from cli.terminal.connection import Connection
 from cli.terminal.frames import Kind, Message, close_of
 from cli.terminal.keys import Escape, Keyboard
 from cli.terminal.screen import STDIN, Screen, resizes
+from scheduler.model.naming import SESSION_PROGRAM
 
-PROGRAM = "/poseidon/public/medusa/agent.sh"
 SERVICE, USER = "medusa:", "mlogin:"
 FAILED = 1
 LOST = 255  # as of ssh
@@ -57,9 +57,9 @@ class Wish:
 def document(wish: Wish) -> bytes:
     """The job of a session, as JSON."""
     phase = {
-        "exec": f"/assets{PROGRAM}",
+        "exec": f"/assets{SESSION_PROGRAM}",
         "type": "map" if wish.input else "reduce",
-        "assets": [PROGRAM, *wish.assets],
+        "assets": [SESSION_PROGRAM, *wish.assets],
         **wish.properties,
     }
     return json.dumps({"name": "interactive compute job", "phases": [phase]}).encode()

@@ -3,8 +3,8 @@
     python datapath/tests/run.py [NAME ...]
     python datapath/tests/run.py --fuzz SECONDS [NAME ...]
 
-Each `test_*.c` is a program that ends with 0 or says what failed. Each `fuzz_*.c` is a
-fuzz target, and `corpus/fuzz_*/` holds inputs that together reach all of the code that
+The folders are those of `src/`. Each `test_*.c` is a program that ends with 0 or says what
+failed. Each `fuzz_*.c` is a fuzz target, and `corpus/fuzz_*/` holds inputs that together reach all of the code that
 was ever reached. Without `--fuzz`, `fuzz_main.c` drives the targets: it takes the corpus
 and a fixed number of small changes of it, which needs any C compiler and nothing else.
 
@@ -47,12 +47,12 @@ class Result(NamedTuple):
 
 def targets() -> list[Path]:
     """The fuzz targets."""
-    return sorted({*HERE.glob("fuzz_*.c")} - {DRIVER})
+    return sorted(HERE.glob("*/fuzz_*.c"))
 
 
 def programs() -> list[Path]:
     """Tests and fuzz targets."""
-    return sorted([*HERE.glob("test_*.c"), *targets()])
+    return sorted([*HERE.glob("*/test_*.c"), *targets()])
 
 
 def build_all(wanted: Sequence[Path]) -> list[Path]:

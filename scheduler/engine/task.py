@@ -117,7 +117,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The job has a new supervisor, so the leases of the previous one are void. That costs no retry."""
+    """The lease is void: the job has a new supervisor, or its user has stopped the attempt. That costs no retry."""
 
 
 @dataclass(frozen=True, slots=True)

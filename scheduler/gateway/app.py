@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from scheduler.gateway import agents, health, jobs
+from scheduler.gateway import agents, auditing, health, jobs
 from scheduler.gateway.access import permissions
 from scheduler.gateway.access.authentication import Authenticator
 from scheduler.gateway.context import ANONYMOUS, Call, Context, Handler
@@ -46,7 +46,7 @@ from scheduler.records.database import DatabaseFullError
 log = logging.getLogger(__name__)
 
 # Parameters that turn the listing of a login's jobs into a search among its live jobs.
-JOB_FILTERS = frozenset({"state", "status", "name"})
+JOB_FILTERS = frozenset({"state", "status", "name", "alias", "type", "since", "before", "failed"})
 API_VERSION = "1.0.0"
 MAX_PARAMETERS = 100
 
@@ -119,9 +119,11 @@ class Gateway:
         path = request.raw_path.partition("?")[0]
         if (task := asyncio.current_task()) is not None:
             task.set_name(f"request {at.id} {request.method} {path[:200]}")  # the watchdog reports this name
+        code = ""
         try:
             reply = await self._dispatch(request)
         except WireError as error:
+            code = error.code
             reply = answering.refusal(request, error)
         except DatabaseFullError:
             reply = answering.refusal(request, errors.not_enough_space("records: the disk of the service is full"))
@@ -130,6 +132,7 @@ class Gateway:
         except Exception:
             log.exception("request failed", extra={"request_id": at.id, "path": path})
             reply = answering.refusal(request, errors.internal_error())
+        auditing.record(self.context.logs, request, at, reply, code)
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
 
@@ -149,6 +152,9 @@ class Gateway:
             raise errors.no_such_route(request.raw_path)
         check_target(raw_path, raw_query)
         caller = await self.authenticator.identify(request)
+        progress(request).caller = caller
+        most = await self.context.limiter.limits_of(caller.limits)
+        self.context.limiter.check_rate(caller.login or f"anonymous at {request.remote}", most)
         check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)

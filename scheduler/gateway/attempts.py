@@ -1,20 +1,23 @@
 """The attempts of an operation, as `GET …/:id/live/attempts` lists them: one JSON object a line.
 
-    ?state=    running, completed, failed or aborted     ?reason=    the reason of those that were aborted
+    ?state=    waiting, running, aborting, completed, failed or aborted     ?reason=   of those that were aborted
+    ?stage=N   ?task=N   ?node=NAME   ?stderr=true   those whose stderr is kept
     ?limit= ?marker=   a page; `X-Remora-Next` of a page is the marker of the next one
 
-Example: `{"id": "6f….2", "task": 17, "attempt": 2, "stage": 0, "state": "aborted", "reason": "node_offline", …}`.
+Example: `{"id": "1.17.2", "stage": 1, "task": 17, "attempt": 2, "state": "aborted", "reason": "node_offline", …}`. One
+of them, and what it has read and printed, is in `attempt_files`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from aiohttp import web
 
 from scheduler.gateway.context import Call
-from scheduler.gateway.job_lists import LATEST, NEXT, lines_reply, page_limit
+from scheduler.gateway.job_lists import LATEST, NEXT, integer, lines_reply, page_limit
 from scheduler.model import errors
 from scheduler.model.display import compact
 from scheduler.model.operations.reasons import AbortReason
@@ -22,7 +25,7 @@ from scheduler.records.database import Row, select
 from scheduler.supervisor.jobs.status import iso
 
 ATTEMPTS_TYPE = "application/x-json-stream; type=attempt"
-STATES = ("running", "completed", "failed", "aborted")
+STATES = ("waiting", "running", "aborting", "completed", "failed", "aborted")
 MARKER = re.compile(r"(\d{1,15})\.(\d{1,9})\Z", re.ASCII)
 
 
@@ -31,9 +34,16 @@ async def show_attempts(call: Call, row: Row) -> web.StreamResponse:
     state, reason = one_of(call, "state", STATES), one_of(call, "reason", tuple(AbortReason))
     task, attempt = marker(call)
     limit = page_limit(call, LATEST)
-    search = select(
-        "attempts_after", job=row["id"], task=task, attempt=attempt, state=state, reason=reason, limit=limit
-    )
+    printed = one_of(call, "stderr", ("true",))
+    only = {
+        "state": state,
+        "reason": reason,
+        "node": call.query.get("node"),
+        "stage": optional_integer(call, "stage"),
+        "number": optional_integer(call, "task"),
+        "printed": 1 if printed else None,
+    }
+    search = select("attempts_after", job=row["id"], task=task, attempt=attempt, limit=limit, **only)
     rows = await call.context.db.read(search)
     following = {NEXT: f"{rows[-1]['task']}.{rows[-1]['attempt']}"} if len(rows) == limit else {}
     return lines_reply([attempt_line(each) for each in rows], ATTEMPTS_TYPE, following)
@@ -47,6 +57,11 @@ def one_of(call: Call, name: str, values: tuple[str, ...]) -> str | None:
     return value
 
 
+def optional_integer(call: Call, name: str) -> int | None:
+    """The value of a parameter that is a number; None if it is missing. Raises WireError."""
+    return integer(call, name) if name in call.query else None
+
+
 def marker(call: Call) -> tuple[int, int]:
     """The attempt after which a page begins."""
     text = call.query.get("marker", "0.0")
@@ -58,8 +73,13 @@ def marker(call: Call) -> tuple[int, int]:
 
 def attempt_line(row: Row) -> str:
     """One attempt as a line."""
+    return compact(described(row))
+
+
+def described(row: Row) -> dict[str, Any]:
+    """One attempt, as users see it."""
     shown = {
-        "id": f"{row['uuid']}.{row['attempt']}",
+        "id": f"{row['stage']}.{row['number']}.{row['attempt']}",
         "taskId": row["uuid"],
         "task": row["number"],
         "attempt": row["attempt"],
@@ -71,8 +91,9 @@ def attempt_line(row: Row) -> str:
         "message": row["message"],
         "node": row["node"],
         "timeLeased": iso(row["leased"]),
+        "timeBegan": iso(row["began"]) if row["began"] is not None else None,
         "timeEnded": iso(row["ended"]) if row["ended"] is not None else None,
         "stderr": row["stderr"],
         "usage": json.loads(row["usage"]) if row["usage"] else None,
     }
-    return compact({key: value for key, value in shown.items() if value is not None})
+    return {key: value for key, value in shown.items() if value is not None}

@@ -17,6 +17,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from scheduler.audit import NO_LOGS, Logs
+from scheduler.gateway.limiting import Limiter
 from scheduler.gateway.metrics import Metrics
 from scheduler.gateway.node_credentials import Gatekeeper
 from scheduler.gateway.sessions.session import Sessions
@@ -42,13 +44,15 @@ class Proof(Enum):
 class Caller:
     """The sender of a request: an account, or anonymous.
 
-    `key` is the fingerprint of the key behind the proof, `job` the job.
+    `key` is the fingerprint of the key behind the proof, `job` the job. `operator`: the account may see all others.
     """
 
     login: str | None = None
     proof: Proof = Proof.NONE
     key: str | None = None
     job: str | None = None
+    operator: bool = False
+    limits: str | None = None  # the account's own, as JSON; see `scheduler.model.limits`
 
     def __str__(self) -> str:
         return self.login or "anonymous"
@@ -119,9 +123,12 @@ class Context:
     no_agent: Callable[[], str | None] = lambda: None  # why this machine's agent is not here, if there should be one
     sessions: Sessions = field(default_factory=Sessions)  # interactive ones, at this gateway
     health: Health = field(default_factory=Health)
+    logs: Logs = NO_LOGS  # of changes, of what was denied, and of requests
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
+    limiter: Limiter = field(init=False)  # of accounts
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "limiter", Limiter(self.db, self.metrics.over_limit))
         object.__setattr__(self, "nodes", Gatekeeper(self.db, self.agent_secret, self.clock))
 
 

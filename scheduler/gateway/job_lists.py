@@ -1,8 +1,9 @@
 """Lists about jobs: the jobs themselves, and one job's inputs, outputs, failures, errors, tasks.
 
-    GET  /:login/jobs?state= name=               jobs whose record still exists
+    GET  /:login/jobs?state= name= status= type= alias= since= before= failed=true
+                                                 jobs whose record still exists
     GET  …/:id/live/in|out|fail|err              one a line
-    GET  …/:id/live/tasks?state= number=         one JSON object a line
+    GET  …/:id/live/tasks?state= stage= task=    one JSON object a line
 
 A list may be longer than a client's memory, so clients can read it in pages: with `limit`, and from
 the second page on with the `marker` that `X-Remora-Next` of the previous page gave. Without either, the
@@ -17,13 +18,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 
 from aiohttp import web
 
+from scheduler.engine.operations.status import Status
+from scheduler.engine.task import TaskState
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
 from scheduler.model.display import compact
+from scheduler.model.job import PIPELINE
+from scheduler.model.operations.stages import OperationType
 from scheduler.records.database import Connection, Row, select
 from scheduler.supervisor.jobs.error_records import live_line
 from scheduler.supervisor.jobs.status import iso
@@ -34,6 +38,13 @@ MAX_PAGE = 1000
 NEXT = "X-Remora-Next"
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
+JOB_STATES = ("live", "running", "done")
+JOB_VALUES: dict[str, tuple[str, ...]] = {
+    "state": JOB_STATES,
+    "status": (*JOB_STATES, *Status),
+    "type": (PIPELINE, *OperationType),
+    "failed": ("true",),
+}
 ERRORS_TYPE = "application/x-json-stream; type=job-error"
 JOBS_TYPE = "application/x-json-stream; type=job"
 TASKS_TYPE = "application/x-json-stream; type=task"
@@ -57,22 +68,40 @@ LISTS: dict[str, tuple[str, str, Callable[[Row], str]]] = {
 
 
 async def list_jobs(call: Call) -> web.StreamResponse:
-    """`GET /:login/jobs?state=…`: jobs whose record still exists, oldest first."""
+    """`GET /:login/jobs?state=…`: jobs whose record still exists, oldest first; `since` and `before` are ms."""
     if call.method not in ("GET", "HEAD"):
         raise errors.method_not_allowed(call.method)
-    state = call.query.get("state", "live")
-    for parameter in ("state", "status"):
-        value = call.query.get(parameter, "live")
-        if value not in ("live", "running", "done"):
-            raise errors.invalid_parameter(value, parameter)
-    name = call.query.get("name")
-    if name is not None and not is_name(name):
-        raise errors.invalid_parameter(name, "name")
     limit = page_limit(call, MAX_PAGE)
-    search = partial(_jobs_after, call, limit=limit, state=state, name=name)
-    rows = await call.context.db.read(search)
+    only = job_filters(call)
+    rows = await call.context.db.read(lambda c: _jobs_after(call, c, limit=limit, **only))
     following = {NEXT: rows[-1]["uuid"]} if "limit" in call.query and len(rows) == limit else {}
     return lines_reply([job_line(row) for row in rows], JOBS_TYPE if rows else None, following)
+
+
+def job_filters(call: Call) -> dict[str, object]:
+    """What a search for jobs is narrowed by. Raises WireError.
+
+    `status` is that of an operation; its older values, which are states, narrow nothing.
+    """
+    for parameter, values in JOB_VALUES.items():
+        value = call.query.get(parameter)
+        if value is not None and value not in values:
+            raise errors.invalid_parameter(value, parameter)
+    for parameter in ("name", "alias"):
+        text = call.query.get(parameter)
+        if text is not None and not is_name(text):
+            raise errors.invalid_parameter(text, parameter)
+    status = call.query.get("status")
+    return {
+        "state": call.query.get("state", "live"),
+        "status": None if status in JOB_STATES else status,
+        "type": call.query.get("type"),
+        "name": call.query.get("name"),
+        "alias": call.query.get("alias"),
+        "since": integer(call, "since") if "since" in call.query else None,
+        "before": integer(call, "before") if "before" in call.query else None,
+        "failed": 1 if "failed" in call.query else None,
+    }
 
 
 def is_name(text: str) -> bool:
@@ -110,14 +139,20 @@ async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
 
 
 async def show_page(
-    call: Call, row: Row, statement: str, content_type: str, line: Callable[[Row], str], key: str = "seq"
+    call: Call,
+    row: Row,
+    statement: str,
+    content_type: str,
+    line: Callable[[Row], str],
+    key: str = "seq",
+    **narrowed: object,
 ) -> web.StreamResponse:
-    """A page of a job's list after the marker, which is a value of the column `key`."""
+    """A page of a job's list after the marker, which is a value of the column `key`; `narrowed` by what."""
     after, limit = page_marker(call), page_limit(call, LATEST)
 
     def read(c: Connection) -> tuple[list[str], dict[str, str]]:  # lines are made here: a page would hold up the loop
         """lines are made in the reader's thread: a page would hold up the event loop"""
-        rows = c.all(statement, job=row["id"], after=after, limit=limit)
+        rows = c.all(statement, job=row["id"], after=after, limit=limit, **narrowed)
         return [line(found) for found in rows], {NEXT: str(rows[-1][key])} if len(rows) == limit else {}
 
     lines, following = await call.context.db.read(read)
@@ -125,19 +160,24 @@ async def show_page(
 
 
 async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
-    """`GET …/live/tasks[?state=running]`: a page of tasks; with `?number=` one task."""
-    state = call.query.get("state", "")
+    """`GET …/live/tasks[?state=&stage=&task=]`: a page of tasks; with `?number=` one, by the number of its record."""
+    state = call.query.get("state")
     if "number" in call.query:
         one = select("task_of_job", job=row["id"], task=integer(call, "number"))
         return lines_reply([task_line(task) for task in await call.context.db.read(one)], TASKS_TYPE)
-    if state not in ("", "running"):
+    if state is not None and state not in RECORDED:
         raise errors.invalid_parameter(state, "state")
-    statement = "leased_tasks_after" if state else "tasks_after"
-    return await show_page(call, row, statement, TASKS_TYPE, task_line, key="id")
+    narrowed = {name: integer(call, asked) if asked in call.query else None for asked, name in NARROWING.items()}
+    if state == "running" and set(narrowed.values()) == {None}:
+        return await show_page(call, row, "leased_tasks_after", TASKS_TYPE, task_line, key="id")
+    recorded = RECORDED[state] if state else None
+    return await show_page(call, row, "tasks_after", TASKS_TYPE, task_line, key="id", state=recorded, **narrowed)
 
 
 # The states of a task in users' words, where the recorded ones are about attempts.
 STATES = {"leased": "running", "committed": "done"}
+RECORDED = {STATES.get(state, str(state)): str(state) for state in TaskState}
+NARROWING = {"stage": "stage", "task": "number"}  # parameters, and those of the statement
 
 
 def task_line(row: Row) -> str:
@@ -145,6 +185,7 @@ def task_line(row: Row) -> str:
     shown = {
         "taskId": row["uuid"],
         "number": row["id"],
+        "task": row["number"],
         "phaseNum": row["phase"],
         "state": STATES.get(row["state"], row["state"]),
         "attempts": row["attempt"],

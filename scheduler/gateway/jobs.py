@@ -8,17 +8,18 @@
     POST …/:id/live/in[?end=true]         lines of input, any number
     POST …/:id/live/in/end, …/cancel
 
-Lists are in `job_lists`.
+Lists are in `job_lists`, further control in `control`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 from aiohttp import web
 
+from scheduler.gateway import attempt_files, control
 from scheduler.gateway.attempts import show_attempts
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import list_jobs, show_list, show_tasks
@@ -49,13 +50,19 @@ async def handle(call: Call) -> web.StreamResponse:
     if len(segments) == 3:
         return await (create(call) if call.method == "POST" else list_jobs(call))
     what = "/".join(segments[5:])
-    routes = ROUTES.get(what)
+    routes = routes_of(what)
     if routes is None:
         raise errors.no_such_route(call.path)
     serve = routes.get("GET" if call.method == "HEAD" else call.method)
     if serve is None:
         raise errors.method_not_allowed(call.method)
     return await serve(call, await find_job(call, segments[1], segments[3]))
+
+
+def routes_of(what: str) -> Mapping[str, Serve] | None:
+    """What serves a path below `live/`, by method; None if there is no such path."""
+    found = {"GET": attempt_files.find(what), "POST": control.find(what)}
+    return ROUTES.get(what) or {method: serve for method, serve in found.items() if serve} or None
 
 
 async def find_job(call: Call, login: str, uuid: str) -> Row:
@@ -74,6 +81,7 @@ async def create(call: Call) -> web.StreamResponse:
     document = decode_job(body) if call.request.content_type == "application/json" else {}
     spec = parse_job(document, call.context.images())
     login = names.owner(call.path)
+    await call.context.limiter.check_jobs(login, await call.context.limiter.limits_of(call.caller.limits))
     headers = kept_headers.stored(call.request.headers, directory=True)
     uuid = await call.service.create_job(login, spec, headers, Creator(call.caller.key, call.caller.job))
     return web.Response(status=201, headers={"Location": f"/{login}/jobs/{uuid}"})
@@ -106,13 +114,18 @@ def wait_seconds(call: Call) -> float:
 async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
     """`POST …/live/in`: record lines of input, a batch at a time, without holding the whole body."""
     job = require_open(row, input_open=True)
+    most = await call.context.limiter.limits_of(call.caller.limits)
+    inputs = row["inputs"]
     await invite(call.request)
     rest = b""
     while chunk := await next_chunk(call.request):
         lines, rest = split_lines(rest + chunk)
         if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
+        inputs += len(lines)
+        call.context.limiter.check_inputs(row["owner"], most, inputs)
         await _record(call, job, lines)
+    call.context.limiter.check_inputs(row["owner"], most, inputs + bool(rest))
     await _record(call, job, [rest] if rest else [])
     if call.query.get("end") == "true":
         await call.service.end_input(job)

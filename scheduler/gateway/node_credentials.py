@@ -10,7 +10,7 @@ node is `NODE.1-MAC`, over its name and its *generation*; the records say which 
 accepted for a second at most. While the records cannot be reached nothing can be revoked in them, so
 the last state read stays valid.
 
-The key itself can be replaced too: see `model.secrets`.
+The key itself can be replaced too: see `model.credentials.secrets`.
 
 Example: under the key `k` the node `n1` sends `Authorization: Bearer n1.ab31…`, and may register
 as `n1`; the same credential with `n2` in it, or for an agent of `n2`, is refused.
@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from scheduler.engine.credential import FIRST, Trust
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 from scheduler.records.database import Database
 from scheduler.records.node_trust import all_trust
 

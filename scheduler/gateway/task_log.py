@@ -23,6 +23,7 @@ from scheduler.supervisor.jobs.intake import JobRef
 
 NEXT, ATTEMPT = "X-Remora-Next", "X-Remora-Attempt"
 TYPE = "application/octet-stream"
+MAX_OUTPUT = 1 << 20  # bytes of the output of a running attempt that are sent in one reply
 
 
 async def show_log(call: Call, row: Row) -> web.StreamResponse:
@@ -34,6 +35,24 @@ async def show_log(call: Call, row: Row) -> web.StreamResponse:
     data = base64.b64decode(page.data or "")
     headers = {"Content-Type": TYPE, ATTEMPT: str(request.attempt), NEXT: str(request.offset + len(data))}
     return web.Response(body=data, headers=headers)
+
+
+async def running_output(
+    call: Call, row: Row, agent: int, task: int, attempt: int, stream: LogStream
+) -> web.StreamResponse:
+    """All that an attempt which runs has printed so far. Raises WireError 503 if its node does not answer."""
+    pages, offset = [], 0
+    while offset < MAX_OUTPUT:
+        request = TaskLogRequest(task=task, attempt=attempt, stream=stream, offset=offset)
+        page = await call.service.read_log(JobRef(row["id"], row["uuid"]), agent, request)
+        if page is None:
+            raise errors.service_unavailable("the node of the task did not answer: ask again")
+        data = base64.b64decode(page.data or "")
+        if not data:
+            break
+        pages.append(data)
+        offset += len(data)
+    return web.Response(body=b"".join(pages), headers={"Content-Type": TYPE})
 
 
 async def asked(call: Call, row: Row) -> tuple[int, TaskLogRequest]:

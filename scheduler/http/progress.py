@@ -15,7 +15,7 @@ class Progress:
     """The state of one request.
 
     `started` is `time.monotonic()`; `invited` once the client was told to send the body; `begun` once the reply's
-    headers are out.
+    headers are out. `caller`: who sent it, once that is known.
     """
 
     id: str
@@ -23,6 +23,7 @@ class Progress:
     route: str = "none"
     invited: bool = False
     begun: bool = False
+    caller: object = None
 
 
 PROGRESS = web.RequestKey("progress", Progress)

@@ -51,6 +51,23 @@ def authorization_failed(who: str, path: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"{who} is not allowed to access {path}")
 
 
+def account_blocked(login: str) -> WireError:
+    return WireError(403, "AccountBlocked", f"{login} is not an active account")
+
+
+def too_many_requests(who: str, most: int, seconds: int) -> WireError:
+    message = f"{who} sends more than {most} requests a second: try again after {seconds} s"
+    return WireError(429, "TooManyRequests", message, {"Retry-After": str(seconds)})
+
+
+def over_limit(message: str) -> WireError:
+    return WireError(409, "LimitExceeded", message)
+
+
+def over_quota(message: str) -> WireError:
+    return WireError(507, "QuotaExceeded", message)
+
+
 def service_unavailable(message: str) -> WireError:
     return WireError(503, "ServiceUnavailable", message)
 
@@ -105,6 +122,40 @@ def session_taken(job: str, end: str) -> WireError:
 
 def task_not_running(task: int) -> WireError:
     return WireError(409, "TaskNotRunning", f"no task {task} of this job runs")
+
+
+def not_an_operation(job: str, verb: str) -> WireError:
+    return WireError(409, "NotAnOperation", f"job {job} is a job of phases: {verb} is for operations")
+
+
+def not_completable(job: str, kind: str) -> WireError:
+    why = f"a {kind} of a part of its input is no result: abort it, or let it end"
+    return WireError(409, "NotCompletable", f"job {job} cannot be completed early: {why}")
+
+
+def alias_in_use(alias: str, job: str) -> WireError:
+    return WireError(409, "AliasInUse", f"{alias} is the alias of job {job}, which is not over")
+
+
+def no_stderr(attempt: str, removed: bool) -> WireError:
+    why = "it was removed since" if removed else "it has printed none, or is not among those whose stderr is kept"
+    return WireError(404, "NoStderr", f"there is no stderr of attempt {attempt}: {why}")
+
+
+def input_gone(attempt: str, why: str) -> WireError:
+    return WireError(409, "InputGone", f"the input of attempt {attempt} cannot be had any more: {why}")
+
+
+def no_such_task(job: str, task: str) -> WireError:
+    return WireError(404, "ResourceNotFound", f"job {job} has no task or attempt {task}")
+
+
+def task_state(task: str, state: str) -> WireError:
+    return WireError(409, "InvalidTaskState", f"task {task} is {state}: only one that may still run can be given up")
+
+
+def task_needed(task: str, kind: str) -> WireError:
+    return WireError(409, "TaskNeeded", f"task {task} is a {kind}, which the others need: it cannot be given up")
 
 
 def invalid_parameter(value: str, name: str) -> WireError:

@@ -33,6 +33,7 @@ from scheduler.model.checks import (
     string,
 )
 from scheduler.model.errors import invalid_content, invalid_job
+from scheduler.model.naming import SESSION_PROGRAM
 from scheduler.model.operations.document import Operation, check_operation
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.tiers import IMAGES, MAX_JOB_REDUCERS, MAX_PHASES, MAX_REDUCERS, MAX_TRIES_AGAIN
@@ -56,6 +57,11 @@ class JobSpec:
     transient: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
     operation: Operation | None = None
+
+    @property
+    def is_session(self) -> bool:
+        """Whether its one phase is the task's end of an interactive session."""
+        return [phase.exec for phase in self.phases] == [f"/assets{SESSION_PROGRAM}"]
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:

@@ -12,6 +12,9 @@ unknown, or `reduce`. With P the phase and T the task's UUID:
 
 from __future__ import annotations
 
+# The task's end of an interactive session, an object of the service.
+SESSION_PROGRAM = "/poseidon/public/medusa/agent.sh"
+
 
 def jobs_directory(login: str) -> str:
     return f"/{login}/jobs"

@@ -19,7 +19,8 @@ leases (`supervisor.tasks.commit`).
 The supervisor must know how much an agent can take *now*, also while a poll waits. So both requests contain the
 agent's whole `AgentState`, which is small: a line per pool and per running reducer. `seen` is the number of the last
 poll reply that the agent has acted on. A state that has not seen the newest reply says nothing about room, because
-the tasks which that reply granted are still on their way.
+the tasks which that reply granted are still on their way. States have serial numbers, because a poll may overtake a
+report, or wait for less.
 
 Example: an agent with 4 slots polls with an empty state. The reply (number 1) grants pool 7 its specification, two
 instances, and two tasks. The agent makes instances, runs the tasks, and reports two attempts with `state.seen = 1` and
@@ -250,6 +251,7 @@ class AgentState(Wire):
     """The state of an agent, a part of each poll and report."""
 
     seen: Number  # number of the last poll reply acted on; 0 at first
+    serial: Number = 0  # of the agent's states: requests overtake each other, and an older state says nothing
     pools: list[PoolState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
     feeds: list[FeedState] = Field(default_factory=list, max_length=MAX_STATES, fail_fast=True)
     disabled: Count = 0  # slots whose instances could not be ended
@@ -330,7 +332,7 @@ class PollReply(Wire):
     number: int
     pools: list[PoolGrant] = Field(default_factory=list)
     feeds: list[FeedPage] = Field(default_factory=list)
-    cancel: list[AttemptId] = Field(default_factory=list)  # kill, and report nothing
+    cancel: list[AttemptId] = Field(default_factory=list)  # kill; report only that those of operations are gone
     release: list[int] = Field(default_factory=list)
     discard: list[Id] = Field(default_factory=list)  # intermediates on this node that are not needed any more
     logs: list[TaskLogRequest] = Field(default_factory=list)  # requests for the output of running tasks
@@ -389,6 +391,8 @@ class AttemptReport(Wire):
     core: SavedFile | None = None
     usage: Usage = Usage()
     instance: Word | None = None  # the one that the attempt ran in, by its node's name for it
+    started_us: Measure | None = None  # by the clock of `ReportRequest.clock_us`; None: nothing was run
+    ended_us: Measure | None = None
     missing: list[Id] = Field(
         default_factory=list, max_length=MAX_SWEEP
     )  # lost, because these intermediates could not be read
@@ -398,9 +402,13 @@ class AttemptReport(Wire):
 
 
 class ReportRequest(Wire):
+    """Attempts that have ended, and those of operations whose commands have run for a moment by now (`began`)."""
+
     agent: Number
     state: AgentState
     attempts: list[AttemptReport] = Field(max_length=MAX_REPORTS, fail_fast=True)
+    began: list[AttemptId] = Field(default_factory=list, max_length=MAX_REPORTS, fail_fast=True)
+    clock_us: Measure = 0  # µs since the agent's start, when this was sent
 
 
 class ReportReply(Wire):

@@ -192,11 +192,17 @@ class BlobStore:
     def older_than(self, when: int) -> Iterator[str]:
         """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
         for shard in SHARDS.intersection(os.listdir(self._root_fd)):
-            with os.scandir(f"{self.root}/{shard}") as files:
-                for file in files:
-                    with contextlib.suppress(FileNotFoundError):
-                        if is_id(file.name) and file.stat(follow_symlinks=False).st_ctime_ns < when * 1_000_000:
-                            yield file.name
+            for blob, status in self.in_shard(shard):
+                if status.st_ctime_ns < when * 1_000_000:
+                    yield blob
+
+    def in_shard(self, shard: str) -> Iterator[tuple[str, os.stat_result]]:
+        """The blobs of one of `SHARDS`, in no order, with the stat results of their files."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(f"{self.root}/{shard}") as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    if is_id(file.name):
+                        yield file.name, file.stat(follow_symlinks=False)
 
     def discard_unfinished(self, when: int) -> None:
         """Remove unpublished files that were last changed before `when` (ms since the epoch)."""

@@ -2,7 +2,9 @@
 
 An account is a login and its keys; a signature by one of the keys proves that a request is the account's. The
 account's top-level directories exist from the start, so no user has to make them. Accounts are never removed: their
-objects would have no owner, and a new account with the same login would get them.
+objects would have no owner, and a new account with the same login would get them. An account that is *disabled* keeps
+all that it has, and its keys open nothing until it is enabled again. An account of an *operator* may read everything,
+and end any job.
 
 A key issues further credentials: tokens and presigned URLs. They end with the key, because it is looked up whenever
 one of them is used, and they end all at once when the account is revoked: no credential issued before that time counts
@@ -13,7 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
+from scheduler.model.limits import Limits, merged
 from scheduler.model.names import LOGIN, TOP_LEVEL
 from scheduler.records.database import Connection, Row
 
@@ -32,11 +35,15 @@ class Key:
     """A registered key: its one-line public form, and two times in ms, by the database's clock.
 
     `added`: when it was registered. `revoked`: credentials that the account's keys issued before this time are void.
+    `operator`, `disabled`: what the account is.
     """
 
     public: str
     added: int
     revoked: int
+    operator: bool = False
+    disabled: bool = False
+    limits: str | None = None  # JSON, see `scheduler.model.limits`
 
     def vouches_for(self, issued: int) -> bool:
         """Whether a credential that this key issued at that time is still valid."""
@@ -73,7 +80,8 @@ def exists(c: Connection, login: str) -> bool:
 
 
 def list_accounts(c: Connection) -> list[Row]:
-    """All accounts of users: `login`, `created` (ms), the number of `keys`, and `keep_jobs` (see there) of each."""
+    """All accounts of users: `login`, `created` (ms), the number of `keys`, `keep_jobs` (see there), `operator` (0, 1),
+    and `disabled` (ms, 0: not) of each."""
     return c.all("list_accounts")
 
 
@@ -81,6 +89,82 @@ def keep_jobs(c: Connection, login: str, seconds: int | None) -> None:
     """Set how long (seconds) an account keeps jobs; 0: for ever, None: the service's default. Raises AccountError."""
     require(c, login)
     c.run("keep_jobs", login=login, seconds=seconds)
+
+
+def show(c: Connection, login: str) -> Row:
+    """One account: as `list_accounts` has it, and its `limits` (JSON, or None). Raises AccountError."""
+    if (row := c.one("show_account", login=login)) is None:
+        raise AccountError(f'there is no account "{login}"')
+    return row
+
+
+def set_operator(c: Connection, login: str, operator: bool) -> None:
+    """Make an account an operator's, or not. Raises AccountError."""
+    require_own(c, login)
+    c.run("set_operator", login=login, operator=int(operator))
+
+
+def disable(c: Connection, login: str) -> None:
+    """Have the keys of an account open nothing, nor what they gave out. Raises AccountError."""
+    require_own(c, login)
+    c.run("disable_account", login=login, since=c.now())
+
+
+def enable(c: Connection, login: str) -> None:
+    """End that an account is disabled. Raises AccountError."""
+    require_own(c, login)
+    c.run("disable_account", login=login, since=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an account stores: objects, by their names, and their bytes."""
+
+    objects: int
+    bytes: int
+
+
+def stored_of(c: Connection, login: str) -> Stored:
+    """Reads the names of all objects of an account."""
+    row = c.one("stored_of", dir=f"/{login}/", beyond=f"/{login}0")  # 0 is the character after the slash
+    assert row is not None
+    return Stored(row["objects"], int(row["bytes"]))
+
+
+def default_limits(c: Connection) -> str | None:
+    """The service's limits for accounts that have none of their own: JSON, see `scheduler.model.limits`."""
+    row = c.one("show_account", login=OPERATOR)
+    return None if row is None else row["limits"]
+
+
+def limits_of(c: Connection, login: str) -> Limits:
+    """The limits that hold for an account; the built-in ones if there is no such account."""
+    row = c.one("show_account", login=login)
+    return merged(default_limits(c), None if row is None else row["limits"])
+
+
+def set_default_limits(c: Connection, document: str | None) -> None:
+    """Set the service's limits; they are kept with its own account. Raises AccountError before the first start."""
+    require(c, OPERATOR)
+    c.run("set_limits", login=OPERATOR, limits=document)
+
+
+def set_limits(c: Connection, login: str, document: str | None) -> None:
+    """Set the limits of an account that are not the service's. Raises AccountError."""
+    require_own(c, login)
+    c.run("set_limits", login=login, limits=document)
+
+
+def is_disabled(c: Connection, login: str) -> bool:
+    row = c.one("show_account", login=login)
+    return row is not None and bool(row["disabled"])
+
+
+def require_own(c: Connection, login: str) -> None:
+    """Raises AccountError if there is no such account, or if it is the service's own."""
+    require(c, login)
+    if login == OPERATOR and not list_keys(c, login):
+        raise AccountError(f'the account "{login}" is the service\'s own: it cannot be changed')
 
 
 def require(c: Connection, login: str) -> None:
@@ -105,7 +189,11 @@ def add_key(c: Connection, login: str, line: str) -> PublicKey:
 def find_key(c: Connection, login: str, fingerprint: str) -> Key | None:
     """The key of `login` with this MD5 fingerprint (`aa:bb:…`), or None."""
     row = c.one("find_key", login=login, fingerprint=fingerprint)
-    return None if row is None else Key(row["public"], row["added"], row["revoked"])
+    if row is None:
+        return None
+    return Key(
+        row["public"], row["added"], row["revoked"], bool(row["operator"]), bool(row["disabled"]), row["limits"]
+    )  # fmt: skip
 
 
 def list_keys(c: Connection, login: str) -> dict[str, str]:

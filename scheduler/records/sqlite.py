@@ -115,9 +115,10 @@ class SqliteDatabase(Database):
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
         raw.execute(f"PRAGMA cache_size = -{READER_CACHE if read_only else WRITER_CACHE}")
-        raw.execute("PRAGMA temp_store = MEMORY")
-        if read_only:
+        if read_only:  # large sorts of readers, as of `invariants`, spill into temporary files
             raw.execute("PRAGMA query_only = ON")
+        else:
+            raw.execute("PRAGMA temp_store = MEMORY")
         return SqliteConnection(raw)
 
     def _migrate(self) -> None:

@@ -9,16 +9,17 @@ a process may make changes if it can connect to the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from scheduler.objects.blobs import BlobStore
 from scheduler.records.accounts import AccountError
 from scheduler.records.database import Connection, Database, DatabaseError, open_database
-from scheduler.service.state import DATABASE, StateError, require_own
+from scheduler.service.state import DATABASE, OBJECTS, StateError, require_own
+from scheduler.supervisor.control.cancelling import cancel_named
 from scheduler.supervisor.jobs.intake import JobRef
-from scheduler.supervisor.operations.control import cancel_named
 
 T = TypeVar("T")
 
@@ -50,6 +51,26 @@ def look(where: Path | str, work: Callable[[Connection], T]) -> T:
     """Run `work`, which changes nothing. Raises StateError."""
     with _records(where) as records:
         return asyncio.run(records.read(work))
+
+
+def with_store(
+    where: Path | str, objects: Path | None, use: Callable[[Database, BlobStore], Coroutine[Any, Any, T]]
+) -> T:
+    """Run `use` on records and objects, which a service may use meanwhile. Raises StateError.
+
+    `where` is as for `change`; `objects` is the directory of objects, if it is not in that state directory.
+    """
+    directory = where / OBJECTS if objects is None and isinstance(where, Path) else objects
+    if directory is None:
+        raise StateError("where are the objects? Say --objects DIR, the directory that all nodes mount")
+    with _records(where) as records:
+        if not directory.is_dir():
+            raise StateError(f"there is no directory {directory}: is it mounted?")
+        blobs = BlobStore(directory)
+        try:
+            return asyncio.run(use(records, blobs))
+        finally:
+            blobs.close()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from datapath import libexec
 from scheduler.common.ids import new_id
 from scheduler.gateway.context import Context
 from scheduler.gateway.storage.batch import md5_of, store_one
+from scheduler.model.naming import SESSION_PROGRAM
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
@@ -22,8 +23,6 @@ from scheduler.records.accounts import OPERATOR
 from scheduler.records.database import Connection
 
 log = logging.getLogger("remora.service")
-
-SESSION_PROGRAM = f"/{OPERATOR}/public/medusa/agent.sh"
 
 
 async def ensure(context: Context) -> None:

@@ -10,13 +10,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Counter, Gauge
 
+from scheduler.audit import Logs
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
@@ -25,6 +25,7 @@ from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import Database, DatabaseError, open_database
+from scheduler.service import measuring
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
 from scheduler.service.state import StateError
 from scheduler.supervisor.job_services import JobService, RecordedJobService
@@ -52,6 +53,18 @@ class Secrets:
     agent: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """The files of the audit and the access log; None: it is not written. `access_as_text`: not as JSON."""
+
+    audit: Path | None = None
+    access: Path | None = None
+    access_as_text: bool = False
+
+
+NO_LOG_FILES = LogFiles()
+
+
 class Choices(TypedDict, total=False):
     """The members of a context that differ by the kind of process."""
 
@@ -61,6 +74,7 @@ class Choices(TypedDict, total=False):
     public: bool
     guard: Guard
     no_agent: Callable[[], str | None]
+    logs: Logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,19 @@ def opened(database: str | Path, objects: Path) -> Iterator[Store]:
 def context_of(store: Store, secrets: Secrets, **more: Unpack[Choices]) -> Context:
     """What the handlers of this process share."""
     return Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+
+
+@contextlib.contextmanager
+def logging_to(options: LogFiles) -> Iterator[Logs]:
+    """The audit and the access log of this process. Raises StateError if a file cannot be used."""
+    try:
+        logs = Logs(options.audit, options.access, options.access_as_text)
+    except OSError as error:
+        raise StateError(f"cannot log to {error.filename}: {error.strerror}") from None
+    try:
+        yield logs
+    finally:
+        logs.close()
 
 
 def bounded(context: Context, connections: Connections) -> ConnectionLimits:
@@ -184,7 +211,9 @@ async def supervising(
     def issue(login: str, job: str, node: str) -> str:
         return tokens.issue(login, context.clock(), job, node=node)
 
+    finished = Counter("remora_jobs_finished", "Jobs that were archived.", ("result",), registry=registry)
     ports = Ports(
+        count_job=lambda result: finished.labels(result).inc(),
         count_outcome=lambda outcome, count: outcomes.labels(outcome).inc(count),
         count_placed=lambda where, count: placed.labels(where).inc(count),
         why_no_agent=lambda: context.no_agent(),
@@ -194,30 +223,12 @@ async def supervising(
         return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book, ports=ports)
 
     await runner.start(make)
-    _measure(runner, registry)
+    sampling = asyncio.create_task(measuring.sample_forever(context, measuring.measure(context, runner)))
     try:
-        yield
+        async with background(sampling):
+            yield
     finally:
         await runner.stop()
-
-
-def _measure(runner: SupervisorRunner, registry: CollectorRegistry) -> None:
-    """Register gauges of the current supervisor."""
-    gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
-        "remora_jobs_live": ("Jobs not archived yet.", lambda supervisor: len(supervisor.jobs)),
-        "remora_tasks_ready": ("Tasks waiting for an instance.", lambda supervisor: supervisor.jobs.ready.total()),
-        "remora_instances_disabled": (
-            "Slots whose instances could not be ended.",
-            lambda supervisor: supervisor.agent_service.disabled(),
-        ),
-        "remora_supervisor": ("The number of the supervisor's start.", lambda supervisor: supervisor.id),
-    }
-    for name, (text, value) in gauges.items():
-        Gauge(name, text, registry=registry).set_function(partial(_current, runner, value))
-
-
-def _current(runner: SupervisorRunner, value: Callable[[Supervisor], float]) -> float:
-    return value(runner.supervisor)
 
 
 async def sweep_once(context: Context, before: int) -> None:

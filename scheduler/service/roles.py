@@ -12,11 +12,11 @@ from scheduler.common import descriptors
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import own_objects, parts
 from scheduler.service.nomad import booking
-from scheduler.service.settings import RoleOptions, advertised
+from scheduler.service.settings import RoleOptions, advertised, own_address
 from scheduler.service.state import StateError
 from scheduler.supervisor.runner import SupervisorRunner
 
@@ -57,14 +57,19 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         store = stack.enter_context(parts.opened(options.database, options.objects))
         recorded_jobs = stack.enter_context(parts.recorded(store))
         offered = {*IMAGES, *options.images}
+        logs = stack.enter_context(parts.logging_to(options.log_files))
         context = parts.context_of(
-            store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs
+            store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs, logs=logs
         )
         stack.enter_context(watched("gateway", context.metrics.stalled))
         await own_objects.ensure(context)
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         url = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
+        context.sessions.address, context.sessions.tls = (
+            own_address(options.advertise, options.host, url, options.database),
+            tls.asking if tls else True,
+        )
         log.info("gateway is up", extra={"url": url})
         on_ready(options.advertise or url)
         await stop.wait()

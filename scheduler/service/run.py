@@ -28,8 +28,8 @@ from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
-from scheduler.service.settings import shared_database
-from scheduler.service.state import DATABASE, ServiceInfo, StateDir, StateError
+from scheduler.service.settings import own_address, shared_database
+from scheduler.service.state import DATABASE, OBJECTS, ServiceInfo, StateDir, StateError
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.tls.identity import TlsFiles
@@ -61,6 +61,7 @@ class ServiceOptions:
     tls: TlsFiles | None = None
     plain: bool = False  # other machines may be served plain HTTP
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
+    log_files: parts.LogFiles = parts.NO_LOG_FILES
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -87,9 +88,10 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
     began = clock()
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
     async with contextlib.AsyncExitStack() as stack:
-        store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / "blobs"))
+        store = stack.enter_context(parts.opened(options.database or state.path / DATABASE, state.path / OBJECTS))
         recorded_jobs = stack.enter_context(parts.recorded(store))
         runner, trouble = SupervisorRunner(), Trouble()
+        logs = stack.enter_context(parts.logging_to(options.log_files))
         context = parts.context_of(
             store,
             secrets,
@@ -98,6 +100,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             service=LocalFirstJobService(recorded_jobs, lambda: runner.current),
             supervisor=lambda: runner.current,
             no_agent=lambda: trouble.why,
+            logs=logs,
         )
         stack.enter_context(watched("service", context.metrics.stalled))
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
@@ -107,6 +110,9 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         public = url = await stack.enter_async_context(
             parts.listening(context, options.host, options.port, limits, tls)
         )
+        if options.database is not None:
+            context.sessions.address = own_address(None, options.host, url, options.database)
+            context.sessions.tls = tls.asking if tls else True
         if tls is not None:  # this machine's clients and its agent use an address on loopback
             url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
         await stack.enter_async_context(parts.supervising(context, runner, url, alone=options.database is None))

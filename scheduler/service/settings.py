@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.gateway.context import UNGUARDED, Guard
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
-from scheduler.service.parts import Secrets
+from scheduler.service.parts import NO_LOG_FILES, LogFiles, Secrets
 from scheduler.service.state import StateError
 from scheduler.tls import plain
 from scheduler.tls.identity import TlsError, TlsFiles, files_of
@@ -40,6 +43,7 @@ class RoleOptions:
     guard: Guard = UNGUARDED
     tls: TlsFiles | None = None
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
+    log_files: LogFiles = NO_LOG_FILES
 
 
 def shared_database(text: str | None) -> str:
@@ -113,6 +117,22 @@ def advertised(said: str | None, host: str, url: str, tls: TlsFiles | None = Non
     if host in EVERYWHERE:
         raise StateError("it listens on every address: say with --advertise URL at which one agents reach it")
     return url
+
+
+def own_address(said: str | None, host: str, url: str, database: str) -> str | None:
+    """The URL at which other gateways reach one that listens on `host` at `url`; None if that cannot be known.
+
+    One that listens on every address is reached by the address that leads to the database.
+    """
+    if said is not None or host not in EVERYWHERE:
+        return said or url
+    server = urlsplit(database).netloc.rpartition("@")[2].partition(",")[0]
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # nothing is sent
+            probe.connect((urlsplit(f"//{server}").hostname or "127.0.0.1", 9))
+            return str(URL(url).with_host(probe.getsockname()[0]))
+    except (OSError, ValueError):
+        return None
 
 
 def metrics_token(file: Path | None, environment: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from scheduler.common.private import NotPrivateError, open_own_file, open_private
 
 DATABASE = "remora.db"
+OBJECTS = "blobs"
 
 
 class StateError(Exception):

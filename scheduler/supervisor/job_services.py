@@ -4,8 +4,8 @@ A gateway decides nothing about jobs. It records what was requested, in a transa
 the owner of the job, in any process, hears that and reads it. If the job has no owner, the next supervisor to claim it
 finds what was written. So a request is answered as soon as it is durable, whether or not any supervisor lives.
 
-Only cancelling is done completely here, because its answer promises that nothing of the job counts from now on. The
-job's owner then notices, tells the agents, and archives the job.
+Only cancelling and aborting are done completely here, because their answer promises that nothing of the job counts from
+now on. The job's owner then notices, tells the agents, and archives the job.
 
 The gateway knows only the protocol `JobService`. `RecordedJobService` serves jobs of any owner. In a process with a
 supervisor, `LocalFirstJobService` calls it directly for the jobs that it owns, without the way over the database.
@@ -23,16 +23,18 @@ from typing import Protocol
 
 from scheduler.common.waiting import wait_for
 from scheduler.model.job import JobSpec
+from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Connection, Database, Fenced, select
 from scheduler.supervisor import announcements
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.control import requests
+from scheduler.supervisor.control.cancelling import abort_named, cancel_named
 from scheduler.supervisor.jobs import intake
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator, Named
 from scheduler.supervisor.operations import creation
-from scheduler.supervisor.operations.control import cancel_named
 from scheduler.supervisor.supervisor import Supervisor
 
 
@@ -55,6 +57,9 @@ class JobService(Protocol):
 
     async def cancel(self, job: Named) -> None:
         """Cancel a job: none of its tasks counts any more."""
+
+    async def control(self, job: Named, request: ControlRequest) -> None:
+        """Ask something of a job that runs; it may not be carried out yet when this returns."""
 
     async def wait_for_change(self, job: Named, seconds: float) -> None:
         """Return when a job may have changed, or after `seconds`; at once if it is done."""
@@ -106,6 +111,12 @@ class RecordedJobService:
 
     async def cancel(self, job: Named) -> None:
         await self._db.write(partial(cancel_named, job=job, now=self._clock()))
+
+    async def control(self, job: Named, request: ControlRequest) -> None:
+        if request.verb is Verb.ABORT:
+            await self._db.write(partial(abort_named, job=job, reason=request.reason, now=self._clock()))
+        else:
+            await self._db.write(partial(requests.record, job=job, request=request))
 
     async def _change(self, job: Named, work: Callable[[Connection], object]) -> None:
         def announced(c: Connection) -> None:
@@ -180,6 +191,9 @@ class LocalFirstJobService:
 
     async def cancel(self, job: Named) -> None:
         await self._nearest(job, lambda s, live: s.cancel(live), lambda p: p.cancel(job))
+
+    async def control(self, job: Named, request: ControlRequest) -> None:
+        await self._nearest(job, lambda s, live: s.control(live, request), lambda p: p.control(job, request))
 
     async def wait_for_change(self, job: Named, seconds: float) -> None:
         await self._nearest(

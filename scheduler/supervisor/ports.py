@@ -15,6 +15,10 @@ def count_nothing(what: str, count: int) -> None:
     """A port for metrics that are not kept."""
 
 
+def count_no_job(_: str) -> None:
+    """Count nothing."""
+
+
 def no_reason() -> str | None:
     """A port for a machine where no agent is expected."""
     return None
@@ -28,6 +32,7 @@ class Ports:
     """
 
     count_outcome: Callable[[str, int], None] = count_nothing  # tasks, by how they ended
+    count_job: Callable[[str], None] = count_no_job  # jobs that were archived: "done", "errors" or "cancelled"
     count_placed: Callable[[str, int], None] = count_nothing  # map tasks with an intermediate: "local" or "remote"
     why_no_agent: Callable[[], str | None] = no_reason  # why this machine's agent is not registered, if that is known
     monotonic: Callable[[], float] = time.monotonic  # seconds

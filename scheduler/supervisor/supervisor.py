@@ -13,37 +13,35 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from scheduler.common.backoff import Backoff
 from scheduler.common.waiting import wait_for
 from scheduler.engine.membership import BEAT, CLAIM_SECONDS, Pulse
 from scheduler.model.job import JobSpec
+from scheduler.model.operations.control import ControlRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import Database, Fenced, Row, select
+from scheduler.records.database import Database, Row, select
 from scheduler.supervisor import announcements, membership
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.running_logs import PostedRequests
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
-from scheduler.supervisor.background import PAUSES, Coalesced, SupervisorTasks
+from scheduler.supervisor.background import Coalesced, SupervisorTasks
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs, standing_of
-from scheduler.supervisor.jobs import archive, intake, retention
+from scheduler.supervisor.control import requests
+from scheduler.supervisor.control.cancelling import cancel_open, cancel_orphans
+from scheduler.supervisor.job_work import JobWork
+from scheduler.supervisor.jobs import intake, retention
 from scheduler.supervisor.jobs.changes import Changes, Placed
-from scheduler.supervisor.jobs.dispatch import dispatch_page
 from scheduler.supervisor.jobs.intake import UNKNOWN, Creator
-from scheduler.supervisor.operations import creation, ending, steps
-from scheduler.supervisor.operations.control import cancel_open, cancel_orphans
+from scheduler.supervisor.operations import creation, ending
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import recovery
-from scheduler.supervisor.tasks.commit import refuse_ready
 
 log = logging.getLogger("remora.supervisor")
 
-# The number of ready tasks of the first phase up to which inputs are dispatched.
-AHEAD = 4096
-# Ready tasks that fit no node, failed in one transaction.
-REFUSE_PAGE = 500
+# Requests about one job that are taken up at once.
+REQUESTS_PAGE = 100
 # Seconds between checks for idle inputs and expired records.
 HOUSEKEEPING_SECONDS = 5.0
 # Seconds between checks for silent agents.
@@ -92,6 +90,17 @@ class Supervisor:
         self._count_outcome = ports.count_outcome
         self._reasons = Reasons(self._db, self.jobs, self.agent_service)
         self._background = SupervisorTasks()
+        self._work = JobWork(
+            self._db,
+            blobs,
+            clock,
+            self.jobs,
+            self.agent_service,
+            self._background,
+            self._apply,
+            self._discard,
+            ports.count_job,
+        )
         self.lost = self._background.fenced  # another supervisor has taken over
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
@@ -187,7 +196,7 @@ class Supervisor:
         self._apply(claim.changes)
         self._mend_soon(live.id)
         self._look_again(live.id)  # other processes may have announced changes before it was in the cache
-        self._work_on(live)
+        self._work.start(live)
         self.agent_service.wake()
 
     def _hear(self, subject: str) -> None:
@@ -220,9 +229,12 @@ class Supervisor:
 
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])
+        live.suspended = bool(row["suspended"])
         if live.standing is not None:
             phases = await self._db.read(select("phases_of_job", job=live.id))
             live.standing, live.stalled = standing_of(row["status"], phases), False
+            await self.agent_service.stop_again(live)
+        await self._take_up_requests(live)
         if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
             live.done = True
             live.wake_watchers()
@@ -231,7 +243,7 @@ class Supervisor:
         elif row["input_done"] and not (live.input_done or live.done):
             self._apply(await self._db.write(partial(intake.advance, live=live, now=self._clock())))
             live.input_done = True
-        self._work_on(live)
+        self._work.start(live)
 
     # Requests of users, by a gateway in this process.
 
@@ -247,7 +259,7 @@ class Supervisor:
         self.jobs.add(live)
         if not self._alone:
             self._look_again(live.id)
-        self._work_on(live)
+        self._work.start(live)
         log.info("job created", extra={"job": live.uuid, "owner": owner, "phases": len(spec.phases)})
         self.agent_service.wake()
         return live.uuid
@@ -256,7 +268,7 @@ class Supervisor:
         """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
         total = await self._db.write(partial(intake.add_inputs, job=live, lines=lines, now=self._clock()))
         live.inputs = max(live.inputs, total)
-        self._work_on(live)
+        self._work.start(live)
 
     async def end_input(self, live: LiveJob) -> None:
         """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""
@@ -268,6 +280,17 @@ class Supervisor:
         """Cancel a job; an operation is aborted. Raises WireError if it is over."""
         self._apply(await self._db.write(partial(cancel_open, live=live, now=self._clock())))
         log.info("job cancelled", extra={"job": live.uuid})
+
+    async def control(self, live: LiveJob, request: ControlRequest) -> None:
+        """Carry out what a user asks of a job, after earlier requests. Raises WireError if its state forbids it."""
+        await self._take_up_requests(live)
+        self._apply(await self._db.write(partial(requests.carry_out, live=live, request=request, now=self._clock())))
+        log.info("job controlled", extra={"job": live.uuid, "request": request.verb})
+
+    async def _take_up_requests(self, live: LiveJob) -> None:
+        """Carry out what other processes have written down."""
+        for _ in await self._db.read(select("requests_of_job", job=live.id, limit=REQUESTS_PAGE)):
+            self._apply(await self._db.write(partial(requests.take_up, live=live, now=self._clock())))
 
     async def wait_for_change(self, live: LiveJob, seconds: float) -> None:
         """Return when a job changes, or after `seconds`."""
@@ -288,8 +311,17 @@ class Supervisor:
                 live.input_ended.add(pool)
         for job, standing in changes.standings.items():
             if live := self.jobs.by_id(job):
-                live.standing = standing
+                live.standing, live.stalled = standing, job in changes.stalled
                 live.dispatched += changes.dispatched[job]
+        for job in changes.lacking:
+            if live := self.jobs.by_id(job):
+                self._work.wait_for_inputs(live)
+        for job, suspended in changes.suspended.items():
+            if live := self.jobs.by_id(job):
+                live.suspended = suspended
+        for job, spec in changes.specs.items():
+            if live := self.jobs.by_id(job):
+                live.spec = spec
         for job, pools in changes.reopened.items():
             if live := self.jobs.by_id(job):
                 live.reopened = pools
@@ -300,7 +332,7 @@ class Supervisor:
             if live := self.jobs.by_id(job):
                 live.done = live.done or job in changes.done_jobs
                 live.wake_watchers()
-                self._work_on(live)
+                self._work.start(live)
         if changes.done_jobs:
             self._orphans.ask()
         if changes.discard:
@@ -336,81 +368,6 @@ class Supervisor:
         if shared:
             self._in_thread(self._blobs.discard, shared)
         self.agent_service.discard(Placed(node, blob) for node, blob in all_blobs if node is not None)
-
-    def _work_on(self, live: LiveJob) -> None:
-        """Start what a job needs now: dispatching its inputs, or archiving it. Only one runs at a time."""
-        if live.working is not None and not live.working.done():
-            return
-        if live.done:
-            live.working = self._background.spawn(self._until_done(self._archive, live))
-        elif live.standing is not None and steps.has_work(live, self._ready(live), AHEAD):
-            live.working = self._background.spawn(self._until_done(self._operate, live))
-        elif self._misfits(live):
-            live.working = self._background.spawn(self._until_done(self._refuse, live))
-        elif live.standing is None and live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
-            live.working = self._background.spawn(self._until_done(self._dispatch, live))
-
-    def _ready(self, live: LiveJob) -> int:
-        """The number of ready tasks of a job."""
-        return sum(self.jobs.ready[pool] for pool in live.pools)
-
-    async def _operate(self, live: LiveJob) -> None:
-        """Take the steps of an operation that can be taken now."""
-        while not live.done and steps.has_work(live, self._ready(live), AHEAD):
-            before = live.standing
-            self._apply(await self._db.write(partial(steps.take, live=live, now=self._clock())))
-            live.stalled = live.standing == before
-
-    def _misfits(self, live: LiveJob) -> list[tuple[int, str]]:
-        """The pools with ready tasks that no node can ever run, and why."""
-        ready = [(n, pool) for n, pool in enumerate(live.pools) if self.jobs.ready[pool] > 0]
-        return [(pool, why) for n, pool in ready if (why := self.agent_service.why_infeasible(live.spec.phases[n]))]
-
-    async def _refuse(self, live: LiveJob) -> None:
-        """Fail tasks that no node can ever run: a page of each pool, and again while there are more."""
-        for pool, why in self._misfits(live):
-            work = partial(refuse_ready, live=live, pool=pool, message=why, limit=REFUSE_PAGE, now=self._clock())
-            self._apply(await self._db.write(work))
-
-    async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
-        """Repeat a job's work until it succeeds, whatever errors (a full disk, for instance) interrupt it."""
-        backoff = Backoff(*PAUSES)
-        while True:
-            try:
-                await work(live)
-            except Fenced:
-                return
-            except Exception:
-                told = {"job": live.uuid, "pause": backoff.pause}
-                log.exception("a job's work failed and is tried again", extra=told)
-                await asyncio.sleep(backoff.next())
-            else:
-                break
-        live.working = None
-        if not live.done or self.jobs.by_id(live.id):
-            self._work_on(live)
-
-    async def _dispatch(self, live: LiveJob) -> None:
-        while live.pending and self.jobs.ready[live.pools[0]] < AHEAD:
-            changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()))
-            live.dispatched += count
-            if not count:  # it was cancelled by a gateway, which is not known here yet
-                await self._look_now(live)
-                break
-            self._apply(changes)
-
-    async def _look_now(self, live: LiveJob) -> None:
-        for row in await self._db.read(select("job_by_id", job=live.id)):
-            live.done = live.done or row["state"] == "done"
-
-    async def _archive(self, live: LiveJob) -> None:
-        await ending.release(self._db, live, self._discard)
-        await retention.reap_job(self._db, self._discard, live)
-        await archive.archive_job(self._db, self._blobs, self._clock, live)
-        self.jobs.remove(live)
-        live.wake_watchers()
-        self.agent_service.wake()
-        log.info("job archived", extra={"job": live.uuid})
 
     async def look_around(self) -> None:
         """End inputs that are idle, and notice jobs that a command ended in the records."""

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.conformance.clients import COMMANDS, PINNED, Both, cache, install, untested
 from tests.support.services.forks import USUAL
 from tests.support.services.gateway import KEYS, public_line

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.conformance.clients import Both, lines
 from tests.support.services.gateway import KEYS, public_line
 from tests.support.services.objects import put_many

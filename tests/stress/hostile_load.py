@@ -39,7 +39,7 @@ from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.settings import Settings
 from tests.support.services.neighbour import neighbour
-from tests.support.services.service import Service, descendants
+from tests.support.services.service import Service, agents_below
 from tests.support.services.user import User
 
 SLOTS = 4
@@ -219,8 +219,7 @@ def processes(service: Service) -> set[int]:
     """The service itself and its agent."""
     assert service.process is not None
     pid = service.process.pid
-    agents = [p for p in descendants(pid) if b"scheduler.agent" in Path(f"/proc/{p}/cmdline").read_bytes()]
-    return {pid, *agents}
+    return {pid, *agents_below(pid)}
 
 
 def run(service: Service, options: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from tests.support.hostile import requests, world
 from tests.support.hostile.world import World
 from tests.support.services.objects import client
-from tests.support.services.service import Service, descendants
+from tests.support.services.service import Service, agents_below
 
 # Memory that a process may have grown by since the first round, in MiB: caches fill, and jobs are remembered.
 MAX_GROWTH = 96
@@ -73,10 +73,7 @@ class Usage:
 def usage(service: Service) -> list[Usage]:
     """Of the service and of its agent."""
     assert service.process is not None
-    agent = next(
-        pid for pid in descendants(service.process.pid)
-        if b"scheduler.agent" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )  # fmt: skip
+    agent = agents_below(service.process.pid)[0]
     return [Usage.of("service", service.process.pid), Usage.of("agent", agent)]
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.leftovers import assert_nothing_left
 from tests.support.services.objects import client, put_many
-from tests.support.services.service import Service, command, descendants
+from tests.support.services.service import Service, agents_below, command
 from tests.support.services.user import User
 
 OBJECTS = 1000
@@ -65,9 +65,9 @@ def resident_mib(pid: int) -> float:
 
 
 def agent_of(service: Service) -> int:
-    """The first child is the agent; its children are the instances."""
+    """The agent, whose children are the instances."""
     assert service.process is not None
-    return descendants(service.process.pid)[0]
+    return agents_below(service.process.pid)[0]
 
 
 class Meter:

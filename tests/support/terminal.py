@@ -12,8 +12,13 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+
+from tests.support.services.become import take_terminal
+from tests.support.services.forks import start_command
 
 SECONDS = 30.0
 
@@ -70,20 +75,20 @@ def read_all(end: int) -> bytes:
     return b"".join(pieces)
 
 
-@contextlib.contextmanager
-def terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Iterator[Terminal]:
+def terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> AbstractContextManager[Terminal]:
     """A program on a terminal, ended with the block."""
+    return _terminal(partial(subprocess.Popen, command, env=dict(env), cwd=cwd, preexec_fn=take_terminal))
+
+
+def terminal_of(name: str, *words: str, env: Mapping[str, str], cwd: Path) -> AbstractContextManager[Terminal]:
+    """A command of ours on a terminal, ended with the block."""
+    return _terminal(partial(start_command, name, *words, env=env, cwd=cwd))
+
+
+@contextlib.contextmanager
+def _terminal(start: Callable[..., subprocess.Popen[bytes]]) -> Iterator[Terminal]:
     master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command,
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=dict(env),
-        cwd=cwd,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
+    process = start(stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
     try:
         yield Terminal(master, process)

@@ -23,8 +23,11 @@ def command(login: str, file: Path, state_dir: Path | None) -> None:
     """
     from scheduler.records import accounts
 
+    def named(fingerprint: str) -> dict[str, object]:
+        return {"key": fingerprint}
+
     line = public_key(file)
-    print(change(state_dir, lambda c: accounts.add_key(c, login, line)).md5)
+    print(change(state_dir, lambda c: accounts.add_key(c, login, line).md5, "key added", named, account=login))
 
 
 with_records(command)

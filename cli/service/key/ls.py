@@ -21,7 +21,7 @@ def command(login: str, as_json: bool, state_dir: Path | None) -> None:
       remora key ls jill
       remora key ls jill --json | jq -r .md5
     """
-    from scheduler.model.httpsig import PublicKey
+    from scheduler.model.credentials.httpsig import PublicKey
     from scheduler.records import accounts
 
     for md5, line in look(state_dir, lambda c: accounts.list_keys(c, login)).items():

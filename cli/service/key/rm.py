@@ -34,7 +34,7 @@ def command(login: str, fingerprint: str, end_jobs: bool, state_dir: Path | None
         key = accounts.remove_key(c, login, fingerprint)
         return len(accounts.list_keys(c, login)), administration.settle_jobs(c, login, end_jobs, key)
 
-    left, jobs = change(state_dir, work)
+    left, jobs = change(state_dir, work, "key removed", account=login, key=fingerprint, end_jobs=end_jobs or None)
     if not left:
         note(f"{login} has no key any more")
     tell_of_jobs(login, *jobs)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @click.command("add", cls=Plain)
 @click.option("--key", metavar="FILE.pub", type=click.Path(path_type=Path), help="SSH public key, - for stdin.")
+@click.option("--operator", is_flag=True, help="It may read what is below any login, and cancel any job.")
 @click.option("--not-isolated", is_flag=True, help="Add it though tasks of accounts are not kept from each other.")
 @click.argument("login")
-def command(login: str, key: Path | None, not_isolated: bool, state_dir: Path | None) -> None:
+def command(login: str, key: Path | None, operator: bool, not_isolated: bool, state_dir: Path | None) -> None:
     """Add the account LOGIN, and print its key's fingerprint: what it says as MANTA_KEY_ID.
 
     Where this machine cannot keep tasks of one account from the files of another, each account can read and change all
@@ -32,6 +33,7 @@ def command(login: str, key: Path | None, not_isolated: bool, state_dir: Path | 
     \b
     Examples:
       remora user add jill --key jill.pub
+      remora user add root --operator --key root.pub
       curl -s https://github.com/jill.keys | head -1 | remora user add jill --key -
 
     Exit status: 0, or 1 if there is such an account already, or something else is wrong.
@@ -45,9 +47,13 @@ def command(login: str, key: Path | None, not_isolated: bool, state_dir: Path | 
 
     def work(c: Connection) -> str | None:
         accounts.create(c, login, time.time_ns() // 1_000_000)
+        if operator:
+            accounts.set_operator(c, login, True)
         return accounts.add_key(c, login, line).md5 if line else None
 
-    if fingerprint := change(state_dir, work):
+    if fingerprint := change(
+        state_dir, work, "account added", lambda key: {"key": key}, account=login, operator=operator or None
+    ):
         print(fingerprint)
     else:
         note(f"{login} has no key yet: remora key add {login} FILE.pub")

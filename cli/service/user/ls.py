@@ -14,7 +14,8 @@ from cli.service.keeping import shown
 
 @click.command("ls", cls=Plain)
 def command(as_json: bool, state_dir: Path | None) -> None:
-    """List the accounts: their logins, how many keys they have, and how long they keep jobs if that was set.
+    """List the accounts: their logins, how many keys they have, and what was set: how long they keep jobs, whether
+    they are operators', whether they are disabled.
 
     \b
     Examples:
@@ -24,13 +25,16 @@ def command(as_json: bool, state_dir: Path | None) -> None:
     from scheduler.model.dates import iso
     from scheduler.records import accounts
 
-    for login, created, keys, keep_jobs in look(state_dir, accounts.list_accounts):
+    for login, created, keys, keep_jobs, operator, disabled in look(state_dir, accounts.list_accounts):
         if as_json:
             kept = {} if keep_jobs is None else {"keepJobs": keep_jobs}
+            kept |= {"operator": True} if operator else {}
+            kept |= {"disabled": iso(disabled)} if disabled else {}
             print(text.compact({"login": login, "keys": keys, "created": iso(created), **kept}))
         else:
             kept_for = "" if keep_jobs is None else f"\tjobs kept: {shown(keep_jobs)}"
-            print(f"{login}\t{text.count(keys, 'key')}{kept_for}")
+            marks = ("\toperator" if operator else "") + ("\tdisabled" if disabled else "")
+            print(f"{login}\t{text.count(keys, 'key')}{kept_for}{marks}")
 
 
 with_records(command, json_option())

@@ -34,7 +34,7 @@ def command(login: str, end_jobs: bool, state_dir: Path | None) -> None:
         accounts.revoke(c, login)
         return administration.settle_jobs(c, login, end_jobs)
 
-    tell_of_jobs(login, *change(state_dir, work))
+    tell_of_jobs(login, *change(state_dir, work, "tokens revoked", account=login))
 
 
 with_records(command, end_jobs_option())

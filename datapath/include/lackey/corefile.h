@@ -25,4 +25,7 @@ void corefile_parse(const void *notes, size_t len, char program[COREFILE_PROGRAM
  */
 int corefile_read(int directory, const char *relative, char program[COREFILE_PROGRAM]);
 
+/* corefile_parse_file - the same for an open file. If it is no core file, `program` may have changed. */
+int corefile_parse_file(int fd, char program[COREFILE_PROGRAM]);
+
 #endif

@@ -63,7 +63,7 @@ static void read_program(int fd, const ElfW(Ehdr) * header, char program[COREFIL
         corefile_parse(notes, (size_t)got, program);
 }
 
-static int parse(int fd, char program[COREFILE_PROGRAM])
+int corefile_parse_file(int fd, char program[COREFILE_PROGRAM])
 {
     ElfW(Ehdr) header;
 
@@ -81,7 +81,7 @@ int corefile_read(int directory, const char *relative, char program[COREFILE_PRO
 
     if (fd < 0)
         return 0;
-    int is_core = parse(fd, program);
+    int is_core = corefile_parse_file(fd, program);
     close(fd);
     return is_core;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lackey/beneath.h"
 #include "lackey/corefile.h"
 #include "lackey/coreplace.h"
 #include "lackey/dumping.h"
@@ -82,10 +83,15 @@ static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
     see_cores(lackey, 0, path);
     if (!path[0])
         return;
-    /* The event may be late, and about an earlier file of this name: read the one that is there now. */
-    corefile_read(lackey->watch.root, path + 1, lackey->done.program);
+    /* The event may be late, and about an earlier file of this name: what is kept is the one that is there now.
+     * A second dump may have begun meanwhile, into the same file: it is read when that has ended, too. */
+    int kept = beneath_file(lackey->watch.root, path + 1);
     keep_core(lackey, path, &lackey->done);
-    dumping_wait(DUMP_SECONDS); /* a second dump may have begun meanwhile */
+    dumping_wait(DUMP_SECONDS);
+    if (kept >= 0) {
+        corefile_parse_file(kept, lackey->done.program);
+        close(kept);
+    }
 }
 
 /* End the running task with all its processes, and report to the agent. */

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from scheduler.model import naming
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
+    AttemptId,
     AttemptReport,
     BlobRef,
     Outcome,
@@ -56,6 +58,8 @@ STDERR_KEPT = 64 * 1024
 # Where tools look for the agent by default; an instance that has it elsewhere tells them by a variable.
 SOCKET = "/.remora/agent.sock"
 OK = Verdict(Outcome.OK)
+# When this process was started, more or less: before its first instance.
+STARTED_NS = time.monotonic_ns()
 
 
 @dataclass(slots=True)
@@ -131,9 +135,14 @@ class Attempt:
     peak_kb: int = 0  # memory of all its processes together, as far as it was observed
     before: Usage | None = None  # of the init script, if it ran on behalf of this task
     began: float = 0.0  # event loop time at which it became its instance's current task
+    told: bool = False  # the supervisor knows, or is about to, that it has begun
     looked: float = 0.0  # ... and of the last look at its run time,
     ran: float = 0.0  # which was so many seconds
     final: Totals | None = None  # of its files, once it has ended and they no longer change
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(task=self.lease.task, attempt=self.lease.attempt)
 
     def add(self, *outputs: Emitted) -> None:
         """Add outputs. Raises WireError, and adds none, if they exceed the bounds."""
@@ -325,6 +334,8 @@ class Reporter:
         self.release(attempt, keep_stdout, keep_stderr=stderr is not None, keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
+            started_us=clock_us(done.started_ns),
+            ended_us=clock_us(done.ended_ns),
             task=attempt.lease.task,
             attempt=attempt.lease.attempt,
             outcome=verdict.outcome,
@@ -487,6 +498,11 @@ def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = N
         missing=missing_of(missing),
         reason=verdict.reason,
     )
+
+
+def clock_us(monotonic_ns: int) -> int:
+    """A moment of CLOCK_MONOTONIC as µs since the agent's start, the clock of reports."""
+    return max(0, monotonic_ns - STARTED_NS) // 1000
 
 
 def missing_of(blob: BlobRef | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The server of this node's intermediates, for the agents of other nodes: `GET
 /blobs/ID?for=NODE&ticket=TICKET`.
 
-A reader with the blob's ticket for its node (`model.tickets`), if that node is not revoked, gets the bytes, by
+A reader with the blob's ticket for its node (`credentials.tickets`), if that node is not revoked, gets the bytes, by
 sendfile, all or from an offset on (`Range`): a reader that lost its connection resumes where it was. A client
 without a ticket gets the same answer to every request, so that it does not learn what is here, and its connection
 is closed. 404 is for readers with a ticket only, and means that the bytes are gone for good.
@@ -45,8 +45,8 @@ from datapath import shuffle_file
 from datapath.shuffle_file import Extent, NotAShuffleFileError
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.http.limits import FIRST_REQUEST_SECONDS, Bounds, ConnectionLimits, LimitedHandler
+from scheduler.model.credentials.tickets import PATH, opens
 from scheduler.model.ids import is_id
-from scheduler.model.tickets import PATH, opens
 from scheduler.objects.blobs import BlobStore
 from scheduler.tls.names import AGENT, comes_from
 

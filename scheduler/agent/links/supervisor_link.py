@@ -20,17 +20,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt, blobs_of, plain_report
+from scheduler.agent.attempts.attempt import Attempt, blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.links.lease import SilentError, SupervisorLease
 from scheduler.agent.log import Log
-from scheduler.agent.pools.completion import LOST
+from scheduler.agent.pools.completion import LOST, stopped_report
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_pressure import Pressure
 from scheduler.agent.pools.pool import Pool
@@ -43,9 +44,11 @@ from scheduler.common.backoff import Backoff
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
     MAX_OUTPUTS,
+    MAX_REPORTS,
     MAX_WORD,
     AgentBeat,
     AgentState,
+    AttemptId,
     AttemptReport,
     BlobRef,
     Outcome,
@@ -91,9 +94,11 @@ class SupervisorLink:
         self._log = log
         self._id = 0
         self._seen = 0
+        self._states = 0  # how many were sent
         self._pools: dict[int, Pool] = {}
         self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
+        self._began: list[AttemptId] = []  # attempts that the supervisor is to be told of
         self._news = asyncio.Event()  # there is something to report
         self._busy = asyncio.Event()  # a task runs or waits
         # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
@@ -103,7 +108,7 @@ class SupervisorLink:
         self._pressure = Pressure(stores.own.root, self._workers, log)
         self.node = AgentContext(
             stores, provider, client, endpoints, log, self._finish, self._news.set, slots, self._pressure,
-            self._urgent.set,
+            self._urgent.set, self._note_begun,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -161,8 +166,10 @@ class SupervisorLink:
         slots.use(self, self._use())
         away = slots.away(self, self._request.slots, self._request.memory_mb)
         lack = str(self._pressure) if self._pressure.short else slots.lack
+        self._states += 1
         return AgentState.model_construct(
             seen=self._seen,
+            serial=self._states,
             pools=[pool.state() for pool in pools] + strangers(slots.arrivals, set(self._pools)),
             feeds=feeds,
             disabled=slots.disabled,
@@ -183,7 +190,8 @@ class SupervisorLink:
         """Carry out the instructions of a reply. From then on the supervisor takes our state into account again."""
         self._seen = reply.number
         for cancelled in reply.cancel:
-            any(pool.cancel(cancelled) for pool in self._pools.values())
+            if not any(pool.cancel(cancelled) for pool in self._pools.values()):
+                self._finish(stopped_report(cancelled))  # it has ended; an operation may still wait to hear that
         for number in reply.release:
             if (pool := self._pools.pop(number, None)) is not None:
                 self._closing.spawn(pool.close(over=True))
@@ -219,6 +227,10 @@ class SupervisorLink:
 
     # -- reporting ---------------------------------------------------------------------------
 
+    def _note_begun(self, attempt: AttemptId) -> None:
+        self._began.append(attempt)
+        self._news.set()
+
     def _finish(self, report: AttemptReport) -> None:
         self._finished.append(report)
         self._news.set()
@@ -246,17 +258,21 @@ class SupervisorLink:
             batch = next_batch(self._finished) if self._finished else []
             if self._finished:
                 self._news.set()
-            await self._hand_in(batch)
+            began, self._began = self._began[:MAX_REPORTS], self._began[MAX_REPORTS:]
+            await self._hand_in(batch, began)
             last = loop.time()
 
-    async def _hand_in(self, batch: list[AttemptReport]) -> None:
+    async def _hand_in(self, batch: list[AttemptReport], began: list[AttemptId]) -> None:
         """Make a batch durable and report it; retried until it succeeds."""
         if blobs := [blob for report in batch for blob in blobs_of(report)]:
             await self._flush(blobs)
-        await self._contact.ask(lambda: self._send(batch))
+        await self._contact.ask(lambda: self._send(batch, began))
 
-    async def _send(self, batch: list[AttemptReport]) -> None:
-        request = ReportRequest.model_construct(agent=self._id, state=self._state(), attempts=batch)
+    async def _send(self, batch: list[AttemptReport], began: Sequence[AttemptId] = ()) -> None:
+        now = clock_us(time.monotonic_ns())
+        request = ReportRequest.model_construct(
+            agent=self._id, state=self._state(), attempts=batch, began=list(began), clock_us=now
+        )
         try:
             refused = await self._client.report(request)
         except FullError:

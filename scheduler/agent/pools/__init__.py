@@ -8,7 +8,9 @@ A *worker* is one instance and the attempts that were handed to its lackey.
 - `worker` speaks with the lackey; `pacing` says how many tasks it holds ahead, by their length.
 - `tier_limits`, `disk_count` and `disk_pressure` end tasks that take more than their tier or
   than the machine has, where the kernel does not.
-- `completion` decides how attempts end that never ran to their end: lost, given back, skipped.
+- `preparation` fetches inputs and looks at slices before tasks may start; `conclusion` looks at
+  attempts that have ended before they are reported; `completion` makes the reports, also of
+  tasks that never ran: lost, given back, skipped.
 - `context` is what all of them share: settings, stores, slots, the client.
 
 Example: a poll grants phase 0 three tasks and two instances. The pool makes two workers, gives

@@ -16,7 +16,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.model.wire import AttemptReport, Outcome, TaskLease
+from scheduler.model.wire import AttemptId, AttemptReport, Outcome, TaskLease
 
 LOST = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.OTHER)
 UNSAVED = Verdict(Outcome.LOST, JobErrorCode.INTERNAL.value, INTERNAL, AbortReason.FAILED_CHUNKS)
@@ -26,11 +26,20 @@ NO_INPUT = Verdict(Outcome.LOST, JobErrorCode.SERVICE_UNAVAILABLE.value, FETCH_F
 
 
 class Completion:
-    """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes."""
+    """The completion of one pool's attempts. `spawn` runs slow work; the pool waits for it when it closes.
+
+    `pinned`: objects are kept for its tasks, so that one that is gone is no fault of its user.
+    """
 
     def __init__(
-        self, node: AgentContext, log: Log, reporter: Reporter, spawn: Callable[[Coroutine[None, None, None]], object]
+        self,
+        node: AgentContext,
+        log: Log,
+        reporter: Reporter,
+        spawn: Callable[[Coroutine[None, None, None]], object],
+        pinned: bool = False,
     ) -> None:
+        self._pinned = pinned
         self.closed = False
         self._node = node
         self._log = log
@@ -78,9 +87,9 @@ class Completion:
     def lack_input(self, lease: TaskLease, why: str, gone: bool) -> None:
         """End a task whose input cannot be fetched.
 
-        It fails if the input is an object and `gone`; else it may run again.
+        It fails if the input is an object and `gone`, unless objects are pinned; else it may run again.
         """
-        if gone and (lease.blob is None or lease.blob.node is None):
+        if gone and not self._pinned and (lease.blob is None or lease.blob.node is None):
             self.fail(lease, JobErrorCode.RESOURCE_NOT_FOUND, LOAD_FAILED)
             return
         self._log.warning("input of a task could not be fetched", task=lease.uuid, why=why)
@@ -93,6 +102,10 @@ class Completion:
     def evict(self, lease: TaskLease, reason: AbortReason = AbortReason.PREEMPTION) -> None:
         """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
         self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True, "reason": reason}))
+
+    def confirm(self, attempt: AttemptId) -> None:
+        """Report that no process is left of an attempt that the supervisor has cancelled."""
+        self._node.finished(stopped_report(attempt))
 
     async def count(self, lease: TaskLease, lines: Callable[[], list[int]]) -> None:
         """Report the lines of what a task reads; `lines` counts them, in a thread."""
@@ -110,3 +123,15 @@ class Completion:
     def skip(self, lease: TaskLease) -> None:
         """Report a task that has nothing to read, and so nothing to do."""
         self._node.finished(plain_report(lease, Verdict(Outcome.OK)))
+
+
+def stopped_report(attempt: AttemptId) -> AttemptReport:
+    """The report of an attempt of which nothing is left, and which does not count."""
+    return AttemptReport(
+        task=attempt.task,
+        attempt=attempt.attempt,
+        outcome=Outcome.LOST,
+        code=JobErrorCode.INTERNAL.value,
+        message="stopped",
+        reason=AbortReason.USER_REQUEST,
+    )

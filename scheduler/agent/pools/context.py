@@ -16,7 +16,7 @@ from scheduler.agent.client import Client
 from scheduler.agent.log import Log
 from scheduler.agent.slots.slots import Slots
 from scheduler.agent.task_api.endpoint import Endpoints
-from scheduler.model.wire import AttemptReport
+from scheduler.model.wire import AttemptId, AttemptReport
 from scheduler.providers import Provider
 
 if TYPE_CHECKING:
@@ -40,4 +40,5 @@ class AgentContext:
     pressure: Pressure
     # a job waits for the attempts that have ended: their reports must not be held back
     hurry: Callable[[], None] = lambda: None
+    began: Callable[[AttemptId], None] = lambda _: None  # the command of an operation's attempt has run for a moment
     attempts: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

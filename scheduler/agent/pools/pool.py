@@ -21,29 +21,27 @@ supervisor, so that another node may run them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from functools import partial
 
-from datapath.passing import Done, DoneFlag
+from datapath.passing import Done
 from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
-from scheduler.agent.blobs.prefetch import Prefetch, key_of
-from scheduler.agent.blobs.slices import line_end_of, lines_of, owns_no_line
+from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.pools.assets import AssetError, Assets
 from scheduler.agent.pools.completion import Completion
+from scheduler.agent.pools.conclusion import Conclusion
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.instance_factory import InstanceFactory, NoPlaceError, limits_of
 from scheduler.agent.pools.pacing import Pace, room
+from scheduler.agent.pools.preparation import Preparation
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.agent.pools.tier_limits import Caps
 from scheduler.agent.pools.worker import NO_DONE, InputGoneError, State, Worker
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
-from scheduler.common.space import Space
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
@@ -52,8 +50,8 @@ from scheduler.providers import InstanceError, NoImageError
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a slot before they go back to the supervisor.
 HOMELESS_SECONDS = 2.0
-# Seconds that an instance which has filled the disk has to disappear before its task is reported.
-ROOM_SECONDS = 3.0
+# Seconds after which an attempt of an operation is said to run: shorter ones are over before that.
+BEGUN = 0.25
 # Attempts after which a task is no longer moved to another instance.
 MAX_MOVES = 8
 
@@ -74,16 +72,20 @@ class Pool:
         limits = limits_of(spec)
         self._reporter = Reporter(node.stores, self.scratch, spec, limits.disk_bytes)
         self._assets = Assets(spec.assets, node.stores)
-        self._supply = Prefetch(node.stores, self._arrived)
-        self._looking: dict[tuple[int, int], TaskLease] = {}  # leases whose slices are being looked at
         self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
         self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
         self._starting = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Reservations(node.slots.arrivals, spec.pool, self._places_changed)
         self._maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
-        self._ends = Completion(node, self.log, self._reporter, self._endings.spawn)
-        self._caps = Caps(limits, spec.timeout_s, self._endings.spawn, self.replace)
+        pinned, spawn = spec.operation is not None, self._endings.spawn
+        self._completion = Completion(node, self.log, self._reporter, spawn, pinned)
+        self._caps = Caps(limits, spec.timeout_s, spawn, self.replace)
+        self._conclusion = Conclusion(self, spec, node, self._reporter, self._completion, self._caps, self.pace, spawn)
+        self.attempt_ended = self._conclusion.attempt_ended
+        self._preparation = Preparation(
+            node.stores, self._completion, line_end_of(spec), self._background.spawn, self._ready
+        )
         # The reason why no task can start here, for its error.
         self._doom = None if spec.init_error is None else (JobErrorCode.TASK_INIT, spec.init_error)
 
@@ -95,54 +97,25 @@ class Pool:
         if self.spec.counting:
             self._background.spawn(self._count(tasks))
             return
-        near = [lease for lease in tasks if not self._supply.bring(lease)]
-        self.queue.extend(lease for lease in near if lease.feed is None)
-        if sliced := [lease for lease in near if lease.feed is not None]:
-            self._looking.update({key_of(lease): lease for lease in sliced})
-            self._background.spawn(self._look_at(sliced))
-        self.advance()
+        self._ready(self._preparation.begin(tasks))
 
-    async def _count(self, leases: list[TaskLease]) -> None:
-        """Count the lines of what tasks read, and report them: no instance is needed for that."""
-        self._looking.update({key_of(lease): lease for lease in leases})
-        for lease in leases:
-            if key_of(lease) not in self._looking:
-                continue  # it was cancelled meanwhile
-            began = asyncio.get_running_loop().time()
-            await self._ends.count(lease, partial(lines_of, lease, self.node.stores))
-            self._looking.pop(key_of(lease), None)
-            self.pace.add(int((asyncio.get_running_loop().time() - began) * 1e6))
+    async def _count(self, tasks: list[TaskLease]) -> None:
+        await self._preparation.count(tasks, self.pace)
         self.node.hurry()
 
-    async def _look_at(self, sliced: list[TaskLease]) -> None:
-        """Queue the tasks whose slices own a line; the others are done."""
-        stores = self.node.stores
-        end = line_end_of(self.spec)
-        empty = await asyncio.to_thread(lambda: {key_of(each) for each in sliced if owns_no_line(each, stores, end)})
-        for lease in sliced:
-            if self._looking.pop(key_of(lease), None) is None:
-                continue  # it was cancelled meanwhile
-            if key_of(lease) in empty:
-                self._ends.skip(lease)
-            else:
-                self.queue.append(lease)
-        self.advance()
-
-    def _arrived(self, lease: TaskLease, error: Exception | None) -> None:
-        """Queue a task whose input has been fetched, or end it if the input cannot be fetched."""
-        if error is None:
-            self.queue.append(lease)
-        else:
-            self._ends.lack_input(lease, str(error), isinstance(error, FileNotFoundError))
+    def _ready(self, tasks: list[TaskLease]) -> None:
+        self.queue.extend(tasks)
         self.advance()
 
     def cancel(self, attempt: AttemptId) -> bool:
-        """Kill or drop an attempt, without a report. False if it is not here."""
+        """Kill or drop an attempt; of an operation only its end is reported then. False if it is not here."""
         for lease in self.queue:
             if (lease.task, lease.attempt) == (attempt.task, attempt.attempt):
                 self.queue.remove(lease)
+                self.cancelled(attempt)
                 return True
-        if self._supply.drop(attempt) or self._looking.pop((attempt.task, attempt.attempt), None) is not None:
+        if self._preparation.drop(attempt):
+            self.cancelled(attempt)
             return True
         for worker in self.workers:
             for running in worker.handed.values():
@@ -150,6 +123,11 @@ class Pool:
                     worker.stop(running, Stop.CANCEL)
                     return True
         return False
+
+    def cancelled(self, attempt: AttemptId) -> None:
+        """Confirm that nothing is left of a cancelled attempt: operations wait for that."""
+        if self.spec.operation is not None and not self.closed:
+            self._completion.confirm(attempt)
 
     def feed(self, page: FeedPage) -> bool:
         """Queue sources for a reducer; False if it does not run here (any more)."""
@@ -167,12 +145,7 @@ class Pool:
 
     def state(self) -> PoolState:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""
-        held = (
-            len(self.queue)
-            + len(self._supply)
-            + len(self._looking)
-            + sum(len(worker.handed) for worker in self.workers)
-        )
+        held = len(self.queue) + len(self._preparation) + sum(len(worker.handed) for worker in self.workers)
         able = max(self.places.limit(self.target), 1 if self._doom else 0)
         more, booked = room(self.pace, able, held, self.spec.blocking), self.places.booked
         idle = held > 0 and not any(worker.handed for worker in self.workers)
@@ -188,10 +161,10 @@ class Pool:
 
         Instances count as ending from this call on, and are gone when what it returns has been awaited.
         """
-        self.closed = self._ends.closed = True
+        self.closed = self._completion.closed = True
         self.places.close(over)
         self.queue.clear()
-        self._looking.clear()
+        self._preparation.clear()
         self._background.cancel()
         workers, self.workers = self.workers, []
         for worker in workers:
@@ -203,7 +176,7 @@ class Pool:
 
     async def _close(self, endings: list[Coroutine[None, None, None]], unborn: tuple[int, int]) -> None:
         await asyncio.gather(*endings)
-        await self._supply.close()
+        await self._preparation.close()
         while unfinished := self._background.tasks | self._endings.tasks:
             await asyncio.wait(unfinished)
         self.node.slots.forget(*unborn)
@@ -216,7 +189,7 @@ class Pool:
         """Restore the pool's conditions after any event: the right number of instances, each with work."""
         if self.closed:
             return
-        self._supply.keep(self._leases())
+        self._preparation.keep(self._leases())
         self.refuse()
         self.vacate()
         self.converge()
@@ -235,11 +208,11 @@ class Pool:
     def refuse(self) -> None:
         """Fail the waiting tasks if no task can start."""
         while self._doom is not None and self.queue:
-            self._ends.fail(self.queue.popleft(), *self._doom)
+            self._completion.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
         """Start, keep or release instances until there are as many as there should be."""
-        least = 1 if self.queue or self._supply or self._looking else 0
+        least = 1 if self.queue or self._preparation else 0
         none = self._doom or self.spec.counting
         wanted = 0 if none else self.places.limit(max(self.target, least))
         staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
@@ -275,24 +248,32 @@ class Pool:
             attempt.orphaned = True
         running, waiting = (attempts[0], attempts[1:]) if attempts else (None, [])
         for attempt in reversed(waiting):
-            self._give_back(attempt)
+            self.give_back(attempt)
         if running is not None:
             self._reporter.release(running)
             if not running.init and running.stop is not Stop.CANCEL:
-                self._ends.evict(running.lease)
+                self._completion.evict(running.lease)
         self._remove(worker)
+        if running is not None and running.stop is Stop.CANCEL:
+            self._endings.spawn(self._confirm_once_gone(worker, running))
 
-    def _give_back(self, attempt: Attempt) -> None:
+    async def _confirm_once_gone(self, worker: Worker, attempt: Attempt) -> None:
+        await worker.gone.wait()
+        self.cancelled(attempt.id)
+
+    def give_back(self, attempt: Attempt) -> None:
         """Queue an attempt that has not begun again."""
         self._reporter.release(attempt)
         if attempt.stop is not Stop.CANCEL:
             self.queue.appendleft(attempt.lease)
+        else:
+            self.cancelled(attempt.id)
 
     def _send_away(self) -> None:
         """Return waiting tasks to the supervisor, since no allocation is left for them."""
         self._homeless = None
         while self.queue and not self.closed and self.places.booked == 0:
-            self._ends.evict(self.queue.popleft(), AbortReason.WAITING_TIMEOUT)
+            self._completion.evict(self.queue.popleft(), AbortReason.WAITING_TIMEOUT)
 
     def _places_changed(self) -> None:
         self.advance()
@@ -322,7 +303,7 @@ class Pool:
         except (InputGoneError, ValueError) as error:
             self.queue.popleft()
             near = lease.blob is None or self.node.stores.is_near(lease.blob)
-            self._ends.lack_input(lease, str(error), gone=near)
+            self._completion.lack_input(lease, str(error), gone=near)
             return True
         except (BrokenPipeError, ConnectionResetError):
             asyncio.get_running_loop().call_soon(worker.read)  # which will find that the lackey is gone
@@ -330,7 +311,7 @@ class Pool:
         except OSError as error:
             self.queue.popleft()
             self.log.error("a task could not be started", task=lease.uuid, why=str(error))
-            self._ends.lose(lease)
+            self._completion.lose(lease)
             return True
         self.queue.popleft()
         if attempt.feed is not None:
@@ -350,7 +331,7 @@ class Pool:
     @property
     def busy(self) -> bool:
         """Whether a task runs or waits."""
-        return bool(self.queue or self._supply or self._looking) or any(worker.handed for worker in self.workers)
+        return bool(self.queue or self._preparation) or any(worker.handed for worker in self.workers)
 
     def tick(self, now: float) -> None:
         """Check running tasks: recall what waits behind long ones, enforce caps that the kernel does not."""
@@ -358,6 +339,9 @@ class Pool:
             running = next(iter(worker.handed.values()), None)
             if running is None:
                 continue
+            if self.spec.operation is not None and not (running.init or running.told) and now - running.began >= BEGUN:
+                running.told = True
+                self.node.began(running.id)
             if worker.is_long(now):
                 worker.recall()
             self._caps.look(worker, running, now)
@@ -365,7 +349,7 @@ class Pool:
             self.pace.doubt()
             for lease in [lease for lease in self.queue if lease.attempt < MAX_MOVES]:
                 self.queue.remove(lease)  # other nodes may run it sooner
-                self._ends.evict(lease)
+                self._completion.evict(lease)
 
     def _all_long(self, now: float) -> bool:
         """Whether the running tasks of all instances take long."""
@@ -382,7 +366,7 @@ class Pool:
             self._starting -= 1  # the next arrival of an allocation starts another
         except AssetError as error:
             if self.queue:
-                self._ends.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
+                self._completion.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
                 self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
             await self._start_failed(str(error))
         except NoImageError as error:
@@ -412,7 +396,7 @@ class Pool:
         """Wait before the next try; after several failures in a row, give the tasks back."""
         hopeless = self._maker.failed(why)
         while hopeless and self.queue and not self.workers:
-            self._ends.lose(self.queue.popleft())
+            self._completion.lose(self.queue.popleft())
         await self._maker.rest()
         self._starting -= 1
         self.advance()
@@ -434,70 +418,15 @@ class Pool:
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """Handle the loss of a worker whose lackey is gone."""
         for attempt in reversed(waiting):
-            self._give_back(attempt)
+            self.give_back(attempt)
         if running is not None and running.init:
             self._reporter.release(running)
             self._starting += 1
             self._background.spawn(self._start_failed("the instance died in its init script"))
         elif running is not None:
-            self._ends.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
+            self._completion.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
         self._remove(worker)
         self.advance()
-
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """Handle the end of an attempt, of which no process is left."""
-        if not attempt.recalled and (space := self.node.pressure.doubts(attempt, done.status)) is not None:
-            self._endings.spawn(self._judge(worker, attempt, done, space))
-        else:
-            self._take_end(worker, attempt, done)
-
-    async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
-        """Judge an attempt that has ended while the disk was full."""
-        await self.node.pressure.judge(worker, attempt, done.status, space)
-        if self.closed:
-            self._reporter.release(attempt)
-            return
-        self._take_end(worker, attempt, done)
-        self.advance()
-
-    def _take_end(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        if attempt.init:
-            self._init_ended(worker, attempt, done)
-        elif attempt.stop is Stop.CANCEL:
-            self._reporter.release(attempt)
-            self.node.changed()
-        elif attempt.recalled and attempt.stop is None and DoneFlag.STOPPED in done.flags:
-            self._give_back(attempt)
-        else:
-            attempt.before, worker.init_usage = worker.init_usage, None
-            self.pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
-
-    def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
-        """Report an attempt that has ended. `overfull`: it left more than its disk cap."""
-        if self.closed:
-            self._reporter.release(attempt)
-            return
-        if attempt.stop is Stop.FULL:
-            self._endings.spawn(self._make_room(worker, attempt, done))
-            return
-        if overfull and attempt.stop is None:
-            attempt.stop = Stop.DISK
-        self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
-        if overfull:
-            self.replace(worker)
-
-    async def _make_room(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """Free what the attempt and its instance have on a full disk before the report is made."""
-        self.replace(worker)
-        await asyncio.to_thread(self._reporter.empty, attempt)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ROOM_SECONDS):
-                await worker.gone.wait()
-        if self.closed:
-            self._reporter.release(attempt)
-        else:
-            self._ends.conclude(attempt, done, verdict_of(attempt, done, self.spec))
 
     def replace(self, worker: Worker) -> None:
         """End an instance; another one replaces it if there is anything to do."""
@@ -512,7 +441,7 @@ class Pool:
         if not self.busy:
             self.node.hurry()
 
-    def _init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+    def init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
         """Handle the end of the init script.
 
         If it failed, the first task carries the reason; without tasks it is dropped.
@@ -527,7 +456,7 @@ class Pool:
             attempt.lease = self.queue.popleft()
             attempt.uncaptured = True
             self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
-            self._ends.conclude(attempt, done, verdict)
+            self._completion.conclude(attempt, done, verdict)
             return
         self._reporter.release(attempt)
         if verdict.outcome is Outcome.LOST:

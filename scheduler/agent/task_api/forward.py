@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.blobs.stores import Stores
@@ -21,6 +20,7 @@ from scheduler.agent.task_api.own_outputs import send_input
 from scheduler.agent.task_api.task_host import unavailable
 from scheduler.http import answering
 from scheduler.http.body import expects_continue, invite, next_chunk
+from scheduler.http.upstream import CONNECT_SECONDS, url_at
 from scheduler.model.errors import WireError
 from scheduler.model.wire import BlobRef
 
@@ -30,7 +30,6 @@ FOR_US = frozenset(["x-manta-stream", "x-manta-reducer", "x-manta-reference"])
 NOT_FORWARDED = OF_CONNECTION | OURS | FOR_US
 # Longer than the gateway is ever silent: it answers a poll for news of a job after a minute.
 SILENCE_SECONDS = 120.0
-CONNECT_SECONDS = 5.0
 NO_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 
 
@@ -103,18 +102,6 @@ class Forwarder:
             return await send_input(self._stores, attempt, own, request)
         except FileNotFoundError:
             return None
-
-
-def url_at(gateway: str, target: str) -> URL:
-    """The URL of a request's target at a gateway.
-
-    The parts are never joined as text: a target cannot change the host.
-    """
-    path, _, query = target.partition("?")
-    base = URL(gateway)
-    return URL.build(
-        scheme=base.scheme, host=base.host or "", port=base.port, path=path, query_string=query, encoded=True
-    )
 
 
 def has_body(request: web.BaseRequest) -> bool:

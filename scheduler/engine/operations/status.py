@@ -5,13 +5,14 @@
     any of these six before the last ──abort asked──▶ aborting ──drained──▶ aborted
 
 Each arrow is one transaction, and what an operation has to do next follows from its status alone: so a supervisor that
-takes an operation over goes on where the last one stopped. Four rules explain the table:
+takes an operation over goes on where the last one stopped. Five rules explain the table:
 
 - *preparing* pins the inputs: what is removed or replaced afterwards changes nothing for this operation.
 - *pending* waits for the place of another operation of the same account; *materializing* makes the first tasks.
+- An operation that is *completed early* runs as if its input had ended: the stages that are left make of what there is.
 - *completing* publishes all outputs in one transaction. Until that commits the operation can still fail or be aborted.
-- *failing* and *aborting* drain: no task runs any more, and outputs that were never published go. The first reason
-  counts: an operation that fails cannot be aborted any more.
+- *failing* and *aborting* drain: they last until no process of it is left on any node, and outputs that were never
+  published are gone. The first reason counts: an operation that fails cannot be aborted any more.
 
 `reviving` is a status that users see and that is never recorded: the operation has no supervisor at the moment.
 
@@ -45,6 +46,7 @@ REVIVING = "reviving"
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.ABORTED})
 ENDING = frozenset({Status.FAILING, Status.ABORTING})
 QUEUED = frozenset({Status.INITIALIZING, Status.PREPARING, Status.PENDING})
+BEFORE_END = QUEUED | {Status.MATERIALIZING, Status.RUNNING}
 
 
 class Event(StrEnum):
@@ -58,6 +60,7 @@ class Event(StrEnum):
     PUBLISHED = "published"
     FAILED = "failed"
     ABORT_ASKED = "abort asked"
+    COMPLETE_ASKED = "complete asked"  # it is to end with what there is
     DRAINED = "drained"  # nothing is left that only this operation needs
 
 
@@ -80,6 +83,8 @@ def _row(status: Status) -> Mapping[Event, Status]:
     event, following = _FORWARD[status]
     if status not in ENDING:
         row |= {Event.FAILED: Status.FAILING, Event.ABORT_ASKED: Status.ABORTING}
+    if status in BEFORE_END:
+        row |= {Event.COMPLETE_ASKED: Status.RUNNING}
     return row | {event: following}
 
 

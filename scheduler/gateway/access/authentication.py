@@ -6,7 +6,7 @@ proof the caller is anonymous. What a proof allows is decided in `permissions`.
 
 Rights that can be revoked are never cached. The key is looked up for every request, also for one with a token or a
 presigned URL that came from that key, and a token of a job is valid only while the job runs. So a key that was
-removed, an account that was revoked, or a job that is over is refused from the next request on.
+removed, an account that was revoked or disabled, or a job that is over is refused from the next request on.
 
 A caller without a valid proof learns nothing about accounts that is not public: for an account that does not exist
 the reply is that of an unknown key, or of a path that is not open.
@@ -22,9 +22,10 @@ from aiohttp import web
 
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.context import ANONYMOUS, Caller, Context, Proof
-from scheduler.model import errors, httpsig
+from scheduler.model import errors
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import KeyId, PublicKey, SignatureError
 from scheduler.model.dates import parse_rfc1123
-from scheduler.model.httpsig import KeyId, PublicKey, SignatureError
 from scheduler.records import accounts
 from scheduler.records.accounts import Key
 
@@ -84,11 +85,15 @@ class Authenticator:
                 raise errors.invalid_token()
             if note.node is not None and not await self._context.nodes.vouches_for(note.node, note.issued):
                 raise errors.invalid_token()
-            return Caller(note.login, Proof.JOB, job=note.job)
+            account = await self._context.db.read(lambda c: accounts.show(c, note.login))
+            if account["disabled"]:
+                raise errors.account_blocked(note.login)
+            return Caller(note.login, Proof.JOB, job=note.job, limits=account["limits"])
         key = await self._find_key(note.login, note.key or "")
         if key is None or not key.vouches_for(note.issued):
             raise errors.invalid_token()
-        return Caller(note.login, Proof.TOKEN, key=note.key)
+        require_active(note.login, key)
+        return Caller(note.login, Proof.TOKEN, key=note.key, operator=key.operator, limits=key.limits)
 
     async def _runs(self, job: str) -> bool:
         service = self._context.service
@@ -102,8 +107,8 @@ class Authenticator:
             raise errors.invalid_header(f"Invalid Signature Authorization header: {error}") from None
         if signature.algorithm not in httpsig.ALGORITHMS:
             raise errors.invalid_algorithm(signature.algorithm, httpsig.ALGORITHMS)
-        named, _ = await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
-        return Caller(named.account, Proof.SIGNED, key=named.fingerprint)
+        named, key = await self._verify(signature.key_id, signature.algorithm, signature.signature, text)
+        return Caller(named.account, Proof.SIGNED, named.fingerprint, operator=key.operator, limits=key.limits)
 
     def _signed_text(self, request: web.BaseRequest, signature: httpsig.Signature) -> bytes:
         dated = "x-date" if "x-date" in request.headers else "date"
@@ -138,6 +143,7 @@ class Authenticator:
             raise errors.key_does_not_exist(named.account, named.fingerprint)
         if not PublicKey.parse(key.public).verify(algorithm, signature, text):
             raise errors.invalid_signature()
+        require_active(named.account, key)
         return named, key
 
     async def _find_key(self, login: str, fingerprint: str) -> Key | None:
@@ -155,7 +161,7 @@ class Authenticator:
         # A URL does not say when it was signed, but certainly not before its key was added.
         if not key.vouches_for(key.added):
             raise errors.invalid_presigned("request was revoked")
-        return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint)
+        return Caller(named.account, Proof.PRESIGNED, key=named.fingerprint, limits=key.limits)
 
     def _check_presigned(self, method: str, query: Mapping[str, str]) -> None:
         if method not in query.get("method", method).split(","):
@@ -170,6 +176,12 @@ class Authenticator:
             raise errors.invalid_presigned("request expired")
         if query["algorithm"].lower() not in httpsig.ALGORITHMS:
             raise errors.invalid_presigned(f"{query['algorithm']} is not a supported signing algorithm")
+
+
+def require_active(login: str, key: Key) -> None:
+    """Raises WireError if the account is disabled. Only who has proved to have its key is told."""
+    if key.disabled:
+        raise errors.account_blocked(login)
 
 
 def is_presigned(request: web.BaseRequest) -> bool:

@@ -11,6 +11,9 @@ the caller gave allows it (the table below) and the path is open to the caller's
     a presigned URL                     yes     yes      no      no     yes      no
     none                                public  no       no      no     no       no
 
+With a signature or a token of a key, an account of an operator may also read what is below any login, and cancel any
+job. It changes nothing else of others, and issues no tokens for them.
+
 *change* is to put or delete an entry, *batch* to put many by one request, *jobs* to create, feed, end or cancel one,
 *attach* to become an end of an interactive session.
 The gaps have two reasons: a token that could issue tokens would never expire; and a presigned URL must contain in
@@ -57,10 +60,21 @@ ALLOWED: Mapping[Proof, frozenset[Action]] = {
 }
 
 
+# The proofs with which an account is an operator's.
+PERSONAL = frozenset({Proof.SIGNED, Proof.TOKEN})
+
+
 def may(caller: Caller, action: Action, path: str) -> bool:
     """Whether the caller may take this action on a normal path."""
+    if caller.operator and caller.proof in PERSONAL and (action is Action.READ or is_cancel(action, path)):
+        return True
     open_to = access.may_read if action is Action.READ else access.may_write
     return action in ALLOWED[caller.proof] and open_to(caller.login, path)
+
+
+def is_cancel(action: Action, path: str) -> bool:
+    """Whether an action on a normal path is to cancel a job: `/login/jobs/ID/live/cancel`."""
+    return action is Action.JOBS and path.split("/")[4:] == ["live", "cancel"]
 
 
 def permit(call: Call) -> None:

@@ -6,14 +6,15 @@ pairs them by the job, and from then on copies their messages, which it does not
 business. Four things follow:
 
 - *A session is no more than its job.* The job is created, metered, listed and cancelled as any other; a session has no
-  record. It begins with a master, while its job is not done, and ends with the first of its two connections.
+  record but the one that says where it is. It begins with a master, while its job is not done, and ends with the first
+  of its two connections.
 - *Only the owner attaches.* The path is the job's owner's, so `permissions` decides, as for any other path. A token of
   a job attaches only as the slave of this very job: a task cannot take over a terminal of another.
 - *The order is fixed*: a master first, which hears `wait` until the slave comes; then `linkup` to both. What a client
   sends before is dropped. There is one master and one slave; a second of either is refused.
 - *Memory is bounded* (`http.websocket`): a message is read when the one before it has been written.
 
-`session` is the state and the copying, `routes` the requests.
+`session` is the state and the copying, `elsewhere` the way to other gateways, `routes` the requests.
 
 Example: jill's `mlogin` creates job 8bd3… and attaches as master. It hears `medusa:{"type":"wait"}` every two seconds.
 The task starts, its program attaches as slave, both hear `medusa:{"type":"linkup"}`, and her keys are on their way.

@@ -6,6 +6,7 @@ the end, the pairing. The master may say after how many seconds without a key or
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from functools import partial
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from scheduler.gateway.context import Call
 from scheduler.gateway.jobs import find_job, require_open
+from scheduler.gateway.sessions import elsewhere
 from scheduler.gateway.sessions.session import End
 from scheduler.http.websocket import accept, wants_upgrade
 from scheduler.model import errors
@@ -36,12 +38,22 @@ async def handle(call: Call) -> web.StreamResponse:
         raise errors.method_not_allowed(call.method)
     _, login, *_, job, kind = call.path.split("/")
     job = job.lower()
-    require_open(await find_job(call, login, job))
+    row = await find_job(call, login, job)
+    require_open(row)
     if not wants_upgrade(call.request):
         raise errors.expected_upgrade(call.path)
     end = end_named(kind)
     refuse_other_jobs(call, job, end)
-    async with call.context.sessions.attached(job, end, idle_seconds(call)) as session:
+    sessions = call.context.sessions
+    if job not in sessions:
+        if elsewhere.was_passed_on(call):
+            raise errors.session_not_found(job)
+        if end is End.SLAVE and (connection := await elsewhere.pass_on(call, row["id"], job)):
+            return connection
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(sessions.attached(job, end, idle_seconds(call)))
+        if end is End.MASTER:
+            await stack.enter_async_context(elsewhere.recorded(call, row["id"], job))
         connection = await accept(call.request)
         about = {"login": login, "job": job, "end": end.value, "by": call.caller.proof.value, "key": call.caller.key}
         log.info("attached to a session", extra=about)

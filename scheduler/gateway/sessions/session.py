@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -132,11 +133,16 @@ class Sessions:
     """The sessions at this gateway, by the job's UUID."""
 
     def __init__(self, timings: Timings | None = None) -> None:
+        self.address: str | None = None  # URL at which other gateways reach this one
+        self.tls: ssl.SSLContext | bool = True  # for connections to them; True: with the authorities of the machine
         self._timings = timings or Timings()
         self._of: dict[str, Session] = {}
 
     def __len__(self) -> int:
         return len(self._of)
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._of
 
     @contextlib.asynccontextmanager
     async def attached(self, job: str, end: End, idle_seconds: float) -> AsyncIterator[Session]:

@@ -78,6 +78,9 @@ async def put_batch(call: Call) -> web.StreamResponse:
         raise errors.bad_request("one name is twice in the batch")
     refused = {part.name: problem for part in parts if (problem := refusal(call.path, part))}
     wanted = [part for part in parts if part.name not in refused]
+    most = await call.context.limiter.limits_of(call.caller.limits)
+    size = sum(len(part.body) for part in wanted)
+    await call.context.limiter.check_stored(names.owner(call.path), most, len(wanted), size)
     if len(body) >= call.context.blobs.space().for_objects:
         raise errors.not_enough_space(sized(len(body)))
     blobs = await asyncio.to_thread(store, call.context.blobs, wanted)

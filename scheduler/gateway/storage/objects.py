@@ -64,12 +64,17 @@ class Write:
 async def write_object(call: Call) -> web.StreamResponse:
     """PUT of an object: 204 when it is on disk under its name."""
     write = Write.of(call)
+    login = names.owner(call.path)
+    most = await call.context.limiter.limits_of(call.caller.limits)
+    await call.context.limiter.check_stored(login, most, 1, write.announced.length or 0)
     looked = write.worth_a_look_first(call.request)
     if looked:
         await call.context.db.read(lambda c: admit(c, call.path, call.request.headers, write.conditions))
     with Upload(call.context.blobs, write.announced) as upload:
         await invite(call.request)
         await upload.receive(call.request)
+        if write.announced.length is None:
+            await call.context.limiter.check_stored(login, most, 0, upload.size)
         call.context.metrics.bytes_in.inc(upload.size)
         entry = await name_upload(call, write, upload, looked)
     return web.Response(status=204, headers=written_headers(entry))

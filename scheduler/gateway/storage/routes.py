@@ -101,6 +101,8 @@ async def put_directory(call: Call) -> web.StreamResponse:
 async def put_link(call: Call) -> web.StreamResponse:
     source = permissions.link_source(call)
     guard = Conditions.of(call.request.headers).check_write
+    most = await call.context.limiter.limits_of(call.caller.limits)
+    await call.context.limiter.check_stored(names.owner(call.path), most, 1, 0)
     change = await call.context.db.write(lambda c: namespace.put_link(c, source, call.path, guard))
     discard(call.context, change.discard)
     return done(change.entry)

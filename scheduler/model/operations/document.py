@@ -19,6 +19,7 @@ printed: stage 0 is the user's command, stage 1 joins its parts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ from scheduler.model.operations.stages import (
     MAX_TASKS,
     MIB,
     SORT_SWITCHES,
+    Kind,
     OperationType,
     Partitioning,
     Stage,
@@ -56,10 +58,20 @@ from scheduler.model.operations.stages import (
 )
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
+MAX_STAGED = 2_000_000  # outputs of all tasks together, before they are published
 MAX_FAILED_ATTEMPTS = 10_000
 MAX_STDERRS = 150
 MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
+MAX_ALIAS = 128
+UNAVAILABLE = ("strategy", "tactics")  # what happens when inputs are not available: at the start, and later
+ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
+
+
+# Stages of which a task can be given up, and that can be ended early: what each task reads stands for itself.
+SEPARABLE = frozenset({Kind.MAP, Kind.ORDERED_MERGE})
+# Types that can be completed early: their output is worth something without the rest.
+COMPLETABLE = frozenset({OperationType.MAP})
 
 
 class Mode(StrEnum):
@@ -103,6 +115,14 @@ class Stderr:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Whether the operation waits for inputs that are not available: when it begins, and while it runs."""
+
+    waits_at_start: bool = True
+    waits_later: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A valid operation. `inputs` of None are added to the job one by one, until its input is ended.
 
@@ -118,6 +138,10 @@ class Operation:
     failures: Failures = Failures()
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
+    alias: str | None = None
+    unavailable: Unavailable = Unavailable()
+    most_tasks: int | None = None  # attempts that run at once
+    suspends_on_limit: bool = False  # an attempt that meets a limit of its account is aborted, and the operation waits
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -126,7 +150,7 @@ class Operation:
         inputs = document.get("inputs")
         output = _output_of(document, kind)
         stages = stages_of(kind, spec, output.whole)
-        given = document.get("stderr", {})
+        given, absent = document.get("stderr", {}), document.get("unavailable", {})
         return cls(
             kind,
             None if inputs is None else tuple(inputs),
@@ -141,6 +165,10 @@ class Operation:
             ),
             stderr=Stderr(given.get("count", 20), given.get("bytes", 5 * MIB)),
             time_limit_s=document.get("time_limit"),
+            alias=document.get("alias"),
+            unavailable=Unavailable(*(absent.get(when, "wait") == "wait" for when in UNAVAILABLE)),
+            most_tasks=document.get("resource_limits", {}).get("tasks"),
+            suspends_on_limit=document.get("suspend_on_limit", False),
         )
 
 
@@ -196,6 +224,12 @@ def _annotations(path: str, value: Any) -> None:
     mapping(path, value)
     if len(json.dumps(value)) > MAX_ANNOTATIONS:
         raise problem(path, f"must be at most {MAX_ANNOTATIONS} characters of JSON")
+
+
+def _alias(path: str, value: Any) -> None:
+    string(path, value)
+    if not ALIAS.fullmatch(value):
+        raise problem(path, f'"{value}" is no alias: * and at most {MAX_ALIAS} letters, digits and . _ -')
 
 
 def _lines(path: str, value: Any) -> None:
@@ -268,6 +302,7 @@ COMMON: Mapping[str, Check] = {
     "title": string,
     "description": string,
     "annotations": _annotations,
+    "alias": _alias,
     "max_failed_attempts": integer(1, MAX_FAILED_ATTEMPTS),
     "on_error": one_of(("fail", "continue")),
     "fail_on_restart": boolean,
@@ -275,8 +310,16 @@ COMMON: Mapping[str, Check] = {
     "stderr": lambda path, value: members(
         path, value, {"count": integer(0, MAX_STDERRS), "bytes": integer(1, MAX_STDERR_BYTES)}
     ),
+    "unavailable": lambda path, value: members(path, value, dict.fromkeys(UNAVAILABLE, one_of(("wait", "fail")))),
+    "resource_limits": lambda path, value: members(path, value, {"tasks": integer(1, MAX_TASKS)}),
+    "suspend_on_limit": boolean,
     "spec": mapping,
 }
+# Keys that may be changed while an operation runs; None removes one.
+UPDATABLE = (
+    *("title", "description", "annotations", "resource_limits", "suspend_on_limit", "unavailable"),
+    *("max_failed_attempts", "on_error", "fail_on_restart", "time_limit"),
+)
 PARTITIONED: Mapping[str, Check] = {
     "partition_count": integer(1, MAX_PARTITIONS),
     "partition_size": integer(1, 1 << 50),
@@ -338,6 +381,17 @@ def check_operation(body: dict[str, Any], images: Collection[str]) -> dict[str, 
         if semver.newest(images, wanted := script.get("image", "*")) is None:
             raise problem(f"{path}.image", f'unsupported version: "{wanted}"')
     return {"name": "", **body}
+
+
+def check_update(keys: Mapping[str, Any]) -> None:
+    """Check what an update sets. Raises `WireError` with the first problem."""
+    given = {key: value for key, value in keys.items() if value is not None or key not in UPDATABLE}
+    members("", given, {key: COMMON[key] for key in UPDATABLE})
+
+
+def updated(document: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """A document after an update."""
+    return {key: value for key, value in {**document, **keys}.items() if value is not None}
 
 
 def _check_map(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:

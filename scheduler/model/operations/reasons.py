@@ -30,6 +30,11 @@ class AbortReason(StrEnum):
     SCHEDULING_INTERMEDIATE_CHUNK_LIMIT_EXCEEDED = "scheduling_intermediate_chunk_limit_exceeded"
     SCHEDULING_OTHER = "scheduling_other"
 
+    @property
+    def before_a_node(self) -> bool:
+        """Whether attempts that end for this reason never reached a node."""
+        return self.startswith("scheduling_")
+
     @classmethod
     def read(cls, word: str | None) -> AbortReason:
         """The reason that an agent, perhaps of another version, has given; none is `other`."""

@@ -111,8 +111,7 @@ def users_in_use() -> set[int]:
     found: set[int] = set()
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/status", "rb") as file:
-                for line in file:
-                    if line.startswith(b"Uid:"):
-                        found.update(map(int, line.split()[1:]))
+            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/status", "rb", buffering=0) as file:
+                users = file.read().partition(b"\nUid:")[2].partition(b"\n")[0]
+                found.update(map(int, users.split()))
     return {user for user in found if user >= FIRST_USER}

@@ -4,8 +4,20 @@ INSERT INTO accounts (login, created) VALUES (:login, :created);
 -- find_account: whether a login exists.
 SELECT login, created FROM accounts WHERE login = :login;
 
--- list_accounts: all accounts of users, how many keys each has, and how long it keeps jobs.
-SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys, keep_jobs
+-- show_account: everything about an account.
+SELECT login, created, keep_jobs, operator, disabled, limits FROM accounts WHERE login = :login;
+
+-- set_operator: whether an account is an operator's.
+UPDATE accounts SET operator = :operator WHERE login = :login;
+
+-- disable_account: since when the keys of an account open nothing; 0: they do.
+UPDATE accounts SET disabled = :since WHERE login = :login;
+
+-- set_limits: the limits of an account that are not the service's.
+UPDATE accounts SET limits = :limits WHERE login = :login;
+
+-- list_accounts: all accounts of users, how many keys each has, how long it keeps jobs, and what is special about it.
+SELECT login, created, (SELECT count(*) FROM keys WHERE keys.login = accounts.login AND removed = 0) AS keys, keep_jobs, operator, disabled
 FROM accounts WHERE login <> 'poseidon' OR EXISTS (SELECT 1 FROM keys WHERE keys.login = accounts.login)
 ORDER BY login;
 
@@ -21,7 +33,7 @@ ON CONFLICT (login, fingerprint) DO UPDATE SET public = excluded.public,
     added = CASE WHEN keys.removed = 0 THEN keys.added ELSE excluded.added END, removed = 0;
 
 -- find_key: one key of an account by its MD5 fingerprint, and since when credentials of the account are valid.
-SELECT public, added, revoked FROM keys JOIN accounts ON accounts.login = keys.login
+SELECT public, added, revoked, operator, disabled, limits FROM keys JOIN accounts ON accounts.login = keys.login
 WHERE keys.login = :login AND fingerprint = :fingerprint AND removed = 0;
 
 -- list_keys: all keys of an account.

@@ -23,6 +23,9 @@ SELECT * FROM jobs WHERE owner = :owner AND state <> 'done'
     AND (CAST(:key AS TEXT) IS NULL OR creator_key IS NULL OR creator_key = :key)
 ORDER BY id
 
+-- count_open_jobs: how many jobs of an account are not done.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE owner = :owner AND state <> 'done'
+
 -- done_unseen: jobs of a supervisor that are done and not archived.
 SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'done'
 
@@ -53,6 +56,9 @@ UPDATE phases SET issued = issued + :count WHERE id = :pool
 
 -- count_finished: tasks were finished.
 UPDATE phases SET finished = finished + :count WHERE id = :pool
+
+-- count_reopened: tasks that had committed are open again, for their outputs were lost.
+UPDATE phases SET finished = finished - :count, lost = lost + :count WHERE id = :pool
 
 -- count_usage: what :tasks finished tasks took.
 UPDATE phases SET metered = metered + :tasks, wall_us = wall_us + :wall_us, cpu_us = cpu_us + :cpu_us,
@@ -96,9 +102,13 @@ WHERE job = :job AND seq > :after AND origin IS NOT NULL ORDER BY seq LIMIT :lim
 -- latest_failures: the seq before the :limit latest failures, or nothing if there are fewer.
 SELECT seq FROM errors WHERE job = :job AND origin IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET :limit
 
--- jobs_of_owner: live list, in order of creation, after one of them.
+-- jobs_of_owner: live list, in order of creation, after one of them. What is NULL is not asked for.
 SELECT uuid, created FROM jobs
 WHERE owner = :owner AND id > :after AND (:state = 'live' OR state = :state) AND (CAST(:name AS TEXT) IS NULL OR name = :name)
+    AND (CAST(:alias AS TEXT) IS NULL OR alias = :alias) AND (CAST(:type AS TEXT) IS NULL OR coalesce(type, 'pipeline') = :type)
+    AND (CAST(:status AS TEXT) IS NULL OR status = :status)
+    AND (CAST(:since AS INTEGER) IS NULL OR created >= :since) AND (CAST(:before AS INTEGER) IS NULL OR created < :before)
+    AND (CAST(:failed AS INTEGER) IS NULL OR errors > 0 OR status = 'failed')
 ORDER BY id LIMIT :limit
 
 -- archive_started: the archive is being written.
@@ -106,6 +116,14 @@ UPDATE jobs SET archive_started = :now WHERE id = :job
 
 -- archive_finished: the archive is complete.
 UPDATE jobs SET archive_done = :now WHERE id = :job
+
+-- charge_account: a job was archived; what it took is its account's.
+INSERT INTO usage_days (login, day, jobs, tasks, errors, wall_us, cpu_us, mb_ms, bytes_in, bytes_out)
+VALUES (:login, :day, 1, :tasks, :errors, :wall_us, :cpu_us, :mb_ms, :bytes_in, :bytes_out)
+ON CONFLICT (login, day) DO UPDATE SET jobs = usage_days.jobs + 1, tasks = usage_days.tasks + excluded.tasks,
+    errors = usage_days.errors + excluded.errors, wall_us = usage_days.wall_us + excluded.wall_us,
+    cpu_us = usage_days.cpu_us + excluded.cpu_us, mb_ms = usage_days.mb_ms + excluded.mb_ms,
+    bytes_in = usage_days.bytes_in + excluded.bytes_in, bytes_out = usage_days.bytes_out + excluded.bytes_out
 
 -- expired_jobs: jobs archived so long ago that their records are removed.
 SELECT id FROM jobs WHERE archive_done < :before LIMIT :limit

@@ -5,7 +5,7 @@ UPDATE jobs SET status = :status WHERE id = :job
 UPDATE jobs SET result = :result WHERE id = :job
 
 -- begin_operation: a new job is an operation.
-UPDATE jobs SET status = 'initializing', deadline = :deadline WHERE id = :job
+UPDATE jobs SET status = 'initializing', deadline = :deadline, type = :type, alias = :alias WHERE id = :job
 
 -- pin_totals: how much an operation reads.
 SELECT count(*) AS pins, coalesce(sum(size), 0) AS bytes FROM pins WHERE job = :job
@@ -34,11 +34,11 @@ INSERT INTO phases (job, number, reducers, planned, input_ended) VALUES (:job, :
 UPDATE phases SET cursor = :cursor, planned = :planned WHERE id = :pool
 
 -- count_attempts: attempts of a stage ended without success.
-UPDATE phases SET failed = failed + :failed, aborted = aborted + :aborted WHERE id = :pool
+UPDATE phases SET failed = failed + :failed, aborted = aborted + :aborted, unscheduled = unscheduled + :unscheduled WHERE id = :pool
 
 -- insert_file_task: a task of a stage that reads a whole object as a file.
-INSERT INTO tasks (uuid, pool, state, number, input, origin, blob, size, md5)
-VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5)
+INSERT INTO tasks (uuid, pool, state, number, input, origin, blob, size, md5, ready)
+VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5, :now)
 
 -- insert_fed_task: a task of a stage that reads ranges of objects; it waits until all of them are recorded.
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)
@@ -124,6 +124,9 @@ WHERE kind = 'o' AND size > 0
 INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers)
 VALUES (:job, :stage, :number, :made, :blob, :size, :md5, :type, :headers)
 
+-- add_staged: outputs of an operation were staged; how many there were in all.
+UPDATE jobs SET staged = staged + :staged WHERE id = :job RETURNING staged
+
 -- count_staged: the outputs of a stage.
 SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
 
@@ -156,15 +159,38 @@ WHERE path >= :below AND path < :beyond LIMIT 1
 DELETE FROM locks WHERE job = :job
 
 -- insert_attempt: an attempt is leased.
-INSERT INTO attempts (task, attempt, job, pool, state, node, leased) VALUES (:task, :attempt, :job, :pool, 'running', :node, :now)
+INSERT INTO attempts (task, attempt, job, pool, state, node, leased) VALUES (:task, :attempt, :job, :pool, 'waiting', :node, :now)
+
+-- insert_unscheduled: an attempt was leased, and has come to nothing before it reached a node.
+INSERT INTO attempts (task, attempt, job, pool, state, reason, leased, ended) VALUES (:task, :attempt, :job, :pool, 'aborted', :reason, :now, :now)
+
+-- begin_attempt: the command of an attempt has begun.
+UPDATE attempts SET state = 'running', began = :now WHERE task = :task AND attempt = :attempt AND node = :node AND state = 'waiting'
 
 -- end_attempt: an attempt has ended.
 UPDATE attempts SET state = :state, reason = :reason, interrupted = :interrupted, code = :code, message = :message,
     ended = :now, stderr = :stderr, usage = :usage
 WHERE task = :task AND attempt = :attempt
 
--- abort_attempts: no running attempt of a stage counts any more.
-UPDATE attempts INDEXED BY attempts_running SET state = 'aborted', reason = :reason, ended = :now WHERE pool = :pool AND state = 'running'
+-- stop_attempt: an attempt does not count any more, and its processes may run for a moment yet.
+UPDATE attempts SET state = 'aborting', reason = :reason WHERE task = :task AND attempt = :attempt AND ended IS NULL
+
+-- stop_attempts: as stop_attempt, for all of a stage.
+UPDATE attempts INDEXED BY attempts_open SET state = 'aborting', reason = :reason
+WHERE pool = :pool AND ended IS NULL AND (state = 'waiting' OR state = 'running')
+
+-- attempt_gone: no process of an attempt that was stopped is left on its node.
+UPDATE attempts SET state = 'aborted', ended = :now WHERE task = :task AND attempt = :attempt AND node = :node AND state = 'aborting'
+
+-- aborting_at: attempts on a node that were stopped, and whose processes may still run.
+SELECT task, attempt, job FROM attempts INDEXED BY attempts_aborting WHERE node = :node AND state = 'aborting' LIMIT :limit
+
+-- aborting_attempts: attempts of a stage that were stopped, and whose processes may still run.
+SELECT task, attempt, pool, node FROM attempts INDEXED BY attempts_open WHERE pool = :pool AND ended IS NULL AND state = 'aborting' LIMIT :limit
+
+-- abort_attempts: no open attempt of a stage runs any more.
+UPDATE attempts INDEXED BY attempts_open SET state = 'aborted', reason = CASE state WHEN 'aborting' THEN reason ELSE :reason END, ended = :now
+WHERE pool = :pool AND ended IS NULL
 
 -- count_stderrs: how many attempts of an operation have a stderr that is kept.
 SELECT count(*) AS n FROM attempts INDEXED BY attempts_stderr WHERE job = :job AND stderr IS NOT NULL
@@ -176,15 +202,23 @@ WHERE job = :job AND state = 'completed' AND stderr IS NOT NULL ORDER BY ended L
 -- forget_stderr: the stderr of an attempt is no longer kept.
 UPDATE attempts SET stderr = NULL WHERE task = :task AND attempt = :attempt
 
--- attempts_after: attempts of an operation, after one of them; from the first with zeros.
+-- attempts_after: attempts of an operation, after one of them; from the first with zeros. What is NULL is not asked for.
 SELECT attempts.*, tasks.uuid AS uuid, tasks.number AS number, phases.number AS stage
 FROM attempts INDEXED BY attempts_job CROSS JOIN tasks CROSS JOIN phases
 WHERE attempts.job = :job AND tasks.id = attempts.task AND phases.id = attempts.pool AND (attempts.task > :task OR (attempts.task = :task AND attempts.attempt > :attempt))
     AND (CAST(:state AS TEXT) IS NULL OR attempts.state = :state) AND (CAST(:reason AS TEXT) IS NULL OR attempts.reason = :reason)
+    AND (CAST(:node AS TEXT) IS NULL OR attempts.node = :node)
+    AND (CAST(:stage AS INTEGER) IS NULL OR phases.number = :stage) AND (CAST(:number AS INTEGER) IS NULL OR tasks.number = :number)
+    AND (CAST(:printed AS INTEGER) IS NULL OR attempts.stderr IS NOT NULL)
 ORDER BY attempts.task, attempts.attempt LIMIT :limit
 
--- count_running: attempts of a stage that run.
-SELECT count(*) AS n FROM attempts INDEXED BY attempts_running WHERE pool = :pool AND state = 'running'
+-- attempt_of_task: one attempt of an operation.
+SELECT attempts.*, tasks.uuid AS uuid, tasks.number AS number, phases.number AS stage, tasks.agent AS agent, tasks.attempt AS newest
+FROM attempts CROSS JOIN tasks CROSS JOIN phases
+WHERE attempts.task = :task AND attempts.attempt = :attempt AND tasks.id = attempts.task AND phases.id = attempts.pool
+
+-- open_attempts: the open attempts of a stage, by state.
+SELECT state, count(*) AS n FROM attempts INDEXED BY attempts_open WHERE pool = :pool AND ended IS NULL GROUP BY state
 
 -- purge_attempts: remove a page of an operation's attempts.
 DELETE FROM attempts WHERE task IN (SELECT task FROM attempts INDEXED BY attempts_job WHERE job = :job LIMIT :limit)
@@ -192,3 +226,36 @@ DELETE FROM attempts WHERE task IN (SELECT task FROM attempts INDEXED BY attempt
 -- late_operations: operations of a supervisor whose time is up.
 SELECT id FROM jobs INDEXED BY jobs_supervised
 WHERE archive_done IS NULL AND supervisor = :supervisor AND state <> 'done' AND deadline < :now
+
+-- control_of_job: what decides whether attempts of a job may begin.
+SELECT suspended, status FROM jobs WHERE id = :job
+
+-- set_suspended: whether attempts of a job may begin.
+UPDATE jobs SET suspended = :suspended WHERE id = :job
+
+-- set_early: the user of an operation has completed it.
+UPDATE jobs SET early = 1, input_done = 1 WHERE id = :job
+
+-- end_stage: no more tasks of a stage are made, and all that there are are over.
+UPDATE phases SET finished = issued, planned = 1, cursor = NULL WHERE id = :pool
+
+-- set_document: the document of an operation after an update.
+UPDATE jobs SET document = :document, deadline = :deadline WHERE id = :job
+
+-- alias_in_use: a live job of an account that has an alias.
+SELECT uuid FROM jobs INDEXED BY jobs_alias WHERE owner = :owner AND alias = :alias AND alias IS NOT NULL AND state <> 'done' LIMIT 1
+
+-- count_abandoned: tasks of an operation were given up.
+UPDATE jobs SET abandoned = abandoned + 1 WHERE id = :job
+
+-- insert_request: a request for the owner of a job.
+INSERT INTO control_requests (job, request) VALUES (:job, :request)
+
+-- requests_of_job: the requests that wait for the owner of a job.
+SELECT id, request FROM control_requests WHERE job = :job ORDER BY id LIMIT :limit
+
+-- forget_request: a request was carried out.
+DELETE FROM control_requests WHERE id = :id
+
+-- forget_requests: the requests about a job that is over.
+DELETE FROM control_requests WHERE job = :job

@@ -21,10 +21,10 @@ SELECT id FROM log_requests WHERE asked < :before LIMIT 1
 DELETE FROM log_requests WHERE asked < :before
 
 -- task_of_job: one task of a job, by its number, and who holds it.
-SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.state, t.attempt, t.retries, t.usage, t.agent
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.number, t.state, t.attempt, t.retries, t.usage, t.agent
 FROM tasks t JOIN phases p ON p.id = t.pool WHERE t.id = :task AND p.job = :job
 
 -- leased_tasks_after: tasks of a job that agents hold, in order of their numbers, after one of them.
-SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.state, t.attempt, t.retries, t.usage
+SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.number, t.state, t.attempt, t.retries, t.usage
 FROM phases p CROSS JOIN tasks t INDEXED BY tasks_leased ON t.pool = p.id
 WHERE p.job = :job AND t.state = 'leased' AND t.id > :after ORDER BY t.id LIMIT :limit

@@ -1,13 +1,4 @@
-"""Leases: the instances, attempts and reducers' inputs that answer a poll.
-
-Two kinds of instances share a node. *Steady* tasks always make progress: maps, and reducers whose input has ended.
-They get the slots. A reducer whose input is still open may block for as long as the phases before it need; in a slot
-it could hold up the very tasks it waits for. So such reducers get the same number of places again, of their own, and
-those that find no place wait until their input has ended. So no set of jobs can deadlock. Input that has ended opens
-again while some of it is lost and being recomputed.
-
-Both kinds share one memory. Reducers that may block get at most half of it, and no more than leaves room for the
-largest instance of their jobs, so that the tasks they wait for can always begin.
+"""Leases: the instances, attempts and reducers' inputs that answer a poll; how many instances is up to `targets`.
 
 `engine.locality` chooses which of a pool's tasks a node is given. An intermediate that lies on another node comes with
 the address at which that node's agent serves it. So tasks of a node whose agent is away for a moment wait until the
@@ -21,12 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from scheduler.engine import fair_share
-from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.availability import Availability
-from scheduler.engine.feasibility import Tiers
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
+from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import (
     MAX_COUNTED,
     BlobRef,
@@ -39,13 +28,12 @@ from scheduler.model.wire import (
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.agents import lease_bounds
 from scheduler.supervisor.agents.pool_specs import IssueToken, blob_of, pool_spec
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.operations import attempts
 
-# Seconds that a pool keeps an instance before another pool may take it.
-QUANTUM = 2.0
 # First attempts per instance of a pool that is new to an agent, until the agent says how many it wants. If there are
 # other nodes, only one, so that none waits here behind a long one.
 FIRST_ATTEMPTS = 2
@@ -81,91 +69,14 @@ class Granted:
     remote: int = 0
 
 
-def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> dict[int, int]:
-    """Number of instances that each pool should have on this agent's node."""
-    if session.booked:
-        return booked_targets(session, jobs)
-    steady: list[fair_share.PoolShare] = []
-    blocking: list[fair_share.PoolShare] = []
-    upstream = 0  # the largest tier of jobs with reducers that may block
-    for live in jobs:
-        for phase, pool in zip(live.spec.phases, live.pools, strict=True):
-            fits = Tiers.of(phase).within(session.offer)
-            demand = takeable(session, jobs, nodes, pool, now) + session.held[pool] if fits and not live.done else 0
-            claim = claim_of(session, live, pool, demand, phase.memory_mb, now)
-            if not (demand or claim.taken):
-                continue
-            (blocking if live.may_block(pool) else steady).append(claim)
-            if live.may_block(pool):
-                fitting = [each.memory_mb for each in live.spec.phases if Tiers.of(each).within(session.offer)]
-                upstream = max(upstream, *fitting)
-    return shared_out(session, steady, blocking, upstream)
-
-
-def claim_of(
-    session: AgentSession, live: LiveJob, pool: int, demand: int, memory_mb: int, now: float
-) -> fair_share.PoolShare:
-    """The demand and instances of a pool on the agent's node, for fair share."""
-    since = session.since.get(pool, 0.0)
-    return fair_share.PoolShare(
-        pool,
-        demand,
-        session.told.get(pool, 0),
-        memory_mb,
-        since,
-        now - since > QUANTUM,
-        account=live.owner,
-        present=session.present(pool),
-    )
-
-
-def shared_out(
-    session: AgentSession, steady: list[fair_share.PoolShare], blocking: list[fair_share.PoolShare], upstream: int
-) -> dict[int, int]:
-    """Targets of both kinds, reduced to the instances that may begin now."""
-    room = capacity(session, steady)
-    held = memory_taken(blocking)
-    most = min(room.memory_mb // 2, room.memory_mb - upstream)  # for those that may block
-    free = room.memory_mb - held - memory_taken(steady) - session.ending_mb
-    wanted = fair_share.share(steady, fair_share.Capacity(room.slots, room.memory_mb - held))
-    given = admit(steady, wanted, room.slots, free, session.ending)
-    free -= sum(max(0, given[pool.id] - pool.taken) * pool.memory_mb for pool in steady)
-    wanted = fair_share.share(blocking, fair_share.Capacity(room.slots, max(0, most)))
-    return given | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
-
-
-def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_share.Capacity:
-    """The slots and memory of a node that this supervisor may use.
-
-    If other supervisors use most of the memory, the largest tier still gets it, for one instance: else it could wait
-    for ever.
-    """
-    slots = max(0, session.slots - session.disabled - session.away)
-    largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
-    return fair_share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
-
-
-def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:
-    """Targets where Nomad places instances: the existing ones that are needed; 0 where none is to begin."""
-    booked = {state.pool: session.may_have(state.pool, state.booked or 0) for state in session.state.pools}
-    wanted = dict.fromkeys(session.told, 0) | booked
-    return {pool: count for pool, count in wanted.items() if (live := jobs.by_pool(pool)) and not live.done}
-
-
-def takeable(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, now: float) -> int:
-    """Number of ready tasks of a pool that the agent may be given."""
-    ready = jobs.ready[pool]
-    return sum(count for _, count in picks(session, jobs, nodes, pool, ready, now)) if jobs.located.of(pool) else ready
-
-
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
     """Ready tasks of a pool that an agent is given, at most `limit`: how many that belong to which node."""
-    located = jobs.located.of(pool)
+    located, live = jobs.located.of(pool), jobs.by_pool(pool)
+    limit = min(limit, lease_bounds.may_begin(jobs, nodes.values(), pool))
     if limit <= 0:
         return []
     if not located:
         return [(None, min(limit, jobs.ready[pool]))] if jobs.ready[pool] > 0 else []
-    live = jobs.by_pool(pool)
     free = jobs.ready[pool] - sum(located.values())
     others = {}
     for node, ready in located.items():
@@ -206,12 +117,17 @@ def grant(
     c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken, now: int
 ) -> list[Granted]:
     """Lease attempts for each want, in one transaction."""
-    grants = []
+    grants, room = [], lease_bounds.MAX_LEASE_BYTES
     for want in found:
-        rows = lease_rows(c, want.pool, session.id, want.picks)
+        rows = lease_rows(c, want.pool, session.id, want.picks, now)
         if want.live.spec.operation is not None:
-            attempts.begin(c, want.live, rows, session.node, now)
+            rows = lease_bounds.allowed(c, want.live, rows, now)
         tasks = task_leases(c, want.live, rows, session.node, nodes)
+        if want.live.spec.operation is not None:
+            fitting, room = lease_bounds.fit(tasks, room)
+            attempts.unscheduled(c, want.live, rows[fitting:], AbortReason.SCHEDULING_JOB_SPEC_THROTTLING, now)
+            rows, tasks = rows[:fitting], tasks[:fitting]
+            attempts.begin(c, want.live, rows, session.node, now)
         spec = pool_spec(c, want.live, want.pool, session.node, issue_token) if want.new else None
         granted = PoolGrant(pool=want.pool, instances=want.instances, spec=spec, tasks=tasks)
         taken = Counter(row["node"] for row in rows if row["node"])
@@ -221,14 +137,14 @@ def grant(
     return grants
 
 
-def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks) -> list[Row]:
+def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) -> list[Row]:
     """Lease ready tasks of a pool to an agent; returns their rows, the oldest task first."""
     rows = []
     for node, count in chosen:
         if node is None:
-            rows += c.all("lease_tasks", pool=pool, agent=agent, limit=count)
+            rows += c.all("lease_tasks", pool=pool, agent=agent, limit=count, now=now)
         else:
-            rows += c.all("lease_tasks_at", pool=pool, agent=agent, node=node, limit=count)
+            rows += c.all("lease_tasks_at", pool=pool, agent=agent, node=node, limit=count, now=now)
     return sorted(rows, key=lambda row: int(row["id"]))
 
 

@@ -40,7 +40,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         memory_mb=phase.memory_mb,
         disk_gb=phase.disk_gb,
         image=phase.image,
-        timeout_s=phase.timeout_s,
+        timeout_s=shorter(phase.timeout_s, live.limits.task_seconds),
         last=live.makes_objects(number),
         divides=phase.divides,
         partitions=partitions,
@@ -49,6 +49,11 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         operation=operation.type if operation else None,
         stderr_bytes=operation.stderr.bytes if operation else 0,
     )
+
+
+def shorter(seconds: int | None, most: int | None) -> int | None:
+    """How long a task may run: as its phase says, but no longer than its account may let one run."""
+    return most if seconds is None else seconds if most is None else min(seconds, most)
 
 
 def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list[Asset], str | None]:

@@ -20,7 +20,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -50,8 +50,11 @@ from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.running_logs import TaskLogs
 from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.agents.targets import targets
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.changes import Changes, Placed, Revoked
+from scheduler.supervisor.jobs.intake import advance_all
+from scheduler.supervisor.operations import attempts
 from scheduler.supervisor.ports import DEFAULT, Ports
 from scheduler.supervisor.tasks import blob_ownership, recovery
 from scheduler.supervisor.tasks.commit import commit_reports, lose_attempts
@@ -183,9 +186,12 @@ class AgentService:
     async def report(self, request: ReportRequest) -> ReportReply:
         """Commit a batch of reports; it is durable when this returns. Raises UnknownAgentError."""
         session = self._session(request.agent)
+        if request.began:
+            begun = partial(attempts.begun, node=session.node, begun=request.began, now=self._clock())
+            await self._db.write(begun)
         refused: list[AttemptId] = []
         for page in pages_of(request.attempts):
-            changes = await self._commit(session, page)
+            changes = await self._commit(session, page, request.clock_us)
             session.held.subtract(changes.left)
             refused += changes.refused
             self._apply(changes)
@@ -193,7 +199,7 @@ class AgentService:
         session.hear(request.state, self.monotonic())
         return ReportReply(discard=refused)
 
-    async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport]) -> Changes:
+    async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport], clock_us: int) -> Changes:
         reporter = blob_ownership.Reporter(session.id, session.node, session.serves is not None)
         claimed = blob_ownership.shared((b for r in reports for b in blob_ownership.blobs_of(r)), reporter.keeps)
         absent = await self.absent(claimed)
@@ -204,6 +210,7 @@ class AgentService:
             reports=reports,
             now=self._clock(),
             absent=absent,
+            clock_us=clock_us,
         )
         return await self._db.write(work)
 
@@ -256,13 +263,36 @@ class AgentService:
         self._stopping = True
         self.wake()
 
-    def revoke(self, attempts: Iterable[Revoked]) -> None:
+    def revoke(self, revoked_attempts: Iterable[Revoked]) -> None:
         """Have the agents kill these attempts, which no longer count."""
-        for revoked in attempts:
+        for revoked in revoked_attempts:
             if session := self._sessions.get(revoked.agent):
                 session.revoked.append(AttemptId(task=revoked.task, attempt=revoked.attempt))
                 session.held[revoked.pool] -= 1
                 session.ended(revoked.task, revoked.attempt)
+
+    async def stop_again(self, live: LiveJob) -> None:
+        """Have the agents kill attempts of an operation that another process has stopped; those of absent nodes are
+        gone.
+        """
+        stopped = await self._db.read(lambda c: attempts.aborting(c, live.pools))
+        here = self._nodes()
+        for row in stopped:
+            if session := here.get(row["node"]):
+                session.revoked.append(AttemptId(task=row["task"], attempt=row["attempt"]))
+                session.ended(row["task"], row["attempt"])
+        if absent := {row["node"] for row in stopped} - here.keys():
+            await self._confirm_gone(absent)
+        self.wake()
+
+    async def _confirm_gone(self, nodes: Collection[str]) -> None:
+        """Record that nothing is left of attempts of this supervisor's operations that were stopped on some nodes."""
+
+        def work(c: Connection) -> Changes:
+            gone = attempts.gone_at(c, nodes, self._jobs.by_id, self._clock())
+            return advance_all(c, gone, self._clock())
+
+        self._apply(await self._db.write(work))
 
     def discard(self, blobs: Iterable[Placed]) -> None:
         """Have the agents remove these intermediates. An agent that is absent finds out when it starts again."""
@@ -279,7 +309,7 @@ class AgentService:
             if now - session.heard > LEASE_SECONDS:
                 async with self._leaving:
                     log.warning("agent lost", extra={"agent": session.id, "node": session.node})
-                    await self._lose(session)
+                    await self._lose(session, not_taken=AbortReason.SCHEDULING_TIMEOUT)
                     await self._lose_node(session.node)
         for node, since in list(self._absent.items()):
             if now - since > LEASE_SECONDS:
@@ -328,9 +358,12 @@ class AgentService:
         return {session.node: session for session in self._sessions.values()}
 
     async def _lose(
-        self, session: AgentSession, counted: bool = True, reason: AbortReason = AbortReason.NODE_OFFLINE
+        self, session: AgentSession, counted: bool = True, not_taken: AbortReason = AbortReason.SCHEDULING_OTHER
     ) -> None:
-        """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss."""
+        """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss.
+
+        `not_taken`: why those are aborted whose lease it has never confirmed.
+        """
         if self._sessions.pop(session.id, None) is None:
             return
         session.wake.set()
@@ -340,7 +373,9 @@ class AgentService:
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
             blamed = counted and session.serves is None  # with many nodes, a task is not to blame
-            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reason)
+            untaken = session.untaken()
+            reasons = {row["id"]: not_taken for row in rows if (row["id"], row["attempt"]) in untaken}
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reasons)
             return lost, bool(rows)
 
         async with session.planning:  # tasks that are being leased to it now are lost too
@@ -348,6 +383,7 @@ class AgentService:
             while more:
                 changes, more = await self._db.write(work)
                 self._apply(changes)
+            await self._confirm_gone([session.node])
 
     def _session(self, agent: int) -> AgentSession:
         session = self._sessions.get(agent)
@@ -360,8 +396,8 @@ class AgentService:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._nodes()
-        targets = leases.targets(session, self._jobs, nodes, now)
-        found = leases.wants(session, self._jobs, nodes, targets, now)
+        wanted = targets(session, self._jobs, nodes, now)
+        found = leases.wants(session, self._jobs, nodes, wanted, now)
         feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
         grant = partial(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from scheduler.engine.feasibility import Tiers
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import (
     AgentState,
     AttemptId,
@@ -66,6 +66,7 @@ class AgentSession:
     tickets: str | None = None  # the key of the tickets that other agents need for that
     number: int = 0  # number of the newest poll reply
     polls: int = 0  # polls so far
+    serial: int = 0  # of the newest state
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
     held: Counter[int] = field(default_factory=Counter)
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
@@ -105,9 +106,13 @@ class AgentSession:
     def hear(self, state: AgentState, now: float) -> None:
         """Adopt a state from the agent.
 
-        While a reply is still on its way to the agent, only part of the state counts.
+        While a reply is still on its way to the agent, only part of the state counts; nothing of one that a later one
+        has overtaken, which would undo what that one asked for.
         """
         self.heard = now
+        if state.serial < self.serial:
+            return
+        self.serial = state.serial
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
         self.lack = state.lack
@@ -194,6 +199,11 @@ class AgentSession:
             pools=[pool.model_copy(update={"room": 0}) for pool in self.state.pools],
             feeds=[feed.model_copy(update={"room": 0}) for feed in self.state.feeds],
         )
+
+    def untaken(self) -> set[tuple[int, int]]:
+        """Attempts that were leased by a reply that the agent has not confirmed: task and number."""
+        pools = self.unseen.pools if self.unseen is not None else []
+        return {(lease.task, lease.attempt) for pool in pools for lease in pool.tasks}
 
     def forget(self, pool: int) -> None:
         """Forget a pool whose phase is over."""

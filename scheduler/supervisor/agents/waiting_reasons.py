@@ -58,7 +58,7 @@ class Reasons:
                 live.wake_watchers()
 
     def _waits(self, live: LiveJob, pool: int, sessions: list[AgentSession]) -> bool:
-        if live.done:
+        if live.done or live.suspended or live.lacking:
             return False
         holders = [session for session in sessions if session.held[pool] > 0]
         return all(session.stuck(pool) for session in holders) if holders else self._jobs.ready[pool] > 0

@@ -14,6 +14,8 @@ from scheduler.engine.job import Phase, reopened
 from scheduler.engine.operations.status import Stage, Status, unplanned
 from scheduler.engine.task import MAX_ATTEMPTS, Policy
 from scheduler.model.job import JobSpec
+from scheduler.model.limits import BUILT_IN, Limits
+from scheduler.records import accounts
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
 
@@ -43,7 +45,11 @@ class LiveJob:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Task[None] | None = None  # dispatches its inputs, or archives it
     standing: Standing | None = None  # of an operation
-    stalled: bool = False  # it waits for the place of another operation
+    limits: Limits = BUILT_IN  # of its account, as they were when the job was read
+    stalled: bool = False  # the operation has no step to take: it waits for a place, or for its last process
+    suspended: bool = False  # no attempt begins
+    checked: bool = False  # the inputs of the operation were available when it began
+    lacking: bool = False  # some are not available, and no attempt begins before they are
 
     @property
     def pending(self) -> bool:
@@ -100,6 +106,8 @@ def load_job(c: Connection, row: Row) -> LiveJob:
         input_ended={phase["id"] for phase in phases if phase["input_ended"]},
         reopened=reopened_pools(phases),
         standing=standing_of(row["status"], phases),
+        suspended=bool(row["suspended"]),
+        limits=accounts.limits_of(c, row["owner"]),
     )
 
 

@@ -9,8 +9,9 @@ from scheduler.engine.fair_share import Capacity
 from scheduler.engine.instance_counts import Demand, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
-from scheduler.supervisor.agents.leases import QUANTUM
+from scheduler.supervisor.agents.lease_bounds import most_tasks
 from scheduler.supervisor.agents.session import AgentSession
+from scheduler.supervisor.agents.targets import QUANTUM
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
 
@@ -39,7 +40,7 @@ def demands_of(
     found = []
     for live in jobs:
         for number, pool in enumerate(live.pools):
-            demand = {} if live.done else demand_of(jobs, pool, held.get(pool, Counter()))
+            demand = {} if live.done else demand_of(jobs, live, pool, held.get(pool, Counter()))
             if demand or asked.get(pool):
                 began = since.get(pool, 0.0)
                 memory = live.spec.phases[number].memory_mb
@@ -49,11 +50,15 @@ def demands_of(
     return found
 
 
-def demand_of(jobs: LiveJobs, pool: int, held: Counter[str]) -> dict[Place, int]:
-    """Number of tasks that are ready or running, by the node that they belong to."""
+def demand_of(jobs: LiveJobs, live: LiveJob, pool: int, held: Counter[str]) -> dict[Place, int]:
+    """Number of tasks that may begin or run, by the node that they belong to."""
     located = jobs.located.of(pool)
-    demand: Counter[Place] = Counter({node: count for node, count in located.items() if count > 0})
-    demand[None] += max(0, jobs.ready[pool] - demand.total())
+    demand: Counter[Place] = Counter()
+    if not (live.suspended or live.lacking):
+        demand.update({node: count for node, count in located.items() if count > 0})
+        demand[None] += max(0, jobs.ready[pool] - demand.total())
+    if (most := most_tasks(live)) is not None and demand.total() > (room := max(0, most - held.total())):
+        demand = Counter({None: room})
     for node, tasks in held.items():
         demand[node if node in located else None] += max(0, tasks)
     return {place: count for place, count in demand.items() if count}

@@ -2,8 +2,8 @@
 
 Each list is copied page by page from the records into a blob, so an archive of millions of rows needs no more memory
 than one of ten. `job.json` is written first and again at the end, when it can say that the archive is complete;
-`usage.json` says what the tasks used. Every step can be repeated: if a service dies in the middle, the next one writes
-the archive again. If the user has removed the job's directory meanwhile, no archive is made.
+`usage.json` says what the tasks used, and when they ran. Every step can be repeated: if a service dies in the middle,
+the next one writes the archive again. If the user has removed the job's directory meanwhile, no archive is made.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from scheduler.records.database import Connection, Database, Row, execute
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.error_records import archive_line
 from scheduler.supervisor.jobs.status import status
-from scheduler.supervisor.jobs.usage import usage_document
+from scheduler.supervisor.jobs.usage import archived_usage, charge
 
 PAGE = 1000
 SMALL = 64 * 1024  # bytes up to which a chunk is written without a thread
@@ -43,14 +44,35 @@ LISTS: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
 )
 
 
-async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> None:
-    """Write `job.json` and the lists, remove `live_jobs`, and record that it is done."""
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What became of a job: its outcome (`done`, `errors`, `cancelled`), numbers, and seconds from creation to end."""
+
+    outcome: str
+    outputs: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, row: Row | None) -> Archived:
+        if row is None:
+            return cls("done")
+        outcome = "cancelled" if row["cancelled"] else "errors" if row["errors"] else "done"
+        return cls(outcome, row["outputs"], row["errors"], ((row["done"] or row["created"]) - row["created"]) / 1000)
+
+    def fields(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def archive_job(db: Database, blobs: BlobStore, clock: Callable[[], int], live: LiveJob) -> Archived:
+    """Write `job.json` and the lists, remove `live`, and record that the job is archived. Returns what became of it."""
     await db.write(execute("archive_started", job=live.id, now=clock()))
     job_json = partial(_document, db, blobs, live, "job.json", status)
     lists = [partial(_list, db, blobs, live, *described) for described in LISTS]
-    await _put(db, blobs, clock, [job_json, partial(_document, db, blobs, live, "usage.json", usage_document), *lists])
-    await db.write(partial(_finish, live=live, now=clock()))
+    await _put(db, blobs, clock, [job_json, partial(_document, db, blobs, live, "usage.json", archived_usage), *lists])
+    result = await db.write(partial(_finish, live=live, now=clock()))
     await _put(db, blobs, clock, [job_json])
+    return result
 
 
 async def _put(db: Database, blobs: BlobStore, clock: Callable[[], int], makers: Iterable[Maker]) -> None:
@@ -148,7 +170,11 @@ async def _append(fd: int, chunk: bytes) -> None:
         raise
 
 
-def _finish(c: Connection, live: LiveJob, now: int) -> None:
+def _finish(c: Connection, live: LiveJob, now: int) -> Archived:
     with contextlib.suppress(WireError):  # the user has removed it already, or keeps other objects there
         namespace.delete(c, f"{naming.job_directory(live.owner, live.uuid)}/live")
+    row = c.one("job_by_id", job=live.id)
+    if row is not None and row["archive_done"] is None:
+        charge(c, row, now)
     c.run("archive_finished", job=live.id, now=now)
+    return Archived.of(row)

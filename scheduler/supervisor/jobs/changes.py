@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scheduler.model.job import JobSpec
 from scheduler.model.wire import AttemptId
 from scheduler.supervisor.cache.live_jobs import Standing
 
@@ -52,6 +53,10 @@ class Changes:
     revoked: list[Revoked] = field(default_factory=list)
     refused: list[AttemptId] = field(default_factory=list)
     standings: dict[int, Standing] = field(default_factory=dict)  # of operations, by job
+    stalled: set[int] = field(default_factory=set)  # operations that have no step to take before something happens
+    lacking: set[int] = field(default_factory=set)  # operations whose attempts could not read their input
+    suspended: dict[int, bool] = field(default_factory=dict)  # by job, if that has changed
+    specs: dict[int, JobSpec] = field(default_factory=dict)  # of operations that were updated, by job
     dispatched: Counter[int] = field(default_factory=Counter)  # lines of operations' inputs that were read, by job
     outcomes: Counter[str] = field(default_factory=Counter)  # for metrics: committed, failed, retried …
 

@@ -7,7 +7,7 @@ the owner: `flag_end` only records that no input will follow, and the owner then
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from scheduler.common.ids import new_id
@@ -84,7 +84,9 @@ def create_job(
         namespace.put_directory(c, made, headers, now)
     if spec.operation is not None:
         limit = spec.operation.time_limit_s
-        c.run("begin_operation", job=job, deadline=None if limit is None else now + 1000 * limit)
+        deadline = None if limit is None else now + 1000 * limit
+        kind, alias = spec.operation.type, spec.operation.alias
+        c.run("begin_operation", job=job, deadline=deadline, type=kind, alias=alias)
     row = c.one("job_by_id", job=job)
     assert row is not None
     return load_job(c, row)
@@ -123,8 +125,14 @@ def flag_end(c: Connection, job: Named) -> None:
 
 def advance(c: Connection, live: LiveJob, now: int) -> Changes:
     """Do what follows from the counters of a job, if anything does."""
+    return advance_all(c, [live], now)
+
+
+def advance_all(c: Connection, lives: Iterable[LiveJob], now: int) -> Changes:
+    """Do what follows from the counters of some jobs."""
     changes = Changes()
-    JobWriter(c, live, changes, now).close()
+    for live in lives:
+        JobWriter(c, live, changes, now).close()
     return changes
 
 

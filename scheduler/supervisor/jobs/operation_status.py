@@ -9,7 +9,7 @@ from scheduler.engine.operations.status import FINAL, REVIVING, Status, state_of
 from scheduler.model.job import JobSpec
 from scheduler.records.database import Connection, Row
 
-COUNTS = ("total", "pending", "running", "completed", "failed", "aborted")
+COUNTS = ("total", "pending", "waiting", "running", "aborting", "completed", "failed", "aborted", "unscheduled", "lost")
 
 
 def operation_status(c: Connection, row: Row, document: dict[str, Any]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def operation_status(c: Connection, row: Row, document: dict[str, Any]) -> dict[
         "state": state_of(status),
         "status": shown(status, row["supervisor"] is not None),
         **given,
+        "suspended": bool(row["suspended"]),
         "progress": {name: sum(stage[name] for stage in stages) for name in COUNTS} | {"stages": stages},
         "pinned": {"objects": row["pins"], "bytes": row["pinned_bytes"]},
         "result": json.loads(row["result"]) if row["result"] else None,
@@ -43,17 +44,21 @@ def _phases(c: Connection, row: Row) -> list[Row]:
 
 
 def _stage(c: Connection, kind: str, phase: Row) -> dict[str, Any]:
-    found = c.one("count_running", pool=phase["id"])
-    running = found["n"] if found else 0
+    open_attempts = {found["state"]: found["n"] for found in c.all("open_attempts", pool=phase["id"])}
+    waiting, running, aborting = (open_attempts.get(state, 0) for state in ("waiting", "running", "aborting"))
     return {
         "stage": phase["number"],
         "kind": kind,
         "planned": bool(phase["planned"]),
         "total": phase["issued"],
-        "pending": max(0, phase["issued"] - phase["finished"] - running),
+        "pending": max(0, phase["issued"] - phase["finished"] - running - waiting),
+        "waiting": waiting,
         "running": running,
+        "aborting": aborting,
         "completed": min(phase["finished"], phase["metered"]),  # those that were cancelled were not measured
         "failed": phase["failed"],
         "aborted": phase["aborted"],
+        "unscheduled": phase["unscheduled"],
+        "lost": phase["lost"],
         "bytes": phase["bytes_in"],
     }

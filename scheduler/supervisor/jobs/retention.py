@@ -94,5 +94,7 @@ async def _purge(db: Database, job: int) -> None:
         while rows := await db.read(page):
             upto = rows[-1]["seq"]
             await db.write(execute(f"purge_rows_of_{listed}", job=job, upto=upto))
+    await db.write(execute("forget_requests", job=job))
     await db.write(execute("purge_phases", job=job))
+    await db.write(execute("purge_session", job=job))
     await db.write(execute("purge_job", job=job))

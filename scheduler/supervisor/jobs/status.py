@@ -42,6 +42,7 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
         **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
         "phases": document.get("phases", []),
         "options": {},
+        **({"suspended": True} if row["suspended"] and not row["status"] else {}),
         # An addition to the published form, while phases wait for an instance: which ones, and why.
         **(operation_status(c, row, document) if row["status"] else {}),
         **({"waiting": [{"phase": one["number"], "reason": one["waiting"]} for one in waiting]} if waiting else {}),

@@ -121,7 +121,7 @@ class JobWriter:
         self._dispatched: int = row["dispatched"]
         self._done: bool = row["state"] == "done"
         self.status = None if row["status"] is None else Status(row["status"])  # of an operation
-        self._counts: dict[str, Counter[int]] = {"issued": Counter(), "finished": Counter()}
+        self._counts: dict[str, Counter[int]] = {name: Counter() for name in ("issued", "finished", "reopened")}
         self._tasks: list[dict[str, Any]] = []
         self._unsuccessful: dict[int, Counter[str]] = defaultdict(Counter)
         self._outputs: list[str] = []
@@ -152,7 +152,7 @@ class JobWriter:
         self.changes.now_ready(pool, None, ready)
 
     def unsuccessful(self, pool: int, what: str) -> None:
-        """Count an attempt of an operation that `failed` or was `aborted`."""
+        """Count an attempt of an operation that `failed`, was `aborted`, or came to nothing `unscheduled`."""
         self._unsuccessful[pool][what] += 1
 
     def dispatched(self, count: int) -> None:
@@ -183,7 +183,7 @@ class JobWriter:
 
     def reopened(self, pool: int) -> None:
         """Count a finished task of a pool as open again: its outputs are recomputed."""
-        self._counts["finished"][pool] -= 1
+        self._counts["reopened"][pool] += 1
 
     def finished(self, pool: int, usage: Usage | None) -> None:
         """Count a task of a pool as finished. `usage` is what it used, if that was measured."""
@@ -196,7 +196,7 @@ class JobWriter:
         self._counts["issued"][pool] += 1
         self.changes.now_ready(pool, item.node)
         identity = {"uuid": new_id(), "pool": pool, "input": item.name, "md5": item.md5}
-        self._tasks.append(identity | item.columns)
+        self._tasks.append(identity | item.columns | {"now": self.now})
 
     def _route(self, phase: int, item: Item) -> None:
         reducers = self.live.spec.phases[phase].reducers
@@ -223,7 +223,8 @@ class JobWriter:
             for pool, count in counter.items():
                 self.c.run(f"count_{name}", pool=pool, count=count)
         for pool, counts in self._unsuccessful.items():
-            self.c.run("count_attempts", pool=pool, failed=counts["failed"], aborted=counts["aborted"])
+            ended = {what: counts[what] for what in ("failed", "aborted", "unscheduled")}
+            self.c.run("count_attempts", pool=pool, **ended)
             self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
             self.c.run("count_usage", pool=pool, **summed(usages))
@@ -286,7 +287,7 @@ class JobWriter:
             self._place(reducer)
         if state is TaskState.READY:
             self.changes.now_ready(pool, reducer.node)
-        self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived)
+        self.c.run("inputs_arrived", task=reducer.task, arrived=reducer.arrived, now=self.now)
 
     def _place(self, reducer: _Reducer) -> None:
         """Assign a waiting reduce task to the node where most of its input lies so far."""
@@ -341,7 +342,7 @@ class JobWriter:
         if isinstance(decision, engine.EndInput):
             pool = self.live.pools[decision.phase]
             self.c.run("end_phase_input", pool=pool)
-            self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool)
+            self.changes.ready[pool] += self.c.run("inputs_ended", pool=pool, now=self.now)
             self.changes.ended_pools.add(pool)
         else:
             self._finish()

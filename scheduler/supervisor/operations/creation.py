@@ -35,6 +35,7 @@ def create_job(
     """Record a job of any type (see `intake.create_job`). Raises WireError."""
     if spec.operation is not None:
         _check_room(c, owner)
+        _check_alias(c, owner, spec.operation.alias)
         check_output(c, owner, spec.operation.output)
     live = intake.create_job(c, owner, spec, now, headers, supervisor, creator)
     if spec.operation is not None:
@@ -82,6 +83,12 @@ def _check_room(c: Connection, owner: str) -> None:
     found = c.one("operations_of_owner", owner=owner)
     if found is not None and found["n"] >= MAX_OPERATIONS:
         raise errors.too_many_operations(owner, MAX_OPERATIONS)
+
+
+def _check_alias(c: Connection, owner: str, alias: str | None) -> None:
+    """An alias names one operation at a time; those that are over keep theirs."""
+    if alias is not None and (found := c.one("alias_in_use", owner=owner, alias=alias)):
+        raise errors.alias_in_use(alias, found["uuid"])
 
 
 def _begin(c: Connection, live: LiveJob, operation: Operation, now: int) -> None:

@@ -1,13 +1,14 @@
 """Ending: an operation fails or is aborted, and then drains; what one that is over has held goes page by page.
 
 `fail` and `abort` are one transaction each, after which no task of the operation is started and no attempt counts. The
-operation is over once nothing is left that was staged: nothing of it was ever visible. Its pins go when it is archived.
+operation is over once no process of it is left on any node, and nothing that was staged: nothing of it was ever
+visible. Its pins go when it is archived.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.engine.operations.status import Event, step
 from scheduler.model.errors import JobErrorCode
@@ -62,9 +63,7 @@ def _end(
     if step(writer.status, event) is writer.status:
         return changes
     c.run("set_result", job=live.id, result=json.dumps(result))
-    for pool in live.pools:
-        _halt(c, pool, changes)
-    attempts.abort_all(c, live.pools, reason, now)
+    halt(c, live.pools, reason, changes)
     c.run("cancel_job" if event is Event.ABORT_ASKED else "end_input", job=live.id)
     c.run("cancel_phase", job=live.id)
     writer.happened(event)
@@ -72,7 +71,14 @@ def _end(
     return changes
 
 
-def _halt(c: Connection, pool: int, changes: Changes) -> None:
+def halt(c: Connection, pools: Sequence[int], reason: AbortReason, changes: Changes) -> None:
+    """Cancel the open tasks of some stages, and stop their attempts."""
+    for pool in pools:
+        _halt_stage(c, pool, changes)
+    attempts.stop_all(c, pools, reason)
+
+
+def _halt_stage(c: Connection, pool: int, changes: Changes) -> None:
     """Cancel the open tasks of a stage; the rest of a page of them is cancelled before the job is archived."""
     for row in c.all("leased_of_pool", pool=pool, limit=MAX_IN_FLIGHT):
         changes.revoked.append(Revoked(row["agent"], pool, row["id"], row["attempt"]))
@@ -82,10 +88,14 @@ def _halt(c: Connection, pool: int, changes: Changes) -> None:
 
 
 def drain_page(c: Connection, live: LiveJob, now: int) -> Changes:
-    """Forget a page of what an operation has staged; once nothing is left, it is over."""
+    """Forget a page of what an operation has staged; once that, and its last process, are gone, it is over."""
     changes = Changes()
     writer = JobWriter(c, live, changes, now)
-    if not _drop_staged(c, live, changes):
+    if _drop_staged(c, live, changes):
+        pass
+    elif attempts.aborting(c, live.pools):
+        changes.stalled.add(live.id)
+    else:
         locks.release(c, live.id)
         writer.happened(Event.DRAINED)
         announce_place(c, live)

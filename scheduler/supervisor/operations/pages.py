@@ -81,12 +81,12 @@ class Page:
             before = counted["n"] if counted else 0
         self.ranges += [{"task": task, "seq": seq, **each} for seq, each in enumerate(ranges, before + 1)]
         if last:
-            self.c.run("inputs_arrived", task=task, arrived=before + len(ranges))
+            self.c.run("inputs_arrived", task=task, arrived=before + len(ranges), now=self.writer.now)
             self.ready += 1
 
     def write(self, cursor: Sequence[int], done: bool) -> None:
         """Write the page, and how far the cut is."""
-        self.c.many("insert_file_task", self.files)
+        self.c.many("insert_file_task", [{**row, "now": self.writer.now} for row in self.files])
         self.c.many("insert_range", self.ranges)
         self.c.run("set_cursor", pool=self.pool, cursor=json.dumps(cursor), planned=int(done))
         self.writer.planned(self.pool, self.begun, self.ready + len(self.files))

@@ -101,7 +101,7 @@ def _join(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> None:
     if found is not None and found["n"] > 1:
         task = c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=0)
         inputs = c.run("feed_staged", task=task, job=live.id, stage=number - 1)
-        c.run("inputs_arrived", task=task, arrived=inputs)
+        c.run("inputs_arrived", task=task, arrived=inputs, now=writer.now)
         writer.planned(pool, 1, ready=1)
     else:
         c.run("move_staged", job=live.id, stage=number - 1)

@@ -20,7 +20,7 @@ from scheduler.model.operations.document import Mode, Operation
 from scheduler.objects import locks, namespace
 from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import DEFAULT_TYPE, NewObject
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
@@ -41,12 +41,18 @@ def publish(c: Connection, live: LiveJob, now: int) -> Changes:
         return ending.fail(c, live, changes, now, refused.code, refused.message)
     changes.discard += discard
     writer = JobWriter(c, live, changes, now)
-    c.run("set_result", job=live.id, result=json.dumps({"outcome": "completed"}))
+    c.run("set_result", job=live.id, result=json.dumps(_result(writer.row)))
     locks.release(c, live.id)
     ending.announce_place(c, live)
     writer.happened(Event.PUBLISHED)
     writer.close()
     return changes
+
+
+def _result(row: Row) -> dict[str, object]:
+    """The outcome, and what its user has given up."""
+    given_up = {"early": True} if row["early"] else {}
+    return {"outcome": "completed", **given_up, **({"abandoned": row["abandoned"]} if row["abandoned"] else {})}
 
 
 def output_path(live: LiveJob) -> str:

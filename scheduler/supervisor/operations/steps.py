@@ -19,7 +19,7 @@ def has_work(live: LiveJob, ready: int, ahead: int) -> bool:
     match live.standing.status:
         case Status.PREPARING:
             return live.pending or live.input_done
-        case Status.PENDING:
+        case Status.PENDING | Status.FAILING | Status.ABORTING:
             return not live.stalled
         case Status.RUNNING:
             return live.standing.stage is not None and ready < ahead
@@ -27,6 +27,11 @@ def has_work(live: LiveJob, ready: int, ahead: int) -> bool:
             return False
         case _:
             return True
+
+
+def needs_inputs(live: LiveJob) -> bool:
+    """Whether an operation is about to begin, and its inputs were not looked at yet."""
+    return live.standing is not None and live.standing.status is Status.PENDING and not live.checked
 
 
 def take(c: Connection, live: LiveJob, now: int) -> Changes:
@@ -39,7 +44,7 @@ def take(c: Connection, live: LiveJob, now: int) -> Changes:
         case Status.PREPARING:
             return preparation.prepare_page(c, live, now)
         case Status.PENDING:
-            return _move(c, live, now, Event.PLACED) if _has_place(c, live) else Changes()
+            return _move(c, live, now, Event.PLACED) if _has_place(c, live) else Changes(stalled={live.id})
         case Status.MATERIALIZING | Status.RUNNING:
             return planning.plan_page(c, live, now)
         case Status.COMPLETING:

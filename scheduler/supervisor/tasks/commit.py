@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.engine import availability
@@ -35,13 +35,14 @@ from scheduler.engine.task import (
     InputGone,
     InputLost,
     Lost,
+    Released,
     Reported,
     TaskState,
     Unplaceable,
     step,
     then,
 )
-from scheduler.model.errors import JobErrorCode
+from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
 from scheduler.objects import namespace
@@ -52,7 +53,7 @@ from scheduler.supervisor.jobs import error_records
 from scheduler.supervisor.jobs.changes import Changes, Revoked
 from scheduler.supervisor.jobs.resolve import Problem, resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
-from scheduler.supervisor.tasks import recovery
+from scheduler.supervisor.tasks import recovery, times
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of, what_of
 from scheduler.supervisor.tasks.outputs import refusal
@@ -60,6 +61,7 @@ from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
 log = logging.getLogger("remora.supervisor")
 
+NO_REASONS: Mapping[int, AbortReason] = {}
 FindJob = Callable[[int], LiveJob | None]
 
 
@@ -70,21 +72,25 @@ def commit_reports(
     reports: Sequence[AttemptReport],
     now: int,
     absent: Collection[str] = (),
+    clock_us: int = 0,
 ) -> Changes:
     """Commit, fail or retry the reported attempts of an agent. `find_job` gives the live job of a pool.
 
-    `absent`: blobs that are claimed to be in the shared store, and are not.
+    `absent`: blobs that are claimed to be in the shared store, and are not. `clock_us`: the agent's clock when it sent
+    the reports.
     """
-    batch = Batch(c, find_job, now, reporter.node, reporter.serves)
+    batch = Batch(c, find_job, now, reporter.node, reporter.serves, clock_us=clock_us)
     known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
     rows = {row["id"]: row for row in known}
     claims = Claims(c, [blob for report in reports for blob in blobs_of(report)], reporter.keeps, absent)
     for report in reports:
         row = rows.get(report.task)
+        held = row is not None and row["agent"] == reporter.agent and row["attempt"] == report.attempt
+        if row is not None and not held:
+            batch.confirm(row, report)
         if row is None or (row["agent"] != reporter.agent and row["state"] == TaskState.LEASED):
             batch.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
         else:
-            held = row["agent"] == reporter.agent and row["attempt"] == report.attempt
             batch.judge_report(row, report, claims if held else None)
     return batch.close()
 
@@ -96,15 +102,24 @@ def lose_attempts(
     now: int,
     node: str | None = None,
     counted: bool = True,
-    reason: AbortReason = AbortReason.NODE_OFFLINE,
+    reasons: Mapping[int, AbortReason] = NO_REASONS,
 ) -> Changes:
     """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: whether they may have caused the loss; `reason`: the one that attempts of operations get.
+    `counted`: whether they may have caused the loss; `reasons`: those that attempts of operations get, by task, where
+    it is not that their node is offline.
     """
-    batch = Batch(c, find_job, now, node, reason=reason)
+    batch = Batch(c, find_job, now, node, reason=lambda task: reasons.get(task, AbortReason.NODE_OFFLINE))
     for row in rows:
         batch.judge(row, Lost(counted))
+    return batch.close()
+
+
+def release_attempts(c: Connection, live: LiveJob, rows: Sequence[Row], now: int, reason: AbortReason) -> Changes:
+    """Stop the running attempts of some tasks of a job, which run again. That costs no retry."""
+    batch = Batch(c, lambda _: live, now, reason=lambda _: reason)
+    for row in rows:
+        batch.judge(row, Released())
     return batch.close()
 
 
@@ -119,8 +134,8 @@ def refuse_ready(c: Connection, live: LiveJob, pool: int, message: str, limit: i
 class Batch:
     """The reports of one transaction, across jobs.
 
-    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why attempts that are
-    lost without a report are lost.
+    `node`: where the attempts ran; `serves`: whether other nodes can fetch from it; `reason`: why the attempt
+    at a task is lost that is lost without a report.
     """
 
     def __init__(
@@ -130,12 +145,14 @@ class Batch:
         now: int,
         node: str | None = None,
         serves: bool = False,
-        reason: AbortReason | None = None,
+        reason: Callable[[int], AbortReason] = lambda _: AbortReason.OTHER,
+        clock_us: int = 0,
     ) -> None:
         self.c = c
         self.now = now
         self.node = node
         self.serves = serves
+        self.clock_us = clock_us
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
@@ -145,6 +162,15 @@ class Batch:
     def refuse(self, report: AttemptReport) -> None:
         """Refuse a report, which does not count: its agent may remove what the attempt has left."""
         self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
+
+    def confirm(self, row: Row, report: AttemptReport) -> None:
+        """Record that an attempt of an operation that was stopped is gone from its node, if it was."""
+        live = self._find_job(row["pool"])
+        if live is None or live.spec.operation is None:
+            return
+        gone = {"task": report.task, "attempt": report.attempt, "node": self.node, "now": self.now}
+        if self.c.run("attempt_gone", **gone):
+            self._writer(live)
 
     def close(self) -> Changes:
         """Name and write what was judged; returns the changes."""
@@ -164,7 +190,8 @@ class Batch:
             last = live is not None and live.makes_objects(live.phase_of(row["pool"]))
             problem = claims.problem(mine, list(objects_of(report, last)))
         if problem is None:
-            self.judge(row, reported(report, not report.missing), report)
+            waits = live is not None and live.spec.operation is not None and report.reason == AbortReason.FAILED_CHUNKS
+            self.judge(row, reported(report, not (report.missing or waits)), report)
         else:
             log.warning("a report was refused", extra={"node": self.node, "task": row["uuid"], "why": problem})
             self.judge(
@@ -221,18 +248,18 @@ class Batch:
         paths = frozenset(unnamed | self._name(failed, unnamed))
         return [replace(verdict, unnamed=paths) for verdict in verdicts]
 
-    def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, str]:
+    def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, WireError]:
         """Name objects, except for paths in `unnamed`; returns why others could not be named, by path."""
         objects: list[NewObject] = []
-        refused: list[tuple[NewObject, str]] = []
+        refused: list[tuple[NewObject, WireError]] = []
         for verdict in verdicts:
             for new in verdict.objects():
                 if problem := refusal(verdict.live.owner, new.path):
-                    refused.append((new, problem.message))
+                    refused.append((new, problem))
                 elif new.path not in unnamed:
                     objects.append(new)
         placed = namespace.put_objects(self.c, objects, self.now, by_service=True)
-        refused += [(new, why.message) for new, why in placed.refused]
+        refused += placed.refused
         self.changes.discard += [*placed.discard, *(new.etag for new, _ in refused if new.size)]
         return {new.path: why for new, why in refused}
 
@@ -292,8 +319,11 @@ class Batch:
         measured = report.usage.model_dump_json() if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
+        ran = row["ran"] if verdict.before.again else None
+        if measured and report and not verdict.before.again:
+            ran = times.ran(row, report, self.node, self.now, self.clock_us)
         own = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
-        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own}
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own, "ran": ran}
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """The availability of a map task's input."""

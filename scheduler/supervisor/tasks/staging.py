@@ -15,8 +15,8 @@ from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.tasks.outputs import new_object
 
 
-def stage(c: Connection, live: LiveJob, number: int, row: Row, outputs: Sequence[OutputRecord]) -> None:
-    """Stage what a task of stage `number` has left, except for what the script has named itself."""
+def stage(c: Connection, live: LiveJob, number: int, row: Row, outputs: Sequence[OutputRecord]) -> int:
+    """Stage what a task of stage `number` has left, except for what the script has named itself. Returns how much."""
     rows = []
     for made, output in enumerate(outputs):
         if output.blob is None or output.named or not output.blob.size:
@@ -36,6 +36,7 @@ def stage(c: Connection, live: LiveJob, number: int, row: Row, outputs: Sequence
             }
         )
     c.many("insert_staged", rows)
+    return len(rows)
 
 
 def reference(outputs: Sequence[OutputRecord]) -> str | None:

@@ -10,13 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from scheduler.engine.availability import Availability
-from scheduler.engine.task import Effect, Event, InputGone, Reported, Step, Task, TaskState, step
-from scheduler.model.errors import JobErrorCode
+from scheduler.engine.task import Effect, Event, InputGone, Released, Reported, Step, Task, TaskState, step
+from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.tasks.outputs import new_object
+
+# Codes of what refuses a name to an object because its account has reached a limit.
+LIMITS = frozenset({"DirectoryLimitExceeded", "NotEnoughSpace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class Verdict:
     Outputs of a pipeline get their names with the verdict (`objects`). Those of an operation are staged, and only what
     their attempts have printed on stderr is named at once.
     `availability`: where the input of a map task stands; `revoked`: the attempt still runs somewhere, and no longer
-    counts; `unnamed`: paths that objects of the attempt could not have.
+    counts; `unnamed`: paths that objects of the attempt could not have; `limited`: it was aborted, for its account has
+    reached a limit.
     """
 
     live: LiveJob
@@ -38,13 +42,14 @@ class Verdict:
     availability: Availability
     revoked: bool = False
     unnamed: frozenset[str] = frozenset()
+    limited: bool = False
 
     @classmethod
     def on(
         cls, live: LiveJob, row: Row, before: Task, event: Event, result: Step, report: AttemptReport | None
     ) -> Verdict:
         """What `event` has made of the task of a row, as a report says or without one."""
-        revoked = before.state is TaskState.LEASED and isinstance(event, InputGone)
+        revoked = before.state is TaskState.LEASED and isinstance(event, InputGone | Released)
         phase, availability = live.phase_of(row["pool"]), Availability(row["own"])
         return cls(live, row, before, result, report, phase, availability, revoked)
 
@@ -95,15 +100,22 @@ class Verdict:
         assert self.report is not None
         return replace(self, report=self.report.model_copy(update={"stderr": None}))
 
-    def without(self, unnamed: Mapping[str, str]) -> Verdict:
+    def without(self, unnamed: Mapping[str, WireError]) -> Verdict:
         """The verdict on an attempt that succeeded, except that an output could not be named: it has failed.
 
-        `unnamed`: why each path could not be named.
+        It is aborted instead if that is for a limit, and the operation is to wait until its user has made room: but
+        only if none of its objects has a name, since the agent then removes their bytes. `unnamed`: why each path could
+        not be named.
         """
-        lost = [new.path for new in self.objects() if new.path in unnamed]
+        objects = list(self.objects())
+        lost = [new.path for new in objects if new.path in unnamed]
         if not lost or Effect.COMMIT not in self.result.effects:
             return self
-        message = f'cannot save output "{lost[0]}": {unnamed[lost[0]]}'
+        why, operation = unnamed[lost[0]], self.live.spec.operation
+        if operation and operation.suspends_on_limit and why.code in LIMITS and len(lost) == len(objects):
+            lost_event = Reported(self.before.attempt, Outcome.LOST, JobErrorCode.INTERNAL, why.message, counted=False)
+            return replace(self, result=step(self.before, lost_event, self.live.policy(self.phase)), limited=True)
+        message = f'cannot save output "{lost[0]}": {why.message}'
         event = Reported(self.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
         return replace(self, result=step(self.before, event, self.live.policy(self.phase)))
 

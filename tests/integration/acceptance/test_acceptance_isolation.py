@@ -18,7 +18,7 @@ from tests.support.gate import Gate
 from tests.support.machine import OWN_LOOPBACK, needs_curl, needs_namespaces
 from tests.support.nodes.containers import doors
 from tests.support.services.objects import client
-from tests.support.services.service import Service, descendants, serving
+from tests.support.services.service import Service, agents_below, descendants, serving
 from tests.support.services.user import User
 
 SECRETS = (
@@ -136,7 +136,7 @@ def test_tasks_of_different_jobs_leave_nothing_for_each_other(user: User, item: 
 @needs_namespaces
 def test_a_task_sees_and_reaches_no_process_but_its_own(service: Service, user: User, item: str) -> None:
     assert service.process is not None
-    outside = [service.process.pid, *descendants(service.process.pid)[:1]]
+    outside = [service.process.pid, *agents_below(service.process.pid)]
     with Gate() as gate:
         job = user.create(f"exec -a neighbour bash -c '{gate.wait()}'")
         user.add(job, item)

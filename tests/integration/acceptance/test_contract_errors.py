@@ -17,7 +17,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from tests.support.gate import Gate
 from tests.support.machine import needs_core_files
 from tests.support.nodes.caps import of_memory, out_of_disk, out_of_memory
 from tests.support.services.neighbour import neighbour
-from tests.support.services.service import Service, descendants, serving
+from tests.support.services.service import Service, agents_below, serving
 from tests.support.services.user import Ended, Phase, User, reduce
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -303,5 +302,4 @@ def test_a_task_whose_agent_dies_each_time_is_an_internal_error(
 
 def agent(service: Service) -> int:
     assert service.process is not None
-    running = descendants(service.process.pid)
-    return next(pid for pid in running if b"scheduler.agent" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return agents_below(service.process.pid)[0]

@@ -23,14 +23,14 @@ import pytest
 
 from cli.main import PROGRAMS
 from datapath import libexec
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.records import accounts
 from scheduler.records.database import Connection, open_database
 from tests.support import examples
 from tests.support.examples import Example
 from tests.support.services.cli_service import write_key
 from tests.support.services.forks import USUAL, run_command
-from tests.support.services.objects import client
+from tests.support.services.objects import client, put_many
 from tests.support.services.service import Service, serving
 from tests.support.services.user import User, reduce
 from tests.support.variants import thorough
@@ -69,7 +69,10 @@ OBJECTS = {
     "logs/old.gz": b"gz", "logs/old.tmp": b"x\n", "texts/lear.txt": b"the king\n", "first.log": b"x\n",
     "january/1": b"1\n", "february/1": b"1\n", "march/1": b"1\n", "table.csv": b"a,b\n1,2\n", "set/part-000000": b"1\n",
 }  # fmt: skip
-DIRECTORIES = ("inbox", "logs/2026", "copy", "backup")
+# Those above others come first.
+DIRECTORIES = sorted(
+    {"inbox", "logs/2025", "logs/2026", "copy", "backup", *(os.path.dirname(name) for name in OBJECTS)} - {""}
+)
 FILES = {
     "lear.txt": "lear\n", "borders": "/jill/stor/b\n", "notes": "n\n", "README.md": "# A job\n",
     "names": "/jill/stor/a\n/jill/stor/b\n",
@@ -161,11 +164,9 @@ def prepare(jill: User, example: Example) -> None:
         return
     from cli.client import objects
 
-    for name in (*DIRECTORIES, *(name.rpartition("/")[0] for name in OBJECTS if "/" in name), "logs/2025"):
-        objects.make_parents(jill.session, jill.path(name))
+    for name in DIRECTORIES:
         objects.make_directory(jill.session, jill.path(name))
-    for name, data in OBJECTS.items():
-        jill.put(name, data)
+    put_many(jill.session, {jill.path(name): data for name, data in OBJECTS.items()})
     if "-s running" in example.command:  # examples have left jobs open, for which `mjob watch` would wait
         for job in jill.jobs.listing("running"):
             jill.jobs.cancel(job["name"])

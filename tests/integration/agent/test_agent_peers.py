@@ -15,7 +15,7 @@ import pytest_asyncio
 from scheduler.agent.blobs import fetch
 from scheduler.agent.blobs.server import BlobServer
 from scheduler.common.ids import new_id
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, Outcome
 from tests.integration.agent.test_agent_reduce import started
 from tests.support.eventually import eventually

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,8 +17,10 @@ from aiohttp import web
 
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_SECONDS, eventually
 from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig, lackey_of
+from tests.support.services.become import AGENT
+from tests.support.services.forks import USUAL, Fork, start_command
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
@@ -37,13 +41,22 @@ async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     blobs.close()
 
 
-async def start(outside: Rig, *options: str, pass_fds: tuple[int, ...] = ()) -> asyncio.subprocess.Process:
-    command = [sys.executable, "-m", "scheduler.agent", "--url", outside.url, "--node", "test", "--slots", "1"]
-    command += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
-    command += ["--credential-file", str(outside.state_dir / "agent.credential"), "--state-dir", str(outside.state_dir)]
-    return await asyncio.create_subprocess_exec(
-        *command, *options, pass_fds=pass_fds, stderr=asyncio.subprocess.DEVNULL
-    )
+@contextlib.contextmanager
+def agent(outside: Rig, *options: str, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent that this supervisor waits for; it is killed after the block."""
+    words = [AGENT, "--url", outside.url, "--node", "test", "--slots", "1", "--prepared", "0"]
+    words += ["--isolation", "namespaces" if outside.isolated else "subreaper"]
+    words += ["--credential-file", str(outside.state_dir / "agent.credential"), "--state-dir", str(outside.state_dir)]
+    with start_command(*words, *options, stderr=subprocess.DEVNULL, **more) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+async def status(agent: subprocess.Popen[bytes]) -> int:
+    """The exit status, once the agent has ended."""
+    return await asyncio.to_thread(agent.wait, PATIENCE_SECONDS)
 
 
 async def busy(outside: Rig) -> None:
@@ -85,43 +98,45 @@ async def gone(pids: list[int]) -> None:
             os.close(watch)
 
 
-async def test_sigterm_ends_it_cleanly_and_leaves_nothing(outside: Rig) -> None:
-    agent = await start(outside)
-    await busy(outside)
-    agent.terminate()
-    assert await agent.wait() == 0
+@pytest.mark.parametrize("variable", ["HOME", "PYTHONPATH"])  # the latter makes it a Python of its own, not a fork
+async def test_sigterm_ends_it_cleanly_and_leaves_nothing(outside: Rig, variable: str) -> None:
+    with agent(outside, env={**USUAL, variable: str(outside.state_dir)}) as started:
+        assert isinstance(started, Fork) is (variable == "HOME")
+        await busy(outside)
+        started.terminate()
+        assert await status(started) == 0
     assert (sleepers(), outside.instances()) == ([], [])
 
 
 async def test_it_ends_with_its_parent(outside: Rig) -> None:
     reading, writing = os.pipe()
-    agent = await start(outside, "--parent-fd", str(reading), pass_fds=(reading,))
-    os.close(reading)
-    await busy(outside)
-    os.close(writing)
-    assert await agent.wait() == 0
+    with agent(outside, "--parent-fd", str(reading), env=USUAL, pass_fds=(reading,)) as started:
+        os.close(reading)
+        await busy(outside)
+        os.close(writing)
+        assert await status(started) == 0
     assert (sleepers(), outside.instances()) == ([], [])
 
 
 async def test_a_lackey_that_is_killed_leaves_no_process(outside: Rig) -> None:
-    agent = await start(outside)
-    await busy(outside)
-    left = sleepers()
-    assert len(left) >= 2
-    os.kill(lackey_of(agent.pid, outside.state_dir), signal.SIGKILL)
-    await gone(left)
-    await outside.until(lambda supervisor: bool(supervisor.reports))
-    agent.terminate()
-    assert await agent.wait() == 0
+    with agent(outside, env=USUAL) as started:
+        await busy(outside)
+        left = sleepers()
+        assert len(left) >= 2
+        os.kill(lackey_of(started.pid, outside.state_dir), signal.SIGKILL)
+        await gone(left)
+        await outside.until(lambda supervisor: bool(supervisor.reports))
+        started.terminate()
+        assert await status(started) == 0
     assert (sleepers(), outside.instances()) == ([], [])
 
 
 async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outside: Rig) -> None:
-    agent = await start(outside)
-    await busy(outside)
-    assert len(sleepers()) >= 2
-    agent.send_signal(signal.SIGKILL)
-    await agent.wait()
+    with agent(outside, env=USUAL) as started:
+        await busy(outside)
+        assert len(sleepers()) >= 2
+        started.kill()
+        await status(started)
     while left := sleepers():
         await gone(left)
     note = outside.state_dir / "cgroup"
@@ -133,10 +148,10 @@ async def test_kill_9_leaves_no_process_and_the_next_start_removes_the_rest(outs
 
 
 async def test_a_second_agent_on_the_same_directory_is_refused(outside: Rig) -> None:
-    agent = await start(outside)
-    await busy(outside)
-    second = await start(outside, "--node", "test")
-    assert await second.wait() == 1
-    assert sleepers()  # of the first one, whose instances nobody has touched
-    agent.terminate()
-    assert await agent.wait() == 0
+    with agent(outside, env=USUAL) as first:
+        await busy(outside)
+        with agent(outside, env=USUAL) as second:
+            assert await status(second) == 1
+        assert sleepers()  # of the first one, whose instances nobody has touched
+        first.terminate()
+        assert await status(first) == 0

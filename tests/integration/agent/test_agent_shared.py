@@ -17,7 +17,7 @@ from scheduler.gateway.context import Context
 from scheduler.gateway.node_credentials import issue
 from scheduler.model.job import parse_job
 from scheduler.model.wire import RegisterRequest
-from scheduler.supervisor.agents.leases import capacity
+from scheduler.supervisor.agents.targets import capacity
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.eventually import eventually
 from tests.support.gate import Gate

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-import scheduler.service.administration  # noqa: F401 (what commands import, once for all forks)
 from cli import main, manual
+from tests.support.services.forks import import_all
 from tests.support.services.service import Service
 from tests.support.variants import variants
 
@@ -199,6 +199,11 @@ def share(name: str, part: int) -> list[str]:
     """One of the `PARTS` parts of the commands that are run in a situation."""
     others = OTHERS if len(SITUATIONS[name].streams) == 3 and part == 0 else []
     return others + CLIENTS[(part + list(SITUATIONS).index(name)) % PARTS :: PARTS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def once_for_all_forks() -> None:
+    import_all()
 
 
 @pytest.mark.parametrize("part", variants(range(PARTS)))

@@ -17,6 +17,7 @@ from cli.client.problem import NoSuchJob
 from tests.support.gate import Gate
 from tests.support.services import service as whole
 from tests.support.services.cli_service import Result, Service, start_remora
+from tests.support.services.forks import start_command
 
 ONE_OF_THREE = ("-m", "grep x || exit $?")
 
@@ -363,9 +364,9 @@ def test_a_watcher_outlives_a_restart_of_the_service_at_another_port(tmp_path: P
     service = whole.Service(tmp_path / "state").start()
     service.run("mput", "~~/stor/a", stdin=b"x\n")
     with Gate() as gate:
-        words = whole.command("mjob", "create", "-q", "-o", "-m", f"{gate.wait()}; cat")
+        words = ("mjob", "create", "-q", "-o", "-m", f"{gate.wait()}; cat")
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        creating = subprocess.Popen(words, env=service.env, **pipes)  # type: ignore[call-overload]
+        creating = start_command(*words, env=service.env, **pipes)
         creating.stdin.write(b"~~/stor/a\n")
         creating.stdin.close()
         creating.stdin = None

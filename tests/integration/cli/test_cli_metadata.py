@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.support.services.cli_service import Service, gateway, write_key
 from tests.support.services.plain_manta import Reply, manta
 

@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.support.services.cli_service import ROOT, Service, gateway, write_key
+from tests.support.services.objects import put_many
 from tests.support.services.plain_manta import Reply, manta
 
 
@@ -233,8 +233,7 @@ def test_mls_of_nothing_is_an_error(service: Service, here: str) -> None:
 
 def test_listings_longer_than_a_page_are_complete(service: Service, here: str) -> None:
     names = [f"{number:05}" for number in range(1100)]
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda name: service.put(f"{here}/{name}", b"x"), names))
+    put_many(service.session, {f"{here.replace('~~', '/jill')}/{name}": b"x" for name in names})
     assert service.ok("mls", here).split() == names
     assert service.ok("mls", "-r", here).split() == names[::-1]
     assert sorted(service.ok("mfind", here).split()) == [f"{here.replace('~~', '/jill')}/{name}" for name in names]

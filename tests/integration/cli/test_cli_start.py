@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.support.services.cli_service import ROOT, write_key
 from tests.support.services.plain_manta import Manta, Reply, manta
 

@@ -20,8 +20,9 @@ import pytest
 
 from scheduler.model.wire import LEASE_SECONDS
 from tests.support.gate import Gate
+from tests.support.services.forks import start_command
 from tests.support.services.objects import client
-from tests.support.services.service import Service, command, descendants, serving
+from tests.support.services.service import Service, agents_below, descendants, serving
 from tests.support.services.user import User, reduce
 
 LONG = LEASE_SECONDS + 4
@@ -36,10 +37,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def processes(service: Service, who: str) -> list[int]:
     assert service.process
     own = service.process.pid
-    below = descendants(own)
-    if who == "agent":
-        return [pid for pid in below if b"scheduler.agent" in Path(f"/proc/{pid}/cmdline").read_bytes()][:1]
-    return [own] if who == "service" else [own, *below]
+    return {"agent": agents_below(own), "service": [own]}.get(who) or [own, *descendants(own)]
 
 
 @contextlib.contextmanager
@@ -49,14 +47,15 @@ def frozen(pids: list[int]) -> Iterator[None]:
     thaw = f"read -r _; kill -CONT {' '.join(map(str, pids))} 2>/dev/null"
     with subprocess.Popen(["sh", "-c", thaw], stdin=subprocess.PIPE, start_new_session=True):
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # instances are made and end meanwhile
+                os.kill(pid, signal.SIGSTOP)
         yield
 
 
 @contextlib.contextmanager
 def watching(service: Service, job: str) -> Iterator[subprocess.Popen[bytes]]:
-    words = command("mjob", "watch", job)
-    with subprocess.Popen(words, env=service.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as watcher:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with start_command("mjob", "watch", job, env=service.env, **streams) as watcher:
         try:
             yield watcher
         finally:

@@ -78,7 +78,7 @@ async def swept(context: Context, times: int) -> None:
 async def test_metrics_tell_of_the_supervisor_that_works(tmp_path):
     async with serving(tmp_path) as (context, runner):
         text = context.metrics.text().decode()
-        assert f"remora_supervisor {float(runner.supervisor.id)}" in text
+        assert f'remora_supervisor_info{{id="{runner.supervisor.id}"}} 1.0' in text
         assert "remora_jobs_live 0.0" in text
 
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
+from tests.support.services.forks import start_command
 from tests.support.services.gateway import KEYS, Signer, public_line
 from tests.support.services.service import Service, command
 
@@ -164,7 +165,7 @@ def test_many_at_once_lose_nothing(service: Service, tmp_path: Path) -> None:
         line = public_line(Ed25519PrivateKey.generate())
         (tmp_path / f"{number}.pub").write_text(line)
         words = ("user", "add", f"many{number}", "--key", str(tmp_path / f"{number}.pub"))
-        added.append(subprocess.Popen(command("remora", *words), env=service.env, stdout=subprocess.DEVNULL))
+        added.append(start_command("remora", *words, env=service.env, stdout=subprocess.DEVNULL))
     assert [one.wait(60) for one in added] == [0] * 4
     logins = [account["login"] for account in listed(service, "user", "ls")]
     assert [login for login in logins if str(login).startswith("many")] == [f"many{number}" for number in range(4)]

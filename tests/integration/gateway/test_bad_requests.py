@@ -1,22 +1,24 @@
 """Requests that are wrong: each gets its documented error, and changes nothing."""
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.services.gateway import DIRECTORY, KEYS, Signer, error, running
 
 MD5_OF_NOTHING = "1B2M2Y8AsgTpgAmY7PhCfg=="
 BAD_SIGNATURE = "Invalid Signature Authorization header: "
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def gateway(tmp_path):
-    async with running(tmp_path) as started:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory):
+    async with running(tmp_path_factory.mktemp("gateway")) as started:
         await started.put("/jill/stor/a", b"0123456789")
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def unchanged(gateway):
     """Whatever the test did, names and blobs are as they were."""
     records, blobs = await gateway.records(), gateway.blobs()

@@ -11,17 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scheduler.gateway.access.tokens import LIFETIME_MS, Note, Tokens
 from scheduler.gateway.app import Runner, admits_our_version, build_app
 from scheduler.http.replies import json_reply
-from scheduler.model import httpsig
+from scheduler.model.credentials import httpsig
 from scheduler.records import accounts
 from tests.support.services.gateway import DIRECTORY, KEYS, Signer, error, link_to, presign, public_line, running
 
 DAY = 24 * 3600
-
-
-@pytest.fixture
-async def gateway(tmp_path):
-    async with running(tmp_path) as started:
-        yield started
 
 
 # Signed requests.

@@ -1,24 +1,12 @@
 """Many small objects put by one request."""
 
-import base64
-import hashlib
 import json
 
 import pytest
 
 from scheduler.common.space import Space
 from scheduler.model import batch
-from tests.support.services.gateway import DIRECTORY, error, presign, running
-
-
-@pytest.fixture
-async def gateway(tmp_path):
-    async with running(tmp_path) as started:
-        yield started
-
-
-def md5(body: bytes) -> str:
-    return base64.b64encode(hashlib.md5(body).digest()).decode()
+from tests.support.services.gateway import DIRECTORY, error, md5, presign
 
 
 def part(name: str, body: bytes = b"", **more) -> bytes:

@@ -94,6 +94,7 @@ def test_a_task_that_reads_from_its_own_output_or_keeps_it_stops_nothing(instanc
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others may not look at what a lackey has open")
 def test_no_descriptor_is_left_of_a_task(instance: Instance) -> None:
+    instance.run("true", flags=PIPED)  # it is READY before all that it needed to start is closed
     before = os.listdir(f"/proc/{instance.ready.pid}/fd")
     for script in ("true", "exec >&- 2>&-; sleep 0.1", "no-such-program", "yes & kill -9 $$"):
         instance.run(script, flags=PIPED)

@@ -141,7 +141,7 @@ env nothing
 env -S 'printf x'
 env A=b printenv A
 nohup printenv _
-setsid printenv _
+setsid --wait printenv _
 stdbuf -o0 printenv _
 python3 -c 'import os; [print(k, v, sep="=") for k, v in os.environ.items()]'
 python3 -c 'import signal; print(signal.getsignal(2))'

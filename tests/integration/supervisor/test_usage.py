@@ -88,6 +88,8 @@ async def test_the_archive_says_what_the_tasks_took(house):
     entry = await house.db.read(lambda c: namespace.lookup(c, f"/jill/jobs/{job}/usage.json"))
     assert entry.type == "application/json"
     archived = json.loads(house.blobs.path(entry.etag).read_bytes())
+    times = archived.pop("tasks")
+    assert (times["of"], len(times["rows"])) == (2, 0)  # this agent does not say when its tasks ran
     assert archived == await house.db.read(lambda c: usage_document(c, row))
     assert archived["phases"][0]["tasks"] == 2
 
@@ -104,7 +106,8 @@ async def test_tasks_are_listed_page_by_page_in_order_of_phases(house):
     row = await house.row(job)
     pages = []
     after = 0
-    while page := await house.db.read(select("tasks_after", job=row["id"], after=after, limit=3)):
+    anything = dict.fromkeys(("stage", "number", "state"))
+    while page := await house.db.read(select("tasks_after", job=row["id"], after=after, limit=3, **anything)):
         pages.append(page)
         after = page[-1]["id"]
     tasks = [task for page in pages for task in page]

@@ -12,8 +12,8 @@ import pytest
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.records.database import select
 from scheduler.service.administration import settle_jobs
+from scheduler.supervisor.control.cancelling import cancel_named, orphans
 from scheduler.supervisor.jobs.intake import JobRef
-from scheduler.supervisor.operations.control import cancel_named, orphans
 from tests.support.gate import Gate
 from tests.support.services.gateway import Gateway, error, running_jobs
 from tests.support.services.service import Service

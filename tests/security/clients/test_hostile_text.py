@@ -29,7 +29,8 @@ from scheduler.gateway.access import authentication
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.storage import headers, listing
 from scheduler.http import ranges, role_headers, upload
-from scheduler.model import dates, httpsig, job, names, semver, tickets
+from scheduler.model import dates, job, names, semver
+from scheduler.model.credentials import httpsig, tickets
 from scheduler.objects import conditions
 from scheduler.objects import headers as kept
 from tests.support.hostile import pumping
@@ -137,7 +138,7 @@ def dear_text(pattern: re.Pattern[Any], method: str) -> str | None:
 
 
 def test_all_patterns_are_found():
-    assert {"scheduler.model.httpsig.PARAMETER", "scheduler.objects.headers.DISPOSITION"} <= set(patterns())
+    assert {"scheduler.model.credentials.httpsig.PARAMETER", "scheduler.objects.headers.DISPOSITION"} <= set(patterns())
     assert any(":" in name for name in patterns())
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from scheduler.records import accounts
-from scheduler.records.database import open_database
 from scheduler.service import first_account
 from scheduler.service.state import StateDir
 from tests.support.services.gateway import KEYS, Signer, public_line
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 
 async def test_a_key_that_was_removed_does_not_come_back_with_a_start(
@@ -22,7 +21,7 @@ async def test_a_key_that_was_removed_does_not_come_back_with_a_start(
     """`remora up --key FILE.pub` is in a unit file, and starts again after every reboot."""
     (tmp_path / "key.pub").write_text(public_line(KEYS["rsa"]))
     key = Signer("jill", KEYS["rsa"]).fingerprint
-    db, state = open_database(database_at(tmp_path / "db")), StateDir(tmp_path / "state")
+    db, state = open_new(tmp_path / "db"), StateDir(tmp_path / "state")
     start = partial(first_account.ensure, db, state, "jill", tmp_path / "key.pub", 1)
     try:
         for _ in range(2):

@@ -41,7 +41,7 @@ PRIVATE = ["/jill/stor/a", "/jill/stor/missing", "/jill/stor/d", "/jill/stor", "
 ASKS = [
     *(Ask(method, path, "read") for method in ("GET", "HEAD") for path in PRIVATE),
     *(Ask(method, f"/jill/jobs/{{job}}/live/{what}", "read")
-      for method in ("GET", "HEAD") for what in ("status", "in", "out", "fail", "err", "tasks", "usage")),
+      for method in ("GET", "HEAD") for what in ("status", "in", "out", "fail", "err", "tasks", "usage", "attempts")),
     Ask("GET", "/jill/jobs?state=live", "read"),
     Ask("GET", "/jill/jobs/{job}/live/out?limit=5", "read"),
     Ask("GET", "/jill/stor?limit=1", "read"),
@@ -61,6 +61,8 @@ ASKS = [
     Ask("POST", "/jill/jobs", "jobs", JOB, tuple(JSON.items())),
     Ask("POST", "/jill/jobs/{job}/live/in", "jobs", b"/jill/stor/a\n"),
     Ask("POST", "/jill/jobs/{job}/live/nothing", "jobs", b""),
+    *(Ask("POST", f"/jill/jobs/{{job}}/live/{what}", "jobs", b"")
+      for what in ("suspend", "resume", "complete", "update", "attempts/0.0.1/abort", "tasks/0.0/abandon")),
     Ask("POST", "/jill/tokens", "tokens", b""),
     Ask("GET", "/jill/tokens", "tokens"),
     *(Ask("OPTIONS", path, "preflight") for path in ("/jill/stor/a", "/jill/stor/missing", "/jill/public/a", "/jill")),
@@ -137,7 +139,9 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def state(gateway: Gateway) -> list[Any]:
     def look(c: Any) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in c.plain("SELECT uuid, inputs, input_done, cancelled FROM jobs ORDER BY id")]
+        return [
+            tuple(row) for row in c.plain("SELECT uuid, inputs, input_done, cancelled, suspended FROM jobs ORDER BY id")
+        ]
 
     return [await gateway.records(), gateway.blobs(), await gateway.context.db.read(look)]
 

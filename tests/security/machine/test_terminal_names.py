@@ -21,6 +21,7 @@ import pytest
 from cli.frame import Lazy
 from cli.main import PROGRAMS, run
 from tests.support.services.cli_service import Service, gateway
+from tests.support.services.forks import import_all
 from tests.support.terminal import read_all
 
 ESCAPES = "\x1b]0;owned\x07\x9b31m\x7f\x08\u202e\u2066\u2028\u061c\x85"
@@ -32,25 +33,6 @@ RETURNED = f"{TREE}/a\r{SECRET}"
 # What a progress line is wiped by: the only control sequence that is ours.
 WIPE = "\r\x1b[K"
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-# What commands import when they run.
-LATE = (
-    *(
-        "cli.client.keys",
-        "cli.client.transport.pool",
-        "cli.client.transfer",
-        "cli.bulk.upload",
-        "cli.bulk.download",
-        "cli.jobs.watching",
-        "cli.jobs.share_page",
-    ),
-    *(
-        "scheduler.service.run",
-        "scheduler.service.roles",
-        "scheduler.service.administration",
-        "scheduler.agent.process",
-    ),
-    *("scheduler.providers.images.registry", "scheduler.nomad.api", "cli.manual", "cli.roff", "yaml"),
-)
 STATE = ["--state-dir", "{state}"]
 # The words of every command: {hostile} is an object with an evil name, {tree} the directory with all of them, {job} a
 # job with such inputs, {state} has such keys and images, {evil} is an evil text. What would serve for ever gets words
@@ -96,6 +78,8 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob logs": [["{job}"], ["{job}", "{evil}"], ["no{evil}"]],
     "mjob cat": [["{job}"], ["{job}", "{evil}"], ["--tag", "--keep-order", "{job}"]],
     "mjob shell": [["no{evil}"], ["{job}", "{evil}"]],
+    "mjob replay": [["no{evil}"], ["-C", "{state}/{evil}", "{job}", "{evil}"], ["-C", "{state}/replay", "{job}"]],
+    "mjob debug": [["{evil}"], ["-m", "{evil}", "-r", "{evil}"]],
     "mjob rerun": [["--failed", "no{evil}"]],
     "mjob cost": [["{job}"], ["no{evil}"]],
     "mjob share": [["-s", "{job}"], ["-r", "/no{evil}", "{job}"]],
@@ -151,8 +135,7 @@ class Rig:
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     place = tmp_path_factory.mktemp("names")
-    for module in LATE:  # or else every child does
-        import_module(module)
+    import_all()  # or else every child does
     with gateway(place) as service:
         for path in (HOSTILE, SECRET):
             service.make(os.path.dirname(path))

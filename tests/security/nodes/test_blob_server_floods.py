@@ -13,7 +13,7 @@ from scheduler.agent.blobs.server import BlobServer, Limits
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
 from scheduler.http.limits import Bounds
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.objects.blobs import BlobStore
 from tests.support.nodes.peers import KEY
 

@@ -19,7 +19,7 @@ from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
 from scheduler.common.ids import new_id
 from scheduler.gateway.storage import objects
-from scheduler.model.tickets import source_of
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import BlobStore
 from tests.support.services.gateway import error, running

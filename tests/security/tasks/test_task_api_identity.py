@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from scheduler.agent.task_api import caller
 from scheduler.agent.task_api.caller import Sockets
-from scheduler.agent.task_api.forward import url_at
+from scheduler.http.upstream import url_at
 from scheduler.providers.linux.user_ranges import FIRST_USER
 from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.containers import doors

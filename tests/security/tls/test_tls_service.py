@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from click.testing import CliRunner
 from cli.service import agent, gateway, supervisor, up
 from tests.support.certificates import Certificates
 from tests.support.lines.noise import noise
-from tests.support.services.service import Service, command
+from tests.support.services.forks import USUAL, run_command
+from tests.support.services.service import Service
 
 DATA = noise(5_000_000)
 EVERYWHERE = ["0.0.0.0", "", "[::]", "10.0.0.5", "host.example"]
@@ -100,7 +100,7 @@ def use(
     """A command as it is run on another machine."""
     profile = json.loads((service.state_dir / "client.json").read_text())
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MANTA_", "REMORA_", "SSL_"))},
+        **USUAL,
         "MANTA_URL": public(service), "MANTA_USER": profile["user"], "MANTA_KEY_ID": profile["key_id"],
         "HOME": str(service.state_dir / "home"),
         **({"REMORA_CA_FILE": str(certificates.authority)} if certificates else {}),
@@ -109,7 +109,7 @@ def use(
     if not keys.exists():
         keys.parent.mkdir()
         keys.symlink_to(Path(profile["key_file"]).parent)
-    return subprocess.run(command(*words), input=stdin, capture_output=True, env=environment, timeout=60)
+    return run_command(*words, env=environment, data=stdin, seconds=60)
 
 
 def test_objects_of_any_size_go_and_come_by_tls(service: Service, certificates: Certificates, tmp_path: Path) -> None:

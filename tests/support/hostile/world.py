@@ -27,7 +27,7 @@ from urllib.parse import quote, urlsplit
 from cli.client.problem import Refused
 from cli.client.session import Session
 from datapath.passing import Kind
-from scheduler.model import httpsig
+from scheduler.model.credentials import httpsig
 from scheduler.model.dates import rfc1123
 from tests.support.hostile.requests import Forgery, Packet, Request
 from tests.support.nodes.inside import Inside

@@ -72,6 +72,7 @@ class FakeSupervisor:
     missing: set[str] = field(default_factory=set)  # directories that do not exist
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    began: list[wire.AttemptId] = field(default_factory=list)  # attempts that are said to run
     registrations: int = 0
     forgotten: bool = False
     unavailable: int = 0  # so many reports are answered with 503
@@ -143,6 +144,7 @@ class FakeSupervisor:
             return refuse(503, "ServiceUnavailable", "not now")
         async with self.reported:
             self.states.append(body.state)
+            self.began += body.began
             for attempt in body.attempts:
                 self.reports[attempt.task, attempt.attempt] = attempt
             self.reported.notify_all()

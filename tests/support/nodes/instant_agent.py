@@ -11,9 +11,11 @@ import base64
 import uuid
 from collections.abc import Callable
 
+from scheduler.agent.pools.completion import stopped_report
 from scheduler.model import naming
 from scheduler.model.wire import (
     AgentState,
+    AttemptId,
     AttemptReport,
     BlobRef,
     FeedState,
@@ -88,6 +90,8 @@ class InstantAgent:
         self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
         self._after: dict[tuple[int, int], int] = {}
         self._seen = 0
+        self._of_operations: set[tuple[int, int]] = set()
+        self.confirms = True  # that nothing is left of an attempt that was cancelled
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -125,6 +129,10 @@ class InstantAgent:
         feeds = [FeedState(task=t, attempt=a, after=self._after[t, a], room=100) for t, a in self._reducing]
         return AgentState(seen=self._seen, pools=pools, feeds=feeds)
 
+    def gone(self, lease: TaskLease) -> AttemptReport:
+        """The report that nothing is left of an attempt that was cancelled."""
+        return stopped_report(AttemptId(task=lease.task, attempt=lease.attempt))
+
     def instances(self) -> int:
         """In all pools."""
         return sum(self._instances.values())
@@ -142,6 +150,8 @@ class InstantAgent:
             spec = self._specs[grant.pool]
             for task in grant.tasks:
                 self.leases.append(task)
+                if spec.operation is not None:
+                    self._of_operations.add((task.task, task.attempt))
                 if task.fed and not (self._hasty or (task.feed and task.feed.end)):
                     self._reducing[task.task, task.attempt] = spec, task
                     sources = task.feed.sources if task.feed else []
@@ -160,6 +170,8 @@ class InstantAgent:
         for gone in reply.cancel:
             self.cancelled.append(gone.task)
             self._reducing.pop((gone.task, gone.attempt), None)
+            if (gone.task, gone.attempt) in self._of_operations and self.confirms:
+                reports.append(stopped_report(gone))
         for pool in reply.release:
             self._instances.pop(pool, None)
         return reports

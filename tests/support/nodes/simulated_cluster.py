@@ -28,8 +28,8 @@ from typing import Any
 
 from scheduler.engine import task as engine
 from scheduler.model import naming
+from scheduler.model.credentials.tickets import source_of
 from scheduler.model.job import parse_job
-from scheduler.model.tickets import source_of
 from scheduler.model.wire import (
     AgentState,
     AttemptReport,
@@ -149,6 +149,10 @@ class Shared(dict[str, bytes]):
 
     def drop(self, fd: int) -> None:
         os.close(fd)
+
+    def status(self, blob: str) -> None:
+        if blob not in self:
+            raise FileNotFoundError(blob)
 
     async def durable(self) -> None:
         await asyncio.sleep(0)

@@ -30,14 +30,13 @@ from cli.client.settings import Options, load
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import open_database
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.services.forks import USUAL, start_command
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 LOGIN = "jill"
 ROOT = Path(__file__).parents[3]
@@ -155,7 +154,7 @@ def gateway(directory: Path) -> Iterator[Service]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        db, blobs = open_database(database_at(directory / "remora.db")), BlobStore(directory / "blobs")
+        db, blobs = open_new(directory / "remora.db"), BlobStore(directory / "blobs")
         await db.write(lambda c: accounts.create(c, LOGIN, clock()))
         await db.write(lambda c: accounts.add_key(c, LOGIN, line))
         tokens = Tokens(b"x" * 32)

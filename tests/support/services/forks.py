@@ -10,38 +10,40 @@ it, which becomes the command by `Command.become`.
 - The server is the parent: it waits for its forks, and tells the id and then the status of each by a pipe. `Fork` is
   a `subprocess.Popen` that reads this pipe where others ask the kernel.
 - The server ends when its control socket closes; its forks go on.
+- The agent that `remora up` starts is a fork, too (`agent_forks.py`).
 
 Example: `start_command("mls", "~~/stor", env=env, stdout=PIPE).communicate()`.
 """
 
 from __future__ import annotations
 
-import atexit
 import gc
-import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
-from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from tests.support.services import agent_forks
+from tests.support.services.become import AGENT, ROOM, Command, of_request, take_terminal
 
 ROOT = Path(__file__).parents[3]
-# Modules that commands import only once they have something to do.
-LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.agent.process", "httpx")
+# Modules that commands import only once they have something to do, and packages all of whose modules may be such.
+PACKAGES = ("cli", "scheduler.records")
+LAZY = ("scheduler.service.administration", "scheduler.service.run", "scheduler.service.roles",
+        "scheduler.agent.process", "scheduler.providers.images.registry", "scheduler.nomad.api", "httpx", "httpcore",
+        "encodings.idna", "difflib", "importlib.resources.readers", "tty", "yaml")  # fmt: skip
 NUMBER = struct.Struct("i")
-FDS = 5  # of a request: its text, the pipe for id and status, and three streams
+MAX_FDS = 16  # of a request: its text, the pipe for id and status, three streams, and what else the command keeps
 
 
 def read_at_start(env: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +59,7 @@ def start_command(name: str, *words: str, env: Mapping[str, str], **options: Any
     """Start a command of ours, with the options of `Popen` that `Fork` knows."""
     if read_at_start(env) == USUAL:
         return Fork([name, *words], env=env, **options)
-    return subprocess.Popen(command(name, *words), env=env, preexec_fn=may_be_interrupted, **options)
+    return subprocess.Popen(command(name, *words), env=env, preexec_fn=begin, **options)
 
 
 def run_command(
@@ -76,71 +78,29 @@ def run_command(
 
 def command(name: str, *words: str) -> list[str]:
     """A command of the project, run by this interpreter: no search on PATH, no start-up of a shell."""
+    if name == AGENT:
+        return [sys.executable, "-m", name, *words]
     return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
 
 
-def may_be_interrupted() -> None:
-    """Whatever started the tests (a shell's background job ignores Ctrl-C, and so would all below it)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@dataclass(frozen=True)
-class Command:
-    """What a fork becomes."""
-
-    words: Sequence[str]
-    env: Mapping[str, str]
-    cwd: str
-    own_session: bool
-
-    def become(self) -> None:
-        """Run the command in this process, as if Python had just started for it."""
-        if self.own_session:
-            os.setsid()
-        os.chdir(self.cwd)
-        os.environ.clear()
-        os.environ.update(self.env)
-        time.tzset()
-        sys.stdin, sys.stdout, sys.stderr = (stream(*each) for each in zip(range(3), "rww", STREAMS, strict=True))
-        sys.argv = ["-c", *self.words[1:]]
-        try:
-            import_module("cli.main").run(self.words[0])
-        except SystemExit as end:
-            leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-
-
-def leave(status: int) -> NoReturn:
-    """End as Python ends, without taking apart what the server has imported (a tenth of a second)."""
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    for each in (sys.stdout, sys.stderr):
-        each.flush()
-    os._exit(status)
-
-
-STREAMS = (sys.stdin, sys.stdout, sys.stderr)
-
-
-def stream(number: int, mode: str, like: TextIOWrapper) -> TextIOWrapper:
-    """A standard stream of the file that a descriptor is now."""
-    raw = FileIO(number, mode, closefd=False)
-    buffer = BufferedReader(raw) if mode == "r" else BufferedWriter(raw)
-    return TextIOWrapper(buffer, like.encoding, like.errors, line_buffering=number == 2 or raw.isatty())
+def begin() -> None:
+    """What a fork does at its start, before a program begins that is none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores Ctrl-C, and so would all below it
+    take_terminal()
 
 
 class Fork(subprocess.Popen[Any]):
     """A command as a fork of this process's fork server."""
 
-    def _execute_child(self, args: list[str], _program: Any, _preexec: Any, _close: Any, _pass: Any, cwd: Any, env: Any,
-                       _info: Any, _flags: Any, _shell: Any, *more: Any) -> None:  # fmt: skip
+    def _execute_child(self, args: list[str], _program: Any, _preexec: Any, _close: Any, pass_fds: Any, cwd: Any,
+                       env: Any, _info: Any, _flags: Any, _shell: Any, *more: Any) -> None:  # fmt: skip
         pipes, own_session = more[:6], more[-2]
         streams = [number if fd < 0 else fd for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
         self._status, theirs = os.pipe()
-        text = os.memfd_create("command")
+        directory = os.path.abspath(cwd or ".")
+        text = Command(args, dict(env), directory, own_session, (0, 1, 2, *pass_fds)).request()
         try:
-            command = Command(args, dict(env), os.path.abspath(cwd or "."), own_session)
-            os.write(text, json.dumps(asdict(command)).encode())
-            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams])
+            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams, *pass_fds])
         finally:
             self._close_pipe_fds(*pipes)
             os.close(text)
@@ -176,16 +136,20 @@ def fork_server() -> socket.socket:
     """The control socket of this process's fork server, which is started for the first command."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno())], cwd=ROOT, env=USUAL,
+        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
                          pass_fds=[theirs.fileno()], start_new_session=True)  # fmt: skip
     return ours
 
 
 def import_all() -> None:
-    """Import whatever a command may need."""
+    """Import whatever a command may need, in a process that forks them."""
     from cli import manual
 
-    for name in LAZY:
+    packages = [import_module(name) for name in PACKAGES]
+    parts = (
+        each.name for package in packages for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    )
+    for name in (*LAZY, *parts):
         import_module(name)
     assert any(manual.pages())  # the manual is made of all commands
     gc.collect()
@@ -206,18 +170,18 @@ def serve(control: socket.socket) -> Command:
             tell_ended(running)
         if control not in ready:
             continue
-        fds = socket.recv_fds(control, 1, FDS)[1]
+        fds = socket.recv_fds(control, 1, MAX_FDS)[1]
         if not fds:
             sys.exit()
-        text, told, *streams = fds
+        text, told, *given = fds
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             control.close()
-            return of_request(text, streams, [told, woken, wakes, *running.values()])
+            return of_request(text, given)
         os.write(told, NUMBER.pack(pid))
         running[pid] = told
-        for fd in (text, *streams):
+        for fd in (text, *given):
             os.close(fd)
 
 
@@ -233,17 +197,8 @@ def tell_ended(running: dict[int, int]) -> None:
         os.close(told)
 
 
-def of_request(text: int, streams: Sequence[int], strange: Sequence[int]) -> Command:
-    """In a fork: the command of a request, with its streams in place, and without the descriptors of the server."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, fd in enumerate(streams):
-        os.dup2(fd, number)
-    command = Command(**json.loads(os.pread(text, os.fstat(text).st_size, 0)))
-    for fd in (text, *streams, *strange):
-        os.close(fd)
-    return command
-
-
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1]))).become()
+    command_of_this_fork = serve(socket.socket(fileno=int(sys.argv[1])))
+    if command_of_this_fork.words[:2] == ["remora", "up"]:
+        agent_forks.offer()
+    command_of_this_fork.become()

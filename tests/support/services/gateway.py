@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,14 +22,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
 from scheduler.gateway.context import Context
-from scheduler.model import httpsig
+from scheduler.model.credentials import httpsig
 from scheduler.model.dates import rfc1123
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Database, open_database
+from scheduler.records.database import Connection, Database
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.supervisor import Supervisor
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 DIRECTORY = {"Content-Type": "application/json; type=directory"}
 # Signing keys are dear to make and prove nothing by being fresh.
@@ -165,7 +166,7 @@ def clock() -> int:
 @contextmanager
 def store_in(directory: Path) -> Iterator[tuple[Database, BlobStore]]:
     """Fresh records and objects."""
-    db, blobs = open_database(database_at(directory / "remora.db")), BlobStore(directory / "blobs")
+    db, blobs = open_new(directory / "remora.db"), BlobStore(directory / "blobs")
     try:
         yield db, blobs
     finally:
@@ -189,6 +190,13 @@ async def serving(context: Context) -> AsyncIterator[Gateway]:
         accounts.add_key(c, "bob", public_line(KEYS["rsa"]))
 
     await context.db.write(people)
+    async with listening(context) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def listening(context: Context) -> AsyncIterator[Gateway]:
+    """A gateway whose accounts are there."""
     runner = Runner(build_app(context))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -223,6 +231,11 @@ async def running_jobs(directory: Path, **more: Any) -> AsyncIterator[Gateway]:
             finally:
                 recorded_jobs.close()
                 await supervisor.stop()
+
+
+def md5(body: bytes) -> str:
+    """The `content-md5` of a body."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def error(reply: httpx.Response) -> tuple[int, str, str]:

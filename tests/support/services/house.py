@@ -19,7 +19,7 @@ from scheduler.model.wire import AttemptReport, BlobRef, ReportRequest
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore
 from scheduler.objects.entries import NewObject
-from scheduler.records.database import Connection, Row, open_database, select
+from scheduler.records.database import Connection, Row, select
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.cancel import cancel_job
 from scheduler.supervisor.ports import Ports
@@ -27,7 +27,7 @@ from scheduler.supervisor.supervisor import Supervisor
 from tests.support.eventually import eventually
 from tests.support.invariants import check
 from tests.support.nodes.instant_agent import InstantAgent
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 MAP = {"exec": "true"}
 REDUCE = {"exec": "cat", "type": "reduce"}
@@ -58,7 +58,7 @@ class House:
         await self.supervisor.forget_expired()
 
     def open(self) -> None:
-        self.db = open_database(database_at(self.path / "db"))
+        self.db = open_new(self.path / "db")
         self.blobs = BlobStore(self.path / "blobs")
         ports = Ports(monotonic=lambda: self.monotonic(), why_no_agent=lambda: self.no_agent)
         self.supervisor = Supervisor(self.db, self.blobs, self.clock, "{}/{}".format, ports=ports)

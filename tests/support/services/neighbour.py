@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cli.client.session import Session
 from cli.client.settings import Settings
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from tests.support.services.gateway import public_line
 from tests.support.services.service import Service
 from tests.support.services.user import User

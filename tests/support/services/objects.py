@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import md5
+from itertools import groupby
 
+from cli.bulk.batch import MOST_FILES, Batch, Small
 from cli.client.jobs import Jobs
 from cli.client.session import Session
 from cli.client.settings import Options, load
+from scheduler.model import names
 from tests.support.services.service import Service
 
 PARALLEL = 8
@@ -23,9 +28,21 @@ def client(service: Service) -> Iterator[Session]:
 
 
 def put_many(session: Session, objects: Mapping[str, bytes]) -> None:
-    """PUT each object; their directories must be there."""
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(lambda item: session.call("PUT", item[0], body=item[1]).status_code, objects.items()))
+    """Store objects, those of one directory in batches; their directories must be there."""
+    for _, paths in groupby(sorted(objects), key=lambda path: names.split(path)[0]):
+        batch = Batch()
+        for path in paths:
+            digest = b64encode(md5(objects[path], usedforsecurity=False).digest()).decode()
+            small = Small(path, path, objects[path], digest, {})
+            if len(batch.files) == MOST_FILES or not batch.add(small):
+                send(session, batch)
+                batch = Batch(files=[small])
+        send(session, batch)
+
+
+def send(session: Session, batch: Batch) -> None:
+    problems = [problem for _, problem in batch.send(session) if problem]
+    assert not problems, problems
 
 
 def get_many(session: Session, paths: Iterable[str]) -> list[bytes]:

@@ -16,7 +16,7 @@ from cli.client.jobs import Jobs
 from cli.client.session import Session
 from cli.client.settings import Options, load
 from scheduler.gateway.node_credentials import issue
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.records.database import Connection, open_database
 from scheduler.service import first_account
 from tests.support.certificates import Certificates
@@ -77,6 +77,7 @@ class Cluster:
     directory: Path
     database: str
     certificates: Certificates | None = None
+    told: str = "gateway"  # the beginning of the names of gateways that agents are told of
     parts: dict[str, Part] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class Cluster:
     def agent(self, name: str) -> Part:
         state = self.directory / name
         state.mkdir(exist_ok=True)
-        words = ["--url", ",".join(part.url for name, part in self.parts.items() if name.startswith("gateway"))]
+        words = ["--url", ",".join(part.url for name, part in self.parts.items() if name.startswith(self.told))]
         words += ["--node", name, "--state-dir", str(state), "--listen", "127.0.0.1:0", "--slots", "2"]
         words += ["--memory-mb", "4096"]
         return self._start(name, ["agent", *words], {"REMORA_AGENT_CREDENTIAL": issue(AGENT_KEY, name)})
@@ -152,10 +153,12 @@ class Cluster:
     @contextlib.contextmanager
     def user(self, gateway: str = "gateway0") -> Iterator[User]:
         """The account of the tests, at one of the gateways."""
-        with Session(load(Options(), self._profile(self.parts[gateway].url))) as session:
+        with Session(load(Options(), self.client_env(gateway))) as session:
             yield User(session)
 
-    def _profile(self, url: str) -> dict[str, str]:
+    def client_env(self, gateway: str) -> dict[str, str]:
+        """The environment of commands of that account, at one of the gateways."""
+        url = self.parts[gateway].url
         key = self.directory / "keys" / "id_ed25519"
         line = Path(f"{key}.pub").read_text().strip()
         profile = {"url": url, "user": LOGIN, "key_id": PublicKey.parse(line).md5, "key_file": str(key)}
@@ -200,13 +203,14 @@ def clustered(
     nodes: int = 1,
     nomad: str | None = None,
     certificates: Certificates | None = None,
+    told: str = "gateway",
 ) -> Iterator[Cluster]:
     """A cluster for the length of a block, with the account jill; whatever was not killed must end well.
 
-    `nomad`: where one is that books its instances.
+    `nomad`: where one is that books its instances; `told`: which gateways agents are told of.
     """
     database = postgres.create()
-    cluster = Cluster(directory, database, certificates)
+    cluster = Cluster(directory, database, certificates, told)
     if nomad is not None:
         cluster.env |= {"REMORA_NOMAD": "1", "NOMAD_ADDR": nomad, "REMORA_NOMAD_NODE_POOL": "all"}
         cluster.env["REMORA_NOMAD_SOCKET"] = str(directory / "${node.unique.name}" / "launch.sock")

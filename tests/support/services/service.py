@@ -131,14 +131,20 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def agents_below(pid: int) -> list[int]:
+    """The processes below one that are agents."""
+    return [each for each in descendants(pid) if "scheduler.agent" in command_line(each)]
+
+
 def processes_with(text: str) -> list[int]:
     """Processes whose command line contains `text`."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
-            try:
-                if text.encode() in Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" "):
-                    found.append(int(entry))
-            except OSError:
-                continue
-    return found
+    others = (int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid())
+    return [pid for pid in others if text in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    """The words of a process's command; empty if it is gone."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+    except OSError:
+        return ""

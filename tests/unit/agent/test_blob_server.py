@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from scheduler.agent.blobs import server
 from scheduler.common.ids import new_id
-from scheduler.model.tickets import ticket_of
+from scheduler.model.credentials.tickets import ticket_of
 from tests.support.lines.noise import noise
 from tests.support.nodes.peers import KEY, Peer, peer
 

@@ -7,6 +7,7 @@ import pytest
 from scheduler.engine.operations.status import (
     ENDING,
     FINAL,
+    QUEUED,
     TRANSITIONS,
     Event,
     Stage,
@@ -69,3 +70,10 @@ def test_a_stage_is_planned_when_all_before_it_are_over():
     assert unplanned([over, later]) == 1
     assert unplanned([over, over]) is None
     assert (are_over([over, later]), are_over([over, over]), are_over([])) == (False, True, True)
+
+
+def test_an_operation_that_is_completed_early_only_finishes_what_puts_its_output_together():
+    for status in QUEUED | {Status.MATERIALIZING, Status.RUNNING}:
+        assert step(status, Event.COMPLETE_ASKED) is Status.RUNNING
+    for status in ENDING | FINAL | {Status.COMPLETING}:
+        assert step(status, Event.COMPLETE_ASKED) is status

@@ -4,8 +4,8 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from scheduler.model import httpsig
-from scheduler.model.httpsig import KeyId, PublicKey, Signature, SignatureError
+from scheduler.model.credentials import httpsig
+from scheduler.model.credentials.httpsig import KeyId, PublicKey, Signature, SignatureError
 from tests.support.services.gateway import KEYS, public_line
 
 AUTHORIZATION = 'keyId="/jill/keys/aa:bb",algorithm="RSA-SHA256",headers="Date (request-target)",signature="eA=="'

@@ -6,16 +6,15 @@ from scheduler.objects import namespace, sweep
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
-from scheduler.records.database import open_database
 from tests.support.ids import id_of
-from tests.support.services.records import database_at
+from tests.support.services.records import open_new
 
 LATER = 1 << 50
 
 
 @pytest.fixture
 async def store(tmp_path):
-    db, blobs = open_database(database_at(tmp_path / "db")), BlobStore(tmp_path / "blobs")
+    db, blobs = open_new(tmp_path / "db"), BlobStore(tmp_path / "blobs")
     await db.write(lambda c: accounts.create(c, "jill", 0))
     yield db, blobs
     db.close()

@@ -1,6 +1,6 @@
 import pytest
 
-from scheduler.model.httpsig import PublicKey
+from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.objects import namespace
 from scheduler.records import accounts
 from scheduler.records.accounts import OPERATOR, AccountError
@@ -75,7 +75,7 @@ def test_accounts_are_listed_with_the_number_of_their_keys(c):
     accounts.create(c, "bob", 7)
     for kind in ("rsa", "ecdsa"):
         accounts.add_key(c, "jill", public_line(KEYS[kind]))
-    assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0, None), ("jill", 0, 2, None)]
+    assert [tuple(row) for row in accounts.list_accounts(c)] == [("bob", 7, 0, None, 0, 0), ("jill", 0, 2, None, 0, 0)]
 
 
 def test_the_services_own_account_takes_no_key_and_is_no_users(c):

@@ -10,7 +10,7 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Connection
-from scheduler.records.invariants import RULES, missing_blobs, violations
+from scheduler.records.invariants import JOB_RULES, RULES, broken_rows, missing_blobs, violations
 from tests.support.invariants import check
 from tests.support.services.records import in_memory, in_postgres
 
@@ -30,6 +30,8 @@ RECORDS = (
     "INSERT INTO task_inputs (task, seq, name, blob, size, own, maker, made)"
     " VALUES (3, 1, 'part', 'C', 1, 1, 1, 0) RETURNING seq",
 )
+TASK = "8bd3c96e-0000-4000-8000-000000000000"
+ATTEMPT = "INSERT INTO attempts (task, attempt, job, pool, state, leased) VALUES"
 BROKEN = [
     ("broken_counters_of_phases", "UPDATE phases SET issued = 7 WHERE id = 1", "of 2 tasks 1 have ended"),
     ("broken_counters_of_phases", "UPDATE phases SET finished = 2 WHERE id = 1", "2 as finished"),
@@ -49,6 +51,12 @@ BROKEN = [
     ("broken_producers", "UPDATE task_inputs SET maker = 2", "from task 2, which is ready"),
     ("broken_recomputations", "UPDATE task_inputs SET own = 3", "its producer made is committed"),
     ("broken_outputs", "UPDATE jobs SET outputs = 1", "job job has 1 outputs"),
+    ("broken_commits", "UPDATE tasks SET attempt = 0 WHERE id = 1", "task made of job job is committed, but was never"),
+    ("broken_attempts", f"{ATTEMPT} (1, 1, 1, 1, 'completed', 1), (1, 2, 1, 1, 'completed', 1)", "2 completed"),
+    ("broken_attempts", f"{ATTEMPT} (2, 1, 1, 1, 'completed', 1)", "is ready and has 1 completed attempts"),
+    ("broken_visibility", f"UPDATE tasks SET uuid = '{TASK}' WHERE id = 2", "its task is ready"),
+    ("broken_holds", "INSERT INTO locks (path, job, mode) VALUES ('/x', 99, 'exclusive')", "holds 1 times a lock"),
+    ("broken_keys", "INSERT INTO keys (login, fingerprint, public) VALUES ('nan', 'ff', '')", 'the account "nan"'),
     ("broken_blobs", "UPDATE task_inputs SET blob = 'O'", "blob O has 2 owners"),
     ("broken_directories", "UPDATE entries SET children = 9 WHERE name = 'stor'", "/jill/stor counts 9 entries"),
 ]  # fmt: skip
@@ -66,7 +74,7 @@ def c(request: pytest.FixtureRequest) -> Connection:
 
 
 def broken_rules(c: Connection) -> list[str]:
-    return [name for name in RULES if c.all(name, purged=0, limit=9)]
+    return [name for name in RULES if broken_rows(c, name)]
 
 
 def test_records_that_are_right_break_no_rule(c):
@@ -79,11 +87,21 @@ def test_what_breaks_a_rule_is_told_in_a_sentence(c, rule, breakage, said):
     c.plain(f"{breakage} RETURNING 1")
     if rule == "broken_outputs":
         c.plain("INSERT INTO outputs (job, seq, name) VALUES (1, 1, 'o') RETURNING seq")
+    if rule == "broken_visibility":
+        c.plain(f"INSERT INTO outputs (job, seq, name) VALUES (1, 1, 'b.0.{TASK}') RETURNING seq")
+        c.plain("UPDATE jobs SET outputs = 1 RETURNING id")
+        c.plain("UPDATE phases SET number = 1 - number + 2 RETURNING id")  # its phase is the last
     assert broken_rules(c) == [rule]
     (sentence,) = violations(c)
     assert said in sentence
     with pytest.raises(AssertionError, match="invariants that do not hold"):
         check(c)
+
+
+def test_a_rule_about_jobs_can_be_asked_of_one_job(c):
+    c.plain("UPDATE jobs SET errors = 5 RETURNING id")
+    assert [finding.details["job"] for finding in broken_rows(c, "broken_counters_of_jobs", job="job")] == ["job"]
+    assert not [rule for rule in JOB_RULES if broken_rows(c, rule, job="another")]
 
 
 def test_every_rule_is_broken_by_something():

@@ -74,11 +74,15 @@ def is_reduce(row: Row) -> bool:
 
 RECOMPUTED = {"blob": "new", "size": 1, "node": "n2"}
 TASKS = {
-    "inputs_arrived": Rule(InputArrived(), only=is_reduce, parameters={"arrived": 1}),
-    "inputs_ended": Rule(InputArrived(), leaves=is_map),
-    "lease_tasks": Rule(Leased(), leaves=lambda row: row["node"] is not None, parameters={"agent": 9}),
-    "lease_tasks_at": Rule(Leased(), leaves=lambda row: row["node"] is None, parameters={"agent": 9, "node": NODE}),
+    "inputs_arrived": Rule(InputArrived(), only=is_reduce, parameters={"arrived": 1, "now": 1}),
+    "inputs_ended": Rule(InputArrived(), leaves=is_map, parameters={"now": 1}),
+    "lease_tasks": Rule(Leased(), leaves=lambda row: row["node"] is not None, parameters={"agent": 9, "now": 1}),
+    "lease_tasks_at": Rule(
+        Leased(), leaves=lambda row: row["node"] is None, parameters={"agent": 9, "node": NODE, "now": 1}
+    ),
     "release_leases": Rule(Released()),
+    "return_lease": Rule(Released()),
+    "cancel_task": Rule(Cancelled()),
     "cancel_ready": Rule(Cancelled(), leaves=lambda row: state(row) is not TaskState.READY),
     "cancel_leased": Rule(Cancelled(), leaves=lambda row: state(row) is not TaskState.LEASED),
     "cancel_waiting": Rule(Cancelled(), leaves=lambda row: is_map(row) or state(row) is not TaskState.WAITING),

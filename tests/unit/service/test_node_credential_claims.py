@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.gateway.node_credentials import issue, verify
-from scheduler.model.secrets import keys_of
+from scheduler.model.credentials.secrets import keys_of
 
 KEY = "key of the agents"
 NODES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)

@@ -11,9 +11,11 @@ import logging
 from functools import partial
 
 from scheduler.model.errors import WireError
+from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
+from scheduler.supervisor.control import requests
 from scheduler.supervisor.jobs.cancel import cancel_job
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.intake import JobRef, Named, check_open
@@ -34,6 +36,16 @@ def cancel_named(c: Connection, job: Named, now: int) -> None:
     """Cancel a job from its records alone, and announce it to the owner. Raises WireError as `cancel_open` does."""
     _cancel(c, load_job(c, check_open(c, job)), now)
     c.announce(announcements.job(job.id))
+
+
+def abort_named(c: Connection, job: Named, reason: str | None, now: int) -> None:
+    """Abort a job from its records alone, and announce it to the owner. Raises WireError unless that holds already."""
+    row = c.one("job_by_id", job=job.id)
+    live = None if row is None else load_job(c, row)
+    request = ControlRequest(verb=Verb.ABORT, reason=reason)
+    if live is not None and requests.check(c, job, live, row, request):
+        requests.carry_out(c, live, request, now)
+        c.announce(announcements.job(job.id))
 
 
 async def cancel_orphans(db: Database, now: int) -> bool:

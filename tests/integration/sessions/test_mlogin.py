@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.machine import needs_namespaces
-from tests.support.services.service import Service, command
+from tests.support.services.service import Service
 from tests.support.services.user import User
-from tests.support.terminal import Terminal, terminal
+from tests.support.sessions import LOST, PROMPT, ended, session
+from tests.support.terminal import Terminal
 
 pytestmark = needs_namespaces
-PROMPT = b"@manta # "
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-LOST = 255
 
 
-@contextmanager
-def mlogin(service: Service, *words: str) -> Iterator[Terminal]:
-    env = service.env | {"TERM": "xterm"}
-    with terminal(command("mlogin", *words), env, Path("/")) as running:
-        running.resize(columns=90, lines=30)
-        yield running
-
-
-def ended(running: Terminal) -> tuple[str, int]:
-    """What is shown until the program ends, and its exit status."""
-    shown = running.rest().decode()
-    return shown, running.process.wait()
+def mlogin(service: Service, *words: str) -> AbstractContextManager[Terminal]:
+    return session(service, "mlogin", *words)
 
 
 def job_in(running: Terminal) -> str:
@@ -52,7 +41,7 @@ def test_a_shell_has_what_a_task_has_and_ends_with_its_status(service: Service, 
         job = job_in(running)
         running.type("echo job $MANTA_JOB_ID; type -t mls mpipe; stty size\r")
         shown = running.read_until(PROMPT).decode()
-        assert f"job {job}\r\nfile\r\nfile\r\n30 90\r\n" in shown
+        assert f"job {job}\r\nfile\r\nfile\r\n30 200\r\n" in shown
         running.type("exit 7\r")
         shown, status = ended(running)
     assert " * remote process exited" in shown and status == 7
@@ -167,53 +156,6 @@ def test_what_cannot_be_is_refused_before_there_is_a_job(service: Service, words
 def test_without_a_terminal_there_is_no_session(service: Service) -> None:
     result = service.run("mlogin", check=False)
     assert (result.returncode, result.stderr) == (1, b"mlogin: stdin is not a TTY; aborting.\n")
-
-
-@contextmanager
-def shell_at(service: Service, *words: str) -> Iterator[Terminal]:
-    """`mjob shell`, at its prompt."""
-    with terminal(command("mjob", "shell", *words), service.env | {"TERM": "xterm"}, Path("/")) as running:
-        running.resize(columns=200, lines=30)
-        yield running
-
-
-def test_a_shell_where_a_task_failed_has_its_input_its_script_and_what_it_said(service: Service, user: User) -> None:
-    path, tool = user.put("words.txt", b"one\ntwo\n"), user.put("tool", b'#!/bin/sh\necho "$1 $(wc -l)" >&2\n')
-    script = f"/assets{tool} 'it said'; exit 3"
-    job = user.create({"exec": script, "assets": [tool], "init": "echo made > /tmp/made", "memory": 256})
-    user.add(job, path)
-    user.finish(job)
-    with shell_at(service, job) as running:
-        running.read_until(PROMPT)
-        running.type("cat $TASK_STDERR $MANTA_INPUT_FILE /tmp/made; ./run.sh; echo status $?\r")
-        assert b"it said 2\r\none\r\ntwo\r\nmade\r\nit said 2\r\nstatus 3\r\n" in running.read_until(PROMPT)
-        running.type("exit\r")
-        assert ended(running)[1] == 0
-
-
-def test_a_task_whose_input_is_not_kept_has_no_shell(service: Service, user: User) -> None:
-    path = user.put("words.txt", b"one\ntwo\n")
-    later, reducer = user.create("cat", "exit 3"), user.create("cat", {"type": "reduce", "exec": "exit 3"})
-    for job, said in ((later, "was made by the phase before and is not kept"), (reducer, "is a reducer of phase 1")):
-        user.add(job, path)
-        user.finish(job)
-        with shell_at(service, job) as running:
-            shown, status = ended(running)
-        assert said in shown and status == 1
-
-
-def test_a_job_without_a_failure_has_no_shell_of_its_own_choice(service: Service, user: User) -> None:
-    job = user.create("cat")
-    user.add(job, user.put("words.txt", b"one\ntwo\n"))
-    user.finish(job)
-    with shell_at(service, job) as running:
-        assert "no task of job" in ended(running)[0]
-    (task,) = user.jobs.tasks(job)
-    with shell_at(service, job, task["taskId"][:8]) as running:
-        running.read_until(PROMPT)
-        running.type("./run.sh; exit\r")
-        shown, status = ended(running)
-    assert "one\r\ntwo\r\n" in shown and status == 0
 
 
 @pytest.mark.parametrize("stop", [Service.stop, Service.kill])

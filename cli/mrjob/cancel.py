@@ -1,0 +1,7 @@
+"""mrjob cancel: end jobs of any account."""
+
+from __future__ import annotations
+
+from cli.service.cancel import command
+
+__all__ = ["command"]

@@ -1,0 +1,112 @@
+"""An account over a limit is told which, how much, and what to do; others are not concerned."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from scheduler.gateway import limiting
+from scheduler.gateway.limiting import Bucket, Limiter
+from scheduler.model.errors import WireError
+from scheduler.model.limits import Limits
+from scheduler.records import accounts
+from tests.support.services.gateway import Gateway, running_jobs
+
+JOB = b'{"phases": [{"exec": "wc"}]}'
+
+
+async def limit(gateway: Gateway, login: str = "jill", **limits: int | None) -> None:
+    document = json.dumps(limits) if limits else None
+    await gateway.context.db.write(lambda c: c.run("set_limits", login=login, limits=document))
+
+
+@pytest.fixture
+async def gateway(tmp_path):
+    async with running_jobs(tmp_path) as started:
+        yield started
+
+
+def said(reply: httpx.Response) -> tuple[int, str, str]:
+    return reply.status_code, reply.json()["code"], reply.json()["message"]
+
+
+async def test_too_many_requests_are_told_when_to_come_again_and_others_are_served(gateway: Gateway):
+    await limit(gateway, requests=1)
+    replies = [await gateway.get("/jill/stor") for _ in range(13)]
+    assert [reply.status_code for reply in replies[:10]] == [200] * 10
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert said(refused) == ((429, "TooManyRequests", "jill sends more than 1 requests a second: try again after 1 s"))
+    assert refused.headers["Retry-After"] == "1"
+    assert (await gateway.get("/bob/stor", by=gateway.bob)).status_code == 200
+    assert (await gateway.get("/jill/public", by=None)).status_code == 200
+
+
+async def test_bytes_and_objects_are_bounded(gateway: Gateway):
+    await gateway.put("/jill/stor/small", b"x" * 10)
+    found = await gateway.context.db.read(lambda c: accounts.stored_of(c, "jill"))
+    await limit(gateway, bytes=found.bytes + 15)
+    assert (await gateway.put("/jill/stor/more", b"x" * 10)).status_code == 204
+    refused = await gateway.put("/jill/stor/again", b"x" * 10)
+    assert said(refused) == (
+        (507, "QuotaExceeded", f"jill stores {found.bytes + 10} bytes, of at most {found.bytes + 15}: delete objects")
+    )
+
+    async def chunks():
+        yield b"x" * 10
+
+    refused = await gateway.put("/jill/stor/chunked", chunks())
+    assert refused.status_code == 507
+    assert (await gateway.get("/jill/stor/chunked")).status_code == 404
+    gateway.context.limiter._stored.clear()
+    await limit(gateway, objects=found.objects + 1)
+    assert said(await gateway.put("/jill/stor/third", b""))[:2] == (507, "QuotaExceeded")
+    assert (await gateway.request("DELETE", "/jill/stor/more")).status_code == 204
+    gateway.context.limiter._stored.clear()
+    assert (await gateway.put("/jill/stor/third", b"")).status_code == 204
+    await limit(gateway, objects=1)
+    gateway.context.limiter._stored.clear()
+    refused = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
+    assert said(refused)[:2] == (507, "QuotaExceeded")
+
+
+async def test_live_jobs_and_inputs_are_bounded(gateway: Gateway):
+    await limit(gateway, jobs=1, inputs=3)
+    made = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
+    assert made.status_code == 201
+    job = made.headers["Location"]
+    refused = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
+    assert said(refused) == (
+        (409, "LimitExceeded", "jill has 1 jobs that go on, of at most 1: wait for one of them, or cancel it")
+    )
+    assert (await gateway.request("POST", f"{job}/live/in", b"/a\n/b\n")).status_code == 204
+    refused = await gateway.request("POST", f"{job}/live/in", b"/c\n/d\n")
+    assert said(refused) == (
+        (409, "LimitExceeded", "the job would have 4 inputs, and jobs of jill have at most 3: divide them among jobs")
+    )
+    assert (await gateway.request("POST", f"{job}/live/in", b"/c")).status_code == 204
+    assert (await gateway.request("POST", f"{job}/live/cancel")).status_code == 202
+    made = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
+    assert made.status_code == 201
+    await gateway.request("POST", f"{made.headers['Location']}/live/cancel")
+
+
+def test_a_bucket_fills_at_its_rate_and_holds_ten_seconds_of_it():
+    bucket = Bucket(20.0, 0.0)
+    assert [bucket.take(2, 0.0) for _ in range(20)] == [0.0] * 20
+    assert bucket.take(2, 0.0) == 0.5
+    assert bucket.take(2, 0.5) == 0.0
+    assert [bucket.take(2, 1000.0) for _ in range(21)][-1] > 0
+
+
+def test_the_gateway_remembers_a_bounded_number_of_callers(monkeypatch):
+    monkeypatch.setattr(limiting, "MOST_BUCKETS", 10)
+    counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
+    limiter = Limiter(None, counter, lambda: 0.0)
+    for number in range(100):
+        limiter.check_rate(f"anonymous at {number}", Limits(requests=1))
+    assert len(limiter._buckets) == 10
+    with pytest.raises(WireError):
+        limiter.check_rate("jill", Limits(requests=0))

@@ -1,0 +1,27 @@
+"""What a supervisor takes from the states that an agent sends."""
+
+from __future__ import annotations
+
+from scheduler.engine.feasibility import Tiers
+from scheduler.model.wire import AgentState, FeedState
+from scheduler.supervisor.agents.session import AgentSession, Reducer
+
+FEED = FeedState(task=1, attempt=1, after=0, room=8)
+
+
+def test_a_state_that_a_later_one_has_overtaken_says_nothing() -> None:
+    session = AgentSession(1, "n", 4, Tiers(1024, 8), heard=0.0)
+    session.reducers[1] = Reducer(pool=1, attempt=1)
+    session.hear(AgentState(seen=0, serial=2, feeds=[FEED]), 1.0)
+    session.hear(AgentState(seen=0, serial=1, disabled=3), 2.0)
+    assert (session.feeds(), session.disabled, session.heard) == ([FEED], 0, 2.0)
+    session.hear(AgentState(seen=0, serial=3), 3.0)
+    assert session.feeds() == []
+
+
+def test_states_without_numbers_count_in_the_order_in_which_they_come() -> None:
+    session = AgentSession(1, "n", 4, Tiers(1024, 8), heard=0.0)
+    session.reducers[1] = Reducer(pool=1, attempt=1)
+    session.hear(AgentState(seen=0, feeds=[FEED]), 1.0)
+    session.hear(AgentState(seen=0), 2.0)
+    assert session.feeds() == []
