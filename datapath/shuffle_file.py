@@ -10,9 +10,10 @@ Example: `check(fd, partitions=8).extents(3)` are the extents of partition 3, an
 
 from __future__ import annotations
 
+import heapq
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -71,12 +72,18 @@ class Footer:
 
 @dataclass(frozen=True, slots=True)
 class ShuffleFile:
-    """A file that was checked. `first` has where each partition's extents begin in `all_extents`, and the end."""
+    """A file that was checked. `first` has where each partition's extents begin in the index, and the end.
+
+    The index stays bytes: millions of extents as objects would take gigabytes.
+    """
 
     footer: Footer
     first: tuple[int, ...]
-    all_extents: tuple[Extent, ...]
-    digests: tuple[int, ...]
+    index: bytes
+
+    @property
+    def digests(self) -> tuple[int, ...]:
+        return struct.unpack_from(f"<{self.partitions}Q", self.index, self.footer.digests_at - self.footer.index)
 
     @property
     def partitions(self) -> int:
@@ -88,7 +95,16 @@ class ShuffleFile:
 
     def extents(self, partition: int) -> tuple[Extent, ...]:
         """The extents of a partition, in the order of its lines."""
-        return self.all_extents[self.first[partition] : self.first[partition + 1]]
+        return tuple(self._extents(partition))
+
+    def _extents(self, partition: int) -> Iterator[Extent]:
+        base = self.footer.extents_at - self.footer.index
+        begin, end = (base + EXTENT.size * self.first[each] for each in (partition, partition + 1))
+        return map(Extent._make, EXTENT.iter_unpack(memoryview(self.index)[begin:end]))
+
+    def in_order(self) -> Iterator[Extent]:
+        """All extents as they lie in the file, if those of each partition do."""
+        return heapq.merge(*map(self._extents, range(self.partitions)))
 
     def size(self, partition: int) -> int:
         """The bytes of a partition."""
@@ -122,15 +138,10 @@ def parse(read: Read, size: int, partitions: int) -> ShuffleFile:
     [found] = split.xxh3_64([index + read(HASHED, footer.end)])
     if found != footer.hash:
         raise NotAShuffleFileError("its index does not have the hash that it should have")
-    first = struct.unpack_from(f"<{partitions + 1}I", index)
-    extents = tuple(
-        Extent(*fields)
-        for fields in EXTENT.iter_unpack(index[footer.extents_at - footer.index : footer.digests_at - footer.index])
-    )
-    digests = struct.unpack_from(f"<{partitions}Q", index, footer.digests_at - footer.index)
-    _check_first(first, footer)
-    _check_extents(extents, footer)
-    return ShuffleFile(footer, first, extents, digests)
+    checked = ShuffleFile(footer, struct.unpack_from(f"<{partitions + 1}I", index), index)
+    _check_first(checked.first, footer)
+    _check_extents(checked)
+    return checked
 
 
 def parse_footer(read: Read, size: int) -> Footer:
@@ -157,10 +168,10 @@ def _check_first(first: tuple[int, ...], footer: Footer) -> None:
         raise NotAShuffleFileError("its partitions do not divide its extents")
 
 
-def _check_extents(extents: tuple[Extent, ...], footer: Footer) -> None:
+def _check_extents(file: ShuffleFile) -> None:
     """Each byte before the index is in one extent, and each line in some."""
-    at = lines = 0
-    for extent in sorted(extents):
+    footer, at, lines = file.footer, 0, 0
+    for extent in file.in_order():
         if extent.at != at or extent.length == 0:
             raise NotAShuffleFileError(f"its extents have a gap or an overlap at byte {min(at, extent.at)}")
         if extent.lines > extent.length:

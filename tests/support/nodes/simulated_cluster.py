@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scheduler.agent.pools.completion import stopped_report
 from scheduler.engine import task as engine
 from scheduler.model import naming
 from scheduler.model.credentials.tickets import source_of
@@ -314,6 +315,8 @@ class Node:
         for gone in reply.cancel:
             self.readings.pop((gone.task, gone.attempt), None)
             self.queue = [(s, t) for s, t in self.queue if (t.task, t.attempt) != (gone.task, gone.attempt)]
+            if any(spec.operation is not None for spec in self.specs.values()):
+                self.finished.append(stopped_report(gone))
         for grant in reply.pools:
             if grant.spec:
                 self.specs[grant.pool] = grant.spec
