@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import md5
@@ -182,3 +183,18 @@ def test_debug_is_a_shell_in_the_place_of_the_last_command(
 def test_debug_without_names_says_how_to_give_them(service: Service) -> None:
     with session(service, "mjob", "debug", "wc") as running:
         assert "stdin names no objects: give it names" in ended(running)[0]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_client_that_ends_while_the_phases_before_run_leaves_no_job(
+    service: Service, user: User, number: signal.Signals, status: int
+) -> None:
+    path, before = user.put("words.txt", WORDS), jobs_of(user)
+    mjob = shlex.join(command("mjob"))
+    line = ["bash", "-c", f"exec {mjob} debug -m 'sleep 3600' -r wc < <(echo {path})"]
+    with terminal(line, service.env | {"TERM": "xterm"}, Path("/")) as running:
+        running.read_until(b"running the phases before the shell -- ")
+        running.read_until(b" tasks")
+        running.process.send_signal(number)
+        assert ended(running)[1] == status
+    assert jobs_of(user) == before
