@@ -26,12 +26,14 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support.services import agent_forks
 from tests.support.services.become import AGENT, ROOM, Command, of_request, take_terminal
@@ -100,7 +102,11 @@ class Fork(subprocess.Popen[Any]):
         directory = os.path.abspath(cwd or ".")
         text = Command(args, dict(env), directory, own_session, (0, 1, 2, *pass_fds)).request()
         try:
-            socket.send_fds(fork_server(), [b"."], [text, theirs, *streams, *pass_fds])
+            server = fork_server()
+            try:
+                socket.send_fds(server.control, [b"."], [text, theirs, *streams, *pass_fds])
+            except BrokenPipeError:
+                raise RuntimeError(f"the fork server has ended: {server.said()}") from None
         finally:
             self._close_pipe_fds(*pipes)
             os.close(text)
@@ -131,14 +137,28 @@ class Fork(subprocess.Popen[Any]):
         return self.returncode
 
 
+@dataclass(frozen=True)
+class ForkServer:
+    """The fork server of this process: its control socket, and a file with what it says of itself."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    log: IO[bytes]
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return f"status {self.process.wait()}, {self.log.read().decode(errors='replace')!r}"
+
+
 @cache
-def fork_server() -> socket.socket:
-    """The control socket of this process's fork server, which is started for the first command."""
+def fork_server() -> ForkServer:
+    """The fork server of this process, which is started for the first command."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as this process lives
     with theirs:
-        subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
-                         pass_fds=[theirs.fileno()], start_new_session=True)  # fmt: skip
-    return ours
+        process = subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
+                                   pass_fds=[theirs.fileno()], stderr=log, start_new_session=True)  # fmt: skip
+    return ForkServer(process, ours, log)
 
 
 def import_all() -> None:

@@ -214,7 +214,7 @@ async def test_the_command_says_what_is_wrong_mends_it_and_ends_with_1(store, tm
     words = ["verify", "--state-dir", str(tmp_path)]
     done = remora(*words)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "compared 16 rules, 4 names with bytes, 3 files: nothing is wrong\n"
+    assert done.stderr == "compared 17 rules, 4 names with bytes, 3 files: nothing is wrong\n"
     await db.write(lambda c: c.plain("UPDATE entries SET children = 9 WHERE name = 'd' RETURNING 1"))
     done = remora(*words)
     assert (done.returncode, done.stdout) == (1, "/jill/stor/d counts 9 entries, but has 1\n")

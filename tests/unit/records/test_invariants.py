@@ -31,7 +31,7 @@ RECORDS = (
     " VALUES (3, 1, 'part', 'C', 1, 1, 1, 0) RETURNING seq",
 )
 TASK = "8bd3c96e-0000-4000-8000-000000000000"
-ATTEMPT = "INSERT INTO attempts (task, attempt, job, pool, state, leased) VALUES"
+ATTEMPT = "INSERT INTO attempts (task, attempt, job, pool, state, leased, ended) VALUES"
 BROKEN = [
     ("broken_counters_of_phases", "UPDATE phases SET issued = 7 WHERE id = 1", "of 2 tasks 1 have ended"),
     ("broken_counters_of_phases", "UPDATE phases SET finished = 2 WHERE id = 1", "2 as finished"),
@@ -52,8 +52,8 @@ BROKEN = [
     ("broken_recomputations", "UPDATE task_inputs SET own = 3", "its producer made is committed"),
     ("broken_outputs", "UPDATE jobs SET outputs = 1", "job job has 1 outputs"),
     ("broken_commits", "UPDATE tasks SET attempt = 0 WHERE id = 1", "task made of job job is committed, but was never"),
-    ("broken_attempts", f"{ATTEMPT} (1, 1, 1, 1, 'completed', 1), (1, 2, 1, 1, 'completed', 1)", "2 completed"),
-    ("broken_attempts", f"{ATTEMPT} (2, 1, 1, 1, 'completed', 1)", "is ready and has 1 completed attempts"),
+    ("broken_attempts", f"{ATTEMPT} (1, 1, 1, 1, 'completed', 1, 2), (1, 2, 1, 1, 'completed', 1, 2)", "2 completed"),
+    ("broken_attempts", f"{ATTEMPT} (2, 1, 1, 1, 'completed', 1, 2)", "is ready and has 1 completed attempts"),
     ("broken_visibility", f"UPDATE tasks SET uuid = '{TASK}' WHERE id = 2", "its task is ready"),
     ("broken_holds", "INSERT INTO locks (path, job, mode) VALUES ('/x', 99, 'exclusive')", "holds 1 times a lock"),
     ("broken_keys", "INSERT INTO keys (login, fingerprint, public) VALUES ('nan', 'ff', '')", 'the account "nan"'),
