@@ -29,7 +29,7 @@ COMMAND_WIDTH, NAME_WIDTH = 60, 24
 HEADS = ("ID", "NAME", "STATE", "DONE", "ERRORS", "AGE", "COMMAND")
 # States that the listing itself knows, and those that only a job's status tells.
 LISTED = ("running", "live", "done")
-TYPES = ("pipeline", "map", "merge", "erase", "sort")
+TYPES = ("pipeline", "map", "merge", "erase", "sort", "map_reduce")
 TOLD: dict[str, Callable[[Status], bool]] = {
     "suspended": lambda status: bool(status.get("suspended")),
     "cancelled": lambda status: bool(status["cancelled"]),

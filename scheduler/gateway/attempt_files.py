@@ -99,6 +99,8 @@ async def show_input(numbers: dict[str, int], call: Call, row: Row) -> web.Strea
     attempt, task = await found(numbers, call, row)
     phase = JobSpec.of(json.loads(row["document"])).phases[attempt["stage"]]
     sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task)]
+    if phase.partitioned and not sources:
+        raise errors.input_gone(name_of(numbers), "it is a partition of shuffle files, which are on nodes")
     for source in sources:
         if source.blob.node is not None:
             raise errors.input_gone(name_of(numbers), "it is an intermediate on a node")

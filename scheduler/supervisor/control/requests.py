@@ -19,6 +19,7 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.operations.document import COMPLETABLE, SEPARABLE, check_update, updated
 from scheduler.model.operations.reasons import AbortReason
+from scheduler.model.operations.stages import Reads, Stage
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
@@ -128,13 +129,18 @@ def _suspend(c: Connection, live: LiveJob, request: ControlRequest, now: int) ->
     return changes
 
 
+def reads_inputs(stage: Stage) -> bool:
+    """Whether the tasks of a stage read the inputs of the operation, not what another stage has made."""
+    return stage.reads is not Reads.OUTPUTS
+
+
 def _complete(c: Connection, live: LiveJob, now: int) -> Changes:
     """End the stages that read the input; those that put together what there is still run."""
     changes, operation = Changes(), live.spec.operation
     assert operation is not None
     writer = JobWriter(c, live, changes, now)
     assert writer.status is not None
-    reading = [pool for pool, stage in zip(live.pools, operation.stages, strict=True) if stage.cut is not None]
+    reading = [pool for pool, stage in zip(live.pools, operation.stages, strict=True) if reads_inputs(stage)]
     ending.halt(c, reading, AbortReason.USER_REQUEST, changes)
     for pool in reading:
         c.run("end_stage", pool=pool)

@@ -19,7 +19,7 @@ from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.tasks.outputs import new_object
 
 # Codes of what refuses a name to an object because its account has reached a limit.
-LIMITS = frozenset({"DirectoryLimitExceeded", "NotEnoughSpace"})
+LIMITS = frozenset({"DirectoryLimitExceeded", "NotEnoughSpace", "QuotaExceeded"})
 
 
 @dataclass(frozen=True, slots=True)
