@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 
 from scheduler.engine import fair_share
@@ -42,6 +42,7 @@ from scheduler.model.wire import (
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
+from scheduler.supervisor.agents.account_limits import Allowed, shorter
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.resolve import resolve
@@ -105,35 +106,6 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
                 upstream = max(upstream, *fitting)
     within = Allowed(session, jobs, nodes)
     return shared_out(session, list(map(within, steady)), list(map(within, blocking)), upstream)
-
-
-class Allowed:
-    """Bounds the demand of claims by the limits of their accounts on instances, those on other nodes included."""
-
-    def __init__(self, session: AgentSession, jobs: LiveJobs, nodes: Nodes) -> None:
-        self._jobs = jobs
-        self._others = [other for other in nodes.values() if other is not session]
-        self._left: dict[str, int] = {}
-
-    def __call__(self, claim: fair_share.PoolShare) -> fair_share.PoolShare:
-        """The claim with as much demand as its account may have."""
-        live = self._jobs.by_pool(claim.id)
-        if live is None or live.limits.instances is None:
-            return claim
-        if claim.account not in self._left:
-            self._left[claim.account] = max(0, live.limits.instances - self._elsewhere(claim.account))
-        demand = min(claim.demand, self._left[claim.account])
-        self._left[claim.account] -= demand
-        return replace(claim, demand=demand)
-
-    def _elsewhere(self, account: str) -> int:
-        """The instances that an account was told to have on other nodes."""
-        return sum(
-            count
-            for other in self._others
-            for pool, count in other.told.items()
-            if (live := self._jobs.by_pool(pool)) is not None and live.owner == account
-        )
 
 
 def claim_of(
@@ -310,11 +282,6 @@ def base_of(live: LiveJob, row: Row) -> str:
     if row["input"] is None and (kind := live.kind(live.phase_of(row["pool"]))) is not None:
         return f"/{kind}"
     return naming.base_of(live.owner, live.uuid, row["input"], row["origin"])
-
-
-def shorter(seconds: int | None, most: int | None) -> int | None:
-    """How long a task may run: as its phase says, but no longer than its account may let one run."""
-    return most if seconds is None else seconds if most is None else min(seconds, most)
 
 
 def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: IssueToken) -> PoolSpec:

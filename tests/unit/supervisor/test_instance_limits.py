@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from scheduler.engine.fair_share import PoolShare
 from scheduler.model.limits import Limits
-from scheduler.supervisor.agents.leases import Allowed, shorter
+from scheduler.supervisor.agents.account_limits import Allowed, shorter
 
 
 def allowed(most: int | None, elsewhere: int = 0) -> Allowed:
