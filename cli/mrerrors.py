@@ -48,7 +48,7 @@ def command(
     Examples:
       mrerrors 8bd3c96e
       mrerrors --since 2h
-      mrerrors --since 7d -a bob --code UserTaskError --json | jq -r .example.stderr
+      mrerrors --since 7d -a jill --code UserTaskError --json | jq -r .example.stderr
     """
     if job and (since is not None or before is not None or account):
         raise click.UsageError("JOB excludes --since, --before and --account", click.get_current_context())

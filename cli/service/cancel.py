@@ -22,7 +22,7 @@ def command(job: tuple[str, ...], state_dir: Path | None) -> None:
     \b
     Examples:
       remora cancel 8bd3c96e
-      remora jobs -a bob --ids | xargs remora cancel
+      remora jobs -a bob --ids | xargs -r remora cancel
 
     Exit status: 0, or 1 if one of them could not be cancelled; the others are.
     """

@@ -48,7 +48,7 @@ def command(
     \b
     Examples:
       remora jobs
-      remora jobs -a bob --ids | xargs remora cancel
+      remora jobs -a bob --ids | xargs -r remora cancel
       remora jobs --all --since 2h --json | jq -c '[.owner, .id, .stats.errors]'
     """
     from scheduler.service.operators.jobs import Wanted, jobs_on_record

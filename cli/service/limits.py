@@ -37,7 +37,7 @@ def command(words: tuple[str, ...], as_json: bool, state_dir: Path | None) -> No
     \b
     Examples:
       remora limits
-      remora limits jobs=200 bytes=1T requests=100
+      remora limits jobs=200 bytes=1T requests=500
       remora limits bytes=default
 
     Exit status: 0, or 1 if something is wrong.

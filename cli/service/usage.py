@@ -50,7 +50,7 @@ def command(
     Examples:
       remora usage
       remora usage --by month --since 2026-01-01 --json
-      remora usage -a bob --by day --since 7d
+      remora usage -a jill --by day --since 7d
     """
     from scheduler.records import accounts
     from scheduler.service.operators import usage

@@ -33,7 +33,7 @@ def command(login: str, key: Path | None, operator: bool, not_isolated: bool, st
     \b
     Examples:
       remora user add jill --key jill.pub
-      remora user add root --operator --key root.pub
+      remora user add olga --operator --key jill.pub
       curl -s https://github.com/jill.keys | head -1 | remora user add jill --key -
 
     Exit status: 0, or 1 if there is such an account already, or something else is wrong.

@@ -9,6 +9,7 @@ from scheduler.model.operations.stages import Reads
 from scheduler.model.wire import Asset, BlobRef, PoolSpec
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
+from scheduler.supervisor.agents.account_limits import shorter
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.resolve import resolve
 from scheduler.supervisor.operations import shuffling
@@ -49,11 +50,6 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         operation=operation.type if operation else None,
         stderr_bytes=operation.stderr.bytes if operation else 0,
     )
-
-
-def shorter(seconds: int | None, most: int | None) -> int | None:
-    """How long a task may run: as its phase says, but no longer than its account may let one run."""
-    return most if seconds is None else seconds if most is None else min(seconds, most)
 
 
 def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list[Asset], str | None]:

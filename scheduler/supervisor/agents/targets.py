@@ -15,11 +15,10 @@ half of the memory, and leave room for the tasks that reducers wait for.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from scheduler.engine import fair_share, session_places
 from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.feasibility import Tiers
+from scheduler.supervisor.agents.account_limits import Allowed
 from scheduler.supervisor.agents.lease_bounds import may_begin
 from scheduler.supervisor.agents.leases import Nodes, picks
 from scheduler.supervisor.agents.session import AgentSession
@@ -52,35 +51,6 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
     within = Allowed(session, jobs, nodes)
     steady, blocking, sessions = (list(map(within, kind)) for kind in (steady, blocking, sessions))
     return shared_out(session, steady, blocking, sessions, upstream)
-
-
-class Allowed:
-    """Bounds the demand of claims by the limits of their accounts on instances, those on other nodes included."""
-
-    def __init__(self, session: AgentSession, jobs: LiveJobs, nodes: Nodes) -> None:
-        self._jobs = jobs
-        self._others = [other for other in nodes.values() if other is not session]
-        self._left: dict[str, int] = {}
-
-    def __call__(self, claim: fair_share.PoolShare) -> fair_share.PoolShare:
-        """The claim with as much demand as its account may have."""
-        live = self._jobs.by_pool(claim.id)
-        if live is None or live.limits.instances is None:
-            return claim
-        if claim.account not in self._left:
-            self._left[claim.account] = max(0, live.limits.instances - self._elsewhere(claim.account))
-        demand = min(claim.demand, self._left[claim.account])
-        self._left[claim.account] -= demand
-        return replace(claim, demand=demand)
-
-    def _elsewhere(self, account: str) -> int:
-        """The instances that an account was told to have on other nodes."""
-        return sum(
-            count
-            for other in self._others
-            for pool, count in other.told.items()
-            if (live := self._jobs.by_pool(pool)) is not None and live.owner == account
-        )
 
 
 def claim_of(

@@ -319,9 +319,8 @@ class Batch:
         measured = report.usage.model_dump_json() if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
-        ran = row["ran"] if verdict.before.again else None
-        if measured and report and not verdict.before.again:
-            ran = times.ran(row, report, self.node, self.now, self.clock_us)
+        ended = times.ran(row, report if measured else None, self.node, self.now, self.clock_us)
+        ran = row["ran"] if verdict.before.again else ended
         own = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
         return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own, "ran": ran}
 

@@ -16,9 +16,9 @@ from scheduler.model.wire import AttemptReport
 from scheduler.records.database import Row
 
 
-def ran(row: Row, report: AttemptReport, node: str | None, now: int, clock_us: int) -> str | None:
-    """The JSON of `tasks.ran`, in ms since the epoch; None for an attempt that ran nothing, or of an older agent."""
-    if report.started_us is None or report.ended_us is None or not clock_us:
+def ran(row: Row, report: AttemptReport | None, node: str | None, now: int, clock_us: int) -> str | None:
+    """The JSON of `tasks.ran`, in ms since the epoch; None without a report, or if it has no times."""
+    if report is None or report.started_us is None or report.ended_us is None or not clock_us:
         return None
     leased = min(row["leased"] if row["leased"] is not None else now, now)
     started = min(max(leased, now - (clock_us - report.started_us) // 1000), now)

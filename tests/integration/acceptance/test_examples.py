@@ -46,6 +46,15 @@ NOT_RUN: Mapping[str, str] = {
     "remora-supervisor": "wants PostgreSQL: tests/integration/cluster/test_cluster_processes.py",
     "remora-image": "wants root and containerd: test_containerd_service.py, test_image_pull.py",
     "remora-doctor": "its exit status is the machine's",
+    "remora logs -f": "follows until Ctrl-C: tests/integration/operators/test_day_two.py",
+    "remora-down": "ends the service: tests/integration/operators/test_day_two.py",
+    "remora-backup": "wants another disk: tests/integration/operators/test_day_two.py",
+    "remora-restore": "wants a backup: tests/integration/operators/test_day_two.py",
+    "remora-install-service": "wants systemd: tests/integration/operators/test_day_two.py",
+    "remora-cancel": "wants a job that goes on: tests/integration/operators/test_operator_commands.py",
+    "mrjob-cancel": "wants a job that goes on: tests/integration/operators/test_operator_commands.py",
+    "remora verify --database-file": "wants PostgreSQL",
+    "mrjob cancel": "wants a job that goes on: tests/integration/operators/test_operator_commands.py",
     "remora-up": "serves until Ctrl-C: every test with a service runs it",
     "mchmod": "wants roles, which there are none of",
     "mlogin": "wants a terminal: test_sessions_in_tasks.py",
@@ -61,6 +70,7 @@ KINDS: Mapping[str, str] = {
     "mjob-errors": "failed",
     "mjob-failures": "failed",
     "mjob-rerun": "failed",
+    "mrerrors": "failed",
 }
 OBJECTS = {
     "lear.txt": b"the king\nof lear\n", "a": b"a\n", "b": b"b\n", "a.txt": b"a\n", "b.txt": b"b\n", "all.tgz": b"tar",

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 from scheduler.engine.fair_share import PoolShare
 from scheduler.model.limits import Limits
-from scheduler.supervisor.agents.pool_specs import shorter
-from scheduler.supervisor.agents.targets import Allowed
+from scheduler.supervisor.agents.account_limits import Allowed, shorter
 
 
 def allowed(most: int | None, elsewhere: int = 0) -> Allowed:
