@@ -220,8 +220,11 @@ class Jobs:
         reply = self.session.call("GET", self.live(job, "log"), query=query)
         return LogPage(int(reply.headers[LOG_ATTEMPT]), reply.content, int(reply.headers[NEXT_MARKER]))
 
-    def listing(self, **only: str | None) -> Iterator[objects.Entry]:
-        """The jobs there are: of a `state`, `name` or `alias` the live list, otherwise every job directory."""
+    def listing(
+        self, state: str | None = None, name: str | None = None, alias: str | None = None
+    ) -> Iterator[objects.Entry]:
+        """The jobs there are: of a state, name or alias the live list, otherwise every job directory."""
+        only = {"state": state, "name": name, "alias": alias}
         query = {key: value for key, value in only.items() if value}
         if not query:
             return objects.entries(self.session, self.root, kind="d")

@@ -21,7 +21,7 @@ def command(job: tuple[str, ...], reason: str | None, parallel: int) -> None:
     \b
     Examples:
       mjob abort last
-      mjob abort --reason 'the wrong month' 8bd3c96e && mjob watch 8bd3c96e
+      mjob abort --reason 'the wrong month' 8bd3c96e
     """
     body = {"reason": reason} if reason else None
     for _ in for_each(job, parallel, lambda mine, one: mine.control(one, "abort", body)):

@@ -19,7 +19,7 @@ def command(job: tuple[str, ...], parallel: int) -> None:
 
     \b
     Example:
-      mjob complete last && mjob watch last
+      mjob complete last
     """
     for _ in for_each(job, parallel, lambda mine, one: mine.control(one, "complete")):
         pass

@@ -24,7 +24,7 @@ def command(words: tuple[str, ...], ranges: bool) -> None:
     \b
     Examples:
       mjob input last 17 | head
-      mjob input last 1.17 > slice && ./my-script < slice
+      mjob input last 1.17 > slice && wc -l < slice
       mjob input --ranges last 17
     """
     with jobs() as mine:

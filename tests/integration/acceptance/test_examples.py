@@ -9,6 +9,7 @@ and failed, and no job that runs. An example must end with 0, and must not speak
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -16,17 +17,20 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.client.problem import Refused
 from cli.main import PROGRAMS
 from datapath import libexec
 from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.records import accounts
 from scheduler.records.database import Connection, open_database
 from tests.support import examples
+from tests.support.eventually import eventually_here
 from tests.support.examples import Example
 from tests.support.services.cli_service import write_key
 from tests.support.services.forks import USUAL, run_command
@@ -72,6 +76,13 @@ KINDS: Mapping[str, str] = {
     "mjob-rerun": "failed",
     "mrerrors": "failed",
 }
+# Pages whose examples are about an operation that runs, which is the newest job.
+OF_OPERATIONS = frozenset(
+    f"mjob-{name}"
+    for name in ("suspend", "resume", "complete", "abort", "update", "abort-attempt", "abandon", "stderr", "input")
+)
+# Of its task 17 one attempt has failed, and the next goes on.
+STUCK = '[ "$MANTA_TASK_NUMBER" = 17 ] || exit 0; [ "$MANTA_ATTEMPT" = 1 ] && { echo no >&2; exit 1; }; exec sleep 1000'
 OBJECTS = {
     "lear.txt": b"the king\nof lear\n", "a": b"a\n", "b": b"b\n", "a.txt": b"a\n", "b.txt": b"b\n", "all.tgz": b"tar",
     "prog": b"#!/bin/sh\nexec cat\n", "today.log": b"x\n",
@@ -168,7 +179,9 @@ def records(tmp_path: Path, home: Path) -> Path:
 
 
 def prepare(jill: User, example: Example) -> None:
-    """Put the data where an earlier page's example has removed it."""
+    """Put the data where an earlier page's example has removed it; start an operation for an example about one."""
+    if example.page in OF_OPERATIONS:
+        operate(jill)
     before = RUN[RUN.index(example) - 1].page if example is not RUN[0] else None
     if before == example.page and "-s running" not in example.command:
         return
@@ -186,10 +199,23 @@ def prepare(jill: User, example: Example) -> None:
         objects.make_directory(jill.session, jill.path(f"{directory}/2025"))
 
 
+def operate(jill: User) -> None:
+    """Start an operation, in the place of all jobs that run."""
+    for running in jill.jobs.listing("running"):
+        with suppress(Refused):  # it is ending
+            jill.jobs.cancel(running["name"])
+    lines = jill.put("lines", b"".join(b"%d\n" % n for n in range(18)))
+    document = {"type": "map", "inputs": [lines], "spec": {"exec": STUCK, "task_count": 18}}
+    job = jill.jobs.create(json.dumps(document).encode())
+    eventually_here(lambda: list(jill.jobs.attempts(job, state="running", task="17")), "its task 17 runs again")
+
+
 def spelled(example: Example, jill: User, done: dict[str, str], state: Path) -> str:
     """The command with a job of its kind in the place of an id, and the variable that an earlier one has set."""
     kind = "failed" if "--failed" in example.command else KINDS.get(example.page, "done")
     command = example.command.replace("/tmp/try", str(state))
+    if example.page in OF_OPERATIONS:
+        command = A_JOB.sub("last", command)
     if A_JOB.search(command):
         job = done.get(kind) or jill.create("wc")
         if example.page == "mjob-delete":
