@@ -29,7 +29,8 @@ from pathlib import Path
 
 from scheduler.model.display import in_json, in_text
 
-log = logging.getLogger("remora.log")
+LINES = "remora.log"  # the logger of what goes wrong with log files
+log = logging.getLogger(LINES)
 
 FILE = "audit.log"
 MAX_BYTES = 64 << 20

@@ -18,13 +18,16 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
+from scheduler.audit import LINES, LineFile
 from scheduler.model.display import in_json, in_text
 
 # What a record has by itself; every other attribute came through `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 AUDIT = "remora.audit"
+FILE_VARIABLE = "REMORA_LOG_FILE"  # a file that has every log as JSON lines, besides stderr
 FORMAT_VARIABLE = "REMORA_LOG_FORMAT"  # auto, text, json
 MINUTE = 60.0
 # Messages of one kind in a minute. asyncio's are about its surroundings (it repeats one for each failing accept).
@@ -124,9 +127,38 @@ def formatter() -> logging.Formatter:
     return TextLines() if text else JsonLines()
 
 
+class ToFile(logging.Handler):
+    """Appends records to a file that processes share, and that is rotated. Raises OSError if it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = LineFile(path)
+        self.setFormatter(JsonLines())
+        self.addFilter(Sparing())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != LINES:  # what the file itself says of its disk
+            self._file.append(self.format(record))
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def also_to(path: Path) -> None:
+    """Send every log of this process, and of those that it starts, to a file, too. Raises OSError."""
+    logging.root.addHandler(ToFile(path))
+    os.environ[FILE_VARIABLE] = str(path)
+
+
 def setup(level: int = logging.INFO) -> None:
-    """Send every log of this process to stderr."""
+    """Send every log of this process to stderr, and to the file that its parent logs to."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter())
     handler.addFilter(Sparing())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    if path := os.environ.get(FILE_VARIABLE):
+        try:
+            also_to(Path(path))
+        except OSError as error:
+            logging.getLogger(LINES).warning("cannot log to a file", extra={"file": path, "why": error.strerror})

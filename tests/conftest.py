@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from scheduler.common.process import collect_seldom
 from scheduler.log import JsonLines
 from tests.support.services.objects import client
 from tests.support.services.service import Service, serving
@@ -46,6 +47,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Spares Python's collector the thousands of tests and modules that stay, among which it looked for garbage."""
+    collect_seldom()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,9 +22,10 @@ class Problem(Exception):  # noqa: N818 (not every problem is an error)
 class Refused(Problem):
     """The service answered with an error. `name` is its code with `Error` at the end."""
 
-    def __init__(self, status: int, name: str, message: str) -> None:
+    def __init__(self, status: int, name: str, message: str, retry_after: str = "") -> None:
         super().__init__(message, name)
         self.status = status
+        self.retry_after = retry_after  # the header of that name
 
 
 class NoSuchJob(Refused):

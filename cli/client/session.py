@@ -27,13 +27,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from cli.client.problem import Problem, Refused, refusal
 from cli.client.settings import Settings
 from cli.client.transport.connection import Reply, ServiceConnection
+from cli.client.transport.throttling import unthrottled
 from scheduler.model import dates, names
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ SIGNED = ("date", "(request-target)")
 SWITCHED = 101
 UPGRADE = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
 MAX_ERROR_BODY = 64 * 1024
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Session:
@@ -135,15 +137,17 @@ class Session:
 
     def call(self, method: str, path: str, **more: Any) -> Reply:
         """As `ask`. Raises `Refused` for a status of 400 or more."""
-        return self._asked(method, lambda: self._call(method, path, **more))
+        return self._asked(method, lambda: self._call(method, path, **more), more.get("body"))
 
     def _call(self, method: str, path: str, **more: Any) -> Reply:
         reply = self.ask(method, path, **more)
         if reply.status_code >= 400:
-            raise refused(reply.status_code, reply.content)
+            raise refused(reply.status_code, reply.content, reply.headers)
         return reply
 
-    def _asked(self, method: str, ask: Callable[[], T]) -> T:
+    def _asked(self, method: str, ask: Callable[[], T], body: Body | None = None) -> T:
+        if body is None or isinstance(body, bytes):  # which can be sent again
+            ask = partial(unthrottled, ask)
         return self.patience.asked(method, ask, self._follow) if self.patience else ask()
 
     def _follow(self) -> None:
@@ -179,13 +183,15 @@ class Session:
     def stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         """As `exchange`. Raises `Refused` for a status of 400 or more."""
         with ExitStack() as opened:
-            yield self._asked(method, lambda: opened.enter_context(self._stream(method, path, **more)))
+            yield self._asked(
+                method, lambda: opened.enter_context(self._stream(method, path, **more)), more.get("body")
+            )
 
     @contextmanager
     def _stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         with self.exchange(method, path, **more) as response:
             if response.status_code >= 400:
-                raise refused(response.status_code, b"".join(first_bytes(response, MAX_ERROR_BODY)))
+                raise refused(response.status_code, b"".join(first_bytes(response, MAX_ERROR_BODY)), response.headers)
             yield response
 
     def _the_pool(self) -> ConnectionPool:
@@ -297,15 +303,17 @@ def trusted(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def refused(status: int, body: bytes) -> Refused:
-    """The error that a reply of status 400 or more stands for."""
+def refused(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Refused:
+    """The error that a reply of status 400 or more stands for. `headers`: by lower-case names."""
     code = message = None
     try:
         record: Any = json.loads(body)
         code, message = str(record["code"]), str(record["message"])
     except (ValueError, KeyError, TypeError):
         pass
-    return refusal(status, code, message)
+    problem = refusal(status, code, message)
+    problem.retry_after = headers.get("retry-after", "")
+    return problem
 
 
 def first_bytes(response: httpx.Response, limit: int) -> Iterator[bytes]:

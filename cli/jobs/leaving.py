@@ -50,7 +50,11 @@ PRINTING = Stage(
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as Ctrl-C is."""
+    """A signal, taken as Ctrl-C is."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
@@ -77,21 +81,22 @@ def interruptible(jobs: Sequence[str], stage: Stage) -> Iterator[None]:
 
 
 def exit_code(end: KeyboardInterrupt) -> int:
-    return 128 + signal.SIGTERM if isinstance(end, Terminated) else INTERRUPTED
+    return 128 + end.number if isinstance(end, Terminated) else INTERRUPTED
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated` (Python delivers signals to the main thread only)."""
+def terminable(*more: signal.Signals) -> Iterator[None]:
+    """Within the block SIGTERM and `more` raise `Terminated` (Python delivers signals to the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, *more)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

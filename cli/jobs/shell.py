@@ -44,9 +44,10 @@ def command(words: tuple[str, ...], memory: int | None, disk: int | None, idle: 
     /task (below $HOME where the root is read-only): input is what the task read, ./run.sh runs its script on it, as
     the task did; stderr, stdout and core are what its failure left, if anything.
 
-    The shell is a job of its own. Objects are read by their names, as they are now. What an earlier phase had made is
-    not kept, and neither is what a reducer read: for these, the phases before run again, in another job, on the same
-    inputs, and that job is removed when you leave. What else their commands do, they do again.
+    The shell is a job of its own, in an instance of its own, also if the task still runs. Objects are read by their
+    names, as they are now. What an earlier phase had made is not kept, and neither is what a reducer read: for these,
+    the phases before run again, in another job, on the same inputs, and that job is removed when you leave. What else
+    their commands do, they do again.
 
     \b
     Examples:
@@ -69,6 +70,10 @@ def command(words: tuple[str, ...], memory: int | None, disk: int | None, idle: 
         job = only(mine, words[:1])
         status = mine.status_or_archive(job)
         task = find(mine, job, status, words[1] if len(words) > 1 else None)
+        if task.runs:
+            screen.say(
+                f"the task still runs; this is another instance (what it has printed: mjob logs {job} {task.id})"
+            )
         with input_of(mine, job, status, task, screen.say) as path:
             ended = log_in(mine, status["phases"][task.phase] | caps, task, path, idle, screen)
     click.get_current_context().exit(ended)

@@ -12,19 +12,23 @@ could not make is a `Problem`, with the first error of that job.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from cli.client import objects
 from cli.client.problem import Problem
 from cli.jobs.inputs_from import pour
-from cli.jobs.leaving import terminable
+from cli.jobs.leaving import exit_code, terminable
 from cli.jobs.specification import document, encoded
 from cli.jobs.tasks import tasks
 from cli.meter import Meter
 from cli.postmortem.lineage import Place, UnknownMakerError, made_before
 from cli.postmortem.tasks import Task, of_record
+from cli.text import count
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs, Status
@@ -112,11 +116,11 @@ def output_of_reducer(number: int) -> Pick:
 def made(mine: Jobs, body: bytes, inputs: Iterable[bytes], pick: Pick, say: Say, why: str) -> Iterator[str]:
     """Run a job for one of its outputs, which is there as long as the block lasts. Raises `Problem` if it is not made.
 
-    `why` is said with the job's id. Whatever ends the block, SIGTERM too, ends and removes the job.
+    `why` is said with the id of the job, which is ended and removed whatever ends the block, a signal too.
     """
     from cli.jobs.rerun import batches
 
-    with terminable():
+    with terminable(signal.SIGHUP):
         job = mine.create(body)
         try:
             say(f"{why} -- {job}")
@@ -126,8 +130,10 @@ def made(mine: Jobs, body: bytes, inputs: Iterable[bytes], pick: Pick, say: Say,
             if (path := pick(mine, job)) is None:
                 raise Problem(not_made(mine, job))
             if errors := int(status["stats"]["errors"]):
-                say(f"with {errors} errors of the phases before")
+                say(f"with {count(errors, 'error')} of the phases before")
             yield path
+        except KeyboardInterrupt as end:
+            raise click.exceptions.Exit(exit_code(end)) from None
         finally:
             with suppress(Problem):
                 remove(mine, job)

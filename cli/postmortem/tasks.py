@@ -1,4 +1,4 @@
-"""The task that is looked into: the first that failed, or the one that the user names."""
+"""The task that is looked into: the first that failed, or the one that the user names, which may still run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SAVED = ("stderr", "core")  # members of an error record
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that has ended. `id` is empty if it is not known; `input` is the object that it read, None for a reducer.
+    """A task. `id` is empty if it is not known; `input` is the object that it read, None for a reducer.
 
     `origin`: the input of the job that it descends from, if there is one; `reducer`: its number among those of its
-    phase; `left`: the objects that its failure left, by `stderr`, `stdout`, `core`.
+    phase; `left`: the objects that its failure left, by `stderr`, `stdout`, `core`; `runs`: whether it was running.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Task:
     origin: str | None = None
     reducer: int = 0
     left: Mapping[str, str] = field(default_factory=dict)
+    runs: bool = False
 
     @property
     def described(self) -> str:
@@ -93,7 +94,10 @@ def of_error(record: Mapping[str, Any]) -> Task:
 def of_record(record: Mapping[str, Any]) -> Task:
     """The task of a record of `mjob tasks`."""
     reducer = int(record.get("reducer", 0))
-    return Task(record["taskId"], int(record["phaseNum"]), record.get("input"), record.get("p0input"), reducer)
+    runs = record.get("state") == "running"
+    return Task(
+        record["taskId"], int(record["phaseNum"]), record.get("input"), record.get("p0input"), reducer, runs=runs
+    )
 
 
 def number_of(mine: Jobs, job: str, task: Task) -> int:

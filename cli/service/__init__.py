@@ -7,6 +7,12 @@ from cli.frame import Lazy
 MODULES = {
     "up": "up",
     "agent": "agent",
+    "status": "status",
+    "down": "down",
+    "logs": "logs",
+    "backup": "backup",
+    "restore": "restore",
+    "install-service": "install_service",
     "env": "env",
     "user": "user",
     "key": "key",

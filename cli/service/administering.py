@@ -88,11 +88,16 @@ def change(
 
 
 def audited(where: Path | str, event: str, fields: dict[str, object]) -> None:
-    """Append a change to the audit log: that of a state directory, or else REMORA_AUDIT_LOG, if it is set."""
+    """Append a change to the audit log: REMORA_AUDIT_LOG if it is set, or that of the state directory, if there is one.
+
+    A service on this machine whose records are on a server has a state directory, too.
+    """
     from scheduler import audit
 
     named = os.environ.get("REMORA_AUDIT_LOG")
-    path = Path(named) if named else where / audit.FILE if isinstance(where, Path) else None
+    objects = own_objects()
+    place = where if isinstance(where, Path) else objects.parent if objects is not None else None
+    path = Path(named) if named else None if place is None else place / audit.FILE
     if path is None:
         return
     try:
@@ -131,7 +136,18 @@ def use_store(
 
     with said_plainly():
         where = records(state_dir)
-        return administration.with_store(where, None if isinstance(where, Path) else objects, use)
+        if isinstance(where, Path):
+            return administration.with_store(where, None, use)
+        return administration.with_store(where, objects or own_objects(), use)
+
+
+def own_objects() -> Path | None:
+    """The objects of a service on this machine whose records are on a server; None if there is none here."""
+    try:
+        directory = state_directory(os.environ) / "blobs"
+    except Problem:
+        return None
+    return directory if directory.is_dir() else None
 
 
 def public_key(path: Path) -> str:

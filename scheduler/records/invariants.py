@@ -41,6 +41,8 @@ JOB_RULES = {
     "broken_attempts": "task {task} of job {job} is {state} and has {attempts} completed attempts",
     "broken_visibility": '"{output}" is listed as an output of job {job}, but its task is {state}',
     "broken_holds": "job {job} ({id}) is archived or not on record, but holds {held} times a {what}",
+    "broken_open_attempts": "attempt {attempt} of task {task} is {state}, but the task is {task_state}, or its job {job}"
+    " is done: an open attempt is leased, or is being stopped",
 }
 # The rules about all other records.
 OTHER_RULES = {

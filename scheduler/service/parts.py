@@ -25,8 +25,8 @@ from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import Database, DatabaseError, open_database
-from scheduler.service import measuring
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
+from scheduler.service.operators import measuring
 from scheduler.service.state import StateError
 from scheduler.supervisor.job_services import JobService, RecordedJobService
 from scheduler.supervisor.jobs.expiry import delete_expired

@@ -29,7 +29,7 @@ from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
 from scheduler.service.settings import own_address, shared_database
-from scheduler.service.state import DATABASE, OBJECTS, ServiceInfo, StateDir, StateError
+from scheduler.service.state import DATABASE, LOG_FILE, OBJECTS, ServiceInfo, StateDir, StateError
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.tls.identity import TlsFiles
@@ -74,6 +74,10 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     if options.database is not None:
         shared_database(options.database)
     state = StateDir(options.state_dir.absolute())
+    try:
+        json_log.also_to(state.path / LOG_FILE)
+    except OSError as error:
+        log.warning("cannot log to a file", extra={"file": error.filename, "why": error.strerror})
     for trouble in state_checks.troubles(state.path):
         log.warning("tasks will not run well here", extra={"why": trouble})
     try:

@@ -14,6 +14,7 @@ from scheduler.common.private import NotPrivateError, open_own_file, open_privat
 
 DATABASE = "remora.db"
 OBJECTS = "blobs"
+LOG_FILE = "service.log"
 
 
 class StateError(Exception):

@@ -40,8 +40,6 @@ from scheduler.supervisor.tasks import recovery
 
 log = logging.getLogger("remora.supervisor")
 
-# Requests about one job that are taken up at once.
-REQUESTS_PAGE = 100
 # Seconds between checks for idle inputs and expired records.
 HOUSEKEEPING_SECONDS = 5.0
 # Seconds between checks for silent agents.
@@ -289,7 +287,7 @@ class Supervisor:
 
     async def _take_up_requests(self, live: LiveJob) -> None:
         """Carry out what other processes have written down."""
-        for _ in await self._db.read(select("requests_of_job", job=live.id, limit=REQUESTS_PAGE)):
+        while await self._db.read(select("requests_of_job", job=live.id, limit=1)):
             self._apply(await self._db.write(partial(requests.take_up, live=live, now=self._clock())))
 
     async def wait_for_change(self, live: LiveJob, seconds: float) -> None:

@@ -32,7 +32,9 @@ class Terminal:
         self.shown = b""
 
     def type(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
+        rest = keys.encode()
+        while rest:
+            rest = rest[os.write(self._master, rest) :]
 
     def read_until(self, marker: bytes) -> bytes:
         """What is shown up to the marker. Raises AssertionError if it does not come."""
@@ -40,6 +42,12 @@ class Terminal:
         while marker not in self.shown:
             assert self._more(deadline), f"{marker!r} did not come: {self.shown[-2000:]!r}"
         seen, _, self.shown = self.shown.partition(marker)
+        return seen
+
+    def read_some(self) -> bytes:
+        """What is shown next. Raises AssertionError if nothing is."""
+        assert self._more(time.monotonic() + SECONDS), "nothing more is shown"
+        seen, self.shown = self.shown, b""
         return seen
 
     def rest(self) -> bytes:
@@ -93,7 +101,8 @@ def _terminal(start: Callable[..., subprocess.Popen[bytes]]) -> Iterator[Termina
     try:
         yield Terminal(master, process)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         os.close(master)

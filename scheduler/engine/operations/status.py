@@ -10,7 +10,8 @@ takes an operation over goes on where the last one stopped. Five rules explain t
 - *preparing* pins the inputs: what is removed or replaced afterwards changes nothing for this operation.
 - *pending* waits for the place of another operation of the same account; *materializing* makes the first tasks.
 - An operation that is *completed early* runs as if its input had ended: the stages that are left make of what there is.
-- *completing* publishes all outputs in one transaction. Until that commits the operation can still fail or be aborted.
+- *completing* publishes all outputs in one transaction, once no process is left of attempts that were stopped. Until
+  that commits the operation can still fail or be aborted.
 - *failing* and *aborting* drain: they last until no process of it is left on any node, and outputs that were never
   published are gone. The first reason counts: an operation that fails cannot be aborted any more.
 

@@ -113,6 +113,13 @@ WHERE (jobs.id IS NULL OR jobs.archive_done IS NOT NULL) AND (CAST(:job AS TEXT)
 GROUP BY jobs.uuid, held.job, held.what
 LIMIT :limit
 
+-- broken_open_attempts: attempts that are open although no agent holds them, or although their operation is over.
+SELECT jobs.uuid AS job, tasks.uuid AS task, attempts.attempt AS attempt, attempts.state AS state, tasks.state AS task_state
+FROM attempts JOIN tasks ON tasks.id = attempts.task JOIN jobs ON jobs.id = attempts.job
+WHERE attempts.ended IS NULL AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND (jobs.state = 'done'
+    OR (attempts.state <> 'aborting' AND (tasks.state <> 'leased' OR tasks.attempt <> attempts.attempt)))
+LIMIT :limit
+
 -- broken_keys: keys of accounts that do not exist.
 SELECT login, fingerprint FROM keys WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.login = keys.login)
 LIMIT :limit

@@ -254,6 +254,9 @@ INSERT INTO control_requests (job, request) VALUES (:job, :request)
 -- requests_of_job: the requests that wait for the owner of a job.
 SELECT id, request FROM control_requests WHERE job = :job ORDER BY id LIMIT :limit
 
+-- count_requests: how many wait.
+SELECT count(*) AS n FROM control_requests WHERE job = :job
+
 -- forget_request: a request was carried out.
 DELETE FROM control_requests WHERE id = :id
 

@@ -29,6 +29,8 @@ from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.operations import ending
 from scheduler.supervisor.tasks.commit import release_attempts
 
+# Requests about one job that may wait for its owner.
+MAX_WAITING = 100
 # What only operations can be asked.
 OF_OPERATIONS = frozenset({Verb.COMPLETE, Verb.UPDATE, Verb.ABORT_ATTEMPT, Verb.ABANDON})
 
@@ -39,6 +41,11 @@ def record(c: Connection, job: Named, request: ControlRequest) -> None:
     live = None if row is None else load_job(c, row)
     if live is None or not check(c, job, live, row, request):
         return
+    waiting = c.one("count_requests", job=job.id)
+    if waiting is not None and waiting["n"] >= MAX_WAITING:
+        raise errors.service_unavailable(
+            f"{MAX_WAITING} requests about job {job.uuid} wait for its supervisor: try later"
+        )
     if request.verb is Verb.SUSPEND:
         c.run("set_suspended", job=job.id, suspended=1)
     c.run("insert_request", job=job.id, request=request.model_dump_json())

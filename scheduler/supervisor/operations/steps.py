@@ -7,7 +7,7 @@ from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.writer import JobWriter
-from scheduler.supervisor.operations import ending, planning, preparation, publication
+from scheduler.supervisor.operations import attempts, ending, planning, preparation, publication
 
 # Operations of one account that run beside each other; the others wait.
 MAX_RUNNING = 8
@@ -19,7 +19,7 @@ def has_work(live: LiveJob, ready: int, ahead: int) -> bool:
     match live.standing.status:
         case Status.PREPARING:
             return live.pending or live.input_done
-        case Status.PENDING | Status.FAILING | Status.ABORTING:
+        case Status.PENDING | Status.COMPLETING | Status.FAILING | Status.ABORTING:
             return not live.stalled
         case Status.RUNNING:
             return live.standing.stage is not None and ready < ahead
@@ -48,7 +48,8 @@ def take(c: Connection, live: LiveJob, now: int) -> Changes:
         case Status.MATERIALIZING | Status.RUNNING:
             return planning.plan_page(c, live, now)
         case Status.COMPLETING:
-            return publication.publish(c, live, now)
+            left = attempts.aborting(c, live.pools)  # processes of attempts that were stopped
+            return Changes(stalled={live.id}) if left else publication.publish(c, live, now)
         case Status.FAILING | Status.ABORTING:
             return ending.drain_page(c, live, now)
         case _:

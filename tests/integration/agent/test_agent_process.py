@@ -18,9 +18,10 @@ from aiohttp import web
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
 from tests.support.eventually import PATIENCE_SECONDS, eventually
-from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig, lackey_of
+from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig
 from tests.support.services.become import AGENT
 from tests.support.services.forks import USUAL, Fork, start_command
+from tests.support.services.service import parent_of
 
 MARK = 1_000_000 + os.getpid()  # seconds of a sleep that nobody else sleeps, another run of this test neither
 
@@ -80,6 +81,13 @@ def sleepers() -> list[int]:
     return found
 
 
+def below(agent: int, pid: int) -> int:
+    """The child of an agent that a process is below: the lackey of its instance, beside those that were made ahead."""
+    while (above := parent_of(pid)) != agent:
+        pid = above
+    return pid
+
+
 async def gone(pids: list[int]) -> None:
     """Wait until each of these processes has ended."""
     loop = asyncio.get_running_loop()
@@ -123,7 +131,7 @@ async def test_a_lackey_that_is_killed_leaves_no_process(outside: Rig) -> None:
         await busy(outside)
         left = sleepers()
         assert len(left) >= 2
-        os.kill(lackey_of(started.pid, outside.state_dir), signal.SIGKILL)
+        os.kill(below(started.pid, left[0]), signal.SIGKILL)
         await gone(left)
         await outside.until(lambda supervisor: bool(supervisor.reports))
         started.terminate()

@@ -11,6 +11,7 @@ from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, AttemptReport, PoolSpec, ReportRequest, TaskLease
 from scheduler.records.database import select
+from scheduler.supervisor.control import requests
 from scheduler.supervisor.job_services import RecordedJobService
 from scheduler.supervisor.jobs.intake import JobRef
 from scheduler.supervisor.jobs.status import status as job_status
@@ -279,6 +280,21 @@ async def test_an_update_by_another_process_reaches_the_owner(house):
     service = RecordedJobService(house.db, house.clock)
     await service.control(house.live(uuid), ControlRequest(verb=Verb.UPDATE, keys={"max_failed_attempts": 7}))
     await eventually(lambda: house.live(uuid).spec.operation.failures.most == 7, "the owner knows")
+    await over(house, uuid)
+
+
+async def test_so_many_requests_wait_for_a_supervisor_and_no_more(house, monkeypatch):
+    uuid = await four_tasks(house)
+    live, service = house.live(uuid), RecordedJobService(house.db, house.clock)
+    house.supervisor._stop_listening()  # it hears nothing from now on
+    monkeypatch.setattr(requests, "MAX_WAITING", 3)
+    for number in range(3):
+        await service.control(live, ControlRequest(verb=Verb.UPDATE, keys={"title": str(number)}))
+    assert await refused(house, uuid, ControlRequest(verb=Verb.UPDATE, keys={"title": "4"})) == (
+        503, "ServiceUnavailable",
+    )  # fmt: skip
+    await ask(house, uuid, RESUME)  # the owner takes up what waits before it does anything else
+    assert live.spec.document["title"] == "2"
     await over(house, uuid)
 
 

@@ -67,7 +67,7 @@ def test_an_account_that_is_disabled_is_shut_out_until_it_is_enabled(service):
     service.text("remora", "user", "disable", "bob")
     assert (ask(service, bob, "GET", "/bob/stor"), by_token()) == ((403, "AccountBlocked"), 403)
     assert "bob\t1 key\tdisabled\n" in service.text("remora", "user", "ls")
-    assert "state       disabled since " in service.text("remora", "user", "show", "bob")
+    assert "state               disabled since " in service.text("remora", "user", "show", "bob")
     service.text("remora", "user", "enable", "bob")
     assert (ask(service, bob, "GET", "/bob/stor"), by_token()) == ((200, ""), 200)
     said = service.run("remora", "user", "disable", "nan", check=False)

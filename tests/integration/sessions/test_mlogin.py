@@ -67,16 +67,6 @@ def test_all_of_a_long_output_is_shown(service: Service) -> None:
     assert (shown.split(), status) == ([str(number) for number in range(1, 200_001)], 0)
 
 
-def test_all_of_a_long_paste_arrives(service: Service) -> None:
-    line = "x" * 99 + "\n"
-    with mlogin(service, "-q", "-c", "stty -echo; echo ready; head -c 1000000 | cksum") as running:
-        running.read_until(b"ready")
-        for _ in range(100):
-            running.type(line * 100)
-        shown, status = ended(running)
-    assert shown.split()[1:] == ["1000000"] and status == 0
-
-
 def test_a_flood_can_be_interrupted(service: Service) -> None:
     with mlogin(service) as running:
         job_in(running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import md5
@@ -140,6 +141,21 @@ def test_a_job_without_a_failure_has_no_shell_of_its_own_choice(service: Service
         assert asked(running, "./run.sh") == "one\ntwo\nthree\n"
 
 
+def test_a_shell_at_a_task_that_runs_is_another_instance_and_says_so(service: Service, user: User) -> None:
+    job = user.create("echo begun; sleep 3600")
+    user.add(job, user.put("words.txt", WORDS))
+    user.wait(job, lambda status: status["stats"]["tasks"] == 1)
+    (task,) = user.jobs.tasks(job)
+    while task["state"] != "running":  # a page is asked for, which takes a moment
+        (task,) = user.jobs.tasks(job, number=str(task["number"]))
+    with shell_at(service, job, task["taskId"]) as running:
+        assert "the task still runs; this is another instance" in running.read_until(PROMPT).decode()
+        assert asked(running, "cat input; ls") == "one\ntwo\nthree\ninput  run.sh\n"
+        running.type("exit 0\r")
+        assert ended(running)[1] == 0
+    user.jobs.cancel(job)
+
+
 @pytest.mark.parametrize(
     ("words", "read", "printed"),
     [
@@ -167,3 +183,18 @@ def test_debug_is_a_shell_in_the_place_of_the_last_command(
 def test_debug_without_names_says_how_to_give_them(service: Service) -> None:
     with session(service, "mjob", "debug", "wc") as running:
         assert "stdin names no objects: give it names" in ended(running)[0]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_client_that_ends_while_the_phases_before_run_leaves_no_job(
+    service: Service, user: User, number: signal.Signals, status: int
+) -> None:
+    path, before = user.put("words.txt", WORDS), jobs_of(user)
+    mjob = shlex.join(command("mjob"))
+    line = ["bash", "-c", f"exec {mjob} debug -m 'sleep 3600' -r wc < <(echo {path})"]
+    with terminal(line, service.env | {"TERM": "xterm"}, Path("/")) as running:
+        running.read_until(b"running the phases before the shell -- ")
+        running.read_until(b" tasks")
+        running.process.send_signal(number)
+        assert ended(running)[1] == status
+    assert jobs_of(user) == before

@@ -22,7 +22,7 @@ from scheduler.service import first_account
 from tests.support.certificates import Certificates
 from tests.support.services.forks import start_command
 from tests.support.services.postgres import Postgres
-from tests.support.services.service import READY_SECONDS, descendants
+from tests.support.services.service import READY_SECONDS, end_all
 from tests.support.services.user import User
 
 AGENT_KEY = "a key of the tests' agents"
@@ -49,10 +49,7 @@ class Part:
 
     def kill(self) -> None:
         """SIGKILL to it and all that it started."""
-        for pid in [self.process.pid, *descendants(self.process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait(30)
+        end_all(self.process)
 
     @contextlib.contextmanager
     def asleep(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.support.services.forks import command, run_command, start_command
 from tests.support.services.records import ENGINE, database_at
@@ -83,10 +84,7 @@ class Service:
         """SIGKILL to every process of the service at once, as a power switch would."""
         if self.process is None:
             return
-        for pid in [self.process.pid, *descendants(self.process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait(30)
+        end_all(self.process)
         self.process.stdout.close()
         self.process = None
 
@@ -114,6 +112,15 @@ def serving(state: Path, *options: str) -> Iterator[Service]:
     assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
 
 
+def end_all(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL to a process and all below it, unless it has ended: its number may be another's by now."""
+    if process.poll() is None:
+        for pid in [process.pid, *descendants(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    process.wait(30)
+
+
 def descendants(pid: int) -> list[int]:
     """All processes below one, nearest first."""
     found: list[int] = []
@@ -129,6 +136,10 @@ def descendants(pid: int) -> list[int]:
         found += new
         queue += new
     return found
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def agents_below(pid: int) -> list[int]:

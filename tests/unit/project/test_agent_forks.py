@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually_here
-from tests.support.services.service import Service, agents_below, command_line, descendants, serving
+from tests.support.services.service import Service, agents_below, command_line, descendants, parent_of, serving
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def pid(service: Service) -> int:
     assert service.process is not None
     return service.process.pid
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def spares(pid: int) -> list[int]:
@@ -47,7 +43,7 @@ def killed(pid: int, agent: int) -> int:
 
 def test_a_forked_agent_is_the_child_of_its_service_and_has_its_own_command_line(service: Service, pid: int) -> None:
     (agent,) = agents_below(pid)
-    assert parent(agent) == pid
+    assert parent_of(agent) == pid
     assert f"-m scheduler.agent --url {service.url}" in command_line(agent)
     assert str(service.state_dir) in command_line(pid)
     assert os.getsid(agent) == agent
@@ -69,5 +65,5 @@ def test_an_agent_is_forked_again_and_started_as_ever_when_the_spare_is_gone(pid
     for each in spares(pid):
         os.kill(each, signal.SIGKILL)
     agent = killed(pid, agent)
-    assert parent(agent) == pid
+    assert parent_of(agent) == pid
     assert not is_fork(agent)

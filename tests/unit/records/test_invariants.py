@@ -57,6 +57,11 @@ BROKEN = [
     ("broken_visibility", f"UPDATE tasks SET uuid = '{TASK}' WHERE id = 2", "its task is ready"),
     ("broken_holds", "INSERT INTO locks (path, job, mode) VALUES ('/x', 99, 'exclusive')", "holds 1 times a lock"),
     ("broken_keys", "INSERT INTO keys (login, fingerprint, public) VALUES ('nan', 'ff', '')", 'the account "nan"'),
+    (
+        "broken_open_attempts",
+        "INSERT INTO attempts (task, attempt, job, pool, state, leased) VALUES (2, 1, 1, 1, 'running', 1)",
+        "attempt 1 of task map is running, but the task is ready",
+    ),
     ("broken_blobs", "UPDATE task_inputs SET blob = 'O'", "blob O has 2 owners"),
     ("broken_directories", "UPDATE entries SET children = 9 WHERE name = 'stor'", "/jill/stor counts 9 entries"),
 ]  # fmt: skip

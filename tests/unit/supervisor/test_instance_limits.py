@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 from scheduler.engine.fair_share import PoolShare
 from scheduler.model.limits import Limits
-from scheduler.supervisor.agents.leases import Allowed, shorter
+from scheduler.supervisor.agents.pool_specs import shorter
+from scheduler.supervisor.agents.targets import Allowed
 
 
 def allowed(most: int | None, elsewhere: int = 0) -> Allowed:
