@@ -14,14 +14,16 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from datapath.slices import LineTooLongError
+from datapath import shuffle_file
+from datapath.shuffle_file import NotAShuffleFileError
+from datapath.slices import END, LineTooLongError
 from scheduler.agent.blobs.slices import bounds
 from scheduler.gateway.attempts import described
 from scheduler.gateway.context import Call
@@ -32,10 +34,11 @@ from scheduler.http.replies import json_reply
 from scheduler.http.sending import send_part, write_pieces
 from scheduler.model import errors
 from scheduler.model.job import JobSpec
+from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import BlobRef, FeedSource, LogStream
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
-from scheduler.records.database import Connection, Row, select
+from scheduler.records.database import Connection, Row
 from scheduler.supervisor.agents.leases import feed_source
 
 PAGE = 500  # ranges of an input that are looked up at once
@@ -65,6 +68,8 @@ async def show_attempt(numbers: dict[str, int], call: Call, row: Row) -> web.Str
 def range_of(source: FeedSource, task: Row) -> dict[str, Any]:
     """A range as users see it: of which object, from which byte on, how long; `skip` and `upto` are lines."""
     whole = {"name": source.name or task["input"], "size": source.blob.size}
+    if source.part is not None:
+        return {**whole, "partition": source.part}
     if source.length is None:
         return whole
     lines = {name: lines for name, lines in (("skip", source.skip), ("upto", source.upto)) if lines}
@@ -100,7 +105,7 @@ async def show_input(numbers: dict[str, int], call: Call, row: Row) -> web.Strea
     phase = JobSpec.of(json.loads(row["document"])).phases[attempt["stage"]]
     sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task)]
     if phase.partitioned and not sources:
-        raise errors.input_gone(name_of(numbers), "it is a partition of shuffle files, which are on nodes")
+        raise errors.input_gone(name_of(numbers), "its stage is over, and what it shared with the others was removed")
     for source in sources:
         if source.blob.node is not None:
             raise errors.input_gone(name_of(numbers), "it is an intermediate on a node")
@@ -110,27 +115,36 @@ async def show_input(numbers: dict[str, int], call: Call, row: Row) -> web.Strea
     reply = web.StreamResponse(headers=BYTES)
     await reply.prepare(call.request)
     for source in sources:
-        await send(call, reply, source, ends_lines=phase.ends_lines)
+        await send(call, reply, source, phase)
     await reply.write_eof()
     return reply
 
 
-async def send(call: Call, reply: web.StreamResponse, source: FeedSource, *, ends_lines: bool) -> None:
+async def send(call: Call, reply: web.StreamResponse, source: FeedSource, phase: PhaseSpec) -> None:
     """Send what an attempt is fed of one source. Raises OSError, which ends the connection: the reply has begun."""
+    line_end = b"\0" if phase.zero else END
     if not source.blob.size:
         return
     fd = await asyncio.to_thread(call.context.blobs.open_in_thread, source.blob.id)
     try:
         try:
-            start, end = await asyncio.to_thread(bounds, source, source.blob.size, fd)
-        except LineTooLongError as error:
+            pieces = await asyncio.to_thread(pieces_of, source, fd, line_end)
+        except (LineTooLongError, NotAShuffleFileError) as error:
             raise OSError(str(error)) from None
-        if end > start:
-            await write_pieces(call.request, reply, fd, Part(start, end - start))
-        if ends_lines and end == source.blob.size and os.pread(fd, 1, end - 1) != b"\n":
-            await reply.write(b"\n")
+        for start, end in pieces:
+            if end > start:
+                await write_pieces(call.request, reply, fd, Part(start, end - start))
+        if source.part is None and phase.ends_lines and end == source.blob.size:
+            await reply.write(b"" if os.pread(fd, 1, end - 1) == line_end else line_end)
     finally:
         os.close(fd)
+
+
+def pieces_of(source: FeedSource, fd: int, line_end: bytes) -> Sequence[tuple[int, int]]:
+    """The pieces of an open source that a task is fed. Reads the file, so it runs in a thread."""
+    if source.part is None:
+        return (bounds(source, source.blob.size, fd, line_end),)
+    return [(extent.at, extent.at + extent.length) for extent in shuffle_file.find(fd, source.part)]
 
 
 def first_missing(call: Call, sources: list[FeedSource]) -> FeedSource | None:
@@ -161,7 +175,12 @@ async def found(numbers: dict[str, int], call: Call, row: Row) -> tuple[Row, Row
 async def sources_of(call: Call, task: Row, most: int | None = None) -> Any:
     """The sources that a task is fed, in order."""
     after, number = 0, 0
-    while rows := await call.context.db.read(select("feed_page", task=task["id"], after=after, limit=PAGE)):
+
+    def look(c: Connection) -> Sequence[Row]:
+        asked = {"task": task["id"], "after": after, "limit": PAGE}
+        return c.all("feed_page", **asked) or c.all("feed_shared_page", **asked)
+
+    while rows := await call.context.db.read(look):
         for each in rows:
             number += 1
             if most is not None and number > most:

@@ -48,7 +48,7 @@ WHERE jobs.archive_done IS NULL AND jobs.state <> 'done' ORDER BY jobs.id, phase
 
 -- phases_now: the phases of a job, each with its open tasks by state.
 SELECT number AS phase, finished, waiting AS reason,
-    (SELECT count(*) FROM tasks WHERE pool = phases.id AND tasks.state = 'waiting') AS waiting,
+    (SELECT count(*) FROM tasks WHERE pool = phases.id AND tasks.state = 'waiting' AND (tasks.number IS NULL OR tasks.number >= 0)) AS waiting,
     (SELECT count(*) FROM tasks INDEXED BY tasks_ready_at WHERE pool = phases.id AND tasks.state = 'ready') AS ready,
     (SELECT count(*) FROM tasks INDEXED BY tasks_leased WHERE pool = phases.id AND tasks.state = 'leased') AS running
 FROM phases WHERE job = :job ORDER BY number;

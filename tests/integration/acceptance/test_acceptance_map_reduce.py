@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.gate import Gate
 from tests.support.services.service import Service
 from tests.support.services.user import Ended, User
 
@@ -86,6 +87,20 @@ def test_a_reducer_reads_more_files_than_it_is_told_of_at_once(user: User, words
     ended = run(user, words, "uniq -c", mapper="tr ' ' '\\n'", partition_count=2, task_size=200)
     assert counted(printed(user, ended)) == COUNTED
     assert ended.status["progress"]["stages"][0]["completed"] > 128
+
+
+def test_what_a_reducer_reads_can_be_had_while_its_stage_runs(user: User) -> None:
+    inputs = [user.put(f"read{n}", b"b %d\na %d\n" % (n, n)) for n in range(3)]
+    with Gate() as gate:
+        spec = {"reducer": {"exec": f"({gate.wait('here')}) 2>/dev/null; cat"}, "per_object": True}
+        job = user.jobs.create(json.dumps({"type": "map_reduce", "inputs": inputs, "spec": spec}).encode())
+        gate.arrivals(1)
+        attempt = f"/{user.session.settings.account}/jobs/{job}/live/attempts/1.0.1"
+        with user.session.stream("GET", f"{attempt}/input") as reply:
+            assert reply.read() == b"b 0\na 0\nb 1\na 1\nb 2\na 2\n"
+        sources = json.loads(user.session.call("GET", attempt).content)["input"]
+        assert [source["partition"] for source in sources] == [0, 0, 0]
+    user.ended(job)
 
 
 def test_keys_that_compare_equal_meet(user: User) -> None:
