@@ -126,8 +126,8 @@ def own_address(said: str | None, host: str, url: str, database: str) -> str | N
     """
     if said is not None or host not in EVERYWHERE:
         return said or url
-    server = urlsplit(database).netloc.rpartition("@")[2].partition(",")[0]
     try:
+        server = urlsplit(database).netloc.rpartition("@")[2].partition(",")[0]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # nothing is sent
             probe.connect((urlsplit(f"//{server}").hostname or "127.0.0.1", 9))
             return str(URL(url).with_host(probe.getsockname()[0]))
