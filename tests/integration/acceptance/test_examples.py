@@ -61,8 +61,10 @@ NOT_RUN: Mapping[str, str] = {
     "mrjob cancel": "wants a job that goes on: tests/integration/operators/test_operator_commands.py",
     "remora-up": "serves until Ctrl-C: every test with a service runs it",
     "mchmod": "wants roles, which there are none of",
-    "mlogin": "wants a terminal: test_sessions_in_tasks.py",
-    "mjob-shell": "wants a terminal: test_sessions_in_tasks.py",
+    "mlogin": "wants a terminal: tests/integration/sessions/test_mlogin.py",
+    "mjob-shell": "wants a terminal: tests/integration/sessions/test_shells.py",
+    "mjob-debug": "wants a terminal: tests/integration/sessions/test_shells.py",
+    "mjob-replay": "what it writes fails as the task did: tests/integration/sessions/test_replay.py",
     "mrm -I": "asks on a terminal: tests/integration/cli/test_cli_objects.py",
     "curl -s https://github.com": "asks another service",
     "ssh-add": "wants an ssh agent",
@@ -154,11 +156,20 @@ def jill(service: Service) -> Iterator[User]:
 @pytest.fixture(scope="module")
 def done(jill: User) -> dict[str, str]:
     """Jobs by what became of them. The one that failed has a task that did well, too."""
-    good, bad = jill.put("good", b"1\n"), jill.put("bad", b"2\n")
-    well = jill.run("cat", reduce("cat", count=2), inputs=[good])
-    failed = jill.run("grep 1 || (echo no >&2; false)", inputs=[good, bad])
-    jill.put("bad", b"1\n")  # it would do well now
-    return {"done": well.job, "failed": failed.job}
+    return {"done": well(jill), "failed": failing(jill)}
+
+
+def well(jill: User) -> str:
+    """A new job that is done, without an error."""
+    return jill.run("cat", reduce("cat", count=2), inputs=[jill.put("good", b"1\n")]).job
+
+
+def failing(jill: User) -> str:
+    """A new job that is done, with an error that it would not have now."""
+    inputs = [jill.put("good", b"1\n"), jill.put("bad", b"2\n")]
+    failed = jill.run("grep 1 || (echo no >&2; false)", inputs=inputs).job
+    jill.put("bad", b"1\n")
+    return failed
 
 
 @pytest.fixture
@@ -179,9 +190,11 @@ def records(tmp_path: Path, home: Path) -> Path:
 
 
 def prepare(jill: User, example: Example) -> None:
-    """Put the data where an earlier page's example has removed it; start an operation for an example about one."""
+    """Put the data where an earlier page's example has removed it, and make the job that it calls the last one."""
     if example.page in OF_OPERATIONS:
         operate(jill)
+    elif re.search(r"\blast\b", example.command):
+        failing(jill) if KINDS.get(example.page) == "failed" else well(jill)
     before = RUN[RUN.index(example) - 1].page if example is not RUN[0] else None
     if before == example.page and "-s running" not in example.command:
         return
