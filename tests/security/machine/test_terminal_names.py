@@ -30,8 +30,8 @@ TREE = "/jill/public/hostile"
 HOSTILE = f"{TREE}/{ESCAPES}.txt"
 BROKEN = f"{TREE}/a\n{SECRET}"
 RETURNED = f"{TREE}/a\r{SECRET}"
-# What a progress line is wiped by: the only control sequence that is ours.
-WIPE = "\r\x1b[K"
+# What a progress line and the screen of `remora top` are wiped by: the only control sequences that are ours.
+WIPE = re.compile("\r\x1b\\[K|\x1b\\[H\x1b\\[J")
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 STATE = ["--state-dir", "{state}"]
 # The words of every command: {hostile} is an object with an evil name, {tree} the directory with all of them, {job} a
@@ -63,6 +63,18 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob sort": [["-k", "{evil}", "{hostile}"], ["-o", "/no{evil}/x", "{hostile}"]],
     "mjob erase": [["--lines", "{evil}", "{hostile}"], ["{tree}/no{evil}"]],
     "mjob attempts": [["{job}"], ["no{evil}"]],
+    "mjob mapreduce": [
+        ["--dry-run", "-m", "wc {evil}", "-r", "wc", "{hostile}"], ["-r", "wc", "--by", "{evil}", "{hostile}"],
+    ],
+    "mjob suspend": [["no{evil}"]],
+    "mjob resume": [["no{evil}"]],
+    "mjob complete": [["no{evil}"], ["{job}"]],
+    "mjob abort": [["--reason", "{evil}", "no{evil}"]],
+    "mjob update": [["--title", "{evil}", "no{evil}"], ["--title", "{evil}", "{job}"]],
+    "mjob abort-attempt": [["{job}", "{evil}"], ["no{evil}", "0.0"]],
+    "mjob abandon": [["{job}", "{evil}"], ["no{evil}", "0.0"]],
+    "mjob stderr": [["{job}", "{evil}"], ["no{evil}"]],
+    "mjob input": [["{job}", "{evil}"], ["no{evil}", "0.0"]],
     "mjob addinputs": [["no{evil}"]],
     "mjob close": [["no{evil}"]],
     "mjob get": [["{job}"], ["--json", "{job}"], ["no{evil}"]],
@@ -87,6 +99,28 @@ WORDS: dict[str, list[list[str]]] = {
     "remora up": [["--state-dir", "/dev/null/{evil}"], ["--login", "{evil}", *STATE, "--port", "0"]],
     "remora agent": [["--url", "{evil}", "--state-dir", "/dev/null/x", "--credential-file", "/no{evil}"]],
     "remora env": [["--state-dir", "/no{evil}"]],
+    "mrjob list": [["--all", *STATE], ["-a", "{evil}", *STATE]],
+    "mrjob show": [["{evil}", *STATE]],
+    "mrjob explain": [["{evil}", *STATE]],
+    "mrjob cancel": [["{evil}", *STATE]],
+    "mrjob verify": [["{evil}", *STATE]],
+    "mrerrors": [["{evil}", *STATE], ["-a", "{evil}", *STATE]],
+    "mrjobreport": [["{evil}", *STATE], ["-o", "/no{evil}", "last", *STATE]],
+    "remora jobs": [["--all", *STATE], ["-a", "{evil}", *STATE]],
+    "remora cancel": [["{evil}", *STATE]],
+    "remora usage": [["-a", "{evil}", *STATE], ["--since", "{evil}", *STATE]],
+    "remora top": [["-n", "1", *STATE], ["--state-dir", "/no{evil}"]],
+    "remora status": [["--state-dir", "/no{evil}"]],
+    "remora down": [["--state-dir", "/no{evil}"]],
+    "remora logs": [["--state-dir", "/no{evil}"]],
+    "remora limits": [["{evil}", *STATE], ["bytes={evil}", *STATE]],
+    "remora verify": [["{evil}", *STATE], ["--state-dir", "/no{evil}"]],
+    "remora backup": [["/no{evil}/x", *STATE], ["x", "--state-dir", "/no{evil}"]],
+    "remora restore": [["/no{evil}", *STATE]],
+    "remora install-service": [["--state-dir", "/no{evil}", "--print"]],
+    "remora user show": [["{evil}", *STATE], ["jill", *STATE]],
+    "remora user disable": [["{evil}", *STATE]],
+    "remora user enable": [["{evil}", *STATE]],
     "remora user add": [["{evil}", *STATE], ["x", "--key", "/no{evil}", *STATE]],
     "remora user ls": [[*STATE], ["--json", *STATE], ["--state-dir", "/no{evil}"]],
     "remora user set": [["{evil}", "--keep-jobs", "7d", *STATE], ["x", "--keep-jobs", "{evil}", *STATE]],
@@ -270,7 +304,7 @@ def test_no_command_shows_a_name_that_commands_or_that_is_two(rig: Rig, on_termi
     for path, template in CASES[on_terminal]:
         out, err, status = started(rig, path, rig.words(template), on_terminal)
         assert status in (0, 1), (path, template, out, err)
-        shown = (out if on_terminal else err).replace("\r\n", "\n").replace(WIPE, "")
+        shown = WIPE.sub("", (out if on_terminal else err).replace("\r\n", "\n"))
         if found := FORBIDDEN.search(shown):
             wrong.append((path, template, shown[max(0, found.start() - 40) : found.end() + 20]))
         if any(line.strip().split("  ")[-1].startswith(SECRET) for line in re.split("[\r\n]", f"{out}\n{err}")):
