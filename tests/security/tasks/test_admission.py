@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.agent.slots.capacity import memory_mb
 from scheduler.engine.admission import extra
-from scheduler.supervisor.agents.leases import QUANTUM
+from scheduler.supervisor.agents.targets import QUANTUM
 from tests.support.eventually import eventually_here
 from tests.support.services.accounts import Person
 from tests.support.services.service import Service
