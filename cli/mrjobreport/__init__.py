@@ -45,7 +45,7 @@ def command(
     \b
     Examples:
       mrjobreport last
-      mrjobreport 8bd3c96e -o /tmp/report.html
+      mrjobreport 8bd3c96e -o report.html
       mrjobreport --svg last > stream.svg
       mrjobreport --json last | jq '.phases[].run'
     """
