@@ -228,17 +228,18 @@ class Supervisor:
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])
         live.suspended = bool(row["suspended"])
-        if live.standing is not None:
-            phases = await self._db.read(select("phases_of_job", job=live.id))
-            live.standing, live.stalled = standing_of(row["status"], phases), False
-            await self.agent_service.stop_again(live)
-        await self._take_up_requests(live)
-        if row["state"] == "done" and not live.done:  # cancelled; agents are told to forget its pools
+        if row["state"] == "done" and not live.done:  # cancelled; its token is valid, and agents run it, until here
             live.done = True
             live.wake_watchers()
             self.agent_service.wake()
             self._orphans.ask()
-        elif row["input_done"] and not (live.input_done or live.done):
+        if live.standing is not None:
+            phases = await self._db.read(select("phases_of_job", job=live.id))
+            live.standing, live.stalled = standing_of(row["status"], phases), False
+            await self.agent_service.stop_again(live)
+        if not live.done:
+            await self._take_up_requests(live)
+        if row["input_done"] and not (live.input_done or live.done):
             self._apply(await self._db.write(partial(intake.advance, live=live, now=self._clock())))
             live.input_done = True
         self._work.start(live)
