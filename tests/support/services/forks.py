@@ -27,6 +27,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,11 +103,7 @@ class Fork(subprocess.Popen[Any]):
         directory = os.path.abspath(cwd or ".")
         text = Command(args, dict(env), directory, own_session, (0, 1, 2, *pass_fds)).request()
         try:
-            server = fork_server()
-            try:
-                socket.send_fds(server.control, [b"."], [text, theirs, *streams, *pass_fds])
-            except BrokenPipeError:
-                raise RuntimeError(f"the fork server has ended: {server.said()}") from None
+            ask([text, theirs, *streams, *pass_fds])
         finally:
             self._close_pipe_fds(*pipes)
             os.close(text)
@@ -143,11 +140,31 @@ class ForkServer:
 
     process: subprocess.Popen[bytes]
     control: socket.socket
+    inode: int  # of the socket
     log: IO[bytes]
 
     def said(self) -> str:
         self.log.seek(0)
-        return f"status {self.process.wait()}, {self.log.read().decode(errors='replace')!r}"
+        try:
+            ours = os.fstat(self.control.fileno()).st_ino == self.inode
+        except OSError:
+            ours = False
+        lost = "" if ours else ", after its descriptor was closed by other code"
+        return f"status {self.process.wait()}, {self.log.read().decode(errors='replace')!r}{lost}"
+
+
+ENDED: list[ForkServer] = []
+
+
+def ask(fds: list[int]) -> None:
+    """Ask the fork server for a fork. One that has ended is replaced, and a warning says what is known of it."""
+    try:
+        socket.send_fds(fork_server().control, [b"."], fds)
+    except OSError:
+        ENDED.append(fork_server())  # kept: its descriptor may be another's by now
+        warnings.warn(f"the fork server has ended: {ENDED[-1].said()}", stacklevel=2)
+        fork_server.cache_clear()
+        socket.send_fds(fork_server().control, [b"."], fds)
 
 
 @cache
@@ -158,7 +175,7 @@ def fork_server() -> ForkServer:
     with theirs:
         process = subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
                                    pass_fds=[theirs.fileno()], stderr=log, start_new_session=True)  # fmt: skip
-    return ForkServer(process, ours, log)
+    return ForkServer(process, ours, os.fstat(ours.fileno()).st_ino, log)
 
 
 def import_all() -> None:
