@@ -46,7 +46,7 @@ def main() -> int:
         sys.exit(REFUSED)
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        service = Service(Path(directory) / "state", ("--provider", CONTAINERD)).start()
+        service = Service(Path(directory) / "state", ("--provider", CONTAINERD, "--prepared", "0")).start()
         try:
             table = rounds(service, random.Random(options.seed), options)
         finally:

@@ -235,7 +235,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def aftermath(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
-    options = ("--provider", provider, "--slots", str(SLOTS))
+    options = ("--provider", provider, "--slots", str(SLOTS), "--prepared", "0")
     service = Service(tmp_path_factory.mktemp(provider) / "state", options).start()
     try:
         with client(service) as session, neighbour(service) as bob, Gate() as gate:

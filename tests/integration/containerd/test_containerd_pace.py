@@ -74,7 +74,7 @@ class Neighbours:
 
 def neighbours(state: Path) -> Iterator[Neighbours]:
     """A service with two users; nothing of it is left at the end."""
-    service = Service(state, ("--provider", CONTAINERD, "--slots", "4")).start()
+    service = Service(state, ("--provider", CONTAINERD, "--slots", "4", "--prepared", "0")).start()
     try:
         with ExitStack() as stack:
             user, bob = User(stack.enter_context(client(service))), stack.enter_context(neighbour(service))
