@@ -41,7 +41,7 @@ def command(
 
     Counters equal what they count, a task has one committed attempt, outputs are visible exactly if it has committed,
     every name has its bytes, and no bytes are without a name. The service may run meanwhile, or be stopped. JOB is an
-    id, the beginning of one, or last; it may be anybody's, and archived.
+    id, the beginning of one, or last, of any account, archived or not.
 
     Of what is wrong each line says one thing, at most 20 of a rule. --repair mends the counts of directories, missing
     directories, what archived jobs still hold, keys without an account, and bytes without a name: nothing of a job that

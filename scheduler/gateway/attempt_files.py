@@ -4,8 +4,8 @@
     GET …/:id/live/attempts/STAGE.TASK.N/stderr    of one that runs, what it has printed so far
     GET …/:id/live/attempts/STAGE.TASK.N/input     the very bytes that it has on its standard input
 
-The input is read from the objects as they were when they were pinned: it can be had while they are there. Whoever may
-read the job may read it, as its owner could when it was pinned.
+The input is read from the objects as they were when they were pinned: it can be had while they are there. A caller who
+may read the job may read it, as its owner could when it was pinned.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from scheduler.gateway.context import ANONYMOUS, Caller
 from scheduler.http.progress import Progress
 
 CHANGING = frozenset({"PUT", "POST", "DELETE"})
-# Statuses of requests that somebody may not make, and of those beyond a limit.
+# Statuses of requests that a caller may not make, and of those beyond a limit.
 DENIED = frozenset({401, 403, 429, 507})
 EVENTS = {"storage": "object", "jobs": "job", "tokens": "token", "sessions": "session"}
 

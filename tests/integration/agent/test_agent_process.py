@@ -160,6 +160,6 @@ async def test_a_second_agent_on_the_same_directory_is_refused(outside: Rig) -> 
         await busy(outside)
         with agent(outside, env=USUAL) as second:
             assert await status(second) == 1
-        assert sleepers()  # of the first one, whose instances nobody has touched
+        assert sleepers()  # of the first one, whose instances no signal has reached
         first.terminate()
         assert await status(first) == 0

@@ -1,5 +1,5 @@
 -- Operators, accounts that are shut out, limits, and what accounts have used.
-ALTER TABLE accounts ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;    -- 1: reads and ends what is anybody's
+ALTER TABLE accounts ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;    -- 1: reads and ends what any account has
 ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;    -- since when (ms) its keys open nothing; 0: they do
 ALTER TABLE accounts ADD COLUMN limits TEXT;        -- JSON: those that are not the service's default
 
