@@ -18,5 +18,5 @@ SELECT count(*) AS tasks FROM tasks INDEXED BY tasks_leased CROSS JOIN agents ON
 WHERE tasks.state = 'leased' AND agents.node = :node
 
 -- lie_at: intermediates on a node that are still needed.
-SELECT (SELECT count(*) FROM tasks INDEXED BY tasks_at WHERE own = 1 AND node = :node)
-    + (SELECT count(*) FROM task_inputs INDEXED BY task_inputs_blob WHERE own = 1 AND node = :node) AS blobs
+SELECT (SELECT count(*) FROM tasks INDEXED BY tasks_at WHERE availability = 1 AND node = :node)
+    + (SELECT count(*) FROM task_inputs INDEXED BY task_inputs_blob WHERE availability = 1 AND node = :node) AS blobs
