@@ -31,7 +31,7 @@ class Limits:
     inputs: int | None = 10_000_000  # of a job
     instances: int | None = None  # at once, of all its jobs
     task_seconds: int | None = None  # that a task may run
-    requests: int | None = 1000  # a second, at each gateway; ten seconds of it may come at once
+    requests: int | None = 10_000  # a second, at each gateway; ten seconds of it may come at once
 
 
 BUILT_IN = Limits()
