@@ -1,10 +1,10 @@
 """mjob: run Unix commands on stored objects: jobs of map and reduce phases, and whole operations.
 
-`create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
-(`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
-earlier job and goes the same way (`flow`). `map`, `merge`, `erase`, `sort` and `mapreduce` are operations: jobs whose
-phases are ours, with one output that appears at once (`operations`). The other sub-commands are one of these steps
-each, or say what a job was and what it took.
+`create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it (`inputs_from`), waits
+(`watching`) and shows what came out (`cat`); `rerun` makes one of an earlier job and goes the same way (`flow`). `map`,
+`merge`, `erase`, `sort`, `reduce` and `mapreduce` are operations: jobs whose phases are ours, with one output that
+appears at once (`operations`). The other sub-commands are one of these steps each, or say what a job was and what it
+took.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ MODULES = {
     "merge": "merge",
     "erase": "erase",
     "sort": "sort",
+    "reduce": "reduce",
     "mapreduce": "mapreduce",
     "addinputs": "addinputs",
     "close": "close",

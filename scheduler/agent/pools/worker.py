@@ -21,6 +21,7 @@ from datapath import feed, passing
 from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
 from scheduler.agent.attempts.attempt import Attempt, common_environment, task_environment
 from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.handed_input import HandedInput
 from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
 from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
 from scheduler.agent.attempts.verdict import Stop
@@ -194,13 +195,16 @@ class Worker:
         return stdin
 
     def _fed_stdin(self, attempt: Attempt) -> int:
-        reading, writing = feed.pipe() if self.spec.blocking else feed.pipe(feed.SLICE_PIPE_BYTES)
-
         def lost(source: Lost) -> None:
             attempt.missing, attempt.long_line = source.blob, source.line
             self.log.warning("input of a task is gone", task=attempt.lease.uuid, why=source.why)
             self.stop(attempt, Stop.FETCH)
 
+        if self.spec.merges:
+            channel, stdin = passing.handing()
+            attempt.feed = HandedInput(attempt.lease, self.stores, channel, self.pool.node.changed, lost)
+            return stdin
+        reading, writing = feed.pipe() if self.spec.blocking else feed.pipe(feed.SLICE_PIPE_BYTES)
         attempt.feed = ReducerInput(
             attempt.lease,
             self.stores,
