@@ -25,9 +25,10 @@ from collections import deque
 from collections.abc import Coroutine, Iterator
 
 from datapath.passing import Done
-from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.attempts.attempt import Attempt, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
+from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.pools.assets import AssetError, Assets

@@ -19,8 +19,9 @@ from typing import Protocol
 
 from datapath import feed, passing
 from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
-from scheduler.agent.attempts.attempt import Attempt, common_environment, task_environment
+from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.environment import common_environment, task_environment
 from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
 from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
 from scheduler.agent.attempts.verdict import Stop
