@@ -28,6 +28,7 @@ from scheduler.agent.attempts.attempt import Attempt, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
 from scheduler.agent.attempts.reports import Reporter
+from scheduler.agent.attempts.task_inputs import InputGoneError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.pools.assets import Assets
@@ -40,7 +41,7 @@ from scheduler.agent.pools.pacing import Pace, room
 from scheduler.agent.pools.preparation import Preparation
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.agent.pools.tier_limits import Caps
-from scheduler.agent.pools.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.agent.pools.worker import NO_DONE, State, Worker
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
 from scheduler.model.errors import JobErrorCode
