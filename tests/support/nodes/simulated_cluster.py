@@ -53,8 +53,8 @@ from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
 from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection
-from scheduler.supervisor.agents import service
-from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.agents import presence
+from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.jobs import retention
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
@@ -686,7 +686,7 @@ async def run(
 def without_limits() -> Iterator[None]:
     """However often something is lost, it is tried again: bad luck is not the subject here. Pages are small."""
     changed = [(engine, "MAX_ATTEMPTS", 1 << 30), (recovery, "MAX_MISSES", 1 << 30)]
-    changed += [(recovery, "PAGE", 2), (service, "LOSE_PAGE", 2), (retention, "PAGE", 2)]
+    changed += [(recovery, "PAGE", 2), (presence, "LOSE_PAGE", 2), (retention, "PAGE", 2)]
     before = [getattr(module, name) for module, name, _ in changed]
     for module, name, value in changed:
         setattr(module, name, value)
