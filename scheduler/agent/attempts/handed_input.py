@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Callable
 
 from datapath.passing import Channel, Kind
+from scheduler.agent.attempts.input_files import Stamp, stamp
 from scheduler.agent.attempts.reducer_input import Lost
 from scheduler.agent.blobs.stores import Stores
-from scheduler.model.wire import FeedPage, FeedSource, FeedState, TaskLease
+from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
 
 ROOM = 256  # sources that may wait in the queue
 MAX_NAME = 4000  # bytes of an input's name, which the task only shows
@@ -41,12 +42,16 @@ class HandedInput:
         channel: Channel,
         changed: Callable[[], None],
         lost: Callable[[Lost], None],
+        watches: bool = False,
     ) -> None:
+        """`watches`: the task could change the files, so `stamps` says how they were."""
         self._lease = lease
         self._stores = stores
         self._channel = channel
         self._report_change = changed
         self._lost = lost
+        self._watches = watches
+        self.stamps: list[tuple[BlobRef, Stamp]] = []
         self._loop = asyncio.get_running_loop()
         self._queue: deque[FeedSource] = deque()
         self._change = threading.Condition()
@@ -117,6 +122,8 @@ class HandedInput:
             return
         fd = self._stores.open_in_thread(source.blob)
         try:
+            if self._watches:
+                self.stamps.append((source.blob, stamp(os.fstat(fd))))
             name = source.name.encode("utf-8", "surrogateescape")[:MAX_NAME]
             self._channel.send(Kind.FILE, flags=source.dictionary, payload=name, fds=(fd,))
         finally:

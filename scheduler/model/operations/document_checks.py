@@ -1,6 +1,7 @@
-"""The checks of an operation's document: the first problem in it is the answer of the service.
+"""Checks of an operation's document: the keys of each type, what their values may be, and which do not go together.
 
-`COMMON` has the keys of all operations, `SPECS` those of each type, and `RULES` what each type asks of several keys.
+Example: `{"type": "sort", "spec": {"check": true}, "output": {"path": "/jill/stor/x"}}` is refused, for a check
+prints what it finds: `property "output": is not for a check: what it finds is printed`.
 """
 
 from __future__ import annotations
