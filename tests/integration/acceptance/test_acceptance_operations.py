@@ -131,8 +131,18 @@ def test_a_line_that_is_too_long_ends_the_operation_and_is_named(user: User) -> 
     name = user.put("longer", b"short\n" + b"x" * (34 << 20))
     ended = run(user, "map", [name], {"exec": "wc -c", "task_count": 2})
     assert ended.status["status"] == "failed"
-    half = (6 + (34 << 20)) // 2
-    assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte {half}'
+    assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte 6'
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("kind", ["sort", "map_reduce"])
+def test_a_line_that_is_too_long_to_be_sorted_is_named_with_its_object(user: User, kind: str, partitions: int) -> None:
+    names = [user.put("usual", b"c\nb\n"), user.put("long-inside", b"a\n" * 1000 + b"x" * (17 << 20) + b"\nb\n")]
+    spec = {"partition_count": partitions} | ({"reducer": {"exec": "cat"}} if kind == "map_reduce" else {})
+    ended = run(user, kind, names, spec)
+    assert ended.status["status"] == "failed"
+    message = f'"{names[1]}": a line is longer than 16 MiB at byte 2000'
+    assert ended.status["result"]["error"]["message"] == message
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
