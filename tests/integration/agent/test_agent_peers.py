@@ -17,7 +17,7 @@ from scheduler.agent.blobs.server import BlobServer
 from scheduler.common.ids import new_id
 from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, Outcome
-from tests.integration.agent.test_agent_reduce import started
+from tests.integration.agent.attempts.test_agent_reduce import started
 from tests.support.eventually import eventually
 from tests.support.lines.noise import noise
 from tests.support.nodes.agent_rig import KNOCK, Rig, rig
