@@ -265,8 +265,7 @@ async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_w
 ) -> None:
     with peer(tmp_path / "state" / "blobs") as earlier:
         old = [earlier.put(b"x").id for _ in range(3)]
-    async with rig(tmp_path / "state", objects=objects) as agent:
-        agent.supervisor.unknown.update(old[:2])
+    async with rig(tmp_path / "state", objects=objects, unknown=old[:2]) as agent:
         task = agent.map_task(b"x")
         agent.grant(agent.spec(f"cat; {KNOCK}", last=False), task)
         made = (await agent.report_of(task)).outputs[0].blob

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -353,13 +353,21 @@ def lackey_of(parent: int, state_dir: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def rig(
-    state_dir: Path, isolation: str = "auto", groups: bool = True, objects: Path | None = None, node: str = NODE
+    state_dir: Path,
+    isolation: str = "auto",
+    groups: bool = True,
+    objects: Path | None = None,
+    node: str = NODE,
+    unknown: Collection[str] = (),
 ) -> AsyncIterator[Rig]:
-    """Start all of it; at the end nothing is left. `objects`: a directory shared with others, of whom it is one."""
+    """Start all of it; at the end nothing is left.
+
+    `objects`: a directory shared with others, of whom it is one. `unknown`: blobs that no record needs.
+    """
     state_dir.mkdir(mode=0o700, exist_ok=True)
     blobs = BlobStore(state_dir / "blobs" if objects is None else objects)
     stores = Stores.one(blobs) if objects is None else Stores.of_node(node, objects, state_dir)
-    supervisor = FakeSupervisor()
+    supervisor = FakeSupervisor(unknown=set(unknown))
     runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
