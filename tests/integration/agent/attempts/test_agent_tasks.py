@@ -11,7 +11,8 @@ from datapath.plain import plain_environment
 from scheduler.model.wire import Outcome
 from scheduler.objects.blobs import MODE
 from tests.support.machine import ONE_USER
-from tests.support.nodes.agent_rig import JOB, KNOCK, Rig
+from tests.support.nodes.agent_rig import KNOCK, Rig
+from tests.support.nodes.fake_supervisor import JOB
 from tests.support.nodes.lackey_instance import needs_core_files, processes_with, unique_seconds
 
 BASE = f"/jill/jobs/{JOB}/stor"
