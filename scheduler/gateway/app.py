@@ -154,7 +154,7 @@ class Gateway:
         caller = await self.authenticator.identify(request)
         progress(request).caller = caller
         most = await self.context.limiter.limits_of(caller.limits)
-        self.context.limiter.check_rate(caller.login or f"anonymous at {request.remote}", most)
+        await self.context.limiter.check_rate(caller.login or f"anonymous at {request.remote}", most)
         check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)

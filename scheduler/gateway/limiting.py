@@ -1,13 +1,13 @@
-"""Limits of accounts at the gateway: the rate of requests, and what may be stored and started.
+"""Limits at the gateway, of each account and of all together: the rate of requests, and what may be stored and started.
 
-The rate is a token bucket for each account and gateway: it fills at the account's rate, up to ten seconds of it. A
-request that finds it empty is refused with 429 and the seconds after which it is worth a try. Callers without an
-account share a bucket by their address.
+The rate is a token bucket for each account and gateway, and one for all accounts: it fills at its rate, up to ten
+seconds of it. A request that finds one empty is refused with 429 and the seconds after which it is worth a try. Callers
+without an account have a bucket by their address.
 
-What an account stores is counted by reading its names, which takes longer the more there are. So it is counted at most
-once in `FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits
-meanwhile is added. The bound is therefore soft: gateways together may admit some more until the next count, and tasks
-that run already may still store outputs, while no new job is accepted.
+What is stored is counted by reading names, which takes longer the more there are. So it is counted at most once in
+`FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits meanwhile is
+added. The bound is therefore soft: gateways together may admit some more until the next count, and tasks that run
+already may still store outputs, while no new job is accepted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from scheduler.model import errors, limits
-from scheduler.model.limits import Limits
+from scheduler.model.limits import Limits, Totals
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import Database, select
 
 BURST_SECONDS = 10
 MOST_BUCKETS = 10_000
 FRESH = 10.0
 SHARE = 100
-DEFAULTS_SECONDS = 5.0
+SERVICE_SECONDS = 5.0  # for which the service's own limits are not read again
+ALL = "all accounts"
+MORE = ", or ask the operator for more (remora limits --in-all)"
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Stored:
-    """What an account stores, as it was counted, with what was admitted since."""
+    """What an account stores, or all do, as it was counted, with what was admitted since."""
 
     objects: int = 0
     bytes: int = 0
@@ -69,41 +71,53 @@ class Limiter:
         self._clock = clock
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._stored: OrderedDict[str, Stored] = OrderedDict()
-        self._defaults: str | None = None
-        self._defaults_until = 0.0
+        self._service: str | None = None
+        self._service_until = 0.0
 
     async def limits_of(self, own: str | None) -> Limits:
         """The limits of an account with these of its own (JSON)."""
-        if self._clock() >= self._defaults_until:
-            self._defaults = await self._db.read(accounts.default_limits)
-            self._defaults_until = self._clock() + DEFAULTS_SECONDS
-        return limits.merged(self._defaults, own)
+        return limits.merged(await self._of_service(), own)
 
-    def check_rate(self, who: str, most: Limits) -> None:
-        """Count a request. Raises WireError 429 if there are too many."""
-        if most.requests is None:
+    async def _of_service(self) -> str | None:
+        if self._clock() >= self._service_until:
+            self._service = await self._db.read(accounts.default_limits)
+            self._service_until = self._clock() + SERVICE_SECONDS
+        return self._service
+
+    async def check_rate(self, who: str, most: Limits) -> None:
+        """Count a request. Raises WireError 429 if there are too many, of the caller or in all."""
+        self._take(who, most.requests)
+        self._take(ALL, limits.totals(await self._of_service()).requests)
+
+    def _take(self, who: str, rate: int | None) -> None:
+        if rate is None:
             return
         now = self._clock()
         bucket = self._buckets.get(who)
         if bucket is None:
-            bucket = self._buckets[who] = Bucket(most.requests * BURST_SECONDS, now)
+            bucket = self._buckets[who] = Bucket(rate * BURST_SECONDS, now)
             if len(self._buckets) > MOST_BUCKETS:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(who)
-        if most.requests == 0 or (wait := bucket.take(most.requests, now)):
-            seconds = 60 if most.requests == 0 else max(1, math.ceil(wait))
+        if rate == 0 or (wait := bucket.take(rate, now)):
             self._count("requests")
-            raise errors.too_many_requests(who, most.requests, seconds)
+            raise errors.too_many_requests(who, rate, 60 if rate == 0 else max(1, math.ceil(wait)))
 
     async def check_jobs(self, login: str, most: Limits) -> None:
         """Raises WireError if the account may not have one more job."""
         if most.jobs is not None:
-            found = await self._db.read(lambda c: c.one("count_open_jobs", owner=login))
-            if found is not None and found["n"] >= most.jobs:
-                self._count("jobs")
-                raise errors.over_limit(f"{login} has {found['n']} jobs that go on, of at most {most.jobs}: "
-                                        "wait for one of them, or cancel it")  # fmt: skip
+            (found,) = await self._db.read(select("count_open_jobs", owner=login))
+            self._compare_jobs(login, found["n"], most.jobs, "")
+        if (in_all := limits.totals(await self._of_service()).jobs) is not None:
+            (found,) = await self._db.read(select("count_open_jobs_in_all"))
+            self._compare_jobs(ALL, found["n"], in_all, MORE)
         await self.check_stored(login, most, 0, 0)
+
+    def _compare_jobs(self, who: str, open_jobs: int, most: int, more: str) -> None:
+        if open_jobs >= most:
+            self._count("jobs")
+            said = f"{open_jobs} jobs of {who} go on, of at most {most}: wait for one of them, or cancel it{more}"
+            raise errors.over_limit(said)
 
     def check_inputs(self, login: str, most: Limits, inputs: int) -> None:
         """Raises WireError if a job may not have so many inputs."""
@@ -113,30 +127,41 @@ class Limiter:
                                     f"{most.inputs}: divide them among jobs")  # fmt: skip
 
     async def check_stored(self, login: str, most: Limits, objects: int, size: int) -> None:
-        """Admit so many more objects and bytes. Raises WireError if the account would have too many.
+        """Admit so many more objects and bytes. Raises WireError if the account would have too many, or all would.
 
-        With 0 of both it is asked whether the account is over a limit already.
+        With 0 of both it is asked whether there are too many already.
         """
-        if most.bytes is None and most.objects is None:
-            return
-        stored = await self._counted(login)
+        bounds: dict[str, Limits | Totals] = {login: most, ALL: limits.totals(await self._of_service())}
+        admitted = []
+        for who, bound in bounds.items():
+            if bound.bytes is not None or bound.objects is not None:
+                admitted.append(await self._counted(who))
+                self._compare_stored(who, admitted[-1], bound, objects, size, MORE if who == ALL else "")
+        for stored in admitted:
+            stored.objects += objects
+            stored.bytes += size
+
+    def _compare_stored(
+        self, who: str, stored: Stored, most: Limits | Totals, objects: int, size: int, more: str
+    ) -> None:
         if most.bytes is not None and stored.bytes + size > most.bytes:
             self._count("bytes")
-            raise errors.over_quota(f"{login} stores {stored.bytes} bytes, of at most {most.bytes}: delete objects")
+            said = f"{stored.bytes} bytes of {who} are stored, of at most {most.bytes}: delete objects{more}"
+            raise errors.over_quota(said)
         if most.objects is not None and stored.objects + objects > most.objects:
             self._count("objects")
-            raise errors.over_quota(f"{login} has {stored.objects} objects, of at most {most.objects}: delete some")
-        stored.objects += objects
-        stored.bytes += size
+            said = f"{stored.objects} objects of {who} are stored, of at most {most.objects}: delete some{more}"
+            raise errors.over_quota(said)
 
-    async def _counted(self, login: str) -> Stored:
-        stored = self._stored.setdefault(login, Stored())
-        self._stored.move_to_end(login)
+    async def _counted(self, who: str) -> Stored:
+        """What an account stores; `ALL`: what all do."""
+        stored = self._stored.setdefault(who, Stored())
+        self._stored.move_to_end(who)
         if len(self._stored) > MOST_BUCKETS:
             self._stored.popitem(last=False)
         async with stored.counting:
             if (began := self._clock()) >= stored.until:
-                found = await self._db.read(lambda c: accounts.stored_of(c, login))
+                found = await self._db.read(lambda c: accounts.stored_of(c, None if who == ALL else who))
                 stored.objects, stored.bytes = found.objects, found.bytes
                 stored.until = self._clock() + max(FRESH, SHARE * (self._clock() - began))
         return stored

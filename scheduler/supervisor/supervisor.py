@@ -129,6 +129,7 @@ class Supervisor:
         self._background.every(SILENCE_SECONDS, self.agent_service.lose_silent)
         self._background.every(SILENCE_SECONDS, self.agent_service.expel_revoked)
         self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
+        self._background.every(HOUSEKEEPING_SECONDS, self.agent_service.read_limits)
         self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 
     def let_go(self) -> None:

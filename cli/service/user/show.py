@@ -11,7 +11,7 @@ from cli import text
 from cli.frame import Plain
 from cli.service.administering import json_option, look, with_records
 from cli.service.keeping import shown
-from cli.service.limits import in_cells
+from cli.service.limits import in_cell
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection
@@ -69,7 +69,7 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("keys", ", ".join(found["keys"]) or "none"),
         ("stores", f"{text.count(found['objects'], 'object')}, {text.human_size(found['bytes'])} bytes"),
         ("jobs", f"{text.count(found['liveJobs'], 'job')} going on; kept: {kept}"),
-        *((f"limit {name}" if name else "", value) for name, value in in_cells(found["limits"])),
+        *((f"limit {name}", in_cell(name, value)) for name, value in found["limits"].items()),
     ]
 
 

@@ -26,6 +26,7 @@ from itertools import groupby
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine.feasibility import Tiers, why_infeasible
+from scheduler.model import limits
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
@@ -44,6 +45,7 @@ from scheduler.model.wire import (
     TaskLogPage,
 )
 from scheduler.objects.blobs import BlobStore
+from scheduler.records import accounts
 from scheduler.records.database import Connection, Database, select
 from scheduler.records.node_trust import revoked_nodes
 from scheduler.supervisor.agents import leases
@@ -95,6 +97,7 @@ class AgentService:
         self.changed = asyncio.Event()  # set whenever agents are woken; cleared by the loop that plans instances
         self.monotonic = ports.monotonic
         self.why_no_agent = ports.why_no_agent
+        self.most_instances: int | None = None  # of all accounts, on all nodes
         self._count_placed = ports.count_placed
         self._db = db
         self._jobs = jobs
@@ -113,10 +116,18 @@ class AgentService:
         self._stopping = False
 
     async def open(self) -> None:
-        """Load the nodes that were registered lately."""
+        """Load the nodes that were registered lately, and the limit of instances."""
+        await self.read_limits()
         rows = await self._db.read(select("nodes_seen", after=self._clock() - REMEMBER_MS))
         self._offers |= {row["name"]: Tiers(row["memory_mb"], row["disk_gb"]) for row in rows}
         self._stores |= {row["name"]: row["store"] for row in rows if row["store"]}
+
+    async def read_limits(self) -> None:
+        """Read the limit of instances again, which an operator may have changed."""
+        most = limits.totals(await self._db.read(accounts.default_limits)).instances
+        if most != self.most_instances:
+            self.most_instances = most
+            self.wake()
 
     async def take_up(self, live: LiveJob) -> None:
         """Start the leases of absent nodes with intermediates of a job that this supervisor has just claimed."""
@@ -396,7 +407,7 @@ class AgentService:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._nodes()
-        wanted = targets(session, self._jobs, nodes, now)
+        wanted = targets(session, self._jobs, nodes, now, self.most_instances)
         found = leases.wants(session, self._jobs, nodes, wanted, now)
         feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
