@@ -27,7 +27,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from scheduler.model.display import is_harmless
+from scheduler.common.display import is_harmless
 
 SHELLS = ("bash", "zsh", "fish")
 MAX_CANDIDATES = 256

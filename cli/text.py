@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from scheduler.common.display import compact, in_json, is_harmless
 from scheduler.model import dates
-from scheduler.model.display import compact, in_json, is_harmless
 
 HALF_YEAR = 182 * 24 * 3600 * 1000  # ms: older dates show the year instead of the time of day
 UNITS = "KMGT"

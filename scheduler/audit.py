@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scheduler.model.display import in_json, in_text
+from scheduler.common.display import in_json, in_text
 
 LINES = "remora.log"  # the logger of what goes wrong with log files
 log = logging.getLogger(LINES)

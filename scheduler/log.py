@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scheduler.audit import LINES, LineFile
-from scheduler.model.display import in_json, in_text
+from scheduler.common.display import in_json, in_text
 
 # What a record has by itself; every other attribute came through `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.jobs.cost import HEADS, in_cells
 from cli.mrjobreport.stream import FAILED, colour, stream
-from scheduler.model.display import is_harmless
+from scheduler.common.display import is_harmless
 
 if TYPE_CHECKING:
     from scheduler.service.operators.load import JobRecord

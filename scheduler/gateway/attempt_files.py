@@ -191,7 +191,7 @@ async def sources_of(call: Call, task: Row, most: int | None = None) -> Any:
 
 def source_of(task: Row) -> FeedSource:
     """The source of a task that has one whole object as a file."""
-    node = task["node"] if task["own"] else None
+    node = task["node"] if task["availability"] else None
     return FeedSource(seq=1, blob=BlobRef(id=task["blob"], size=task["size"], node=node), name=task["input"] or "")
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.common.display import compact
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import LATEST, NEXT, integer, lines_reply, page_limit
 from scheduler.model import errors
-from scheduler.model.display import compact
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.records.database import Row, select
 from scheduler.supervisor.jobs.status import iso

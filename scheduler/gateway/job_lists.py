@@ -21,11 +21,11 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from scheduler.common.display import compact
 from scheduler.engine.operations.status import Status
 from scheduler.engine.task import TaskState
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
-from scheduler.model.display import compact
 from scheduler.model.job import PIPELINE
 from scheduler.model.operations.stages import OperationType
 from scheduler.records.database import Connection, Row, select

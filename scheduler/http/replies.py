@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from scheduler.common.display import compact
 from scheduler.http.progress import progress
 from scheduler.model.dates import rfc1123
-from scheduler.model.display import compact
 from scheduler.model.errors import WireError
 
 # Programs built on the stock client take any other value for a Manta without jobs.

@@ -23,9 +23,9 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from scheduler.common.display import compact
 from scheduler.http.websocket import RESET, Close, pass_on, read_messages, reason_bytes
 from scheduler.model import errors
-from scheduler.model.display import compact
 
 PREFIX = "medusa:"
 STOPPING = Close(WSCloseCode.GOING_AWAY, "the service stops")

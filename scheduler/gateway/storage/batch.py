@@ -29,6 +29,7 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.common.display import compact
 from scheduler.common.ids import new_id
 from scheduler.common.space import sized
 from scheduler.gateway.access import permissions
@@ -38,7 +39,6 @@ from scheduler.http import role_headers
 from scheduler.http.body import read_body
 from scheduler.http.upload import write_whole
 from scheduler.model import batch, errors, names
-from scheduler.model.display import compact
 from scheduler.model.errors import WireError
 from scheduler.objects import headers as kept_headers
 from scheduler.objects import namespace

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.common.display import compact
 from scheduler.gateway.context import Call
 from scheduler.gateway.storage import headers as entry_headers
 from scheduler.model import errors
 from scheduler.model.dates import iso, parse_iso
-from scheduler.model.display import compact
 from scheduler.objects import namespace
 from scheduler.objects.entries import DIRECTORY, OBJECT, Entry
 from scheduler.objects.namespace import Page

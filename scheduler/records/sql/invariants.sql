@@ -39,10 +39,10 @@ WHERE (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND CASE WHEN 
 LIMIT :limit
 
 -- broken_waits: map tasks that wait although their input can be had, or do not although it cannot.
-SELECT jobs.uuid AS job, tasks.uuid AS task, tasks.state AS state, tasks.own AS availability
+SELECT jobs.uuid AS job, tasks.uuid AS task, tasks.state AS state, tasks.availability AS availability
 FROM tasks JOIN phases ON phases.id = tasks.pool JOIN jobs ON jobs.id = phases.job
 WHERE tasks.reducer IS NULL AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT))
-    AND CASE WHEN tasks.state = 'waiting' THEN tasks.own NOT IN (2, 3) ELSE tasks.own IN (2, 3) AND tasks.state IN ('ready', 'leased') END
+    AND CASE WHEN tasks.state = 'waiting' THEN tasks.availability NOT IN (2, 3) ELSE tasks.availability IN (2, 3) AND tasks.state IN ('ready', 'leased') END
 LIMIT :limit
 
 -- broken_arrivals: open reduce tasks that have not the inputs that they count, or wait although they have some.
@@ -54,23 +54,23 @@ HAVING tasks.arrived <> count(task_inputs.seq) OR (tasks.state = 'waiting' AND t
 LIMIT :limit
 
 -- broken_producers: inputs whose producer is not on record or has not committed, and such as are gone and have none.
-SELECT jobs.uuid AS job, used.name AS input, used.own AS availability, used.maker AS producer, made.state AS state FROM (
-    SELECT input AS name, own, maker, made, pool FROM tasks WHERE maker IS NOT NULL OR own IN (2, 3, 4)
+SELECT jobs.uuid AS job, used.name AS input, used.availability AS availability, used.producer AS producer, producers.state AS state FROM (
+    SELECT input AS name, availability, producer, producer_output, pool FROM tasks WHERE producer IS NOT NULL OR availability IN (2, 3, 4)
     UNION ALL
-    SELECT i.name, i.own, i.maker, i.made, t.pool FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.maker IS NOT NULL OR i.own IN (2, 3, 4)
+    SELECT i.name, i.availability, i.producer, i.producer_output, t.pool FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.producer IS NOT NULL OR i.availability IN (2, 3, 4)
 ) AS used
-JOIN phases ON phases.id = used.pool JOIN jobs ON jobs.id = phases.job LEFT JOIN tasks AS made ON made.id = used.maker
+JOIN phases ON phases.id = used.pool JOIN jobs ON jobs.id = phases.job LEFT JOIN tasks AS producers ON producers.id = used.producer
 WHERE (jobs.archive_done IS NULL OR jobs.archive_done >= :purged)
-    AND (used.maker IS NULL OR used.made IS NULL OR made.id IS NULL OR (made.state <> 'committed' AND made.remakes = 0)) AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT))
+    AND (used.producer IS NULL OR used.producer_output IS NULL OR producers.id IS NULL OR (producers.state <> 'committed' AND producers.remakes = 0)) AND (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT))
 LIMIT :limit
 
 -- broken_recomputations: inputs that are being recomputed, by a task that does no such thing.
-SELECT jobs.uuid AS job, used.name AS input, made.uuid AS producer, made.state AS state FROM (
-    SELECT input AS name, maker, state FROM tasks WHERE own = 3
+SELECT jobs.uuid AS job, used.name AS input, producers.uuid AS producer, producers.state AS state FROM (
+    SELECT input AS name, producer, state FROM tasks WHERE availability = 3
     UNION ALL
-    SELECT i.name, i.maker, t.state FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.own = 3
-) AS used JOIN tasks AS made ON made.id = used.maker JOIN phases ON phases.id = made.pool JOIN jobs ON jobs.id = phases.job
-WHERE (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND used.state NOT IN ('failed', 'cancelled') AND made.state NOT IN ('waiting', 'ready', 'leased', 'cancelled')
+    SELECT i.name, i.producer, t.state FROM task_inputs i JOIN tasks t ON t.id = i.task WHERE i.availability = 3
+) AS used JOIN tasks AS producers ON producers.id = used.producer JOIN phases ON phases.id = producers.pool JOIN jobs ON jobs.id = phases.job
+WHERE (CAST(:job AS TEXT) = '' OR jobs.uuid = CAST(:job AS TEXT)) AND used.state NOT IN ('failed', 'cancelled') AND producers.state NOT IN ('waiting', 'ready', 'leased', 'cancelled')
 LIMIT :limit
 
 -- broken_outputs: jobs of phases with outputs, of whose last phase no task has ever committed. (An operation may link inputs.)
@@ -126,9 +126,9 @@ LIMIT :limit
 
 -- broken_blobs: blobs that two inputs own, or an input and an object, or two objects although no link was made.
 SELECT blob, count(*) AS owners FROM (
-    SELECT blob, 0 AS shared FROM tasks WHERE own = 1 AND size > 0
+    SELECT blob, 0 AS shared FROM tasks WHERE availability = 1 AND size > 0
     UNION ALL
-    SELECT blob, 0 AS shared FROM task_inputs WHERE own = 1 AND size > 0
+    SELECT blob, 0 AS shared FROM task_inputs WHERE availability = 1 AND size > 0
     UNION ALL
     SELECT blob, 0 AS shared FROM staged WHERE size > 0 AND link = 0
     UNION ALL
@@ -152,7 +152,7 @@ SELECT blob, name FROM pins WHERE size > 0
 UNION ALL
 SELECT blob, 'staged' AS name FROM staged WHERE size > 0
 UNION ALL
-SELECT blob, input AS name FROM tasks WHERE own = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
+SELECT blob, input AS name FROM tasks WHERE availability = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
 UNION ALL
 SELECT i.blob, i.name FROM task_inputs i JOIN tasks t ON t.id = i.task
-WHERE i.own = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased')
+WHERE i.availability = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased')

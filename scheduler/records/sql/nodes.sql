@@ -8,28 +8,28 @@ SELECT name, memory_mb, disk_gb, store FROM nodes WHERE seen > :after
 
 -- tasks_at: map tasks of a pool whose input is an intermediate on a node.
 SELECT id, state FROM tasks INDEXED BY tasks_at
-WHERE pool = :pool AND node = :node AND own = 1 AND node IS NOT NULL AND reducer IS NULL ORDER BY id LIMIT :limit
+WHERE pool = :pool AND node = :node AND availability = 1 AND node IS NOT NULL AND reducer IS NULL ORDER BY id LIMIT :limit
 
 -- task_inputs_at: inputs of a pool's reduce tasks that are intermediates on a node.
 SELECT i.task, i.seq, t.state FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_at
-WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.node = :node AND i.own = 1 AND i.node IS NOT NULL
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.node = :node AND i.availability = 1 AND i.node IS NOT NULL
 LIMIT :limit
 
 -- nodes_of_tasks: where inputs of a pool's map tasks are.
-SELECT DISTINCT node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND own = 1 AND node IS NOT NULL
+SELECT DISTINCT node FROM tasks INDEXED BY tasks_at WHERE pool = :pool AND availability = 1 AND node IS NOT NULL
 
 -- nodes_of_task_inputs: where inputs of a pool's reduce tasks are.
 SELECT DISTINCT i.node AS node FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_at
-WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 1 AND i.node IS NOT NULL
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.availability = 1 AND i.node IS NOT NULL
 
--- Availability of intermediates (`own`): engine/availability.py has its states, 0 to 4, and what each event does. A statement
+-- Availability of intermediates (`availability`): engine/availability.py has its states, 0 to 4, and what each event does. A statement
 -- that sets one itself is named after the event, and tests/unit/records/test_statement_tables.py compares the two.
 
 -- set_availability: the availability of a map task's input, and the task's state.
-UPDATE tasks SET own = :own, state = :state WHERE id = :task
+UPDATE tasks SET availability = :availability, state = :state WHERE id = :task
 
 -- set_input_availability: the availability of an input of a reduce task.
-UPDATE task_inputs SET own = :own WHERE task = :task AND seq = :seq
+UPDATE task_inputs SET availability = :availability WHERE task = :task AND seq = :seq
 
 -- leave_ready: ready reduce tasks that belong to a node belong to none.
 UPDATE tasks INDEXED BY tasks_ready_at SET node = NULL WHERE pool = :pool AND node = :node AND state = 'ready' AND reducer IS NOT NULL
@@ -41,59 +41,59 @@ UPDATE tasks INDEXED BY tasks_reducer SET node = NULL WHERE pool = :pool AND red
 UPDATE tasks SET node = :node WHERE id = :task
 
 -- input_by_node: how much input of a reduce task is where.
-SELECT node, sum(size) AS size FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL GROUP BY node
+SELECT node, sum(size) AS size FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND availability = 1 AND node IS NOT NULL GROUP BY node
 
 -- maybe_read_tasks: map tasks whose lease was released and whose input is gone.
-SELECT id, node FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 4 AND state = 'ready' ORDER BY id LIMIT :limit
+SELECT id, node FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND availability = 4 AND state = 'ready' ORDER BY id LIMIT :limit
 
 -- attempt_lost_of_task: a reduce task is tried again: what it may have read and is gone is lost.
-UPDATE task_inputs SET own = 2 WHERE task = :task AND own = 4
+UPDATE task_inputs SET availability = 2 WHERE task = :task AND availability = 4
 
 -- attempt_lost_of_pool: the same for all reduce tasks of a pool without a running attempt.
-UPDATE task_inputs SET own = 2
+UPDATE task_inputs SET availability = 2
 WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer IS NOT NULL AND state IN ('waiting', 'ready'))
-  AND own = 4
+  AND availability = 4
 
 -- consumer_ended_inputs: a reduce task has ended: what is gone of its input is not needed.
-UPDATE task_inputs SET own = 0 WHERE task = :task AND own > 1
+UPDATE task_inputs SET availability = 0 WHERE task = :task AND availability > 1
 
 -- lost_tasks: map tasks whose input is lost, and whose producer is not reopened yet.
-SELECT id, state, maker FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND own = 2 ORDER BY id LIMIT :limit
+SELECT id, state, producer FROM tasks INDEXED BY tasks_gone WHERE pool = :pool AND availability = 2 ORDER BY id LIMIT :limit
 
 -- lost_inputs: inputs of a pool's reduce tasks that are lost, and whose producers are not reopened yet.
-SELECT i.task, i.seq, i.maker, t.state
+SELECT i.task, i.seq, i.producer, t.state
 FROM tasks t INDEXED BY tasks_reducer CROSS JOIN task_inputs i INDEXED BY task_inputs_wanted
-WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.own = 2 LIMIT :limit
+WHERE t.pool = :pool AND t.reducer IS NOT NULL AND i.task = t.id AND i.availability = 2 LIMIT :limit
 
 -- consumer_reopened_inputs: a reduce task is made again: a page of what it has consumed is lost.
-UPDATE task_inputs SET own = 2 WHERE task = :task AND seq IN (
-    SELECT seq FROM task_inputs WHERE task = :task AND own = 0 AND maker IS NOT NULL LIMIT :limit)
+UPDATE task_inputs SET availability = 2 WHERE task = :task AND seq IN (
+    SELECT seq FROM task_inputs WHERE task = :task AND availability = 0 AND producer IS NOT NULL LIMIT :limit)
 
 -- remake_task: a committed task is made again.
-UPDATE tasks SET state = :state, own = :own, remakes = remakes + 1 WHERE id = :task
+UPDATE tasks SET state = :state, availability = :availability, remakes = remakes + 1 WHERE id = :task
 
--- miss_maker: an output of a task was missed; how often by now.
+-- miss_producer: an output of a task was missed; how often by now.
 UPDATE tasks SET missed = missed + 1 WHERE id = :task RETURNING missed
 
 -- inputs_by_blob: which inputs of a reduce task some blobs are, for a JSON list of them.
-SELECT seq, own, maker, name FROM task_inputs
+SELECT seq, availability, producer, name FROM task_inputs
 WHERE task = :task AND EXISTS (SELECT 1 FROM json_each(:blobs) AS wanted WHERE CAST(wanted.value AS TEXT) = blob)
 
 -- tasks_made_for: map tasks whose input a task makes.
-SELECT id, pool, state, own, made, input FROM tasks INDEXED BY tasks_maker WHERE maker = :task
+SELECT id, pool, state, availability, producer_output, input FROM tasks INDEXED BY tasks_maker WHERE producer = :task
 
 -- inputs_made_for: inputs of reduce tasks that are made by a task.
-SELECT i.task, i.seq, i.own, i.made, i.name, t.state
-FROM task_inputs i INDEXED BY task_inputs_maker CROSS JOIN tasks t WHERE i.maker = :task AND t.id = i.task
+SELECT i.task, i.seq, i.availability, i.producer_output, i.name, t.state
+FROM task_inputs i INDEXED BY task_inputs_maker CROSS JOIN tasks t WHERE i.producer = :task AND t.id = i.task
 
 -- recomputed_task: the input of a map task is there again, made anew.
-UPDATE tasks SET blob = :blob, size = :size, md5 = :md5, node = :node, own = 1, state = :state WHERE id = :task
+UPDATE tasks SET blob = :blob, size = :size, md5 = :md5, node = :node, availability = 1, state = :state WHERE id = :task
 
 -- recomputed_input: an input of a reduce task is there again, made anew.
-UPDATE task_inputs SET blob = :blob, size = :size, node = :node, own = 1 WHERE task = :task AND seq = :seq
+UPDATE task_inputs SET blob = :blob, size = :size, node = :node, availability = 1 WHERE task = :task AND seq = :seq
 
 -- consumed_at_nodes: a page of a finished reduce task's inputs that can be made again.
-SELECT seq, blob, node FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND own = 1 AND node IS NOT NULL LIMIT :limit
+SELECT seq, blob, node FROM task_inputs INDEXED BY task_inputs_at WHERE task = :task AND availability = 1 AND node IS NOT NULL LIMIT :limit
 
 -- is_committed: whether a task is committed.
 SELECT 1 FROM tasks WHERE id = :task AND state = 'committed'
@@ -115,3 +115,12 @@ ON CONFLICT (node) DO UPDATE SET
 
 -- list_nodes: every node that was here.
 SELECT name FROM nodes ORDER BY name
+
+-- owner_of_pool: the job of a pool, and the job's state.
+SELECT jobs.uuid AS uuid, jobs.state AS state FROM phases JOIN jobs ON jobs.id = phases.job WHERE phases.id = :pool
+
+-- set_waiting: why tasks of a phase find no instance; NULL: they do not wait for one.
+UPDATE phases SET waiting = :waiting WHERE id = :pool AND coalesce(waiting, '') <> coalesce(:waiting, '')
+
+-- waiting_phases: phases of a job that find no instance, and why.
+SELECT number, waiting FROM phases WHERE job = :job AND waiting IS NOT NULL ORDER BY number

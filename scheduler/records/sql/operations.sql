@@ -44,7 +44,7 @@ VALUES (:uuid, :pool, 'ready', :number, :input, :input, :blob, :size, :md5, :now
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'waiting', :number, :number)
 
 -- insert_range: a range that a task of a stage reads.
-INSERT INTO task_inputs (task, seq, name, blob, size, own, start, length, skip, upto, lines)
+INSERT INTO task_inputs (task, seq, name, blob, size, availability, start, length, skip, upto, lines)
 VALUES (:task, :seq, :name, :blob, :size, 0, :start, :length, :skip, :upto, :lines)
 
 -- count_lines: lines of a range were counted.
@@ -61,8 +61,8 @@ WHERE t.pool = :pool AND t.reducer IS NOT NULL AND t.reducer >= :number AND i.ta
 ORDER BY t.reducer, i.seq LIMIT :limit
 
 -- feed_staged: a task reads all outputs of the stage before, in order.
-INSERT INTO task_inputs (task, seq, name, blob, size, own)
-SELECT :task, row_number() OVER (ORDER BY number, made), 'part', blob, size, 0 FROM staged WHERE job = :job AND stage = :stage
+INSERT INTO task_inputs (task, seq, name, blob, size, availability)
+SELECT :task, row_number() OVER (ORDER BY number, output), 'part', blob, size, 0 FROM staged WHERE job = :job AND stage = :stage
 
 -- insert_partition_task: a task of a stage that reads one partition of all inputs of the stage.
 INSERT INTO tasks (uuid, pool, state, number, reducer) VALUES (:uuid, :pool, 'ready', :number, :number)
@@ -77,7 +77,7 @@ UPDATE phases SET shared = :task WHERE id = :pool
 SELECT shared FROM phases WHERE id = :pool AND shared IS NOT NULL
 
 -- feed_shared_page: inputs after a seq that a task shares with its stage; it reads one partition of each.
-SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.own AS own, i.node AS node, i.start AS start, t.reducer AS part
+SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.availability AS availability, i.node AS node, i.start AS start, t.reducer AS part
 FROM tasks t CROSS JOIN phases p CROSS JOIN task_inputs i
 WHERE t.id = :task AND p.id = t.pool AND i.task = p.shared AND i.seq > :after ORDER BY i.seq LIMIT :limit
 
@@ -99,7 +99,7 @@ FROM entries WHERE dir = :dir AND kind = 'o' AND name >= '' AND substr(name, 1, 
 SELECT seq, name, blob, size, md5, type FROM pins WHERE job = :job AND seq >= :first ORDER BY seq LIMIT :limit
 
 -- link_pins: the outputs of an operation are its inputs' own bytes.
-INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers, link)
+INSERT INTO staged (job, stage, number, output, blob, size, md5, type, headers, link)
 SELECT job, 0, seq, 0, blob, size, md5, type, headers, 1 FROM pins WHERE job = :job AND size > 0
 
 -- pinned_blobs: of a JSON list of blobs, those that are pinned.
@@ -121,8 +121,8 @@ SELECT etag AS blob FROM json_each(:blobs) AS asked CROSS JOIN entries ON etag =
 WHERE kind = 'o' AND size > 0
 
 -- insert_staged: an output that is not published yet.
-INSERT INTO staged (job, stage, number, made, blob, size, md5, type, headers)
-VALUES (:job, :stage, :number, :made, :blob, :size, :md5, :type, :headers)
+INSERT INTO staged (job, stage, number, output, blob, size, md5, type, headers)
+VALUES (:job, :stage, :number, :output, :blob, :size, :md5, :type, :headers)
 
 -- add_staged: outputs of an operation were staged; how many there were in all.
 UPDATE jobs SET staged = staged + :staged WHERE id = :job RETURNING staged
@@ -137,11 +137,11 @@ UPDATE staged SET stage = stage + 1 WHERE job = :job AND stage = :stage
 UPDATE staged SET stage = :to, number = -1 WHERE job = :job AND stage = :stage
 
 -- staged_of: the first outputs of a stage.
-SELECT number, made, blob, size, md5, type, headers, link FROM staged WHERE job = :job AND stage = :stage ORDER BY number, made LIMIT :limit
+SELECT number, output, blob, size, md5, type, headers, link FROM staged WHERE job = :job AND stage = :stage ORDER BY number, output LIMIT :limit
 
 -- drop_staged: forget a page of outputs that were never published.
-DELETE FROM staged WHERE job = :job AND (stage, number, made) IN (
-    SELECT stage, number, made FROM staged WHERE job = :job ORDER BY stage, number, made LIMIT :limit)
+DELETE FROM staged WHERE job = :job AND (stage, number, output) IN (
+    SELECT stage, number, output FROM staged WHERE job = :job ORDER BY stage, number, output LIMIT :limit)
 RETURNING blob, size, link
 
 -- insert_lock: an output of an operation.

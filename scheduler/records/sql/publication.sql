@@ -15,7 +15,7 @@ DELETE FROM entries WHERE dir = :dir AND kind = 'o'
 
 -- publish_parts: the outputs of a stage become the parts of a set, from :first on.
 INSERT INTO entries (dir, name, kind, etag, size, md5, type, copies, headers, shared, children, mtime)
-SELECT :dir, 'part-' || substr(CAST(999999 + :first + row_number() OVER (ORDER BY number, made) AS TEXT), 2), 'o', blob, size,
+SELECT :dir, 'part-' || substr(CAST(999999 + :first + row_number() OVER (ORDER BY number, output) AS TEXT), 2), 'o', blob, size,
     coalesce(md5, ''), coalesce(type, 'application/octet-stream'), 2, headers, link, 0, :now
 FROM staged WHERE job = :job AND stage = :stage
 

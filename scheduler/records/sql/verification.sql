@@ -18,13 +18,13 @@ SELECT * FROM (
     UNION ALL
     SELECT * FROM (
         SELECT blob, coalesce(input, '') AS name, size, NULL AS md5 FROM tasks INDEXED BY tasks_blob
-        WHERE own = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased') AND blob > :after AND blob < :upto
+        WHERE availability = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased') AND blob > :after AND blob < :upto
         ORDER BY blob LIMIT :limit
     ) AS mapped
     UNION ALL
     SELECT * FROM (
         SELECT i.blob, i.name, i.size, NULL AS md5 FROM task_inputs AS i INDEXED BY task_inputs_blob CROSS JOIN tasks AS t ON t.id = i.task
-        WHERE i.own = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased') AND i.blob > :after AND i.blob < :upto
+        WHERE i.availability = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased') AND i.blob > :after AND i.blob < :upto
         ORDER BY i.blob LIMIT :limit
     ) AS reduced
 ) AS needed
@@ -39,10 +39,10 @@ UNION ALL
 SELECT blob, 'a staged output' AS name, size, md5 FROM staged WHERE job = :job AND size > 0
 UNION ALL
 SELECT tasks.blob, coalesce(tasks.input, '') AS name, tasks.size, NULL AS md5 FROM phases CROSS JOIN tasks ON tasks.pool = phases.id
-WHERE phases.job = :job AND own = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
+WHERE phases.job = :job AND availability = 1 AND node IS NULL AND size > 0 AND state IN ('waiting', 'ready', 'leased')
 UNION ALL
 SELECT i.blob, i.name, i.size, NULL AS md5 FROM phases CROSS JOIN tasks AS t ON t.pool = phases.id CROSS JOIN task_inputs AS i ON i.task = t.id
-WHERE phases.job = :job AND i.own = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased');
+WHERE phases.job = :job AND i.availability = 1 AND i.node IS NULL AND i.size > 0 AND t.state IN ('waiting', 'ready', 'leased');
 
 -- directories_page: the next directories, by path, that have entries.
 SELECT DISTINCT dir FROM entries WHERE dir > :after ORDER BY dir LIMIT :limit;

@@ -152,7 +152,7 @@ def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, no
     """The leases of rows, for an agent of `node`."""
     if live.spec.operation is not None:  # it reads what was pinned
         return [task_lease(live, row, None, node, nodes, first_page(c, live, row, node, nodes)) for row in rows]
-    known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["own"]]
+    known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["availability"]]
     replaced = namespace.replaced(c, known) if known else {}
     return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
 
@@ -202,7 +202,7 @@ def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str
     """
     if replaced is not None:
         return blob_of(replaced)
-    at = row["node"] if row["own"] else None
+    at = row["node"] if row["availability"] else None
     holder = nodes.get(at) if at is not None and at != node else None
     source = holder.source(row["blob"], node) if holder else None
     return BlobRef(id=row["blob"], size=row["size"], md5=md5 or None, node=at, source=source)
@@ -239,7 +239,7 @@ def feed_page(c: Connection, hungry: Hungry, node: str, nodes: Nodes) -> FeedPag
     end = hungry.ended and len(rows) < feed.room and len(there) == len(rows)
     if not there and not end:
         return None
-    known = [] if hungry.pinned else [(row["name"], row["blob"]) for row in there if not row["own"]]
+    known = [] if hungry.pinned else [(row["name"], row["blob"]) for row in there if not row["availability"]]
     replaced = namespace.replaced(c, known) if known else {}
     sources = [feed_source(row, replaced.get(row["name"]), node, nodes) for row in there]
     return FeedPage(task=feed.task, attempt=feed.attempt, sources=sources, end=end)
@@ -256,7 +256,7 @@ def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> Fe
 
 def _at_hand(row: Row, node: str, nodes: Nodes) -> bool:
     """Whether an agent of `node` can get an input. It may try a lost one that it was told of before."""
-    availability = Availability(row["own"])
+    availability = Availability(row["availability"])
     if availability.is_awaited:
         return False
     return availability is not Availability.HERE or row["node"] in (None, node) or row["node"] in nodes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from scheduler.model.display import compact
+from scheduler.common.display import compact
 
 LIVE_KEYS = ("phase", "what", "code", "message", "stderr", "core", "input", "p0input")
 ARCHIVE_KEYS = (

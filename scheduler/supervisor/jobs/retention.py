@@ -32,7 +32,7 @@ async def reap_reducer(db: Database, discard: Discard, task: int) -> None:
     """Remove the intermediates that a finished reduce task was fed."""
     page = select("consumed_task_inputs", task=task, limit=PAGE)
     while rows := await db.read(page):
-        discard((row["node"], row["blob"]) for row in rows if row["own"] == Availability.HERE and row["size"])
+        discard((row["node"], row["blob"]) for row in rows if row["availability"] == Availability.HERE and row["size"])
         upto = rows[-1]["seq"]
         await db.write(execute("forget_task_inputs", task=task, upto=upto))
 
@@ -46,7 +46,7 @@ async def release_inputs(db: Database, discard: Discard, task: int) -> None:
 def _release_page(task: int, c: Connection) -> list[Row]:
     rows = c.all("consumed_at_nodes", task=task, limit=PAGE) if c.one("is_committed", task=task) else []
     ended = availability.step(Availability.HERE, availability.Event.CONSUMER_ENDED)
-    c.many("set_input_availability", [{"task": task, "seq": row["seq"], "own": ended} for row in rows])
+    c.many("set_input_availability", [{"task": task, "seq": row["seq"], "availability": ended} for row in rows])
     return rows
 
 

@@ -35,9 +35,10 @@ from scheduler.supervisor.jobs.usage import summed
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object that enters a phase. `own`: an intermediate, deleted once it is consumed.
+    """An object that enters a phase. `intermediate`: it is deleted once it is consumed.
 
-    One that lies on a `node` can be lost with it, and is then recomputed as output number `made` of task `maker`.
+    One that lies on a `node` can be lost with it, and is then recomputed as output number `producer_output` of the
+    task `producer`.
     """
 
     name: str
@@ -45,11 +46,11 @@ class Item:
     blob: str
     size: int
     md5: str | None = None
-    own: bool = False
+    intermediate: bool = False
     reducer: int | None = None
     node: str | None = None
-    maker: int | None = None
-    made: int | None = None
+    producer: int | None = None
+    producer_output: int | None = None
 
     @classmethod
     def of_entry(cls, name: str, origin: str | None, entry: Entry, reducer: int | None = None) -> Item:
@@ -63,10 +64,10 @@ class Item:
             "origin": self.origin,
             "blob": self.blob,
             "size": self.size,
-            "own": int(Availability.HERE if self.own else Availability.UNNEEDED),
+            "availability": int(Availability.HERE if self.intermediate else Availability.UNNEEDED),
             "node": self.node,
-            "maker": self.maker,
-            "made": self.made,
+            "producer": self.producer,
+            "producer_output": self.producer_output,
         }
 
 
@@ -210,7 +211,7 @@ class JobWriter:
             self._routed[phase][chosen].append(item)
 
     def _drop(self, item: Item) -> None:
-        if item.own and item.size:
+        if item.intermediate and item.size:
             self.changes.throw(item.node, item.blob)
 
     # Writing.

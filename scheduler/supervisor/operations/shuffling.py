@@ -6,12 +6,12 @@ recorded once, N rows, as those of a task that never runs: the stage's *shared* 
 have ended. Each reader is fed what it shares with the others, and finds its own extents on its node.
 
 What holds for inputs of any waiting task then holds for these (`tasks.recovery`): if the node that has a file is lost,
-the file is lost, its maker runs again, and the readers wait at the gap. The makers are our own tools on pinned inputs,
-which make the same file twice. A user's mapper may throw dice, and half of the readers would have read the old file,
-half the new one; so what mappers print is kept in the shared store (`PhaseSpec.keeps_on_node`).
+the file is lost, its producer runs again, and the readers wait at the gap. The producers are our own tools on pinned
+inputs, which make the same file twice. A user's mapper may throw dice, and half of the readers would have read the old
+file, half the new one; so what mappers print is kept in the shared store (`PhaseSpec.keeps_on_node`).
 
 Example: 400 tasks divide 100 GB among 250 partitions: 400 rows of inputs, 250 of tasks. A node dies with 130 of the
-files: 130 rows are lost, and their makers are ready again.
+files: 130 rows are lost, and their producers are ready again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def begin(c: Connection, live: LiveJob, stage: int) -> None:
 
 
 def record(
-    c: Connection, live: LiveJob, phase: int, maker: Row, outputs: Sequence[OutputRecord], node: str | None
+    c: Connection, live: LiveJob, phase: int, producer: Row, outputs: Sequence[OutputRecord], node: str | None
 ) -> None:
     """Record the shuffle file that a task has left, for the readers of the next stage. `node`: where it lies."""
     shared = c.one("shared_of", pool=live.pools[phase + 1])
@@ -50,15 +50,15 @@ def record(
     assert output.blob is not None
     row = {
         "task": shared["shared"],
-        "seq": maker["number"] + 1,
+        "seq": producer["number"] + 1,
         "name": output.name,
         "origin": None,
         "blob": output.blob.id,
         "size": output.blob.size,
-        "own": int(Availability.HERE),
+        "availability": int(Availability.HERE),
         "node": node,
-        "maker": None if node is None else maker["id"],
-        "made": None if node is None else made,
+        "producer": None if node is None else producer["id"],
+        "producer_output": None if node is None else made,
     }
     c.many("insert_task_input", [row])
 

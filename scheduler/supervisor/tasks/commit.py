@@ -156,7 +156,7 @@ class Batch:
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
-        self._books: dict[int, JobWriter] = {}
+        self._writers: dict[int, JobWriter] = {}
         self._operations = OperationReports(c, self.changes, now, reason)
 
     def refuse(self, report: AttemptReport) -> None:
@@ -177,7 +177,7 @@ class Batch:
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
             self._write(self._named(self._operations.with_stderrs(judged)))
-        for writer in self._books.values():
+        for writer in self._writers.values():
             writer.close()
         return self._operations.close()
 
@@ -299,9 +299,9 @@ class Batch:
             self._consumed(verdict)
 
     def _writer(self, live: LiveJob) -> JobWriter:
-        if live.id not in self._books:
-            self._books[live.id] = JobWriter(self.c, live, self.changes, self.now)
-        return self._books[live.id]
+        if live.id not in self._writers:
+            self._writers[live.id] = JobWriter(self.c, live, self.changes, self.now)
+        return self._writers[live.id]
 
     def _count(self, verdict: Verdict) -> None:
         """Record what the cache has to learn."""
@@ -321,14 +321,14 @@ class Batch:
         counted = {"retries": task.retries, "failures": task.failures}
         ended = times.ran(row, report if measured else None, self.node, self.now, self.clock_us)
         ran = row["ran"] if verdict.before.again else ended
-        own = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
-        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "own": own, "ran": ran}
+        after = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
+        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "availability": after, "ran": ran}
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """The availability of a map task's input."""
         if verdict.result.task.state not in FINAL:
             return verdict.availability
-        has_producer = verdict.row["maker"] is not None
+        has_producer = verdict.row["producer"] is not None
         return availability.kept(verdict.availability, has_producer, self._may_reopen(verdict))
 
     def _may_reopen(self, verdict: Verdict) -> bool:
@@ -347,10 +347,12 @@ class Batch:
             if blob is None:
                 self._forward_reference(writer, following, output, origin, found.get(output.name))
                 continue
-            own = not (verdict.last or output.named)
-            node = self._where(blob) if own else None
-            maker = (None, None) if node is None else (task, number)
-            item = Item(output.name, origin, blob.id, blob.size, blob.md5, own, output.reducer, node, *maker)
+            intermediate = not (verdict.last or output.named)
+            node = self._where(blob) if intermediate else None
+            producer = (None, None) if node is None else (task, number)
+            item = Item(
+                output.name, origin, blob.id, blob.size, blob.md5, intermediate, output.reducer, node, *producer
+            )
             writer.forward(following, item)
 
     def _forward_reference(
@@ -400,7 +402,11 @@ class Batch:
             (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])
             if self.serves or verdict.before.again:
                 self.c.run("consumer_ended_inputs", task=row["id"])
-        elif row["own"] == Availability.HERE and row["size"] and self._input_after(verdict) is Availability.UNNEEDED:
+        elif (
+            row["availability"] == Availability.HERE
+            and row["size"]
+            and self._input_after(verdict) is Availability.UNNEEDED
+        ):
             self.changes.throw(row["node"], row["blob"])
 
     def _restore(self, verdict: Verdict) -> dict[int, str]:

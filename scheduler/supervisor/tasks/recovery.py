@@ -104,7 +104,7 @@ def _lose_tasks(
         if state is not before:
             changes.now_ready(pool, node, -1)
         lost = lost or after is Availability.LOST
-        c.run("set_availability", task=row["id"], own=after, state=state)
+        c.run("set_availability", task=row["id"], availability=after, state=state)
     return lost, len(rows) >= limit
 
 
@@ -120,7 +120,7 @@ def _lose_inputs(
         event = node_lost(TaskState(row["state"]), read=row["seq"] <= given.get(row["task"], 0))
         after = availability.step(Availability.HERE, event)
         lost = lost or after is Availability.LOST
-        c.run("set_input_availability", task=row["task"], seq=row["seq"], own=after)
+        c.run("set_input_availability", task=row["task"], seq=row["seq"], availability=after)
     return lost, len(rows) >= limit
 
 
@@ -132,20 +132,20 @@ def missed(c: Connection, row: Row, missing: Sequence[str]) -> Missed:
     for each in c.all("inputs_by_blob", task=fed, blobs=json.dumps(list(missing))):
         this = _miss(c, each, each["name"])
         if this.lost:
-            c.run("set_input_availability", task=fed, seq=each["seq"], own=Availability.LOST)
+            c.run("set_input_availability", task=fed, seq=each["seq"], availability=Availability.LOST)
         found = Missed(found.excused and this.excused, found.lost or this.lost, found.hopeless or this.hopeless)
     return found
 
 
 def _miss(c: Connection, row: Row, name: str) -> Missed:
     """The consequence of a missing input: none, if its loss is known already, or it is available again."""
-    before = Availability(row["own"])
+    before = Availability(row["availability"])
     if availability.step(before, Event.MISSED) is before:
         return NOTHING_MISSED
-    if row["maker"] is None:
+    if row["producer"] is None:
         return Missed(excused=False)
-    maker = c.one("miss_maker", task=row["maker"])
-    if maker is None or maker["missed"] > MAX_MISSES:
+    producer = c.one("miss_producer", task=row["producer"])
+    if producer is None or producer["missed"] > MAX_MISSES:
         return Missed(hopeless=f'intermediate object "{name}" could not be fetched, again and again')
     return Missed(lost=True)
 
@@ -167,7 +167,7 @@ def recover_page(c: Connection, live: LiveJob, now: int, limit: int) -> tuple[Ch
             recovery.lost_tasks(pool)
     if recovery.idle:
         return changes, False
-    recovery.tell_makers()
+    recovery.reopen_producers()
     writer.close()
     return changes, True
 
@@ -193,44 +193,44 @@ class _Recovery:
         waiting = step(Task(TaskState.READY), InputLost()).task.state
         for row in self._c.all("maybe_read_tasks", pool=pool, limit=self._limit):
             self._changes.now_ready(pool, row["node"], -1)
-            self._c.run("set_availability", task=row["id"], own=lost, state=waiting)
+            self._c.run("set_availability", task=row["id"], availability=lost, state=waiting)
         self._tasks += self._c.all("lost_tasks", pool=pool, limit=self._limit)
 
     def lost_inputs(self, pool: int) -> None:
         self._c.run("attempt_lost_of_pool", pool=pool)
         self._inputs += self._c.all("lost_inputs", pool=pool, limit=self._limit)
 
-    def tell_makers(self) -> None:
+    def reopen_producers(self) -> None:
         """Reopen the producers of the collected inputs, and record which inputs are being recomputed."""
-        needed = [row["maker"] for row in (*self._tasks, *self._inputs) if not _unneeded(row)]
+        needed = [row["producer"] for row in (*self._tasks, *self._inputs) if not _unneeded(row)]
         known = self._c.all("tasks_for_reports", tasks=json.dumps(sorted(set(needed))))
-        told = {row["id"] for row in known if self._remake(row)}
+        told = {row["id"] for row in known if self._reopen(row)}
         for row in self._tasks:
             if event := _settled(row, told):
                 after = availability.step(Availability.LOST, event)
-                self._c.run("set_availability", task=row["id"], own=after, state=row["state"])
+                self._c.run("set_availability", task=row["id"], availability=after, state=row["state"])
         for row in self._inputs:
             if event := _settled(row, told):
                 after = availability.step(Availability.LOST, event)
-                self._c.run("set_input_availability", task=row["task"], seq=row["seq"], own=after)
+                self._c.run("set_input_availability", task=row["task"], seq=row["seq"], availability=after)
 
-    def _remake(self, maker: Row) -> bool:
+    def _reopen(self, producer: Row) -> bool:
         """Reopen a producer. Returns False if that takes another page."""
-        before = task_of(maker)
+        before = task_of(producer)
         result = step(before, Remake())
         if result.task == before:
             return True  # it is about to run, or its job is cancelled
-        own = Availability(maker["own"])
-        if maker["reducer"] is not None:
-            if self._c.run("consumer_reopened_inputs", task=maker["id"], limit=self._limit) >= self._limit:
+        has = Availability(producer["availability"])
+        if producer["reducer"] is not None:
+            if self._c.run("consumer_reopened_inputs", task=producer["id"], limit=self._limit) >= self._limit:
                 return False
-        elif maker["maker"] is not None:
-            own = availability.step(own, Event.CONSUMER_REOPENED)
-            result = then(result, InputLost()) if own.is_awaited else result
-        self._c.run("remake_task", task=maker["id"], state=result.task.state, own=own)
-        self._writer.reopened(maker["pool"])
+        elif producer["producer"] is not None:
+            has = availability.step(has, Event.CONSUMER_REOPENED)
+            result = then(result, InputLost()) if has.is_awaited else result
+        self._c.run("remake_task", task=producer["id"], state=result.task.state, availability=has)
+        self._writer.reopened(producer["pool"])
         if result.task.state is TaskState.READY:
-            self._changes.now_ready(maker["pool"], maker["node"])
+            self._changes.now_ready(producer["pool"], producer["node"])
         return True
 
 
@@ -238,7 +238,7 @@ def _settled(row: Row, told: Collection[int]) -> Event | None:
     """The event of a lost input, if any by now. `told`: producers that are open again."""
     if _unneeded(row):
         return Event.CONSUMER_ENDED
-    return Event.PRODUCER_REOPENED if row["maker"] in told else None
+    return Event.PRODUCER_REOPENED if row["producer"] in told else None
 
 
 def _unneeded(row: Row) -> bool:
@@ -253,7 +253,7 @@ def _unneeded(row: Row) -> bool:
 
 
 def restore(
-    c: Connection, live: LiveJob, changes: Changes, maker: int, outputs: Sequence[Recomputed | None]
+    c: Connection, live: LiveJob, changes: Changes, producer: int, outputs: Sequence[Recomputed | None]
 ) -> dict[int, str]:
     """Put recomputed outputs in the place of lost ones.
 
@@ -261,20 +261,20 @@ def restore(
     """
     used: set[int] = set()
     hopeless: dict[int, str] = {}
-    for row in c.all("tasks_made_for", task=maker):
-        if made := _replacement(row, outputs):
-            _restore_task(c, changes, row, made)
-            used.add(row["made"])
+    for row in c.all("tasks_made_for", task=producer):
+        if recomputed := _replacement(row, outputs):
+            _restore_task(c, changes, row, recomputed)
+            used.add(row["producer_output"])
         elif _still_lost(row):
             hopeless[row["id"]] = row["input"]
-    for row in c.all("inputs_made_for", task=maker):
+    for row in c.all("inputs_made_for", task=producer):
         key = {"task": row["task"], "seq": row["seq"]}
-        if made := _replacement(row, outputs):
-            c.run("recomputed_input", **key, blob=made.blob.id, size=made.blob.size, node=made.node)
-            used.add(row["made"])
+        if recomputed := _replacement(row, outputs):
+            c.run("recomputed_input", **key, blob=recomputed.blob.id, size=recomputed.blob.size, node=recomputed.node)
+            used.add(row["producer_output"])
         # it is about to go back, and will need the input then
         elif _still_lost(row) and row["state"] == TaskState.COMMITTED:
-            c.run("set_input_availability", **key, own=_after(row, Event.NOT_RECOMPUTED))
+            c.run("set_input_availability", **key, availability=_after(row, Event.NOT_RECOMPUTED))
             changes.recover.add(live.id)
         elif _still_lost(row):
             hopeless[row["task"]] = row["name"]
@@ -284,18 +284,20 @@ def restore(
     return hopeless
 
 
-def _restore_task(c: Connection, changes: Changes, row: Row, made: Recomputed) -> None:
-    before, blob = TaskState(row["state"]), made.blob
+def _restore_task(c: Connection, changes: Changes, row: Row, recomputed: Recomputed) -> None:
+    before, blob = TaskState(row["state"]), recomputed.blob
     state = step(Task(before), InputArrived()).task.state
     if state is not before:
-        changes.now_ready(row["pool"], made.node)
-    c.run("recomputed_task", task=row["id"], blob=blob.id, size=blob.size, md5=blob.md5, node=made.node, state=state)
+        changes.now_ready(row["pool"], recomputed.node)
+    c.run(
+        "recomputed_task", task=row["id"], blob=blob.id, size=blob.size, md5=blob.md5, node=recomputed.node, state=state
+    )
 
 
 def _replacement(row: Row, outputs: Sequence[Recomputed | None]) -> Recomputed | None:
     """The output that takes the place of an input, if the input is lost and needed."""
-    number: int = row["made"]
-    gone = _after(row, Event.RECOMPUTED) != row["own"]
+    number: int = row["producer_output"]
+    gone = _after(row, Event.RECOMPUTED) != row["availability"]
     return outputs[number] if number < len(outputs) and gone and not _unneeded(row) else None
 
 
@@ -306,7 +308,7 @@ def _still_lost(row: Row) -> bool:
 
 def _after(row: Row, event: Event) -> Availability:
     """The availability of a row's input after an event."""
-    return availability.step(Availability(row["own"]), event)
+    return availability.step(Availability(row["availability"]), event)
 
 
 # Queries.

@@ -27,7 +27,7 @@ def stage(c: Connection, live: LiveJob, number: int, row: Row, outputs: Sequence
                 "job": live.id,
                 "stage": number,
                 "number": row["number"],
-                "made": made,
+                "output": made,
                 "blob": new.etag,
                 "size": new.size,
                 "md5": new.md5,

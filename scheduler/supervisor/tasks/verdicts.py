@@ -50,7 +50,7 @@ class Verdict:
     ) -> Verdict:
         """What `event` has made of the task of a row, as a report says or without one."""
         revoked = before.state is TaskState.LEASED and isinstance(event, InputGone | Released)
-        phase, availability = live.phase_of(row["pool"]), Availability(row["own"])
+        phase, availability = live.phase_of(row["pool"]), Availability(row["availability"])
         return cls(live, row, before, result, report, phase, availability, revoked)
 
     @property

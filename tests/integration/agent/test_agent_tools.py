@@ -15,8 +15,7 @@ import pytest_asyncio
 
 from scheduler.agent import client
 from scheduler.agent.attempts import attempt
-from scheduler.model import wire
-from scheduler.model.wire import Outcome
+from scheduler.model.wire import Outcome, fields
 from tests.support.nodes.agent_rig import ANY_ISOLATION, JOB, KNOCK, Rig, rig
 
 BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
@@ -262,7 +261,7 @@ async def test_a_task_that_emits_too_much_fails_by_a_reason(agent: Rig, monkeypa
 async def test_a_task_whose_outputs_are_too_many_to_tell_fails_and_others_do_not(
     agent: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "MAX_BYTES", 4000)
+    monkeypatch.setattr(fields, "MAX_BYTES", 4000)
     report = await agent.run("for i in $(seq 20); do echo $i | mpipe; done", b"x")
     assert (report.outcome, report.code, report.outputs) == (Outcome.FAILED, "InternalError", [])
     assert report.message is not None

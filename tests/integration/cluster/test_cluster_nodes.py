@@ -35,7 +35,8 @@ def remakes(cluster: Cluster) -> int:
 
 def richest(cluster: Cluster) -> str:
     """The node that has most of what is still to be read."""
-    has = "SELECT node FROM tasks WHERE own = 1 AND node IS NOT NULL GROUP BY node ORDER BY count(*) DESC LIMIT 1"
+    here = "SELECT node FROM tasks WHERE availability = 1 AND node IS NOT NULL"
+    has = f"{here} GROUP BY node ORDER BY count(*) DESC LIMIT 1"
     return cluster.look(lambda c: c.plain(has)[0]["node"])
 
 
@@ -69,7 +70,7 @@ def test_an_operation_outlives_a_node_and_its_shuffle_files(cluster):
             spec = {"reducer": {"exec": waits}, "per_object": True, "partition_count": 9}
             job = user.jobs.create(json.dumps({"type": "map_reduce", "inputs": inputs, "spec": spec}).encode())
             gate.arrivals(6)
-            files = "SELECT node FROM task_inputs WHERE own = 1 GROUP BY node ORDER BY count(*) DESC LIMIT 1"
+            files = "SELECT node FROM task_inputs WHERE availability = 1 GROUP BY node ORDER BY count(*) DESC LIMIT 1"
             lost = cluster.look(lambda c: c.plain(files)[0]["node"])
             cluster.parts[lost].kill()
             shutil.rmtree(cluster.directory / lost)

@@ -23,7 +23,7 @@ SELECT 'u', 1 + n % 3,
     CASE WHEN n % 100 = 7 THEN n END
 FROM generate_series(1, 30000) AS n"""
 INPUTS = """
-INSERT INTO task_inputs (task, seq, name, blob, size, own) SELECT n / 100, n, 'n', 'b', 1, 0
+INSERT INTO task_inputs (task, seq, name, blob, size, availability) SELECT n / 100, n, 'n', 'b', 1, 0
 FROM generate_series(1, 30000) AS n"""
 # Two of them begin alike; which one is better depends on what the other columns hold.
 EITHER = {"tasks_ready", "tasks_ready_at"}

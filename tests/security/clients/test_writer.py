@@ -37,7 +37,7 @@ async def live(db: Database) -> LiveJob:
         made = intake.create_job(c, "jill", spec, 1)
         (pool,) = made.pools
         task = {"pool": pool, "input": "/jill/stor/a", "origin": None, "blob": "b", "size": 1}
-        rest = {"md5": None, "own": 0, "node": None, "maker": None, "made": None, "now": 1}
+        rest = {"md5": None, "availability": 0, "node": None, "producer": None, "producer_output": None, "now": 1}
         c.many("insert_map_task", [task | rest | {"uuid": f"{number}"} for number in range(READY)])
         c.run("count_issued", pool=pool, count=READY)
         return made

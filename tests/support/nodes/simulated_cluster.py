@@ -607,7 +607,7 @@ class Cluster:
     def picture(self, job: str) -> str:
         c = self.db.connection
         tasks = c.plain("SELECT * FROM tasks ORDER BY id")
-        inputs = c.plain("SELECT * FROM task_inputs WHERE own <> 0")
+        inputs = c.plain("SELECT * FROM task_inputs WHERE availability <> 0")
         return "\n".join(str(dict(row)) for row in (*tasks, *inputs)) + f"\nready {self.supervisor.jobs.ready}"
 
     async def result(self, job: str) -> dict[str, Any]:

@@ -207,9 +207,11 @@ def serve(control: socket.socket) -> Command:
             tell_ended(running)
         if control not in ready:
             continue
-        fds = socket.recv_fds(control, 1, MAX_FDS)[1]
-        if not fds:
+        data, fds, flags, _ = socket.recv_fds(control, 1, MAX_FDS)
+        if not data:
             sys.exit()
+        if not fds:
+            sys.exit(f"a request came without descriptors, flags {flags:#x}")  # such as when this process has too many
         text, told, *given = fds
         pid = os.fork()
         if pid == 0:

@@ -37,12 +37,12 @@ async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
 
     def refer(c):
         namespace.put_object(c, NewObject("/jill/stor/a", id_of("named"), 1, ""), 1)
-        c.plain(f"INSERT INTO tasks (uuid, pool, state, blob, own) VALUES ('u', 1, 'ready', '{of_task}', 1)")
-        source = "INSERT INTO task_inputs (task, seq, name, blob, size, own) VALUES"
+        c.plain(f"INSERT INTO tasks (uuid, pool, state, blob, availability) VALUES ('u', 1, 'ready', '{of_task}', 1)")
+        source = "INSERT INTO task_inputs (task, seq, name, blob, size, availability) VALUES"
         c.plain(f"{source} (1, 1, 'n', '{of_reducer}', 1, 1)")
         row = {"job": 1, "size": 1, "md5": None, "type": None, "headers": "{}"}
         c.run("insert_pin", seq=0, name="n", blob=id_of("pinned"), **row)
-        c.run("insert_staged", stage=0, number=0, made=0, blob=id_of("staged"), **row)
+        c.run("insert_staged", stage=0, number=0, output=0, blob=id_of("staged"), **row)
 
     await db.write(refer)
     assert await sweep.sweep(db, blobs, LATER) == 3
@@ -71,10 +71,10 @@ async def test_of_what_lies_on_a_node_only_what_somebody_waits_for_is_wanted(sto
     db, _ = store
 
     def refer(c):
-        task = "INSERT INTO tasks (uuid, pool, state, blob, own, node) VALUES"
+        task = "INSERT INTO tasks (uuid, pool, state, blob, availability, node) VALUES"
         c.plain(f"{task} ('a', 1, 'ready', 'of a task', 1, 'n1'), ('b', 1, 'committed', 'consumed', 0, 'n1')")
         c.plain(f"{task} ('c', 1, 'ready', 'in the shared store', 1, NULL)")
-        source = "INSERT INTO task_inputs (task, seq, name, blob, size, own, node) VALUES"
+        source = "INSERT INTO task_inputs (task, seq, name, blob, size, availability, node) VALUES"
         c.plain(f"{source} (1, 1, 'n', 'of a reducer', 1, 1, 'n1'), (1, 2, 'n', 'read already', 1, 0, 'n1')")
 
     await db.write(refer)

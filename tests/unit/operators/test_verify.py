@@ -38,7 +38,7 @@ RECORDS = (
     f" VALUES (2, '{READY}', 1, 'ready', 'b', 'B', 1) RETURNING id",
     f"INSERT INTO tasks (id, uuid, pool, state, reducer, arrived)"
     f" VALUES (3, '{REDUCE}', 2, 'ready', 0, 1) RETURNING id",
-    f"INSERT INTO task_inputs (task, seq, name, blob, size, own, maker, made)"
+    f"INSERT INTO task_inputs (task, seq, name, blob, size, availability, producer, producer_output)"
     f" VALUES (3, 1, 'part', '{id_of('part')}', 4, 1, 1, 0) RETURNING seq",
 )
 LOCKED = "INSERT INTO locks (path, job, mode) VALUES ('/jill/stor/o', 99, 'exclusive')"
@@ -56,7 +56,7 @@ DAMAGE = [
         "broken_attempts",
         False,
     ),
-    ("UPDATE task_inputs SET maker = 2", "broken_producers", False),
+    ("UPDATE task_inputs SET producer = 2", "broken_producers", False),
     (LOCKED, "broken_holds", True),
     ("UPDATE entries SET children = 9 WHERE name = 'stor'", "broken_directories", True),
     ("INSERT INTO keys (login, fingerprint, public) VALUES ('nan', 'ff', '')", "broken_keys", True),

@@ -27,7 +27,7 @@ RECORDS = (
     "INSERT INTO tasks (id, uuid, pool, state, input, blob, size)"
     " VALUES (2, 'map', 1, 'ready', 'b', 'B', 1) RETURNING id",
     "INSERT INTO tasks (id, uuid, pool, state, reducer, arrived) VALUES (3, 'reduce', 2, 'ready', 0, 1) RETURNING id",
-    "INSERT INTO task_inputs (task, seq, name, blob, size, own, maker, made)"
+    "INSERT INTO task_inputs (task, seq, name, blob, size, availability, producer, producer_output)"
     " VALUES (3, 1, 'part', 'C', 1, 1, 1, 0) RETURNING seq",
 )
 TASK = "8bd3c96e-0000-4000-8000-000000000000"
@@ -43,13 +43,17 @@ BROKEN = [
     ("broken_leases", "UPDATE tasks SET agent = 1 WHERE id = 2", "task map is ready in attempt 0, and its agent is 1"),
     ("broken_leases", "UPDATE tasks SET state = 'leased', attempt = 1, agent = 9 WHERE id = 2", "its agent is 9"),
     ("broken_waits", "UPDATE tasks SET state = 'waiting' WHERE id = 2", "map task map is waiting"),
-    ("broken_waits", "UPDATE tasks SET own = 2, maker = 1, made = 0 WHERE id = 2", "map task map is ready"),
+    (
+        "broken_waits",
+        "UPDATE tasks SET availability = 2, producer = 1, producer_output = 0 WHERE id = 2",
+        "map task map is ready",
+    ),
     ("broken_arrivals", "UPDATE tasks SET arrived = 2 WHERE id = 3", "counts 2 inputs, but has 1"),
     ("broken_arrivals", "UPDATE tasks SET state = 'waiting' WHERE id = 3", "reduce task reduce is waiting"),
-    ("broken_producers", "UPDATE task_inputs SET maker = 77", "comes from task 77, which is None"),
-    ("broken_producers", "UPDATE task_inputs SET own = 2, maker = NULL", 'input "part" of availability 2'),
-    ("broken_producers", "UPDATE task_inputs SET maker = 2", "from task 2, which is ready"),
-    ("broken_recomputations", "UPDATE task_inputs SET own = 3", "its producer made is committed"),
+    ("broken_producers", "UPDATE task_inputs SET producer = 77", "comes from task 77, which is None"),
+    ("broken_producers", "UPDATE task_inputs SET availability = 2, producer = NULL", 'input "part" of availability 2'),
+    ("broken_producers", "UPDATE task_inputs SET producer = 2", "from task 2, which is ready"),
+    ("broken_recomputations", "UPDATE task_inputs SET availability = 3", "its producer made is committed"),
     ("broken_outputs", "UPDATE jobs SET outputs = 1", "job job has 1 outputs"),
     ("broken_commits", "UPDATE tasks SET attempt = 0 WHERE id = 1", "task made of job job is committed, but was never"),
     ("broken_attempts", f"{ATTEMPT} (1, 1, 1, 1, 'completed', 1, 2), (1, 2, 1, 1, 'completed', 1, 2)", "2 completed"),

@@ -32,8 +32,8 @@ def state(row: Row) -> TaskState:
     return TaskState(row["state"])
 
 
-def own(row: Row) -> Availability:
-    return Availability(row["own"])
+def available(row: Row) -> Availability:
+    return Availability(row["availability"])
 
 
 def never(row: Row) -> bool:
@@ -53,7 +53,7 @@ class Rule:
 
     def outcome(self, row: Row) -> tuple[Task, Availability]:
         """What the tables say."""
-        before, stands = task_of(row), own(row)
+        before, stands = task_of(row), available(row)
         if self.leaves(row):
             return before, stands
         after = task.step(before, self.task).task if self.task else before
@@ -89,11 +89,13 @@ TASKS = {
     "cancel_waiting_maps": Rule(
         Cancelled(),
         Event.CONSUMER_ENDED,
-        leaves=lambda row: is_reduce(row) or state(row) is not TaskState.WAITING or own(row) <= Availability.HERE,
+        leaves=lambda row: is_reduce(row) or state(row) is not TaskState.WAITING or available(row) <= Availability.HERE,
     ),
     "consumer_ended_tasks": Rule(input=Event.CONSUMER_ENDED),
     "recomputed_task": Rule(
-        input=Event.RECOMPUTED, only=lambda row: own(row) > Availability.HERE, parameters={**RECOMPUTED, "md5": ""}
+        input=Event.RECOMPUTED,
+        only=lambda row: available(row) > Availability.HERE,
+        parameters={**RECOMPUTED, "md5": ""},
     ),
 }
 INPUTS = {
@@ -101,11 +103,11 @@ INPUTS = {
     "attempt_lost_of_pool": Rule(
         input=Event.ATTEMPT_LOST, leaves=lambda row: state(row) is TaskState.LEASED or state(row) in FINAL
     ),
-    "consumer_reopened_inputs": Rule(input=Event.CONSUMER_REOPENED, leaves=lambda row: row["maker"] is None),
+    "consumer_reopened_inputs": Rule(input=Event.CONSUMER_REOPENED, leaves=lambda row: row["producer"] is None),
     # What is here is removed by page, in `retention`.
-    "consumer_ended_inputs": Rule(input=Event.CONSUMER_ENDED, leaves=lambda row: own(row) is Availability.HERE),
+    "consumer_ended_inputs": Rule(input=Event.CONSUMER_ENDED, leaves=lambda row: available(row) is Availability.HERE),
     "recomputed_input": Rule(
-        input=Event.RECOMPUTED, only=lambda row: own(row) > Availability.HERE, parameters=RECOMPUTED
+        input=Event.RECOMPUTED, only=lambda row: available(row) > Availability.HERE, parameters=RECOMPUTED
     ),
 }  # fmt: skip
 
@@ -121,9 +123,9 @@ def make_tasks(c: Connection) -> None:
     kinds = itertools.product((None, 0), TaskState, Availability, (None, NODE), (0, 1))
     for reducer, stands, has, node, remakes in kinds:
         c.plain(
-            "INSERT INTO tasks (uuid, pool, state, attempt, retries, reducer, own, node, remakes)"
-            f" VALUES ('u', {POOL}, :state, {MAX_ATTEMPTS}, 1, :reducer, :own, :node, :remakes) RETURNING id",
-            state=stands, reducer=reducer, own=int(has), node=node, remakes=remakes,
+            "INSERT INTO tasks (uuid, pool, state, attempt, retries, reducer, availability, node, remakes)"
+            f" VALUES ('u', {POOL}, :state, {MAX_ATTEMPTS}, 1, :reducer, :availability, :node, :remakes) RETURNING id",
+            state=stands, reducer=reducer, availability=int(has), node=node, remakes=remakes,
         )  # fmt: skip
 
 
@@ -135,8 +137,16 @@ def make_inputs(c: Connection) -> None:
             id=number, state=stands,
         )  # fmt: skip
         for seq, (has, maker) in enumerate(itertools.product(Availability, (None, 77)), 1):
-            values = {"task": number, "seq": seq, "name": "n", "origin": None, "blob": "b", "size": 1, "own": int(has)}
-            c.run("insert_task_input", **values, node=NODE, maker=maker, made=0)
+            values = {
+                "task": number,
+                "seq": seq,
+                "name": "n",
+                "origin": None,
+                "blob": "b",
+                "size": 1,
+                "availability": int(has),
+            }
+            c.run("insert_task_input", **values, node=NODE, producer=maker, producer_output=0)
 
 
 def run(c: Connection, name: str, rows: list[Row], **keys: str) -> None:
@@ -155,7 +165,7 @@ def test_a_statement_on_tasks_does_what_the_tables_say(c, name):
     rule, select = TASKS[name], "SELECT * FROM tasks ORDER BY id"
     before = [row for row in c.plain(select) if rule.only(row)]
     run(c, name, before, task="id")
-    after = {row["id"]: (task_of(row), own(row)) for row in c.plain(select)}
+    after = {row["id"]: (task_of(row), available(row)) for row in c.plain(select)}
     assert {row["id"]: after[row["id"]] for row in before} == {row["id"]: rule.outcome(row) for row in before}
 
 
@@ -163,12 +173,12 @@ def test_a_statement_on_tasks_does_what_the_tables_say(c, name):
 def test_a_statement_on_inputs_does_what_the_table_says(c, name):
     make_inputs(c)
     rule, select = INPUTS[name], (
-        "SELECT task, seq, i.own AS own, i.maker AS maker, state, attempt, retries, failures, remakes"
-        " FROM task_inputs i JOIN tasks ON tasks.id = task ORDER BY task, seq"
+        "SELECT task, seq, i.availability AS availability, i.producer AS producer, state, attempt, retries, failures,"
+        " remakes FROM task_inputs i JOIN tasks ON tasks.id = task ORDER BY task, seq"
     )  # fmt: skip
     before = [row for row in c.plain(select) if rule.only(row)]
     run(c, name, before, task="task", seq="seq")
-    after = {(row["task"], row["seq"]): own(row) for row in c.plain(select)}
+    after = {(row["task"], row["seq"]): available(row) for row in c.plain(select)}
     expected = {(row["task"], row["seq"]): rule.outcome(row)[1] for row in before}
     assert {key: after[key] for key in expected} == expected
 
@@ -178,15 +188,15 @@ def test_cancelling_leaves_no_task_open(c):
     for name in ("cancel_ready", "cancel_leased", "cancel_waiting", "cancel_waiting_maps"):
         run(c, name, c.plain("SELECT * FROM tasks"), task="id")
     left = c.plain("SELECT * FROM tasks WHERE state IN ('waiting', 'ready', 'leased')")
-    assert all(is_map(row) and not own(row).is_awaited for row in left)  # there are none that wait for nothing
+    assert all(is_map(row) and not available(row).is_awaited for row in left)  # there are none that wait for nothing
 
 
 def test_every_statement_that_sets_a_state_is_checked():
     setting = set()
     for name, statement in queries.load().items():
         found = SETS.search(statement)
-        if found and re.search(r"\b(state|own) = ", found[2]):
+        if found and re.search(r"\b(state|availability) = ", found[2]):
             setting.add(name)
     assert setting == {*TASKS, *INPUTS, *WORKED_OUT}
     for name in WORKED_OUT:
-        assert not re.search(r"\b(state|own) = (?!:)", SETS.search(queries.load()[name])[2]), name
+        assert not re.search(r"\b(state|availability) = (?!:)", SETS.search(queries.load()[name])[2]), name
