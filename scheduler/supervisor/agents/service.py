@@ -46,7 +46,7 @@ from scheduler.model.wire import (
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Connection, Database, select
+from scheduler.records.database import MANY, Connection, Database, select
 from scheduler.records.node_trust import revoked_nodes
 from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
@@ -223,7 +223,7 @@ class AgentService:
             absent=absent,
             clock_us=clock_us,
         )
-        return await self._db.write(work)
+        return await self._db.write(work, bulk=len(reports) > MANY)
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
         """The blobs that are claimed to be in the shared store and are not."""
