@@ -4,6 +4,15 @@ The rate is a token bucket for each account and gateway, and one for all account
 seconds of it. A request that finds one empty is refused with 429 and the seconds after which it is worth a try. Callers
 without an account have a bucket by their address.
 
+A refusal costs nearly as much as the request would have. So a caller who does not care, and is refused more than once a
+second, waits a second for each: on 32 connections it gets 32 refusals a second, whatever it sends. A client that waits
+as it was told never notices.
+
+Below all limits the callers share one event loop. So their requests take turns (`common.waiting.Turns`): each turn of
+the loop begins at most one request of each caller, and a caller with one request waits for one of each other, not for
+all that another has sent. Who sends is known after authentication only; a connection waits in the queue of the caller
+of its last request, at first in that of its address.
+
 What is stored is counted by reading names, which takes longer the more there are. So it is counted at most once in
 `FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits meanwhile is
 added. The bound is therefore soft: gateways together may admit some more until the next count, and tasks that run
@@ -18,10 +27,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from prometheus_client import Counter
 
+from scheduler.common.waiting import Turns
 from scheduler.model import errors, limits
+from scheduler.model.errors import WireError
 from scheduler.model.limits import Limits, Totals
 from scheduler.records import accounts
 from scheduler.records.database import Database, select
@@ -32,7 +44,7 @@ FRESH = 10.0
 SHARE = 100
 SERVICE_SECONDS = 5.0  # for which the service's own limits are not read again
 ALL = "all accounts"
-MORE = ", or ask the operator for more (remora limits --in-all)"
+REFUSED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -52,6 +64,28 @@ class Bucket:
         return (1 - self.level) / rate
 
 
+class Buckets:
+    """The buckets of callers, a bounded number of them; those are forgotten that were not used for longest."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._of: OrderedDict[str, Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def take(self, who: str, rate: float) -> float:
+        """Take one of a caller's; returns 0, or the seconds until there is one."""
+        now = self._clock()
+        bucket = self._of.get(who)
+        if bucket is None:
+            bucket = self._of[who] = Bucket(rate * BURST_SECONDS, now)
+            if len(self._of) > MOST_BUCKETS:
+                self._of.popitem(last=False)
+        self._of.move_to_end(who)
+        return bucket.take(rate, now)
+
+
 @dataclass(slots=True)
 class Stored:
     """What an account stores, or all do, as it was counted, with what was admitted since."""
@@ -69,10 +103,21 @@ class Limiter:
         self._db = db
         self._refused = refused
         self._clock = clock
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._requests, self._refusals = Buckets(clock), Buckets(clock)
+        self._turns: OrderedDict[str, Turns] = OrderedDict()
         self._stored: OrderedDict[str, Stored] = OrderedDict()
         self._service: str | None = None
         self._service_until = 0.0
+
+    async def turn(self, who: str) -> None:
+        """Return when it is this caller's turn to begin a request."""
+        turns = self._turns.get(who)
+        if turns is None:
+            turns = self._turns[who] = Turns()
+            if len(self._turns) > MOST_BUCKETS:
+                self._turns.popitem(last=False)
+        self._turns.move_to_end(who)
+        await turns.mine()
 
     async def limits_of(self, own: str | None) -> Limits:
         """The limits of an account with these of its own (JSON)."""
@@ -86,45 +131,31 @@ class Limiter:
 
     async def check_rate(self, who: str, most: Limits) -> None:
         """Count a request. Raises WireError 429 if there are too many, of the caller or in all."""
-        self._take(who, most.requests)
-        self._take(ALL, limits.totals(await self._of_service()).requests)
-
-    def _take(self, who: str, rate: int | None) -> None:
-        if rate is None:
-            return
-        now = self._clock()
-        bucket = self._buckets.get(who)
-        if bucket is None:
-            bucket = self._buckets[who] = Bucket(rate * BURST_SECONDS, now)
-            if len(self._buckets) > MOST_BUCKETS:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(who)
-        if rate == 0 or (wait := bucket.take(rate, now)):
-            self._count("requests")
-            raise errors.too_many_requests(who, rate, 60 if rate == 0 else max(1, math.ceil(wait)))
+        for whose, rate in ((who, most.requests), (ALL, limits.totals(await self._of_service()).requests)):
+            if rate is not None and (rate == 0 or (wait := self._requests.take(whose, rate))):
+                seconds = 60 if rate == 0 else max(1, math.ceil(wait))
+                await self._refuse("requests", who, errors.too_many_requests(whose, rate, seconds))
 
     async def check_jobs(self, login: str, most: Limits) -> None:
         """Raises WireError if the account may not have one more job."""
         if most.jobs is not None:
             (found,) = await self._db.read(select("count_open_jobs", owner=login))
-            self._compare_jobs(login, found["n"], most.jobs, "")
+            await self._compare_jobs(login, login, found["n"], most.jobs)
         if (in_all := limits.totals(await self._of_service()).jobs) is not None:
             (found,) = await self._db.read(select("count_open_jobs_in_all"))
-            self._compare_jobs(ALL, found["n"], in_all, MORE)
+            await self._compare_jobs(login, ALL, found["n"], in_all)
         await self.check_stored(login, most, 0, 0)
 
-    def _compare_jobs(self, who: str, open_jobs: int, most: int, more: str) -> None:
+    async def _compare_jobs(self, login: str, whose: str, open_jobs: int, most: int) -> None:
         if open_jobs >= most:
-            self._count("jobs")
-            said = f"{open_jobs} jobs of {who} go on, of at most {most}: wait for one of them, or cancel it{more}"
-            raise errors.over_limit(said)
+            what = f"{open_jobs} jobs of {whose} go on, of at most {most}: wait for one of them, or cancel it"
+            await self._refuse("jobs", login, errors.over_limit(what + advice(whose)))
 
-    def check_inputs(self, login: str, most: Limits, inputs: int) -> None:
+    async def check_inputs(self, login: str, most: Limits, inputs: int) -> None:
         """Raises WireError if a job may not have so many inputs."""
         if most.inputs is not None and inputs > most.inputs:
-            self._count("inputs")
-            raise errors.over_limit(f"the job would have {inputs} inputs, and jobs of {login} have at most "
-                                    f"{most.inputs}: divide them among jobs")  # fmt: skip
+            said = f"the job would have {inputs} inputs, and jobs of {login} have at most {most.inputs}"
+            await self._refuse("inputs", login, errors.over_limit(f"{said}: divide them among jobs"))
 
     async def check_stored(self, login: str, most: Limits, objects: int, size: int) -> None:
         """Admit so many more objects and bytes. Raises WireError if the account would have too many, or all would.
@@ -136,22 +167,12 @@ class Limiter:
         for who, bound in bounds.items():
             if bound.bytes is not None or bound.objects is not None:
                 admitted.append(await self._counted(who))
-                self._compare_stored(who, admitted[-1], bound, objects, size, MORE if who == ALL else "")
+                if found := excess(who, admitted[-1], bound, objects, size):
+                    name, said = found
+                    await self._refuse(name, login, errors.over_quota(said + advice(who)))
         for stored in admitted:
             stored.objects += objects
             stored.bytes += size
-
-    def _compare_stored(
-        self, who: str, stored: Stored, most: Limits | Totals, objects: int, size: int, more: str
-    ) -> None:
-        if most.bytes is not None and stored.bytes + size > most.bytes:
-            self._count("bytes")
-            said = f"{stored.bytes} bytes of {who} are stored, of at most {most.bytes}: delete objects{more}"
-            raise errors.over_quota(said)
-        if most.objects is not None and stored.objects + objects > most.objects:
-            self._count("objects")
-            said = f"{stored.objects} objects of {who} are stored, of at most {most.objects}: delete some{more}"
-            raise errors.over_quota(said)
 
     async def _counted(self, who: str) -> Stored:
         """What an account stores; `ALL`: what all do."""
@@ -166,5 +187,23 @@ class Limiter:
                 stored.until = self._clock() + max(FRESH, SHARE * (self._clock() - began))
         return stored
 
-    def _count(self, name: str) -> None:
-        self._refused.labels(name).inc()
+    async def _refuse(self, limit: str, who: str, error: WireError) -> NoReturn:
+        """Refuse a caller, who waits for that if it happens often. Raises the error."""
+        self._refused.labels(limit).inc()
+        if self._refusals.take(who, 1.0):
+            await asyncio.sleep(REFUSED_SECONDS)
+        raise error
+
+
+def excess(who: str, stored: Stored, most: Limits | Totals, objects: int, size: int) -> tuple[str, str] | None:
+    """The limit that so many more objects and bytes would exceed, and a sentence about it; None if they would not."""
+    if most.bytes is not None and stored.bytes + size > most.bytes:
+        return "bytes", f"{stored.bytes} bytes of {who} are stored, of at most {most.bytes}: delete objects"
+    if most.objects is not None and stored.objects + objects > most.objects:
+        return "objects", f"{stored.objects} objects of {who} are stored, of at most {most.objects}: delete some"
+    return None
+
+
+def advice(whose: str) -> str:
+    """The end of a sentence about a limit: whom to ask, if it is that of all."""
+    return ", or ask the operator for more (remora limits --in-all)" if whose == ALL else ""

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from scheduler.gateway import limiting
-from scheduler.gateway.limiting import Bucket, Limiter
+from scheduler.gateway.limiting import Bucket, Buckets, Limiter
 from scheduler.model.errors import WireError
+from scheduler.model.limits import Limits
 from scheduler.records import accounts
 from scheduler.records.database import Connection
 from tests.support.services.gateway import Gateway, running_jobs
@@ -146,10 +147,22 @@ def test_a_bucket_fills_at_its_rate_and_holds_ten_seconds_of_it():
 
 def test_the_gateway_remembers_a_bounded_number_of_callers(monkeypatch):
     monkeypatch.setattr(limiting, "MOST_BUCKETS", 10)
+    buckets = Buckets(lambda: 0.0)
+    for number in range(100):
+        assert buckets.take(f"anonymous at {number}", 1) == 0
+    assert len(buckets) == 10
+
+
+async def test_who_is_refused_again_and_again_waits_for_it_and_others_do_not(monkeypatch):
     counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
     limiter = Limiter(None, counter, lambda: 0.0)
-    for number in range(100):
-        limiter._take(f"anonymous at {number}", 1)
-    assert len(limiter._buckets) == 10
-    with pytest.raises(WireError):
-        limiter._take("jill", 0)
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(limiting.asyncio, "sleep", sleep)
+    for who in ["mallory"] * 15 + ["jill"] * 3:
+        with pytest.raises(WireError):
+            await limiter.check_inputs(who, Limits(inputs=1), 2)
+    assert waits == [1.0] * 5
