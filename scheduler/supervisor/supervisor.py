@@ -117,6 +117,7 @@ class Supervisor:
         """Join the other supervisors, and claim jobs: alone, every live job."""
         self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
         await self.agent_service.open()
+        await self.agent_service.read_limits()
         self._stop_listening = self._shared.listen(self._hear)
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()

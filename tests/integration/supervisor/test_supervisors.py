@@ -30,7 +30,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Connection, Fenced, select
 from scheduler.supervisor import membership
 from scheduler.supervisor.agents import running_logs
-from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.job_services import LocalFirstJobService, RecordedJobService
 from scheduler.supervisor.jobs.intake import IDLE_INPUT_MS, JobRef
 from scheduler.supervisor.jobs.retention import LINGER_MS
