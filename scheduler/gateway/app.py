@@ -37,7 +37,7 @@ from scheduler.gateway.storage import routes
 from scheduler.http import answering, role_headers
 from scheduler.http.limits import ConnectionLimits, on_probation
 from scheduler.http.progress import progress
-from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, HttpServer
+from scheduler.http.protocol import IDLE_SECONDS, READ_BUFFER, HttpConnection, HttpServer
 from scheduler.http.replies import json_reply
 from scheduler.model import errors, names, semver
 from scheduler.model.errors import WireError
@@ -151,10 +151,13 @@ class Gateway:
         if not self.context.public:
             raise errors.no_such_route(request.raw_path)
         check_target(raw_path, raw_query)
+        limiter, connection = self.context.limiter, request.protocol
+        assert isinstance(connection, HttpConnection)
+        await limiter.turn(connection.caller or f"unknown at {request.remote}")
         caller = await self.authenticator.identify(request)
         progress(request).caller = caller
-        most = await self.context.limiter.limits_of(caller.limits)
-        self.context.limiter.check_rate(caller.login or f"anonymous at {request.remote}", most)
+        connection.caller = caller.login or f"anonymous at {request.remote}"
+        await limiter.check_rate(connection.caller, await limiter.limits_of(caller.limits))
         check_version(request)
         path = names.from_request(raw_path)
         query = parse_query(raw_query)

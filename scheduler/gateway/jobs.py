@@ -123,9 +123,9 @@ async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
         if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
         inputs += len(lines)
-        call.context.limiter.check_inputs(row["owner"], most, inputs)
+        await call.context.limiter.check_inputs(row["owner"], most, inputs)
         await _record(call, job, lines)
-    call.context.limiter.check_inputs(row["owner"], most, inputs + bool(rest))
+    await call.context.limiter.check_inputs(row["owner"], most, inputs + bool(rest))
     await _record(call, job, [rest] if rest else [])
     if call.query.get("end") == "true":
         await call.service.end_input(job)

@@ -46,6 +46,7 @@ class HttpConnection(LimitedHandler):
         self._newest_body: StreamReader = EMPTY_PAYLOAD
         self._refusals = 0
         self._drops = False
+        self.caller: str | None = None  # who sent the last request, once that was known
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

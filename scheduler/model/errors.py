@@ -56,7 +56,7 @@ def account_blocked(login: str) -> WireError:
 
 
 def too_many_requests(who: str, most: int, seconds: int) -> WireError:
-    message = f"{who} sends more than {most} requests a second: try again after {seconds} s"
+    message = f"more than {most} requests a second come from {who}: try again after {seconds} s"
     return WireError(429, "TooManyRequests", message, {"Retry-After": str(seconds)})
 
 

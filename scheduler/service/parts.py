@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from aiohttp import web
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from scheduler.audit import Logs
+from scheduler.common import metrics
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
 from scheduler.gateway.app import Runner, build_app
@@ -119,7 +120,9 @@ def opened(database: str | Path, objects: Path) -> Iterator[Store]:
 
 def context_of(store: Store, secrets: Secrets, **more: Unpack[Choices]) -> Context:
     """What the handlers of this process share."""
-    return Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+    context = Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+    metrics.register(context.metrics.registry, {"objects": store.blobs.root, "records": store.db.directory})
+    return context
 
 
 @contextlib.contextmanager
@@ -173,8 +176,7 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
         identity = Identity(files)
     except TlsError as error:
         raise StateError(str(error)) from None
-    left = Gauge("remora_tls_expiry_seconds", "Until the certificate expires.", registry=context.metrics.registry)
-    left.set_function(lambda: identity.expires - time.time())
+    metrics.certificate(context.metrics.registry, lambda: identity.expires)
     async with background(asyncio.create_task(identity.watch())):
         yield identity
 

@@ -26,7 +26,7 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.wire import TaskLogPage, TaskLogRequest
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import Connection, Database, Fenced, select
+from scheduler.records.database import MANY, Connection, Database, Fenced, select
 from scheduler.supervisor import announcements
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.cache.live_jobs import LiveJob
@@ -104,7 +104,8 @@ class RecordedJobService:
         return await self._db.write(work)
 
     async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        await self._change(job, partial(intake.add_inputs, job=job, lines=lines, now=self._clock()))
+        add = partial(intake.add_inputs, job=job, lines=lines, now=self._clock())
+        await self._change(job, add, bulk=len(lines) > MANY)
 
     async def end_input(self, job: Named) -> None:
         await self._change(job, partial(intake.flag_end, job=job))
@@ -118,12 +119,12 @@ class RecordedJobService:
         else:
             await self._db.write(partial(requests.record, job=job, request=request))
 
-    async def _change(self, job: Named, work: Callable[[Connection], object]) -> None:
+    async def _change(self, job: Named, work: Callable[[Connection], object], *, bulk: bool = False) -> None:
         def announced(c: Connection) -> None:
             work(c)
             c.announce(announcements.job(job.id))
 
-        await self._db.write(announced)
+        await self._db.write(announced, bulk=bulk)
 
     async def wait_for_change(self, job: Named, seconds: float) -> None:
         """Return when the job's owner announces a change, or after `seconds`; at once if the job is done."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from scheduler.common.backoff import Backoff
 from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import Database, Fenced, select
+from scheduler.records.database import MANY, Database, Fenced, select
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.background import PAUSES, SupervisorTasks
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -159,7 +159,8 @@ class JobWork:
 
     async def _dispatch(self, live: LiveJob) -> None:
         while live.pending and self._jobs.ready[live.pools[0]] < AHEAD:
-            changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()))
+            bulk = live.inputs - live.dispatched > MANY
+            changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()), bulk=bulk)
             live.dispatched += count
             if not count:  # it was cancelled by a gateway, which is not known here yet
                 await self._look_now(live)

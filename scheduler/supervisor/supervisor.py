@@ -19,7 +19,7 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import Database, Row, select
+from scheduler.records.database import MANY, Database, Row, select
 from scheduler.supervisor import announcements, membership
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.agents.pool_specs import IssueToken
@@ -117,6 +117,7 @@ class Supervisor:
         """Join the other supervisors, and claim jobs: alone, every live job."""
         self.id, self._pulse = await self._shared.write(partial(membership.join, url=self._url, alone=self._alone))
         await self.agent_service.open()
+        await self.agent_service.read_limits()
         self._stop_listening = self._shared.listen(self._hear)
         log.info("supervisor started", extra={"supervisor": self.id, "alone": self._alone})
         await self.claim()
@@ -129,6 +130,7 @@ class Supervisor:
         self._background.every(SILENCE_SECONDS, self.agent_service.lose_silent)
         self._background.every(SILENCE_SECONDS, self.agent_service.expel_revoked)
         self._background.every(HOUSEKEEPING_SECONDS, self.look_around)
+        self._background.every(HOUSEKEEPING_SECONDS, self.agent_service.read_limits)
         self._background.every(HOUSEKEEPING_SECONDS, self.forget_expired)
 
     def let_go(self) -> None:
@@ -265,7 +267,8 @@ class Supervisor:
 
     async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
         """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        total = await self._db.write(partial(intake.add_inputs, job=live, lines=lines, now=self._clock()))
+        add = partial(intake.add_inputs, job=live, lines=lines, now=self._clock())
+        total = await self._db.write(add, bulk=len(lines) > MANY)
         live.inputs = max(live.inputs, total)
         self._work.start(live)
 

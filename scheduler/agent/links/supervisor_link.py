@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from scheduler.agent.attempts import running_log
 from scheduler.agent.attempts.attempt import Attempt
@@ -88,10 +88,15 @@ class SupervisorLink:
         endpoints: Endpoints,
         log: Log,
         slots: Slots | None = None,
+        count: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        """`slots` are shared with other links and with earlier registrations: some may still be disabled."""
+        """`slots` are shared with other links and with earlier registrations: some may still be disabled.
+
+        `count` is called with the outcome of each attempt.
+        """
         self._request = request
         self._client = client
+        self._count = count
         self._log = log
         self._id = 0
         self._seen = 0
@@ -149,6 +154,10 @@ class SupervisorLink:
         with contextlib.suppress(UnavailableError, UnknownAgentError, WireError):
             if self._id:
                 await self._client.beat(AgentBeat(agent=self._id, leaves=True))
+
+    def pools(self) -> list[Pool]:
+        """The pools that this supervisor has here now."""
+        return list(self._pools.values())
 
     # -- polling -----------------------------------------------------------------------------
 
@@ -233,6 +242,7 @@ class SupervisorLink:
         self._news.set()
 
     def _finish(self, report: AttemptReport) -> None:
+        self._count(report.outcome)
         self._finished.append(report)
         self._news.set()
         self._watch_idle()

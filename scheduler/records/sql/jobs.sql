@@ -26,6 +26,9 @@ ORDER BY id
 -- count_open_jobs: how many jobs of an account are not done.
 SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE owner = :owner AND state <> 'done'
 
+-- count_open_jobs_in_all: how many jobs of all accounts are not done.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE state <> 'done'
+
 -- done_unseen: jobs of a supervisor that are done and not archived.
 SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'done'
 

@@ -15,6 +15,7 @@ from itertools import groupby
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine.feasibility import Tiers, why_infeasible
+from scheduler.model import limits
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     MAX_OUTPUTS,
@@ -31,7 +32,8 @@ from scheduler.model.wire import (
     TaskLogPage,
 )
 from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import Database
+from scheduler.records import accounts
+from scheduler.records.database import MANY, Database
 from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.presence import Presence
@@ -71,6 +73,7 @@ class AgentService:
         self.changed = asyncio.Event()  # set whenever agents are woken; cleared by the loop that plans instances
         self.monotonic = ports.monotonic
         self.why_no_agent = ports.why_no_agent
+        self.most_instances: int | None = None  # of all accounts, on all nodes
         self._count_placed = ports.count_placed
         self._db = db
         self._jobs = jobs
@@ -83,6 +86,13 @@ class AgentService:
         self.expel_revoked = presence.expel_revoked
         self.logs = TaskLogs(presence.sessions.get)
         self._stopping = False
+
+    async def read_limits(self) -> None:
+        """Read the limit of instances again, which an operator may have changed."""
+        most = limits.totals(await self._db.read(accounts.default_limits)).instances
+        if most != self.most_instances:
+            self.most_instances = most
+            self.wake()
 
     def providers(self) -> list[str]:
         """The kinds of providers of the registered agents."""
@@ -158,7 +168,7 @@ class AgentService:
             absent=absent,
             clock_us=clock_us,
         )
-        return await self._db.write(work)
+        return await self._db.write(work, bulk=len(reports) > MANY)
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
         """The blobs that are claimed to be in the shared store and are not."""
@@ -241,7 +251,7 @@ class AgentService:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._presence.nodes()
-        wanted = targets(session, self._jobs, nodes, now)
+        wanted = targets(session, self._jobs, nodes, now, self.most_instances)
         found = leases.wants(session, self._jobs, nodes, wanted, now)
         feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]

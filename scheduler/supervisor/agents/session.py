@@ -121,6 +121,14 @@ class AgentSession:
             self.unseen = None
             self.wake.set()
 
+    def usable_slots(self, part: int) -> int:
+        """The slots that this supervisor may use, if `part` of the node's count.
+
+        What other supervisors use is not ours, but for one slot: else a supervisor with long tasks could lock us out.
+        """
+        ours = max(min(part, 1), part - self.away)
+        return max(0, min(self.slots - self.disabled - self.away, ours))
+
     def room(self, pool: int) -> int | None:
         """The number of further tasks of a pool that the agent wants; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)

@@ -111,8 +111,8 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
         large = fair_share.PoolShare(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
-        assert capacity(session, []) == fair_share.Capacity(2, 2048)
-        assert capacity(session, [large]) == fair_share.Capacity(2, SLOTS * 1024)
+        assert capacity(session, [], SLOTS) == fair_share.Capacity(2, 2048)
+        assert capacity(session, [large], SLOTS) == fair_share.Capacity(2, SLOTS * 1024)
 
 
 async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:
