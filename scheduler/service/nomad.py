@@ -12,12 +12,12 @@ from scheduler.records.database import Database
 from scheduler.service.state import StateError
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.cache.live_jobs import LiveJobs
-from scheduler.supervisor.supervisor import Book
+from scheduler.supervisor.supervisor import Reserve
 
 
 @contextlib.asynccontextmanager
-async def booking(key: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Book]:
-    """The loop by which a supervisor books its instances in Nomad; `key` is the cluster's. Raises StateError."""
+async def reserving(key: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Reserve]:
+    """The loop by which a supervisor reserves its instances in Nomad; `key` is the cluster's. Raises StateError."""
     try:
         from scheduler.nomad.api import Access, NomadApi, NomadError
         from scheduler.nomad.job_documents import Template
@@ -34,10 +34,10 @@ async def booking(key: str, environment: Mapping[str, str] = os.environ) -> Asyn
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
 
-    async def book(template: Template, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
+    async def reserve(template: Template, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
         await InstanceLoop(db, jobs, agent_service, api, template).run()
 
     try:
-        yield partial(book, template)
+        yield partial(reserve, template)
     finally:
         await api.close()

@@ -32,7 +32,7 @@ from scheduler.supervisor.job_services import JobService, RecordedJobService
 from scheduler.supervisor.jobs.expiry import delete_expired
 from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.runner import SupervisorRunner
-from scheduler.supervisor.supervisor import Book, Supervisor
+from scheduler.supervisor.supervisor import Reserve, Supervisor
 from scheduler.tls.identity import Identity, TlsError, TlsFiles
 
 log = logging.getLogger("remora.service")
@@ -192,11 +192,11 @@ def recorded(store: Store) -> Iterator[RecordedJobService]:
 
 @contextlib.asynccontextmanager
 async def supervising(
-    context: Context, runner: SupervisorRunner, url: str, alone: bool, book: Book | None = None
+    context: Context, runner: SupervisorRunner, url: str, alone: bool, reserve: Reserve | None = None
 ) -> AsyncIterator[None]:
     """Run supervisors in this process, one after the other, which agents find at `url`.
 
-    `alone`: no other process uses this database. `book` is how they book instances, if they do.
+    `alone`: no other process uses this database. `reserve` is how they reserve instances, if they do.
     """
     tokens = Tokens(context.secret)
     registry = context.metrics.registry
@@ -220,7 +220,7 @@ async def supervising(
     )
 
     def make() -> Supervisor:
-        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, book=book, ports=ports)
+        return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, reserve=reserve, ports=ports)
 
     await runner.start(make)
     sampling = asyncio.create_task(measuring.sample_forever(context, measuring.measure(context, runner)))

@@ -15,7 +15,7 @@ from scheduler.common.watchdog import watched
 from scheduler.model.credentials.secrets import keys_of
 from scheduler.model.tiers import IMAGES
 from scheduler.service import own_objects, parts
-from scheduler.service.nomad import booking
+from scheduler.service.nomad import reserving
 from scheduler.service.settings import RoleOptions, advertised, own_address
 from scheduler.service.state import StateError
 from scheduler.supervisor.runner import SupervisorRunner
@@ -92,8 +92,9 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         limits = parts.bounded(context, options.connections)
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))
         url = advertised(options.advertise, options.host, bound)
-        book = await stack.enter_async_context(booking(keys_of(options.secrets.agent)[-1])) if options.nomad else None
-        await stack.enter_async_context(parts.supervising(context, runner, url, alone=False, book=book))
+        key = keys_of(options.secrets.agent)[-1]
+        reserve = await stack.enter_async_context(reserving(key)) if options.nomad else None
+        await stack.enter_async_context(parts.supervising(context, runner, url, alone=False, reserve=reserve))
         sweeping = asyncio.create_task(parts.sweep_forever(context, runner))
         expiring = asyncio.create_task(parts.expire_forever(context, runner, options.keep_jobs_s))
         await stack.enter_async_context(parts.background(sweeping, expiring))

@@ -48,15 +48,15 @@ SILENCE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 
 
-Book = Callable[[Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
+Reserve = Callable[[Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
     """The supervisor of a process, from its start until it stops or is lost.
 
     `clock` gives ms since the epoch; `issue_token(login, job, node)` a credential for tasks; `url` is where agents
-    reach it. `book` reserves instances for its jobs, until it is cancelled, where Nomad places them. `alone`: no other
-    process can use this database, so no beats are written or checked.
+    reach it. `reserve` reserves instances for its jobs where Nomad places them, until it is cancelled. `alone`: no
+    other process can use this database, so no beats are written or checked.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Supervisor:
         url: str = "",
         alone: bool = True,
         beat_seconds: float = BEAT,
-        book: Book | None = None,
+        reserve: Reserve | None = None,
         ports: Ports = DEFAULT,
     ) -> None:
         self.id = 0
@@ -82,7 +82,7 @@ class Supervisor:
         self._url = url
         self._alone = alone
         self._beat_seconds = beat_seconds
-        self._book = book
+        self._reserve = reserve
         self._pulse = Pulse.begin(0)
         self.agent_service = AgentService(self._db, self.jobs, clock, issue_token, self._apply, blobs, ports)
         self._count_outcome = ports.count_outcome
@@ -106,7 +106,7 @@ class Supervisor:
         self._stale: set[int] = set()  # own jobs whose record another process has changed
         self._claiming = Coalesced(self._background, self.claim, "claim jobs")
         self._debts: set[int] = set()  # own jobs with lost intermediates
-        self._mending = Coalesced(self._background, self._mend, "recover lost inputs")
+        self._recovering = Coalesced(self._background, self._recover, "recover lost inputs")
         self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
         self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
         self._refreshing = Coalesced(self._background, self._refresh, "refresh changed jobs")
@@ -122,8 +122,8 @@ class Supervisor:
         await self.claim()
         if not self._alone:
             self._background.every(self._beat_seconds, self.beat)
-        if self._book is not None:
-            self._background.spawn(self._book(self._db, self.jobs, self.agent_service))
+        if self._reserve is not None:
+            self._background.spawn(self._reserve(self._db, self.jobs, self.agent_service))
         else:
             self._background.every(SILENCE_SECONDS, self._reasons.look)
         self._background.every(SILENCE_SECONDS, self.agent_service.lose_silent)
@@ -192,7 +192,7 @@ class Supervisor:
         self._reasons.take_up(live)
         self._background.spawn(self.agent_service.take_up(live))
         self._apply(claim.changes)
-        self._mend_soon(live.id)
+        self._recover_soon(live.id)
         self._look_again(live.id)  # other processes may have announced changes before it was in the cache
         self._work.start(live)
         self.agent_service.wake()
@@ -325,7 +325,7 @@ class Supervisor:
             if live := self.jobs.by_id(job):
                 live.reopened = pools
         for job in changes.recover:
-            self._mend_soon(job)
+            self._recover_soon(job)
         self.agent_service.revoke(changes.revoked)
         for job in changes.changed_jobs:
             if live := self.jobs.by_id(job):
@@ -343,19 +343,19 @@ class Supervisor:
             self._background.spawn(retention.release_inputs(self._db, self._discard, task))
         self.agent_service.wake()
 
-    def _mend_soon(self, job: int) -> None:
+    def _recover_soon(self, job: int) -> None:
         self._debts.add(job)
-        self._mending.ask()
+        self._recovering.ask()
 
-    async def _mend(self) -> None:
+    async def _recover(self) -> None:
         """Have lost intermediates recomputed that are needed, a page at a time."""
         while self._debts:
             job = min(self._debts)
             if (live := self.jobs.by_id(job)) is None:
                 self._debts.discard(job)
                 continue
-            mend = partial(recovery.recover_page, live=live, now=self._clock(), limit=recovery.PAGE)
-            changes, more = await self._db.write(mend)
+            page = partial(recovery.recover_page, live=live, now=self._clock(), limit=recovery.PAGE)
+            changes, more = await self._db.write(page)
             if not more:
                 self._debts.discard(job)
             self._apply(changes)

@@ -85,8 +85,8 @@ class PostedRequests:
         self._background = background
         self._owner = owner
         self._taken: set[int] = set()
-        self._errand = Coalesced(background, self._take_all, "answer requests for logs of tasks")
-        self.look = self._errand.ask
+        self._taking = Coalesced(background, self._take_all, "answer requests for logs of tasks")
+        self.look = self._taking.ask
 
     async def _take_all(self) -> None:
         """Have every new request answered."""

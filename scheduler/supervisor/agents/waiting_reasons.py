@@ -27,7 +27,7 @@ class Reasons:
     def __init__(self, db: Database, jobs: LiveJobs, agent_service: AgentService) -> None:
         self._db = db
         self._jobs = jobs
-        self._desk = agent_service
+        self._agents = agent_service
         self._since: dict[int, float] = {}  # pools that wait, and since when
         self._told: dict[int, str] = {}  # recorded reasons by pool; "": there may be one in the records
 
@@ -37,7 +37,7 @@ class Reasons:
 
     async def look(self) -> None:
         """Record the reasons that have changed."""
-        now, sessions = self._desk.monotonic(), self._desk.sessions()
+        now, sessions = self._agents.monotonic(), self._agents.sessions()
         waiting = {pool: live for live in self._jobs for pool in live.pools if self._waits(live, pool, sessions)}
         self._since = {pool: self._since.get(pool, now) for pool in waiting}
         reasons = {
@@ -68,7 +68,7 @@ class Reasons:
         nodes = [
             NodeState(each.node, wanted.within(each.offer), each.slots, each.disabled, each.lack) for each in sessions
         ]
-        return why_waiting(nodes, self._desk.why_no_agent())
+        return why_waiting(nodes, self._agents.why_no_agent())
 
 
 def set_waiting(c: Connection, news: Mapping[int, str | None]) -> None:

@@ -101,7 +101,7 @@ class InstanceLoop:
     ) -> None:
         self._db = db
         self._jobs = jobs
-        self._desk = agent_service
+        self._agents = agent_service
         self._api = api
         self._template = template
         self._now = monotonic
@@ -160,7 +160,7 @@ class InstanceLoop:
     async def round(self) -> None:
         """One round: look, plan, perform, tell. Raises NomadError if Nomad cannot be read."""
         await self._look()
-        sessions = self._desk.sessions()
+        sessions = self._agents.sessions()
         nodes = demand.open_nodes(sessions)
         present = {session.node for session in sessions if session.booked}
         known = self._stranded.standing(self._known, present, self._now())
@@ -240,12 +240,12 @@ class InstanceLoop:
     def _close(self, nodes: Sequence[Json]) -> None:
         """Mark the nodes that Nomad has taken out of use: nothing new begins there."""
         closed = {str(node["Name"]) for node in nodes if node["SchedulingEligibility"] != "eligible" or node["Drain"]}
-        for session in self._desk.sessions():
+        for session in self._agents.sessions():
             draining = session.booked and session.node in closed
             if draining != session.draining:
                 session.draining = draining
                 log.info("a node is closed" if draining else "a node is open again", extra={"node": session.node})
-                self._desk.wake()
+                self._agents.wake()
 
     async def _is_over(self, booking: Booking) -> bool:
         """Whether the phase of a reservation is over, or never existed."""
@@ -294,7 +294,7 @@ class InstanceLoop:
 
     def _keep(self, wanted: Mapping[Booking, int], numbers: Mapping[int, int]) -> None:
         """Tell agents how many of their instances are needed."""
-        sessions = [session for session in self._desk.sessions() if session.booked and not session.draining]
+        sessions = [session for session in self._agents.sessions() if session.booked and not session.draining]
         changed = False
         kept: dict[int, dict[str, int]] = {}
         for pool, number in numbers.items():
@@ -308,7 +308,7 @@ class InstanceLoop:
             changed |= keep != session.keep
             session.keep = keep
         if changed:
-            self._desk.wake()
+            self._agents.wake()
 
     # -- doing ---------------------------------------------------------------------------------
 
@@ -376,7 +376,7 @@ class InstanceLoop:
         ours = [known for known in self._known.values() if known.booking.pool == demanded.pool]
         if not demanded.demand or self._arrived(demanded.pool) or sum(known.live for known in ours):
             return None
-        if not demand.open_nodes(self._desk.sessions()):
+        if not demand.open_nodes(self._agents.sessions()):
             return NO_NODE
         blocked = sorted((known for known in ours if known.blocked), key=lambda known: known.booking.node or "")
         if blocked:
@@ -390,7 +390,7 @@ class InstanceLoop:
         return [booking.id for booking in self._wants if booking.pool == pool]
 
     def _arrived(self, pool: int) -> int:
-        return sum(session.bookings(pool) for session in self._desk.sessions())
+        return sum(session.bookings(pool) for session in self._agents.sessions())
 
 
 def _id(step: Instruction) -> str:

@@ -156,7 +156,7 @@ class Batch:
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
-        self._books: dict[int, JobWriter] = {}
+        self._writers: dict[int, JobWriter] = {}
         self._operations = OperationReports(c, self.changes, now, reason)
 
     def refuse(self, report: AttemptReport) -> None:
@@ -177,7 +177,7 @@ class Batch:
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
             self._write(self._named(self._operations.with_stderrs(judged)))
-        for writer in self._books.values():
+        for writer in self._writers.values():
             writer.close()
         return self._operations.close()
 
@@ -299,9 +299,9 @@ class Batch:
             self._consumed(verdict)
 
     def _writer(self, live: LiveJob) -> JobWriter:
-        if live.id not in self._books:
-            self._books[live.id] = JobWriter(self.c, live, self.changes, self.now)
-        return self._books[live.id]
+        if live.id not in self._writers:
+            self._writers[live.id] = JobWriter(self.c, live, self.changes, self.now)
+        return self._writers[live.id]
 
     def _count(self, verdict: Verdict) -> None:
         """Record what the cache has to learn."""
