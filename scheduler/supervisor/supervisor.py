@@ -263,11 +263,9 @@ class Supervisor:
         self.agent_service.wake()
         return live.uuid
 
-    async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
-        """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        total = await self._db.write(partial(intake.add_inputs, job=live, lines=lines, now=self._clock()))
-        live.inputs = max(live.inputs, total)
-        self._work.start(live)
+    async def add_inputs(self, live: LiveJob, lines: Sequence[str], end: bool = False) -> None:
+        """Record inputs, and `end` the job's input; durable when this returns. Raises WireError if the job takes none."""
+        await self._work.take_in(live, lines, end)
 
     async def end_input(self, live: LiveJob) -> None:
         """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""
