@@ -264,7 +264,7 @@ class Supervisor:
         return live.uuid
 
     async def add_inputs(self, live: LiveJob, lines: Sequence[str], end: bool = False) -> None:
-        """Record inputs, and `end` the job's input; durable when this returns. Raises WireError if the job takes none."""
+        """Record inputs, and `end` the input, durably. Raises WireError if the job takes none."""
         await self._work.take_in(live, lines, end)
 
     async def end_input(self, live: LiveJob) -> None:

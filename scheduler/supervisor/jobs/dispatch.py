@@ -20,8 +20,7 @@ def take_in(
 ) -> tuple[Changes, int, int]:
     """Record inputs, `end` the job's input, and dispatch a page of them.
 
-    Returns the changes, how many inputs the job has now, and how many were dispatched. Raises WireError if the job takes
-    no input.
+    Returns the changes, the number of inputs so far, and how many were dispatched. Raises WireError if it takes none.
     """
     inputs = intake.add_inputs(c, live, lines, now)
     if end:
