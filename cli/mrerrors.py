@@ -10,7 +10,7 @@ import click
 
 from cli import text, when
 from cli.frame import Plain, note
-from cli.service.administering import json_option, use_store, with_store
+from cli.service.account_options import json_option, use_store, with_store
 
 if TYPE_CHECKING:
     from scheduler.objects.blobs import BlobStore

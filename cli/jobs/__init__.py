@@ -1,10 +1,9 @@
 """mjob: run Unix commands on stored objects: jobs of map and reduce phases, and whole operations.
 
-`create` turns words (`specification`) or a file (`manifest`) into a job, pours stdin into it
-(`inputs_from`), waits (`watching`) and shows what came out (`cat`); `rerun` makes one of an
-earlier job and goes the same way (`flow`). `map`, `merge`, `erase`, `sort` and `mapreduce` are operations: jobs whose
-phases are ours, with one output that appears at once (`operations`). The other sub-commands are one of these steps
-each, or say what a job was and what it took.
+`create` turns words or a file into a job (`documents`), pours stdin into it, waits, and shows what came out (`follow`);
+`rerun` makes one of an earlier job and goes the same way. `map`, `merge`, `erase`, `sort` and `mapreduce` are
+operations: jobs whose phases are ours, with one output that appears at once (`operations`). The other sub-commands are
+one of these steps each, or say what a job was and what it took.
 """
 
 from __future__ import annotations

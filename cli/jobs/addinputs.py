@@ -9,7 +9,7 @@ import click
 from cli.client.transport.patience import Patience
 from cli.frame import Command, note
 from cli.jobs.common import ids, job_argument, jobs
-from cli.jobs.leaving import ADDING, interruptible
+from cli.jobs.follow.interruption import ADDING, interruptible
 from cli.output import null_option
 
 
@@ -33,7 +33,7 @@ def command(job: tuple[str, ...], batch: int, parallel: int, keep_open: bool, nu
       mfind -t o ~~/stor/january | mjob addinputs --open $job
       mfind -t o ~~/stor/february | mjob addinputs $job
     """
-    from cli.jobs.inputs_from import pour, typed
+    from cli.jobs.documents.input_names import pour, typed
 
     with jobs() as mine:
         wanted = ids(mine, job)

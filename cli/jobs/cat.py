@@ -11,7 +11,7 @@ import click
 from cli.client.problem import Problem
 from cli.frame import Command
 from cli.jobs.common import complete_job, jobs, only
-from cli.jobs.printing import Printing, print_contents, print_outputs, printing_of, printing_options
+from cli.jobs.follow.output_printing import Printing, print_contents, print_outputs, printing_of, printing_options
 from cli.text import count
 
 if TYPE_CHECKING:

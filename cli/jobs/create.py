@@ -12,8 +12,16 @@ import click
 from cli.completion import one_of, remote_path
 from cli.frame import Command, note
 from cli.jobs.common import jobs
-from cli.jobs.flow import Flow, add_all, flow_options, run, taken
-from cli.jobs.specification import document, encoded, from_expression, from_options, keyed, left_over, without_reducers
+from cli.jobs.documents.specification import (
+    document,
+    encoded,
+    from_expression,
+    from_options,
+    keyed,
+    left_over,
+    without_reducers,
+)
+from cli.jobs.follow.course import Flow, add_all, flow_options, run, taken
 from cli.output import null_option
 from cli.when import Duration
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MAX_TRIES_AGAIN, MEMORY_MB
@@ -160,19 +168,20 @@ def command(
             raise click.UsageError("--combine is for --by, which gives reducers lines by their keys")
         body = body_of(mine, expression, file, name, words, by, combiner)
         if dry_run and by:
-            from cli.jobs import operation_plan, operations
+            from cli.jobs import operations
+            from cli.jobs.documents import operation_plan
 
             operation_plan.show(mine, json.loads(body), operations.typed_names(mine), quiet=flow.quiet)
             return
         if dry_run:
-            from cli.jobs import plan
+            from cli.jobs.documents import plan
 
             plan.show(body, quiet=flow.quiet, null=null)
             return
         if put:
-            from cli.jobs import putting
+            from cli.jobs.documents import local_inputs
 
-            stored = putting.store(mine.session, put, to or putting.DEFAULT_GOAL, flow)
+            stored = local_inputs.store(mine.session, put, to or local_inputs.DEFAULT_GOAL, flow)
             run(mine, body, flow, lambda job: feed_stored(mine, job, flow, stored, keep_open=keep_open))
             return
         run(mine, body, flow, lambda job: feed(mine, job, flow, keep_open=keep_open, close=close, null=null))
@@ -197,7 +206,7 @@ def body_of(
     context = click.get_current_context()
     home = mine.session.settings.home
     if file:
-        from cli.jobs import manifest
+        from cli.jobs.documents import manifest
 
         if words or expression or by:
             named = [f"--{word}" for word, _ in words] + ["--by"] * bool(by)
@@ -229,7 +238,7 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null
             note("mjob: warning: input stream left open")
         return
     if sys.stdin is not None:
-        from cli.jobs.inputs_from import typed
+        from cli.jobs.documents.input_names import typed
 
         named = typed(sys.stdin.fileno(), flow.batch, mine.session.settings.home, null=null)
         if not add_all(mine, job, named, flow) and not keep_open:
@@ -240,8 +249,8 @@ def feed(mine: Jobs, job: str, flow: Flow, *, keep_open: bool, close: bool, null
 
 def feed_stored(mine: Jobs, job: str, flow: Flow, stored: Sequence[str], *, keep_open: bool) -> None:
     """Inputs that were stored for the job, and the end of input."""
-    from cli.jobs import putting
+    from cli.jobs.documents import local_inputs
 
-    add_all(mine, job, putting.batches(stored, flow.batch), flow)
+    add_all(mine, job, local_inputs.batches(stored, flow.batch), flow)
     if not keep_open:
         mine.end_input(job)

@@ -65,7 +65,7 @@ def command(expression: Sequence[str], reducer: int, idle: int, null: bool, **op
 
 
 def names_of_stdin(mine: Jobs, *, null: bool) -> Iterator[bytes]:
-    from cli.jobs.inputs_from import typed
+    from cli.jobs.documents.input_names import typed
 
     return chain.from_iterable(typed(sys.stdin.fileno(), BATCH, mine.session.settings.home, null=null))
 
@@ -75,7 +75,7 @@ def last_task(
     mine: Jobs, phases: Sequence[Phase], reducer: int, names: Iterator[bytes], say: Say
 ) -> Iterator[tuple[Task, str]]:
     """The task that would run last, and the object with its input, as long as the block lasts. Raises `Problem`."""
-    from cli.jobs.specification import document, encoded
+    from cli.jobs.documents.specification import document, encoded
     from cli.postmortem.inputs import collecting, made, output_of_reducer
     from cli.postmortem.tasks import Task
 

@@ -14,8 +14,8 @@ from cli.client.problem import NoSuchJob, Problem
 from cli.client.transport.patience import Patience
 from cli.frame import Command, note
 from cli.jobs.common import complete_job, jobs, only
-from cli.jobs.leaving import WATCHING, telling_of
-from cli.jobs.task_log import STREAMS, Screen, TaskLog, kept
+from cli.jobs.follow.interruption import WATCHING, telling_of
+from cli.jobs.follow.task_log import STREAMS, Screen, TaskLog, kept
 from cli.jobs.tasks import input_of, tasks
 from scheduler.common.backoff import Backoff
 

@@ -20,8 +20,8 @@ from cli.client import paths
 from cli.client.transport.patience import Patience
 from cli.completion import one_of, remote_path
 from cli.frame import note
-from cli.jobs.leaving import ADDING, PRINTING, telling_of
-from cli.jobs.specification import asset, encoded
+from cli.jobs.documents.specification import asset, encoded
+from cli.jobs.follow.interruption import ADDING, PRINTING, telling_of
 from cli.text import compact
 from cli.when import Duration
 from scheduler.model.operations.document import UNAVAILABLE
@@ -205,7 +205,7 @@ def perform(
     if not operands and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("no inputs: name some, or pipe names in", click.get_current_context())
     if run.dry_run:
-        from cli.jobs import operation_plan
+        from cli.jobs.documents import operation_plan
 
         operation_plan.show(mine, document, operands or typed_names(mine), quiet=run.quiet)
         return
@@ -222,7 +222,7 @@ def perform(
 
 def typed_names(mine: Jobs) -> list[str]:
     """The names on stdin, all of them: a dry run asks for the size of each."""
-    from cli.jobs.inputs_from import batches
+    from cli.jobs.documents.input_names import batches
 
     return [
         named(line.decode("utf-8", "replace"), mine.session.settings.home)
@@ -233,7 +233,7 @@ def typed_names(mine: Jobs) -> list[str]:
 
 def feed(mine: Jobs, job: str, operands: Sequence[str]) -> None:
     """Add inputs, from operands or from stdin, and end the input."""
-    from cli.jobs.inputs_from import batches, pour
+    from cli.jobs.documents.input_names import batches, pour
 
     home = mine.session.settings.home
     given = in_batches(operands) if operands else batches(sys.stdin.fileno(), BATCH)
@@ -250,8 +250,8 @@ def in_batches(names: Sequence[str]) -> Iterator[list[bytes]]:
 
 def wait(mine: Jobs, job: str, run: Run) -> None:
     """Wait for the operation. Raises `Problem` if it failed."""
-    from cli.jobs import outcome
-    from cli.jobs.watching import Watcher
+    from cli.jobs.follow import outcome
+    from cli.jobs.follow.wait import Watcher
 
     status = Watcher(mine, job, show=False if run.quiet else None).run()
     if run.as_json:
@@ -261,7 +261,7 @@ def wait(mine: Jobs, job: str, run: Run) -> None:
 
 def show(mine: Jobs, job: str, run: Run) -> None:
     """Wait for the operation, and print what it made or how it ended."""
-    from cli.jobs.printing import Printing, print_outputs
+    from cli.jobs.follow.output_printing import Printing, print_outputs
 
     wait(mine, job, run)
     if run.prints:

@@ -12,9 +12,9 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import Command, note
-from cli.jobs import flow as flows
-from cli.jobs import unfinished
 from cli.jobs.common import check_done, jobs, one_job_argument, only
+from cli.jobs.documents import unfinished
+from cli.jobs.follow import course
 from cli.text import count
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("rerun", cls=Command)
 @click.option("--failed", is_flag=True, help="Only the inputs that have no result: those that failed, each once; of a "
               "cancelled job also those that never ran.")  # fmt: skip
-@flows.flow_options
+@course.flow_options
 @one_job_argument
 def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
     """Create a job with the name, the phases and the inputs of a job that is done; print its id.
@@ -40,19 +40,19 @@ def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
 
     Exit status: as of mjob create; 1 also if --failed finds no input.
     """
-    flow = flows.taken(options)
+    flow = course.taken(options)
     with jobs() as mine:
         old = only(mine, job)
         status = check_done(mine, old)
         inputs = without_result(mine, old, status) if failed else mine.records(old, "in")
 
         def feed(new: str) -> None:
-            number = flows.add_all(mine, new, batches(inputs, flow.batch), flow)
+            number = course.add_all(mine, new, batches(inputs, flow.batch), flow)
             mine.end_input(new)
             if failed and status["cancelled"]:
                 note(f"job {old} was cancelled: {count(number, 'input')} without a result run again")
 
-        flows.run(mine, body_of(status), flow, feed)
+        course.run(mine, body_of(status), flow, feed)
 
 
 def without_result(mine: Jobs, job: str, status: Status) -> Iterator[bytes]:
@@ -63,7 +63,7 @@ def without_result(mine: Jobs, job: str, status: Status) -> Iterator[bytes]:
 
 def body_of(status: dict[str, Any]) -> bytes:
     """The JSON text of a job like the one with this status."""
-    from cli.jobs.specification import encoded
+    from cli.jobs.documents.specification import encoded
 
     if "type" in status:
         raise Problem(f"job {status['id']} is an operation: give mjob {status['type']} again")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.frame import Command
-from cli.jobs import checking, operations
+from cli.jobs import operations, order_check
 from cli.jobs.common import jobs
 from scheduler.model.keydef import FLAGS
 from scheduler.model.operations.stages import MAX_PARTITIONS
@@ -123,6 +123,6 @@ def command(
     with jobs() as mine:
         run = operations.taken(options, mine.session.settings.home)
         if check or is_silent:
-            checking.perform(mine, spec, inputs, run, says=check)
+            order_check.perform(mine, spec, inputs, run, says=check)
         else:
             operations.perform(mine, "sort", spec, inputs, run)

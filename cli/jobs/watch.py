@@ -27,8 +27,8 @@ def command(job: tuple[str, ...], as_json: bool) -> None:
 
     Exit status: 0 if all jobs ended well; 1 if any had errors or was cancelled, as with mjob create -w.
     """
-    from cli.jobs import outcome
-    from cli.jobs.watching import Watcher
+    from cli.jobs.follow import outcome
+    from cli.jobs.follow.wait import Watcher
 
     failed: list[Problem] = []
     with jobs() as mine:

@@ -10,7 +10,7 @@ import click
 from cli import table, text
 from cli.frame import Plain
 from cli.mrjob.records import recorded
-from cli.service.administering import json_option, look, with_store
+from cli.service.account_options import json_option, look, with_store
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.service.administering import use_store
+from cli.service.account_options import use_store
 
 if TYPE_CHECKING:
     from scheduler.objects.blobs import BlobStore

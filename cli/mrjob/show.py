@@ -10,7 +10,7 @@ from cli import text
 from cli.frame import Plain
 from cli.jobs.cost import priced, summed, table
 from cli.mrjob.records import recorded
-from cli.service.administering import json_option, with_store
+from cli.service.account_options import json_option, with_store
 
 
 @click.command("show", cls=Plain)

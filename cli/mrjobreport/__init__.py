@@ -13,7 +13,7 @@ from cli import text
 from cli.frame import Plain, note
 from cli.jobs.cost import priced, summed
 from cli.mrjob.records import recorded
-from cli.service.administering import with_store
+from cli.service.account_options import with_store
 
 if TYPE_CHECKING:
     from scheduler.service.operators.load import JobRecord

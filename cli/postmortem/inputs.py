@@ -21,9 +21,9 @@ import click
 
 from cli.client import objects
 from cli.client.problem import Problem
-from cli.jobs.inputs_from import pour
-from cli.jobs.leaving import exit_code, terminable
-from cli.jobs.specification import document, encoded
+from cli.jobs.documents.input_names import pour
+from cli.jobs.documents.specification import document, encoded
+from cli.jobs.follow.interruption import exit_code, terminable
 from cli.jobs.tasks import tasks
 from cli.meter import Meter
 from cli.postmortem.lineage import Place, UnknownMakerError, made_before

@@ -12,7 +12,7 @@ from cli import text
 from cli.client.settings import state_directory
 from cli.frame import Plain, note
 from cli.meter import Meter
-from cli.service.administering import json_option, said_plainly, with_state_dir
+from cli.service.account_options import json_option, said_plainly, with_state_dir
 
 
 @click.command("backup", cls=Plain)

@@ -9,7 +9,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import FAILED, Plain, note, say
-from cli.service.administering import change, with_records
+from cli.service.account_options import change, with_records
 
 
 @click.command("cancel", cls=Plain)

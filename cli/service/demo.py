@@ -79,9 +79,9 @@ def count_as_job(session: Session) -> bytes:
 def run_job(jobs: Jobs, inputs: list[str], shown: str) -> bytes:
     """Run the word count over `inputs`; its output. Raises `Problem` if it had errors."""
     from cli.client import transfer
-    from cli.jobs import outcome
-    from cli.jobs.specification import document, encoded
-    from cli.jobs.watching import tell_first_error
+    from cli.jobs.documents.specification import document, encoded
+    from cli.jobs.follow import outcome
+    from cli.jobs.follow.wait import tell_first_error
 
     print(f"$ mfind -t o {shown} | mjob create -o -m {in_quotes(MAP)} \\\n      -r {in_quotes(REDUCE)}", flush=True)
     phases = [{"exec": MAP, "type": "map"}, {"exec": REDUCE, "type": "reduce"}]

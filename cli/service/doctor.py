@@ -10,7 +10,7 @@ import click
 from cli import text
 from cli.client.settings import state_directory
 from cli.frame import Plain
-from cli.service.administering import json_option, with_state_dir
+from cli.service.account_options import json_option, with_state_dir
 
 
 @click.command("doctor", cls=Plain)

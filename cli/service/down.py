@@ -12,7 +12,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain, note
-from cli.service.administering import said_plainly, with_state_dir
+from cli.service.account_options import said_plainly, with_state_dir
 from cli.when import Duration
 
 PAUSE = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.frame import Plain
-from cli.service.sharing import log_file_options, require_signed_target_option, run, shared_options
+from cli.service.role_options import log_file_options, require_signed_target_option, run, shared_options
 
 
 @click.command("gateway", cls=Plain)

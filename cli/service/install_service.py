@@ -13,7 +13,7 @@ import click
 from cli.client.problem import Problem
 from cli.client.settings import home_directory, state_directory
 from cli.frame import Plain, note
-from cli.service.administering import with_state_dir
+from cli.service.account_options import with_state_dir
 
 SYSTEM = Path("/etc/systemd/system")
 NAME = "remora.service"

@@ -14,7 +14,7 @@ import click
 
 from cli import table, text, when
 from cli.frame import Plain, note
-from cli.service.administering import json_option, look, with_records
+from cli.service.account_options import json_option, look, with_records
 from scheduler.model import dates
 
 HEADS = ("ID", "ACCOUNT", "NAME", "STATE", "DONE", "ERRORS", "AGE", "WAITS FOR")

@@ -11,7 +11,7 @@ import click
 from cli import text
 from cli.client.problem import Problem
 from cli.frame import Plain
-from cli.service.administering import change, json_option, look, with_records
+from cli.service.account_options import change, json_option, look, with_records
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection

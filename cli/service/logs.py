@@ -18,7 +18,7 @@ from cli import text
 from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
-from cli.service.administering import with_state_dir
+from cli.service.account_options import with_state_dir
 
 PAUSE = 0.2
 FILES = {"service": "service.log", "audit": "audit.log"}

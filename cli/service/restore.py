@@ -10,7 +10,7 @@ import click
 from cli.client.settings import state_directory
 from cli.frame import FAILED, Plain, note
 from cli.meter import Meter
-from cli.service.administering import said_plainly, with_state_dir
+from cli.service.account_options import said_plainly, with_state_dir
 from cli.service.verify import tell
 
 

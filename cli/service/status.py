@@ -15,7 +15,7 @@ import click
 from cli import text
 from cli.client.settings import state_directory
 from cli.frame import FAILED, Plain
-from cli.service.administering import json_option, look, said_plainly, with_records
+from cli.service.account_options import json_option, look, said_plainly, with_records
 from cli.version import VERSION
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def running_for(pid: int) -> int:
 def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
     if not found["running"]:
         return [("remora", f"does not run (state {found['state_dir']})")]
-    from cli.service.keeping import shown
+    from cli.service.retention import shown
 
     size, health = text.human_size, found["health"]
     wrong = [f"{name}: {why}" for name, why in health.items() if name != "status" and why != "ok"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.frame import Plain
-from cli.service.keeping import keep_jobs_option
-from cli.service.sharing import run, shared_options
+from cli.service.retention import keep_jobs_option
+from cli.service.role_options import run, shared_options
 
 
 @click.command("supervisor", cls=Plain)

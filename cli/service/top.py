@@ -13,7 +13,7 @@ import click
 
 from cli import table, text, when
 from cli.frame import Plain
-from cli.service.administering import json_option, look, records, with_records
+from cli.service.account_options import json_option, look, records, with_records
 
 if TYPE_CHECKING:
     from scheduler.service.operators.overview import JobNow, Overview

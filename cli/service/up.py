@@ -14,8 +14,8 @@ from cli.client.problem import Problem
 from cli.client.settings import state_directory
 from cli.frame import Plain
 from cli.service.database import database_options
-from cli.service.keeping import keep_jobs_option
-from cli.service.sharing import (
+from cli.service.retention import keep_jobs_option
+from cli.service.role_options import (
     connection_options,
     log_file_options,
     metrics_token_option,

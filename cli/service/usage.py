@@ -11,7 +11,7 @@ import click
 
 from cli import table, text, when
 from cli.frame import Plain, note
-from cli.service.administering import json_option, look, with_records
+from cli.service.account_options import json_option, look, with_records
 
 if TYPE_CHECKING:
     from scheduler.records.accounts import Stored

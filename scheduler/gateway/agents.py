@@ -23,7 +23,7 @@ from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.objects.sweep import unwanted
 from scheduler.records.database import Connection, Fenced, select
-from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.tasks import outputs
 from scheduler.tls.names import AGENT, comes_from
 

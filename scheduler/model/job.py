@@ -34,7 +34,8 @@ from scheduler.model.checks import (
 )
 from scheduler.model.errors import invalid_content, invalid_job
 from scheduler.model.naming import SESSION_PROGRAM
-from scheduler.model.operations.document import Operation, check_operation
+from scheduler.model.operations.document import Operation
+from scheduler.model.operations.document_checks import check_operation
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.tiers import IMAGES, MAX_JOB_REDUCERS, MAX_PHASES, MAX_REDUCERS, MAX_TRIES_AGAIN
 

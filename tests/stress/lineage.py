@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.nodes.simulated_cluster import survives
+from tests.support.simulated.runs import survives
 
 
 def main() -> int:

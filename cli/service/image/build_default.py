@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain
-from cli.service.administering import with_state_dir
+from cli.service.account_options import with_state_dir
 from cli.service.image.common import images
 
 

@@ -9,7 +9,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import Plain
-from cli.service.administering import with_state_dir
+from cli.service.account_options import with_state_dir
 from cli.service.image.common import images, max_size_option
 
 

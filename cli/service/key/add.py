@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain
-from cli.service.administering import change, public_key, with_records
+from cli.service.account_options import change, public_key, with_records
 
 
 @click.command("add", cls=Plain)

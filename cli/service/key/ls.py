@@ -8,7 +8,7 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.administering import json_option, look, with_records
+from cli.service.account_options import json_option, look, with_records
 
 
 @click.command("ls", cls=Plain)

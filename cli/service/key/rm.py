@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain, note
-from cli.service.administering import change, end_jobs_option, tell_of_jobs, with_records
+from cli.service.account_options import change, end_jobs_option, tell_of_jobs, with_records
 
 
 @click.command("rm", cls=Plain)

@@ -10,7 +10,7 @@ import click
 
 from cli.client.problem import Problem
 from cli.frame import Plain, note
-from cli.service.administering import change, public_key, records, with_records
+from cli.service.account_options import change, public_key, records, with_records
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection

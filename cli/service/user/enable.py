@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.frame import Plain
-from cli.service.administering import change, with_records
+from cli.service.account_options import change, with_records
 
 
 @click.command("enable", cls=Plain)

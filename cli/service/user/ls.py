@@ -8,8 +8,8 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.administering import json_option, look, with_records
-from cli.service.keeping import shown
+from cli.service.account_options import json_option, look, with_records
+from cli.service.retention import shown
 
 
 @click.command("ls", cls=Plain)

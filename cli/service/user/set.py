@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.frame import Plain
-from cli.service.administering import change, with_records
-from cli.service.keeping import Keeping
+from cli.service.account_options import change, with_records
 from cli.service.limits import new_limits
+from cli.service.retention import Keeping
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection

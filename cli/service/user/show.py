@@ -9,9 +9,9 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.administering import json_option, look, with_records
-from cli.service.keeping import shown
+from cli.service.account_options import json_option, look, with_records
 from cli.service.limits import in_cells
+from cli.service.retention import shown
 
 if TYPE_CHECKING:
     from scheduler.records.database import Connection

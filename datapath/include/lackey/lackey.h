@@ -35,12 +35,11 @@
 #include "lackey/oomkills.h"
 #include "lackey/outpipe.h"
 #include "lackey/plain.h"
+#include "lackey/queue.h"
 #include "lackey/task.h"
 #include "protocol/pass.h"
 
 enum { LACKEY_QUEUE = 64 };
-
-struct lackey_run; /* a queued task */
 
 struct lackey {
     int sock; /* to the agent; blocking */
@@ -56,9 +55,8 @@ struct lackey {
     int piped[PASS_SLOTS];          /* PASS_PIPED of each */
     char *common;                   /* ENV's payload, and SHELL */
     size_t common_len;
-    struct lackey_run *first, **last;
-    int queued;
-    struct lackey_run *running;
+    struct queue queue;
+    struct queued *running;
     pid_t pid;
     struct task_usage usage;
     struct outpipes outpipes; /* of the running task, if it has any */

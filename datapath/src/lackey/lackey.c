@@ -20,27 +20,12 @@ enum { DUMP_SECONDS = 5 };
 
 _Static_assert(sizeof((struct pass_done *)0)->program >= (size_t)COREFILE_PROGRAM, "a program's name fits");
 
-struct lackey_run {
-    struct lackey_run *next;
-    uint64_t task;
-    uint32_t slot;
-    int fds[3];
-    size_t len;
-    char environment[]; /* `len` bytes, "K=V\0" each */
-};
-
 static uint64_t now(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void close_three(const int fds[3])
-{
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
 }
 
 static int report(struct lackey *lackey, uint64_t task, const struct pass_done *done)
@@ -97,7 +82,7 @@ static void save_core(struct lackey *lackey, char path[COREWATCH_PATH])
 /* End the running task with all its processes, and report to the agent. */
 static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 {
-    struct lackey_run *run = lackey->running;
+    struct queued *run = lackey->running;
     struct pass_done *done = &lackey->done;
 
     if ((path[0] || lackey->usage.dumped) && !(done->flags & PASS_STOPPED))
@@ -127,7 +112,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 }
 
 /* Start the first process of a task; -1 with errno. */
-static pid_t begin(struct lackey *lackey, struct lackey_run *run)
+static pid_t begin(struct lackey *lackey, struct queued *run)
 {
     const char *script = lackey->scripts[run->slot];
     const struct plain *plain = &lackey->plain[run->slot];
@@ -145,14 +130,14 @@ static pid_t begin(struct lackey *lackey, struct lackey_run *run)
     return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, run->fds);
 }
 
-static int start(struct lackey *lackey, struct lackey_run *run)
+static int start(struct lackey *lackey, struct queued *run)
 {
     lackey->running = run;
     lackey->done = (struct pass_done){.started_ns = now()};
     lackey->usage = (struct task_usage){0};
     lackey->pid = begin(lackey, run);
     int error = errno;
-    close_three(run->fds);
+    queued_close(run);
     if (lackey->pid > 0)
         return 0;
     lackey->done.status = error;
@@ -161,21 +146,12 @@ static int start(struct lackey *lackey, struct lackey_run *run)
     return finish(lackey, no_core);
 }
 
-static struct lackey_run *take(struct lackey *lackey, struct lackey_run **link)
-{
-    struct lackey_run *run = *link;
-
-    *link = run->next;
-    if (lackey->last == &run->next)
-        lackey->last = link;
-    lackey->queued--;
-    return run;
-}
-
 static int start_next(struct lackey *lackey)
 {
-    while (!lackey->running && lackey->first)
-        if (start(lackey, take(lackey, &lackey->first)) < 0)
+    struct queued *run;
+
+    while (!lackey->running && (run = queue_take(&lackey->queue)))
+        if (start(lackey, run) < 0)
             return -1;
     return 0;
 }
@@ -262,16 +238,7 @@ static int enqueue(struct lackey *lackey, const struct pass_header *header, cons
 {
     if (nfds != 3 || header->flags >= PASS_SLOTS || (len && payload[len - 1]))
         return protocol_error("a task with bad descriptors, slot or environment");
-    struct lackey_run *run = malloc(sizeof *run + len);
-    if (!run)
-        return -1;
-    *run = (struct lackey_run){.task = header->task, .slot = header->flags, .len = len};
-    memcpy(run->fds, fds, sizeof run->fds);
-    memcpy(run->environment, payload, len);
-    *lackey->last = run;
-    lackey->last = &run->next;
-    lackey->queued++;
-    return 0;
+    return queue_add(&lackey->queue, header, payload, len, fds);
 }
 
 static int stop(struct lackey *lackey, uint64_t task)
@@ -282,16 +249,11 @@ static int stop(struct lackey *lackey, uint64_t task)
         lackey->done.flags |= PASS_STOPPED;
         return finish(lackey, no_core);
     }
-    for (struct lackey_run **link = &lackey->first; *link; link = &(*link)->next)
-        if ((*link)->task == task) {
-            struct lackey_run *run = take(lackey, link);
-            struct pass_done done = {.status = SIGKILL, .flags = PASS_STOPPED, .started_ns = now()};
-            done.ended_ns = done.started_ns;
-            close_three(run->fds);
-            free(run);
-            return report(lackey, task, &done);
-        }
-    return 0; /* it has ended, and DONE is queued */
+    if (!queue_drop(&lackey->queue, task))
+        return 0; /* it has ended, and DONE is queued */
+    struct pass_done done = {.status = SIGKILL, .flags = PASS_STOPPED, .started_ns = now()};
+    done.ended_ns = done.started_ns;
+    return report(lackey, task, &done);
 }
 
 static int handle(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
@@ -344,7 +306,7 @@ static int signalled(struct lackey *lackey)
 
 static int serve_once(struct lackey *lackey)
 {
-    struct pollfd events[] = {{.fd = lackey->sock, .events = lackey->queued < LACKEY_QUEUE ? POLLIN : 0},
+    struct pollfd events[] = {{.fd = lackey->sock, .events = lackey->queue.count < LACKEY_QUEUE ? POLLIN : 0},
                               {.fd = lackey->signals, .events = POLLIN},
                               {.fd = lackey->watch.fd, .events = POLLIN},
                               {.fd = lackey->outpipes.of[0].reading, .events = POLLIN},
@@ -368,7 +330,7 @@ int lackey_serve(struct lackey *lackey)
 {
     int status;
 
-    lackey->last = &lackey->first;
+    queue_init(&lackey->queue);
     while (serve_once(lackey) == 0)
         ;
     int error = errno;
@@ -382,11 +344,7 @@ int lackey_serve(struct lackey *lackey)
 
 void lackey_forget(struct lackey *lackey)
 {
-    while (lackey->first) {
-        struct lackey_run *run = take(lackey, &lackey->first);
-        close_three(run->fds);
-        free(run);
-    }
+    queue_clear(&lackey->queue);
     for (int slot = 0; slot < PASS_SLOTS; slot++) {
         free(lackey->scripts[slot]);
         lackey->scripts[slot] = NULL;

@@ -1,7 +1,6 @@
 #include "split/split.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "split/buffer.h"
 #include "split/keyer.h"
 #include "split/outputs.h"
 #include "split/route.h"
-#include "streams/move.h"
 #include "streams/quiet.h"
 #include "streams/spool.h"
 #include "text/fields.h"
@@ -33,12 +32,8 @@ struct split {
     struct split_report *report;
     enum split_result result;
     struct fields fields;
-    int src;
 
-    char *input;
-    size_t have;   /* bytes in `input` */
-    size_t room;   /* bytes that it can hold, the pad not counted */
-    int ended;     /* the source has no more */
+    struct buffer input;
     int64_t carry; /* reducer of the line whose beginning has been written already; -1: none */
 
     uint64_t ends[WINDOW / MARKS_BLOCK + 1]; /* one more, as marks_next needs */
@@ -234,24 +229,22 @@ static int take_lines(struct split *split, const char *text, size_t len, int las
  */
 static int take_beginning(struct split *split, size_t *taken)
 {
-    char *larger;
+    struct buffer *input = &split->input;
 
-    if (!split->spec->keyer && fields_find(&split->fields, split->input, NULL, 0, split->have)) {
+    if (!split->spec->keyer && fields_find(&split->fields, input->text, NULL, 0, input->have)) {
         if (add_key(split) < 0)
             return -1;
-        split->lines[0] = (struct span){split->input, split->have};
+        split->lines[0] = (struct span){input->text, input->have};
         split->batch = 1;
         if (route(split) < 0)
             return -1;
         split->batch = 0;
         split->arena_used = 0;
         split->carry = split->to[0];
-        return take_carried(split, split->input, split->have, split->ended, taken);
+        return take_carried(split, input->text, input->have, input->ended, taken);
     }
-    if (!(larger = realloc(split->input, 2 * split->room + PAD)))
+    if (buffer_grow(input) < 0)
         return fail(split, SPLIT_MEMORY, "a line is too long to hold until its key is known");
-    split->input = larger;
-    split->room *= 2;
     return 0;
 }
 
@@ -263,24 +256,6 @@ static int read_failed(struct split *split)
     return -1;
 }
 
-/* Fill the buffer: an incomplete line is scanned again after each fill, so fills should be few. */
-static int fill(struct split *split)
-{
-    while (!split->ended && split->have < split->room) {
-        ssize_t got = read(split->src, split->input + split->have, split->room - split->have);
-
-        if (got > 0)
-            split->have += (size_t)got;
-        else if (got == 0)
-            split->ended = 1;
-        else if (errno == EAGAIN)
-            move_wait(split->src, POLLIN, -1);
-        else if (errno != EINTR)
-            return read_failed(split);
-    }
-    return 0;
-}
-
 /*
  * Process a mapped file without reading it, one window at a time, so that its pages do not
  * count as our memory. This stops before the end, where there is no pad, and before a line
@@ -289,16 +264,16 @@ static int fill(struct split *split)
 static int run_mapped(struct split *split)
 {
     struct stat status;
-    off_t at = lseek(split->src, 0, SEEK_CUR);
+    off_t at = lseek(split->input.fd, 0, SEEK_CUR);
     size_t taken = 1;
     int result = 0;
 
-    if (at < 0 || split->spec->buffer || fstat(split->src, &status) < 0 || !S_ISREG(status.st_mode))
+    if (at < 0 || split->spec->buffer || fstat(split->input.fd, &status) < 0 || !S_ISREG(status.st_mode))
         return 0;
     while (result == 0 && taken > 0 && status.st_size - at > INPUT) {
         size_t skip = (size_t)at % (size_t)sysconf(_SC_PAGESIZE);
         size_t len = status.st_size - at < MAPPED ? skip + (size_t)(status.st_size - at) : skip + MAPPED;
-        char *pages = mmap(NULL, len, PROT_READ, MAP_SHARED, split->src, at - (off_t)skip);
+        char *pages = mmap(NULL, len, PROT_READ, MAP_SHARED, split->input.fd, at - (off_t)skip);
 
         if (pages == MAP_FAILED)
             break;
@@ -306,42 +281,45 @@ static int run_mapped(struct split *split)
         munmap(pages, len);
         at += (off_t)taken;
     }
-    return lseek(split->src, at, SEEK_SET) < 0 ? read_failed(split) : result;
+    return lseek(split->input.fd, at, SEEK_SET) < 0 ? read_failed(split) : result;
 }
 
 static int run(struct split *split)
 {
+    struct buffer *input = &split->input;
+
     if (run_mapped(split) < 0)
         return -1;
     do {
         size_t taken;
 
-        if (fill(split) < 0 || take_lines(split, split->input, split->have, split->ended, &taken) < 0)
+        if (buffer_fill(input) < 0) /* whole: an incomplete line is scanned again after each fill */
+            return read_failed(split);
+        if (take_lines(split, input->text, input->have, input->ended, &taken) < 0)
             return -1;
-        if (taken == 0 && split->have == split->room && take_beginning(split, &taken) < 0)
+        if (taken == 0 && input->have == input->room && take_beginning(split, &taken) < 0)
             return -1;
-        split->have -= taken;
-        memmove(split->input, split->input + taken, split->have);
-    } while (!split->ended || split->have > 0);
+        buffer_take(input, taken);
+    } while (!input->ended || input->have > 0);
     if (split->carry >= 0) { /* the source ended in the middle of a long line */
         split->report->lines++;
-        if (outputs_put_line(&split->outputs, (uint32_t)split->carry, split->input, 0) < 0)
+        if (outputs_put_line(&split->outputs, (uint32_t)split->carry, input->text, 0) < 0)
             return -1;
     }
     return outputs_flush(&split->outputs);
 }
 
-static int prepare(struct split *split, const int *dsts)
+static int prepare(struct split *split, int src, const int *dsts)
 {
     const struct split_spec *spec = split->spec;
+    size_t room = spec->buffer == 0 ? INPUT : spec->buffer < 2 ? 2 : spec->buffer; /* 2: to tell CR from CR LF */
+    int opened = buffer_open(&split->input, src, room, PAD);
 
-    split->room = spec->buffer == 0 ? INPUT : spec->buffer < 2 ? 2 : spec->buffer; /* 2: to tell CR from CR LF */
-    split->input = malloc(split->room + PAD);
     split->arena_room = ARENA;
     split->arena = malloc(ARENA);
     split->carry = -1;
     route_init(&split->route, spec->by, spec->reducers);
-    if (outputs_init(&split->outputs, dsts, spec->reducers) < 0 || !split->input || !split->arena)
+    if (outputs_init(&split->outputs, dsts, spec->reducers) < 0 || opened < 0 || !split->arena)
         return fail(split, SPLIT_MEMORY, "no memory for the buffers");
     return 0;
 }
@@ -372,7 +350,7 @@ static void finish(struct split *split)
         snprintf(report->message, sizeof report->message, "cannot write the part of reducer %u: %s", outputs->failed,
                  spool_why(spool_result_of(outputs->error), outputs->error));
     }
-    free(split->input);
+    buffer_close(&split->input);
     free(split->arena);
 }
 
@@ -388,10 +366,9 @@ enum split_result split_run(const struct split_spec *spec, int src, const int *d
         return SPLIT_MEMORY;
     }
     split->spec = spec;
-    split->src = src;
     split->report = report;
     quiet_begin(&quiet);
-    if (check(split) == 0 && prepare(split, dsts) == 0)
+    if (check(split) == 0 && prepare(split, src, dsts) == 0)
         run(split);
     finish(split);
     quiet_end(&quiet);

@@ -103,6 +103,7 @@ class Verdict:
     reason: AbortReason | None = None
 
 
+OK = Verdict(Outcome.OK)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Rule = tuple[Callable[[Ending], bool], Callable[[Ending], str]]
 
@@ -151,7 +152,7 @@ def judge(end: Ending) -> Verdict:
     for matches, sentence in USER_RULES:
         if matches(end):
             return Verdict(Outcome.FAILED, code_of(end).value, sentence(end) + remarks(end, sentence(end)))
-    return Verdict(Outcome.OK)
+    return OK
 
 
 def code_of(end: Ending) -> JobErrorCode:

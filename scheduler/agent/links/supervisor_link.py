@@ -25,7 +25,8 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 
 from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt, blobs_of, clock_us, plain_report
+from scheduler.agent.attempts.attempt import Attempt
+from scheduler.agent.attempts.reports import blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError

@@ -3,8 +3,9 @@
 A *pool* is the tasks of one phase of one job on this node, with the instances that run them.
 A *worker* is one instance and the attempts that were handed to its lackey.
 
-- `pool` converges on the number of instances that the supervisor asks for, and fills them.
-- `instance_factory` makes instances and ends them; `assets` copies objects into a new one.
+- `pool` asks for as many instances as the supervisor says, and fills them with tasks.
+- `instances` has as many as that, each with a worker; `instance_factory` makes and ends one, and
+  `assets` copies objects into it.
 - `worker` speaks with the lackey; `pacing` says how many tasks it holds ahead, by their length.
 - `tier_limits`, `disk_count` and `disk_pressure` end tasks that take more than their tier or
   than the machine has, where the kernel does not.

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from datapath.passing import Done
 from datapath.slices import LineTooLongError
-from scheduler.agent.attempts.attempt import Attempt, Reporter, blobs_of, plain_report
-from scheduler.agent.attempts.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNAL, LOAD_FAILED, Verdict
+from scheduler.agent.attempts.attempt import Attempt
+from scheduler.agent.attempts.reports import Reporter, blobs_of, plain_report
+from scheduler.agent.attempts.verdict import DISK_IS_FULL, FETCH_FAILED, INTERNAL, LOAD_FAILED, OK, Verdict
 from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.model.errors import JobErrorCode
@@ -117,12 +118,12 @@ class Completion:
             self._log.warning("lines could not be counted", task=lease.uuid, why=str(error))
             self._node.finished(plain_report(lease, NO_INPUT))
         else:
-            report = plain_report(lease, Verdict(Outcome.OK)).model_copy(update={"lines": counted})
+            report = plain_report(lease, OK).model_copy(update={"lines": counted})
             self._node.finished(report)
 
     def skip(self, lease: TaskLease) -> None:
         """Report a task that has nothing to read, and so nothing to do."""
-        self._node.finished(plain_report(lease, Verdict(Outcome.OK)))
+        self._node.finished(plain_report(lease, OK))
 
 
 def stopped_report(attempt: AttemptId) -> AttemptReport:

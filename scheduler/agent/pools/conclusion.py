@@ -15,7 +15,8 @@ from functools import partial
 from typing import Protocol
 
 from datapath.passing import Done, DoneFlag
-from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.attempts.attempt import Attempt, verdict_of
+from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext

@@ -4,8 +4,7 @@ The supervisor tells a pool how many instances it should have, and gives it task
 the pool restores these conditions, in `converge` and `fill`:
 
 - It has the number of instances that it was told, or one while it has a task (tasks that were
-  leased must run). New ones are made in the background; superfluous ones leave after their task,
-  and stay if the number rises again before it ends.
+  leased must run). `instances` makes and ends them.
 - Instances are filled evenly and in order, each the further ahead the shorter tasks are (`pacing`).
 - Where instances are reserved by Nomad there are no more than allocations, and one whose allocation
   is taken away ends with its task, or soon (`reservations`). Tasks that then find no slot go back to the
@@ -25,27 +24,29 @@ from collections import deque
 from collections.abc import Coroutine, Iterator
 
 from datapath.passing import Done
-from scheduler.agent.attempts.attempt import Attempt, Reporter, verdict_of
+from scheduler.agent.attempts.attempt import Attempt, verdict_of
 from scheduler.agent.attempts.capture import Scratch
 from scheduler.agent.attempts.input_files import BusyError
+from scheduler.agent.attempts.reports import Reporter
+from scheduler.agent.attempts.task_inputs import InputGoneError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.slices import line_end_of
-from scheduler.agent.pools.assets import AssetError, Assets
+from scheduler.agent.pools.assets import Assets
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.conclusion import Conclusion
 from scheduler.agent.pools.context import AgentContext
-from scheduler.agent.pools.instance_factory import InstanceFactory, NoPlaceError, limits_of
+from scheduler.agent.pools.instance_factory import InstanceFactory, limits_of
+from scheduler.agent.pools.instances import Instances
 from scheduler.agent.pools.pacing import Pace, room
 from scheduler.agent.pools.preparation import Preparation
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
 from scheduler.agent.pools.tier_limits import Caps
-from scheduler.agent.pools.worker import NO_DONE, InputGoneError, State, Worker
+from scheduler.agent.pools.worker import NO_DONE, State, Worker
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptId, FeedPage, FeedState, Outcome, PoolSpec, PoolState, TaskLease
-from scheduler.providers import InstanceError, NoImageError
 
 RETRY_SECONDS = 0.01
 # Seconds that tasks wait for a slot before they go back to the supervisor.
@@ -66,7 +67,6 @@ class Pool:
         self.scratch = Scratch(node.stores.born(spec.last))
         self.pace = Pace()
         self.queue: deque[TaskLease] = deque()
-        self.workers: list[Worker] = []
         self.target = 0
         self.closed = False
         limits = limits_of(spec)
@@ -74,10 +74,10 @@ class Pool:
         self._assets = Assets(spec.assets, node.stores)
         self._background = TaskSet(self.log.unexpected)  # cancelled when the pool closes
         self._endings = TaskSet(self.log.unexpected)  # awaited when the pool closes
-        self._starting = 0
         self._homeless: asyncio.TimerHandle | None = None
         self.places = Reservations(node.slots.arrivals, spec.pool, self._places_changed)
-        self._maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
+        maker = InstanceFactory(node, self.log, limits, self._assets, self.places)
+        self._instances = Instances(self, maker, self._background, self._endings)
         pinned, spawn = spec.operation is not None, self._endings.spawn
         self._completion = Completion(node, self.log, self._reporter, spawn, pinned)
         self._caps = Caps(limits, spec.timeout_s, spawn, self.replace)
@@ -117,12 +117,7 @@ class Pool:
         if self._preparation.drop(attempt):
             self.cancelled(attempt)
             return True
-        for worker in self.workers:
-            for running in worker.handed.values():
-                if (running.lease.task, running.lease.attempt) == (attempt.task, attempt.attempt):
-                    worker.stop(running, Stop.CANCEL)
-                    return True
-        return False
+        return self._instances.stop(attempt, Stop.CANCEL)
 
     def cancelled(self, attempt: AttemptId) -> None:
         """Confirm that nothing is left of a cancelled attempt: operations wait for that."""
@@ -139,9 +134,8 @@ class Pool:
 
     def find(self, task: int, number: int) -> Attempt | None:
         """The attempt of this task and number, if an instance was handed it."""
-        return next(
-            (each for each in self._attempts() if (each.lease.task, each.lease.attempt) == (task, number)), None
-        )
+        found = self._instances.find(task, number)
+        return None if found is None else found[1]
 
     def state(self) -> PoolState:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""
@@ -154,7 +148,7 @@ class Pool:
         )
 
     def feeds(self) -> list[FeedState]:
-        return [state for attempt in self._attempts() if attempt.feed and (state := attempt.feed.state())]
+        return [state for attempt in self._instances.attempts() if attempt.feed and (state := attempt.feed.state())]
 
     def close(self, over: bool = False) -> Coroutine[None, None, None]:
         """Kill everything; nothing is reported. `over`: the pool has ended on all nodes.
@@ -166,13 +160,12 @@ class Pool:
         self.queue.clear()
         self._preparation.clear()
         self._background.cancel()
-        workers, self.workers = self.workers, []
-        for worker in workers:
-            for attempt in worker.abandon():
-                self._reporter.release(attempt)
-        unborn = self._starting, self.spec.memory_mb
+        abandoned, endings = self._instances.close()
+        for attempt in abandoned:
+            self._reporter.release(attempt)
+        unborn = self._instances.starting, self.spec.memory_mb
         self.node.slots.expect(*unborn)
-        return self._close([self._maker.end(worker.instance) for worker in workers], unborn)
+        return self._close(endings, unborn)
 
     async def _close(self, endings: list[Coroutine[None, None, None]], unborn: tuple[int, int]) -> None:
         await asyncio.gather(*endings)
@@ -198,12 +191,7 @@ class Pool:
     def _leases(self) -> Iterator[TaskLease]:
         """The leases of all tasks that wait or run."""
         yield from self.queue
-        yield from (attempt.lease for attempt in self._attempts())
-
-    def _attempts(self) -> Iterator[Attempt]:
-        """The attempts that were handed to instances."""
-        for worker in self.workers:
-            yield from worker.handed.values()
+        yield from (attempt.lease for attempt in self._instances.attempts())
 
     def refuse(self) -> None:
         """Fail the waiting tasks if no task can start."""
@@ -211,23 +199,10 @@ class Pool:
             self._completion.fail(self.queue.popleft(), *self._doom)
 
     def converge(self) -> None:
-        """Start, keep or release instances until there are as many as there should be."""
+        """Have as many instances as there should be."""
         least = 1 if self.queue or self._preparation else 0
         none = self._doom or self.spec.counting
-        wanted = 0 if none else self.places.limit(max(self.target, least))
-        staying = [worker for worker in self.workers if worker.state is not State.LEAVING]
-        for worker in [each for each in self.workers if each.may_stay][
-            : max(0, wanted - len(staying) - self._starting)
-        ]:
-            worker.stay()
-            staying.append(worker)
-        for _ in range(wanted - len(staying) - self._starting):
-            self._starting += 1
-            self._background.spawn(self._start())
-        superfluous = sorted(staying, key=lambda worker: len(worker.handed))[: max(0, len(staying) - wanted)]
-        for worker in superfluous:
-            worker.leave(for_good=False)
-            self._leave_if_idle(worker)
+        self._instances.converge(0 if none else self.places.limit(max(self.target, least)))
 
     def vacate(self) -> None:
         """End instances whose allocation is taken away: those that must end now, and the others with their task."""
@@ -237,7 +212,7 @@ class Pool:
             elif self.places.leaving(worker.number) and (worker.state is not State.LEAVING or worker.may_stay):
                 worker.leave()
                 worker.recall()
-                self._leave_if_idle(worker)
+                self._instances.leave_if_idle(worker)
         if self.queue and self.places.booked == 0 and self._homeless is None:
             self._homeless = asyncio.get_running_loop().call_later(HOMELESS_SECONDS, self._send_away)
 
@@ -253,7 +228,7 @@ class Pool:
             self._reporter.release(running)
             if not running.init and running.stop is not Stop.CANCEL:
                 self._completion.evict(running.lease)
-        self._remove(worker)
+        self._instances.remove(worker)
         if running is not None and running.stop is Stop.CANCEL:
             self._endings.spawn(self._confirm_once_gone(worker, running))
 
@@ -321,7 +296,12 @@ class Pool:
     @property
     def instances(self) -> int:
         """The number of instances, including those that are being made."""
-        return len(self.workers) + self._starting
+        return len(self._instances)
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The instances that were made."""
+        return self._instances.workers
 
     @property
     def may_reopen(self) -> bool:
@@ -345,75 +325,30 @@ class Pool:
             if worker.is_long(now):
                 worker.recall()
             self._caps.look(worker, running, now)
-        if self.queue and self.node.stores.node is not None and self._all_long(now):
+        if self.queue and self.node.stores.node is not None and self._instances.all_long(now):
             self.pace.doubt()
             for lease in [lease for lease in self.queue if lease.attempt < MAX_MOVES]:
                 self.queue.remove(lease)  # other nodes may run it sooner
                 self._completion.evict(lease)
 
-    def _all_long(self, now: float) -> bool:
-        """Whether the running tasks of all instances take long."""
-        ready = bool(self.workers) and not self._starting and not any(each.init for each in self._attempts())
-        return ready and all(worker.is_long(now) for worker in self.workers)
-
     # -- instances ---------------------------------------------------------------------------
 
-    async def _start(self) -> None:
-        """Make one instance, with assets, once there is room for it."""
-        try:
-            worker = await self._make_worker()
-        except NoPlaceError:
-            self._starting -= 1  # the next arrival of an allocation starts another
-        except AssetError as error:
-            if self.queue:
-                self._completion.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, str(error))
-                self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
-            await self._start_failed(str(error))
-        except NoImageError as error:
-            self.log.warning("no image matches what a phase asks for", why=str(error))
-            self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
-            self._starting -= 1
-            self.advance()
-        except (InstanceError, OSError) as error:
-            await self._start_failed(str(error))
-        else:
-            self._starting -= 1
-            self._maker.succeeded()
-            self.workers.append(worker)
-            self.advance()
+    def asset_gone(self, why: str) -> None:
+        """Fail the first task with the reason; no other can start either."""
+        if self.queue:
+            self._completion.fail(self.queue.popleft(), JobErrorCode.TASK_INIT, why)
+            self._doom = self._doom or (JobErrorCode.TASK_INIT, INIT_FAILED_BEFORE)
 
-    async def _make_worker(self) -> Worker:
-        instance = await self._maker.make()
-        try:
-            worker = Worker(self, instance)
-            await worker.open()
-        except BaseException:
-            await self._maker.end(instance)
-            raise
-        return worker
-
-    async def _start_failed(self, why: str) -> None:
-        """Wait before the next try; after several failures in a row, give the tasks back."""
-        hopeless = self._maker.failed(why)
-        while hopeless and self.queue and not self.workers:
-            self._completion.lose(self.queue.popleft())
-        await self._maker.rest()
-        self._starting -= 1
+    def image_unknown(self, why: str) -> None:
+        """Fail all tasks: no image matches what the phase asks for."""
+        self.log.warning("no image matches what a phase asks for", why=why)
+        self._doom = (JobErrorCode.INVALID_ARGUMENT, NO_IMAGE)
         self.advance()
 
-    def _leave_if_idle(self, worker: Worker) -> None:
-        if worker.state is State.LEAVING and not worker.handed:
-            worker.abandon()
-            self._remove(worker)
-
-    def _remove(self, worker: Worker) -> None:
-        if worker in self.workers:
-            self.workers.remove(worker)
-            self._endings.spawn(self._until_gone(worker, self._maker.end(worker.instance)))
-
-    async def _until_gone(self, worker: Worker, ending: Coroutine[None, None, None]) -> None:
-        await ending
-        worker.gone.set()
+    def starts_failed(self) -> None:
+        """Give the tasks back: several instances in a row could not be made."""
+        while self.queue and not self.workers:
+            self._completion.lose(self.queue.popleft())
 
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None:
         """Handle the loss of a worker whose lackey is gone."""
@@ -421,11 +356,10 @@ class Pool:
             self.give_back(attempt)
         if running is not None and running.init:
             self._reporter.release(running)
-            self._starting += 1
-            self._background.spawn(self._start_failed("the instance died in its init script"))
+            self._instances.start_again("the instance died in its init script")
         elif running is not None:
             self._completion.conclude(running, NO_DONE, verdict_of(running, NO_DONE, self.spec))
-        self._remove(worker)
+        self._instances.remove(worker)
         self.advance()
 
     def replace(self, worker: Worker) -> None:
@@ -436,7 +370,7 @@ class Pool:
 
     def settle(self, worker: Worker) -> None:
         """Handle that a worker has reported all the ends that it knew of."""
-        self._leave_if_idle(worker)
+        self._instances.leave_if_idle(worker)
         self.advance()
         if not self.busy:
             self.node.hurry()
@@ -460,5 +394,4 @@ class Pool:
             return
         self._reporter.release(attempt)
         if verdict.outcome is Outcome.LOST:
-            self._starting += 1
-            self._background.spawn(self._start_failed("the init script could not be started"))
+            self._instances.start_again("the init script could not be started")

@@ -17,14 +17,14 @@ import os
 from enum import Enum, auto
 from typing import Protocol
 
-from datapath import feed, passing
+from datapath import passing
 from datapath.passing import Done, DoneFlag, Kind, Message, ScriptFlag, Slot
-from scheduler.agent.attempts.attempt import Attempt, common_environment, task_environment
+from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.capture import Scratch
-from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
-from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
+from scheduler.agent.attempts.environment import common_environment, task_environment
+from scheduler.agent.attempts.reducer_input import Lost
+from scheduler.agent.attempts.task_inputs import TaskInputs
 from scheduler.agent.attempts.verdict import Stop
-from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_count import DiskCount
@@ -50,10 +50,6 @@ class State(Enum):
     READY = auto()
     LEAVING = auto()  # takes no more tasks; ends with its last one
     DEAD = auto()
-
-
-class InputGoneError(Exception):
-    """The blob of a map task does not exist any more."""
 
 
 class WorkerOwner(Protocol):
@@ -85,7 +81,7 @@ class Worker:
         self._before: State | None = None  # the state before it was told to leave, if it may stay after all
         self.log: Log = pool.node.log.about(job=self.spec.job, instance=instance.number)
         self.handed: dict[int, Attempt] = {}
-        self.inputs = Inputs(instance.work / "input")
+        self._inputs = TaskInputs(self.spec, self.stores, instance, self.log, pool.node.changed, self._input_lost)
         self.memory_due = 0.0  # event loop time of the next look at memory in use
         self._memory_kills = instance.memory_kills()
         self.init_usage: Usage | None = None  # of the init script, until a task is charged with it
@@ -133,13 +129,13 @@ class Worker:
         """
         attempt = self._prepare(lease)
         try:
-            stdin = self._stdin(attempt)
+            stdin = self._inputs.open_input(attempt)
             try:
                 self._send(attempt, stdin, Slot.EXEC)
             finally:
                 os.close(stdin)
         except BaseException:
-            self._close_input(attempt)
+            self._inputs.close_input(attempt)
             self.pool.scratch.give_back(attempt.stdout)
             self.pool.scratch.give_back(attempt.stderr)
             raise
@@ -168,49 +164,10 @@ class Worker:
             raise
         return Attempt(next(self.pool.node.attempts), lease, stdout, stderr, instance=self.name)
 
-    def _stdin(self, attempt: Attempt) -> int:
-        lease = attempt.lease
-        if lease.fed:
-            return self._fed_stdin(attempt)
-        assert lease.input is not None
-        place = place_of(lease.input)
-        blob = lease.blob
-        if blob is None or blob.size == 0:
-            self.inputs.add(place.path, "", None)
-            attempt.place = place
-            return os.open(self.inputs.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            stdin = self.stores.store_of(blob).open(blob.id)
-        except FileNotFoundError:
-            raise InputGoneError(lease.input) from None
-        try:
-            self.inputs.add(place.path, blob.id, stdin)
-        except BaseException:
-            os.close(stdin)
-            raise
-        attempt.place = place
-        if not self.instance.isolated:
-            attempt.input_before = stamp(os.fstat(stdin))
-        return stdin
-
-    def _fed_stdin(self, attempt: Attempt) -> int:
-        reading, writing = feed.pipe() if self.spec.blocking else feed.pipe(feed.SLICE_PIPE_BYTES)
-
-        def lost(source: Lost) -> None:
-            attempt.missing, attempt.long_line = source.blob, source.line
-            self.log.warning("input of a task is gone", task=attempt.lease.uuid, why=source.why)
-            self.stop(attempt, Stop.FETCH)
-
-        attempt.feed = ReducerInput(
-            attempt.lease,
-            self.stores,
-            writing,
-            self.pool.node.changed,
-            lost,
-            self.spec.ends_lines,
-            line_end_of(self.spec),
-        )
-        return reading
+    def _input_lost(self, attempt: Attempt, source: Lost) -> None:
+        attempt.missing, attempt.long_line = source.blob, source.line
+        self.log.warning("input of a task is gone", task=attempt.lease.uuid, why=source.why)
+        self.stop(attempt, Stop.FETCH)
 
     def _send(self, attempt: Attempt, stdin: int, slot: Slot, stdout: int | None = None) -> None:
         lease, place = attempt.lease, attempt.place
@@ -225,12 +182,6 @@ class Worker:
         if not self.handed:
             attempt.began = self.loop.time()
         self.handed[attempt.number] = attempt
-
-    def _close_input(self, attempt: Attempt) -> None:
-        if attempt.place is not None:
-            self.inputs.remove(attempt.place.path)
-        if attempt.feed is not None:
-            attempt.feed.close()
 
     # -- listening to the lackey -------------------------------------------------------------
 
@@ -329,8 +280,7 @@ class Worker:
         attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
         if done.status:
             attempt.disk_full = attempt.disk_full or self.instance.disk_full()
-        if attempt.input_before is not None:
-            self._look_at_input(attempt, attempt.input_before)
+        self._inputs.check_unchanged(attempt)
         self._finish(attempt)
         attempt.ended()
         self.pool.attempt_ended(self, attempt, done)
@@ -340,20 +290,8 @@ class Worker:
         with contextlib.suppress(OSError):  # it is no regular file, or gone
             attempt.core = passing.open_beneath(self.instance.work, path)
 
-    def _look_at_input(self, attempt: Attempt, before: Stamp) -> None:
-        """Check whether a task has changed its input; then the attempt fails, and the blob is not used again."""
-        blob = attempt.lease.blob
-        assert blob is not None  # otherwise there was no stamp
-        try:
-            attempt.input_changed = stamp(self.stores.store_of(blob).status(blob.id)) != before
-        except FileNotFoundError:
-            return  # the object was deleted meanwhile
-        if attempt.input_changed:
-            self.log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
-            self.stores.doubt(blob)
-
     def _finish(self, attempt: Attempt) -> None:
-        self._close_input(attempt)
+        self._inputs.close_input(attempt)
         self._tools.task_ended(attempt)
 
     def _lose(self, why: str) -> None:
@@ -400,7 +338,7 @@ class Worker:
 
     def _detach(self) -> None:
         self.state = State.DEAD
-        self.inputs.close()
+        self._inputs.close()
         self.loop.remove_reader(self.instance.channel.fileno())
         self._tools.close()
         if self.endpoint is not None:

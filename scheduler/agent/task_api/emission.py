@@ -11,7 +11,8 @@ import time
 
 from aiohttp import web
 
-from scheduler.agent.attempts.attempt import Attempt, Emitted, Names
+from scheduler.agent.attempts.attempt import Attempt, Emitted
+from scheduler.agent.attempts.output_names import Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api.publish import emit
 from scheduler.agent.task_api.task_host import TaskHost, no_task, unavailable

@@ -27,7 +27,8 @@ import re
 from datapath import passing
 from datapath.passing import Kind, Message, Open, OpenFlag, OpenKind
 from scheduler.agent.attempts import capture
-from scheduler.agent.attempts.attempt import Attempt, Emitted, Names
+from scheduler.agent.attempts.attempt import Attempt, Emitted
+from scheduler.agent.attempts.output_names import Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api import tool_channel
 from scheduler.agent.task_api.publish import emit, in_thread

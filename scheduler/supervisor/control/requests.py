@@ -17,7 +17,8 @@ from scheduler.engine.task import FINAL, TaskState
 from scheduler.model import errors
 from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
-from scheduler.model.operations.document import COMPLETABLE, SEPARABLE, check_update, updated
+from scheduler.model.operations.document import COMPLETABLE, SEPARABLE, updated
+from scheduler.model.operations.document_checks import check_update
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.operations.stages import Reads, Stage
 from scheduler.records.database import Connection, Row

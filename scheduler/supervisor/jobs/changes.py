@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.model.job import JobSpec
-from scheduler.model.wire import AttemptId
+from scheduler.model.wire import AttemptId, AttemptReport
 from scheduler.supervisor.cache.live_jobs import Standing
 
 
@@ -65,6 +65,10 @@ class Changes:
         self.ready[pool] += count
         if node is not None:
             self.located[pool, node] += count
+
+    def refuse(self, report: AttemptReport) -> None:
+        """Refuse a report, which does not count: its agent may remove what the attempt has left."""
+        self.refused.append(AttemptId(task=report.task, attempt=report.attempt))
 
     def throw(self, node: str | None, blob: str) -> None:
         """Discard an intermediate that no task needs any more, on `node` or in the shared store."""

@@ -8,8 +8,8 @@ Verdicts (`verdicts.Verdict`) go through three passes. Each takes values and ret
     named   the objects of all verdicts have names, or their attempts have failed. Naming can fail: a user may have
             made a directory of that name meanwhile. So it is tried before anything is written for the task, and
             every object in the list of outputs exists. What a failed attempt saves is named after that.
-    final   the verdicts are written: tasks, outputs for the next phase, errors, counters. A producer that could
-            not recompute what was lost fails its consumers: they are judged, and go through the passes in turn.
+    final   the verdicts are written (`effects`). A producer that could not recompute what was lost fails its
+            consumers: they are judged, and go through the passes in turn.
 
 Attempts are numbered by leases, so a batch may be reported twice. The agent itself removes the blobs of a report that
 does not count: the supervisor never removes a blob because a report names it.
@@ -26,9 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.engine import availability
-from scheduler.engine.availability import Availability
 from scheduler.engine.task import (
-    FINAL,
     PIPELINE,
     Effect,
     Event,
@@ -44,18 +42,16 @@ from scheduler.engine.task import (
 )
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.model.wire import AttemptId, AttemptReport, BlobRef, Outcome, OutputRecord, SavedFile
+from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.objects import namespace
-from scheduler.objects.entries import Entry, NewObject
+from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
-from scheduler.supervisor.jobs import error_records
-from scheduler.supervisor.jobs.changes import Changes, Revoked
-from scheduler.supervisor.jobs.resolve import Problem, resolve
-from scheduler.supervisor.jobs.writer import Item, JobWriter
-from scheduler.supervisor.tasks import recovery, times
+from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
-from scheduler.supervisor.tasks.operation_reports import OperationReports, error_of, what_of
+from scheduler.supervisor.tasks.effects import Effects
+from scheduler.supervisor.tasks.operation_reports import OperationReports
 from scheduler.supervisor.tasks.outputs import refusal
 from scheduler.supervisor.tasks.verdicts import Verdict, reported, task_of
 
@@ -89,7 +85,7 @@ def commit_reports(
         if row is not None and not held:
             batch.confirm(row, report)
         if row is None or (row["agent"] != reporter.agent and row["state"] == TaskState.LEASED):
-            batch.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
+            batch.changes.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
         else:
             batch.judge_report(row, report, claims if held else None)
     return batch.close()
@@ -151,17 +147,11 @@ class Batch:
         self.c = c
         self.now = now
         self.node = node
-        self.serves = serves
-        self.clock_us = clock_us
         self.changes = Changes()
         self._find_job = find_job
         self._judged: dict[int, Verdict] = {}  # by task; not yet named
-        self._writers: dict[int, JobWriter] = {}
         self._operations = OperationReports(c, self.changes, now, reason)
-
-    def refuse(self, report: AttemptReport) -> None:
-        """Refuse a report, which does not count: its agent may remove what the attempt has left."""
-        self.changes.refused.append(AttemptId(task=report.task, attempt=report.attempt))
+        self._effects = Effects(c, self.changes, self._operations, now, node, serves, clock_us)
 
     def confirm(self, row: Row, report: AttemptReport) -> None:
         """Record that an attempt of an operation that was stopped is gone from its node, if it was."""
@@ -170,15 +160,14 @@ class Batch:
             return
         gone = {"task": report.task, "attempt": report.attempt, "node": self.node, "now": self.now}
         if self.c.run("attempt_gone", **gone):
-            self._writer(live)
+            self._effects.writer(live)
 
     def close(self) -> Changes:
         """Name and write what was judged; returns the changes."""
         while self._judged:
             judged, self._judged = list(self._judged.values()), {}
             self._write(self._named(self._operations.with_stderrs(judged)))
-        for writer in self._writers.values():
-            writer.close()
+        self._effects.close()
         return self._operations.close()
 
     # Judge.
@@ -206,7 +195,7 @@ class Batch:
         result = step(before, event, live.policy(live.phase_of(row["pool"])) if live else PIPELINE)
         if earlier or live is None or result.task == before:
             if report and Effect.DISCARD in result.effects:
-                self.refuse(report)
+                self.changes.refuse(report)
             return
         verdict = Verdict.on(live, row, before, event, result, report)
         self._judged[row["id"]] = self._with_input(verdict) if verdict.given_back else verdict
@@ -267,162 +256,6 @@ class Batch:
 
     def _write(self, verdicts: Sequence[Verdict]) -> None:
         """Write verdicts, and judge next the consumers of what cannot be recomputed."""
-        for verdict in verdicts:
-            self._carry_out(verdict)
-        self.c.many("update_task", [self._task_row(verdict) for verdict in verdicts])
-        hopeless: dict[int, str] = {}
-        for verdict in verdicts:
-            if verdict.result.effects & {Effect.REMADE, Effect.UNMADE}:
-                hopeless |= self._restore(verdict)
-        if hopeless:
+        if hopeless := self._effects.write(verdicts):
             for row in self.c.all("tasks_for_reports", tasks=json.dumps(list(hopeless))):
                 self.judge(row, InputGone(hopeless[row["id"]]))
-
-    def _carry_out(self, verdict: Verdict) -> None:
-        row, report, effects = verdict.row, verdict.report, verdict.result.effects
-        writer = self._writer(verdict.live)
-        self._count(verdict)
-        if verdict.staged:
-            keeps = self.serves and not verdict.live.makes_objects(verdict.phase)
-            self._operations.carry_out(writer, verdict, self.node if keeps else None)
-        elif report and Effect.COMMIT in effects:
-            self._forward(writer, verdict, report)
-        if report and Effect.DISCARD in effects:
-            self.refuse(report)
-        if Effect.RETRIED in effects:
-            writer.retried()
-        again = verdict.before.again
-        if (verdict.result.error and not again) or (verdict.staged and verdict.failed):
-            self._fail(writer, verdict)
-        if verdict.result.task.state in FINAL:
-            writer.finished(row["pool"], report.usage if report and not again else None)
-            self._consumed(verdict)
-
-    def _writer(self, live: LiveJob) -> JobWriter:
-        if live.id not in self._writers:
-            self._writers[live.id] = JobWriter(self.c, live, self.changes, self.now)
-        return self._writers[live.id]
-
-    def _count(self, verdict: Verdict) -> None:
-        """Record what the cache has to learn."""
-        row, before, after = verdict.row, verdict.before.state, verdict.result.task.state
-        if verdict.revoked:
-            self.changes.revoked.append(Revoked(row["agent"], row["pool"], row["id"], row["attempt"]))
-        else:
-            self.changes.left[row["pool"]] += before is TaskState.LEASED
-        if change := (after is TaskState.READY) - (before is TaskState.READY):
-            self.changes.now_ready(row["pool"], row["node"], change)
-        self.changes.outcomes["remade" if Effect.REMADE in verdict.result.effects else after] += 1
-
-    def _task_row(self, verdict: Verdict) -> dict[str, object]:
-        row, task, report = verdict.row, verdict.result.task, verdict.report
-        measured = report.usage.model_dump_json() if report and task.state in FINAL else None
-        usage = row["usage"] if verdict.before.again else measured
-        counted = {"retries": task.retries, "failures": task.failures}
-        ended = times.ran(row, report if measured else None, self.node, self.now, self.clock_us)
-        ran = row["ran"] if verdict.before.again else ended
-        after = int(self._input_after(verdict))  # SQLite looks for an adapter of anything that is not quite an int
-        return {"task": row["id"], "state": task.state, **counted, "usage": usage, "availability": after, "ran": ran}
-
-    def _input_after(self, verdict: Verdict) -> Availability:
-        """The availability of a map task's input."""
-        if verdict.result.task.state not in FINAL:
-            return verdict.availability
-        has_producer = verdict.row["producer"] is not None
-        return availability.kept(verdict.availability, has_producer, self._may_reopen(verdict))
-
-    def _may_reopen(self, verdict: Verdict) -> bool:
-        """Whether an output of the task can be lost."""
-        made = verdict.result.task.state is TaskState.COMMITTED and not verdict.last
-        return made and (self.serves or verdict.before.again)
-
-    def _forward(self, writer: JobWriter, verdict: Verdict, report: AttemptReport) -> None:
-        following, origin = verdict.phase + 1, verdict.row["origin"]
-        task: int = verdict.row["id"]
-        references = {output.name for output in report.outputs if output.blob is None}
-        last = following == len(writer.live.pools)
-        found = {} if last else resolve(self.c, writer.live.owner, references)
-        for number, output in enumerate(report.outputs):
-            blob = output.blob
-            if blob is None:
-                self._forward_reference(writer, following, output, origin, found.get(output.name))
-                continue
-            intermediate = not (verdict.last or output.named)
-            node = self._where(blob) if intermediate else None
-            producer = (None, None) if node is None else (task, number)
-            item = Item(
-                output.name, origin, blob.id, blob.size, blob.md5, intermediate, output.reducer, node, *producer
-            )
-            writer.forward(following, item)
-
-    def _forward_reference(
-        self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
-    ) -> None:
-        """Forward an object that was emitted by name: what the name stands for now (`found`), or the error.
-
-        Beyond the last phase it is only a name.
-        """
-        if found is None:
-            writer.forward(phase, Item(output.name, origin, "", 0))
-        elif isinstance(found, tuple):
-            writer.problem(phase, output.name, origin, found)
-        else:
-            writer.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))
-
-    def _where(self, blob: BlobRef) -> str | None:
-        """The node on which an intermediate lies; None if it is in the shared store, or there is no blob."""
-        return self.node if self.serves and blob.node is not None and blob.size else None
-
-    def _fail(self, writer: JobWriter, verdict: Verdict) -> None:
-        row, report = verdict.row, verdict.report
-        code, message = verdict.result.error or error_of(report)
-        saved = report if report and Effect.SAVE in verdict.result.effects else None
-        record = error_records.record(
-            verdict.phase,
-            code,
-            message,
-            row["input"],
-            row["origin"],
-            taskId=row["uuid"],
-            server=self.node,
-            machine=report.instance if report else None,
-            stderr=_saved_name(verdict, saved.stderr) if saved else None,
-            core=_saved_name(verdict, saved.core) if saved else None,
-            **what_of(verdict),
-        )
-        writer.error(record, row["origin"])
-
-    def _consumed(self, verdict: Verdict) -> None:
-        """Release the intermediates of a finished task."""
-        row = verdict.row
-        if verdict.staged:
-            return  # it owns nothing; the ranges that it has read go with the job
-        if row["reducer"] is not None:
-            kept = self._may_reopen(verdict)
-            (self.changes.consumed_reducers if kept else self.changes.finished_reducers).append(row["id"])
-            if self.serves or verdict.before.again:
-                self.c.run("consumer_ended_inputs", task=row["id"])
-        elif (
-            row["availability"] == Availability.HERE
-            and row["size"]
-            and self._input_after(verdict) is Availability.UNNEEDED
-        ):
-            self.changes.throw(row["node"], row["blob"])
-
-    def _restore(self, verdict: Verdict) -> dict[int, str]:
-        """Put what a task has recomputed in its place. Returns the tasks that must fail, and why."""
-        outputs: list[recovery.Recomputed | None] = []
-        if verdict.report and Effect.REMADE in verdict.result.effects:
-            for output in verdict.report.outputs:
-                made = recovery.Recomputed(self._where(output.blob), output.blob) if output.blob else None
-                if made and output.named:
-                    self.changes.throw(made.node, made.blob.id)  # the object has had its name since the first time
-                outputs.append(None if output.named else made)
-        hopeless = recovery.restore(self.c, verdict.live, self.changes, verdict.row["id"], outputs)
-        why = verdict.result.error[1] if verdict.result.error else "the second time there was no such output"
-        message = 'intermediate object "{}" was lost and could not be made again: {}'
-        return {task: message.format(name, why) for task, name in hopeless.items()}
-
-
-def _saved_name(verdict: Verdict, saved: SavedFile | None) -> str | None:
-    return None if saved is None or saved.name in verdict.unnamed else saved.name

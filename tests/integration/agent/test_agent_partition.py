@@ -19,7 +19,7 @@ from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
 from scheduler.model.job import parse_job
 from scheduler.records.database import Row, select
-from scheduler.supervisor.agents import service
+from scheduler.supervisor.agents import presence
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
 from tests.support.nodes.instant_agent import InstantAgent
@@ -87,7 +87,7 @@ class Cut:
 @pytest_asyncio.fixture
 async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[Cut]:
     """With a parameter the lease is so long."""
-    for module in (contact, service):
+    for module in (contact, presence):
         monkeypatch.setattr(module, "LEASE_SECONDS", getattr(request, "param", LEASE))
     for module, constants in FAST.items():
         for name, value in constants.items():
@@ -167,7 +167,7 @@ async def test_what_a_node_did_while_it_was_cut_off_too_long_counts_no_more(cut:
 async def test_an_agent_that_is_told_to_end_leaves_its_tasks_to_others_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "LEASE_SECONDS", 3600.0)
+    monkeypatch.setattr(presence, "LEASE_SECONDS", 3600.0)
     request = wire.RegisterRequest(node="far", slots=4, memory_mb=8192, provider="process")
     async with running_jobs(tmp_path) as gateway:
         here = Cut(gateway, Proxy(0), tmp_path)

@@ -42,12 +42,12 @@ class Shared:
 
     def instances(self) -> list[int]:
         """How many the agent says that it has for each supervisor."""
-        sessions = [next(iter(each.agent_service._sessions.values()), None) for each in self.supervisors]
+        sessions = [next(iter(each.agent_service.sessions()), None) for each in self.supervisors]
         return [sum(pool.instances for pool in session.state.pools) if session else 0 for session in sessions]
 
     async def until_told(self, supervisor: Supervisor, instances: int) -> None:
         """Wait until the agent knows that it should have so many for a supervisor."""
-        (session,) = supervisor.agent_service._sessions.values()
+        (session,) = supervisor.agent_service.sessions()
         await eventually(
             lambda: sum(session.told.values()) == instances and session.unseen is None, "the agent knows how many"
         )
@@ -107,7 +107,7 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
     with Gate() as gate:
         await shared.job(first, gate.wait("small"), 12)
         await shared.until(SLOTS - 1, 0)
-        (session,) = second.agent_service._sessions.values()
+        (session,) = second.agent_service.sessions()
         await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
         large = fair_share.PoolShare(1, demand=1, instances=0, memory_mb=SLOTS * 1024)

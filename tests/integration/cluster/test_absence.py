@@ -7,7 +7,7 @@ import time
 import pytest
 
 from scheduler.model.wire import LEASE_SECONDS
-from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.agents.presence import UnknownAgentError
 from tests.integration.supervisor.test_supervisor_infeasible import registered
 from tests.support.eventually import eventually
 from tests.support.services.house import MAP, House

@@ -17,7 +17,7 @@ from cli.client.problem import Problem
 from cli.service.cluster import command as cluster
 from scheduler.gateway import node_credentials
 from scheduler.records.database import open_database
-from tests.support.nomad.fake_nomad import Node
+from tests.support.nomad.fake_scheduler import Node
 from tests.support.nomad.operated_nomad import OperatedNomad
 
 URL = "postgresql://remora:secret@db/remora"

@@ -33,7 +33,8 @@ from scheduler.nomad.errors import refusal
 from scheduler.nomad.events import News, Watch
 from scheduler.nomad.job_documents import GROUP, document
 from tests.support.eventually import eventually
-from tests.support.nomad.fake_nomad import DEAF, HALF_CLOSE, HANG, FakeNomad, Node
+from tests.support.nomad.fake_nomad import DEAF, HALF_CLOSE, HANG, FakeNomad
+from tests.support.nomad.fake_scheduler import Node
 from tests.support.nomad.nomad_scenarios import ANY, RECORDINGS, SLEEP
 
 TROUBLE = {one["name"]: one for one in json.loads((RECORDINGS / "trouble.json").read_text())["exchanges"]}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.nomad import nomad_scenarios
-from tests.support.nomad.fake_nomad import FakeNomad, Node
+from tests.support.nomad.fake_nomad import FakeNomad
+from tests.support.nomad.fake_scheduler import Node
 
 # What differs by nature: texts of parsers, and answers that nobody reads.
 LOOSE = {"plan"}

@@ -12,7 +12,9 @@ import pytest
 from scheduler.nomad.job_documents import Booking, Template, document
 from tests.support.eventually import eventually_here
 from tests.support.gate import Gate
-from tests.support.nomad.fake_nomad import HANG, FakeNomad, Node, Remote, in_thread
+from tests.support.nomad.fake_nomad import HANG, FakeNomad
+from tests.support.nomad.fake_scheduler import Node
+from tests.support.nomad.nomad_thread import Remote, in_thread
 from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce

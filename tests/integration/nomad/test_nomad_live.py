@@ -15,7 +15,8 @@ from tests.integration.nomad.test_nomad_fake import differences
 from tests.support.eventually import eventually_here
 from tests.support.gate import Gate
 from tests.support.nomad import nomad_scenarios, real_nomad
-from tests.support.nomad.fake_nomad import FakeNomad, Node
+from tests.support.nomad.fake_nomad import FakeNomad
+from tests.support.nomad.fake_scheduler import Node
 from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent.attempts.attempt import Reporter
+from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.pools import disk_pressure, pool
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.space import MEGABYTE, Space

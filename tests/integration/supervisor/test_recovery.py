@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from scheduler.supervisor.tasks import recovery
-from tests.support.nodes.simulated_cluster import MAP, Cluster, Said, survives
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.runs import survives
+from tests.support.simulated.tasks import MAP, Said
 
 ONE = {"exec": "r", "type": "reduce"}
 THREE = {"exec": "r", "type": "reduce", "count": 3}

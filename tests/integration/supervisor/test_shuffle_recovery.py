@@ -10,17 +10,9 @@ from typing import Any
 import pytest
 
 from scheduler.model.wire import PoolSpec
-from tests.support.nodes.simulated_cluster import (
-    DICE,
-    SHUFFLE,
-    Cluster,
-    Does,
-    Said,
-    Shape,
-    run,
-    survives,
-    without_limits,
-)
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.runs import run, survives, without_limits
+from tests.support.simulated.tasks import DICE, SHUFFLE, Does, Said, Shape
 
 
 @pytest.mark.parametrize("first", range(0, 12, 4))

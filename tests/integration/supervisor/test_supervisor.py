@@ -24,7 +24,7 @@ from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records.database import select
-from scheduler.supervisor.agents.service import UnknownAgentError
+from scheduler.supervisor.agents.presence import UnknownAgentError
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import InstantAgent, failed, ok
 from tests.support.services.house import MAP, REDUCE

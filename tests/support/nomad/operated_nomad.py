@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.nomad.fake_nomad import FakeNomad, Node
+from tests.support.nomad.fake_nomad import FakeNomad
+from tests.support.nomad.fake_scheduler import Node
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 Json = dict[str, Any]

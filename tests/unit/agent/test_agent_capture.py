@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scheduler.agent.attempts import capture
-from scheduler.agent.attempts.attempt import Attempt, Reporter
+from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.objects.blobs import BlobStore

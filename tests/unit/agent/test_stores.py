@@ -17,8 +17,9 @@ import pytest
 from datapath import spool
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.attempts import capture
-from scheduler.agent.attempts.attempt import Attempt, Emitted, Reporter
+from scheduler.agent.attempts.attempt import Attempt, Emitted
 from scheduler.agent.attempts.capture import Scratch
+from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.attempts.verdict import Verdict
 from scheduler.agent.blobs.cache import Cache
 from scheduler.agent.blobs.stores import Stores

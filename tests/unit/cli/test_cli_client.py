@@ -27,7 +27,7 @@ from cli.client.job_names import in_directory
 from cli.client.jobs import lines_of
 from cli.client.problem import Problem, refusal
 from cli.client.settings import Options, load
-from cli.jobs.inputs_from import batches
+from cli.jobs.documents.input_names import batches
 from scheduler.model.credentials.httpsig import PublicKey
 
 PROFILE = {"url": "http://127.0.0.1:8081", "user": "jill", "key_id": "aa:bb", "key_file": "/k"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.client.problem import Problem
-from cli.jobs import manifest, plan
+from cli.jobs.documents import manifest, plan
 
 
 def read(tmp_path: Path, text: str, name: str = "job.yaml") -> bytes:

@@ -10,7 +10,9 @@ import pytest
 from cli import table, when
 from cli.client.problem import NoSuchJob, Problem, Refused, broken, refusal, unreachable
 from cli.client.transport.patience import Patience, may_be_repeated
-from cli.jobs import leaving, outcome, printing, progress, specification, tasks, unfinished
+from cli.jobs import tasks
+from cli.jobs.documents import specification, unfinished
+from cli.jobs.follow import eta, interruption, outcome, output_printing
 from cli.jobs.list import expression
 
 NOW = 1_800_000_000_000
@@ -67,17 +69,22 @@ class Mine:
     ],
 )
 def test_an_output_is_labelled_by_what_it_came_from(name, label):
-    assert printing.label(Mine(), "J", name.encode()) == label.encode()
+    assert output_printing.label(Mine(), "J", name.encode()) == label.encode()
 
 
 def test_outputs_follow_their_inputs_and_the_others_come_last():
     label = {b"1": b"/b", b"2": b"reduce", b"3": b"/a", b"4": b"/b"}.__getitem__
-    assert list(printing.ordered([b"1", b"2", b"3", b"4"], [b"/a", b"/b", b"/b"], label)) == [b"3", b"1", b"4", b"2"]
+    assert list(output_printing.ordered([b"1", b"2", b"3", b"4"], [b"/a", b"/b", b"/b"], label)) == [
+        b"3",
+        b"1",
+        b"4",
+        b"2",
+    ]
 
 
 def test_each_line_gets_its_tag_once_and_an_end():
     got: list[bytes] = []
-    lines = printing.Tagged(b"t\t", got.append)
+    lines = output_printing.Tagged(b"t\t", got.append)
     for piece in (b"a\nb", b"b\r", b"c\n\n", b"d"):
         lines.write(piece)
     lines.end()
@@ -87,26 +94,26 @@ def test_each_line_gets_its_tag_once_and_an_end():
 @pytest.mark.parametrize("label", ["", "/", "..", "/jill/../x", "/jill/stor//x", "."])
 def test_no_output_becomes_a_file_outside_of_the_directory(label):
     with pytest.raises(Problem, match="cannot be the name of a file"):
-        printing.file_of(label.encode(), "jill")
+        output_printing.file_of(label.encode(), "jill")
 
 
 def test_an_outputs_file_is_named_from_the_home_of_the_account():
-    assert printing.file_of(b"/jill/stor/a", "jill") == "stor/a"
-    assert printing.file_of(b"/bob/public/a", "jill") == "bob/public/a"
+    assert output_printing.file_of(b"/jill/stor/a", "jill") == "stor/a"
+    assert output_printing.file_of(b"/bob/public/a", "jill") == "bob/public/a"
 
 
 def test_the_rest_takes_a_time_between_two_paces():
-    pace = progress.Pace()
+    pace = eta.Pace()
     assert [pace.saw(at, done) for at, done in ((0, 0), (5, 90), (10, 100), (15, 105), (20, 110))]
     low, high = pace.bounds(11)
     assert (low, high) == (2.0, 11.0)
-    assert progress.shown((low, high), phases=1) == "ETA 2s-11s"
-    assert progress.shown((low, high), phases=2) == "ETA over 2s"
-    assert progress.shown((200, 200), phases=1) == "ETA 3m20s"
+    assert eta.shown((low, high), phases=1) == "ETA 2s-11s"
+    assert eta.shown((low, high), phases=2) == "ETA over 2s"
+    assert eta.shown((200, 200), phases=1) == "ETA 3m20s"
 
 
 def test_without_a_few_tasks_there_is_no_pace():
-    pace = progress.Pace()
+    pace = eta.Pace()
     assert pace.bounds(5) is None
     pace.saw(0, 7)
     pace.saw(9, 9)
@@ -174,7 +181,7 @@ def test_a_count_without_a_reduce_phase_is_noticed(words, phases, lost):
 
 
 def test_a_client_that_loses_the_service_says_that_the_job_goes_on():
-    with pytest.raises(Problem) as lost, leaving.telling_of("J", leaving.WATCHING):
+    with pytest.raises(Problem) as lost, interruption.telling_of("J", interruption.WATCHING):
         raise AWAY
     first, second, *rest = lost.value.message.splitlines()
     assert (first, second) == (AWAY.message, "stopped watching; job J goes on")
@@ -182,7 +189,7 @@ def test_a_client_that_loses_the_service_says_that_the_job_goes_on():
 
 
 def test_of_a_job_that_never_was_nothing_goes_on():
-    with pytest.raises(NoSuchJob, match='no job "J"') as lost, leaving.telling_of("J", leaving.WATCHING):
+    with pytest.raises(NoSuchJob, match='no job "J"') as lost, interruption.telling_of("J", interruption.WATCHING):
         raise NoSuchJob("J")
     assert "goes on" not in lost.value.message
 

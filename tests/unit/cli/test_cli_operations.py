@@ -9,7 +9,8 @@ import click
 import pytest
 
 from cli.client.problem import Problem
-from cli.jobs import operation_line, task_names
+from cli.jobs import task_names
+from cli.jobs.follow import operation_line
 from cli.jobs.list import command_of, state_of
 from cli.jobs.operations import annotations_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.client.problem import Problem
-from cli.jobs.specification import document, encoded, from_expression, from_options, keyed, left_over
+from cli.jobs.documents.specification import document, encoded, from_expression, from_options, keyed, left_over
 
 
 @pytest.mark.parametrize(

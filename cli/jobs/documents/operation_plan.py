@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from cli.client import objects
 from cli.client.problem import Problem
 from cli.frame import note
-from cli.jobs.plan import WIDTH, checked
-from cli.jobs.specification import encoded
+from cli.jobs.documents.plan import WIDTH, checked
+from cli.jobs.documents.specification import encoded
 from cli.text import count, human_size, indented, shortened
 from scheduler.engine.operations import sampling, slicing
 from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, needs_index, wanted

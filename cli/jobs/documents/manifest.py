@@ -38,7 +38,7 @@ def renamed(file: str, text: bytes, name: str) -> bytes:
     document = json.loads(text)
     if not isinstance(document, dict):
         raise Problem(f"{file} is no job: a job is a JSON object")
-    from cli.jobs.specification import encoded
+    from cli.jobs.documents.specification import encoded
 
     return encoded({**document, "name": name})
 
@@ -47,7 +47,7 @@ def from_yaml(file: str, text: bytes) -> bytes:
     """The JSON text of a YAML document. Raises `Problem`."""
     import yaml
 
-    from cli.jobs.specification import encoded
+    from cli.jobs.documents.specification import encoded
 
     try:
         document = yaml.safe_load(text)

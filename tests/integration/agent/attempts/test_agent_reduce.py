@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from scheduler.model.wire import FeedState, Outcome, TaskLease
-from tests.support.nodes.agent_rig import ANY_ISOLATION, KNOCK, FakeSupervisor, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, KNOCK, Rig, rig
+from tests.support.nodes.fake_supervisor import FakeSupervisor
 
 
 @pytest_asyncio.fixture(params=ANY_ISOLATION)

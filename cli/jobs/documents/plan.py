@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.client.problem import Problem
 from cli.frame import note
-from cli.jobs.inputs_from import batches
+from cli.jobs.documents.input_names import batches
 from cli.text import count, indented, shortened
 from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec, decode_job, parse_job

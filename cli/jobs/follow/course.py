@@ -16,8 +16,8 @@ import click
 
 from cli.client.transport.patience import Patience
 from cli.frame import note
-from cli.jobs.leaving import ADDING, PRINTING, telling_of
-from cli.jobs.printing import Printing, print_outputs, printing_of, printing_options
+from cli.jobs.follow.interruption import ADDING, PRINTING, telling_of
+from cli.jobs.follow.output_printing import Printing, print_outputs, printing_of, printing_options
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -101,15 +101,15 @@ def run(mine: Jobs, body: bytes, flow: Flow, feed: Callable[[str], None]) -> Non
 
 def add_all(mine: Jobs, job: str, batches: Iterable[list[bytes]], flow: Flow) -> int:
     """Add inputs to a job, several batches at once; how many there were. Raises `Problem`."""
-    from cli.jobs.inputs_from import pour
+    from cli.jobs.documents.input_names import pour
 
     return pour(mine, [job], batches, parallel=flow.parallel, quiet=flow.quiet)
 
 
 def see_through(mine: Jobs, job: str, flow: Flow) -> None:
     """Wait for the job and do with it what was wanted. Raises `Problem` if it had errors or was cancelled."""
-    from cli.jobs import outcome
-    from cli.jobs.watching import Watcher
+    from cli.jobs.follow import outcome
+    from cli.jobs.follow.wait import Watcher
 
     status = Watcher(mine, job, flow.halt).run()
     if flow.shows:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cli.client.problem import Problem, Refused
 from cli.client.transport.patience import Patience
 from cli.frame import note
-from cli.jobs import operation_line
-from cli.jobs.leaving import WATCHING, telling_of
-from cli.jobs.progress import Pace, shown
+from cli.jobs.follow import operation_line
+from cli.jobs.follow.eta import Pace, shown
+from cli.jobs.follow.interruption import WATCHING, telling_of
 from cli.meter import Meter
 from cli.text import count
 

@@ -1,0 +1,118 @@
+"""The standard input of one instance's attempts: a map task's object, or the pipe of a task that is fed.
+
+An object is opened, and appears below `/manta` under its name (`input_files`), until its attempt has
+ended. Where instances are not isolated the task runs as our user, and could change the blob: so the
+file is looked at before and after.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from datapath import feed
+from scheduler.agent.attempts.attempt import Attempt
+from scheduler.agent.attempts.input_files import Inputs, place_of, stamp
+from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
+from scheduler.agent.blobs.slices import line_end_of
+from scheduler.agent.blobs.stores import Stores
+from scheduler.agent.log import Log
+from scheduler.model.wire import PoolSpec
+from scheduler.providers import Instance
+
+
+class InputGoneError(Exception):
+    """The blob of a map task does not exist any more."""
+
+
+class TaskInputs:
+    """The inputs of one instance's attempts.
+
+    `changed` is called whenever the state of a feed should be reported, `lost` when a source of an attempt is gone.
+    """
+
+    def __init__(
+        self,
+        spec: PoolSpec,
+        stores: Stores,
+        instance: Instance,
+        log: Log,
+        changed: Callable[[], None],
+        lost: Callable[[Attempt, Lost], None],
+    ) -> None:
+        self._spec = spec
+        self._stores = stores
+        self._files = Inputs(instance.work / "input")
+        self._isolated = instance.isolated
+        self._log = log
+        self._changed = changed
+        self._lost = lost
+
+    def open_input(self, attempt: Attempt) -> int:
+        """Give an attempt its input; returns the descriptor that will be its stdin.
+
+        Raises InputGoneError; BusyError (not now, but later); OSError (the disk).
+        """
+        return self._open_pipe(attempt) if attempt.lease.fed else self._open_object(attempt)
+
+    def _open_object(self, attempt: Attempt) -> int:
+        lease = attempt.lease
+        assert lease.input is not None
+        place = place_of(lease.input)
+        blob = lease.blob
+        if blob is None or blob.size == 0:
+            self._files.add(place.path, "", None)
+            attempt.place = place
+            return os.open(self._files.root + place.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stdin = self._stores.store_of(blob).open(blob.id)
+        except FileNotFoundError:
+            raise InputGoneError(lease.input) from None
+        try:
+            self._files.add(place.path, blob.id, stdin)
+        except BaseException:
+            os.close(stdin)
+            raise
+        attempt.place = place
+        if not self._isolated:
+            attempt.input_before = stamp(os.fstat(stdin))
+        return stdin
+
+    def _open_pipe(self, attempt: Attempt) -> int:
+        reading, writing = feed.pipe() if self._spec.blocking else feed.pipe(feed.SLICE_PIPE_BYTES)
+        attempt.feed = ReducerInput(
+            attempt.lease,
+            self._stores,
+            writing,
+            self._changed,
+            partial(self._lost, attempt),
+            self._spec.ends_lines,
+            line_end_of(self._spec),
+        )
+        return reading
+
+    def check_unchanged(self, attempt: Attempt) -> None:
+        """Check whether a task has changed its input; then the attempt fails, and the blob is not used again."""
+        blob, before = attempt.lease.blob, attempt.input_before
+        if before is None:
+            return
+        assert blob is not None  # otherwise there was no stamp
+        try:
+            attempt.input_changed = stamp(self._stores.store_of(blob).status(blob.id)) != before
+        except FileNotFoundError:
+            return  # the object was deleted meanwhile
+        if attempt.input_changed:
+            self._log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
+            self._stores.doubt(blob)
+
+    def close_input(self, attempt: Attempt) -> None:
+        """Take an attempt's input away."""
+        if attempt.place is not None:
+            self._files.remove(attempt.place.path)
+        if attempt.feed is not None:
+            attempt.feed.close()
+
+    def close(self) -> None:
+        """Remove all files: the instance has ended."""
+        self._files.close()
