@@ -24,7 +24,7 @@ Some rows measure the latency that a person waits for: they are absolute, and th
 bar is a time.
 
 `python -m bench` prints the table (`--smoke`: small sizes, one round; the figures mean little,
-but every row runs). `rows/` has one file a row. The `test_*.py` files here are a separate
+but every row runs). `rows/` has one file a row, in a folder for each kind. The `test_*.py` files here are a separate
 set: micro-benchmarks of single mechanisms, for comparing two versions of this code on one
 machine: `pytest bench --benchmark-autosave`, later `pytest bench --benchmark-compare`.
 

@@ -49,8 +49,8 @@ class JobService(Protocol):
     ) -> str:
         """Record a job and make its directories, which store `headers`; returns its UUID."""
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        """Record inputs. Raises WireError if the job takes none."""
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        """Record inputs, and `end` the job's input. Raises WireError if the job takes none."""
 
     async def end_input(self, job: Named) -> None:
         """End the job's input. Harmless if it has ended already."""
@@ -103,9 +103,13 @@ class RecordedJobService:
 
         return await self._db.write(work)
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        add = partial(intake.add_inputs, job=job, lines=lines, now=self._clock())
-        await self._change(job, add, bulk=len(lines) > MANY)
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        def work(c: Connection) -> None:
+            intake.add_inputs(c, job, lines, self._clock())
+            if end:
+                intake.flag_end(c, job)
+
+        await self._change(job, work, bulk=len(lines) > MANY)
 
     async def end_input(self, job: Named) -> None:
         await self._change(job, partial(intake.flag_end, job=job))
@@ -184,8 +188,10 @@ class LocalFirstJobService:
                 return await supervisor.create_job(owner, spec, headers, creator)
         return await self._recorded_jobs.create_job(owner, spec, headers, creator)
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        await self._nearest(job, lambda s, live: s.add_inputs(live, lines), lambda p: p.add_inputs(job, lines))
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        await self._nearest(
+            job, lambda s, live: s.add_inputs(live, lines, end), lambda p: p.add_inputs(job, lines, end)
+        )
 
     async def end_input(self, job: Named) -> None:
         await self._nearest(job, lambda s, live: s.end_input(live), lambda p: p.end_input(job))

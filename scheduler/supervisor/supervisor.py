@@ -19,7 +19,7 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import MANY, Database, Row, select
+from scheduler.records.database import Database, Row, select
 from scheduler.supervisor import announcements, membership
 from scheduler.supervisor.agents import running_logs
 from scheduler.supervisor.agents.pool_specs import IssueToken
@@ -265,12 +265,9 @@ class Supervisor:
         self.agent_service.wake()
         return live.uuid
 
-    async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
-        """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        add = partial(intake.add_inputs, job=live, lines=lines, now=self._clock())
-        total = await self._db.write(add, bulk=len(lines) > MANY)
-        live.inputs = max(live.inputs, total)
-        self._work.start(live)
+    async def add_inputs(self, live: LiveJob, lines: Sequence[str], end: bool = False) -> None:
+        """Record inputs, and `end` the input, durably. Raises WireError if the job takes none."""
+        await self._work.take_in(live, lines, end)
 
     async def end_input(self, live: LiveJob) -> None:
         """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""

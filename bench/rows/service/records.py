@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from bench.measure import Bar, Line, SkippedError, interleave
-from bench.rows import many_objects, supervising
+from bench.rows.jobs import many_objects
+from bench.rows.service import supervising
 from bench.setting import Setting, described
 from tests.support.services.postgres import DURABLE, NoPostgresError, Postgres, server
 

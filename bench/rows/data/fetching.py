@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.measure import Bar, Line, interleave
 from bench.peers import compiled, installed, missing
-from bench.rows.feeding import bytes_read, start_reader, turn_of
+from bench.rows.data.feeding import bytes_read, start_reader, turn_of
 from bench.setting import Setting
 from datapath.feed import PIPE_BYTES, Event, Feed, Finished, pipe
 from scheduler.agent.blobs.feed_sources import Sources

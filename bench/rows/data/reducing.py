@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.measure import Bar, Line, interleave, seconds
 from bench.peers import installed, missing
-from bench.rows.sorting import log_line, number_line, word_line, write_lines
+from bench.rows.data.sorting import log_line, number_line, word_line, write_lines
 from bench.setting import PLAIN, Setting, lifetime, run_job
 from cli.client.jobs import Jobs
 
