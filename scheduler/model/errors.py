@@ -146,6 +146,11 @@ def input_gone(attempt: str, why: str) -> WireError:
     return WireError(409, "InputGone", f"the input of attempt {attempt} cannot be had any more: {why}")
 
 
+def input_unknown(attempt: str) -> WireError:
+    why = "it is a range of keys of all inputs, which the task finds itself"
+    return WireError(409, "InputUnknown", f"the input of attempt {attempt} is not known: {why}")
+
+
 def no_such_task(job: str, task: str) -> WireError:
     return WireError(404, "ResourceNotFound", f"job {job} has no task or attempt {task}")
 

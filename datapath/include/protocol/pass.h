@@ -27,6 +27,11 @@
  *     OK      <-  done; payload = name of the object (nothing for split and reference)
  *     REFUSED <-  flags = exit status that the tool should end with; payload = one sentence
  *
+ *   agent -> task that merges   its standard input, which is such a socket
+ *     FILE    ->  1 descriptor: an input, as a file that can be read anywhere; flags = its
+ *                 number among the dictionaries, from 1, or 0; payload = its name. The agent
+ *                 closes its end after the last one
+ *
  * A message from an instance is hostile until checked: the receiver trusts no length,
  * and a packet larger than PASS_MAX, a truncated one, or one with more descriptors
  * than PASS_MAX_FDS is an error that closes the connection.
@@ -53,6 +58,7 @@ enum pass_type {
     PASS_EVENTS = 5,
     PASS_READY = 16,
     PASS_DONE = 17,
+    PASS_FILE = 24,
     PASS_OPEN = 32,
     PASS_COMMIT = 33,
     PASS_GRANT = 48,

@@ -297,10 +297,11 @@ class AgentService:
     def _hungry(self, feed: FeedState, pool: int) -> leases.Hungry:
         """A task of a pool that wants more input."""
         live = self._jobs.by_pool(pool)
-        ended = live is not None and pool in live.input_ended
-        operation = live is not None and live.spec.operation is not None
-        partitioned = live is not None and live.spec.phases[live.phase_of(pool)].partitioned
-        return leases.Hungry(feed, ended, pinned=operation, partitioned=partitioned)
+        if live is None:
+            return leases.Hungry(feed, ended=False, pinned=False)
+        statements = leases.feed_statements(live.spec.phases[live.phase_of(pool)])
+        pinned = live.spec.operation is not None
+        return leases.Hungry(feed, pool in live.input_ended, pinned, statements)
 
 
 def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:
