@@ -36,6 +36,7 @@ from scheduler.agent.pools.completion import LOST, stopped_report
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_pressure import Pressure
 from scheduler.agent.pools.pool import Pool
+from scheduler.agent.pools.shells import NOT_NOW
 from scheduler.agent.pools.worker import Worker
 from scheduler.agent.slots.reservations import strangers
 from scheduler.agent.slots.slots import Slots, Use
@@ -58,9 +59,11 @@ from scheduler.model.wire import (
     PoolGrant,
     RegisterRequest,
     ReportRequest,
+    RunningAnswer,
+    RunningReply,
     SweepRequest,
-    TaskLogReply,
     TaskLogRequest,
+    TaskShellRequest,
 )
 from scheduler.providers import Provider
 
@@ -211,6 +214,8 @@ class SupervisorLink:
             self._grant(grant)
         for request in reply.logs:
             self._closing.spawn(self._tell_log(request))
+        for wish in reply.shells:
+            self._closing.spawn(self._start_shell(wish))
         for page in reply.feeds:
             any(pool.feed(page) for pool in self._pools.values())
         self._watch_idle()
@@ -218,10 +223,22 @@ class SupervisorLink:
     async def _tell_log(self, request: TaskLogRequest) -> None:
         """Send what a running task has printed, once: a reader without an answer asks again."""
         with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
-            page = await running_log.read(self._find, request)
-            await self._client.log(TaskLogReply(agent=self._id, page=page))
+            page = await running_log.read(self._attempt, request)
+            await self._client.answer(RunningReply(agent=self._id, answer=page))
 
-    def _find(self, task: int, number: int) -> Attempt | None:
+    async def _start_shell(self, request: TaskShellRequest) -> None:
+        """Start a shell beside a running task, and say whether it has begun."""
+        with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
+            found = self._find(request.task, request.attempt)
+            refused = NOT_NOW if found is None else await found[0].shells.start(found[1], request.session)
+            answer = RunningAnswer(number=request.number, refused=refused)
+            await self._client.answer(RunningReply(agent=self._id, answer=answer))
+
+    def _attempt(self, task: int, number: int) -> Attempt | None:
+        found = self._find(task, number)
+        return None if found is None else found[1]
+
+    def _find(self, task: int, number: int) -> tuple[Worker, Attempt] | None:
         return next(filter(None, (pool.find(task, number) for pool in self._pools.values())), None)
 
     def _grant(self, grant: PoolGrant) -> None:
