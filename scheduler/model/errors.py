@@ -116,8 +116,8 @@ def session_not_found(job: str) -> WireError:
     return WireError(404, "ResourceNotFound", f"Session for job {job} was not found")
 
 
-def session_taken(job: str, end: str) -> WireError:
-    return WireError(409, "SessionTaken", f"the session of job {job} has a {end} already")
+def session_taken(where: str, end: str) -> WireError:
+    return WireError(409, "SessionTaken", f"the session of {where} has a {end} already")
 
 
 def task_not_running(task: int) -> WireError:

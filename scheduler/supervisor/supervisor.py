@@ -21,9 +21,9 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import Database, Row, select
 from scheduler.supervisor import announcements, membership
-from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents import running_requests
 from scheduler.supervisor.agents.pool_specs import IssueToken
-from scheduler.supervisor.agents.running_logs import PostedRequests
+from scheduler.supervisor.agents.running_requests import PostedRequests
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
 from scheduler.supervisor.background import Coalesced, SupervisorTasks
@@ -108,7 +108,7 @@ class Supervisor:
         self._debts: set[int] = set()  # own jobs with lost intermediates
         self._recovering = Coalesced(self._background, self._recover, "recover lost inputs")
         self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
-        self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
+        self._posted = PostedRequests(self._db, self.agent_service.running, self._background, lambda: self.id)
         self._refreshing = Coalesced(self._background, self._refresh, "refresh changed jobs")
 
     # Starting and stopping.
@@ -204,8 +204,8 @@ class Supervisor:
         kind, job = announcements.parse(subject)
         if kind in (announcements.JOBS, announcements.EVERYTHING):
             self._claiming.ask()
-        if kind in (announcements.TASK_LOGS, announcements.EVERYTHING):
-            self._log_requests.look()
+        if kind in (announcements.ASKED, announcements.EVERYTHING):
+            self._posted.look()
         if kind == announcements.JOB and self.jobs.by_id(job):
             self._look_again(job)
         elif kind == announcements.EVERYTHING:
@@ -389,7 +389,7 @@ class Supervisor:
         """Remove old records. This is apart from other checks because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
-            await running_logs.forget_old(self._db, self._clock())
+            await running_requests.forget_old(self._db, self._clock())
             await self._db.write(membership.forget)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:

@@ -159,21 +159,6 @@ def test_a_job_without_a_failure_has_no_shell_of_its_own_choice(service: Service
         assert asked(running, "./run.sh") == "one\ntwo\nthree\n"
 
 
-def test_a_shell_at_a_task_that_runs_is_another_instance_and_says_so(service: Service, user: User) -> None:
-    job = user.create("echo begun; sleep 3600")
-    user.add(job, user.put("words.txt", WORDS))
-    user.wait(job, lambda status: status["stats"]["tasks"] == 1)
-    (task,) = user.jobs.tasks(job)
-    while task["state"] != "running":  # a page is asked for, which takes a moment
-        (task,) = user.jobs.tasks(job, number=str(task["number"]))
-    with shell_at(service, job, task["taskId"]) as running:
-        assert "the task still runs; this is another instance" in running.read_until(PROMPT).decode()
-        assert asked(running, "cat input; ls") == "one\ntwo\nthree\ninput  run.sh\n"
-        running.type("exit 0\r")
-        assert ended(running)[1] == 0
-    user.jobs.cancel(job)
-
-
 @pytest.mark.parametrize(
     ("words", "read", "printed"),
     [

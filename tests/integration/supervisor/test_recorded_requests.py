@@ -12,7 +12,7 @@ from scheduler.model.errors import WireError
 from scheduler.model.job import parse_job
 from scheduler.model.wire import LogStream, TaskLogRequest
 from scheduler.supervisor import membership
-from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents import running_requests
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.jobs.intake import JobRef
 from tests.integration.supervisor.conftest import living, until_leased
@@ -169,22 +169,22 @@ async def test_a_gateway_elsewhere_reads_what_a_running_task_has_printed(cluster
             await until_leased(agent, 1)
             (lease,) = agent.leases
             request = TaskLogRequest(task=lease.task, attempt=1, stream=LogStream.STDOUT, offset=1)
-            page = await cluster.recorded_jobs.read_log(job, agent.id, request)
+            page = await cluster.recorded_jobs.ask_agent(job, agent.id, request)
             assert base64.b64decode(page.data) == said[1:]
-    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM running_requests")) == []
 
 
 async def test_requests_for_logs_that_no_agent_answers_end_and_leave_nothing(cluster, monkeypatch):
-    monkeypatch.setattr(running_logs, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(running_requests, "ANSWER_SECONDS", 0.2)
     supervisor = await cluster.start()
     job = await cluster.job(MAP)
     await cluster.owned(job)
     request = TaskLogRequest(task=1, attempt=1, stream=LogStream.STDOUT)
-    assert await cluster.recorded_jobs.read_log(job, 4711, request) is None
+    assert await cluster.recorded_jobs.ask_agent(job, 4711, request) is None
     now = cluster.house.clock()
     await cluster.db.write(
-        partial(running_logs.post, number=1, job=0, agent=1, request=request, now=now)
+        partial(running_requests.post, number=1, job=0, agent=1, request=request, now=now)
     )  # and is gone
-    cluster.house.wait_ms(running_logs.FORGOTTEN_MS + 1)
+    cluster.house.wait_ms(running_requests.FORGOTTEN_MS + 1)
     await supervisor.forget_expired()
-    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM log_requests")) == []
+    assert await cluster.db.read(lambda c: c.plain("SELECT * FROM running_requests")) == []

@@ -134,13 +134,24 @@ class Rig:
 
     async def log(self, task: wire.TaskLease, stream: str, offset: int = 0) -> bytes | None:
         """A page of what a running task has printed; None if it does not run."""
-        number = len(self.supervisor.logs) + 1
-        asked = {"number": number, "task": task.task, "attempt": task.attempt, "stream": stream, "offset": offset}
-        self.supervisor.replies.put_nowait({"logs": [wire.TaskLogRequest.model_validate(asked)]})
-        await self.until(lambda supervisor: len(supervisor.logs) == number)
-        page = self.supervisor.logs[-1]
-        assert page.number == number
+        page = await self._asked("logs", wire.TaskLogRequest, task, stream=stream, offset=offset)
         return None if page.data is None else base64.b64decode(page.data)
+
+    async def shell(self, task: wire.TaskLease, session: str) -> str | None:
+        """Ask for a shell beside a running task; why there is none, or None."""
+        return (await self._asked("shells", wire.TaskShellRequest, task, session=session)).refused
+
+    async def _asked(
+        self, what: str, kind: type[wire.Wire], task: wire.TaskLease, **about: str | int
+    ) -> wire.RunningAnswer:
+        """The answer to a request about a running task."""
+        number = len(self.supervisor.answers) + 1
+        request = kind.model_validate({"number": number, "task": task.task, "attempt": task.attempt, **about})
+        self.supervisor.replies.put_nowait({what: [request]})
+        await self.until(lambda supervisor: len(supervisor.answers) == number)
+        answer = self.supervisor.answers[-1]
+        assert answer.number == number
+        return answer
 
     def cancel(self, task: wire.TaskLease) -> None:
         self.supervisor.replies.put_nowait({"cancel": [wire.AttemptId(task=task.task, attempt=task.attempt)]})

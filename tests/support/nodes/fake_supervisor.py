@@ -40,12 +40,12 @@ class FakeSupervisor:
     known: list[wire.Supervisor] = field(default_factory=lambda: [wire.Supervisor(id=1, url="")])
     swept: list[str] = field(default_factory=list)  # blobs that it was asked about
     unknown: set[str] = field(default_factory=set)  # of these, those that nobody wants
-    logs: list[wire.TaskLogPage] = field(default_factory=list)  # what running tasks have printed
+    answers: list[wire.RunningAnswer] = field(default_factory=list)  # to requests about running tasks
     hangs: bool = False  # beats and registrations are not answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
-        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep", "log"):
+        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep", "answer"):
             app.router.add_post(f"/_agent/v1/{name}", getattr(self, name))
         app.router.add_route("*", "/{path:.*}", self.storage)
         return app
@@ -58,9 +58,9 @@ class FakeSupervisor:
             await asyncio.sleep(0.05)
         return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
 
-    async def log(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         async with self.reported:
-            self.logs.append(wire.TaskLogReply.model_validate_json(await request.read()).page)
+            self.answers.append(wire.RunningReply.model_validate_json(await request.read()).answer)
             self.reported.notify_all()
         return web.Response(status=204)
 
