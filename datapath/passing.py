@@ -54,8 +54,10 @@ class Kind(IntEnum):
     RUN = lib.PASS_RUN
     STOP = lib.PASS_STOP
     EVENTS = lib.PASS_EVENTS
+    SHELL = lib.PASS_SHELL
     READY = lib.PASS_READY
     DONE = lib.PASS_DONE
+    BEGUN = lib.PASS_BEGUN
     FILE = lib.PASS_FILE
     OPEN = lib.PASS_OPEN
     COMMIT = lib.PASS_COMMIT
@@ -65,10 +67,11 @@ class Kind(IntEnum):
 
 
 class Slot(IntEnum):
-    """The slots of scripts in a lackey: the `flags` of SCRIPT and RUN."""
+    """The slots of scripts in a lackey: the `flags` of SCRIPT, RUN and SHELL."""
 
     EXEC = lib.PASS_SLOT_EXEC
     INIT = lib.PASS_SLOT_INIT
+    SHELL = lib.PASS_SLOT_SHELL
 
 
 class ScriptFlag(IntFlag):

@@ -18,6 +18,7 @@ FAILED = "#cc2222"
 WIDTH, LEFT, TOP, BOTTOM = 1000, 150, 10, 30
 ROW, MOST_ROWS = 12, 100
 TICKS = 8
+FONTS = "DejaVu Sans,Liberation Sans,Noto Sans,Arial,sans-serif"  # not every renderer knows what sans-serif is here
 STEPS = (1, 2, 5)
 
 
@@ -46,7 +47,7 @@ def stream(timeline: Timeline, created: int, *, alone: bool) -> str:
     space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
     total = TOP + height + BOTTOM
     return (
-        f'<svg{space} viewBox="0 0 {WIDTH} {total}" width="100%" font-family="sans-serif" font-size="10" role="img">'
+        f'<svg{space} viewBox="0 0 {WIDTH} {total}" width="100%" font-family="{FONTS}" font-size="10" role="img">'
         f"<title>tasks by instance and time</title>{''.join(body)}</svg>\n"
     )
 

@@ -7,6 +7,7 @@ import os
 import time
 import urllib.request
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from cli import text
 from cli.client.settings import state_directory
 from cli.frame import FAILED, Plain
 from cli.service.account_options import json_option, look, said_plainly, with_records
+from cli.service.limits import in_cell
 from cli.version import VERSION
 
 if TYPE_CHECKING:
     from scheduler.service.operators.overview import Overview
+    from scheduler.service.operators.totals import Total
     from scheduler.service.state import ServiceInfo
 
 SECONDS = 5.0
@@ -38,6 +41,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
     Exit status: 0 if it runs and is healthy, else 1. Of a cluster see remora cluster status.
     """
     from scheduler.service.operators.overview import overview
+    from scheduler.service.operators.totals import totals
     from scheduler.service.state import ServiceNotRunning, read_info
 
     directory = state_dir or state_directory(os.environ)
@@ -48,7 +52,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
             info = None
     found: dict[str, Any] = {"running": False, "state_dir": str(directory)}
     if info is not None:
-        found = described(info, look(state_dir, overview))
+        found = described(info, *look(state_dir, lambda c: (overview(c), totals(c, only_limited=True))))
     if as_json:
         print(text.compact(found))
     else:
@@ -58,7 +62,7 @@ def command(as_json: bool, state_dir: Path | None) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def described(info: ServiceInfo, now: Overview) -> dict[str, Any]:
+def described(info: ServiceInfo, now: Overview, limits: dict[str, Total]) -> dict[str, Any]:
     from scheduler.service.operators.overview import machine
 
     space = machine(Path(info.state_dir))
@@ -76,6 +80,7 @@ def described(info: ServiceInfo, now: Overview) -> dict[str, Any]:
         "nodes": [node.name for node in now.nodes],
         "disk": {"free": space.disk_free, "size": space.disk},
         "memory": {"free": space.memory_free, "size": space.memory},
+        "limits": {name: asdict(one) for name, one in limits.items()},
         "gaps": list(info.gaps),
     }
 
@@ -119,8 +124,19 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("instances", found["instances"] or "none can be made yet: see the log"),
         ("disk", f"{size(disk['free'])} free of {size(disk['size'])}"),
         ("memory", f"{size(memory['free'])} free of {size(memory['size'])}"),
+        *([("limits", bounds_in_words(found["limits"]))] if found["limits"] else []),
         *(("but", gap) for gap in found["gaps"]),
     ]
+
+
+def bounds_in_words(limits: dict[str, dict[str, int | None]]) -> str:
+    """`bytes 1.5T of 2T, requests at most 5000`: the limits of all accounts together."""
+    return ", ".join(
+        f"{name} {in_cell(name, one['used'])} of {in_cell(name, one['most'])}"
+        if one["used"] is not None
+        else f"{name} at most {in_cell(name, one['most'])}"
+        for name, one in limits.items()
+    )
 
 
 with_records(command, json_option())

@@ -57,6 +57,9 @@ def state_dir_option() -> click.Option:
 @click.option("--allow-networks", metavar="NAME,...", envvar="REMORA_ALLOW_NETWORKS",
               help="What tasks reach besides the internet: loopback, whatever listens at 127.0.0.1 of this machine; "
                    "link-local, the metadata of a cloud [$REMORA_ALLOW_NETWORKS].")  # fmt: skip
+@click.option("--agent-metrics", metavar="HOST:PORT", envvar="REMORA_AGENT_METRICS",
+              help="Where the agent serves its own metrics, which --metrics-token-file opens "
+                   "[$REMORA_AGENT_METRICS].")  # fmt: skip
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]), envvar="REMORA_LOG_FORMAT", default="auto",
               show_default=True,
               help="Form of the log; auto: text on a terminal, else JSON [$REMORA_LOG_FORMAT].")  # fmt: skip
@@ -73,6 +76,7 @@ def command(
     prepared: int | None,
     show_dirs: str | None,
     allow_networks: str | None,
+    agent_metrics: str | None,
     log_format: str,
     max_connections: int | None,
     max_connections_per_peer: int | None,
@@ -114,6 +118,8 @@ def command(
 
     os.environ["REMORA_LOG_FORMAT"] = log_format  # the agent's too, which is a process of its own
     directory = state_dir or state_directory(os.environ)
+    if agent_metrics and metrics_token_file is None and os.environ.get("REMORA_METRICS_TOKEN"):
+        raise Problem("--agent-metrics: the agent reads its token from --metrics-token-file, not $REMORA_METRICS_TOKEN")
     try:
         options = ServiceOptions(
             state_dir=directory,
@@ -134,6 +140,8 @@ def command(
             plain=plain,
             keep_jobs_s=keep_jobs,
             log_files=LogFiles(audit_log or directory.absolute() / FILE, access_log, access_log_format == "text"),
+            agent_metrics=agent_metrics,
+            metrics_token_file=metrics_token_file,
         )
         code = serve(options, announce)
     except StateError as error:

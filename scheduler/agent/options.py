@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from datapath.host_view import PROGRAMS
 from scheduler.agent.slots import capacity
 from scheduler.common.addresses import EVERYWHERE
+from scheduler.model.credentials.secrets import SHORTEST
 from scheduler.providers.choice import NAMES
 from scheduler.providers.linux.loopback import Reach
 from scheduler.tls import plain
@@ -114,6 +115,17 @@ def at_least_0(text: str) -> int:
     return int(text)
 
 
+def token_in(text: str) -> str:
+    """The token in a file. Raises ValueError."""
+    try:
+        token = Path(text).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {text}: {error.strerror if isinstance(error, OSError) else 'no text'}") from None
+    if len(token) < SHORTEST:
+        raise ValueError(f"{text} has {len(token)} characters, at least {SHORTEST} are needed")
+    return token
+
+
 def address(text: str) -> tuple[str, int]:
     """Parse `HOST:PORT`, an IPv6 host in brackets, no host for every address. Raises ValueError."""
     host, colon, port = text.rpartition(":")
@@ -154,6 +166,9 @@ OPTIONS = (
            "N", at_least_0, default=lambda: 2),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),
     Option("--nomad", "Instances are booked through Nomad: one for each launcher that has called.", flag=True),
+    Option("--metrics", "Where Prometheus gets the metrics of this node.", "HOST:PORT", address),
+    Option("--metrics-token-file", "Token that opens them, sent as Authorization: Bearer. [default: open to this "
+           "machine only]", "FILE", token_in),
     Option("--launch-socket", "Where launchers call, with --nomad. [default: launch.sock in the state directory]",
            "PATH", Path),
     Option("--parent-fd", "End when this descriptor is closed at its other end.", "FD", int, hidden=True),
@@ -191,8 +206,9 @@ def tls_of(said: argparse.Namespace) -> TlsFiles | None:
         raise OptionsError("--tls-ca is missing: whose certificates are those of other nodes?")
     if files is not None and said.advertise is not None and said.advertise.startswith("http://"):
         raise OptionsError(f"--advertise: what listens speaks TLS, so {said.advertise!r} has to begin with https://")
-    if files is None and said.listen is not None and not said.plain and not plain.stays_here(said.listen[0]):
-        raise OptionsError(plain.refusal("--listen", said.listen[0] or "every address"))
+    for name, listen in (("--listen", said.listen), ("--metrics", said.metrics)):
+        if files is None and listen is not None and not said.plain and not plain.stays_here(listen[0]):
+            raise OptionsError(plain.refusal(name, listen[0] or "every address"))
     if not said.plain and (shown := [url for url in said.url if plain.is_exposed(url)]):
         raise OptionsError(f"--url: {shown[0]} is plain HTTP, which shows others this node's credential: "
                            "it takes https, or --plain if the network is yours alone")  # fmt: skip

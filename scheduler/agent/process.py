@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import TypedDict
 
@@ -20,6 +21,7 @@ from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
 from scheduler.agent.gateways import Gateways
 from scheduler.agent.links.links import Links
+from scheduler.agent.links.node_work import NodeWork
 from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
 from scheduler.agent.options import OptionsError, parse
@@ -63,8 +65,7 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_reader(options.parent_fd, stopped.set)
     work = loop.create_task(work_on(options))
     stop = loop.create_task(stopped.wait())
-    with watched("agent"):
-        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
     if options.parent_fd is not None:
         loop.remove_reader(options.parent_fd)
     stop.cancel()
@@ -88,6 +89,7 @@ async def work_on(options: argparse.Namespace) -> None:
     reach = reach_of(options, identity)
     stores = open_stores(options, reach)
     exchange, sharing = open_exchange(options, stores, identity)
+    slots = Slots(arrivals_of(options))
     request = RegisterRequest(
         node=options.node,
         slots=options.slots,
@@ -97,17 +99,19 @@ async def work_on(options: argparse.Namespace) -> None:
         booked=options.nomad,
         **sharing,
     )
-    async with aiohttp.ClientSession(connector=connector(reach)) as session:
+    node = NodeWork(request, slots, provider, stores.traffic, options.state_dir)
+    async with aiohttp.ClientSession(connector=connector(reach)) as session, measured(options, node, identity):
         gateways = Gateways(options.url, reach)
         endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), options.node)
-        slots = Slots(arrivals_of(options))
 
         def connect(url: str) -> Client:
             return Client(url, options.credential, session, reach)
 
         async def work(supervisor: Supervisor) -> None:
-            log = Log(supervisor=supervisor.id)
-            await SupervisorLink(request, stores, provider, connect(supervisor.url), endpoints, log, slots).run()
+            log, client = Log(supervisor=supervisor.id), connect(supervisor.url)
+            link = SupervisorLink(request, stores, provider, client, endpoints, log, slots, node.count)
+            with node.linked(link):
+                await link.run()
 
         watching = asyncio.create_task(identity.watch()) if identity else None
 
@@ -128,6 +132,26 @@ async def work_on(options: argparse.Namespace) -> None:
             if exchange is not None:
                 await asyncio.to_thread(exchange.close)
             await stores.close()
+
+
+@contextlib.asynccontextmanager
+async def measured(options: argparse.Namespace, node: NodeWork, identity: Identity | None) -> AsyncIterator[None]:
+    """Watch the event loop, and serve the node's metrics if there is an address for them. Raises OptionsError."""
+    async with contextlib.AsyncExitStack() as stack:
+        if options.metrics is None:
+            stack.enter_context(watched("agent"))
+        else:
+            from scheduler.agent.metrics import MetricsServer  # 4 MB, which an agent without them saves
+
+            server = MetricsServer(node, options.metrics_token_file, identity)
+            host, port = options.metrics
+            try:
+                port = await stack.enter_async_context(server.serving(host, port))
+            except OSError as error:
+                raise OptionsError(cannot_listen(host, port, error)) from None
+            stack.enter_context(watched("agent", server.stalls.count))
+            logging.getLogger("remora.agent").info("metrics are served", extra={"host": host, "port": port})
+        yield
 
 
 def host_view(options: argparse.Namespace) -> HostView:

@@ -1,51 +1,30 @@
 """Health and metrics: `/ping`, `/healthz`, `/metrics`.
 
 Health is public, since load balancers and orchestrators have no key. Metrics, and the reasons why the service is
-unhealthy, are for its operator: the caller who sends the metrics token, `Authorization: Bearer TOKEN`; or, where no
-token was set, a caller who connects from this machine itself and not through a proxy on it.
+unhealthy, are for its operator (`http.operator`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import ipaddress
 import os
 
 from aiohttp import web
 
 from scheduler.common.space import sized, space_at
 from scheduler.gateway.context import Call, Context, Handler
+from scheduler.http.operator import METRICS_TYPE, is_operator
 from scheduler.http.replies import json_reply
 from scheduler.model.errors import authorization_failed, method_not_allowed
 from scheduler.records.database import Connection
 
 # A health check does not wait for an unreachable database as long as other requests do.
 PATIENCE_SECONDS = 2.0
-FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP")
 
 
 def require_reading(call: Call) -> None:
     if call.method not in ("GET", "HEAD"):
         raise method_not_allowed(call.method)
-
-
-def is_operator(call: Call) -> bool:
-    """Whether the caller is the operator, who may see data about all accounts."""
-    if (token := call.context.guard.metrics_token) is not None:
-        sent = call.request.headers.get("Authorization", "").encode("utf-8", "replace")
-        return hmac.compare_digest(sent, f"Bearer {token}".encode())
-    return is_local(call.request) and not any(name in call.request.headers for name in FORWARDED)
-
-
-def is_local(request: web.BaseRequest) -> bool:
-    """Whether the peer of the connection is on this machine: at an address of ours, or at a loopback address."""
-    ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport else []
-    if not ends or not all(isinstance(end, tuple) for end in ends):
-        return False
-    peer, own = (ipaddress.ip_address(end[0].partition("%")[0]) for end in ends)
-    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
-    return peer == own or (mapped or peer).is_loopback
 
 
 async def ping(call: Call) -> web.StreamResponse:
@@ -67,7 +46,7 @@ async def healthz(call: Call) -> web.StreamResponse:
         checking = context.health.checking = asyncio.create_task(check(context))
     report = await asyncio.shield(checking)
     healthy = all(found == "ok" for found in report.values())
-    details = report if is_operator(call) else {}
+    details = report if is_operator(call.request, context.guard.metrics_token) else {}
     return json_reply({"status": "ok" if healthy else "failing", **details}, 200 if healthy else 503)
 
 
@@ -120,9 +99,9 @@ def check_disk(context: Context) -> str | None:
 async def metrics(call: Call) -> web.StreamResponse:
     """Answer with counters in Prometheus' text format."""
     require_reading(call)
-    if not is_operator(call):
+    if not is_operator(call.request, call.context.guard.metrics_token):
         raise authorization_failed("anonymous", call.path)
-    return web.Response(body=call.context.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    return web.Response(body=call.context.metrics.text(), headers={"Content-Type": METRICS_TYPE})
 
 
 ROUTES: dict[str, Handler] = {"/ping": ping, "/healthz": healthz, "/metrics": metrics}

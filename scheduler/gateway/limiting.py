@@ -1,13 +1,22 @@
-"""Limits of accounts at the gateway: the rate of requests, and what may be stored and started.
+"""Limits at the gateway, of each account and of all together: the rate of requests, and what may be stored and started.
 
-The rate is a token bucket for each account and gateway: it fills at the account's rate, up to ten seconds of it. A
-request that finds it empty is refused with 429 and the seconds after which it is worth a try. Callers without an
-account share a bucket by their address.
+The rate is a token bucket for each account and gateway, and one for all accounts: it fills at its rate, up to ten
+seconds of it. A request that finds one empty is refused with 429 and the seconds after which it is worth a try. Callers
+without an account have a bucket by their address.
 
-What an account stores is counted by reading its names, which takes longer the more there are. So it is counted at most
-once in `FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits
-meanwhile is added. The bound is therefore soft: gateways together may admit some more until the next count, and tasks
-that run already may still store outputs, while no new job is accepted.
+A refusal costs nearly as much as the request would have. So a caller who does not care, and is refused more than once a
+second, waits a second for each: on 32 connections it gets 32 refusals a second, whatever it sends. A client that waits
+as it was told never notices.
+
+Below all limits the callers share one event loop. So their requests take turns (`common.waiting.Turns`): each turn of
+the loop begins at most one request of each caller, and a caller with one request waits for one of each other, not for
+all that another has sent. Who sends is known after authentication only; a connection waits in the queue of the caller
+of its last request, at first in that of its address.
+
+What is stored is counted by reading names, which takes longer the more there are. So it is counted at most once in
+`FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits meanwhile is
+added. The bound is therefore soft: gateways together may admit some more until the next count, and tasks that run
+already may still store outputs, while no new job is accepted.
 """
 
 from __future__ import annotations
@@ -18,19 +27,24 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from prometheus_client import Counter
 
+from scheduler.common.waiting import Turns
 from scheduler.model import errors, limits
-from scheduler.model.limits import Limits
+from scheduler.model.errors import WireError
+from scheduler.model.limits import Limits, Totals
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import Database, select
 
 BURST_SECONDS = 10
 MOST_BUCKETS = 10_000
 FRESH = 10.0
 SHARE = 100
-DEFAULTS_SECONDS = 5.0
+SERVICE_SECONDS = 5.0  # for which the service's own limits are not read again
+ALL = "all accounts"
+REFUSED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -50,9 +64,31 @@ class Bucket:
         return (1 - self.level) / rate
 
 
+class Buckets:
+    """The buckets of callers, a bounded number of them; those are forgotten that were not used for longest."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._of: OrderedDict[str, Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def take(self, who: str, rate: float) -> float:
+        """Take one of a caller's; returns 0, or the seconds until there is one."""
+        now = self._clock()
+        bucket = self._of.get(who)
+        if bucket is None:
+            bucket = self._of[who] = Bucket(rate * BURST_SECONDS, now)
+            if len(self._of) > MOST_BUCKETS:
+                self._of.popitem(last=False)
+        self._of.move_to_end(who)
+        return bucket.take(rate, now)
+
+
 @dataclass(slots=True)
 class Stored:
-    """What an account stores, as it was counted, with what was admitted since."""
+    """What an account stores, or all do, as it was counted, with what was admitted since."""
 
     objects: int = 0
     bytes: int = 0
@@ -67,79 +103,107 @@ class Limiter:
         self._db = db
         self._refused = refused
         self._clock = clock
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._requests, self._refusals = Buckets(clock), Buckets(clock)
+        self._turns: OrderedDict[str, Turns] = OrderedDict()
         self._stored: OrderedDict[str, Stored] = OrderedDict()
-        self._defaults: str | None = None
-        self._defaults_until = 0.0
+        self._service: str | None = None
+        self._service_until = 0.0
+
+    async def turn(self, who: str) -> None:
+        """Return when it is this caller's turn to begin a request."""
+        turns = self._turns.get(who)
+        if turns is None:
+            turns = self._turns[who] = Turns()
+            if len(self._turns) > MOST_BUCKETS:
+                self._turns.popitem(last=False)
+        self._turns.move_to_end(who)
+        await turns.mine()
 
     async def limits_of(self, own: str | None) -> Limits:
         """The limits of an account with these of its own (JSON)."""
-        if self._clock() >= self._defaults_until:
-            self._defaults = await self._db.read(accounts.default_limits)
-            self._defaults_until = self._clock() + DEFAULTS_SECONDS
-        return limits.merged(self._defaults, own)
+        return limits.merged(await self._of_service(), own)
 
-    def check_rate(self, who: str, most: Limits) -> None:
-        """Count a request. Raises WireError 429 if there are too many."""
-        if most.requests is None:
-            return
-        now = self._clock()
-        bucket = self._buckets.get(who)
-        if bucket is None:
-            bucket = self._buckets[who] = Bucket(most.requests * BURST_SECONDS, now)
-            if len(self._buckets) > MOST_BUCKETS:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(who)
-        if most.requests == 0 or (wait := bucket.take(most.requests, now)):
-            seconds = 60 if most.requests == 0 else max(1, math.ceil(wait))
-            self._count("requests")
-            raise errors.too_many_requests(who, most.requests, seconds)
+    async def _of_service(self) -> str | None:
+        if self._clock() >= self._service_until:
+            self._service = await self._db.read(accounts.default_limits)
+            self._service_until = self._clock() + SERVICE_SECONDS
+        return self._service
+
+    async def check_rate(self, who: str, most: Limits) -> None:
+        """Count a request. Raises WireError 429 if there are too many, of the caller or in all."""
+        for whose, rate in ((who, most.requests), (ALL, limits.totals(await self._of_service()).requests)):
+            if rate is not None and (rate == 0 or (wait := self._requests.take(whose, rate))):
+                seconds = 60 if rate == 0 else max(1, math.ceil(wait))
+                await self._refuse("requests", who, errors.too_many_requests(whose, rate, seconds))
 
     async def check_jobs(self, login: str, most: Limits) -> None:
         """Raises WireError if the account may not have one more job."""
         if most.jobs is not None:
-            found = await self._db.read(lambda c: c.one("count_open_jobs", owner=login))
-            if found is not None and found["n"] >= most.jobs:
-                self._count("jobs")
-                raise errors.over_limit(f"{login} has {found['n']} jobs that go on, of at most {most.jobs}: "
-                                        "wait for one of them, or cancel it")  # fmt: skip
+            (found,) = await self._db.read(select("count_open_jobs", owner=login))
+            await self._compare_jobs(login, login, found["n"], most.jobs)
+        if (in_all := limits.totals(await self._of_service()).jobs) is not None:
+            (found,) = await self._db.read(select("count_open_jobs_in_all"))
+            await self._compare_jobs(login, ALL, found["n"], in_all)
         await self.check_stored(login, most, 0, 0)
 
-    def check_inputs(self, login: str, most: Limits, inputs: int) -> None:
+    async def _compare_jobs(self, login: str, whose: str, open_jobs: int, most: int) -> None:
+        if open_jobs >= most:
+            what = f"{open_jobs} jobs of {whose} go on, of at most {most}: wait for one of them, or cancel it"
+            await self._refuse("jobs", login, errors.over_limit(what + advice(whose)))
+
+    async def check_inputs(self, login: str, most: Limits, inputs: int) -> None:
         """Raises WireError if a job may not have so many inputs."""
         if most.inputs is not None and inputs > most.inputs:
-            self._count("inputs")
-            raise errors.over_limit(f"the job would have {inputs} inputs, and jobs of {login} have at most "
-                                    f"{most.inputs}: divide them among jobs")  # fmt: skip
+            said = f"the job would have {inputs} inputs, and jobs of {login} have at most {most.inputs}"
+            await self._refuse("inputs", login, errors.over_limit(f"{said}: divide them among jobs"))
 
     async def check_stored(self, login: str, most: Limits, objects: int, size: int) -> None:
-        """Admit so many more objects and bytes. Raises WireError if the account would have too many.
+        """Admit so many more objects and bytes. Raises WireError if the account would have too many, or all would.
 
-        With 0 of both it is asked whether the account is over a limit already.
+        With 0 of both it is asked whether there are too many already.
         """
-        if most.bytes is None and most.objects is None:
-            return
-        stored = await self._counted(login)
-        if most.bytes is not None and stored.bytes + size > most.bytes:
-            self._count("bytes")
-            raise errors.over_quota(f"{login} stores {stored.bytes} bytes, of at most {most.bytes}: delete objects")
-        if most.objects is not None and stored.objects + objects > most.objects:
-            self._count("objects")
-            raise errors.over_quota(f"{login} has {stored.objects} objects, of at most {most.objects}: delete some")
-        stored.objects += objects
-        stored.bytes += size
+        bounds: dict[str, Limits | Totals] = {login: most, ALL: limits.totals(await self._of_service())}
+        admitted = []
+        for who, bound in bounds.items():
+            if bound.bytes is not None or bound.objects is not None:
+                admitted.append(await self._counted(who))
+                if found := excess(who, admitted[-1], bound, objects, size):
+                    name, said = found
+                    await self._refuse(name, login, errors.over_quota(said + advice(who)))
+        for stored in admitted:
+            stored.objects += objects
+            stored.bytes += size
 
-    async def _counted(self, login: str) -> Stored:
-        stored = self._stored.setdefault(login, Stored())
-        self._stored.move_to_end(login)
+    async def _counted(self, who: str) -> Stored:
+        """What an account stores; `ALL`: what all do."""
+        stored = self._stored.setdefault(who, Stored())
+        self._stored.move_to_end(who)
         if len(self._stored) > MOST_BUCKETS:
             self._stored.popitem(last=False)
         async with stored.counting:
             if (began := self._clock()) >= stored.until:
-                found = await self._db.read(lambda c: accounts.stored_of(c, login))
+                found = await self._db.read(lambda c: accounts.stored_of(c, None if who == ALL else who))
                 stored.objects, stored.bytes = found.objects, found.bytes
                 stored.until = self._clock() + max(FRESH, SHARE * (self._clock() - began))
         return stored
 
-    def _count(self, name: str) -> None:
-        self._refused.labels(name).inc()
+    async def _refuse(self, limit: str, who: str, error: WireError) -> NoReturn:
+        """Refuse a caller, who waits for that if it happens often. Raises the error."""
+        self._refused.labels(limit).inc()
+        if self._refusals.take(who, 1.0):
+            await asyncio.sleep(REFUSED_SECONDS)
+        raise error
+
+
+def excess(who: str, stored: Stored, most: Limits | Totals, objects: int, size: int) -> tuple[str, str] | None:
+    """The limit that so many more objects and bytes would exceed, and a sentence about it; None if they would not."""
+    if most.bytes is not None and stored.bytes + size > most.bytes:
+        return "bytes", f"{stored.bytes} bytes of {who} are stored, of at most {most.bytes}: delete objects"
+    if most.objects is not None and stored.objects + objects > most.objects:
+        return "objects", f"{stored.objects} objects of {who} are stored, of at most {most.objects}: delete some"
+    return None
+
+
+def advice(whose: str) -> str:
+    """The end of a sentence about a limit: whom to ask, if it is that of all."""
+    return ", or ask the operator for more (remora limits --in-all)" if whose == ALL else ""

@@ -2,22 +2,21 @@
 
 One registry per gateway rather than the library's global one, so that several gateways
 (in tests) do not add up. Other packages register their collectors with `Metrics.registry`.
-By its conventions counters end in `_total`, and nothing else does; units are seconds and bytes; there are no `_created`
-series. Labels are bounded: a route is counted by its name, never its path, and all unknown methods count as one.
+Its conventions are kept as in `common.metrics`: a route is counted by its name, never its path, and all unknown methods
+count as one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from scheduler.common.metrics import Stalls
 from scheduler.http.limits import ConnectionLimits
 
-disable_created_metrics()  # type: ignore[no-untyped-call]
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
-STALLS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
@@ -46,12 +45,7 @@ class Metrics:
             "remora_http_request_duration_seconds", "Time to answer users' requests.",
             ("route",), buckets=BUCKETS, registry=self.registry,
         )  # fmt: skip
-        self._stalls = Counter(
-            "remora_event_loop_stalls", "Times that the event loop did not turn.", registry=self.registry
-        )
-        self._stall_seconds = Histogram(
-            "remora_event_loop_stall_duration_seconds", "How long it did not.", buckets=STALLS, registry=self.registry
-        )
+        self.stalls = Stalls(self.registry)
         self.over_limit = Counter(
             "remora_limit_refusals", "Requests refused because of a limit.", ("limit",), registry=self.registry
         )
@@ -62,11 +56,6 @@ class Metrics:
         self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
         if route != "agent":
             self._seconds.labels(route).observe(seconds)
-
-    def stalled(self, seconds: float) -> None:
-        """Count a stall: the event loop did not turn for so many seconds (see `scheduler.common.watchdog`)."""
-        self._stalls.inc()
-        self._stall_seconds.observe(seconds)
 
     def connections(self, limits: ConnectionLimits) -> None:
         """Register the counts of the connection limits."""

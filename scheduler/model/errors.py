@@ -56,7 +56,7 @@ def account_blocked(login: str) -> WireError:
 
 
 def too_many_requests(who: str, most: int, seconds: int) -> WireError:
-    message = f"{who} sends more than {most} requests a second: try again after {seconds} s"
+    message = f"more than {most} requests a second come from {who}: try again after {seconds} s"
     return WireError(429, "TooManyRequests", message, {"Retry-After": str(seconds)})
 
 
@@ -116,8 +116,8 @@ def session_not_found(job: str) -> WireError:
     return WireError(404, "ResourceNotFound", f"Session for job {job} was not found")
 
 
-def session_taken(job: str, end: str) -> WireError:
-    return WireError(409, "SessionTaken", f"the session of job {job} has a {end} already")
+def session_taken(where: str, end: str) -> WireError:
+    return WireError(409, "SessionTaken", f"the session of {where} has a {end} already")
 
 
 def task_not_running(task: int) -> WireError:

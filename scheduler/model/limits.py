@@ -1,17 +1,20 @@
-"""Limits of accounts: what each may have and do, so that one account cannot take the service from the others.
+"""Limits of accounts: what each may have and do, so that one account cannot take the service from the others; and
+totals: what all accounts may have together, so that they cannot take the machines from their operator.
 
 A limit is a number, or None for no limit. An account has the service's defaults, but for those that were set for it.
-Both are kept as JSON with the names of the table below; a name that is missing means the default.
+Both are kept as JSON with the names of the table below; a name that is missing means the default. Totals are a part of
+the service's document, and have fewer names: a bound on one job or one task has no sum.
 
-Example: the service's defaults are `{"jobs": 200}`, jill's limits `{"bytes": null, "jobs": 500}`: she may store without
-bound, and have 500 live jobs; for the rest the built-in defaults hold.
+Example: the service's document is `{"jobs": 200, "in_all": {"jobs": 2000}}`, jill's `{"bytes": null, "jobs": 500}`: she
+may store without bound, and have 500 live jobs, while all accounts together have no more than 2,000; for the rest the
+built-in defaults hold.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -34,17 +37,28 @@ class Limits:
     requests: int | None = 10_000  # a second, at each gateway; ten seconds of it may come at once
 
 
-BUILT_IN = Limits()
-NAMES = tuple(field.name.replace("_", "-") for field in fields(Limits))
-EXPLAINED = {
-    "bytes": "bytes in all of its objects",
-    "objects": "objects",
-    "jobs": "jobs that go on",
-    "inputs": "inputs of a job",
-    "instances": "instances at once",
-    "task-seconds": "seconds that a task may run",
-    "requests": "requests a second",
-}
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all accounts together may have and do; None: no limit."""
+
+    bytes: int | None = None
+    objects: int | None = None
+    jobs: int | None = None
+    instances: int | None = None
+    requests: int | None = None  # a second, at each gateway
+
+
+BUILT_IN, NO_TOTALS = Limits(), Totals()
+
+
+def words_of(kind: type[Limits] | type[Totals]) -> tuple[str, ...]:
+    """The names that users write."""
+    return tuple(field.name.replace("_", "-") for field in fields(kind))
+
+
+NAMES = words_of(Limits)
+TOTAL_NAMES = words_of(Totals)
+IN_ALL = "in_all"
 
 
 class LimitError(ValueError):
@@ -62,22 +76,43 @@ def merged(*documents: str | None) -> Limits:
     return found
 
 
+@lru_cache(maxsize=8)
+def totals(document: str | None) -> Totals:
+    """The totals of the service's document."""
+    known = json.loads(document).get(IN_ALL, {}) if document else {}
+    return Totals(**{name: value for name, value in known.items() if hasattr(NO_TOTALS, name)})
+
+
 def changed(document: str | None, words: Iterable[str]) -> str | None:
     """The JSON document after some `NAME=VALUE`: a number (`500`, `10G`, `2h`), `none`, or `default`, which removes it.
 
     None once nothing is left in it. Raises LimitError.
     """
-    found: dict[str, int | None] = json.loads(document) if document else {}
+    found = json.loads(document) if document else {}
+    _set(found, words, NAMES)
+    return json.dumps(found) if found else None
+
+
+def changed_totals(document: str | None, words: Iterable[str]) -> str | None:
+    """The service's document after some `NAME=VALUE` of its totals, as with `changed`. Raises LimitError."""
+    found = json.loads(document) if document else {}
+    inner = found.pop(IN_ALL, {})
+    _set(inner, words, TOTAL_NAMES)
+    if inner:
+        found[IN_ALL] = inner
+    return json.dumps(found) if found else None
+
+
+def _set(found: dict[str, int | None], words: Iterable[str], names: Sequence[str]) -> None:
     for word in words:
         name, sign, value = word.partition("=")
-        if not sign or name not in NAMES:
-            raise LimitError(f'"{word}" sets no limit: NAME=VALUE, and NAME is one of {", ".join(NAMES)}')
+        if not sign or name not in names:
+            raise LimitError(f'"{word}" sets no limit: NAME=VALUE, and NAME is one of {", ".join(names)}')
         key = name.replace("-", "_")
         if value == DEFAULT:
             found.pop(key, None)
         else:
             found[key] = parsed(name, value)
-    return json.dumps(found) if found else None
 
 
 def parsed(name: str, value: str) -> int | None:
@@ -91,6 +126,6 @@ def parsed(name: str, value: str) -> int | None:
     return int(match[1]) * units.get(match[2] or "", 1)
 
 
-def as_words(limits: Limits) -> dict[str, int | None]:
+def as_words(limits: Limits | Totals) -> dict[str, int | None]:
     """The limits by the names that users write."""
-    return {name: getattr(limits, name.replace("-", "_")) for name in NAMES}
+    return {name: getattr(limits, name.replace("-", "_")) for name in words_of(type(limits))}

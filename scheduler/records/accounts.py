@@ -118,21 +118,22 @@ def enable(c: Connection, login: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an account stores: objects, by their names, and their bytes."""
+    """What an account stores, or all do: objects, by their names, and their bytes."""
 
     objects: int
     bytes: int
 
 
-def stored_of(c: Connection, login: str) -> Stored:
-    """Reads the names of all objects of an account."""
-    row = c.one("stored_of", dir=f"/{login}/", beyond=f"/{login}0")  # 0 is the character after the slash
+def stored_of(c: Connection, login: str | None) -> Stored:
+    """Reads the names of all objects of an account; of all accounts without one."""
+    beyond = f"/{login}0"  # 0 is the character after the slash
+    row = c.one("stored_in_all") if login is None else c.one("stored_of", dir=f"/{login}/", beyond=beyond)
     assert row is not None
     return Stored(row["objects"], int(row["bytes"]))
 
 
 def default_limits(c: Connection) -> str | None:
-    """The service's limits for accounts that have none of their own: JSON, see `scheduler.model.limits`."""
+    """The service's limits for accounts that have none of their own, and its totals: JSON, see `model.limits`."""
     row = c.one("show_account", login=OPERATOR)
     return None if row is None else row["limits"]
 

@@ -42,6 +42,8 @@ class AgentOptions:
     allow_networks: str | None = None
     prepared: int | None = None  # instances made before they are needed
     plain: bool = False
+    metrics: str | None = None  # HOST:PORT at which it serves its own
+    metrics_token_file: Path | None = None
 
     def command(self, parent_fd: int) -> list[str]:
         """The agent's command line. `parent_fd` is the reading end of the pipe that the service owns."""
@@ -55,6 +57,8 @@ class AgentOptions:
             *(("--allow-networks", self.allow_networks) if self.allow_networks else ()),
             *(("--prepared", str(self.prepared)) if self.prepared is not None else ()),
             *(["--plain"] if self.plain else ()),
+            *(("--metrics", self.metrics) if self.metrics else ()),
+            *(("--metrics-token-file", os.path.abspath(self.metrics_token_file)) if self.metrics_token_file else ()),
         ]
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from aiohttp import web
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from scheduler.audit import Logs
+from scheduler.common import metrics
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context, Guard
 from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
@@ -119,7 +120,9 @@ def opened(database: str | Path, objects: Path) -> Iterator[Store]:
 
 def context_of(store: Store, secrets: Secrets, **more: Unpack[Choices]) -> Context:
     """What the handlers of this process share."""
-    return Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+    context = Context(store.db, store.blobs, clock, secrets.token, socket.gethostname(), secrets.agent, **more)
+    metrics.register(context.metrics.registry, {"objects": store.blobs.root, "records": store.db.directory})
+    return context
 
 
 @contextlib.contextmanager
@@ -148,7 +151,7 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be used."""
     limits = limits or BY_DESCRIPTORS.limits()
-    runner = Runner(build_app(context), shutdown_timeout=2.0, limits=limits)
+    runner = Runner(context, shutdown_timeout=2.0, limits=limits)
     await runner.setup()
     try:
         for listener in await open_listeners(host, port, limits):
@@ -173,8 +176,7 @@ async def identified(context: Context, files: TlsFiles | None) -> AsyncIterator[
         identity = Identity(files)
     except TlsError as error:
         raise StateError(str(error)) from None
-    left = Gauge("remora_tls_expiry_seconds", "Until the certificate expires.", registry=context.metrics.registry)
-    left.set_function(lambda: identity.expires - time.time())
+    metrics.certificate(context.metrics.registry, lambda: identity.expires)
     async with background(asyncio.create_task(identity.watch())):
         yield identity
 

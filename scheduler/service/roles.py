@@ -61,7 +61,7 @@ async def _gateway(options: RoleOptions, on_ready: OnReady) -> None:
         context = parts.context_of(
             store, options.secrets, guard=options.guard, images=lambda: offered, service=recorded_jobs, logs=logs
         )
-        stack.enter_context(watched("gateway", context.metrics.stalled))
+        stack.enter_context(watched("gateway", context.metrics.stalls.count))
         await own_objects.ensure(context)
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
@@ -87,7 +87,7 @@ async def _supervisor(options: RoleOptions, on_ready: OnReady) -> None:
         context = parts.context_of(
             store, options.secrets, guard=options.guard, public=False, supervisor=lambda: runner.current
         )
-        stack.enter_context(watched("supervisor", context.metrics.stalled))
+        stack.enter_context(watched("supervisor", context.metrics.stalls.count))
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         bound = await stack.enter_async_context(parts.listening(context, options.host, options.port, limits, tls))

@@ -62,6 +62,8 @@ class ServiceOptions:
     plain: bool = False  # other machines may be served plain HTTP
     keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
     log_files: parts.LogFiles = parts.NO_LOG_FILES
+    agent_metrics: str | None = None  # HOST:PORT of the agent's own metrics, which that file's token opens
+    metrics_token_file: Path | None = None
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -106,7 +108,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             no_agent=lambda: trouble.why,
             logs=logs,
         )
-        stack.enter_context(watched("service", context.metrics.stalled))
+        stack.enter_context(watched("service", context.metrics.stalls.count))
         account = await first_account.ensure(context.db, state, options.login, options.key, clock())
         await own_objects.ensure(context)
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
@@ -169,7 +171,7 @@ def _agent(options: ServiceOptions, state: StateDir, url: str) -> AgentOptions:
     slots = options.slots or max(MIN_SLOTS, 2 * (os.cpu_count() or 1))
     return AgentOptions(
         url, state.path, options.provider, slots, options.containerd, options.show_dirs, options.allow_networks,
-        options.prepared, options.plain,
+        options.prepared, options.plain, options.agent_metrics, options.metrics_token_file,
     )  # fmt: skip
 
 

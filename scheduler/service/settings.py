@@ -13,7 +13,7 @@ from yarl import URL
 
 from scheduler.common.addresses import EVERYWHERE
 from scheduler.gateway.context import UNGUARDED, Guard
-from scheduler.model.credentials.secrets import keys_of
+from scheduler.model.credentials.secrets import SHORTEST, keys_of
 from scheduler.model.semver import parse_version
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import NO_LOG_FILES, LogFiles, Secrets
@@ -23,8 +23,6 @@ from scheduler.tls.identity import TlsError, TlsFiles, files_of
 
 ADDRESS = re.compile(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
 SHARED = ("postgresql://", "postgres://")
-# Shorter secrets can be guessed.
-MIN_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +158,6 @@ def secret(what: str, option: str, file: Path | None, environment: Mapping[str, 
         if not text:
             raise StateError(f"{what} is missing: say {option} FILE, or set {variable}")
     shortest = min(map(len, keys_of(text)), default=0)
-    if shortest < MIN_SECRET:
-        raise StateError(f"{what} is too short: {where} has {shortest} characters, at least {MIN_SECRET} are needed")
+    if shortest < SHORTEST:
+        raise StateError(f"{what} is too short: {where} has {shortest} characters, at least {SHORTEST} are needed")
     return text

@@ -41,6 +41,7 @@ def command(
 
     Exit status: 0, or 1 if there is no such account, or something else is wrong.
     """
+    from scheduler.model.limits import changed
     from scheduler.records import accounts
 
     if keep_jobs is None and operator is None and not words:
@@ -51,7 +52,7 @@ def command(
         if keep_jobs is not None:
             accounts.keep_jobs(c, login, seconds)
         if words:
-            accounts.set_limits(c, login, new_limits(accounts.show(c, login)["limits"], words))
+            accounts.set_limits(c, login, new_limits(accounts.show(c, login)["limits"], words, changed))
         if operator is not None:
             accounts.set_operator(c, login, operator)
 

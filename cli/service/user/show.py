@@ -10,7 +10,7 @@ import click
 from cli import text
 from cli.frame import Plain
 from cli.service.account_options import json_option, look, with_records
-from cli.service.limits import in_cells
+from cli.service.limits import in_cell
 from cli.service.retention import shown
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("keys", ", ".join(found["keys"]) or "none"),
         ("stores", f"{text.count(found['objects'], 'object')}, {text.human_size(found['bytes'])} bytes"),
         ("jobs", f"{text.count(found['liveJobs'], 'job')} going on; kept: {kept}"),
-        *((f"limit {name}" if name else "", value) for name, value in in_cells(found["limits"])),
+        *((f"limit {name}", in_cell(name, value)) for name, value in found["limits"].items()),
     ]
 
 

@@ -8,16 +8,20 @@
  * run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
- *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
+ *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT, PASS_SLOT_SHELL; with
  *                 PASS_PIPED besides, its tasks print into pipes that end in their files
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."; the lackey adds SHELL
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
+ *     SHELL   ->  start a program beside task `task`, if it runs: 3 descriptors, flags = script
+ *                 slot, payload = variables besides the task's, in the form of ENV. BEGUN follows
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
  *     READY   <-  the instance is ready; payload = struct pass_ready. A child of the agent
  *                 adds its /dev/shm, if that is its own; no later message brings descriptors
+ *     BEGUN   <-  the program beside a task has begun; flags = an errno if it has not, ESRCH
+ *                 if the task does not run
  *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
  *   tool <-> agent              one connection per tool run, to the instance's socket
@@ -56,8 +60,10 @@ enum pass_type {
     PASS_RUN = 3,
     PASS_STOP = 4,
     PASS_EVENTS = 5,
+    PASS_SHELL = 6,
     PASS_READY = 16,
     PASS_DONE = 17,
+    PASS_BEGUN = 18,
     PASS_FILE = 24,
     PASS_OPEN = 32,
     PASS_COMMIT = 33,
@@ -66,7 +72,7 @@ enum pass_type {
     PASS_REFUSED = 50
 };
 
-enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOTS = 2 };
+enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOT_SHELL = 2, PASS_SLOTS = 3 };
 
 enum pass_script_flags { PASS_PIPED = 256 };
 

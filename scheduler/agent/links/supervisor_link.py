@@ -22,15 +22,14 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
-from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.reports import blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.links.lease import SilentError, SupervisorLease
+from scheduler.agent.links.running_requests import RunningRequests
 from scheduler.agent.log import Log
 from scheduler.agent.pools.completion import LOST, stopped_report
 from scheduler.agent.pools.context import AgentContext
@@ -59,8 +58,6 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
     SweepRequest,
-    TaskLogReply,
-    TaskLogRequest,
 )
 from scheduler.providers import Provider
 
@@ -88,15 +85,21 @@ class SupervisorLink:
         endpoints: Endpoints,
         log: Log,
         slots: Slots | None = None,
+        count: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        """`slots` are shared with other links and with earlier registrations: some may still be disabled."""
+        """`slots` are shared with other links and with earlier registrations: some may still be disabled.
+
+        `count` is called with the outcome of each attempt.
+        """
         self._request = request
         self._client = client
+        self._count = count
         self._log = log
         self._id = 0
         self._seen = 0
         self._states = 0  # how many were sent
         self._pools: dict[int, Pool] = {}
+        self._running = RunningRequests(client, self._pools)
         self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
         self._began: list[AttemptId] = []  # attempts that the supervisor is to be told of
@@ -150,6 +153,10 @@ class SupervisorLink:
             if self._id:
                 await self._client.beat(AgentBeat(agent=self._id, leaves=True))
 
+    def pools(self) -> list[Pool]:
+        """The pools that this supervisor has here now."""
+        return list(self._pools.values())
+
     # -- polling -----------------------------------------------------------------------------
 
     async def _poll(self) -> None:
@@ -201,19 +208,12 @@ class SupervisorLink:
         for grant in reply.pools:
             self._grant(grant)
         for request in reply.logs:
-            self._closing.spawn(self._tell_log(request))
+            self._closing.spawn(self._running.tell_log(self._id, request))
+        for wish in reply.shells:
+            self._closing.spawn(self._running.start_shell(self._id, wish))
         for page in reply.feeds:
             any(pool.feed(page) for pool in self._pools.values())
         self._watch_idle()
-
-    async def _tell_log(self, request: TaskLogRequest) -> None:
-        """Send what a running task has printed, once: a reader without an answer asks again."""
-        with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
-            page = await running_log.read(self._find, request)
-            await self._client.log(TaskLogReply(agent=self._id, page=page))
-
-    def _find(self, task: int, number: int) -> Attempt | None:
-        return next(filter(None, (pool.find(task, number) for pool in self._pools.values())), None)
 
     def _grant(self, grant: PoolGrant) -> None:
         pool = self._pools.get(grant.pool)
@@ -233,6 +233,7 @@ class SupervisorLink:
         self._news.set()
 
     def _finish(self, report: AttemptReport) -> None:
+        self._count(report.outcome)
         self._finished.append(report)
         self._news.set()
         self._watch_idle()
@@ -364,7 +365,8 @@ class SupervisorLink:
         self._log.warning("the supervisor does not answer", why=why)
 
     async def _close(self) -> None:
-        pools, self._pools = list(self._pools.values()), {}
+        pools = list(self._pools.values())
+        self._pools.clear()
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing.tasks)
         self.node.slots.quit(self)
         if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:

@@ -51,6 +51,11 @@ class PreparedInstances:
     def isolation(self) -> Isolation:
         return self._provider.isolation
 
+    @property
+    def ready(self) -> int:
+        """The number of instances that are at hand."""
+        return len(self._ready)
+
     async def prepare(self) -> None:
         """Begin to make the instances; the agent does not wait for them."""
         self._refill()

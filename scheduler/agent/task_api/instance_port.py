@@ -21,7 +21,8 @@ import struct
 from typing import Any
 
 from scheduler.agent.task_api.caller import Address, Peer, Sockets, is_inside
-from scheduler.agent.task_api.turns import TurnConnection, Turns
+from scheduler.agent.task_api.turns import TurnConnection
+from scheduler.common.waiting import Turns
 from scheduler.http.protocol import HttpServer
 from scheduler.providers import Instance
 from scheduler.providers.linux.readiness import readable

@@ -1,5 +1,5 @@
-"""Turns: a queue of the work that one instance causes, of which each turn of the event loop does
-one step.
+"""Turns at an instance's port: the queue (`common.waiting`) of the work that one instance causes, of which each turn of
+the event loop does one step.
 
 A task can send requests faster than the agent answers them, on hundreds of connections. If the
 event loop processed all of them as they come, one turn would take a tenth of a second, and the
@@ -13,57 +13,11 @@ one piece of bob's and one of jill's: her request waits for one step, not for 20
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from scheduler.common.waiting import Turns
 from scheduler.http.protocol import HttpConnection, HttpServer
-
-
-class Turns:
-    """The queue of one instance. While it is empty, the first step in a turn is done at once."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._taken = False  # in this turn
-
-    def take(self) -> bool:
-        """Take this turn, if it is free and no step waits for it."""
-        if self._taken:
-            return False
-        self._begin()
-        return True
-
-    def add(self, step: Callable[[], None]) -> None:
-        """Do `step` in a turn of its own."""
-        self._waiting.append(step)
-        if not self._taken:
-            self._begin()
-
-    async def mine(self) -> None:
-        """Return when it is the caller's turn."""
-        if not self.take():
-            turn: asyncio.Future[None] = self._loop.create_future()
-            self.add(partial(grant, turn))
-            await turn
-
-    def _begin(self) -> None:
-        self._taken = True
-        self._loop.call_soon(self._next)
-
-    def _next(self) -> None:
-        self._taken = False
-        if self._waiting:
-            self._begin()
-            self._waiting.popleft()()
-
-
-def grant(turn: asyncio.Future[None]) -> None:
-    if not turn.done():  # its request may have ended
-        turn.set_result(None)
 
 
 class TurnConnection(HttpConnection):

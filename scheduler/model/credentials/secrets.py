@@ -6,6 +6,8 @@ one on every process, wait until nothing that the old one signed is in use, remo
 
 from __future__ import annotations
 
+SHORTEST = 16  # characters: shorter secrets can be guessed
+
 
 def keys_of(text: str) -> tuple[str, ...]:
     """The keys of a secret, the signing key first; none if the text is empty."""

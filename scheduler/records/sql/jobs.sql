@@ -26,6 +26,9 @@ ORDER BY id
 -- count_open_jobs: how many jobs of an account are not done.
 SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE owner = :owner AND state <> 'done'
 
+-- count_open_jobs_in_all: how many jobs of all accounts are not done.
+SELECT count(*) AS n FROM jobs INDEXED BY jobs_open WHERE state <> 'done'
+
 -- done_unseen: jobs of a supervisor that are done and not archived.
 SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = :supervisor AND state = 'done'
 
@@ -143,14 +146,14 @@ DELETE FROM phases WHERE job = :job
 -- purge_job: remove a job.
 DELETE FROM jobs WHERE id = :job
 
--- session_of_job: where the session of a job is, if there is one.
-SELECT gateway, holder FROM sessions WHERE job = :job
+-- session_at: where the session of a job, or beside a task of it, is, if there is one.
+SELECT gateway, holder FROM sessions WHERE job = :job AND task = :task
 
--- begin_session: a gateway has the session of a job.
-INSERT INTO sessions (job, gateway, holder) VALUES (:job, :gateway, :holder)
+-- begin_session: a gateway has the session of a job, or beside a task of it.
+INSERT INTO sessions (job, task, gateway, holder) VALUES (:job, :task, :gateway, :holder)
 
 -- end_session: it has it no more.
-DELETE FROM sessions WHERE job = :job AND holder = :holder
+DELETE FROM sessions WHERE job = :job AND task = :task AND holder = :holder
 
 -- purge_session: a gateway that died has left it.
 DELETE FROM sessions WHERE job = :job

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
-from scheduler.common.space import space_at
+from scheduler.common.metrics import gauge
 from scheduler.gateway.context import Context
-from scheduler.records.database import Connection
 from scheduler.service.operators.overview import Overview, overview
+from scheduler.service.operators.totals import Total, totals
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.runner import SupervisorRunner
 from scheduler.supervisor.supervisor import Supervisor
@@ -32,6 +31,7 @@ log = logging.getLogger("remora.service")
 
 SECONDS = 15.0
 SHARE = 100
+KINDS = ("map", "reduce", "session")  # of pools
 # What is read of each node's agent.
 NODES: Mapping[str, tuple[str, Callable[[AgentSession], float]]] = {
     "remora_node_slots": ("Instances that the node may have.", lambda agent: agent.slots - agent.disabled),
@@ -48,15 +48,13 @@ class Sample:
     """The newest look at the records; None before the first."""
 
     overview: Overview | None = None
-    objects: int = 0
-    bytes: int = 0
+    totals: Mapping[str, Total] = field(default_factory=dict)
 
 
 class ServiceMetrics:
     """The collector of all of them."""
 
-    def __init__(self, context: Context, runner: SupervisorRunner, sample: Sample) -> None:
-        self._context = context
+    def __init__(self, runner: SupervisorRunner, sample: Sample) -> None:
         self._runner = runner
         self._sample = sample
 
@@ -65,12 +63,10 @@ class ServiceMetrics:
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("remora_build", "The version that runs.", value={"version": installed()})
         supervisor = self._runner.current
         if supervisor is not None:
             yield from self._of_supervisor(supervisor)
         yield from self._of_records()
-        yield from disks({"objects": self._context.blobs.root, "records": self._context.db.directory})
 
     def _of_supervisor(self, supervisor: Supervisor) -> Iterator[Metric]:
         value = {"id": str(supervisor.id)}
@@ -80,6 +76,7 @@ class ServiceMetrics:
             for agent in supervisor.agent_service.sessions():
                 family.add_metric((agent.node,), float(measured(agent)))
             yield family
+        yield from pools(supervisor)
 
     def _of_records(self) -> Iterator[Metric]:
         found = self._sample.overview
@@ -89,39 +86,39 @@ class ServiceMetrics:
         yield gauge("remora_queue_age_seconds", "Wait of the ready task that has waited longest.", found.queue_age_s)
         yield gauge("remora_phases_waiting", "Jobs with a phase that waits.", sum(bool(j.waiting) for j in found.jobs))
         yield gauge("remora_supervisors", "Supervisors that are alive.", found.supervisors)
-        yield gauge("remora_stored_bytes", "Bytes of all objects, by their names.", self._sample.bytes)
-        yield gauge("remora_stored_objects", "Objects, by their names.", self._sample.objects)
+        used = {name: total.used or 0 for name, total in self._sample.totals.items()}
+        yield gauge("remora_stored_bytes", "Bytes of all objects, by their names.", used["bytes"])
+        yield gauge("remora_stored_objects", "Objects, by their names.", used["objects"])
+        limits = GaugeMetricFamily("remora_limit", "What all accounts may have together.", labels=("limit",))
+        for name, total in self._sample.totals.items():
+            limits.add_metric((name,), math.inf if total.most is None else float(total.most))
+        yield limits
 
 
-def gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=float(value))
-
-
-def disks(places: Mapping[str, Path | None]) -> Iterator[Metric]:
-    """Free and whole space of the file systems that this process writes to."""
-    free = GaugeMetricFamily("remora_disk_free_bytes", "Free space of the file system.", labels=("place",))
-    whole = GaugeMetricFamily("remora_disk_size_bytes", "Size of the file system.", labels=("place",))
-    for place, path in places.items():
-        with suppress(OSError):
-            if path is not None:
-                space = space_at(path)
-                free.add_metric((place,), float(space.free))
-                whole.add_metric((place,), float(space.total))
-    yield from (free, whole)
-
-
-def installed() -> str:
-    try:
-        return version("remora")
-    except PackageNotFoundError:
-        return "unknown"
+def pools(supervisor: Supervisor) -> Iterator[Metric]:
+    """What pools wait for and have, summed by kind: a series for each would never end, and come with every job."""
+    ready: Counter[str] = Counter()
+    told: Counter[tuple[str, str]] = Counter()
+    for live in supervisor.jobs:
+        for phase, pool in zip(live.spec.phases, live.pools, strict=True):
+            kind = "session" if live.spec.is_session else "reduce" if phase.blocking else "map"
+            ready[kind] += supervisor.jobs.ready[pool]
+            for agent in supervisor.agent_service.sessions():
+                told[kind, agent.node] += agent.told.get(pool, 0)
+    tasks = GaugeMetricFamily("remora_pool_tasks_ready", "Tasks that wait for an instance.", labels=("kind",))
+    instances = GaugeMetricFamily("remora_pool_instances", "Instances that pools were told.", labels=("kind", "node"))
+    for kind in KINDS:
+        tasks.add_metric((kind,), ready[kind])
+        for agent in supervisor.agent_service.sessions():
+            instances.add_metric((kind, agent.node), told[kind, agent.node])
+    yield from (tasks, instances)
 
 
 def measure(context: Context, runner: SupervisorRunner) -> Sample:
     """Register all metrics of this module; returns the sample, for `sample_forever`."""
     sample = Sample()
     registry: CollectorRegistry = context.metrics.registry
-    registry.register(ServiceMetrics(context, runner, sample))
+    registry.register(ServiceMetrics(runner, sample))
     gauges: dict[str, tuple[str, Callable[[Supervisor], float]]] = {
         "remora_jobs_live": ("Jobs of this supervisor that are not archived yet.", lambda one: len(one.jobs)),
         "remora_tasks_ready": ("Its tasks that wait for an instance.", lambda one: one.jobs.ready.total()),
@@ -140,13 +137,7 @@ async def sample_forever(context: Context, sample: Sample) -> None:
     while True:
         began = time.monotonic()
         try:
-            sample.overview, sample.objects, sample.bytes = await context.db.read(looked)
+            sample.overview, sample.totals = await context.db.read(lambda c: (overview(c), totals(c)))
         except Exception:
             log.exception("measuring failed and is tried again")
         await asyncio.sleep(max(SECONDS, SHARE * (time.monotonic() - began)))
-
-
-def looked(c: Connection) -> tuple[Overview, int, int]:
-    row = c.one("stored_in_all")
-    assert row is not None
-    return overview(c), row["objects"], int(row["bytes"])

@@ -1,18 +1,23 @@
-"""Limits of accounts on what runs: instances at once, and the time of a task.
+"""Limits on what runs: instances at once, of an account and of all, and the time of a task.
 
-They are those that held when the supervisor read the job. Instances are bounded by demand: a pool whose account has
-all that it may have has no demand for more, and what fair share does not give to it others get.
+Those of accounts are what held when the supervisor read the job. Instances are bounded by demand: a pool whose account
+has all that it may have has no demand for more, and what fair share does not give to it others get.
+
+The limit of all accounts together is divided among the nodes by their slots, at least one each, so that a task that
+fits one node only is not locked out by others elsewhere. Of a node's part the fair share is as of a smaller node.
 
 Example: jill may have 8 instances, and has 5 on another node. Here her pools, with 6 ready tasks each, have a demand of
-3 and 0.
+3 and 0. All may have 6 instances, on nodes with 12 and 4 slots: 5 and 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from scheduler.engine import fair_share
+from scheduler.engine.instance_counts import Place
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJobs
 
@@ -44,6 +49,24 @@ class Allowed:
             for pool, count in other.told.items()
             if (live := self._jobs.by_pool(pool)) is not None and live.owner == account
         )
+
+
+def node_part(most: int | None, session: AgentSession, nodes: Iterable[AgentSession]) -> int:
+    """The slots of a node that count if all accounts together may have `most` instances."""
+    if most is None:
+        return session.slots
+    slots = sum(node.slots for node in nodes if not node.draining)
+    return session.slots if slots <= most else max(1, math.ceil(most * session.slots / slots)) if most else 0
+
+
+def within(demand: Mapping[Place, int], most: int) -> dict[Place, int]:
+    """A pool's demand, cut to so many instances; what belongs to a node comes first."""
+    found = {}
+    for place, count in sorted(demand.items(), key=lambda item: (item[0] is None, item[0] or "")):
+        if given := min(count, most):
+            found[place] = given
+            most -= given
+    return found
 
 
 def shorter(seconds: int | None, most: int | None) -> int | None:

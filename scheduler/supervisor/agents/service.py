@@ -15,6 +15,7 @@ from itertools import groupby
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine.feasibility import Tiers, why_infeasible
+from scheduler.model import limits
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     MAX_OUTPUTS,
@@ -28,14 +29,15 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportReply,
     ReportRequest,
-    TaskLogPage,
+    RunningAnswer,
 )
 from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import Database
+from scheduler.records import accounts
+from scheduler.records.database import MANY, Database
 from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.presence import Presence
-from scheduler.supervisor.agents.running_logs import TaskLogs
+from scheduler.supervisor.agents.running_requests import RunningRequests
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.agents.targets import targets
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -71,6 +73,7 @@ class AgentService:
         self.changed = asyncio.Event()  # set whenever agents are woken; cleared by the loop that plans instances
         self.monotonic = ports.monotonic
         self.why_no_agent = ports.why_no_agent
+        self.most_instances: int | None = None  # of all accounts, on all nodes
         self._count_placed = ports.count_placed
         self._db = db
         self._jobs = jobs
@@ -81,8 +84,15 @@ class AgentService:
         self._presence = presence = Presence(db, jobs, clock, apply, ports.monotonic)
         self.open, self.take_up, self.leave = presence.open, presence.take_up, presence.leave
         self.expel_revoked = presence.expel_revoked
-        self.logs = TaskLogs(presence.sessions.get)
+        self.running = RunningRequests(presence.sessions.get)
         self._stopping = False
+
+    async def read_limits(self) -> None:
+        """Read the limit of instances again, which an operator may have changed."""
+        most = limits.totals(await self._db.read(accounts.default_limits)).instances
+        if most != self.most_instances:
+            self.most_instances = most
+            self.wake()
 
     def providers(self) -> list[str]:
         """The kinds of providers of the registered agents."""
@@ -158,7 +168,7 @@ class AgentService:
             absent=absent,
             clock_us=clock_us,
         )
-        return await self._db.write(work)
+        return await self._db.write(work, bulk=len(reports) > MANY)
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
         """The blobs that are claimed to be in the shared store and are not."""
@@ -172,9 +182,9 @@ class AgentService:
         """Record that an agent lives. Raises UnknownAgentError."""
         self._presence.session(agent).heard = self.monotonic()
 
-    def take_log(self, agent: int, page: TaskLogPage) -> None:
-        """Accept the page of a running task's log that an agent was asked for."""
-        self.logs.answer(agent, page)
+    def take_answer(self, agent: int, answer: RunningAnswer) -> None:
+        """Accept what an agent answers to a request about a running task."""
+        self.running.answer(agent, answer)
 
     def node_of(self, agent: int) -> str:
         """The node of an agent. Raises UnknownAgentError."""
@@ -241,7 +251,7 @@ class AgentService:
     async def _plan(self, session: AgentSession) -> PollReply | None:
         """The next reply for an agent, or None if there is nothing to send."""
         now, nodes = self.monotonic(), self._presence.nodes()
-        wanted = targets(session, self._jobs, nodes, now)
+        wanted = targets(session, self._jobs, nodes, now, self.most_instances)
         found = leases.wants(session, self._jobs, nodes, wanted, now)
         feeds = [self._hungry(feed, session.reducers[feed.task].pool) for feed in session.feeds()]
         release = [pool for pool in session.told if (live := self._jobs.by_pool(pool)) is None or live.done]
@@ -254,13 +264,13 @@ class AgentService:
             self._count(session, given, now)
         feed = partial(leases.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
-        urgent = grants or pages or session.revoked or release or session.log_requests
+        urgent = grants or pages or session.revoked or release or session.running_requests
         if not urgent and len(session.discards) < DISCARD_BATCH:
             return None
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
-        logs, session.log_requests = session.log_requests, []
+        logs, shells = session.take_running_requests()
         reply = PollReply(
             number=session.number + 1,
             pools=grants,
@@ -269,6 +279,7 @@ class AgentService:
             release=release,
             discard=session.take_discards(DISCARD_PAGE),
             logs=logs,
+            shells=shells,
         )
         session.sent(reply)
         return reply

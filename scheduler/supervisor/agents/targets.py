@@ -18,7 +18,7 @@ from __future__ import annotations
 from scheduler.engine import fair_share, session_places
 from scheduler.engine.admission import admit, memory_taken
 from scheduler.engine.feasibility import Tiers
-from scheduler.supervisor.agents.account_limits import Allowed
+from scheduler.supervisor.agents.account_limits import Allowed, node_part
 from scheduler.supervisor.agents.lease_bounds import may_begin
 from scheduler.supervisor.agents.leases import Nodes, picks
 from scheduler.supervisor.agents.session import AgentSession
@@ -28,8 +28,8 @@ from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 QUANTUM = 2.0
 
 
-def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> dict[int, int]:
-    """Number of instances that each pool should have on this agent's node."""
+def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float, most: int | None) -> dict[int, int]:
+    """Number of instances that each pool should have on this agent's node. `most`: of all accounts, on all nodes."""
     if session.booked:
         return booked_targets(session, jobs)
     steady: list[fair_share.PoolShare] = []
@@ -50,7 +50,7 @@ def targets(session: AgentSession, jobs: LiveJobs, nodes: Nodes, now: float) -> 
                 upstream = max(upstream, *fitting)
     within = Allowed(session, jobs, nodes)
     steady, blocking, sessions = (list(map(within, kind)) for kind in (steady, blocking, sessions))
-    return shared_out(session, steady, blocking, sessions, upstream)
+    return shared_out(session, steady, blocking, sessions, upstream, node_part(most, session, nodes.values()))
 
 
 def claim_of(
@@ -76,9 +76,10 @@ def shared_out(
     blocking: list[fair_share.PoolShare],
     sessions: list[fair_share.PoolShare],
     upstream: int,
+    part: int,
 ) -> dict[int, int]:
-    """Targets of all kinds, reduced to the instances that may begin now."""
-    room = capacity(session, [*steady, *sessions])
+    """Targets of all kinds, reduced to the instances that may begin now. `part`: slots of the node that count."""
+    room = capacity(session, [*steady, *sessions], part)
     free = room.memory_mb - memory_taken([*steady, *blocking, *sessions]) - session.ending_mb
     for_seats = min(free - upstream, room.memory_mb // 2 - memory_taken(sessions))
     given = session_places.seats(sessions, session.slots - session.disabled, for_seats)
@@ -94,15 +95,14 @@ def shared_out(
     return given | admitted | admit(blocking, wanted, room.slots, min(free, most - held), session.ending)
 
 
-def capacity(session: AgentSession, pools: list[fair_share.PoolShare]) -> fair_share.Capacity:
+def capacity(session: AgentSession, pools: list[fair_share.PoolShare], part: int) -> fair_share.Capacity:
     """The slots and memory of a node that this supervisor may use.
 
     If other supervisors use most of the memory, the largest tier still gets it, for one instance: else it could wait
     for ever.
     """
-    slots = max(0, session.slots - session.disabled - session.away)
     largest = max((pool.memory_mb for pool in pools if pool.demand), default=0)
-    return fair_share.Capacity(slots, max(session.offer.memory_mb - session.away_mb, largest))
+    return fair_share.Capacity(session.usable_slots(part), max(session.offer.memory_mb - session.away_mb, largest))
 
 
 def booked_targets(session: AgentSession, jobs: LiveJobs) -> dict[int, int]:

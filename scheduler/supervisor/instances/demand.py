@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from scheduler.engine.fair_share import Capacity
 from scheduler.engine.instance_counts import Demand, Place
 from scheduler.nomad.job_documents import Booking
 from scheduler.nomad.reconcile import Known
+from scheduler.supervisor.agents.account_limits import node_part, within
 from scheduler.supervisor.agents.lease_bounds import most_tasks
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.agents.targets import QUANTUM
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 
 
-def open_nodes(sessions: Iterable[AgentSession]) -> dict[str, Capacity]:
-    """The nodes on which instances may be reserved, and what this supervisor may reserve there."""
+def open_nodes(sessions: Collection[AgentSession], most: int | None) -> dict[str, Capacity]:
+    """The nodes on which instances may be reserved, and what this supervisor may reserve there; `most`: in all."""
     able = (session for session in sessions if session.booked and not session.draining)
     return {
         session.node: Capacity(
-            max(0, session.slots - session.disabled - session.away), max(0, session.offer.memory_mb - session.away_mb)
+            session.usable_slots(node_part(most, session, sessions)), max(0, session.offer.memory_mb - session.away_mb)
         )
         for session in able
     }
@@ -38,9 +39,13 @@ def demands_of(
     for one in known:
         asked.setdefault(one.booking.pool, {})[one.booking.node] = one.asked
     found = []
+    left: dict[str, int] = {}  # instances that accounts may have besides those above
     for live in jobs:
         for number, pool in enumerate(live.pools):
             demand = {} if live.done else demand_of(jobs, live, pool, held.get(pool, Counter()))
+            if live.limits.instances is not None:
+                demand = within(demand, left.setdefault(live.owner, live.limits.instances))
+                left[live.owner] -= sum(demand.values())
             if demand or asked.get(pool):
                 began = since.get(pool, 0.0)
                 memory = live.spec.phases[number].memory_mb

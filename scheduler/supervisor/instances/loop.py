@@ -161,7 +161,7 @@ class InstanceLoop:
         """One round: look, plan, perform, tell. Raises NomadError if Nomad cannot be read."""
         await self._look()
         sessions = self._agents.sessions()
-        nodes = demand.open_nodes(sessions)
+        nodes = demand.open_nodes(sessions, self._agents.most_instances)
         present = {session.node for session in sessions if session.booked}
         known = self._stranded.standing(self._known, present, self._now())
         wishes = demand.demands_of(self._jobs, sessions, known.values(), self._since, self._now())
@@ -376,7 +376,7 @@ class InstanceLoop:
         ours = [known for known in self._known.values() if known.booking.pool == demanded.pool]
         if not demanded.demand or self._arrived(demanded.pool) or sum(known.live for known in ours):
             return None
-        if not demand.open_nodes(self._agents.sessions()):
+        if not demand.open_nodes(self._agents.sessions(), self._agents.most_instances):
             return NO_NODE
         blocked = sorted((known for known in ours if known.blocked), key=lambda known: known.booking.node or "")
         if blocked:

@@ -54,7 +54,7 @@ async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
     """Remove the intermediates and rows of a job that is over, and cancel tasks that cancellation has left open."""
     for pool in live.pools:
         while await db.read(select("ready_of_pool", pool=pool, limit=1)):
-            await db.write(execute("cancel_ready", pool=pool, limit=PAGE))
+            await db.write(execute("cancel_ready", pool=pool, limit=PAGE), bulk=True)
     finished = select("finished_with_inputs", job=live.id, limit=PAGE)
     while rows := await db.read(finished):
         for row in rows:
@@ -85,15 +85,15 @@ async def _purge(db: Database, job: int) -> None:
     for phase in await db.read(select("phases_of_job", job=job)):
         for task in await db.read(select("reduce_tasks", pool=phase["id"])):
             await reap_reducer(db, _keep, task["id"])
-        while await db.write(execute("purge_tasks", pool=phase["id"], limit=PAGE)):
+        while await db.write(execute("purge_tasks", pool=phase["id"], limit=PAGE), bulk=True):
             pass
-    while await db.write(execute("purge_attempts", job=job, limit=PAGE)):
+    while await db.write(execute("purge_attempts", job=job, limit=PAGE), bulk=True):
         pass
     for listed in ("inputs", "outputs", "errors"):
         page = select(f"list_{listed}", job=job, after=0, limit=PAGE)
         while rows := await db.read(page):
             upto = rows[-1]["seq"]
-            await db.write(execute(f"purge_rows_of_{listed}", job=job, upto=upto))
+            await db.write(execute(f"purge_rows_of_{listed}", job=job, upto=upto), bulk=True)
     await db.write(execute("forget_requests", job=job))
     await db.write(execute("purge_phases", job=job))
     await db.write(execute("purge_session", job=job))

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from scheduler.engine import fair_share
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
 from scheduler.gateway.node_credentials import issue
 from scheduler.model.job import parse_job
@@ -60,7 +60,7 @@ async def serve(context: Context) -> tuple[Runner, Supervisor]:
     """A supervisor of its own, on a port of its own."""
     made: list[Supervisor] = []
     own = dataclasses.replace(context, supervisor=lambda: made[0])
-    runner = Runner(build_app(own), shutdown_timeout=1.0)
+    runner = Runner(own, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -111,8 +111,8 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         await eventually(lambda: session.away_mb, "the agent says what others have")
         assert (session.away, session.away_mb) == (2, 2048)
         large = fair_share.PoolShare(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
-        assert capacity(session, []) == fair_share.Capacity(2, 2048)
-        assert capacity(session, [large]) == fair_share.Capacity(2, SLOTS * 1024)
+        assert capacity(session, [], SLOTS) == fair_share.Capacity(2, 2048)
+        assert capacity(session, [large], SLOTS) == fair_share.Capacity(2, SLOTS * 1024)
 
 
 async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:

@@ -1,4 +1,4 @@
-"""An account over a limit is told which, how much, and what to do; others are not concerned."""
+"""Who is over a limit, of an account or of all, is told which, how much, and what to do; others are not concerned."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from scheduler.gateway import limiting
-from scheduler.gateway.limiting import Bucket, Limiter
+from scheduler.gateway.limiting import Bucket, Buckets, Limiter
 from scheduler.model.errors import WireError
 from scheduler.model.limits import Limits
 from scheduler.records import accounts
+from scheduler.records.database import Connection
 from tests.support.services.gateway import Gateway, running_jobs
 
 JOB = b'{"phases": [{"exec": "wc"}]}'
@@ -21,6 +22,16 @@ JOB = b'{"phases": [{"exec": "wc"}]}'
 async def limit(gateway: Gateway, login: str = "jill", **limits: int | None) -> None:
     document = json.dumps(limits) if limits else None
     await gateway.context.db.write(lambda c: c.run("set_limits", login=login, limits=document))
+
+
+async def limit_all(gateway: Gateway, **limits: int | None) -> None:
+    def work(c: Connection) -> None:
+        accounts.ensure_operator(c, 0)
+        accounts.set_default_limits(c, json.dumps({"in_all": limits}))
+
+    await gateway.context.db.write(work)
+    gateway.context.limiter._service_until = 0.0
+    gateway.context.limiter._stored.clear()
 
 
 @pytest.fixture
@@ -38,7 +49,9 @@ async def test_too_many_requests_are_told_when_to_come_again_and_others_are_serv
     replies = [await gateway.get("/jill/stor") for _ in range(13)]
     assert [reply.status_code for reply in replies[:10]] == [200] * 10
     refused = next(reply for reply in replies if reply.status_code == 429)
-    assert said(refused) == ((429, "TooManyRequests", "jill sends more than 1 requests a second: try again after 1 s"))
+    assert said(refused) == (
+        (429, "TooManyRequests", "more than 1 requests a second come from jill: try again after 1 s")
+    )
     assert refused.headers["Retry-After"] == "1"
     assert (await gateway.get("/bob/stor", by=gateway.bob)).status_code == 200
     assert (await gateway.get("/jill/public", by=None)).status_code == 200
@@ -51,7 +64,11 @@ async def test_bytes_and_objects_are_bounded(gateway: Gateway):
     assert (await gateway.put("/jill/stor/more", b"x" * 10)).status_code == 204
     refused = await gateway.put("/jill/stor/again", b"x" * 10)
     assert said(refused) == (
-        (507, "QuotaExceeded", f"jill stores {found.bytes + 10} bytes, of at most {found.bytes + 15}: delete objects")
+        (
+            507,
+            "QuotaExceeded",
+            f"{found.bytes + 10} bytes of jill are stored, of at most {found.bytes + 15}: delete objects",
+        )
     )
 
     async def chunks():
@@ -79,7 +96,7 @@ async def test_live_jobs_and_inputs_are_bounded(gateway: Gateway):
     job = made.headers["Location"]
     refused = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
     assert said(refused) == (
-        (409, "LimitExceeded", "jill has 1 jobs that go on, of at most 1: wait for one of them, or cancel it")
+        (409, "LimitExceeded", "1 jobs of jill go on, of at most 1: wait for one of them, or cancel it")
     )
     assert (await gateway.request("POST", f"{job}/live/in", b"/a\n/b\n")).status_code == 204
     refused = await gateway.request("POST", f"{job}/live/in", b"/c\n/d\n")
@@ -93,6 +110,33 @@ async def test_live_jobs_and_inputs_are_bounded(gateway: Gateway):
     await gateway.request("POST", f"{made.headers['Location']}/live/cancel")
 
 
+MORE = ", or ask the operator for more (remora limits --in-all)"
+
+
+async def test_all_accounts_together_are_bounded_too(gateway: Gateway):
+    found = await gateway.context.db.read(lambda c: accounts.stored_of(c, None))
+    await limit_all(gateway, objects=found.objects + 2)
+    assert (await gateway.put("/jill/stor/one", b"1")).status_code == 204
+    assert (await gateway.put("/bob/stor/two", b"22", by=gateway.bob)).status_code == 204
+    most = found.objects + 2
+    words = f"{most} objects of all accounts are stored, of at most {most}: delete some{MORE}"
+    assert said(await gateway.put("/jill/stor/three", b"")) == (507, "QuotaExceeded", words)
+    await limit_all(gateway, bytes=found.bytes + 3)
+    words = f"{found.bytes + 3} bytes of all accounts are stored, of at most {found.bytes + 3}: delete objects{MORE}"
+    assert said(await gateway.put("/jill/stor/three", b"3")) == (507, "QuotaExceeded", words)
+    await limit_all(gateway, jobs=1)
+    made = await gateway.request("POST", "/jill/jobs", JOB, content_type="application/json")
+    assert made.status_code == 201
+    refused = await gateway.request("POST", "/bob/jobs", JOB, content_type="application/json", by=gateway.bob)
+    words = f"1 jobs of all accounts go on, of at most 1: wait for one of them, or cancel it{MORE}"
+    assert said(refused) == (409, "LimitExceeded", words)
+    await gateway.request("POST", f"{made.headers['Location']}/live/cancel")
+    await limit_all(gateway, requests=1)
+    replies = [await gateway.get("/jill/stor", by=by) for by in (gateway.jill, gateway.bob) * 6]
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert said(refused)[2] == "more than 1 requests a second come from all accounts: try again after 1 s"
+
+
 def test_a_bucket_fills_at_its_rate_and_holds_ten_seconds_of_it():
     bucket = Bucket(20.0, 0.0)
     assert [bucket.take(2, 0.0) for _ in range(20)] == [0.0] * 20
@@ -103,10 +147,22 @@ def test_a_bucket_fills_at_its_rate_and_holds_ten_seconds_of_it():
 
 def test_the_gateway_remembers_a_bounded_number_of_callers(monkeypatch):
     monkeypatch.setattr(limiting, "MOST_BUCKETS", 10)
+    buckets = Buckets(lambda: 0.0)
+    for number in range(100):
+        assert buckets.take(f"anonymous at {number}", 1) == 0
+    assert len(buckets) == 10
+
+
+async def test_who_is_refused_again_and_again_waits_for_it_and_others_do_not(monkeypatch):
     counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
     limiter = Limiter(None, counter, lambda: 0.0)
-    for number in range(100):
-        limiter.check_rate(f"anonymous at {number}", Limits(requests=1))
-    assert len(limiter._buckets) == 10
-    with pytest.raises(WireError):
-        limiter.check_rate("jill", Limits(requests=0))
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(limiting.asyncio, "sleep", sleep)
+    for who in ["mallory"] * 15 + ["jill"] * 3:
+        with pytest.raises(WireError):
+            await limiter.check_inputs(who, Limits(inputs=1), 2)
+    assert waits == [1.0] * 5

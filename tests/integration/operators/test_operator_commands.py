@@ -104,7 +104,7 @@ def test_jobs_of_all_accounts_are_listed_and_ended(service: Service, user: User)
 def test_usage_is_by_account_and_period_and_outlives_the_records_of_jobs(service: Service, user: User):
     before = {one["account"]: one for one in records(service, "usage") if "objects" in one}[user.login]
     user.put("more", b"12345")
-    ended = user.run("wc", inputs=[user.put("input", b"x y z")])
+    ended = user.run("wc; sleep 0.1", inputs=[user.put("input", b"x y z")])  # GB·s are rounded to ms
 
     def used() -> dict[str, object]:
         (one,) = [one for one in records(service, "usage", "--no-stored", "-a", user.login) if "jobs" in one]
@@ -124,6 +124,45 @@ def test_usage_is_by_account_and_period_and_outlives_the_records_of_jobs(service
     assert "TASK SECONDS" in table
     said = service.run("remora", "usage", "-a", "nan", check=False)
     assert said.stderr == b'remora usage: error: there is no account "nan"\n'
+
+
+def test_limits_are_of_an_account_and_in_all_and_status_says_what_is_used(service: Service, user: User):
+    user.put("counted", b"12345")
+    assert "limits" not in service.text("remora", "status")
+    service.text("remora", "limits", "--in-all", "bytes=1T", "requests=5K")
+    found = json.loads(service.text("remora", "limits", "--json"))
+    assert (found["account"]["jobs"], found["account"]["requests"]) == (1000, 10_000)
+    assert found["in_all"]["requests"] == {"most": 5120, "used": None}
+    assert found["in_all"]["bytes"]["most"] == 1 << 40
+    assert found["in_all"]["bytes"]["used"] >= 5
+    table = [line.split() for line in service.text("remora", "limits").splitlines()]
+    assert ["inputs", "10000000", "-", "-"] in table
+    assert ["requests", "10000", "5120", "-"] in table
+    said = service.text("remora", "status")
+    assert " of 1T, requests at most 5120\n" in said
+    service.text("remora", "limits", "--in-all", "bytes=default", "requests=none")
+    assert "limits" not in service.text("remora", "status")
+    refused = service.run("remora", "limits", "--in-all", "inputs=5", check=False)
+    assert b'"inputs=5" sets no limit' in refused.stderr
+    assert b"say what to set" in service.run("remora", "limits", "--in-all", check=False).stderr
+
+
+def test_instances_in_all_bound_what_computes_at_once(service: Service, user: User):
+    service.text("remora", "limits", "--in-all", "instances=1")
+    job = user.create("sleep 600")
+    user.add(job, *[user.put(f"one{number}", b"1") for number in range(8)])
+
+    def told() -> float:
+        lines = httpx.get(f"{service.url}/metrics").text.splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("remora_node_instances{"))
+
+    try:
+        eventually_here(lambda: records(service, "top")[0]["running"] >= 1 and told() == 1, "one instance is left")
+        service.text("remora", "limits", "--in-all", "instances=none")
+        eventually_here(lambda: told() >= 3, "the others begin")
+    finally:
+        service.text("remora", "limits", "--in-all", "instances=none")
+        service.run("remora", "cancel", job)
 
 
 def test_a_place_without_a_service_is_one_sentence(service: Service, tmp_path: Path):

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from scheduler.gateway import health
 from scheduler.gateway.context import Guard
+from scheduler.http.operator import is_local
 from tests.support.services.gateway import DIRECTORY, Gateway, Signer, error, presign, running
 
 PAGE = {"Origin": "http://page", "Access-Control-Request-Method": "GET"}
@@ -147,8 +147,8 @@ async def test_who_comes_through_a_proxy_is_not_of_this_machine(gateway: Gateway
 def test_a_machine_is_told_by_the_two_ends_of_a_connection(peer: object, own: object, local: bool) -> None:
     ends = {"peername": peer, "sockname": own}
     request = SimpleNamespace(transport=SimpleNamespace(get_extra_info=ends.get))
-    assert health.is_local(request) is local  # type: ignore[arg-type]
-    assert health.is_local(SimpleNamespace(transport=None)) is False  # type: ignore[arg-type]
+    assert is_local(request) is local  # type: ignore[arg-type]
+    assert is_local(SimpleNamespace(transport=None)) is False  # type: ignore[arg-type]
 
 
 async def test_what_fails_is_told_to_the_operator_only(guarded: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ class StepDatabase:
         self._listeners: list[Callable[[str], None]] = []
         self._fence: Callable[[Any], object] = lambda c: None
 
-    async def write(self, work: Callable[[Any], Any]) -> Any:
+    async def write(self, work: Callable[[Any], Any], *, bulk: bool = False) -> Any:
         await asyncio.sleep(0)
         c = self.connection
         c.mark()

@@ -6,7 +6,19 @@ import json
 
 import pytest
 
-from scheduler.model.limits import BUILT_IN, NAMES, LimitError, as_words, changed, merged
+from scheduler.model.limits import (
+    BUILT_IN,
+    NAMES,
+    NO_TOTALS,
+    TOTAL_NAMES,
+    LimitError,
+    Totals,
+    as_words,
+    changed,
+    changed_totals,
+    merged,
+    totals,
+)
 
 
 def test_an_accounts_limits_lie_over_the_services_and_those_over_the_built_in():
@@ -35,6 +47,18 @@ def test_a_word_sets_a_limit_and_default_takes_it_away(word, name, value):
     document = changed(None, [word])
     assert json.loads(document) == {name: value}
     assert changed(document, [f"{word.partition('=')[0]}=default"]) is None
+
+
+def test_totals_are_a_part_of_the_services_document_and_leave_accounts_alone():
+    document = changed_totals(changed(None, ["jobs=200"]), ["jobs=2000", "bytes=1T", "requests=none"])
+    assert totals(document) == Totals(bytes=1 << 40, jobs=2000)
+    assert merged(document).jobs == 200
+    assert totals(changed(document, ["jobs=default"])) == totals(document)
+    assert changed_totals(document, ["jobs=default", "bytes=default", "requests=default"]) == json.dumps({"jobs": 200})
+    assert totals(None) == NO_TOTALS
+    assert set(TOTAL_NAMES) == set(NAMES) - {"inputs", "task-seconds"}
+    with pytest.raises(LimitError, match="NAME is one of bytes, objects, jobs, instances, requests"):
+        changed_totals(None, ["inputs=5"])
 
 
 WRONG = [

@@ -9,6 +9,7 @@ import pytest
 from scheduler.model.wire import Usage
 from scheduler.records import queries
 from scheduler.records.database import Connection, DatabaseError, Fenced, open_database
+from tests.support.eventually import eventually
 from tests.support.services.records import database_at
 
 
@@ -65,6 +66,40 @@ async def test_works_that_gather_share_one_commit(db, monkeypatch):
     assert len(groups) <= 2
     assert sum(groups) == 101
     assert len(await db.read(logins)) == 100
+
+
+async def test_bulk_works_take_turns_with_the_others(db, monkeypatch):
+    groups: list[list[str]] = []
+    gates = [threading.Event(), threading.Event()]
+    commit, names = db._commit, {}
+    monkeypatch.setattr(db, "_commit", lambda group: groups.append([names.get(i.work) for i in group]) or commit(group))
+
+    def hand_in(name: str, work, *, bulk: bool = False):
+        names[work] = name
+        return db.write_soon(work, bulk=bulk)
+
+    futures = [hand_in("first", lambda c: gates[0].wait() and None)]
+    await eventually(lambda: groups, "the writer waits in the first")
+    futures += [hand_in("page0", add("page0"), bulk=True)]
+    futures += [hand_in("page1", lambda c: gates[1].wait() and None, bulk=True)]
+    futures += [hand_in(f"page{n}", add(f"page{n}"), bulk=True) for n in range(2, 7)]
+    gates[0].set()
+    await eventually(lambda: len(groups) == 2, "two pages are being committed")
+    futures += [hand_in(f"small{n}", add(f"small{n}")) for n in range(3)]
+    gates[1].set()
+    await asyncio.gather(*map(asyncio.wrap_future, futures))
+    small = [["small0", "small1", "small2"]]
+    assert groups == [["first"], ["page0", "page1"], *small, ["page2", "page3"], ["page4", "page5"], ["page6"]]
+
+
+async def test_bulk_works_that_were_handed_in_are_written_before_close(tmp_path):
+    db = open_database(database_at(tmp_path / "bulk"))
+    for number in range(10):
+        db.write_soon(add(f"login{number}"), bulk=bool(number % 3))
+    db.close()
+    again = open_database(database_at(tmp_path / "bulk"))
+    assert len(await again.read(logins)) == 10
+    again.close()
 
 
 async def test_a_reader_sees_one_snapshot_and_can_change_nothing(db):

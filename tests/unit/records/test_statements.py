@@ -29,11 +29,12 @@ WHOLE = {
     "newest_job",  # from the end of the table
     *("held_by_node", "finished_tasks", "live_phases", "nodes_offered"),  # for `remora top`, what is leased and live
     *("unarchived_jobs", "usage_since"),  # for `remora usage`
-    "stored_in_all",  # for metrics, now and then
+    "stored_in_all",  # for metrics and limits, now and then
+    "count_open_jobs_in_all",  # for limits: jobs that are not done, by their index
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
-SMALL = "supervisors|nodes|node_credentials|log_requests|doomed"
+SMALL = "supervisors|nodes|node_credentials|running_requests|doomed"
 # Sorts, beside those: at most what agents hold, the names of the nodes, a directory by time, the ranges of a task.
 SORTED = {
     "index_page",
