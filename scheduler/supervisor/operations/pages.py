@@ -2,8 +2,8 @@
 
 The cursor is in the stage's row, in the same transaction as the tasks. A task that reads one whole object gets it as a
 file, unless its lines are looked at on the way. Any other reads ranges of objects through a pipe: each is a row of
-`task_inputs`, and the task waits until its last range is recorded, which may take more than one page. A task that reads a partition has no inputs of its own
-(`shuffling`), and is ready at once.
+`task_inputs`, and the task waits until its last range is recorded, which may take more than one page. A task that reads
+a partition has no inputs of its own (`shuffling`), and is ready at once.
 """
 
 from __future__ import annotations
