@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,7 +41,7 @@ FAILED = 1
 EXIT_STATUS = "\n\nExit status: 0, or 1 if something went wrong."  # of commands that say no more about it
 EXIT_CODES = "Wrong usage is 1, too. A reader who has seen enough of stdout is no error. After Ctrl-C it is 130."
 FRAMING = ("content-length", "transfer-encoding", "connection", "host")
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = 130  # as of a shell's command that SIGINT ended
 
 
 def note(message: str) -> None:
@@ -215,7 +213,7 @@ def version_option() -> click.Option:
 def completion_option() -> click.Option:
     def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
         if value and not context.resilient_parsing:
-            from cli.completion import script
+            from cli.completion.scripts import script
 
             click.echo(script("bash", [context.find_root().info_name or ""]))
             context.exit(0)
@@ -228,7 +226,7 @@ def settings(context: click.Context | None = None) -> Settings:
     common = (context or click.get_current_context()).meta.get("common", {})
     roles = tuple(role for text in common.get("roles") or () for role in words(text))
     found = load(Options(**{**common, "roles": roles}))
-    return replace(found, patience=False) if context and context.resilient_parsing else found
+    return found._replace(patience=False) if context and context.resilient_parsing else found
 
 
 def connect(settings: Settings) -> Session:
@@ -322,9 +320,9 @@ def run_program(program: str, command: click.Command) -> NoReturn:
     """Run a command with the arguments of this process, and exit."""
     output.prepare()
     if f"_{program.upper()}_COMPLETE" in os.environ:
-        from cli import completion
+        from cli.completion.scripts import register
 
-        completion.register()
+        register()
     try:
         code = command.main(prog_name=program, standalone_mode=False)
     except click.exceptions.Exit as end:

@@ -42,6 +42,7 @@ TOOLS: Mapping[str, Mapping[str, str]] = {
     "maggr": {},
     "msort": {"TMPDIR": "Where pieces lie that do not fit into memory, without -T."},
     "mpartition": {},
+    "mmerge": {},
 }
 AS_IT_IS = "\b"  # how a docstring marks a block that must not be filled
 ROW = re.compile(r"  (\S+(?: \S+)*)(?:\s{2,}(.*))?")

@@ -10,8 +10,8 @@ do the rest. Three consequences follow:
   `split`, `spool`; `shuffle_file` is pure Python. The Python never repeats a constant or a layout: both come from the
   headers, which are the contract.
 - Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`, `maggr`, `msort`,
-  `mpartition`, `launch`) run in any image that the user chose, or in none. So they are static executables made of
-  the same sources, and need nothing but a kernel.
+  `mpartition`, `mmerge`, `launch`) run in any image that the user chose, or in none. So they are static executables
+  made of the same sources, and need nothing but a kernel.
 - Nothing here knows jobs, tiers or the wire protocol. The meaning of a message is decided above.
 
 `include/` holds the contracts, `src/` one file per mechanism, `bin/` one file per program,

@@ -25,6 +25,7 @@ Example, the agent's side of an instance:
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -53,8 +54,11 @@ class Kind(IntEnum):
     RUN = lib.PASS_RUN
     STOP = lib.PASS_STOP
     EVENTS = lib.PASS_EVENTS
+    SHELL = lib.PASS_SHELL
     READY = lib.PASS_READY
     DONE = lib.PASS_DONE
+    BEGUN = lib.PASS_BEGUN
+    FILE = lib.PASS_FILE
     OPEN = lib.PASS_OPEN
     COMMIT = lib.PASS_COMMIT
     GRANT = lib.PASS_GRANT
@@ -63,10 +67,11 @@ class Kind(IntEnum):
 
 
 class Slot(IntEnum):
-    """The slots of scripts in a lackey: the `flags` of SCRIPT and RUN."""
+    """The slots of scripts in a lackey: the `flags` of SCRIPT, RUN and SHELL."""
 
     EXEC = lib.PASS_SLOT_EXEC
     INIT = lib.PASS_SLOT_INIT
+    SHELL = lib.PASS_SLOT_SHELL
 
 
 class ScriptFlag(IntFlag):
@@ -209,6 +214,13 @@ class Channel:
         bar_descriptors(sock)
         sock.detach()
 
+    def hang_up(self) -> None:
+        """End the connection, but keep the descriptor: in any thread, also while another one sends."""
+        sock = socket.socket(fileno=self._fd)
+        with contextlib.suppress(OSError):  # the other end is gone
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.detach()
+
     def close(self) -> None:
         """Close this end; idempotent. The lackey at the other end kills all its tasks, and ends."""
         if self._fd >= 0:
@@ -221,6 +233,13 @@ def pair() -> tuple[Channel, int]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return Channel(ours.detach()), theirs.detach()
+
+
+def handing() -> tuple[Channel, int]:
+    """A channel that blocks and only sends, and a descriptor of its other end, where a task takes files over."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.shutdown(socket.SHUT_RD)
+    return Channel(ours.detach(), capacity=1), theirs.detach()
 
 
 class Listener(socket.socket):

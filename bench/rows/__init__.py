@@ -9,23 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.measure import Line
-from bench.rows import (
-    cold_start,
-    containers,
-    feeding,
-    fetching,
-    files,
-    first_answer,
-    many_objects,
-    one_object,
-    records,
-    reducing,
-    sorting,
-    splitting,
-    supervising,
-    transfer,
-    word_count,
-)
+from bench.rows.data import counting, feeding, fetching, files, reducing, small_objects, sorting, splitting, transfer
+from bench.rows.jobs import first_answer, many_objects, one_object, word_count
+from bench.rows.service import cold_start, containers, growth, records, supervising
 from bench.setting import Setting
 
 Row = Callable[[Setting], Iterator[Line]]
@@ -41,9 +27,12 @@ ROWS: Mapping[str, Row] = {
     "sorting": sorting.lines,
     "reducing": reducing.lines,
     "transfer": transfer.lines,
+    "puts": small_objects.lines,
     "files": files.lines,
     "logs": first_answer.lines,
     "start": cold_start.lines,
     "words": word_count.lines,
+    "counting": counting.lines,
+    "growth": growth.lines,
     "containers": containers.lines,
 }

@@ -17,9 +17,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -32,11 +30,13 @@ from cli.text import printable
 from scheduler.model.credentials import httpsig
 from scheduler.model.credentials.httpsig import PublicKey
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAX_KEY_FILE = 64 * 1024  # no key is longer: other files of ~/.ssh are not read whole
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """A key to sign with: MD5 fingerprint (colons), HTTP signature algorithm, what else it can do, and the act."""
 
     fingerprint: str
@@ -52,7 +52,7 @@ class Signer:
         if algorithm not in (self.algorithm, *self.others):
             default = self.algorithm.upper()
             raise Problem(f"The algorithm {algorithm.upper()} could not be used with this key (try {default})")
-        return replace(self, algorithm=algorithm)
+        return self._replace(algorithm=algorithm)
 
 
 class EncryptedKeyError(Exception):
@@ -61,15 +61,15 @@ class EncryptedKeyError(Exception):
 
 def find(key_id: str, key_file: str = "", *, agent: str | None = None, ssh_dir: Path | None = None) -> Signer:
     """The signer for `key_id`. `agent` is a socket path, by default `SSH_AUTH_SOCK`. Raises `Problem`."""
-    ssh_dir = ssh_dir or (home_directory(os.environ) or Path("/nonexistent")) / ".ssh"
+    directory = str(ssh_dir or f"{home_directory(os.environ) or '/nonexistent'}/.ssh")
     agent = os.environ.get("SSH_AUTH_SOCK", "") if agent is None else agent
     signer = (
-        (from_file(Path(key_file), key_id) if key_file else None)
+        (from_file(key_file, key_id) if key_file else None)
         or (from_agent(agent, key_id) if agent else None)
-        or from_directory(ssh_dir, key_id)
+        or from_directory(directory, key_id)
     )
     if signer is None:
-        raise Problem(f"no private key for {key_id}: neither the ssh agent nor a file in {ssh_dir} holds it")
+        raise Problem(f"no private key for {key_id}: neither the ssh agent nor a file in {directory} holds it")
     return signer
 
 
@@ -112,7 +112,7 @@ def agent_signature(agent: str, blob: bytes) -> Callable[[bytes, str], bytes]:
     return sign
 
 
-def from_directory(directory: Path, key_id: str) -> Signer | None:
+def from_directory(directory: str, key_id: str) -> Signer | None:
     """The signer of the first file whose key matches. Raises `Problem` if the match is encrypted, or may be."""
     unknown: list[Problem] = []
     for path in candidates(directory, key_id):
@@ -122,35 +122,37 @@ def from_directory(directory: Path, key_id: str) -> Signer | None:
         except Problem as problem:
             if public_matches(path, key_id):
                 raise
-            if not public_file(path).exists():
+            if not os.path.exists(public_file(path)):
                 unknown.append(problem)
     if unknown:
         raise Problem(f"no private key for {key_id} can be read: {'; '.join(map(str, unknown))}")
     return None
 
 
-def candidates(directory: Path, key_id: str) -> Iterator[Path]:
+def candidates(directory: str, key_id: str) -> Iterator[str]:
     """Files that may hold the private key: those whose `.pub` says so first, then every other."""
     try:
-        files = sorted(path for path in directory.iterdir() if path.suffix != ".pub" and path.is_file())
+        with os.scandir(directory) as found:
+            files = sorted(file.path for file in found if not file.name.endswith(".pub") and file.is_file())
     except OSError:
         return
     yield from sorted(files, key=lambda path: not public_matches(path, key_id))
 
 
-def public_file(private: Path) -> Path:
-    return private.with_name(private.name + ".pub")
+def public_file(private: str) -> str:
+    return f"{private}.pub"
 
 
-def public_matches(private: Path, key_id: str) -> bool:
+def public_matches(private: str, key_id: str) -> bool:
     """Whether the `.pub` file beside a private key is of this key."""
     try:
-        return PublicKey.parse(public_file(private).read_text()).has_fingerprint(key_id)
+        with open(public_file(private)) as file:
+            return PublicKey.parse(file.read()).has_fingerprint(key_id)
     except (OSError, ValueError):
         return False
 
 
-def from_file(path: Path, key_id: str) -> Signer | None:
+def from_file(path: str, key_id: str) -> Signer | None:
     """The signer of a private key file, None if it holds no key or another one. Raises `Problem` if encrypted."""
     try:
         key = read_private(path)
@@ -165,7 +167,7 @@ def from_file(path: Path, key_id: str) -> Signer | None:
 def of_file(name: str) -> Signer:
     """The signer of a private key file, whatever its fingerprint. Raises `Problem`, `OSError`."""
     try:
-        key = read_private(Path(name))
+        key = read_private(name)
         return signer_of(key, PublicKey.parse(public_line(key)))
     except EncryptedKeyError:
         raise Problem(f"{name} is protected by a passphrase: add it to the ssh agent, and give --keyId") from None
@@ -179,13 +181,13 @@ def signer_of(key: object, public: PublicKey) -> Signer:
     return Signer(public.md5, public.algorithm, others, lambda text, algorithm: httpsig.sign(key, text, algorithm))
 
 
-def read_private(path: Path) -> serialization.SSHPrivateKeyTypes:
+def read_private(path: str) -> serialization.SSHPrivateKeyTypes:
     """Read an OpenSSH or PEM private key. Raises `OSError`, `ValueError` (not a key), `EncryptedKeyError`.
 
     An RSA key is taken as it is: to prove its numbers prime takes 40 ms, and it is the user's own, whose signatures
     the service checks.
     """
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         data = file.read(MAX_KEY_FILE)
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     if b"PRIVATE KEY-----" not in data:

@@ -7,8 +7,7 @@ Everything takes normal paths (`paths.expand`). A directory is told from an obje
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cli.client import paths
 from cli.client.problem import Refused, no_such_path
@@ -21,8 +20,7 @@ LINK_TYPE = "application/json; type=link"
 Entry = dict[str, Any]  # one line of a listing: name, type, mtime; objects also etag, size, contentType, contentMD5
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(NamedTuple):
     """What HEAD tells: status line and headers (lower-case names)."""
 
     path: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from scheduler.model.names import as_line
 
 
@@ -37,6 +35,8 @@ class NoSuchJob(Refused):
 
 def refusal(status: int, code: str | None, message: str | None) -> Refused:
     """The error of a reply; without a body (HEAD) its name comes from the status: 404 is `NotFoundError`."""
+    from http import HTTPStatus
+
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else f"Http {status}"
     name = code or phrase.title().replace(" ", "").replace("-", "").replace("'", "")
     said = as_line(message or phrase)  # there may be a name in it

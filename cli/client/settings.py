@@ -11,12 +11,13 @@ import json
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cli.client.problem import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROFILE = "client.json"
 # What the environment may say, for the manual; options win over it.
@@ -37,11 +38,11 @@ VARIABLES = {
     "REMORA_STATE_DIR": "State directory of a service on this machine, whose profile says what nothing else does. "
     "Default: remora in $XDG_STATE_HOME, or ~/.local/state/remora.",
 }
+MAX_LABEL = 63  # of a domain name, between dots
 TRUE_WORDS = ("1", "true", "yes", "on")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """The service of this machine. `key_file` is a private key, OpenSSH or PEM."""
 
     url: str = ""
@@ -50,8 +51,7 @@ class Profile:
     key_file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All that a session needs. `home` is the account that `~~` stands for."""
 
     url: str
@@ -72,15 +72,14 @@ class Settings:
         return f"/{user}/keys/{fingerprint}"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The common options of a command line, as given."""
 
     url: str | None = None
     account: str | None = None
     key_id: str | None = None
     subuser: str | None = None
-    roles: tuple[str, ...] = field(default=())
+    roles: tuple[str, ...] = ()
     insecure: bool = False
     verbose: bool = False
 
@@ -90,35 +89,42 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
     Raises `Problem` where neither is said and the user has no home.
     """
+    from pathlib import Path
+
+    return Path(state_path(environ))
+
+
+def state_path(environ: Mapping[str, str]) -> str:
+    """As `state_directory`, but as text."""
     if environ.get("REMORA_STATE_DIR"):
-        return Path(environ["REMORA_STATE_DIR"])
+        return environ["REMORA_STATE_DIR"]
     if os.path.isabs(base := environ.get("XDG_STATE_HOME") or ""):  # as its specification wants it
-        return Path(base) / "remora"
+        return os.path.join(base, "remora")
     home = home_directory(environ)
     if home is None:
         raise Problem("this user has no home directory (HOME is not set): say --state-dir DIR, or set REMORA_STATE_DIR")
-    return home / ".local/state/remora"
+    return os.path.join(home, ".local/state/remora")
 
 
-def home_directory(environ: Mapping[str, str]) -> Path | None:
+def home_directory(environ: Mapping[str, str]) -> str | None:
     """The user's, by HOME or else by the machine's list of users; None for a user without one."""
     if os.path.isabs(home := environ.get("HOME") or ""):
-        return Path(home)
+        return home
     try:
         home = pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
         return None
-    return Path(home) if os.path.isabs(home) else None
+    return home if os.path.isabs(home) else None
 
 
 def read_profile(environ: Mapping[str, str]) -> Profile:
     """The profile of this machine's service; an empty one if there is none. Raises `Problem` if it is damaged."""
     try:
-        path = state_directory(environ) / PROFILE
+        path = os.path.join(state_path(environ), PROFILE)
     except Problem:
         return Profile()  # what it would say may come from elsewhere
     try:
-        with path.open() as file:
+        with open(path) as file:
             check_owner(path, os.fstat(file.fileno()), environ)
             record: dict[str, Any] = json.load(file)
         return Profile(**{name: str(record.get(name) or "") for name in ("url", "user", "key_id", "key_file")})
@@ -128,7 +134,7 @@ def read_profile(environ: Mapping[str, str]) -> Profile:
         raise Problem(f"{path} is damaged: start the service again, it writes a new one") from None
 
 
-def check_owner(path: Path, status: os.stat_result, environ: Mapping[str, str]) -> None:
+def check_owner(path: str, status: os.stat_result, environ: Mapping[str, str]) -> None:
     """Raises `Problem` for a profile that another user wrote or could: it says which service gets what we store."""
     ours = {os.geteuid(), 0, int(sudo) if (sudo := environ.get("SUDO_UID", "")).isdigit() else 0}
     if status.st_uid not in ours or status.st_mode & 0o022:
@@ -148,7 +154,7 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
     key_id = options.key_id or environ.get("MANTA_KEY_ID") or profile.key_id
     url = given_url or profile.url
     if not url:
-        raise no_service(state_directory(environ))
+        raise no_service(state_path(environ))
     for name, value in (("account", account or no_auth), ("keyId", key_id or no_auth)):
         if not value:
             raise Problem(f"{name} is a required argument", name="UsageError")
@@ -167,7 +173,7 @@ def load(options: Options, environ: Mapping[str, str] | None = None) -> Settings
     )
 
 
-def no_service(directory: Path) -> Problem:
+def no_service(directory: str) -> Problem:
     return Problem(
         f"no service found: start one with remora up (there is no profile in {directory}; "
         "one that runs elsewhere is named by REMORA_STATE_DIR or MANTA_URL)"
@@ -180,9 +186,11 @@ def check_url(url: str) -> None:
         raise Problem(f'the service URL "{url}" must begin with http:// or https://')
     try:
         parts = urlsplit(url)
-        why = "it names no host" if not parts.hostname or parts.port == 0 else ""
-        (parts.hostname or "").encode("idna")
-    except ValueError as error:  # of the port, of brackets, of a label
+        host = parts.hostname or ""
+        why = "it names no host" if not host or parts.port == 0 else ""
+        if host and not all(0 < len(label) <= MAX_LABEL for label in host.removesuffix(".").split(".")):
+            why = f"a part of its host is empty, or longer than {MAX_LABEL} characters"
+    except ValueError as error:  # of the port, of brackets
         why = str(error)
     if not (url.isprintable() and url.isascii()) or " " in url or "?" in url or "#" in url:
         why = why or "it has characters that do not belong there"

@@ -21,6 +21,8 @@ MAX_IDLE_S = 7 * 86_400
 
 
 @click.command("mlogin", cls=Command)
+@click.option("--task", "task", metavar="JOB TASK", nargs=2,
+              help="Log in where this task of a job runs or ran, as mjob shell does.")  # fmt: skip
 @click.option("-c", "--command", "run", metavar="CMD", help="Run this instead of a shell.")
 @click.option("-s", "--asset", "assets", metavar="PATH", multiple=True, shell_complete=remote_path,
               help="Object to be had at /assets/PATH. Repeatable.")  # fmt: skip
@@ -38,6 +40,7 @@ MAX_IDLE_S = 7 * 86_400
 @click.argument("where", metavar="[path]", nargs=-1, shell_complete=remote_path)
 def command(
     where: Sequence[str],
+    task: tuple[str, str] | None,
     run: str | None,
     assets: Sequence[str],
     memory: int | None,
@@ -52,6 +55,7 @@ def command(
 
     With a path it is a map task on that object, which is the file $MANTA_INPUT_FILE. Without one it is a reduce task
     without input. All variables and tools of tasks are there. The job is one as any other: mjob shows and cancels it.
+    With --task it is beside a task that runs already, in its instance, or has what one had that has ended.
 
     \b
     Examples:
@@ -59,6 +63,7 @@ def command(
       mlogin ~~/stor/lear.txt                    then: wc $MANTA_INPUT_FILE
       mlogin -c 'less $MANTA_INPUT_FILE' ~~/stor/lear.txt
       mlogin -s ~~/stor/prog --memory 4096       try a program: /assets/$MANTA_USER/stor/prog
+      mlogin --task last 0b92 -c 'ps ax'         what does this task do?
 
     \b
     At the beginning of a line:
@@ -71,27 +76,28 @@ def command(
     because the connection was lost; 1 if it never began.
     """
     from cli.client.jobs import Jobs
+    from cli.jobs.shell import log_in
+    from cli.terminal.places import OwnJob
     from cli.terminal.screen import Screen, require_terminal
     from cli.terminal.session import Session, Wish
 
     context = click.get_current_context()
     if len(where) > 1:
         raise click.UsageError("at most one path", context)
+    if task and (where or assets or init or image):
+        raise click.UsageError("--task has the task's own object, assets, init and image", context)
     check_escape(escape)
     require_terminal()
+    caps = {name: cap for name, cap in (("memory", memory), ("disk", disk)) if cap is not None}
+    wish, screen = Wish(run, None if escape == "none" else escape, idle), Screen(quiet)
     with session() as client:
-        home = client.settings.home
+        mine, home = Jobs(client), client.settings.home
+        if task:
+            context.exit(log_in(mine, task, caps, wish, screen))
         path = existing(client, where[0], home) if where else None
-        given = {"memory": memory, "disk": disk, "init": init, "image": image}
-        wish = Wish(
-            path,
-            run,
-            {name: value for name, value in given.items() if value is not None},
-            [paths.valid(asset, home) for asset in assets],
-            None if escape == "none" else escape,
-            idle,
-        )
-        status = Session(Jobs(client), wish, Screen(quiet)).run()
+        properties = {**caps, **{name: text for name, text in (("init", init), ("image", image)) if text is not None}}
+        place = OwnJob(mine, path, properties, [paths.valid(asset, home) for asset in assets])
+        status = Session(mine, place, wish, screen).run()
     context.exit(status)
 
 

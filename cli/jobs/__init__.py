@@ -1,7 +1,7 @@
 """mjob: run Unix commands on stored objects: jobs of map and reduce phases, and whole operations.
 
 `create` turns words or a file into a job (`documents`), pours stdin into it, waits, and shows what came out (`follow`);
-`rerun` makes one of an earlier job and goes the same way. `map`, `merge`, `erase`, `sort` and `mapreduce` are
+`rerun` makes one of an earlier job and goes the same way. `map`, `merge`, `erase`, `sort`, `reduce` and `mapreduce` are
 operations: jobs whose phases are ours, with one output that appears at once (`operations`). The other sub-commands are
 one of these steps each, or say what a job was and what it took.
 """
@@ -16,6 +16,7 @@ MODULES = {
     "merge": "merge",
     "erase": "erase",
     "sort": "sort",
+    "reduce": "reduce",
     "mapreduce": "mapreduce",
     "addinputs": "addinputs",
     "close": "close",

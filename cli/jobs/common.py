@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from cli.client.problem import Problem
 from cli.frame import session
 from cli.text import short_date
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from cli.client.jobs import Jobs, Status
 
 T = TypeVar("T")
@@ -92,6 +93,8 @@ def one_job_argument(function: Callable[..., T]) -> Callable[..., T]:
 
 def complete_job(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Ids of jobs that begin as the word does, with state and age, the newest first. No service, no candidates."""
+    from click.shell_completion import CompletionItem
+
     try:
         with jobs(context) as mine:
             running = {entry["name"] for entry in mine.listing(state="running")}

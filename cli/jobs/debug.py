@@ -14,7 +14,7 @@ import click
 from cli.client.problem import Problem
 from cli.jobs.common import jobs
 from cli.jobs.create import Create, body_of, in_order, phase_options
-from cli.jobs.shell import idle_option, log_in
+from cli.jobs.shell import idle_option, log_in_after
 from cli.output import null_option
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def command(expression: Sequence[str], reducer: int, idle: int, null: bool, **op
     Exit status: as of mlogin.
     """
     from cli.terminal.screen import Screen, take_keyboard
+    from cli.terminal.session import Wish
 
     if sys.stdin is None or sys.stdin.isatty():
         raise Problem("stdin names no objects: give it names, one a line, as to mjob create")
@@ -60,7 +61,7 @@ def command(expression: Sequence[str], reducer: int, idle: int, null: bool, **op
             raise Problem(f"there is no reducer {reducer}: the last phase has {phases[-1].get('count', 1)}")
         with last_task(mine, phases, reducer, names_of_stdin(mine, null=null), screen.say) as (task, path):
             keyboard()
-            ended = log_in(mine, phases[-1], task, path, idle, screen)
+            ended = log_in_after(mine, phases[-1], task, path, Wish(None, "~", idle), screen)
     click.get_current_context().exit(ended)
 
 

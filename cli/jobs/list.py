@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -158,6 +157,8 @@ def show_table(found: list[Described], width: int | None) -> None:
 
 
 def terminal_width() -> int:
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 

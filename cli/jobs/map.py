@@ -10,7 +10,7 @@ import click
 from cli.frame import Command
 from cli.jobs import operations
 from cli.jobs.common import jobs
-from scheduler.model.operations.stages import MAX_TASKS
+from scheduler.model.operations.stage import MAX_TASKS
 
 
 @click.command("map", cls=Command)

@@ -10,7 +10,7 @@ import click
 from cli.frame import Command
 from cli.jobs import operations
 from cli.jobs.common import jobs
-from scheduler.model.operations.stages import MAX_PARTITIONS
+from scheduler.model.operations.stage import MAX_PARTITIONS
 
 
 @click.command("mapreduce", cls=Command)
@@ -27,6 +27,8 @@ from scheduler.model.operations.stages import MAX_PARTITIONS
 @click.option("--slice", "size", type=operations.Size(), metavar="SIZE",
               help="Cut the input into map tasks of about SIZE bytes. [default: 256M]")  # fmt: skip
 @click.option("--per-object", is_flag=True, help="A map task for each object, which it has as a file, too.")
+@click.option("--sorted-output", is_flag=True,
+              help="The whole is sorted: reduce ranges of keys, and check what is printed.")  # fmt: skip
 @operations.output_options
 @operations.script_options
 @operations.run_options
@@ -42,6 +44,7 @@ def command(
     partitions: int | None,
     size: int | None,
     per_object: bool,
+    sorted_output: bool,
     **options: Any,
 ) -> None:
     """Run a command on slices of the inputs, and another one on the lines that it prints, grouped by key and sorted.
@@ -49,6 +52,7 @@ def command(
     All lines with one key go to one reduce task, which reads them one after another: a reducer sees a new key when the
     key of its line changes, as uniq does. The keys are those of sort: `1,1` is the first field, `1` all from the first
     field on. Lines with equal keys come in the order of the inputs. The whole is not sorted: each task has some keys.
+    With --sorted-output it is: each task has a range of keys, and must print lines sorted by them.
 
     --combine is a reducer that runs within each map task, on what that has printed, sorted. It must print lines with
     the same keys, which the reducers read in their place: so less is sent.
@@ -79,6 +83,7 @@ def command(
             "partition_count": partitions,
             "task_size": size,
             "per_object": per_object,
+            "sorted_output": sorted_output,
         }
         spec = {"reducer": reduce, **{key: value for key, value in given.items() if value}}
         operations.perform(mine, "map_reduce", spec, inputs, run)

@@ -25,7 +25,7 @@ from cli.jobs.follow.interruption import ADDING, PRINTING, telling_of
 from cli.text import compact
 from cli.when import Duration
 from scheduler.model.operations.document import UNAVAILABLE
-from scheduler.model.operations.stages import MAX_TASKS
+from scheduler.model.operations.stage import MAX_TASKS
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MEMORY_MB
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
-"""mjob shell: a shell where a task of a job ran, with what it had."""
+"""mjob shell: a shell beside a running task of a job, or where one ran, with what it had."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from cli.client.jobs import Jobs
     from cli.postmortem.tasks import Task
     from cli.terminal.screen import Screen
+    from cli.terminal.session import Wish
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 KEPT = ("memory", "disk", "init", "image")  # properties of the phase that the shell has, too
 MAX_IDLE_S = 7 * 86_400
+ENDED = "TaskNotRunningError"
 
 
 def idle_option(function: Function) -> Function:
@@ -38,16 +41,19 @@ def idle_option(function: Function) -> Function:
 @idle_option
 @click.argument("words", metavar="job [task]", nargs=-1, shell_complete=complete_job)
 def command(words: tuple[str, ...], memory: int | None, disk: int | None, idle: int) -> None:
-    """Log in where a task of a job ran: the same input, assets, init, image and caps, on your terminal (see mlogin).
+    """Log in where a task of a job runs or ran, on your terminal (see mlogin).
 
-    Without a task, by its id or the beginning of it (see mjob tasks), it is the first that failed. The shell begins in
-    /task (below $HOME where the root is read-only): input is what the task read, ./run.sh runs its script on it, as
-    the task did; stderr, stdout and core are what its failure left, if anything.
+    A task that runs, by its id or the beginning of it (see mjob tasks): the shell is beside it in its instance. It sees
+    the task's processes and files, has its variables, and shares its caps. The task goes on when you leave, and its end
+    ends the shell. Nothing of the shell is the task's output: mpipe and the like refuse. A task has one such shell at a
+    time.
 
-    The shell is a job of its own, in an instance of its own, also if the task still runs. Objects are read by their
-    names, as they are now. What an earlier phase had made is not kept, and neither is what a reducer read: for these,
-    the phases before run again, in another job, on the same inputs, and that job is removed when you leave. What else
-    their commands do, they do again.
+    A task that has ended; without a task, the first that failed: the shell has the same input, assets, init, image and
+    caps. It begins in /task (below $HOME where the root is read-only): input is what the task read, ./run.sh runs its
+    script on it, as the task did; stderr, stdout and core are what its failure left, if anything. This shell is a job
+    of its own. Objects are read by their names, as they are now. What an earlier phase had made is not kept, and
+    neither is what a reducer read: for these, the phases before run again, in another job, on the same inputs, and that
+    job is removed when you leave. What else their commands do, they do again.
 
     \b
     Examples:
@@ -57,33 +63,62 @@ def command(words: tuple[str, ...], memory: int | None, disk: int | None, idle: 
 
     Exit status: as of mlogin.
     """
-    from cli.postmortem.inputs import input_of
-    from cli.postmortem.tasks import find
     from cli.terminal.screen import Screen, require_terminal
+    from cli.terminal.session import Wish
 
     if not 1 <= len(words) <= 2:
         raise click.UsageError("a job, and a task of it if need be", click.get_current_context())
     require_terminal()
-    screen = Screen(quiet=False)
     caps = {name: cap for name, cap in (("memory", memory), ("disk", disk)) if cap is not None}
     with jobs() as mine:
-        job = only(mine, words[:1])
-        status = mine.status_or_archive(job)
-        task = find(mine, job, status, words[1] if len(words) > 1 else None)
-        if task.runs:
-            screen.say(
-                f"the task still runs; this is another instance (what it has printed: mjob logs {job} {task.id})"
-            )
-        with input_of(mine, job, status, task, screen.say) as path:
-            ended = log_in(mine, status["phases"][task.phase] | caps, task, path, idle, screen)
+        ended = log_in(mine, words, caps, Wish(None, "~", idle), Screen(quiet=False))
     click.get_current_context().exit(ended)
 
 
-def log_in(mine: Jobs, phase: Mapping[str, Any], task: Task, path: str, idle: int, screen: Screen) -> int:
-    """A session at a task of a phase, whose input is the object at `path`; its exit status. Raises `Problem`."""
+def log_in(mine: Jobs, words: Sequence[str], caps: Mapping[str, int], wish: Wish, screen: Screen) -> int:
+    """A session at a task: beside it while it runs, else one that has its input; its exit status. Raises `Problem`.
+
+    `words` name the job, and the task if it is not the first that failed.
+    """
+    from cli.postmortem.inputs import input_of
+    from cli.postmortem.tasks import find, running
+
+    job = only(mine, words[:1])
+    status = mine.status_or_archive(job)
+    word = words[1] if len(words) > 1 else None
+    runs = running(mine, job, word) if word else None
+    if runs is not None and (ended := log_in_beside(mine, job, runs, wish, screen)) is not None:
+        return ended
+    task = find(mine, job, status, word)
+    if task.runs:
+        screen.say(f"the task still runs; this is another instance (what it has printed: mjob logs {job} {task.id})")
+    with input_of(mine, job, status, task, screen.say) as path:
+        return log_in_after(mine, status["phases"][task.phase] | caps, task, path, wish, screen)
+
+
+def log_in_beside(mine: Jobs, job: str, task: Task, wish: Wish, screen: Screen) -> int | None:
+    """A session beside a running task; its exit status, or None if it cannot be there. Raises `Problem`."""
+    from cli.client.problem import Refused
+    from cli.terminal.places import BesideTask, NotBegunError
+    from cli.terminal.session import Session
+
+    try:
+        return Session(mine, BesideTask(job, task.number), wish, screen).run()
+    except NotBegunError as why:
+        screen.say(f"no shell beside the task: {why}")
+    except Refused as refused:
+        if refused.name != ENDED:
+            raise
+    return None
+
+
+def log_in_after(mine: Jobs, phase: Mapping[str, Any], task: Task, path: str, wish: Wish, screen: Screen) -> int:
+    """A session that has the task's input, the object at `path`; its exit status. Raises `Problem`."""
     from cli.postmortem.scripts import shell
-    from cli.terminal.session import Session, Wish
+    from cli.terminal.places import OwnJob
+    from cli.terminal.session import Session
 
     properties = {name: phase[name] for name in KEPT if phase.get(name)}
     assets = [*phase.get("assets", ()), *task.left.values()]
-    return Session(mine, Wish(path, shell(phase["exec"], task), properties, assets, "~", idle), screen).run()
+    inside = replace(wish, command=shell(phase["exec"], task, wish.command))
+    return Session(mine, OwnJob(mine, path, properties, assets), inside, screen).run()

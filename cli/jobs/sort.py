@@ -11,7 +11,7 @@ from cli.frame import Command
 from cli.jobs import operations, order_check
 from cli.jobs.common import jobs
 from scheduler.model.keydef import FLAGS
-from scheduler.model.operations.stages import MAX_PARTITIONS
+from scheduler.model.operations.stage import MAX_PARTITIONS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ORDERS = {

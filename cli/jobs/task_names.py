@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TASK = re.compile(r"([0-9]{1,4}\.)?[0-9]{1,9}\Z")
 ATTEMPT = re.compile(r"[0-9]{1,4}\.[0-9]{1,9}\.[0-9]{1,9}\Z")
-COUNTING = "index"  # the kind of a stage that only counts lines
+PREPARING = ("index", "header", "sample")  # kinds of stages that only look at the input
 
 
 def task(mine: Jobs, job: str, word: str) -> str:
@@ -58,4 +58,4 @@ def main_stage(status: Status) -> int:
     if not status.get("progress"):
         raise Problem("that is a job of phases: only operations number their tasks (see mjob tasks)")
     stages = status["progress"]["stages"]
-    return next((int(stage["stage"]) for stage in stages if stage["kind"] != COUNTING), 0)
+    return next((int(stage["stage"]) for stage in stages if stage["kind"] not in PREPARING), 0)

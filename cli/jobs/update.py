@@ -10,7 +10,7 @@ from cli.frame import Command
 from cli.jobs.common import for_each, job_argument, parallel_option
 from cli.jobs.operations import annotations_of
 from cli.when import Duration
-from scheduler.model.operations.stages import MAX_TASKS
+from scheduler.model.operations.stage import MAX_TASKS
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
 

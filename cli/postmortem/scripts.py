@@ -41,11 +41,11 @@ def exports(variables: Mapping[str, str]) -> list[str]:
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 
-def shell(script: str, task: Task) -> str:
+def shell(script: str, task: Task, command: str | None = None) -> str:
     """The script of a session that has this task's input as its own: the directory `/task`, variables, then bash.
 
-    Where the root cannot be written, the directory is below $HOME. Raises `Problem` if `script` is too
-    long.
+    Where the root cannot be written, the directory is below $HOME. `command` runs instead of a shell. Raises `Problem`
+    if `script` is too long.
     """
     if len(script.encode()) > MAX_SCRIPT:
         raise Problem(f"the script of {task.described} has more than {MAX_SCRIPT} bytes: log in with mlogin")
@@ -57,9 +57,11 @@ def shell(script: str, task: Task) -> str:
         f"printf %s {shlex.quote(RUN_THERE)} > run.sh; chmod +x run.sh",
         *([f"unset {' '.join(OF_INPUT)}"] if task.input is None else []),
         *exports(variables_of(task) | {"MANTA_EXEC": script}),
-        f'echo "$TASK:" {shlex.quote(" ".join([*task.left, "input run.sh"]))}',
     ]
-    return "\n".join([*lines, f"{PROMPT} exec bash --norc"])
+    if command is not None:
+        return "\n".join([*lines, f"exec bash --norc -c {shlex.quote(command)}"])
+    shown = f'echo "$TASK:" {shlex.quote(" ".join([*task.left, "input run.sh"]))}'
+    return "\n".join([*lines, shown, f"{PROMPT} exec bash --norc"])
 
 
 def local(task: Task, phase: Mapping[str, Any], account: str, job: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cli.client import objects
-from cli.client.problem import Problem
+from cli.client.problem import NoSuchJob, Problem
 from cli.jobs.tasks import tasks
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ class Task:
     """A task. `id` is empty if it is not known; `input` is the object that it read, None for a reducer.
 
     `origin`: the input of the job that it descends from, if there is one; `reducer`: its number among those of its
-    phase; `left`: the objects that its failure left, by `stderr`, `stdout`, `core`; `runs`: whether it was running.
+    phase; `left`: the objects that its failure left, by `stderr`, `stdout`, `core`; `runs`: whether it was running, and
+    `number`: its number in the records then.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Task:
     reducer: int = 0
     left: Mapping[str, str] = field(default_factory=dict)
     runs: bool = False
+    number: int = 0
 
     @property
     def described(self) -> str:
@@ -39,6 +41,15 @@ class Task:
         if self.input is None:
             return f"reducer {self.reducer} of phase {self.phase}"
         return f'the task of phase {self.phase} on "{self.input}"'
+
+
+def running(mine: Jobs, job: str, word: str) -> Task | None:
+    """The only task whose id begins with `word`, if it runs."""
+    try:
+        found = [task for task in map(of_record, mine.tasks(job, state="running")) if task.id.startswith(word)]
+    except NoSuchJob:  # what is left of the job is its archive
+        return None
+    return found[0] if len(found) == 1 else None
 
 
 def find(mine: Jobs, job: str, status: Status, word: str | None) -> Task:
@@ -95,9 +106,8 @@ def of_record(record: Mapping[str, Any]) -> Task:
     """The task of a record of `mjob tasks`."""
     reducer = int(record.get("reducer", 0))
     runs = record.get("state") == "running"
-    return Task(
-        record["taskId"], int(record["phaseNum"]), record.get("input"), record.get("p0input"), reducer, runs=runs
-    )
+    phase, number = int(record["phaseNum"]), int(record["number"])
+    return Task(record["taskId"], phase, record.get("input"), record.get("p0input"), reducer, runs=runs, number=number)
 
 
 def number_of(mine: Jobs, job: str, task: Task) -> int:

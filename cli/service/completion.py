@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.completion import SHELLS, script
+from cli.completion.scripts import SHELLS, script
 from cli.frame import Plain
 from cli.main import PROGRAMS
 

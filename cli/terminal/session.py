@@ -1,4 +1,4 @@
-"""The course of a session: its job, its connection, the loop between keyboard and screen, and its end.
+"""The course of a session: its place, its connection, the loop between keyboard and screen, and its end.
 
     message        before the start                    after it
     wait           the spinner turns; is the job still there?   -
@@ -8,7 +8,7 @@
     exit, error    the session is over, and has a status
     close, reset   the session is over without a status: LOST
 
-The job is cancelled unless its program has ended. It would end anyway when this end of the session is gone.
+A job of its own is cancelled unless its program has ended. It would end anyway when this end of the session is gone.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ import json
 import os
 import select
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 from cli.client.jobs import Jobs
-from cli.client.problem import Problem
 from cli.terminal.connection import Connection
 from cli.terminal.frames import Kind, Message, close_of
 from cli.terminal.keys import Escape, Keyboard
+from cli.terminal.places import Place
 from cli.terminal.screen import STDIN, Screen, resizes
-from scheduler.model.naming import SESSION_PROGRAM
 
 SERVICE, USER = "medusa:", "mlogin:"
 FAILED = 1
@@ -44,56 +42,44 @@ class EndedByUserError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user wants to log in to. `input` is an object; `command` None is a shell."""
+    """What the user wants: a command, or None for a shell; the escape character; how long the session may idle, s."""
 
-    input: str | None
     command: str | None
-    properties: dict[str, Any]  # of the job's phase
-    assets: Sequence[str]
     escape: str | None
     idle: int
 
 
-def document(wish: Wish) -> bytes:
-    """The job of a session, as JSON."""
-    phase = {
-        "exec": f"/assets{SESSION_PROGRAM}",
-        "type": "map" if wish.input else "reduce",
-        "assets": [SESSION_PROGRAM, *wish.assets],
-        **wish.properties,
-    }
-    return json.dumps({"name": "interactive compute job", "phases": [phase]}).encode()
-
-
-def start_of(wish: Wish, size: tuple[int, int]) -> str:
+def start_of(wish: Wish, cwd: str, size: tuple[int, int]) -> str:
     """The message that starts the program."""
     arguments = ["-c", wish.command] if wish.command is not None else ["--norc"]
     columns, lines = size
-    terminal = {"cwd": "/", "term": os.environ.get("TERM", "xterm"), "columns": columns, "lines": lines}
+    terminal = {"cwd": cwd, "term": os.environ.get("TERM", "xterm"), "columns": columns, "lines": lines}
     return USER + json.dumps({"type": "start", **terminal, "command": "/bin/bash", "arguments": arguments})
 
 
 class Session:
     """One session of a user; `run` is its whole life."""
 
-    def __init__(self, mine: Jobs, wish: Wish, screen: Screen) -> None:
+    def __init__(self, mine: Jobs, place: Place, wish: Wish, screen: Screen) -> None:
         self._mine = mine
+        self._place = place
         self._wish = wish
         self._screen = screen
         self._keyboard = Keyboard(wish.escape.encode() if wish.escape else None)
-        self._job = ""
         self._status: int | None = None
         self._linked = False
         self._looked = time.monotonic()
 
     def run(self) -> int:
-        """Create the job, serve the terminal until the session is over; the exit status. Raises `Problem`."""
-        self._job = self._mine.create(document(self._wish))
-        self._screen.say(f"created interactive job -- {self._job}")
+        """Make the place, serve the terminal until the session is over; the exit status.
+
+        Raises `Problem`, NotBegunError.
+        """
+        self._place.begin(self._screen)
         with ExitStack() as open_until_cancelled:
             try:
                 connection = open_until_cancelled.enter_context(closing(Connection(self._attach())))
-                self._feed()
+                self._place.feed()
                 return self._serve(connection)
             except KeyboardInterrupt:
                 self._screen.say("caught interrupt; aborting...")
@@ -101,23 +87,11 @@ class Session:
             finally:
                 self._screen.restore()
                 if self._status is None:
-                    self._cancel()
-
-    def _cancel(self) -> None:
-        """Cancel the job. The connection is still open: without it the task would end by itself, as a success."""
-        self._screen.say("cleaning up resources...")
-        with suppress(Problem):
-            self._mine.cancel(self._job)
+                    self._place.give_up(self._screen)
 
     def _attach(self) -> Any:
-        path = f"/{self._mine.account}/medusa/attach/{self._job}/master"
-        return self._mine.session.upgrade(path, query={"idle": str(self._wish.idle)})
-
-    def _feed(self) -> None:
-        """Give the job its input. The task may begin only now, since its program needs this end to be there."""
-        if self._wish.input:
-            self._mine.add_inputs(self._job, [self._wish.input.encode()])
-        self._mine.end_input(self._job)
+        path = f"/{self._mine.account}/medusa/attach/{self._place.job}/master"
+        return self._mine.session.upgrade(path, query={"idle": str(self._wish.idle), **self._place.query})
 
     def _serve(self, connection: Connection) -> int:
         """Serve keyboard, window and connection until the session is over; the exit status."""
@@ -174,7 +148,7 @@ class Session:
 
     def _answer(self, asked: Escape) -> list[str]:
         if asked is Escape.INFORMATION:
-            return ["Information about this Manta job:", f"   Job ID: {self._job}"]
+            return ["Information about this Manta job:", f"   Job ID: {self._place.job}"]
         e = self._wish.escape
         return [
             "Supported escape sequences:",
@@ -190,7 +164,10 @@ class Session:
         if message.kind is Kind.BINARY:
             self._screen.show(message.data)
         elif message.kind is Kind.CLOSE:
-            return self._lost(f"session ended: {close_of(message.data)[1] or 'the service closed it'}")
+            why = close_of(message.data)[1] or "the service closed it"
+            if not self._linked:
+                self._place.closed(why)
+            return self._lost(f"session ended: {why}")
         elif message.kind is Kind.TEXT:
             return self._told(connection, message.data.decode("utf-8", "replace"))
         return None
@@ -203,7 +180,7 @@ class Session:
         elif text.startswith(SERVICE) and kind == "linkup":
             self._linked = True
             self._screen.established()
-            connection.send(Kind.TEXT, start_of(self._wish, self._screen.size()).encode())
+            connection.send(Kind.TEXT, start_of(self._wish, self._place.cwd, self._screen.size()).encode())
         elif text.startswith(USER) and kind == "started":
             self._screen.make_raw()
         elif text.startswith(USER) and kind == "exit":
@@ -228,17 +205,15 @@ class Session:
         return LOST
 
     def _look(self) -> int | None:
-        """While the session has not begun: whether its job is over already, which has no terminal to show it on."""
+        """While the session has not begun: whether it can begin at all, which no terminal of a program would show."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return None
         self._looked = time.monotonic()
-        if self._mine.status(self._job)["state"] != "done":
+        if (reasons := self._place.over()) is None:
             return None
         self._status = FAILED
-        errors = [json.loads(line) for line in self._mine.records(self._job, "err")]
-        self._screen.say("Error during job run; please check errors." if errors else 'Job is now "done"')
-        for error in errors:
-            self._screen.say(f"IN-JOB ERROR: {error.get('code')}: {error.get('message')}")
+        for reason in reasons:
+            self._screen.say(reason)
         return FAILED
 
 

@@ -2,9 +2,7 @@
  * msort - sort lines, with the options and the bytes of `LC_ALL=C sort`.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +65,6 @@ static struct tool tool = {
 enum {
     BLOCK_KIB = 16, /* of which --sample prints a number of lines */
     PARTS_MAX = 100000,
-    PIPE = 1024 * 1024,
     OPTION_HEADER = 256,
     OPTION_PARALLEL,
     OPTION_SAMPLE,
@@ -304,26 +301,6 @@ static int check(struct plan *plan)
     return !result;
 }
 
-/* Start the command: standard output goes to it from here on. */
-static pid_t start(const char *command)
-{
-    char *argv[] = {"bash", "-c", (char *)command, NULL};
-    int ends[2], error;
-    pid_t pid;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        tool_fail(&tool, "cannot start the command: %s", strerror(errno));
-    fcntl(ends[1], F_SETPIPE_SZ, PIPE); /* fewer switches; a refusal changes nothing else */
-    if ((error = child_start(argv, ends[0], STDOUT_FILENO, &pid)))
-        tool_fail(&tool, "cannot start the command: %s", strerror(error));
-    signal(SIGPIPE, SIG_IGN); /* it may stop reading */
-    if (dup2(ends[1], STDOUT_FILENO) < 0)
-        tool_fail(&tool, "cannot start the command: %s", strerror(errno));
-    close(ends[0]);
-    close(ends[1]);
-    return pid;
-}
-
 /* Merges have many files open. */
 static void raise_limit(void)
 {
@@ -339,7 +316,7 @@ int main(int argc, char **argv)
 {
     static struct plan plan = {.sorter = {.ordering = {.separator = -1, .end = '\n'}, .threads = 1}};
     struct sorter *sorter = &plan.sorter;
-    int result, status = 0;
+    int result, error, status = 0;
     pid_t pid = 0;
 
     parse(argc, argv, &plan);
@@ -352,8 +329,8 @@ int main(int argc, char **argv)
     if (!sorter->directory || !*sorter->directory)
         sorter->directory = "/tmp";
     raise_limit();
-    if (plan.command)
-        pid = start(plan.command);
+    if (plan.command && (error = child_read_output(plan.command, &pid)))
+        tool_fail(&tool, "cannot start the command: %s", strerror(error));
     result = plan.stride     ? sorter_sample(sorter, plan.stride)
              : plan.is_merge ? sorter_merge(sorter)
                              : sorter_sort(sorter);

@@ -3,14 +3,19 @@
  *
  * It is the object that Manta's clients name as the command of such a job. It attaches to the
  * session of its job at the service, and serves it until it ends.
+ *
+ * A lackey starts it beside a running task, too, with the parameters of that session. Then it leaves
+ * nothing behind: it adopts what its shell starts, and kills all of it in the end, also at SIGTERM.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "lackey/task.h"
 #include "terminal/dial.h"
 #include "terminal/relay.h"
 
@@ -28,6 +33,12 @@ static const char UPGRADE[] = "Connection: upgrade\r\n"
                               "Sec-WebSocket-Version: 13\r\n";
 
 enum { PATH_ROOM = 4096, SWITCHED = 101 };
+
+/*
+ * The parameters of a session beside a task, which a lackey starts this program with; of a job's own there are none.
+ * Tools see by it that they run in such a shell, too: see tool.h.
+ */
+static const char SESSION[] = "REMORA_SESSION";
 
 static struct dial_reply reply;
 
@@ -90,15 +101,16 @@ static void remove_configuration(const char *url, const char *user, const char *
         closedir(assets);
 }
 
-/* Attach to the session of this job. Returns the socket. */
-static int attach(const char *url, const char *login)
+/* Attach to the session of this job, or to that of these parameters. Returns the socket. */
+static int attach(const char *url, const char *login, const char *session)
 {
     char path[PATH_ROOM];
     int fd = dial(url);
 
     if (fd < 0)
         fail(url, strerror(errno));
-    snprintf(path, sizeof path, "/%s/medusa/attach/%s/slave", login, variable("MANTA_JOB_ID"));
+    snprintf(path, sizeof path, "/%s/medusa/attach/%s/slave%s%s", login, variable("MANTA_JOB_ID"), session ? "?" : "",
+             session ? session : "");
     if (dial_ask(fd, "GET", path, UPGRADE, &reply) < 0)
         fail("cannot attach to the session", errno == EPROTO ? "the service closed the connection" : strerror(errno));
     if (reply.status != SWITCHED) {
@@ -107,6 +119,22 @@ static int attach(const char *url, const char *login)
         exit(1);
     }
     return fd;
+}
+
+/* Become the parent of all that the shell starts and leaves. */
+static void adopt_all(void)
+{
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        fail("cannot adopt processes", strerror(errno));
+}
+
+static void end_all(void)
+{
+    struct task_setting setting = {.reach = TASK_DESCENDANTS};
+    struct task_usage usage = {0};
+    int status;
+
+    task_end(&setting, -1, &status, &usage);
 }
 
 int main(int argc, char **argv)
@@ -119,9 +147,18 @@ int main(int argc, char **argv)
     }
     const char *url = variable("MANTA_URL"), *user = variable("MANTA_USER");
     encode(user, login, sizeof login);
-    remove_configuration(url, user, login);
-    int fd = attach(url, login);
-    switch (relay_run(fd, reply.data + reply.head, reply.have - reply.head)) {
+    const char *session = getenv(SESSION);
+    if (session)
+        adopt_all();
+    else
+        remove_configuration(url, user, login);
+    int fd = attach(url, login, session);
+    enum relay_result result = relay_run(fd, reply.data + reply.head, reply.have - reply.head);
+    int problem = errno;
+    if (session)
+        end_all();
+    errno = problem;
+    switch (result) {
     case RELAY_CLOSED:
         return 0;
     case RELAY_LOST:
@@ -129,6 +166,9 @@ int main(int argc, char **argv)
         break;
     case RELAY_BROKEN:
         fail("the session", "what came was no WebSocket");
+        break;
+    case RELAY_STOPPED:
+        fail("the session", "ended by a signal");
     }
     return 1;
 }

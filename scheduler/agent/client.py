@@ -43,7 +43,7 @@ TRIES = 3
 PAUSE = 0.5
 UNKNOWN = (401, 409)
 INSUFFICIENT_STORAGE = 507
-OF_AGENT = ("poll", "report", "beat", "sweep", "log")
+OF_AGENT = ("poll", "report", "beat", "sweep", "answer")
 
 
 class UnavailableError(Exception):
@@ -94,9 +94,9 @@ class Client:
     async def beat(self, request: wire.AgentBeat) -> None:
         await self._post("beat", request.model_dump_json(), BRIEF_SECONDS)
 
-    async def log(self, reply: wire.TaskLogReply) -> None:
-        """Send the page of a running task's log that a poll reply has asked for."""
-        await self._post("log", reply.model_dump_json(), BRIEF_SECONDS)
+    async def answer(self, reply: wire.RunningReply) -> None:
+        """Answer a request about a running task that came with a poll reply."""
+        await self._post("answer", reply.model_dump_json(), BRIEF_SECONDS)
 
     async def sweep(self, request: wire.SweepRequest) -> list[str]:
         """The intermediates among these that no job needs."""

@@ -115,10 +115,10 @@ async def sweep(call: Call, node: str, body: bytes) -> web.StreamResponse:
     return message(wire.SweepReply(unknown=await call.context.db.read(find)))
 
 
-async def log(call: Call, node: str, body: bytes) -> web.StreamResponse:
-    said = wire.TaskLogReply.model_validate_json(body)
+async def answer(call: Call, node: str, body: bytes) -> web.StreamResponse:
+    said = wire.RunningReply.model_validate_json(body)
     _require_own(call, node, said.agent)
-    call.agents.take_log(said.agent, said.page)
+    call.agents.take_answer(said.agent, said.answer)
     return web.Response(status=204)
 
 
@@ -171,7 +171,7 @@ SERVE: dict[str, Serve] = {
     "report": report,
     "beat": beat,
     "sweep": sweep,
-    "log": log,
+    "answer": answer,
     "check": check,
     "adopt": adopt,
 }

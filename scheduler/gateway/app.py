@@ -22,8 +22,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -50,59 +50,51 @@ JOB_FILTERS = frozenset({"state", "status", "name", "alias", "type", "since", "b
 API_VERSION = "1.0.0"
 MAX_PARAMETERS = 100
 
-RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+class Runner(web.BaseRunner):
+    """Runs a gateway; used as any runner: setup, then a `web.SockSite`, then cleanup.
 
-class Runner(web.AppRunner):
-    """Runs an app of `build_app`; used as `web.AppRunner`: setup, then a `web.SockSite`, then cleanup.
-
-    `limits` bounds the connections of the sites' listeners.
+    There is no `web.Application`: its router would decode paths, and costs as much as our own routing. `limits` bounds
+    the connections of the sites' listeners.
     """
 
     def __init__(
         self,
-        app: web.Application,
+        context: Context,
         shutdown_timeout: float = 60.0,
         idle_seconds: float = IDLE_SECONDS,
         limits: ConnectionLimits | None = None,
     ) -> None:
-        super().__init__(
-            app, access_log=None, read_bufsize=READ_BUFFER, auto_decompress=False, shutdown_timeout=shutdown_timeout,
-            keepalive_timeout=idle_seconds,
-        )  # fmt: skip
-        self._context = app[CONTEXT]
+        super().__init__(shutdown_timeout=shutdown_timeout)
+        self._context = context
         self._limits = limits
+        self._idle_seconds = idle_seconds
 
     async def _make_server(self) -> web.Server:
-        return HttpServer(self._context, await super()._make_server(), self._limits)
+        gateway = Gateway(self._context)
+        plain = web.Server(
+            gateway.answer, request_factory=make_request, access_log=None, read_bufsize=READ_BUFFER,
+            auto_decompress=False, keepalive_timeout=self._idle_seconds,
+        )  # fmt: skip
+        return HttpServer(self._context, plain, self._limits)
+
+    async def shutdown(self) -> None:
+        await self._context.sessions.close()
+
+    async def _cleanup_server(self) -> None:
+        """Nothing: the context is closed by its owner."""
 
 
-CONTEXT = web.AppKey("context", Context)
+class Request(web.BaseRequest):
+    """A request whose reply gets the common headers just before it is sent."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        assert isinstance(self.protocol, HttpConnection)
+        answering.begin(self.protocol.speaker, self, response)
 
 
-def build_app(context: Context) -> web.Application:
-    """The whole gateway as an application. Run it with `Runner`, which also answers broken HTTP in JSON."""
-    gateway = Gateway(context)
-
-    @web.middleware
-    async def answer(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        return await gateway.answer(request)
-
-    app = web.Application(middlewares=[answer])
-    app[CONTEXT] = context
-    app.on_response_prepare.append(gateway.prepare)
-    app.on_shutdown.append(context.sessions.close)
-    # The middleware takes all requests. The route prevents an early `100 Continue`.
-    app.router.add_route("*", "/{path:(?s:.*)}", unreachable, expect_handler=expect_nothing)
-    return app
-
-
-async def unreachable(_: web.Request) -> web.StreamResponse:
-    raise web.HTTPInternalServerError
-
-
-async def expect_nothing(_: web.Request) -> None:
-    return None
+def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Request:
+    return Request(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
 
 class Gateway:
@@ -112,7 +104,7 @@ class Gateway:
         self.context = context
         self.authenticator = Authenticator(context)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The reply to one request. Raises only if the connection cannot be used any more."""
         at = progress(request)
         # without the query, which may hold a signature and must not be logged
@@ -136,11 +128,7 @@ class Gateway:
         self.context.metrics.answered(request.method, at.route, reply.status, time.monotonic() - at.started)
         return reply
 
-    async def prepare(self, request: web.Request, reply: web.StreamResponse) -> None:
-        """Add the common headers to a reply, just before its headers are sent."""
-        answering.begin(self.context, request, reply)
-
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         raw_path, _, raw_query = request.raw_path.partition("?")
         if handler := health.ROUTES.get(raw_path):
             return await self._serve(request, raw_path[1:], handler, raw_path, raw_query)
@@ -192,7 +180,7 @@ class Gateway:
             raise errors.account_does_not_exist(owner)
 
     async def _serve(
-        self, request: web.Request, route: str, handler: Handler, raw_path: str, raw_query: str
+        self, request: web.BaseRequest, route: str, handler: Handler, raw_path: str, raw_query: str
     ) -> web.StreamResponse:
         """Serve a route outside of all logins; its handler checks permission."""
         progress(request).route = route
@@ -255,4 +243,4 @@ def admits_our_version(wanted: str) -> bool:
         return False
 
 
-__all__ = ["Runner", "build_app"]
+__all__ = ["Runner"]

@@ -39,7 +39,7 @@ from scheduler.model.wire import BlobRef, FeedSource, LogStream
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection, Row
-from scheduler.supervisor.agents.leases import feed_source
+from scheduler.supervisor.agents.leases import feed_source, feed_statements, find_input
 
 PAGE = 500  # ranges of an input that are looked up at once
 SHOWN = 1000  # ranges that the description of an attempt lists
@@ -61,7 +61,8 @@ def find(what: str) -> Show | None:
 async def show_attempt(numbers: dict[str, int], call: Call, row: Row) -> web.StreamResponse:
     """`GET …/attempts/STAGE.TASK.N`."""
     attempt, task = await found(numbers, call, row)
-    sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task, SHOWN)]
+    phase = phase_of(row, attempt)
+    sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task, phase, SHOWN)]
     return json_reply({**described(attempt), "input": [range_of(source, task) for source in sources]})
 
 
@@ -102,8 +103,10 @@ async def stored(call: Call, entry: Entry) -> web.StreamResponse:
 async def show_input(numbers: dict[str, int], call: Call, row: Row) -> web.StreamResponse:
     """`GET …/attempts/STAGE.TASK.N/input`. Raises WireError: 409 if it cannot be had any more."""
     attempt, task = await found(numbers, call, row)
-    phase = JobSpec.of(json.loads(row["document"])).phases[attempt["stage"]]
-    sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task)]
+    phase = phase_of(row, attempt)
+    if phase.merges:
+        raise errors.input_unknown(name_of(numbers))
+    sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task, phase)]
     if phase.partitioned and not sources:
         raise errors.input_gone(name_of(numbers), "its stage is over, and what it shared with the others was removed")
     for source in sources:
@@ -172,13 +175,18 @@ async def found(numbers: dict[str, int], call: Call, row: Row) -> tuple[Row, Row
     return attempt, task
 
 
-async def sources_of(call: Call, task: Row, most: int | None = None) -> Any:
+def phase_of(row: Row, attempt: Row) -> PhaseSpec:
+    """The stage of an attempt, of a job's row."""
+    stage: int = attempt["stage"]
+    return JobSpec.of(json.loads(row["document"])).phases[stage]
+
+
+async def sources_of(call: Call, task: Row, phase: PhaseSpec, most: int | None = None) -> Any:
     """The sources that a task is fed, in order."""
     after, number = 0, 0
 
     def look(c: Connection) -> Sequence[Row]:
-        asked = {"task": task["id"], "after": after, "limit": PAGE}
-        return c.all("feed_page", **asked) or c.all("feed_shared_page", **asked)
+        return find_input(c, feed_statements(phase), task["id"], after, PAGE)
 
     while rows := await call.context.db.read(look):
         for each in rows:

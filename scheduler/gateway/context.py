@@ -26,6 +26,7 @@ from scheduler.model import wire
 from scheduler.model.errors import no_such_route
 from scheduler.model.tiers import IMAGES
 from scheduler.objects.blobs import BlobStore
+from scheduler.objects.single_puts import SinglePuts
 from scheduler.records.database import Database
 from scheduler.supervisor.job_services import JobService
 
@@ -72,7 +73,7 @@ class AgentService(Protocol):
     async def report(self, request: wire.ReportRequest) -> wire.ReportReply: ...
     def beat(self, agent: int) -> None: ...
     async def leave(self, agent: int) -> None: ...
-    def take_log(self, agent: int, page: wire.TaskLogPage) -> None: ...
+    def take_answer(self, agent: int, answer: wire.RunningAnswer) -> None: ...
     def node_of(self, agent: int) -> str: ...
     def runs_on(self, node: str, job: str) -> bool: ...
     async def absent(self, claims: Sequence[wire.BlobRef]) -> set[str]: ...
@@ -126,9 +127,11 @@ class Context:
     logs: Logs = NO_LOGS  # of changes, of what was denied, and of requests
     nodes: Gatekeeper = field(init=False)  # the nodes whose agents are served
     limiter: Limiter = field(init=False)  # of accounts
+    puts: SinglePuts = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limiter", Limiter(self.db, self.metrics.over_limit))
+        object.__setattr__(self, "puts", SinglePuts(self.db, self.clock, self.blobs.discard_soon))
         object.__setattr__(self, "nodes", Gatekeeper(self.db, self.agent_secret, self.clock))
 
 

@@ -27,7 +27,7 @@ from scheduler.engine.task import TaskState
 from scheduler.gateway.context import Call
 from scheduler.model import errors, names
 from scheduler.model.job import PIPELINE
-from scheduler.model.operations.stages import OperationType
+from scheduler.model.operations.stage import OperationType
 from scheduler.records.database import Connection, Row, select
 from scheduler.supervisor.jobs.error_records import live_line
 from scheduler.supervisor.jobs.status import iso

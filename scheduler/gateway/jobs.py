@@ -67,7 +67,7 @@ def routes_of(what: str) -> Mapping[str, Serve] | None:
 
 async def find_job(call: Call, login: str, uuid: str) -> Row:
     """The record of a job. Raises WireError for a job that does not exist or that the caller may not see."""
-    rows = await call.context.db.read(select("job_by_uuid", uuid=uuid))
+    rows = await call.context.db.look_up(select("job_by_uuid", uuid=uuid))
     if not rows:
         raise errors.no_such_route(call.path)
     if rows[0]["owner"] != login:
@@ -117,18 +117,19 @@ async def add_inputs(call: Call, row: Row) -> web.StreamResponse:
     most = await call.context.limiter.limits_of(call.caller.limits)
     inputs = row["inputs"]
     await invite(call.request)
-    rest = b""
-    while chunk := await next_chunk(call.request):
+    ends = call.query.get("end") == "true"
+    rest, whole = b"", False
+    while not whole:
+        chunk = await next_chunk(call.request)
+        whole = not chunk or call.request.content.at_eof()  # what comes last is recorded together with the end
         lines, rest = split_lines(rest + chunk)
         if any(len(line) > MAX_LINE for line in (*lines, rest)):
             raise errors.bad_request(f"a line of input is longer than {MAX_LINE} bytes")
+        if whole and rest:
+            lines.append(rest)
         inputs += len(lines)
         await call.context.limiter.check_inputs(row["owner"], most, inputs)
-        await _record(call, job, lines)
-    await call.context.limiter.check_inputs(row["owner"], most, inputs + bool(rest))
-    await _record(call, job, [rest] if rest else [])
-    if call.query.get("end") == "true":
-        await call.service.end_input(job)
+        await _record(call, job, lines, ends and whole)
     return web.Response(status=204)
 
 
@@ -139,9 +140,14 @@ def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
     return [line for line in (line.rstrip(b"\r\n") for line in lines) if line], rest
 
 
-async def _record(call: Call, job: JobRef, lines: list[bytes]) -> None:
-    for batch in batches(lines):
-        await call.service.add_inputs(job, [line.decode("utf-8", "replace") for line in batch])
+async def _record(call: Call, job: JobRef, lines: list[bytes], end: bool) -> None:
+    """Record lines of input, and then the `end` of the input."""
+    parts = list(batches(lines))
+    for number, batch in enumerate(parts, 1):
+        last = end and number == len(parts)
+        await call.service.add_inputs(job, [line.decode("utf-8", "replace") for line in batch], last)
+    if end and not parts:
+        await call.service.end_input(job)
 
 
 def batches(lines: list[bytes]) -> Iterator[list[bytes]]:

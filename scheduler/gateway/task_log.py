@@ -29,7 +29,7 @@ MAX_OUTPUT = 1 << 20  # bytes of the output of a running attempt that are sent i
 async def show_log(call: Call, row: Row) -> web.StreamResponse:
     """`GET …/live/log`. Raises WireError; 409 if the task does not run, 503 if its node does not answer."""
     agent, request = await asked(call, row)
-    page = await call.service.read_log(JobRef(row["id"], row["uuid"]), agent, request)
+    page = await call.service.ask_agent(JobRef(row["id"], row["uuid"]), agent, request)
     if page is None:
         raise errors.service_unavailable("the node of the task did not answer: ask again")
     data = base64.b64decode(page.data or "")
@@ -44,7 +44,7 @@ async def running_output(
     pages, offset = [], 0
     while offset < MAX_OUTPUT:
         request = TaskLogRequest(task=task, attempt=attempt, stream=stream, offset=offset)
-        page = await call.service.read_log(JobRef(row["id"], row["uuid"]), agent, request)
+        page = await call.service.ask_agent(JobRef(row["id"], row["uuid"]), agent, request)
         if page is None:
             raise errors.service_unavailable("the node of the task did not answer: ask again")
         data = base64.b64decode(page.data or "")
@@ -55,16 +55,21 @@ async def running_output(
     return web.Response(body=b"".join(pages), headers={"Content-Type": TYPE})
 
 
+async def running_task(call: Call, job: int, number: int) -> Row:
+    """The record of a task of a job that an agent holds. Raises WireError for any other."""
+    found = await call.context.db.read(select("task_of_job", job=job, task=number))
+    if not found or found[0]["state"] != "leased":
+        raise errors.task_not_running(number)
+    return found[0]
+
+
 async def asked(call: Call, row: Row) -> tuple[int, TaskLogRequest]:
     """The agent that runs the task, and the page that is requested. Raises WireError."""
     stream = call.query.get("stream", LogStream.STDOUT)
     if stream not in list(LogStream):
         raise errors.invalid_parameter(stream, "stream")
     number, known, offset = (integer(call, name) for name in ("task", "attempt", "offset"))
-    found = await call.context.db.read(select("task_of_job", job=row["id"], task=number))
-    if not found or found[0]["state"] != "leased":
-        raise errors.task_not_running(number)
-    task = found[0]
+    task = await running_task(call, row["id"], number)
     offset = offset if known in (0, task["attempt"]) else 0
     request = TaskLogRequest(task=task["id"], attempt=task["attempt"], stream=LogStream(stream), offset=offset)
     return task["agent"], request

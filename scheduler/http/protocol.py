@@ -42,7 +42,7 @@ class HttpConnection(LimitedHandler):
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._speaker = manager.speaker
+        self.speaker = manager.speaker
         self._newest_body: StreamReader = EMPTY_PAYLOAD
         self._refusals = 0
         self._drops = False
@@ -71,7 +71,7 @@ class HttpConnection(LimitedHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a reply has begun already")
         reply = error_reply(self._explain(status, exc, message))
-        add_common_headers(self._speaker, request, reply)
+        add_common_headers(self.speaker, request, reply)
         reply.force_close()
         return reply
 

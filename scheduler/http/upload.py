@@ -3,8 +3,8 @@
 Three things take time with a large body: receiving it, hashing it (MD5 is the slowest by far),
 writing it. They run concurrently: the event loop receives batches, and threads hash and write them,
 each in order and neither waiting for the other. So a PUT takes as long as its slowest step and not
-as long as their sum, and holds at most `DEPTH` batches in memory, however large it is. Small bodies
-are hashed and written directly, which is cheaper than a thread.
+as long as their sum, and holds at most `DEPTH` batches in memory, however large it is. A small body is
+hashed directly, which is cheaper than a thread, and written together with others (`BlobStore.store`).
 
 The file has no name until the body was found to be what was announced, so a failure before that
 leaves nothing behind.
@@ -19,7 +19,7 @@ import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,7 +31,7 @@ from scheduler.common.space import sized
 from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
-from scheduler.objects.blobs import BlobStore
+from scheduler.objects.blobs import BlobStore, write_whole
 
 BATCH_BYTES = 1 << 20
 MAX_CHUNKS = 512  # of one writev: IOV_MAX is 1024
@@ -41,6 +41,7 @@ MD5_BYTES = 16
 DEPTH = 4  # batches in flight; with 1, one slow write stalls the hash (measured: 0.7 x the rate)
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # Bytes that may wait in the page cache: the disk should work from the start, not only at the end.
 FLUSH_BYTES = 32 * MEGABYTE
 
@@ -109,6 +110,7 @@ class Upload:
         self._announced = announced
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._fd = -1
+        self._small = b""  # the whole of a small body
         self._lane = min(LANES, key=lambda lane: lane.uploads)
         self._working: deque[asyncio.Future[None]] = deque()
         self._flush: asyncio.Future[None] | None = None
@@ -135,7 +137,7 @@ class Upload:
         try:
             await self._receive(request)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in NO_SPACE:
                 raise self._no_space() from None
             raise
         finally:
@@ -158,19 +160,14 @@ class Upload:
                 await self._hand_over(batch, waiting)
                 batch, waiting = [], 0
         if self._fd < 0:
-            self._take_small(b"".join(batch))
+            self._small = b"".join(batch)
+            self._md5.update(self._small)
+            self.size = len(self._small)
         elif batch:
             await self._hand_over(batch, waiting)
         await self._finish_work()
         if self._flush is not None:
             await self._flush  # what the disk refused is an error of this upload
-
-    def _take_small(self, body: bytes) -> None:
-        if body:
-            self._open()
-            self._md5.update(body)
-            self._write([body], len(body), 0)
-            self.size = len(body)
 
     async def _hand_over(self, batch: list[bytes], length: int) -> None:
         """Hand a batch to the threads, once few enough are in flight."""
@@ -209,22 +206,19 @@ class Upload:
         """The file of what has been received, without a name; the caller owns it from here on. Raises OSError."""
         if self._fd < 0:
             self._open()
+            self._write([self._small], len(self._small), 0)
         fd, self._fd = self._fd, -1
         return fd
 
     async def publish(self) -> None:
-        """Give the blob its name and return when it is on disk. An empty body has no blob."""
+        """Give the blob its name and return when it is on disk. An empty body has no blob. Raises WireError."""
         if self._fd >= 0:
             self._blobs.publish(self._fd, self.blob)
             await self._blobs.durable()
-
-
-def write_whole(fd: int, batch: Sequence[bytes | memoryview], length: int, offset: int) -> None:
-    """Write pieces of `length` bytes in all. Raises OSError."""
-    written = os.pwritev(fd, batch, offset)
-    if written < length:
-        # A short write: the disk is filling up. Write the rest again; the error comes with it.
-        rest = memoryview(b"".join(batch))[written:]
-        while rest:
-            written += (step := os.pwrite(fd, rest, offset + written))
-            rest = rest[step:]
+        elif self._small:
+            try:
+                await self._blobs.store(self.blob, self._small)
+            except OSError as error:
+                if error.errno in NO_SPACE:
+                    raise self._no_space() from None
+                raise

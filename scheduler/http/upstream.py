@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from scheduler.http.websocket import MAX_MESSAGE_BYTES, Close, WebSocket, pass_on, read_messages, reason_bytes
+from scheduler.http.websocket import MAX_MESSAGE_BYTES, RESET, Close, WebSocket, pass_on, read_messages, reason_bytes
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
@@ -51,9 +51,16 @@ async def connect(
 
 
 async def relay(
-    inner: web.WebSocketResponse, outer: aiohttp.ClientWebSocketResponse, sent: Count = int, received: Count = int
+    inner: web.WebSocketResponse,
+    outer: aiohttp.ClientWebSocketResponse,
+    sent: Count = int,
+    received: Count = int,
+    broken: Callable[[], Awaitable[Close]] | None = None,
 ) -> None:
-    """Copy messages both ways until one side ends; then close the other with its reason."""
+    """Copy messages both ways until one side ends; then close the other with its reason.
+
+    `broken`: the reason of the inner side, if that just broke off.
+    """
 
     async def out(message: aiohttp.WSMessage) -> None:
         sent(len(message.data))
@@ -69,8 +76,12 @@ async def relay(
     try:
         done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         first = next(iter(done))
-        close = Close() if first.exception() else first.result()
-        other: WebSocket = outer if from_inner in done else inner
+        failed = first.exception() is not None  # to write to the other side, which has broken off
+        close = RESET if failed else first.result()
+        inner_ended = (first is from_inner) != failed
+        if inner_ended and close is RESET and broken is not None:
+            close = await broken()
+        other: WebSocket = outer if inner_ended else inner
         await other.close(code=close.code, message=reason_bytes(close.reason))
     finally:
         for each in both:

@@ -116,8 +116,8 @@ def session_not_found(job: str) -> WireError:
     return WireError(404, "ResourceNotFound", f"Session for job {job} was not found")
 
 
-def session_taken(job: str, end: str) -> WireError:
-    return WireError(409, "SessionTaken", f"the session of job {job} has a {end} already")
+def session_taken(where: str, end: str) -> WireError:
+    return WireError(409, "SessionTaken", f"the session of {where} has a {end} already")
 
 
 def task_not_running(task: int) -> WireError:
@@ -144,6 +144,11 @@ def no_stderr(attempt: str, removed: bool) -> WireError:
 
 def input_gone(attempt: str, why: str) -> WireError:
     return WireError(409, "InputGone", f"the input of attempt {attempt} cannot be had any more: {why}")
+
+
+def input_unknown(attempt: str) -> WireError:
+    why = "it is a range of keys of all inputs, which the task finds itself"
+    return WireError(409, "InputUnknown", f"the input of attempt {attempt} is not known: {why}")
 
 
 def no_such_task(job: str, task: str) -> WireError:

@@ -32,6 +32,8 @@ class PhaseSpec:
     zero: bool = False  # lines end in NUL
     divides: bool = False  # its tasks leave shuffle files
     partitioned: bool = False  # its tasks read partitions of shuffle files
+    merges: bool = False  # its tasks read their range of keys of all inputs, which are sorted, each as a file
+    bordered: bool = False  # its tasks divide lines, or are divided, by the borders of a sample, which are an asset
     keeps_on_node: bool = True  # what it leaves for the next phase lies on its node, and is made again if that is lost
 
     @classmethod

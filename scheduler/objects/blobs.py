@@ -6,7 +6,8 @@ outside of the directory.
 A blob is created without a name (`O_TMPFILE`): if its writer dies, the kernel frees it, and nothing is left to clean
 up. `publish` links it to its name in one of 256 shards, which the first blob of a shard makes. It is durable only after
 a `durable()` that began later: one `syncfs` covers every blob published before it, however many (measured on ext4:
-0.9 ms for 50 blobs, where 50 single fsyncs took 5 ms), so callers share it.
+0.9 ms for 50 blobs, where 50 single fsyncs took 5 ms), so callers share it. Small blobs are written by the thread that
+flushes (`store`): while a flush runs, the file system lets nobody make a file, and an event loop must not wait for it.
 
 Some file systems that nodes share have no nameless files (NFS). There a blob is created under a name that no reader
 uses, in a hidden directory; its writer renames it or removes it (`drop`), and the sweep removes those of dead writers.
@@ -22,12 +23,13 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from datapath import spool
+from scheduler.common.gathering import Gathered
 from scheduler.common.ids import new_id
 from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
@@ -35,6 +37,9 @@ from scheduler.model.ids import is_id
 SHARDS = frozenset(f"{number:02x}" for number in range(256))
 UNFINISHED = ".unfinished"
 CHUNK = 1 << 20
+MOST_STORED = 256  # blobs that are written before one flush
+MOST_WAITING = 1 << 20  # callers that share a flush
+Bytes = bytes | memoryview
 # The errors of a file system without nameless files; EISDIR is the answer of an old kernel.
 NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Blobs are opened by readers only, of any user: the directory above them decides who gets this far.
@@ -68,8 +73,8 @@ class BlobStore:
         self._unfinished = os.path.realpath(root / UNFINISHED)
         self.nameless = self._has_nameless()
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="blob-sync")
-        self._flush: asyncio.Task[None] | None = None
-        self._next_flush: asyncio.Task[None] | None = None
+        self._flush: Gathered[None, None] = Gathered(self._flush_all, MOST_WAITING)
+        self._store: Gathered[tuple[str, bytes], None] = Gathered(self._store_all, MOST_STORED)
 
     def close(self) -> None:
         self._flusher.shutdown()
@@ -189,6 +194,11 @@ class BlobStore:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name_of(blob), dir_fd=self._root_fd)
 
+    def discard_soon(self, blobs: Sequence[str]) -> None:
+        """Remove blobs in the background, because a large one takes a while. The sweep finds what a crash leaves."""
+        if blobs:
+            asyncio.get_running_loop().run_in_executor(None, self.discard, blobs)
+
     def older_than(self, when: int) -> Iterator[str]:
         """Ids of blobs that were published before `when` (ms since the epoch), in no order."""
         for shard in SHARDS.intersection(os.listdir(self._root_fd)):
@@ -220,22 +230,53 @@ class BlobStore:
 
         At most one flush runs; callers that come while it runs share the next one.
         """
-        if self._flush is None or self._flush.done():
-            self._flush = asyncio.ensure_future(self._run_flush())
-            await asyncio.shield(self._flush)
-            return
-        if self._next_flush is None or self._next_flush.done():
-            self._next_flush = asyncio.ensure_future(self._after(self._flush))
-        await asyncio.shield(self._next_flush)
+        await self._flush(None)
 
-    async def _after(self, running: asyncio.Task[None]) -> None:
-        await asyncio.wait([running])
-        # Later callers must wait for the flush after this one.
-        self._flush, self._next_flush = self._next_flush, None
-        await self._run_flush()
-
-    async def _run_flush(self) -> None:
+    async def _flush_all(self, callers: Sequence[None]) -> Sequence[None]:
         await asyncio.get_running_loop().run_in_executor(self._flusher, spool.syncfs, self._root_fd)
+        return callers
+
+    async def store(self, blob: str, body: bytes) -> None:
+        """Write a small blob, and return when it is on disk. Raises OSError; then there is no such blob."""
+        await self._store((blob, body))
+
+    async def _store_all(self, blobs: Sequence[tuple[str, bytes]]) -> Sequence[Exception | None]:
+        return await asyncio.get_running_loop().run_in_executor(self._flusher, self._write_and_flush, blobs)
+
+    def _write_and_flush(self, blobs: Sequence[tuple[str, bytes]]) -> Sequence[Exception | None]:
+        failures: list[Exception | None] = []
+        for blob, body in blobs:
+            try:
+                self.write(blob, body)
+                failures.append(None)
+            except OSError as error:
+                failures.append(error)
+        try:
+            spool.syncfs(self._root_fd)
+        except OSError:
+            self.discard(blob for blob, _ in blobs)
+            raise
+        return failures
+
+    def write(self, blob: str, body: Bytes) -> None:
+        """Write and publish a blob, which is not durable yet. Raises OSError; then there is no such blob."""
+        fd = self.create()
+        try:
+            write_whole(fd, [body], len(body), 0)
+            self.publish(fd, blob)
+        finally:
+            self.drop(fd)
+
+
+def write_whole(fd: int, pieces: Sequence[Bytes], length: int, offset: int) -> None:
+    """Write pieces of `length` bytes in all. Raises OSError."""
+    written = os.pwritev(fd, pieces, offset)
+    if written < length:
+        # A short write: the disk is filling up. Write the rest again; the error comes with it.
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            written += (step := os.pwrite(fd, rest, offset + written))
+            rest = rest[step:]
 
 
 def copy_file(source: int, target: int, limit: int) -> int:

@@ -38,6 +38,7 @@ from scheduler.records.database import Connection
 MAX_CHILDREN = 1_000_000
 
 Guard = Callable[[Entry | None], None]
+NO_GUARDS: Mapping[str, Guard] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,7 @@ def list_page(c: Connection, path: str, page: Page) -> list[Entry]:
 
 def put_object(c: Connection, new: NewObject, now: int, guard: Guard = anything, parents: bool = False) -> Change:
     """Name one object. Raises WireError: what `guard` raises, or why the path cannot be named."""
-    guard(lookup(c, new.path))
-    placed = put_objects(c, [new], now, make_parents=parents)
+    placed = put_objects(c, [new], now, make_parents=parents, guards={new.path: guard})
     if placed.refused:
         raise placed.refused[0][1]
     return Change(object_entry(new, now), placed.discard)
@@ -123,9 +123,11 @@ def put_objects(
     make_parents: bool = True,
     by_service: bool = False,
     holder: int | None = None,
+    guards: Mapping[str, Guard] = NO_GUARDS,
 ) -> Placed:
     """Name many objects in one batch; of several with the same path the last one stays.
 
+    `guards`: those of some paths; an object whose guard raises WireError is refused with that.
     `holder`: the operation that names them, if it is one: its own locks do not hinder it.
 
     Objects that the service names by itself do not count against the limit of a directory: a job has as many outputs as
@@ -144,7 +146,8 @@ def put_objects(
     for path, new in newest.items():
         old = old_entries.get(path)
         directory, name = names.split(path)
-        if problem := locked.get(path) or refusal(path, old) or parents.refusal(directory, old is None):
+        problem = guards_refusal(guards, path, old) or locked.get(path) or refusal(path, old)
+        if problem := problem or parents.refusal(directory, old is None):
             placed.refused.append((new, problem))
             continue
         entry = object_entry(new, now, directory, name)
@@ -157,6 +160,15 @@ def put_objects(
     parents.save()
     placed.discard.extend(orphans(c, replaced))
     return placed
+
+
+def guards_refusal(guards: Mapping[str, Guard], path: str, old: Entry | None) -> WireError | None:
+    """The error with which the guard of a path prevents a change; None if it lets it through."""
+    try:
+        guards.get(path, anything)(old)
+    except WireError as problem:
+        return problem
+    return None
 
 
 def object_entry(new: NewObject, now: int, directory: str = "", name: str = "") -> Entry:

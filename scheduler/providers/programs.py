@@ -44,9 +44,11 @@ from datapath.host_view import PROGRAMS
 
 DISTRIBUTION = "remora"
 OURS = ("cli", "scheduler", "datapath")
-# Not for tasks: they start instances, our scripts or a service, hold a reservation, or are had as an object.
+# Not for tasks: they start instances, our scripts, a service or shells, or hold a reservation.
 LAUNCH = "launch"
-NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher", "terminal")
+TERMINAL = "terminal"
+NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher", TERMINAL)
+SESSION_TOOL = ".terminal"  # its name in the directory of tools, for shells beside tasks
 INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
@@ -76,6 +78,7 @@ class Programs:
         for program in LIBEXEC.iterdir():
             if program.name not in NOT_TOOLS:
                 shutil.copy(program, tools)
+        shutil.copy(libexec(TERMINAL), tools / SESSION_TOOL)
         try:
             self._add_commands(isolated)
         except metadata.PackageNotFoundError as missing:

@@ -134,6 +134,9 @@ class SqliteDatabase(Database):
         finally:
             connection.raw.close()
 
+    async def look_up(self, work: Work[T]) -> T:
+        return self._read(work)
+
     def _read(self, work: Work[T]) -> T:
         connection: SqliteConnection | None = getattr(self._local, "connection", None)
         if connection is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from datapath import libexec
 from scheduler.common.ids import new_id
 from scheduler.gateway.context import Context
-from scheduler.gateway.storage.batch import md5_of, store_one
+from scheduler.gateway.storage.batch import md5_of
 from scheduler.model.naming import SESSION_PROGRAM
 from scheduler.objects import namespace
 from scheduler.objects.entries import NewObject
@@ -48,8 +48,7 @@ async def _ensure_object(context: Context, path: str, file: Path) -> None:
     if not await context.db.write(wanted):
         return
     new = NewObject(path, new_id(), len(data), md5)
-    store_one(context.blobs, memoryview(data), new.etag)
-    await context.blobs.durable()
+    await context.blobs.store(new.etag, data)
     put = partial(namespace.put_objects, objects=[new], now=context.clock(), by_service=True)
     placed = await context.db.write(put)
     context.blobs.discard([*placed.discard, *(refused.etag for refused, _ in placed.refused)])

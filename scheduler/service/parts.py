@@ -20,7 +20,7 @@ from scheduler.audit import Logs
 from scheduler.common import metrics
 from scheduler.common.addresses import cannot_listen
 from scheduler.gateway.access.tokens import Tokens
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context, Guard
 from scheduler.http.limits import ConnectionLimits
 from scheduler.objects.blobs import BlobStore
@@ -151,7 +151,7 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be used."""
     limits = limits or BY_DESCRIPTORS.limits()
-    runner = Runner(build_app(context), shutdown_timeout=2.0, limits=limits)
+    runner = Runner(context, shutdown_timeout=2.0, limits=limits)
     await runner.setup()
     try:
         for listener in await open_listeners(host, port, limits):

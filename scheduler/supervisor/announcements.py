@@ -3,8 +3,8 @@
 jobs         there are jobs without an owner
 job 17       its record was changed by a process that does not own it
 news 17      its owner changed it: clients that wait for it look again
-task-logs    a page of the log of a running task is wanted
-task-log 5   request number 5 for such a page is answered
+asked        something is asked about a running task
+answered 5   request number 5 about one is answered
 *            announcements may have been missed: look at everything
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 JOBS = "jobs"
 JOB = "job"
 NEWS = "news"
-TASK_LOGS = "task-logs"
-TASK_LOG = "task-log"
+ASKED = "asked"
+ANSWERED = "answered"
 EVERYTHING = "*"
 
 
@@ -26,8 +26,8 @@ def news(number: int) -> str:
     return f"{NEWS} {number}"
 
 
-def task_log(number: int) -> str:
-    return f"{TASK_LOG} {number}"
+def answered(number: int) -> str:
+    return f"{ANSWERED} {number}"
 
 
 def parse(subject: str) -> tuple[str, int]:

@@ -24,11 +24,12 @@ from typing import Protocol
 from scheduler.common.waiting import wait_for
 from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
-from scheduler.model.wire import TaskLogPage, TaskLogRequest
+from scheduler.model.wire import RunningAnswer
 from scheduler.objects.entries import NO_HEADERS
 from scheduler.records.database import MANY, Connection, Database, Fenced, select
 from scheduler.supervisor import announcements
-from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents import running_requests
+from scheduler.supervisor.agents.running_requests import RunningRequest
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.control import requests
 from scheduler.supervisor.control.cancelling import abort_named, cancel_named
@@ -49,8 +50,8 @@ class JobService(Protocol):
     ) -> str:
         """Record a job and make its directories, which store `headers`; returns its UUID."""
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        """Record inputs. Raises WireError if the job takes none."""
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        """Record inputs, and `end` the job's input. Raises WireError if the job takes none."""
 
     async def end_input(self, job: Named) -> None:
         """End the job's input. Harmless if it has ended already."""
@@ -64,8 +65,8 @@ class JobService(Protocol):
     async def wait_for_change(self, job: Named, seconds: float) -> None:
         """Return when a job may have changed, or after `seconds`; at once if it is done."""
 
-    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
-        """A page of the log of a running task, from the agent that holds it; None if the agent does not answer."""
+    async def ask_agent(self, job: Named, agent: int, request: RunningRequest) -> RunningAnswer | None:
+        """The answer to a request about a running task, of the agent that holds it; None if it does not answer."""
 
     async def runs(self, uuid: str) -> bool:
         """Whether the job exists and is not done."""
@@ -78,7 +79,7 @@ class RecordedJobService:
         self._db = db
         self._clock = clock
         self._waiting: defaultdict[int, list[asyncio.Event]] = defaultdict(list)
-        self._log_requests: dict[int, asyncio.Event] = {}
+        self._posted: dict[int, asyncio.Event] = {}
         self._stopping = False
         self._stop_listening: Callable[[], None] = lambda: None
 
@@ -103,9 +104,13 @@ class RecordedJobService:
 
         return await self._db.write(work)
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        add = partial(intake.add_inputs, job=job, lines=lines, now=self._clock())
-        await self._change(job, add, bulk=len(lines) > MANY)
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        def work(c: Connection) -> None:
+            intake.add_inputs(c, job, lines, self._clock())
+            if end:
+                intake.flag_end(c, job)
+
+        await self._change(job, work, bulk=len(lines) > MANY)
 
     async def end_input(self, job: Named) -> None:
         await self._change(job, partial(intake.flag_end, job=job))
@@ -138,17 +143,19 @@ class RecordedJobService:
             if not self._waiting[job.id]:
                 del self._waiting[job.id]
 
-    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+    async def ask_agent(self, job: Named, agent: int, request: RunningRequest) -> RunningAnswer | None:
         """Post a request for the owner of the job, and wait for its answer."""
         number = secrets.randbits(52)
-        answered = self._log_requests[number] = asyncio.Event()
-        post = partial(running_logs.post, number=number, job=job.id, agent=agent, request=request, now=self._clock())
+        answered = self._posted[number] = asyncio.Event()
+        post = partial(
+            running_requests.post, number=number, job=job.id, agent=agent, request=request, now=self._clock()
+        )
         try:
             await self._db.write(post)
-            await wait_for(answered, running_logs.ANSWER_SECONDS + 1)
+            await wait_for(answered, running_requests.ANSWER_SECONDS + 1)
         finally:
-            del self._log_requests[number]
-        return await running_logs.take(self._db, number)
+            del self._posted[number]
+        return await running_requests.take(self._db, number)
 
     async def runs(self, uuid: str) -> bool:
         rows = await self._db.read(select("job_by_uuid", uuid=uuid))
@@ -156,8 +163,8 @@ class RecordedJobService:
 
     def _hear(self, subject: str) -> None:
         kind, number = announcements.parse(subject)
-        for asked, answered in self._log_requests.items():
-            if subject == announcements.EVERYTHING or (kind == announcements.TASK_LOG and number == asked):
+        for asked, answered in self._posted.items():
+            if subject == announcements.EVERYTHING or (kind == announcements.ANSWERED and number == asked):
                 answered.set()
         jobs = [number] if kind in (announcements.JOB, announcements.NEWS) else []
         for each in list(self._waiting) if subject == announcements.EVERYTHING else jobs:
@@ -184,8 +191,10 @@ class LocalFirstJobService:
                 return await supervisor.create_job(owner, spec, headers, creator)
         return await self._recorded_jobs.create_job(owner, spec, headers, creator)
 
-    async def add_inputs(self, job: Named, lines: Sequence[str]) -> None:
-        await self._nearest(job, lambda s, live: s.add_inputs(live, lines), lambda p: p.add_inputs(job, lines))
+    async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
+        await self._nearest(
+            job, lambda s, live: s.add_inputs(live, lines, end), lambda p: p.add_inputs(job, lines, end)
+        )
 
     async def end_input(self, job: Named) -> None:
         await self._nearest(job, lambda s, live: s.end_input(live), lambda p: p.end_input(job))
@@ -201,11 +210,11 @@ class LocalFirstJobService:
             job, lambda s, live: s.wait_for_change(live, seconds), lambda p: p.wait_for_change(job, seconds)
         )
 
-    async def read_log(self, job: Named, agent: int, request: TaskLogRequest) -> TaskLogPage | None:
+    async def ask_agent(self, job: Named, agent: int, request: RunningRequest) -> RunningAnswer | None:
         supervisor = self._supervisor()
         if supervisor and supervisor.jobs.by_uuid(job.uuid):
-            return await supervisor.agent_service.logs.read(agent, request)
-        return await self._recorded_jobs.read_log(job, agent, request)
+            return await supervisor.agent_service.running.ask(agent, request)
+        return await self._recorded_jobs.ask_agent(job, agent, request)
 
     async def runs(self, uuid: str) -> bool:
         supervisor = self._supervisor()

@@ -19,11 +19,11 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest
 from scheduler.objects.blobs import BlobStore
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import MANY, Database, Row, select
+from scheduler.records.database import Database, Row, select
 from scheduler.supervisor import announcements, membership
-from scheduler.supervisor.agents import running_logs
+from scheduler.supervisor.agents import running_requests
 from scheduler.supervisor.agents.pool_specs import IssueToken
-from scheduler.supervisor.agents.running_logs import PostedRequests
+from scheduler.supervisor.agents.running_requests import PostedRequests
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import Reasons
 from scheduler.supervisor.background import Coalesced, SupervisorTasks
@@ -108,7 +108,7 @@ class Supervisor:
         self._debts: set[int] = set()  # own jobs with lost intermediates
         self._recovering = Coalesced(self._background, self._recover, "recover lost inputs")
         self._orphans = Coalesced(self._background, self._cancel_orphans, "cancel jobs of tasks whose job is done")
-        self._log_requests = PostedRequests(self._db, self.agent_service.logs, self._background, lambda: self.id)
+        self._posted = PostedRequests(self._db, self.agent_service.running, self._background, lambda: self.id)
         self._refreshing = Coalesced(self._background, self._refresh, "refresh changed jobs")
 
     # Starting and stopping.
@@ -204,8 +204,8 @@ class Supervisor:
         kind, job = announcements.parse(subject)
         if kind in (announcements.JOBS, announcements.EVERYTHING):
             self._claiming.ask()
-        if kind in (announcements.TASK_LOGS, announcements.EVERYTHING):
-            self._log_requests.look()
+        if kind in (announcements.ASKED, announcements.EVERYTHING):
+            self._posted.look()
         if kind == announcements.JOB and self.jobs.by_id(job):
             self._look_again(job)
         elif kind == announcements.EVERYTHING:
@@ -265,12 +265,9 @@ class Supervisor:
         self.agent_service.wake()
         return live.uuid
 
-    async def add_inputs(self, live: LiveJob, lines: Sequence[str]) -> None:
-        """Record inputs; they are durable when this returns. Raises WireError if the job takes none."""
-        add = partial(intake.add_inputs, job=live, lines=lines, now=self._clock())
-        total = await self._db.write(add, bulk=len(lines) > MANY)
-        live.inputs = max(live.inputs, total)
-        self._work.start(live)
+    async def add_inputs(self, live: LiveJob, lines: Sequence[str], end: bool = False) -> None:
+        """Record inputs, and `end` the input, durably. Raises WireError if the job takes none."""
+        await self._work.take_in(live, lines, end)
 
     async def end_input(self, live: LiveJob) -> None:
         """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""
@@ -392,7 +389,7 @@ class Supervisor:
         """Remove old records. This is apart from other checks because a job of a million tasks takes a while."""
         if self.leads:
             await retention.purge_expired(self._db, self._clock())
-            await running_logs.forget_old(self._db, self._clock())
+            await running_requests.forget_old(self._db, self._clock())
             await self._db.write(membership.forget)
 
     def _in_thread(self, work: Callable[[list[str]], None], blobs: list[str]) -> None:

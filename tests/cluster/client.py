@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -41,7 +40,7 @@ class User:
 
     @contextmanager
     def session(self, url: str) -> Iterator[Session]:
-        with Session(replace(self._settings, url=url)) as session:
+        with Session(self._settings._replace(url=url)) as session:
             yield session
 
     def call(self, work: Callable[[Session], T]) -> T:

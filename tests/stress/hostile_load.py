@@ -29,7 +29,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -163,7 +162,7 @@ def flood(name: str, settings: Settings) -> None:
 
 @contextlib.contextmanager
 def flooding(settings: Settings) -> Iterator[None]:
-    told = json.dumps(asdict(settings), default=str)
+    told = json.dumps(settings._asdict(), default=str)
     command = [sys.executable, __file__, "--flood"]
     running = [subprocess.Popen([*command, name, "--settings", told], stdin=subprocess.PIPE) for name in FLOODS]
     try:

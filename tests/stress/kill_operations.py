@@ -2,12 +2,12 @@
 
     python tests/stress/kill_operations.py [--rounds 40] [--lines 200000] [--tasks 40] [--seed N]
 
-Each round runs an operation (map into a set, map into one object, a merge that links, a merge that combines, an append,
-a sort in one task and in many, a map_reduce and an erase), kills every process of the service at once after a random
-part of the time that an undisturbed one takes, starts the service again on the same state, and waits. Then the target
-must hold exactly what an undisturbed run leaves; and whenever it was looked at before the operation was `completed`, it
-must have been unchanged. At the end nothing may be left: no process, no mount, no cgroup, no instance's directory, no
-blob without a name.
+Each round runs an operation (map into a set, map into one object, a merge that links, one that combines, one of sorted
+inputs, an append, a sort in one task and in many, a map_reduce, a reduce of sorted inputs and an erase), kills every
+process of the service at once after a random part of the time that an undisturbed one takes, starts the service again
+on the same state, and waits. Then the target must hold exactly what an undisturbed run leaves; and whenever it was
+looked at before the operation was `completed`, it must have been unchanged. At the end nothing may be left: no process,
+no mount, no cgroup, no instance's directory, no blob without a name.
 
 Exit status 0 if every round held. The seed is printed, so that a failure can be repeated.
 """
@@ -159,6 +159,23 @@ class Stress:
                 Stress.clear,
                 everything,
                 ordered=False,
+            ),
+            Shape(
+                "merge of sorted inputs",
+                document("merge", into, {"mode": "sorted", "sort_by": ["2,2n"], "partition_count": 5}, inputs),
+                Stress.clear,
+                everything,
+            ),
+            Shape(
+                "reduce",
+                document(
+                    "reduce",
+                    whole,
+                    {"exec": "cat", "reduce_by": ["2,2n"], "task_count": 7, "sorted_output": True},
+                    inputs,
+                ),
+                Stress.clear,
+                everything,
             ),
             Shape(
                 "erase",

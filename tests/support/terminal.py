@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.support.services.forks import begin, start_command
 
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 class Terminal:

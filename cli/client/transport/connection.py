@@ -20,8 +20,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from cli.client.problem import broken, silent, unreachable
@@ -41,8 +40,7 @@ MAX_LINE = 64 * 1024
 MAX_HEADERS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A reply of the service at `url`, read whole. Header names are lower-case."""
 
     url: str
@@ -73,7 +71,9 @@ class ServiceConnection:
         self._host = parts.hostname or ""
         self._port = parts.port or PORTS[parts.scheme]
         self._proxy = proxy = proxy_for(url, os.environ)
-        self._address = (proxy.host, proxy.port) if proxy else (self._host, self._port)
+        host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
+        # Of text Python makes a domain name, and imports what that takes.
+        self._address: Any = (host.encode() if host.isascii() else host, port)
         self._delays = DELAYS if patience else ()
         self._seconds = CONNECT_SECONDS if patience else HASTY_SECONDS
         self._authority = parts.netloc.rpartition("@")[2]

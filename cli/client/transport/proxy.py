@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from cli.client.problem import Problem
@@ -19,8 +19,7 @@ from cli.client.problem import Problem
 DEFAULT_PORT = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """Where a proxy is, and what it wants to see of us."""
 
     host: str

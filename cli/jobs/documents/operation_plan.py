@@ -19,7 +19,8 @@ from cli.text import count, human_size, indented, shortened
 from scheduler.engine.operations import sampling, slicing
 from scheduler.engine.operations.slicing import Cursor, Pin, Range, is_cuttable, needs_index, wanted
 from scheduler.model.operations.document import Operation
-from scheduler.model.operations.stages import INDEX_SIZE, MAX_TASKS, Reads, Stage
+from scheduler.model.operations.stage import MAX_TASKS, Reads, Stage
+from scheduler.model.operations.stages import INDEX_SIZE
 
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs
@@ -93,7 +94,7 @@ def stage_lines(operation: Operation, inputs: Sequence[Pin], total: int) -> Iter
             continue
         if stage.reads is Reads.BLOCKS:
             tasks = 1, min(total, sampling.blocks_of(total, partitions) * sampling.BLOCK)
-        elif stage.reads is Reads.PARTITIONS and shuffles:
+        elif stage.reads is Reads.KEY_RANGES or (stage.reads is Reads.PARTITIONS and shuffles):
             assert partitioning is not None
             tasks = partitions, int(total * partitioning.selectivity) // partitions
         elif stage.reads is Reads.OUTPUTS:
@@ -129,6 +130,7 @@ def described(stage: Stage, tasks: tuple[int, int]) -> str:
     """`map  5 tasks of at most 256M  1024 MB  8 GB  grep ERROR`."""
     number, largest = tasks
     phase = stage.phase
-    about = "about" if stage.reads is Reads.PARTITIONS and number > 1 else "at most"
+    is_partition = stage.reads in (Reads.PARTITIONS, Reads.KEY_RANGES)
+    about = "about" if is_partition and number > 1 else "at most"
     parts = [f"{stage.kind:<16}", f"{count(number, 'task')} of {about} {human_size(largest)}"]
     return "  ".join([*parts, f"{phase.memory_mb} MB", f"{phase.disk_gb} GB", shortened(phase.exec, WIDTH)])

@@ -67,6 +67,13 @@ struct lackey {
  * stderr). */
 int lackey_serve(struct lackey *lackey);
 
+/*
+ * lackey_run_script - start the script of a slot with these variables, which have room for PLAIN_VARIABLES more.
+ *
+ * Returns the process id, or -1 with errno.
+ */
+pid_t lackey_run_script(const struct lackey *lackey, uint32_t slot, char **variables, const int fds[3]);
+
 /* Drop everything that the agent sent, and its socket, before another agent is served. */
 void lackey_forget(struct lackey *lackey);
 

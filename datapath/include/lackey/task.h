@@ -28,7 +28,8 @@ struct task_setting {
 /* The resource usage of a task: sums over all processes that were waited for, and the largest resident set. */
 struct task_usage {
     uint64_t user_us, sys_us, max_rss_kb;
-    int dumped; /* a process dumped core */
+    int dumped;      /* a process dumped core */
+    pid_t uncounted; /* the process whose resource usage and end are none of the task's; 0: there is none */
 };
 
 /*

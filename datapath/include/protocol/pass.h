@@ -8,16 +8,20 @@
  * run on one machine: integers are native.
  *
  *   agent <-> lackey            one socket per instance, made before the lackey
- *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT; with
+ *     SCRIPT  ->  store this script in a slot (flags): PASS_SLOT_EXEC, PASS_SLOT_INIT, PASS_SLOT_SHELL; with
  *                 PASS_PIPED besides, its tasks print into pipes that end in their files
  *     ENV     ->  environment common to all tasks: "K=V\0K=V\0..."; the lackey adds SHELL
  *     EVENTS  ->  1 descriptor: a file with a line "oom_kill N", how many processes of the
  *                 instance the memory cap has killed; read after each task
  *     RUN     ->  queue a task: 3 descriptors (stdin, stdout, stderr), flags = script
  *                 slot, payload = environment of this task in the form of ENV
+ *     SHELL   ->  start a program beside task `task`, if it runs: 3 descriptors, flags = script
+ *                 slot, payload = variables besides the task's, in the form of ENV. BEGUN follows
  *     STOP    ->  kill task `task` if it runs, drop it if it is queued; DONE follows
  *     READY   <-  the instance is ready; payload = struct pass_ready. A child of the agent
  *                 adds its /dev/shm, if that is its own; no later message brings descriptors
+ *     BEGUN   <-  the program beside a task has begun; flags = an errno if it has not, ESRCH
+ *                 if the task does not run
  *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
  *   tool <-> agent              one connection per tool run, to the instance's socket
@@ -26,6 +30,11 @@
  *     COMMIT  ->  the files are complete
  *     OK      <-  done; payload = name of the object (nothing for split and reference)
  *     REFUSED <-  flags = exit status that the tool should end with; payload = one sentence
+ *
+ *   agent -> task that merges   its standard input, which is such a socket
+ *     FILE    ->  1 descriptor: an input, as a file that can be read anywhere; flags = its
+ *                 number among the dictionaries, from 1, or 0; payload = its name. The agent
+ *                 closes its end after the last one
  *
  * A message from an instance is hostile until checked: the receiver trusts no length,
  * and a packet larger than PASS_MAX, a truncated one, or one with more descriptors
@@ -51,8 +60,11 @@ enum pass_type {
     PASS_RUN = 3,
     PASS_STOP = 4,
     PASS_EVENTS = 5,
+    PASS_SHELL = 6,
     PASS_READY = 16,
     PASS_DONE = 17,
+    PASS_BEGUN = 18,
+    PASS_FILE = 24,
     PASS_OPEN = 32,
     PASS_COMMIT = 33,
     PASS_GRANT = 48,
@@ -60,7 +72,7 @@ enum pass_type {
     PASS_REFUSED = 50
 };
 
-enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOTS = 2 };
+enum pass_slot { PASS_SLOT_EXEC = 0, PASS_SLOT_INIT = 1, PASS_SLOT_SHELL = 2, PASS_SLOTS = 3 };
 
 enum pass_script_flags { PASS_PIPED = 256 };
 

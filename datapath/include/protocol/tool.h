@@ -76,6 +76,7 @@ void tool_add_header(const struct tool *tool, struct tool_request *request, cons
  *
  * Returns when the agent has granted `count` descriptors, put into `fds`; for a reference
  * `count` is 0 and the answer is complete. Exits with the agent's sentence if it refuses.
+ * It refuses in a shell beside a task ($REMORA_SESSION), for which the task's outputs are not.
  * The request is repeated a few times if the agent is too busy to accept it, or goes away
  * before it answers.
  */

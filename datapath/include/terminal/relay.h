@@ -24,14 +24,15 @@ enum { RELAY_GRACE_MS = 5000 };
 enum relay_result {
     RELAY_CLOSED, /* the other end has closed, or the program has ended and was reported */
     RELAY_LOST,   /* the connection broke, with errno (0: it just ended) */
-    RELAY_BROKEN  /* what came was no WebSocket */
+    RELAY_BROKEN, /* what came was no WebSocket */
+    RELAY_STOPPED /* SIGTERM has come */
 };
 
 /*
  * relay_run - serve a session on a socket whose handshake is done, until it ends.
  *
  * `data` has come behind the handshake: `len` bytes, at most DIAL_HEAD_MAX. The program has
- * lost its terminal when this returns.
+ * lost its terminal when this returns. All children of the caller are waited for meanwhile.
  */
 enum relay_result relay_run(int sock, const uint8_t *data, size_t len);
 

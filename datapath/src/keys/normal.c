@@ -29,7 +29,8 @@ int normal_open(struct normal *normal, const struct ordering *ordering)
 
 void normal_close(struct normal *normal)
 {
-    munmap(normal->scratch, SCRATCH);
+    if (normal->scratch)
+        munmap(normal->scratch, SCRATCH);
 }
 
 size_t normal_room(const struct ordering *ordering, size_t len)

@@ -15,6 +15,7 @@
 #include "lackey/coreplace.h"
 #include "lackey/dumping.h"
 #include "lackey/environment.h"
+#include "lackey/shell.h"
 
 enum { DUMP_SECONDS = 5 };
 
@@ -87,6 +88,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
 
     if ((path[0] || lackey->usage.dumped) && !(done->flags & PASS_STOPPED))
         save_core(lackey, path);
+    shell_end(lackey);
     task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
     done->ended_ns = now();
     see_cores(lackey, 1, path);
@@ -111,23 +113,31 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
+pid_t lackey_run_script(const struct lackey *lackey, uint32_t slot, char **variables, const int fds[3])
+{
+    const char *script = lackey->scripts[slot];
+    const struct plain *plain = &lackey->plain[slot];
+
+    if (!script) {
+        errno = EINVAL;
+        return -1;
+    }
+    int direct = plain->words[0] && lackey->setting.bash_is_five && plain_environment(variables);
+    return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, fds);
+}
+
 /* Start the first process of a task; -1 with errno. */
 static pid_t begin(struct lackey *lackey, struct queued *run)
 {
-    const char *script = lackey->scripts[run->slot];
-    const struct plain *plain = &lackey->plain[run->slot];
     char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
 
-    if (!script)
-        errno = EINVAL;
-    if (!script || !variables)
+    if (!variables)
         return -1;
     if (lackey->setting.reach == TASK_NAMESPACE)
         environment_reopen_input(&run->fds[0], variables);
     if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
         return -1;
-    int direct = plain->words[0] && lackey->setting.bash_is_five && plain_environment(variables);
-    return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, run->fds);
+    return lackey_run_script(lackey, run->slot, variables, run->fds);
 }
 
 static int start(struct lackey *lackey, struct queued *run)
@@ -233,12 +243,29 @@ static int keep_events(struct lackey *lackey, const int *fds, size_t nfds)
     return 0;
 }
 
+/* Whether a packet that starts a script has three descriptors, a slot, and an environment. */
+static int may_start(const struct pass_header *header, const char *payload, size_t len, size_t nfds)
+{
+    return nfds == 3 && header->flags < PASS_SLOTS && (!len || !payload[len - 1]);
+}
+
 static int enqueue(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
                    const int *fds, size_t nfds)
 {
-    if (nfds != 3 || header->flags >= PASS_SLOTS || (len && payload[len - 1]))
+    if (!may_start(header, payload, len, nfds))
         return protocol_error("a task with bad descriptors, slot or environment");
     return queue_add(&lackey->queue, header, payload, len, fds);
+}
+
+static int start_shell(struct lackey *lackey, const struct pass_header *header, const char *payload, size_t len,
+                       const int *fds, size_t nfds)
+{
+    if (!may_start(header, payload, len, nfds))
+        return protocol_error("a shell with bad descriptors, slot or environment");
+    int result = shell_start(lackey, header, payload, len, fds);
+    for (size_t i = 0; i < nfds; i++)
+        close(fds[i]);
+    return result;
 }
 
 static int stop(struct lackey *lackey, uint64_t task)
@@ -261,6 +288,8 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
 {
     if (header->type == PASS_RUN)
         return enqueue(lackey, header, payload, len, fds, nfds);
+    if (header->type == PASS_SHELL)
+        return start_shell(lackey, header, payload, len, fds, nfds);
     if (header->type == PASS_EVENTS)
         return keep_events(lackey, fds, nfds);
     if (nfds)

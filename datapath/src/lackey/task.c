@@ -107,7 +107,9 @@ static pid_t wait_one(int options, pid_t first, int *status, struct task_usage *
     do
         pid = wait4(-1, &ended, options | __WALL, &used);
     while (pid < 0 && errno == EINTR);
-    if (pid > 0)
+    if (pid > 0 && pid == usage->uncounted)
+        usage->uncounted = 0; /* another process may have its number next */
+    else if (pid > 0)
         add(usage, ended, &used);
     if (pid > 0 && pid == first) {
         *status = ended;

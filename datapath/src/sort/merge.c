@@ -1,5 +1,6 @@
 #include "sort/merge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,9 @@ static int fail(struct merge *merge, size_t source, enum source_result why)
 }
 
 /* Write the normal form of a source's line. Returns 0, or -1 without memory. */
-static int rewrite(struct merge *merge, struct head *head)
+static int rewrite(const struct normal *normal, struct head *head)
 {
-    size_t room = normal_room(merge->ordering, head->line.len) + sizeof(uint64_t);
+    size_t room = normal_room(normal->ordering, head->line.len) + sizeof(uint64_t);
 
     if (room > head->form_room) {
         unsigned char *larger = realloc(head->form, 2 * room);
@@ -25,29 +26,68 @@ static int rewrite(struct merge *merge, struct head *head)
         head->form = larger;
         head->form_room = 2 * room;
     }
-    head->key = (struct span){(char *)head->form, normal_form(&merge->normal, head->line, head->form)};
+    head->key = (struct span){(char *)head->form, normal_form(normal, head->line, head->form)};
     return 0;
+}
+
+/* Keep the key of the current line, to compare the next one with. */
+static void remember(struct head *head)
+{
+    unsigned char *form = head->last_form;
+    size_t room = head->last_room;
+
+    head->last_prefix = head->prefix;
+    head->last_key = head->key;
+    head->last_form = head->form;
+    head->last_room = head->form_room;
+    head->form = form;
+    head->form_room = room;
+}
+
+/* Whether the latest line of a source comes before the one before it. */
+static int is_disordered(const struct merge *merge, const struct source *source, const struct head *head)
+{
+    struct span before = source_before(source);
+
+    if (head->prefix != head->last_prefix)
+        return head->prefix < head->last_prefix;
+    return order_compare(merge->ordering, merge->ordering->n > 0 ? head->last_key : before, before, head->key,
+                         head->line) > 0;
+}
+
+/* What is wrong with a source of a strict merge, after its latest line or its end; SOURCE_LINE: nothing. */
+static enum source_result examine(const struct merge *merge, const struct source *source, const struct head *head)
+{
+    if (source->lines > 1 && !head->ended && is_disordered(merge, source, head))
+        return SOURCE_DISORDER;
+    if (!merge->within || source->lines == 0 || (source->lines > 1 && !head->ended))
+        return SOURCE_LINE; /* lines between the first and the last are in the range if these are */
+    return range_holds(merge->within, head->ended ? source_before(source) : head->line) ? SOURCE_LINE : SOURCE_OUTSIDE;
 }
 
 /* Take the next line of a source. */
 static int advance(struct merge *merge, size_t i)
 {
     struct head *head = &merge->heads[i];
-    enum source_result result = source_next(&merge->sources[i], &head->line);
+    struct source *source = &merge->sources[i];
+    enum source_result result;
 
-    if (result == SOURCE_END) {
-        head->ended = 1;
-        return 0;
-    }
-    if (result != SOURCE_LINE)
+    if (merge->is_strict)
+        remember(head);
+    result = source_next(source, &head->line);
+    head->ended = result == SOURCE_END;
+    if (result != SOURCE_LINE && !head->ended)
         return fail(merge, i, result);
     if (merge->ordering->n == 0)
         head->key = head->line;
-    else if (rewrite(merge, head) < 0)
+    else if (!head->ended && rewrite(source->dictionary ? &merge->of_dictionary : &merge->normal, head) < 0)
         return fail(merge, i, SOURCE_MEMORY);
-    head->prefix = block_word(head->key.at, head->key.len);
+    if (!head->ended)
+        head->prefix = block_word(head->key.at, head->key.len);
     if (merge->ordering->n == 0 && (merge->ordering->flags & KEY_R))
         head->prefix = ~head->prefix;
+    if (merge->is_strict && (result = examine(merge, source, head)) != SOURCE_LINE)
+        return fail(merge, i, result);
     return 0;
 }
 
@@ -120,6 +160,20 @@ static int is_repeated(struct kept *kept, struct span key)
     return 0;
 }
 
+/* Write a line, in a join with the number of its dictionary before it. */
+static int write_line(const struct merge *merge, const struct source *source, struct span line, struct outputs *output)
+{
+    char tag[OUTPUTS_PAD] = {0};
+
+    if (merge->dictionary) {
+        int len = snprintf(tag, sizeof tag, "%u\t", source->dictionary);
+
+        if (outputs_put(output, 0, tag, (size_t)len) < 0)
+            return -1;
+    }
+    return outputs_put(output, 0, line.at, line.len + 1);
+}
+
 static int write_all(struct merge *merge, struct outputs *output, struct kept *kept)
 {
     size_t winner;
@@ -133,12 +187,26 @@ static int write_all(struct merge *merge, struct outputs *output, struct kept *k
 
         if (repeated < 0)
             return fail(merge, winner, SOURCE_MEMORY);
-        if (!repeated && outputs_put(output, 0, head->line.at, head->line.len + 1) < 0)
+        if (!repeated && write_line(merge, &merge->sources[winner], head->line, output) < 0)
             return -1;
         if (advance(merge, winner) < 0)
             return -1;
     }
     return 0;
+}
+
+static int open_normals(struct merge *merge)
+{
+    merge->normal = merge->of_dictionary = (struct normal){0};
+    if (merge->ordering->n > 0 && normal_open(&merge->normal, merge->ordering) < 0)
+        return -1;
+    return merge->dictionary ? normal_open(&merge->of_dictionary, merge->dictionary) : 0;
+}
+
+static void close_normals(struct merge *merge)
+{
+    normal_close(&merge->normal);
+    normal_close(&merge->of_dictionary);
 }
 
 int merge_run(struct merge *merge, const struct ordering *ordering, struct source *sources, size_t n,
@@ -154,13 +222,12 @@ int merge_run(struct merge *merge, const struct ordering *ordering, struct sourc
     merge->failed = SOURCE_END;
     if (n == 0)
         return 0;
-    if (ordering->n > 0 && normal_open(&merge->normal, ordering) < 0)
-        return fail(merge, 0, SOURCE_MEMORY);
-    result = write_all(merge, output, &kept);
-    if (ordering->n > 0)
-        normal_close(&merge->normal);
-    for (size_t i = 0; i < n; i++)
+    result = open_normals(merge) < 0 ? fail(merge, 0, SOURCE_MEMORY) : write_all(merge, output, &kept);
+    close_normals(merge);
+    for (size_t i = 0; i < n; i++) {
         free(merge->heads[i].form);
+        free(merge->heads[i].last_form);
+    }
     free(kept.at);
     return result;
 }

@@ -9,8 +9,9 @@
 #include "streams/move.h"
 
 enum {
-    BUFFER = 1024 * 1024,  /* of each source of a merge at most, */
-    BUFFER_MIN = 64 * 1024 /* and at least */
+    BUFFER = 1024 * 1024,   /* of each source of a merge at most, */
+    BUFFER_MIN = 64 * 1024, /* and at least */
+    RUNS_MAX = 256          /* files that are merged at once, as every process may open them */
 };
 
 /* The first line of a file with a header; the first of all is kept. */
@@ -73,8 +74,8 @@ static int merge_sources(struct state *state, size_t n)
 /* Merge the first runs into one, until so few are left that they can be merged with the block at once. */
 static int merge_early(struct state *state)
 {
-    while (state->runs.n >= MERGE_MAX) {
-        size_t n = MERGE_MAX;
+    while (state->runs.n >= RUNS_MAX) {
+        size_t n = RUNS_MAX;
         int fd, result;
 
         if (open_sources(state, n) < 0 || (fd = state_begin_run(state)) < 0)

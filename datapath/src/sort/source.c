@@ -14,8 +14,15 @@ enum {
 
 int source_open(struct source *source, int fd, char end, size_t room)
 {
-    *source = (struct source){.fd = fd, .end = end, .room = room, .buffer = malloc(room + BLOCK_PAD)};
+    *source =
+        (struct source){.fd = fd, .end = end, .room = room, .buffer = malloc(room + BLOCK_PAD), .left = UINT64_MAX};
     return source->buffer ? 0 : -1;
+}
+
+void source_range(struct source *source, uint64_t start, uint64_t end)
+{
+    source->next = start;
+    source->left = end - start;
 }
 
 void source_of_block(struct source *source, const struct block *block)
@@ -53,17 +60,18 @@ static enum source_result next_of_block(struct source *source, struct span *line
     return SOURCE_END;
 }
 
-/* Move the beginning of a line to the start of the buffer, which grows if it is full of it. */
+/* Move what is kept of the text to the start of the buffer, which grows if it is full of it. */
 static int make_room(struct source *source)
 {
-    size_t kept = source->have - source->start;
+    size_t gone = source->keeps ? source->line : source->start;
 
-    if (source->start > 0) {
-        memmove(source->buffer, source->buffer + source->start, kept);
-        source->start = 0;
-        source->have = kept;
+    if (gone > 0) {
+        memmove(source->buffer, source->buffer + gone, source->have - gone);
+        source->start -= gone;
+        source->have -= gone;
+        source->line = 0;
     }
-    if (kept == source->room) {
+    if (source->have == source->room) {
         char *larger = realloc(source->buffer, 2 * source->room + BLOCK_PAD);
 
         if (!larger)
@@ -77,7 +85,8 @@ static int make_room(struct source *source)
 /* Read more text. Returns SOURCE_LINE if there is some, or the end that was missing. */
 static enum source_result refill(struct source *source)
 {
-    ssize_t got;
+    ssize_t got = 0;
+    size_t want;
 
     if (source->ended)
         return SOURCE_END;
@@ -85,10 +94,13 @@ static enum source_result refill(struct source *source)
         return SOURCE_LONG;
     if (make_room(source) < 0)
         return SOURCE_MEMORY;
-    while ((got = read(source->fd, source->buffer + source->have, source->room - source->have)) < 0)
+    want = source->room - source->have;
+    want = want > source->left ? (size_t)source->left : want;
+    while (want > 0 && (got = read(source->fd, source->buffer + source->have, want)) < 0)
         if (errno != EINTR)
             return SOURCE_READ;
     source->have += (size_t)got;
+    source->left -= (uint64_t)got;
     if (got > 0)
         return SOURCE_LINE;
     source->ended = 1;
@@ -96,6 +108,13 @@ static enum source_result refill(struct source *source)
         return SOURCE_END;
     source->buffer[source->have++] = source->end;
     return SOURCE_LINE;
+}
+
+/* The latest line is the one before from here on. */
+static void remember(struct source *source)
+{
+    source->before = source->line;
+    source->before_len = source->len;
 }
 
 enum source_result source_next(struct source *source, struct span *line)
@@ -112,14 +131,22 @@ enum source_result source_next(struct source *source, struct span *line)
         if ((end = memchr(source->buffer + from, source->end, source->have - from)))
             break;
         searched = source->have - source->start;
-        if ((result = refill(source)) != SOURCE_LINE)
+        if ((result = refill(source)) != SOURCE_LINE) {
+            remember(source);
             return result;
+        }
     }
     *line = (struct span){source->buffer + source->start, (size_t)(end - source->buffer) - source->start};
+    if (line->len > LINE_MAX_BYTES)
+        return SOURCE_LONG;
+    remember(source);
+    source->line = source->start;
+    source->len = line->len;
+    source->lines++;
     source->start += line->len + 1;
     source->offset = source->next;
     source->next += line->len + 1;
-    return line->len > LINE_MAX_BYTES ? SOURCE_LONG : SOURCE_LINE;
+    return SOURCE_LINE;
 }
 
 void source_close(struct source *source)

@@ -29,7 +29,7 @@ enum phase { WAITING, RUNNING, OVER };
 
 struct relay {
     int sock;
-    int children; /* SIGCHLD as a descriptor */
+    int signals; /* SIGCHLD and SIGTERM as a descriptor */
     enum phase phase;
     struct pty pty;
     int held; /* the terminal takes no more keys now */
@@ -147,12 +147,15 @@ static int has_more(const struct relay *relay)
 /* Whether the program has ended; its status, as a shell counts it, in *status. */
 static int has_ended(struct relay *relay, int *status)
 {
-    int how;
+    int how, ended = 0;
+    pid_t pid;
 
-    if (relay->phase != RUNNING || waitpid(relay->pty.pid, &how, WNOHANG) != relay->pty.pid)
-        return 0;
-    *status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
-    return 1;
+    while ((pid = waitpid(-1, &how, WNOHANG)) > 0)
+        if (relay->phase == RUNNING && pid == relay->pty.pid) {
+            *status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+            ended = 1;
+        }
+    return ended;
 }
 
 /* ---- what comes ---- */
@@ -258,12 +261,15 @@ static int hear(struct relay *relay)
 
 /* ---- the loop ---- */
 
-static void forget_signals(const struct relay *relay)
+/* Take the signals that have come. Returns whether this process is to end. */
+static int take_signals(const struct relay *relay)
 {
     struct signalfd_siginfo each;
+    int stopped = 0;
 
-    while (read(relay->children, &each, sizeof each) == sizeof each)
-        ;
+    while (read(relay->signals, &each, sizeof each) == sizeof each)
+        stopped |= each.ssi_signo == SIGTERM;
+    return stopped;
 }
 
 /*
@@ -310,7 +316,7 @@ static int wait_for(struct relay *relay, struct pollfd watched[3])
     watched[1] = (struct pollfd){.fd = -1, .events = terminal};
     if (relay->phase == RUNNING && terminal && !relay->hung)
         watched[1].fd = relay->pty.master;
-    watched[2] = (struct pollfd){.fd = relay->children, .events = POLLIN};
+    watched[2] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
     int ready = poll(watched, 3, patience(relay));
     relay->hung = ready > 0 && (watched[1].revents & (POLLIN | POLLHUP)) == POLLHUP;
     return ready == 0 ? (relay->phase == OVER ? -1 : 0) : ready < 0 && errno != EINTR ? -1 : 0;
@@ -343,7 +349,8 @@ static enum relay_result serve(struct relay *relay)
         if (watched[1].revents & POLLIN)
             show(relay);
         if (watched[2].revents & POLLIN) {
-            forget_signals(relay);
+            if (take_signals(relay))
+                return RELAY_STOPPED;
             if (has_ended(relay, &status) && finish(relay, status) < 0)
                 return RELAY_LOST;
         }
@@ -353,21 +360,22 @@ static enum relay_result serve(struct relay *relay)
 enum relay_result relay_run(int sock, const uint8_t *data, size_t len)
 {
     static struct relay relay; /* too large for a stack, and there is one */
-    sigset_t children;
+    sigset_t signals;
 
     relay.sock = sock;
     memcpy(relay.in, data, len);
     relay.have = len;
-    sigemptyset(&children);
-    sigaddset(&children, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &children, NULL) < 0 || fcntl(sock, F_SETFL, O_NONBLOCK) < 0 ||
-        (relay.children = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || fcntl(sock, F_SETFL, O_NONBLOCK) < 0 ||
+        (relay.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return RELAY_LOST;
     enum relay_result result = serve(&relay);
     int problem = errno;
     if (relay.phase == RUNNING)
         close(relay.pty.master);
-    close(relay.children);
+    close(relay.signals);
     errno = problem;
     return result;
 }

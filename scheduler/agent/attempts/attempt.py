@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.attempts.corefile import core_signal
+from scheduler.agent.attempts.handed_input import HandedInput
 from scheduler.agent.attempts.input_files import Place, Stamp
 from scheduler.agent.attempts.reducer_input import ReducerInput
 from scheduler.agent.attempts.verdict import OK, Ending, Stop, Verdict, judge
@@ -76,7 +77,7 @@ class Attempt:
     stdout: int
     stderr: int
     place: Place | None = None
-    feed: ReducerInput | None = None
+    feed: ReducerInput | HandedInput | None = None
     emitted: list[Emitted] = field(default_factory=list)
     held: int = 0  # how many of the emitted outputs have a descriptor
     weight: int = 0  # of all emitted outputs

@@ -13,22 +13,22 @@ import os
 from collections.abc import Callable
 
 from scheduler.agent.attempts.attempt import Attempt
-from scheduler.model.wire import MAX_LOG_PAGE, LogStream, TaskLogPage, TaskLogRequest
+from scheduler.model.wire import MAX_LOG_PAGE, LogStream, RunningAnswer, TaskLogRequest
 
 # Finds an attempt that an instance was handed, by its task and number.
 Find = Callable[[int, int], Attempt | None]
 
 
-async def read(find: Find, request: TaskLogRequest) -> TaskLogPage:
+async def read(find: Find, request: TaskLogRequest) -> RunningAnswer:
     """A page of the requested log; without data if the attempt does not run here, not yet or not any more."""
     attempt = find(request.task, request.attempt)
     if attempt is None:
-        return TaskLogPage(number=request.number)
+        return RunningAnswer(number=request.number)
     fd = os.dup(attempt.stdout if request.stream is LogStream.STDOUT else attempt.stderr)
     try:
         data = await asyncio.to_thread(os.pread, fd, MAX_LOG_PAGE, request.offset)
     finally:
         os.close(fd)
     if find(request.task, request.attempt) is not attempt:
-        return TaskLogPage(number=request.number)
-    return TaskLogPage(number=request.number, data=base64.b64encode(data).decode())
+        return RunningAnswer(number=request.number)
+    return RunningAnswer(number=request.number, data=base64.b64encode(data).decode())

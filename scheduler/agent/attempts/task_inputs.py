@@ -1,8 +1,8 @@
-"""The standard input of one instance's attempts: a map task's object, or the pipe of a task that is fed.
+"""The standard input of one instance's attempts: a map task's object, the pipe of a task that is fed, or open files.
 
 An object is opened, and appears below `/manta` under its name (`input_files`), until its attempt has
-ended. Where instances are not isolated the task runs as our user, and could change the blob: so the
-file is looked at before and after.
+ended. Where instances are not isolated the task runs as our user, and could change a blob that it has
+as a file: so these are looked at before and after.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from datapath import feed
+from datapath import feed, passing
 from scheduler.agent.attempts.attempt import Attempt
-from scheduler.agent.attempts.input_files import Inputs, place_of, stamp
+from scheduler.agent.attempts.handed_input import HandedInput
+from scheduler.agent.attempts.input_files import Inputs, Stamp, place_of, stamp
 from scheduler.agent.attempts.reducer_input import Lost, ReducerInput
 from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.log import Log
-from scheduler.model.wire import PoolSpec
+from scheduler.model.wire import BlobRef, PoolSpec
 from scheduler.providers import Instance
 
 
@@ -54,6 +55,8 @@ class TaskInputs:
 
         Raises InputGoneError; BusyError (not now, but later); OSError (the disk).
         """
+        if self._spec.merges:
+            return self._open_socket(attempt)
         return self._open_pipe(attempt) if attempt.lease.fed else self._open_object(attempt)
 
     def _open_object(self, attempt: Attempt) -> int:
@@ -92,17 +95,30 @@ class TaskInputs:
         )
         return reading
 
+    def _open_socket(self, attempt: Attempt) -> int:
+        channel, stdin = passing.handing()
+        lost = partial(self._lost, attempt)
+        attempt.feed = HandedInput(
+            attempt.lease, self._stores, channel, self._changed, lost, watches=not self._isolated
+        )
+        return stdin
+
     def check_unchanged(self, attempt: Attempt) -> None:
         """Check whether a task has changed its input; then the attempt fails, and the blob is not used again."""
-        blob, before = attempt.lease.blob, attempt.input_before
-        if before is None:
-            return
-        assert blob is not None  # otherwise there was no stamp
+        if attempt.input_before is not None:
+            assert attempt.lease.blob is not None  # otherwise there was no stamp
+            self._check(attempt, attempt.lease.blob, attempt.input_before)
+        if isinstance(attempt.feed, HandedInput):
+            for blob, before in attempt.feed.stamps:
+                self._check(attempt, blob, before)
+
+    def _check(self, attempt: Attempt, blob: BlobRef, before: Stamp) -> None:
         try:
-            attempt.input_changed = stamp(self._stores.store_of(blob).status(blob.id)) != before
+            changed = stamp(self._stores.store_of(blob).status(blob.id)) != before
         except FileNotFoundError:
             return  # the object was deleted meanwhile
-        if attempt.input_changed:
+        attempt.input_changed = attempt.input_changed or changed
+        if changed:
             self._log.error("a task changed its input", task=attempt.lease.uuid, blob=blob.id)
             self._stores.doubt(blob)
 

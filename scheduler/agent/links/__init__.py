@@ -5,6 +5,7 @@ a lease: as long as the supervisor hears the agent, the tasks that it has leased
 
 - `links` opens a link to each supervisor that lives, and closes those of supervisors that are gone.
 - `supervisor_link` is one link: it registers, polls, reports, and says once a tick what runs.
+- `running_requests` answers what a supervisor asks about tasks that run: their logs, and shells beside them.
 - `lease` says when a supervisor does not hear the agent any more; its tasks then end here,
   before the supervisor gives them to another node.
 

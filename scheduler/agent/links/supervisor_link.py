@@ -24,13 +24,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 
-from scheduler.agent.attempts import running_log
-from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.reports import blobs_of, clock_us, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
 from scheduler.agent.links.lease import SilentError, SupervisorLease
+from scheduler.agent.links.running_requests import RunningRequests
 from scheduler.agent.log import Log
 from scheduler.agent.pools.completion import LOST, stopped_report
 from scheduler.agent.pools.context import AgentContext
@@ -59,8 +58,6 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportRequest,
     SweepRequest,
-    TaskLogReply,
-    TaskLogRequest,
 )
 from scheduler.providers import Provider
 
@@ -102,6 +99,7 @@ class SupervisorLink:
         self._seen = 0
         self._states = 0  # how many were sent
         self._pools: dict[int, Pool] = {}
+        self._running = RunningRequests(client, self._pools)
         self._closing = TaskSet(self._log.unexpected)
         self._finished: deque[AttemptReport] = deque()
         self._began: list[AttemptId] = []  # attempts that the supervisor is to be told of
@@ -210,19 +208,12 @@ class SupervisorLink:
         for grant in reply.pools:
             self._grant(grant)
         for request in reply.logs:
-            self._closing.spawn(self._tell_log(request))
+            self._closing.spawn(self._running.tell_log(self._id, request))
+        for wish in reply.shells:
+            self._closing.spawn(self._running.start_shell(self._id, wish))
         for page in reply.feeds:
             any(pool.feed(page) for pool in self._pools.values())
         self._watch_idle()
-
-    async def _tell_log(self, request: TaskLogRequest) -> None:
-        """Send what a running task has printed, once: a reader without an answer asks again."""
-        with contextlib.suppress(OSError, UnavailableError, UnknownAgentError, WireError):
-            page = await running_log.read(self._find, request)
-            await self._client.log(TaskLogReply(agent=self._id, page=page))
-
-    def _find(self, task: int, number: int) -> Attempt | None:
-        return next(filter(None, (pool.find(task, number) for pool in self._pools.values())), None)
 
     def _grant(self, grant: PoolGrant) -> None:
         pool = self._pools.get(grant.pool)
@@ -374,7 +365,8 @@ class SupervisorLink:
         self._log.warning("the supervisor does not answer", why=why)
 
     async def _close(self) -> None:
-        pools, self._pools = list(self._pools.values()), {}
+        pools = list(self._pools.values())
+        self._pools.clear()
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing.tasks)
         self.node.slots.quit(self)
         if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:

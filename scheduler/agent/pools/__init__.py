@@ -7,6 +7,7 @@ A *worker* is one instance and the attempts that were handed to its lackey.
 - `instances` has as many as that, each with a worker; `instance_factory` makes and ends one, and
   `assets` copies objects into it.
 - `worker` speaks with the lackey; `pacing` says how many tasks it holds ahead, by their length.
+- `shells` are those of users, beside running tasks.
 - `tier_limits`, `disk_count` and `disk_pressure` end tasks that take more than their tier or
   than the machine has, where the kernel does not.
 - `preparation` fetches inputs and looks at slices before tasks may start; `conclusion` looks at

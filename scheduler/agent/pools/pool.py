@@ -126,16 +126,15 @@ class Pool:
 
     def feed(self, page: FeedPage) -> bool:
         """Queue sources for a reducer; False if it does not run here (any more)."""
-        attempt = self.find(page.task, page.attempt)
-        if attempt is None or attempt.feed is None:
+        found = self.find(page.task, page.attempt)
+        if found is None or found[1].feed is None:
             return False
-        attempt.feed.accept(page)
+        found[1].feed.accept(page)
         return True
 
-    def find(self, task: int, number: int) -> Attempt | None:
-        """The attempt of this task and number, if an instance was handed it."""
-        found = self._instances.find(task, number)
-        return None if found is None else found[1]
+    def find(self, task: int, number: int) -> tuple[Worker, Attempt] | None:
+        """The attempt of this task and number, and the instance that was handed it."""
+        return self._instances.find(task, number)
 
     def state(self) -> PoolState:
         """The pool's state for a poll: its instances, and how many more tasks it asks for."""

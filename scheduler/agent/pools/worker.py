@@ -29,6 +29,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.disk_count import DiskCount
 from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
+from scheduler.agent.pools.shells import Shells
 from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
 from scheduler.common.ids import new_id
@@ -89,6 +90,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.disk = DiskCount.begin(instance.disk, self.loop.time())
         self._tools = Tools(self)
+        self.shells = Shells(self)
         self.endpoint: Endpoint | None = None
         self.gone = asyncio.Event()  # nothing of the instance is left
 
@@ -98,24 +100,24 @@ class Worker:
         self.endpoint = await self.pool.node.endpoints.open(self)
         environment = common_environment(spec, self.instance.view, self.endpoint.url)
         if (events := self.instance.memory_events()) is not None:
-            await self._say(Kind.EVENTS, 0, b"", (events,))
-        await self._say(Kind.ENV, 0, passing.encode_environment(environment))
+            await self.say(Kind.EVENTS, 0, b"", (events,))
+        await self.say(Kind.ENV, 0, passing.encode_environment(environment))
         how = ScriptFlag.PIPED if self.pool.may_reopen else 0
-        await self._say(Kind.SCRIPT, Slot.EXEC | how, spec.exec.encode())
+        await self.say(Kind.SCRIPT, Slot.EXEC | how, spec.exec.encode())
         if spec.init is not None:
-            await self._say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())
+            await self.say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())
         if spec.init is None or self.instance.initialized:
             self.instance.set_initialized()
             self.state = State.READY
         self.loop.add_reader(channel.fileno(), self.read)
         self._tools.open()
 
-    async def _say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
+    async def say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = (), task: int = 0) -> None:
         """Send, and wait while the channel is full: two long scripts do not fit into it together."""
         channel = self.instance.channel
         while True:
             try:
-                channel.send(kind, flags=flags, payload=payload, fds=fds)
+                channel.send(kind, task=task, flags=flags, payload=payload, fds=fds)
                 return
             except BlockingIOError:
                 await writable(channel.fileno())
@@ -266,6 +268,9 @@ class Worker:
     def _take(self, message: Message) -> None:
         for fd in message.fds:
             os.close(fd)
+        if message.kind == Kind.BEGUN:
+            self.shells.answered(message.task, message.flags)
+            return
         attempt = self.handed.pop(message.task, None) if message.kind == Kind.DONE else None
         if attempt is None:
             raise ValueError(f"unexpected message {message.kind} about task {message.task}")
@@ -341,6 +346,7 @@ class Worker:
         self._inputs.close()
         self.loop.remove_reader(self.instance.channel.fileno())
         self._tools.close()
+        self.shells.close()
         if self.endpoint is not None:
             self.endpoint.close()
 

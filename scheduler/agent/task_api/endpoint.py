@@ -121,7 +121,7 @@ class Endpoints:
             raise no_task()
         check_target(request)
         if wants_upgrade(request):
-            return await self._tunnels.serve(request, host.spec.token, running)
+            return await self._tunnels.serve(request, host, running)
         if (output := emitted_by(running, request)) is not None:
             return await send_output(host.stores, the_asking(host, request), output, request)
         own = running.lease.blob if not running.init and own_input(running, request) else None

@@ -147,7 +147,7 @@ class Authenticator:
         return named, key
 
     async def _find_key(self, login: str, fingerprint: str) -> Key | None:
-        return await self._context.db.read(lambda c: accounts.find_key(c, login, fingerprint))
+        return await self._context.db.look_up(lambda c: accounts.find_key(c, login, fingerprint))
 
     async def _presigned(self, request: web.BaseRequest) -> Caller:
         raw_path, _, raw_query = request.raw_path.partition("?")

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from scheduler.common.ids import new_id
 from scheduler.gateway.context import Call
-from scheduler.gateway.sessions.session import End
+from scheduler.gateway.sessions.session import End, Place
 from scheduler.http.upstream import CONNECT_SECONDS, connect, relay, url_at
 from scheduler.http.websocket import accept
 from scheduler.model import errors
@@ -53,8 +52,9 @@ def was_passed_on(call: Call) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def recorded(call: Call, job: int, uuid: str) -> AsyncIterator[None]:
-    """Record that a job's session is here, as long as the block lasts. Raises WireError if another gateway has it.
+async def recorded(call: Call, job: int, place: Place, session: str) -> AsyncIterator[None]:
+    """Record that the session of this id is here, as long as the block lasts. Raises WireError if another gateway has
+    one at its place. `job` is the number of the job's record.
 
     No record is made if this gateway does not know its own address.
     """
@@ -62,30 +62,30 @@ async def recorded(call: Call, job: int, uuid: str) -> AsyncIterator[None]:
     if address is None:
         yield
         return
-    mine = Holder(address, new_id())
-    other = await db.write(lambda c: begin(c, job, mine))
+    mine = Holder(address, session)
+    other = await db.write(lambda c: begin(c, job, place.task, mine))
     if other is not None and (other.gateway == address or not await has_session(call, other)):
-        log.info("a session's gateway is gone", extra={"job": uuid, "gateway": other.gateway})
-        other = await db.write(lambda c: begin(c, job, mine, instead_of=other))
+        log.info("a session's gateway is gone", extra={"job": place.job, "gateway": other.gateway})
+        other = await db.write(lambda c: begin(c, job, place.task, mine, instead_of=other))
     if other is not None:
-        raise errors.session_taken(uuid, End.MASTER.value)
+        raise errors.session_taken(str(place), End.MASTER.value)
     try:
         yield
     finally:
-        await db.write(execute("end_session", job=job, holder=mine.id))
+        await db.write(execute("end_session", job=job, task=place.task, holder=mine.id))
 
 
-def begin(c: Connection, job: int, mine: Holder, instead_of: Holder | None = None) -> Holder | None:
+def begin(c: Connection, job: int, task: int, mine: Holder, instead_of: Holder | None = None) -> Holder | None:
     """Record a session, unless there is a record other than `instead_of`, which is returned."""
-    row = c.one("session_of_job", job=job)
+    row = c.one("session_at", job=job, task=task)
     if row is not None:
         found = Holder(row["gateway"], row["holder"])
         if found == mine:
             return None  # the transaction runs again
         if found != instead_of:
             return found
-        c.run("end_session", job=job, holder=found.id)
-    c.run("begin_session", job=job, gateway=mine.gateway, holder=mine.id)
+        c.run("end_session", job=job, task=task, holder=found.id)
+    c.run("begin_session", job=job, task=task, gateway=mine.gateway, holder=mine.id)
     return None
 
 
@@ -103,9 +103,9 @@ async def has_session(call: Call, other: Holder) -> bool:
         return False
 
 
-async def pass_on(call: Call, job: int, uuid: str) -> web.WebSocketResponse | None:
+async def pass_on(call: Call, job: int, place: Place) -> web.WebSocketResponse | None:
     """Serve a slave by the gateway that has the session, until it ends; None if no other has it. Raises WireError."""
-    rows = await call.context.db.read(select("session_of_job", job=job))
+    rows = await call.context.db.read(select("session_at", job=job, task=place.task))
     if not rows or rows[0]["gateway"] == call.context.sessions.address:
         return None
     gateway = rows[0]["gateway"]
@@ -113,13 +113,13 @@ async def pass_on(call: Call, job: int, uuid: str) -> web.WebSocketResponse | No
         try:
             outer = await connect(client, gateway, call.request, passed_headers(call), call.context.sessions.tls)
         except aiohttp.WSServerHandshakeError as refusal:
-            raise refused(uuid, refusal.status) from None
+            raise refused(place, refusal.status) from None
         except UNREACHABLE as error:
             log.warning("a session's gateway cannot be reached", extra={"gateway": gateway, "why": str(error)})
-            raise errors.session_not_found(uuid) from None
+            raise errors.session_not_found(place.job) from None
         async with outer:
             inner = await accept(call.request)
-            log.info("a session is passed on", extra={"job": uuid, "gateway": gateway})
+            log.info("a session is passed on", extra={"job": place.job, "gateway": gateway})
             await relay(inner, outer)
             return inner
 
@@ -130,7 +130,6 @@ def passed_headers(call: Call) -> dict[str, str]:
     return kept | {PASSED_ON: "true"}
 
 
-def refused(job: str, status: int) -> errors.WireError:
-    if status == errors.session_taken(job, End.SLAVE.value).status:
-        return errors.session_taken(job, End.SLAVE.value)
-    return errors.session_not_found(job)
+def refused(place: Place, status: int) -> errors.WireError:
+    taken = errors.session_taken(str(place), End.SLAVE.value)
+    return taken if status == taken.status else errors.session_not_found(place.job)

@@ -16,14 +16,15 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from scheduler.common.display import compact
+from scheduler.common.ids import new_id
 from scheduler.http.websocket import RESET, Close, pass_on, read_messages, reason_bytes
 from scheduler.model import errors
 
@@ -42,19 +43,44 @@ class End(Enum):
         return End.SLAVE if self is End.MASTER else End.MASTER
 
 
+class Place(NamedTuple):
+    """The place of a session: a job, by its UUID, or beside a running task of it, by its number."""
+
+    job: str
+    task: int = 0
+
+    def __str__(self) -> str:
+        return f"task {self.task} of job {self.job}" if self.task else f"job {self.job}"
+
+
+class Slave(Protocol):
+    """What is known of the program that is to come: where it is, and what makes it come."""
+
+    @property
+    def over(self) -> str:
+        """Why it cannot come any more, once it does not run."""
+
+    async def start(self, session: str) -> str | None:
+        """Have it started, to attach to the session of this id; why it is not, or None."""
+
+    async def runs(self) -> bool:
+        """Whether it may still come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds: between two `wait` messages, between two looks at a waiting session's job, of silence before a ping."""
+    """Seconds: between two `wait` messages; two looks whether a slave may still come; of silence before a ping."""
 
     wait: float = 2.0
-    look: float = 30.0
+    look: float = 6.0
     silence: float = 20.0
 
 
 class Session:
-    """The session of a job: its connections, and when something was typed or shown the last time."""
+    """The session at a place: its connections, and when something was typed or shown the last time."""
 
     def __init__(self, idle_seconds: float, timings: Timings) -> None:
+        self.id = new_id()
         self.moved = {End.MASTER: 0, End.SLAVE: 0}  # bytes from each end
         self._idle_seconds = idle_seconds
         self._timings = timings
@@ -69,12 +95,13 @@ class Session:
         """Whether the master is there, and no slave has come yet."""
         return End.MASTER in self._connections and End.SLAVE not in self.taken and self._close is None
 
-    async def serve(
-        self, end: End, connection: web.WebSocketResponse, job_runs: Callable[[], Awaitable[bool]]
-    ) -> Close:
-        """Serve a connection until it ends; then end the other one, too. Returns how it ended."""
+    async def serve(self, end: End, connection: web.WebSocketResponse, slave: Slave | None = None) -> Close:
+        """Serve a connection until it ends; then end the other one, too. Returns how it ended.
+
+        `slave`: the program for which a master waits.
+        """
         self._connections[end] = connection
-        minding = asyncio.create_task(self._mind(connection, job_runs)) if end is End.MASTER else None
+        minding = asyncio.create_task(self._mind(connection, slave)) if slave else None
         close = RESET
         try:
             if end is End.SLAVE:
@@ -112,17 +139,20 @@ class Session:
             self.moved[end] += len(said.data)
         await pass_on(said, other)
 
-    async def _mind(self, master: web.WebSocketResponse, job_runs: Callable[[], Awaitable[bool]]) -> None:
-        """Let the master wait, as long as its job runs; then watch that the session is used."""
+    async def _mind(self, master: web.WebSocketResponse, slave: Slave) -> None:
+        """Let the master wait, as long as the slave may come; then watch that the session is used."""
         with contextlib.suppress(ConnectionError):
+            if (why := await slave.start(self.id)) is not None:
+                await self.end(Close(WSCloseCode.TRY_AGAIN_LATER, why))
+                return
             looked = time.monotonic()
             while not self._linked:
                 await master.send_str(message("wait"))
                 await asyncio.sleep(self._timings.wait)
                 if time.monotonic() - looked >= self._timings.look:
                     looked = time.monotonic()
-                    if not await job_runs():
-                        await self.end(Close(WSCloseCode.OK, "the job is done"))
+                    if not await slave.runs():
+                        await self.end(Close(WSCloseCode.OK, slave.over))
                         return
             while (left := self._active + self._idle_seconds - time.monotonic()) > 0:
                 await asyncio.sleep(left)
@@ -130,42 +160,43 @@ class Session:
 
 
 class Sessions:
-    """The sessions at this gateway, by the job's UUID."""
+    """The sessions at this gateway, by their places."""
 
     def __init__(self, timings: Timings | None = None) -> None:
         self.address: str | None = None  # URL at which other gateways reach this one
         self.tls: ssl.SSLContext | bool = True  # for connections to them; True: with the authorities of the machine
         self._timings = timings or Timings()
-        self._of: dict[str, Session] = {}
+        self._of: dict[Place, Session] = {}
 
     def __len__(self) -> int:
         return len(self._of)
 
-    def __contains__(self, job: str) -> bool:
-        return job in self._of
+    def __contains__(self, place: Place) -> bool:
+        return place in self._of
 
     @contextlib.asynccontextmanager
-    async def attached(self, job: str, end: End, idle_seconds: float) -> AsyncIterator[Session]:
-        """Take an end of a job's session: a new one for a master. Raises WireError: it is taken, or there is no master.
+    async def attached(self, place: Place, end: End, idle_seconds: float, secret: str | None) -> AsyncIterator[Session]:
+        """Take an end of the session at a place: of a new one for a master.
 
+        Raises WireError: it is taken, or there is no master, or a slave beside a task does not know the session's id.
         A session lasts as long as one of its ends is taken.
         """
-        session = self._of.get(job)
+        session = self._of.get(place)
         if end is End.MASTER:
             if session is not None:
-                raise errors.session_taken(job, end.value)
-            session = self._of[job] = Session(idle_seconds, self._timings)
-        elif session is None:
-            raise errors.session_not_found(job)
+                raise errors.session_taken(str(place), end.value)
+            session = self._of[place] = Session(idle_seconds, self._timings)
+        elif session is None or (place.task and secret != session.id):
+            raise errors.session_not_found(place.job)
         elif not session.waits:
-            raise errors.session_taken(job, end.value)
+            raise errors.session_taken(str(place), end.value)
         session.taken.add(end)
         try:
             yield session
         finally:
             session.taken.remove(end)
             if not session.taken:
-                del self._of[job]
+                del self._of[place]
 
     async def close(self, *_: Any) -> None:
         """End all sessions: the gateway stops."""

@@ -34,10 +34,8 @@ from scheduler.common.ids import new_id
 from scheduler.common.space import sized
 from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
-from scheduler.gateway.storage.objects import discard
 from scheduler.http import role_headers
 from scheduler.http.body import read_body
-from scheduler.http.upload import write_whole
 from scheduler.model import batch, errors, names
 from scheduler.model.errors import WireError
 from scheduler.objects import headers as kept_headers
@@ -147,23 +145,13 @@ def store(blobs: BlobStore, parts: Sequence[Part]) -> list[str]:
     try:
         for part, blob in zip(parts, ids, strict=True):
             if part.body:
-                store_one(blobs, part.body, blob)
+                blobs.write(blob, part.body)
     except OSError as error:
         blobs.discard(ids)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise errors.not_enough_space(sized(sum(len(part.body) for part in parts))) from None
         raise
     return ids
-
-
-def store_one(blobs: BlobStore, body: memoryview, blob: str) -> None:
-    """Write and publish the blob of one object."""
-    fd = blobs.create()
-    try:
-        write_whole(fd, [body], len(body), 0)
-        blobs.publish(fd, blob)
-    finally:
-        blobs.drop(fd)
 
 
 async def name_all(call: Call, objects: Sequence[NewObject]) -> dict[str, WireError]:
@@ -174,9 +162,9 @@ async def name_all(call: Call, objects: Sequence[NewObject]) -> dict[str, WireEr
             await call.context.blobs.durable()
         placed = await call.context.db.write(lambda c: namespace.put_objects(c, objects, call.now, make_parents=False))
     except Exception:
-        discard(call.context, blobs)
+        call.context.blobs.discard_soon(blobs)
         raise
-    discard(call.context, [*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
+    call.context.blobs.discard_soon([*placed.discard, *(new.etag for new, _ in placed.refused if new.size)])
     return {names.split(new.path)[1]: problem for new, problem in placed.refused}
 
 

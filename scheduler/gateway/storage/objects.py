@@ -7,14 +7,12 @@ that is on its way anyway, since the transaction decides in any case.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from scheduler.gateway.context import Call, Context
+from scheduler.gateway.context import Call
 from scheduler.gateway.storage import headers as entry_headers
 from scheduler.gateway.storage.download import send_blob, send_nothing
 from scheduler.http.body import expects_continue, invite
@@ -90,23 +88,14 @@ async def name_upload(call: Call, write: Write, upload: Upload, looked: bool) ->
         (write.conditions.recheck_write if looked else write.conditions.check_write)(old)
 
     try:
-        change = await call.context.db.write(lambda c: namespace.put_object(c, new, call.now, guard))
+        return await call.context.puts.name(new, guard)
     except Exception:
-        discard(call.context, [upload.blob] if upload.size else [])
+        call.context.blobs.discard_soon([upload.blob] if upload.size else [])
         raise
-    discard(call.context, change.discard)
-    return change.entry
 
 
 def written_headers(entry: Entry) -> dict[str, str]:
     return {"Etag": entry.etag or "", "Last-Modified": rfc1123(entry.mtime), "Computed-MD5": entry.md5 or ""}
-
-
-def discard(context: Context, blobs: Iterable[str]) -> None:
-    """Remove files in the background, because a large one takes a while. The sweep finds those that a crash leaves."""
-    doomed = list(blobs)
-    if doomed:
-        asyncio.get_running_loop().run_in_executor(None, context.blobs.discard, doomed)
 
 
 async def read_object(call: Call, entry: Entry) -> web.StreamResponse:
@@ -150,4 +139,4 @@ async def read_again(call: Call, stale: Entry) -> web.StreamResponse:
     return await read_object(call, entry)
 
 
-__all__ = ["discard", "read_object", "write_object"]
+__all__ = ["read_object", "write_object"]

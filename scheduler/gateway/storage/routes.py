@@ -18,7 +18,7 @@ from scheduler.gateway.context import Call, Handler
 from scheduler.gateway.storage import headers as entry_headers
 from scheduler.gateway.storage.batch import is_batch, put_batch
 from scheduler.gateway.storage.listing import list_directory, list_login
-from scheduler.gateway.storage.objects import discard, read_object, write_object
+from scheduler.gateway.storage.objects import read_object, write_object
 from scheduler.http import role_headers
 from scheduler.model import errors, names
 from scheduler.model.dates import rfc1123
@@ -93,7 +93,7 @@ async def put(call: Call) -> web.StreamResponse:
 async def put_directory(call: Call) -> web.StreamResponse:
     headers = kept_headers.stored(call.request.headers, directory=True)
     change = await call.context.db.write(lambda c: namespace.put_directory(c, call.path, headers, call.now))
-    discard(call.context, change.discard)
+    call.context.blobs.discard_soon(change.discard)
     origin = call.request.headers.get("Origin")
     return web.Response(status=204, headers={"Access-Control-Allow-Origin": origin} if origin else None)
 
@@ -104,7 +104,7 @@ async def put_link(call: Call) -> web.StreamResponse:
     most = await call.context.limiter.limits_of(call.caller.limits)
     await call.context.limiter.check_stored(names.owner(call.path), most, 1, 0)
     change = await call.context.db.write(lambda c: namespace.put_link(c, source, call.path, guard))
-    discard(call.context, change.discard)
+    call.context.blobs.discard_soon(change.discard)
     return done(change.entry)
 
 
@@ -128,7 +128,7 @@ async def put_metadata(call: Call) -> web.StreamResponse:
 async def delete(call: Call) -> web.StreamResponse:
     guard = Conditions.of(call.request.headers).check_write
     change = await call.context.db.write(lambda c: namespace.delete(c, call.path, guard))
-    discard(call.context, change.discard)
+    call.context.blobs.discard_soon(change.discard)
     return done(change.entry)
 
 

@@ -21,8 +21,8 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -57,8 +57,7 @@ class SignatureError(ValueError):
     """An `Authorization` header that cannot be parsed. The text is the service's reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A public key with both fingerprints, and its default signature algorithm."""
 
     key: AnyKey
@@ -147,8 +146,7 @@ def sha256_fingerprint(blob: bytes) -> str:
 # Signed requests.
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """The fields of an `Authorization: Signature …` header; `headers` is None if it has no such field."""
 
     key_id: str
@@ -157,8 +155,7 @@ class Signature:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeyId:
+class KeyId(NamedTuple):
     """The fields of a key id: the account and the fingerprint."""
 
     account: str

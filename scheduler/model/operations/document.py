@@ -10,6 +10,7 @@ The common keys say what is read, what is written and what happens when tasks fa
     map_reduce
            lines that the `mapper` prints, or those of the inputs, meet by the keys `reduce_by` in one task each, where
            they are sorted by `sort_by` and read by the `reducer`
+    reduce the same of inputs that are sorted, which a script reads; `foreign` inputs are joined to them by `join_by`
 
 Example: `{"type": "map", "inputs": ["/jill/stor/logs/"], "output": {"path": "/jill/stor/errors"}, "spec": {"exec":
 "grep ERROR || true"}}` reads all objects of the directory in slices of 256 MiB, and makes one object of what is
@@ -23,19 +24,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from scheduler.model.operations.stages import (
-    MIB,
-    Kind,
-    OperationType,
-    Partitioning,
-    Stage,
-    partitioning_of,
-    stages_of,
-)
+from scheduler.model.operations.keyed import partitioning_of
+from scheduler.model.operations.stage import MIB, Kind, OperationType, Partitioning, Stage
+from scheduler.model.operations.stages import stages_of
 
 MAX_STAGED = 2_000_000  # outputs of all tasks together, before they are published
 UNAVAILABLE = ("strategy", "tactics")  # what happens when inputs are not available: at the start, and later
-
 
 # Stages of which a task can be given up, and that can be ended early: what each task reads stands for itself.
 SEPARABLE = frozenset({Kind.MAP, Kind.ORDERED_MERGE})
@@ -104,6 +98,7 @@ class Operation:
     stages: tuple[Stage, ...]
     links: bool = False
     partitioning: Partitioning | None = None
+    dictionaries: tuple[str, ...] = ()  # of a join: its foreign inputs
     failures: Failures = Failures()
     stderr: Stderr = Stderr()
     time_limit_s: int | None = None
@@ -126,7 +121,8 @@ class Operation:
             output,
             stages,
             links=kind is OperationType.MERGE and not stages,
-            partitioning=partitioning_of(kind, spec),
+            partitioning=partitioning_of(kind, spec, output.whole),
+            dictionaries=tuple(spec.get("foreign", ())),
             failures=Failures(
                 document.get("max_failed_attempts", 1 if _fails_for_good(kind, spec) else 10),
                 document.get("on_error") == "continue",
@@ -143,7 +139,8 @@ class Operation:
 
 def _fails_for_good(kind: OperationType, spec: Mapping[str, Any]) -> bool:
     """Whether a task that fails has found something in the inputs, which is there the next time, too."""
-    return bool(spec.get("header")) or (kind is OperationType.MERGE and spec.get("mode") == "sorted")
+    must_be_sorted = kind is OperationType.REDUCE or (kind is OperationType.MERGE and spec.get("mode") == "sorted")
+    return bool(spec.get("header")) or must_be_sorted
 
 
 def _output_of(document: Mapping[str, Any], kind: OperationType) -> Output:

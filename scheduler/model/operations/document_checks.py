@@ -28,15 +28,9 @@ from scheduler.model.checks import (
     string,
 )
 from scheduler.model.operations.document import UNAVAILABLE, Mode
-from scheduler.model.operations.stages import (
-    LINES,
-    MAX_PARTITIONS,
-    MAX_TASKS,
-    SORT_SWITCHES,
-    OperationType,
-    keys_of_map_reduce,
-    line_range,
-)
+from scheduler.model.operations.keyed import SORT_SWITCHES, keys_of_reduce
+from scheduler.model.operations.stage import MAX_PARTITIONS, MAX_TASKS, OperationType
+from scheduler.model.operations.stages import LINES, line_range
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
 MAX_FAILED_ATTEMPTS = 10_000
@@ -45,6 +39,8 @@ MAX_STDERR_BYTES = 1 << 30
 MAX_ANNOTATIONS = 10_240  # characters of JSON
 MAX_ALIAS = 128
 ALIAS = re.compile(rf"\*[A-Za-z0-9._-]{{1,{MAX_ALIAS}}}", re.ASCII)
+MAX_DICTIONARIES = 100  # of a join
+MAX_PIVOTS_BYTES = 32 * 1024  # of all pivots together: they are words of a command
 
 
 def _path(path: str, value: Any) -> None:
@@ -60,6 +56,12 @@ def _inputs(path: str, value: Any) -> None:
         raise problem(path, "there must be a minimum of 1 in the array")
     for index, item in enumerate(value):
         _path(f"{path}[{index}]", item)
+
+
+def _dictionaries(path: str, value: Any) -> None:
+    _inputs(path, value)
+    if len(value) > MAX_DICTIONARIES:
+        raise problem(path, f"there must be a maximum of {MAX_DICTIONARIES} in the array")
 
 
 def _output(path: str, value: Any) -> None:
@@ -106,6 +108,18 @@ def _sort_keys(path: str, value: Any) -> None:
         string(f"{path}[{index}]", key)
         with _keydef_problem(f"{path}[{index}]"):
             keydef.parse(key)
+
+
+def _pivots(path: str, value: Any) -> None:
+    array(path, value)
+    if not 1 <= len(value) < MAX_PARTITIONS:
+        raise problem(path, f"there must be 1 to {MAX_PARTITIONS - 1} in the array")
+    for index, pivot in enumerate(value):
+        string(f"{path}[{index}]", pivot)
+        if "\n" in pivot or "\0" in pivot:
+            raise problem(f"{path}[{index}]", "a pivot is one line")
+    if sum(len(pivot.encode()) for pivot in value) > MAX_PIVOTS_BYTES:
+        raise problem(path, f"must be at most {MAX_PIVOTS_BYTES >> 10} KiB")
 
 
 def _sort_flags(path: str, value: Any) -> None:
@@ -204,6 +218,19 @@ SPECS: Mapping[OperationType, Mapping[str, Check]] = {
     },
     OperationType.ERASE: {"lines": _lines},
     OperationType.SORT: {"check": boolean, "header": boolean, **ORDERED},
+    OperationType.REDUCE: {
+        **SCRIPT,
+        "reduce_by": _sort_keys,
+        "sort_by": _sort_keys,
+        "flags": _sort_flags,
+        "separator": _separator,
+        "task_count": integer(1, MAX_PARTITIONS),
+        "task_size": integer(1, 1 << 50),
+        "pivot_keys": _pivots,
+        "foreign": _dictionaries,
+        "join_by": _sort_keys,
+        "sorted_output": boolean,
+    },
     OperationType.MAP_REDUCE: {
         "mapper": _script("exec"),
         "combiner": _script("exec", only=("exec",)),
@@ -216,6 +243,7 @@ SPECS: Mapping[OperationType, Mapping[str, Check]] = {
         "task_count": integer(1, MAX_TASKS),
         "per_object": boolean,
         "intermediate": one_of(("node", "shared")),
+        "sorted_output": boolean,
         **PARTITIONED,
     },
 }
@@ -280,11 +308,27 @@ def _check_sort(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
         raise problem("output.mode", "append is not for a sort: what is there already would not be sorted with it")
 
 
-def _check_map_reduce(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
-    required("spec", spec, "reducer")
-    reduce_by, sort_by = keys_of_map_reduce(spec)
+def _check_keys(spec: Mapping[str, Any]) -> None:
+    reduce_by, sort_by = keys_of_reduce(spec)
     if not keydef.begins(reduce_by, sort_by):
         raise problem("spec.reduce_by", "must be the beginning of spec.sort_by")
+
+
+def _check_reduce(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    required("spec", spec, "exec")
+    _check_keys(spec)
+    for one, other in (("join_by", "foreign"), ("foreign", "join_by")):
+        if one in spec and not spec.get(other):
+            raise problem(f"spec.{other}", f"is missing and it is required with spec.{one}")
+    if not keydef.begins(spec.get("join_by", ()), keys_of_reduce(spec)[0]):
+        raise problem("spec.join_by", "must be the beginning of spec.reduce_by")
+    if "pivot_keys" in spec and (given := next((key for key in ("task_count", "task_size") if key in spec), None)):
+        raise problem(f"spec.{given}", "is not for tasks between pivots")
+
+
+def _check_map_reduce(body: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    required("spec", spec, "reducer")
+    _check_keys(spec)
     if "mapper" not in spec and "intermediate" in spec:
         raise problem("spec.intermediate", "is for what a mapper prints")
     if spec.get("per_object") and (given := next((key for key in ("task_count", "task_size") if key in spec), None)):
@@ -296,5 +340,6 @@ RULES: Mapping[OperationType, Callable[[Mapping[str, Any], Mapping[str, Any]], N
     OperationType.MERGE: _check_merge,
     OperationType.ERASE: _check_erase,
     OperationType.SORT: _check_sort,
+    OperationType.REDUCE: _check_reduce,
     OperationType.MAP_REDUCE: _check_map_reduce,
 }

@@ -8,7 +8,7 @@ with the node's credential in `Authorization: Bearer …` (`gateway.node_credent
 - `poll` asks for work and waits until there is some (a long poll; after `POLL_SECONDS` the reply is empty, and the
   agent polls again). Any request renews the agent's leases.
 - `report` hands in attempts that have ended, in batches. After the reply they are durable. A repeated one is ignored.
-- `log` answers a request of a poll reply: a page of the output of a running attempt.
+- `answer` answers a request of a poll reply about a running attempt: a page of its output, or a shell beside it.
 - `beat` says that the agent lives, or ends; `sweep` asks which of its intermediates are still needed; `supervisors`,
   which any gateway answers too, returns the supervisors to register with.
 
@@ -63,7 +63,6 @@ from scheduler.model.wire.fields import (
     Word,
     excess,
 )
-from scheduler.model.wire.logs import LogStream, TaskLogPage, TaskLogReply, TaskLogRequest
 from scheduler.model.wire.members import (
     AgentBeat,
     RegisterReply,
@@ -86,6 +85,7 @@ from scheduler.model.wire.reports import (
     SavedFile,
     Usage,
 )
+from scheduler.model.wire.running import LogStream, RunningAnswer, RunningReply, TaskLogRequest, TaskShellRequest
 from scheduler.model.wire.states import AgentState, FeedState, PoolState
 from scheduler.model.wire.work import Asset, AttemptId, FeedPage, FeedSource, PoolGrant, PoolSpec, TaskLease
 
@@ -139,15 +139,16 @@ __all__ = [
     "ReportReply",
     "ReportRequest",
     "Room",
+    "RunningAnswer",
+    "RunningReply",
     "SavedFile",
     "Supervisor",
     "Supervisors",
     "SweepReply",
     "SweepRequest",
     "TaskLease",
-    "TaskLogPage",
-    "TaskLogReply",
     "TaskLogRequest",
+    "TaskShellRequest",
     "Text",
     "Url",
     "Usage",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from scheduler.model import ids, names
 from scheduler.model.errors import JobErrorCode
 
-VERSION = 5
+VERSION = 6
 POLL_SECONDS = 20.0
 # An agent without a request for LEASE_SECONDS is lost, so an idle one sends a beat every BEAT_SECONDS.
 LEASE_SECONDS = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from scheduler.model.wire.fields import Id, Number, Wire
-from scheduler.model.wire.logs import TaskLogRequest
+from scheduler.model.wire.running import TaskLogRequest, TaskShellRequest
 from scheduler.model.wire.states import AgentState
 from scheduler.model.wire.work import AttemptId, FeedPage, PoolGrant
 
@@ -25,3 +25,4 @@ class PollReply(Wire):
     release: list[int] = Field(default_factory=list)
     discard: list[Id] = Field(default_factory=list)  # intermediates on this node that are not needed any more
     logs: list[TaskLogRequest] = Field(default_factory=list)  # requests for the output of running tasks
+    shells: list[TaskShellRequest] = Field(default_factory=list)  # requests for shells beside them

@@ -38,6 +38,7 @@ class PoolSpec(Wire):
     counting: bool = False  # nothing is run: the lines of each source of its tasks are counted
     operation: Word | None = None  # the type of the operation that the job is, if it is one: its outputs are staged
     divides: bool = False  # its tasks print shuffle files
+    merges: bool = False  # its tasks get their inputs as open files, and read a range of keys of each
     partitions: Number = 1  # how many partitions these have
     stderr_bytes: Number = 0  # of an operation's attempt: as much of its stderr is kept, whatever its outcome
 
@@ -47,12 +48,13 @@ class FeedSource(Wire):
 
     seq: int
     blob: BlobRef
-    name: str = ""  # of the object, if it is a range
+    name: str = ""  # of the object, if it is a range, or a file of a task that merges
     start: Number = 0
     length: Number | None = None  # None: up to the end
     skip: Number = 0  # lines that are skipped at the start
     upto: Number = 0  # lines beyond the end
     part: Number | None = None  # the partition of a shuffle file that is read, and nothing else of it
+    dictionary: Number = 0  # of a join: which dictionary it belongs to, from 1
 
 
 class FeedPage(Wire):

@@ -146,14 +146,14 @@ DELETE FROM phases WHERE job = :job
 -- purge_job: remove a job.
 DELETE FROM jobs WHERE id = :job
 
--- session_of_job: where the session of a job is, if there is one.
-SELECT gateway, holder FROM sessions WHERE job = :job
+-- session_at: where the session of a job, or beside a task of it, is, if there is one.
+SELECT gateway, holder FROM sessions WHERE job = :job AND task = :task
 
--- begin_session: a gateway has the session of a job.
-INSERT INTO sessions (job, gateway, holder) VALUES (:job, :gateway, :holder)
+-- begin_session: a gateway has the session of a job, or beside a task of it.
+INSERT INTO sessions (job, task, gateway, holder) VALUES (:job, :task, :gateway, :holder)
 
 -- end_session: it has it no more.
-DELETE FROM sessions WHERE job = :job AND holder = :holder
+DELETE FROM sessions WHERE job = :job AND task = :task AND holder = :holder
 
 -- purge_session: a gateway that died has left it.
 DELETE FROM sessions WHERE job = :job

@@ -77,9 +77,14 @@ UPDATE phases SET shared = :task WHERE id = :pool
 SELECT shared FROM phases WHERE id = :pool AND shared IS NOT NULL
 
 -- feed_shared_page: inputs after a seq that a task shares with its stage; it reads one partition of each.
-SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.availability AS availability, i.node AS node, i.start AS start, t.reducer AS part
+SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.availability AS availability, i.node AS node, i.start AS start, t.reducer AS part, 0 AS dictionary
 FROM tasks t CROSS JOIN phases p CROSS JOIN task_inputs i
 WHERE t.id = :task AND p.id = t.pool AND i.task = p.shared AND i.seq > :after ORDER BY i.seq LIMIT :limit
+
+-- feed_pins_page: inputs after a seq that each task of a stage reads in its range of keys.
+SELECT i.seq + 1 AS seq, i.name AS name, i.blob AS blob, i.size AS size, 0 AS availability, NULL AS node, NULL AS start, NULL AS part, i.dictionary AS dictionary
+FROM tasks t CROSS JOIN phases p CROSS JOIN pins i
+WHERE t.id = :task AND p.id = t.pool AND i.job = p.job AND i.seq >= :after ORDER BY i.seq LIMIT :limit
 
 -- ranges_of: how many ranges of a task are recorded.
 SELECT count(*) AS n FROM task_inputs WHERE task = :task
@@ -88,11 +93,12 @@ SELECT count(*) AS n FROM task_inputs WHERE task = :task
 SELECT id FROM tasks INDEXED BY tasks_reducer WHERE pool = :pool AND reducer = :number AND reducer IS NOT NULL
 
 -- insert_pin: an input of an operation.
-INSERT INTO pins (job, seq, name, blob, size, md5, type, headers) VALUES (:job, :seq, :name, :blob, :size, :md5, :type, :headers)
+INSERT INTO pins (job, seq, name, blob, size, md5, type, headers, dictionary)
+VALUES (:job, :seq, :name, :blob, :size, :md5, :type, :headers, :dictionary)
 
 -- pin_directory: the objects of a directory as inputs, in the order of their names; hidden ones are left out.
-INSERT INTO pins (job, seq, name, blob, size, md5, type, headers)
-SELECT :job, :first - 1 + row_number() OVER (ORDER BY name), :dir || '/' || name, etag, size, md5, type, headers
+INSERT INTO pins (job, seq, name, blob, size, md5, type, headers, dictionary)
+SELECT :job, :first - 1 + row_number() OVER (ORDER BY name), :dir || '/' || name, etag, size, md5, type, headers, CAST(:dictionary AS INTEGER)
 FROM entries WHERE dir = :dir AND kind = 'o' AND name >= '' AND substr(name, 1, 1) <> '.'
 
 -- pins_page: inputs of an operation from one on.

@@ -44,7 +44,7 @@ WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
 RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, availability, reducer, node, number
 
 -- feed_page: inputs of a reduce task after a seq.
-SELECT seq, name, blob, size, availability, node, start, length, skip, upto, NULL AS part FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, name, blob, size, availability, node, start, length, skip, upto, NULL AS part, 0 AS dictionary FROM task_inputs WHERE task = :task AND seq > :after ORDER BY seq LIMIT :limit
 
 -- leased_by_agent: the tasks that an agent holds.
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, availability, reducer, node, producer, usage, number, ready, leased, ran

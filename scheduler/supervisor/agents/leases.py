@@ -16,6 +16,7 @@ from scheduler.engine.availability import Availability
 from scheduler.engine.locality import Home, choose
 from scheduler.model import naming
 from scheduler.model.operations.reasons import AbortReason
+from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     MAX_COUNTED,
     BlobRef,
@@ -162,8 +163,8 @@ def first_page(c: Connection, live: LiveJob, row: Row, node: str, nodes: Nodes) 
     if row["input"] is not None:
         return None
     feed = FeedState(task=row["id"], attempt=row["attempt"], after=0, room=FIRST_SOURCES)
-    partitioned = live.spec.phases[live.phase_of(row["pool"])].partitioned
-    return feed_page(c, Hungry(feed, ended=True, pinned=True, partitioned=partitioned), node, nodes)
+    statements = feed_statements(live.spec.phases[live.phase_of(row["pool"])])
+    return feed_page(c, Hungry(feed, ended=True, pinned=True, statements=statements), node, nodes)
 
 
 def task_lease(
@@ -212,13 +213,26 @@ def blob_now(row: Row, replaced: Entry | None, node: str, nodes: Nodes, md5: str
 class Hungry:
     """A running task that wants more input. `ended`: all of its input is known; `pinned`: it reads what was pinned.
 
-    `partitioned`: it shares its input with the other tasks of its stage, unless it has its own.
+    `statements`: those that find its input, of which the first with any rows counts.
     """
 
     state: FeedState
     ended: bool
     pinned: bool
-    partitioned: bool = False
+    statements: Sequence[str] = ("feed_page",)
+
+
+def feed_statements(phase: PhaseSpec) -> tuple[str, ...]:
+    """The statements that find the input of a phase's tasks, which may be their own or that of the whole stage."""
+    if phase.merges:
+        return ("feed_pins_page",)
+    return ("feed_shared_page", "feed_page") if phase.partitioned else ("feed_page",)
+
+
+def find_input(c: Connection, statements: Sequence[str], task: int, after: int, limit: int) -> Sequence[Row]:
+    """Inputs of a task behind one of them, in order."""
+    pages = (c.all(statement, task=task, after=after, limit=limit) for statement in statements)
+    return next((page for page in pages if page), ())
 
 
 def feed_pages(c: Connection, feeds: Iterable[Hungry], node: str, nodes: Nodes) -> list[FeedPage]:
@@ -232,9 +246,7 @@ def feed_page(c: Connection, hungry: Hungry, node: str, nodes: Nodes) -> FeedPag
     Inputs come in order: one that is being recomputed, or whose node is away, holds up those behind it.
     """
     feed = hungry.state
-    asked = {"task": feed.task, "after": feed.after, "limit": feed.room}
-    rows = c.all("feed_shared_page", **asked) if hungry.partitioned else []
-    rows = rows or c.all("feed_page", **asked)
+    rows = find_input(c, hungry.statements, feed.task, feed.after, feed.room)
     there = list(takewhile(lambda row: _at_hand(row, node, nodes), rows))
     end = hungry.ended and len(rows) < feed.room and len(there) == len(rows)
     if not there and not end:
@@ -249,7 +261,8 @@ def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> Fe
     """One input of a task that is fed. `replaced` as for `task_lease`."""
     blob = blob_now(row, replaced, node, nodes)
     if row["start"] is None:
-        return FeedSource(seq=row["seq"], blob=blob, part=row["part"])
+        name = row["name"] if row["part"] is None else ""
+        return FeedSource(seq=row["seq"], blob=blob, name=name, part=row["part"], dictionary=row["dictionary"])
     edges = {"start": row["start"], "length": row["length"], "skip": row["skip"] or 0, "upto": row["upto"] or 0}
     return FeedSource(seq=row["seq"], blob=blob, name=row["name"], **edges)
 

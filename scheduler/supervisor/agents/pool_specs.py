@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.operations.stages import Reads
 from scheduler.model.wire import Asset, BlobRef, PoolSpec
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
@@ -22,8 +21,8 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
     number = live.phase_of(pool)
     phase, operation = live.spec.phases[number], live.spec.operation
     assets, problem = find_assets(c, live.owner, phase.assets)
-    if operation is not None and phase.divides and number and operation.stages[number - 1].reads is Reads.BLOCKS:
-        assets.append(shuffling.borders(c, live, number))
+    if operation is not None and phase.bordered:
+        assets.append(shuffling.borders(c, live, operation))
     partitions = shuffling.partitions_of(c, live)
     return PoolSpec(
         pool=pool,
@@ -44,6 +43,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         timeout_s=shorter(phase.timeout_s, live.limits.task_seconds),
         last=live.makes_objects(number),
         divides=phase.divides,
+        merges=phase.merges,
         partitions=partitions,
         next_reducers=live.next_reducers(number),
         token=issue_token(live.owner, live.uuid, node),

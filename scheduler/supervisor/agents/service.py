@@ -29,7 +29,7 @@ from scheduler.model.wire import (
     RegisterRequest,
     ReportReply,
     ReportRequest,
-    TaskLogPage,
+    RunningAnswer,
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
@@ -37,7 +37,7 @@ from scheduler.records.database import MANY, Database
 from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.presence import Presence
-from scheduler.supervisor.agents.running_logs import TaskLogs
+from scheduler.supervisor.agents.running_requests import RunningRequests
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.agents.targets import targets
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -84,7 +84,7 @@ class AgentService:
         self._presence = presence = Presence(db, jobs, clock, apply, ports.monotonic)
         self.open, self.take_up, self.leave = presence.open, presence.take_up, presence.leave
         self.expel_revoked = presence.expel_revoked
-        self.logs = TaskLogs(presence.sessions.get)
+        self.running = RunningRequests(presence.sessions.get)
         self._stopping = False
 
     async def read_limits(self) -> None:
@@ -182,9 +182,9 @@ class AgentService:
         """Record that an agent lives. Raises UnknownAgentError."""
         self._presence.session(agent).heard = self.monotonic()
 
-    def take_log(self, agent: int, page: TaskLogPage) -> None:
-        """Accept the page of a running task's log that an agent was asked for."""
-        self.logs.answer(agent, page)
+    def take_answer(self, agent: int, answer: RunningAnswer) -> None:
+        """Accept what an agent answers to a request about a running task."""
+        self.running.answer(agent, answer)
 
     def node_of(self, agent: int) -> str:
         """The node of an agent. Raises UnknownAgentError."""
@@ -264,13 +264,13 @@ class AgentService:
             self._count(session, given, now)
         feed = partial(leases.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
-        urgent = grants or pages or session.revoked or release or session.log_requests
+        urgent = grants or pages or session.revoked or release or session.running_requests
         if not urgent and len(session.discards) < DISCARD_BATCH:
             return None
         for pool in release:
             session.forget(pool)
         revoked, session.revoked = session.revoked, []
-        logs, session.log_requests = session.log_requests, []
+        logs, shells = session.take_running_requests()
         reply = PollReply(
             number=session.number + 1,
             pools=grants,
@@ -279,6 +279,7 @@ class AgentService:
             release=release,
             discard=session.take_discards(DISCARD_PAGE),
             logs=logs,
+            shells=shells,
         )
         session.sent(reply)
         return reply
@@ -297,10 +298,11 @@ class AgentService:
     def _hungry(self, feed: FeedState, pool: int) -> leases.Hungry:
         """A task of a pool that wants more input."""
         live = self._jobs.by_pool(pool)
-        ended = live is not None and pool in live.input_ended
-        operation = live is not None and live.spec.operation is not None
-        partitioned = live is not None and live.spec.phases[live.phase_of(pool)].partitioned
-        return leases.Hungry(feed, ended, pinned=operation, partitioned=partitioned)
+        if live is None:
+            return leases.Hungry(feed, ended=False, pinned=False)
+        statements = leases.feed_statements(live.spec.phases[live.phase_of(pool)])
+        pinned = live.spec.operation is not None
+        return leases.Hungry(feed, pool in live.input_ended, pinned, statements)
 
 
 def pages_of(reports: Sequence[AttemptReport]) -> Iterator[Sequence[AttemptReport]]:

@@ -24,6 +24,7 @@ from scheduler.model.wire import (
     PoolGrant,
     RegisterRequest,
     TaskLogRequest,
+    TaskShellRequest,
 )
 
 # The largest number of intermediates that an agent has still to be told to remove.
@@ -73,7 +74,7 @@ class AgentSession:
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
     discards: list[str] = field(default_factory=list)  # intermediates on its node that no task needs any more
-    log_requests: list[TaskLogRequest] = field(default_factory=list)  # requests for logs that were not sent to it yet
+    running_requests: list[TaskLogRequest | TaskShellRequest] = field(default_factory=list)  # that were not sent to it
     reducers: dict[int, Reducer] = field(default_factory=dict)  # reduce tasks that were leased to it, by task
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -169,6 +170,12 @@ class AgentSession:
         """The next intermediates that the agent is told to remove, at most `limit`."""
         taken, self.discards = self.discards[:limit], self.discards[limit:]
         return taken
+
+    def take_running_requests(self) -> tuple[list[TaskLogRequest], list[TaskShellRequest]]:
+        """The requests about running tasks that the agent is told of next: for logs, and for shells."""
+        taken, self.running_requests = self.running_requests, []
+        logs = [each for each in taken if isinstance(each, TaskLogRequest)]
+        return logs, [each for each in taken if isinstance(each, TaskShellRequest)]
 
     def grant(self, granted: PoolGrant, now: float) -> None:
         """Record that a pool was given instances and attempts."""

@@ -20,7 +20,7 @@ from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.operations.document import COMPLETABLE, SEPARABLE, updated
 from scheduler.model.operations.document_checks import check_update
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.model.operations.stages import Reads, Stage
+from scheduler.model.operations.stage import Reads, Stage
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job

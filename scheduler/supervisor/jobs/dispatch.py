@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
+from scheduler.supervisor.jobs import intake
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.resolve import resolve
 from scheduler.supervisor.jobs.writer import Item, JobWriter
 
 # Inputs read, looked up and written in one transaction.
 PAGE = 500
+
+
+def take_in(
+    c: Connection, live: LiveJob, lines: Sequence[str], end: bool, dispatches: bool, now: int
+) -> tuple[Changes, int, int]:
+    """Record inputs, `end` the job's input, and dispatch a page of them.
+
+    Returns the changes, the number of inputs so far, and how many were dispatched. Raises WireError if it takes none.
+    """
+    inputs = intake.add_inputs(c, live, lines, now)
+    if end:
+        intake.flag_end(c, live)
+    if dispatches:
+        changes, count = dispatch_page(c, live, now)
+        return changes, inputs, count
+    return intake.advance(c, live, now) if end else Changes(), inputs, 0
 
 
 def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]:

@@ -2,7 +2,8 @@
 
 What the tasks of a stage read (`Reads`) says how they are made: a cut of the inputs at bytes, or at lines where the
 number of tasks must be exact and slices are small; blocks of the inputs, for a sample; one partition each of what the
-stage before has left; or all outputs of the stage before in one task, and a single output needs none.
+stage before has left, or of the inputs themselves if they are sorted; or all outputs of the stage before in one task,
+and a single output needs none.
 
 A stage that is not needed is planned without tasks: lines that need not be counted, a shuffle of one partition.
 """
@@ -14,7 +15,7 @@ from scheduler.engine.operations import slicing
 from scheduler.engine.operations.slicing import Want, wanted
 from scheduler.engine.operations.status import Event
 from scheduler.model.errors import JobErrorCode
-from scheduler.model.operations.stages import MAX_TASKS, MIB, Cut, Reads, Stage
+from scheduler.model.operations.stage import MAX_TASKS, MIB, Cut, Reads, Stage
 from scheduler.model.wire import MAX_COUNTED
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
@@ -58,7 +59,7 @@ def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str |
         HeadsPage(c, live, writer, number).plan()
     elif stage.reads is Reads.BLOCKS:
         SamplePage(c, live, writer, number, partitions).plan()
-    elif stage.reads is Reads.PARTITIONS and shuffles:
+    elif stage.reads is Reads.KEY_RANGES or (stage.reads is Reads.PARTITIONS and shuffles):
         PartitionPage(c, live, writer, number, partitions).plan()
     else:
         return _cut(c, live, writer, number, stage)

@@ -36,36 +36,45 @@ def prepare_page(c: Connection, live: LiveJob, now: int) -> Changes:
     changes = Changes()
     writer = JobWriter(c, live, changes, now)
     lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=writer.row["dispatched"], limit=PAGE)]
-    problem = _pin(c, live, lines)
+    problem = _pin(c, live, [(line, 0) for line in lines])
     writer.dispatched(len(lines))
     changes.dispatched[live.id] += len(lines)
     if problem is None and writer.row["input_done"] and len(lines) < PAGE:
         _count(c, live)
-        writer.happened(Event.PINNED)
+        problem = _pin_dictionaries(c, live)
+        if problem is None:
+            writer.happened(Event.PINNED)
     writer.close()
     return ending.fail(c, live, changes, now, *problem) if problem else changes
 
 
-def _pin(c: Connection, live: LiveJob, lines: Sequence[str]) -> Problem | None:
-    """Pin what some lines name. Returns what is wrong with one of them, if anything is."""
+def _pin_dictionaries(c: Connection, live: LiveJob) -> Problem | None:
+    """Pin the dictionaries of a join, behind the inputs: they do not count as such."""
+    operation = live.spec.operation
+    assert operation is not None
+    return _pin(c, live, [(line, number) for number, line in enumerate(operation.dictionaries, 1)])
+
+
+def _pin(c: Connection, live: LiveJob, named: Sequence[tuple[str, int]]) -> Problem | None:
+    """Pin what some lines name, each with its number of a dictionary. Returns what is wrong with one of them."""
     totals = c.one("pin_totals", job=live.id)
     assert totals is not None
     following: int = totals["pins"]
-    found = resolve(c, live.owner, [line for line in lines if not line.endswith("/")])
+    found = resolve(c, live.owner, [line for line, _ in named if not line.endswith("/")])
     rows: list[dict[str, object]] = []
-    for line in lines:
+    for line, dictionary in named:
         if line.endswith("/"):
             c.many("insert_pin", rows)
             rows = []
             directory = names.from_input_line(line)
             if problem := _directory_problem(c, live.owner, line, directory):
                 return problem
-            following += c.run("pin_directory", job=live.id, first=following, dir=directory)
+            following += c.run("pin_directory", job=live.id, first=following, dir=directory, dictionary=dictionary)
             continue
         answer = found[line]
         if isinstance(answer, tuple):
             return answer
-        rows.append(_row(live.id, following, answer))
+        rows.append({**_row(live.id, following, answer), "dictionary": dictionary})
         following += 1
     c.many("insert_pin", rows)
     return None

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 
 from scheduler.common.ids import new_id
 from scheduler.engine.availability import Availability
-from scheduler.model.operations.stages import BORDERS
+from scheduler.model.operations.document import Operation
+from scheduler.model.operations.stage import BORDERS, Reads
 from scheduler.model.wire import Asset, BlobRef, OutputRecord
 from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.records.database import Connection, Row
@@ -78,12 +79,13 @@ def partitions_of(c: Connection, live: LiveJob) -> int:
     return int(row["partitions"])
 
 
-def borders(c: Connection, live: LiveJob, stage: int) -> Asset:
-    """The asset with the borders by which the tasks of a stage divide their lines: what the sample has printed.
+def borders(c: Connection, live: LiveJob, operation: Operation) -> Asset:
+    """The asset with the borders by which the tasks of an operation divide lines: what its sample has printed.
 
-    It is empty if no line begins in the sample.
+    It is empty if no line begins in the sample, or there was none because all lines are one partition.
     """
-    rows = c.all("staged_of", job=live.id, stage=stage - 1, limit=1)
+    sample = next(number for number, stage in enumerate(operation.stages) if stage.reads is Reads.BLOCKS)
+    rows = c.all("staged_of", job=live.id, stage=sample, limit=1)
     blob = BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)
     if rows:
         blob = BlobRef(id=rows[0]["blob"], size=rows[0]["size"], md5=rows[0]["md5"])

@@ -15,6 +15,8 @@ import json
 from scheduler.model.wire import AttemptReport
 from scheduler.records.database import Row
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def ran(row: Row, report: AttemptReport | None, node: str | None, now: int, clock_us: int) -> str | None:
     """The JSON of `tasks.ran`, in ms since the epoch; None without a report, or if it has no times."""
@@ -25,4 +27,4 @@ def ran(row: Row, report: AttemptReport | None, node: str | None, now: int, cloc
     ended = min(max(started, now - (clock_us - report.ended_us) // 1000), now)
     ready = min(row["ready"] if row["ready"] is not None else leased, leased)
     times = {"ready": ready, "leased": leased, "started": started, "ended": ended, "done": now}
-    return json.dumps({"node": node, "instance": report.instance, **times}, separators=(",", ":"))
+    return _encode({"node": node, "instance": report.instance, **times})

@@ -62,5 +62,5 @@ def test_a_failed_task_leaves_an_error_record_and_its_stderr(service, corpus):
     assert error["message"] == "user command exited with code 3"
     assert error["what"] == f'phase 0: input "{corpus[0]}"'
     assert (error["input"], error["p0input"], error["phase"]) == (corpus[0], corpus[0], "0")
-    assert re.fullmatch(rf"/\w+/jobs/{job}/stor{re.escape(corpus[0])}\.0\.err\.[0-9a-f-]{{36}}", error["stderr"])
+    assert re.fullmatch(rf"/[^/]+/jobs/{job}/stor{re.escape(corpus[0])}\.0\.err\.[0-9a-f-]{{36}}", error["stderr"])
     assert service.text("mget", error["stderr"]) == "oops\n"

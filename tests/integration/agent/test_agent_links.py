@@ -15,8 +15,9 @@ from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.links import lease
 from scheduler.model import wire
 from scheduler.objects.blobs import BlobStore
-from tests.support.nodes.agent_rig import KNOCK, SECRET, FakeSupervisor, Rig
+from tests.support.nodes.agent_rig import KNOCK, Rig
 from tests.support.nodes.agent_rig import rig as lone
+from tests.support.nodes.fake_supervisor import SECRET, FakeSupervisor
 from tests.support.nodes.node import joined
 
 SLOTS = 4

@@ -17,7 +17,7 @@ from scheduler.agent.blobs.server import BlobServer
 from scheduler.common.ids import new_id
 from scheduler.model.credentials.tickets import source_of
 from scheduler.model.wire import Asset, BlobRef, FeedPage, FeedSource, Outcome
-from tests.integration.agent.test_agent_reduce import started
+from tests.integration.agent.attempts.test_agent_reduce import started
 from tests.support.eventually import eventually
 from tests.support.lines.noise import noise
 from tests.support.nodes.agent_rig import KNOCK, Rig, rig
@@ -265,8 +265,7 @@ async def test_what_an_earlier_start_left_is_asked_about_and_removed_if_nobody_w
 ) -> None:
     with peer(tmp_path / "state" / "blobs") as earlier:
         old = [earlier.put(b"x").id for _ in range(3)]
-    async with rig(tmp_path / "state", objects=objects) as agent:
-        agent.supervisor.unknown.update(old[:2])
+    async with rig(tmp_path / "state", objects=objects, unknown=old[:2]) as agent:
         task = agent.map_task(b"x")
         agent.grant(agent.spec(f"cat; {KNOCK}", last=False), task)
         made = (await agent.report_of(task)).outputs[0].blob

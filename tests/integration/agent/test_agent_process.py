@@ -18,7 +18,8 @@ from aiohttp import web
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers.process import ProcessProvider
 from tests.support.eventually import PATIENCE_SECONDS, eventually
-from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, SECRET, FakeSupervisor, Rig
+from tests.support.nodes.agent_rig import ISOLATIONS, KNOCK, Rig
+from tests.support.nodes.fake_supervisor import SECRET, FakeSupervisor
 from tests.support.services.become import AGENT
 from tests.support.services.forks import USUAL, Fork, start_command
 from tests.support.services.service import parent_of

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from scheduler.engine import fair_share
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
 from scheduler.gateway.node_credentials import issue
 from scheduler.model.job import parse_job
@@ -60,7 +60,7 @@ async def serve(context: Context) -> tuple[Runner, Supervisor]:
     """A supervisor of its own, on a port of its own."""
     made: list[Supervisor] = []
     own = dataclasses.replace(context, supervisor=lambda: made[0])
-    runner = Runner(build_app(own), shutdown_timeout=1.0)
+    runner = Runner(own, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"

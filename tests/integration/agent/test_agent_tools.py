@@ -16,7 +16,8 @@ import pytest_asyncio
 from scheduler.agent import client
 from scheduler.agent.attempts import attempt
 from scheduler.model.wire import Outcome, fields
-from tests.support.nodes.agent_rig import ANY_ISOLATION, JOB, KNOCK, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, KNOCK, Rig, rig
+from tests.support.nodes.fake_supervisor import JOB
 
 BASE = f"/jill/jobs/{JOB}/stor/jill/stor/in1.txt.0."
 

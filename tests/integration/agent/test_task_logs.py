@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.model.wire import LogStream, PoolSpec, TaskLease, TaskLogPage, TaskLogRequest
-from scheduler.supervisor.agents import running_logs
+from scheduler.model.wire import LogStream, PoolSpec, RunningAnswer, TaskLease, TaskLogRequest
+from scheduler.supervisor.agents import running_requests
 from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 from tests.support.nodes.instant_agent import InstantAgent
 from tests.support.services.gateway import Gateway, error, running_jobs
@@ -82,20 +82,20 @@ async def running(house, agent: InstantAgent) -> TaskLogRequest:
 async def test_a_request_goes_with_a_poll_and_the_answer_comes_back(house):
     async with house.agent(answer=Endless(), prints=b"so far") as agent:
         request = await running(house, agent)
-        page = await house.supervisor.agent_service.logs.read(agent.id, request)
+        page = await house.supervisor.agent_service.running.ask(agent.id, request)
         assert page.data == "c28gZmFy"
         assert [(each.task, each.attempt) for each in agent.asked] == [(request.task, request.attempt)]
 
 
 async def test_no_agent_answers_what_another_was_asked(house, monkeypatch):
-    monkeypatch.setattr(running_logs, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(running_requests, "ANSWER_SECONDS", 0.3)
     async with house.agent(answer=Endless()) as agent:
         request = await running(house, agent)
-        logs = house.supervisor.agent_service.logs
-        agent._tell_log = lambda asked: logs.answer(agent.id + 1, TaskLogPage(number=asked.number, data="bGll"))
-        assert await logs.read(agent.id, request) is None
+        logs = house.supervisor.agent_service.running
+        agent._tell_log = lambda asked: logs.answer(agent.id + 1, RunningAnswer(number=asked.number, data="bGll"))
+        assert await logs.ask(agent.id, request) is None
         assert len(agent.asked) == 1
-        assert await logs.read(agent.id + 1, request) is None  # it never registered
+        assert await logs.ask(agent.id + 1, request) is None  # it never registered
 
 
 # The gateway.

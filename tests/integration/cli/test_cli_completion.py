@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.completion import script
+from cli.completion.scripts import script
 from cli.main import PROGRAMS
 from tests.support.services.cli_service import Service, gateway
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.gateway.access.tokens import LIFETIME_MS, Note, Tokens
-from scheduler.gateway.app import Runner, admits_our_version, build_app
+from scheduler.gateway.app import Runner, admits_our_version
 from scheduler.http.replies import json_reply
 from scheduler.model.credentials import httpsig
 from scheduler.records import accounts
@@ -356,7 +356,7 @@ async def test_a_client_that_takes_other_versions_only_is_refused(gateway, wante
 
 
 async def test_a_connection_without_a_request_is_closed(gateway):
-    runner = Runner(build_app(gateway.context), idle_seconds=0.05)
+    runner = Runner(gateway.context, idle_seconds=0.05)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     ping = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"

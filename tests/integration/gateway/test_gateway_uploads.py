@@ -90,7 +90,7 @@ async def test_a_failed_transaction_takes_its_blob_away(gateway, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("the database is broken")
 
-    monkeypatch.setattr(namespace, "put_object", broken)
+    monkeypatch.setattr(namespace, "put_objects", broken)
     reply = await gateway.put("/jill/stor/a", b"hello")
     assert error(reply) == (500, "InternalError", "an unexpected error occurred")
     while gateway.blobs():

@@ -32,7 +32,7 @@ async def two_gateways(directory: Path) -> AsyncIterator[tuple[Gateway, Gateway]
 async def records(gateway: Gateway, job: str) -> list[str]:
     """The gateways that are recorded for a job's session."""
     (row,) = await gateway.context.db.read(select("job_by_uuid", uuid=job))
-    return [each["gateway"] for each in await gateway.context.db.read(select("session_of_job", job=row["id"]))]
+    return [each["gateway"] for each in await gateway.context.db.read(select("session_at", job=row["id"], task=0))]
 
 
 async def test_a_slave_at_the_wrong_gateway_is_passed_on_to_the_master_s(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_the_record_of_a_gateway_that_died_stands_in_no_way(tmp_path: Path
         job = await created(first)
         (row,) = await first.context.db.read(select("job_by_uuid", uuid=job))
         for dead in ("http://127.0.0.1:1", first.url, second.url):  # nothing listens; an earlier start; no such session
-            await first.context.db.write(lambda c, url=dead: begin(c, row["id"], Holder(url, "an earlier session")))
+            await first.context.db.write(lambda c, url=dead: begin(c, row["id"], 0, Holder(url, "an earlier session")))
             assert await refused(second, job, "slave") == 404
             async with attached(first, job, "master"):
                 assert await records(first, job) == [first.url]

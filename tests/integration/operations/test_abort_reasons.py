@@ -16,9 +16,10 @@ from scheduler.model.wire import AttemptReport, Outcome, OutputRecord, PollReque
 from scheduler.supervisor.agents import lease_bounds
 from scheduler.supervisor.jobs.status import status as job_status
 from scheduler.supervisor.tasks import commit
-from tests.integration.supervisor.test_operations import LINES, Reader, attempts, operation, over, put, status
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import InstantAgent
+from tests.support.operations.reader import LINES, Reader
+from tests.support.operations.running import attempts, go_silent, operation, over, put, status
 from tests.support.services.house import House
 
 R = AbortReason
@@ -82,15 +83,6 @@ async def test_an_attempt_whose_node_goes_offline_or_whose_user_or_supervisor_en
     await house.supervisor.start()
     assert R.SCHEDULER in await reasons(house, uuid)
     await over(house, uuid)
-
-
-async def go_silent(house: House) -> None:
-    """All agents are silent for longer than a lease, while the supervisor is not away."""
-    service = house.supervisor.agent_service
-    now = house.monotonic()
-    house.monotonic = lambda: now + 3600
-    service._looked = now + 3599
-    await service.lose_silent()
 
 
 async def leased(house: House, node: str = "here", slots: int = 4) -> int:

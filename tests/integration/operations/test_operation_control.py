@@ -15,20 +15,10 @@ from scheduler.supervisor.control import requests
 from scheduler.supervisor.job_services import RecordedJobService
 from scheduler.supervisor.jobs.intake import JobRef
 from scheduler.supervisor.jobs.status import status as job_status
-from tests.integration.supervisor.test_operations import (
-    LINES,
-    Reader,
-    attempts,
-    content,
-    finished,
-    operation,
-    over,
-    put,
-    result,
-    status,
-)
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import failed
+from tests.support.operations.reader import LINES, Reader
+from tests.support.operations.running import attempts, content, finished, operation, over, put, result, status
 from tests.support.services.house import House
 
 SUSPEND, RESUME, COMPLETE, ABORT = (

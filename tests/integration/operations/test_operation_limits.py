@@ -7,7 +7,8 @@ import pytest
 from scheduler.model.operations import document
 from scheduler.model.wire import AttemptReport, PoolSpec, TaskLease
 from scheduler.supervisor.operations import planning
-from tests.integration.supervisor.test_operations import Reader, content, operation, over, put, result
+from tests.support.operations.reader import Reader
+from tests.support.operations.running import content, operation, over, put, result
 from tests.support.services.house import House
 
 

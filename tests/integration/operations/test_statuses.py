@@ -9,8 +9,8 @@ from scheduler.supervisor.job_services import RecordedJobService
 from scheduler.supervisor.jobs.intake import JobRef
 from scheduler.supervisor.jobs.status import status as job_status
 from scheduler.supervisor.operations import creation, ending, steps
-from tests.integration.supervisor.test_operations import operation, over, put, status
 from tests.support.eventually import eventually
+from tests.support.operations.running import operation, over, put, status
 from tests.support.services.house import House
 
 MERGE = {"type": "merge", "inputs": ["/jill/stor/in"], "output": {"path": "/jill/stor/out/"}}

@@ -12,8 +12,9 @@ from scheduler.objects import namespace
 from scheduler.records.database import select
 from scheduler.supervisor.jobs.status import status as job_status
 from scheduler.supervisor.operations import inputs
-from tests.integration.supervisor.test_operations import Reader, attempts, content, operation, over, put, result, status
 from tests.support.eventually import eventually
+from tests.support.operations.reader import Reader
+from tests.support.operations.running import attempts, content, operation, over, put, result, status
 from tests.support.services.house import House
 
 SENTENCE = '"/jill/stor/in/b" is not available: its bytes are missing in the store'

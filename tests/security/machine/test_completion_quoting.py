@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands.mls import command as mls
-from cli.completion import CLASSES, script
+from cli.completion.scripts import CLASSES, script
 from tests.support.services.cli_service import ROOT, Service, gateway
 from tests.support.terminal import Terminal, terminal
 

@@ -63,6 +63,10 @@ WORDS: dict[str, list[list[str]]] = {
     "mjob sort": [["-k", "{evil}", "{hostile}"], ["-o", "/no{evil}/x", "{hostile}"]],
     "mjob erase": [["--lines", "{evil}", "{hostile}"], ["{tree}/no{evil}"]],
     "mjob attempts": [["{job}"], ["no{evil}"]],
+    "mjob reduce": [
+        ["--dry-run", "wc {evil}", "{hostile}"], ["--by", "{evil}", "wc", "{hostile}"],
+        ["--pivots", "no{evil}", "wc", "x"],
+    ],
     "mjob mapreduce": [
         ["--dry-run", "-m", "wc {evil}", "-r", "wc", "{hostile}"], ["-r", "wc", "--by", "{evil}", "{hostile}"],
     ],

@@ -12,8 +12,7 @@ import contextlib
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import aiohttp
@@ -35,13 +34,11 @@ from scheduler.providers.containerd.provider import ContainerdProvider
 from scheduler.providers.process import ProcessProvider
 from tests.support.eventually import PATIENCE_SECONDS
 from tests.support.nodes.containers import CONTAINERD, PROVIDER, lackeys, needs_containers
+from tests.support.nodes.fake_supervisor import JOB, SECRET, FakeSupervisor
 from tests.support.nodes.lackey_instance import Mode, refusal
 from tests.support.variants import variants
 
-JOB = "6a3c2ad2-6f22-4b7b-8e0e-0e4d1f3c8f11"
-SECRET = "test.secret"  # the credential of node "test"
 NODE = "here"
-BROKEN = "/jill/stor/broken"  # the gateway breaks off in the middle of this object
 # What a task runs to say that it has come so far: a request to its endpoint, with nothing but bash.
 KNOCK = (
     "port=${MANTA_URL##*:}; exec 9<> /dev/tcp/127.0.0.1/${port%/}; "
@@ -57,155 +54,6 @@ PROCESSES = [
 ISOLATIONS = [pytest.param(CONTAINERD, marks=needs_containers)] if PROVIDER == CONTAINERD else PROCESSES
 # For what the agent itself does, with whatever isolation: the default run has the first that there is here.
 ANY_ISOLATION = ISOLATIONS if REFUSED else variants(ISOLATIONS)
-
-
-@dataclass
-class FakeSupervisor:
-    """Also the gateway: `objects` is its namespace, `requests` what tasks asked of it."""
-
-    replies: asyncio.Queue[dict[str, object]] = field(default_factory=asyncio.Queue)
-    reports: dict[tuple[int, int], wire.AttemptReport] = field(default_factory=dict)
-    states: list[wire.AgentState] = field(default_factory=lambda: [wire.AgentState(seen=0)])
-    reported: asyncio.Condition = field(default_factory=asyncio.Condition)
-    adopted: list[wire.Adoption] = field(default_factory=list)
-    checked: list[wire.OutputCheck] = field(default_factory=list)
-    missing: set[str] = field(default_factory=set)  # directories that do not exist
-    objects: dict[str, bytes] = field(default_factory=dict)
-    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    began: list[wire.AttemptId] = field(default_factory=list)  # attempts that are said to run
-    registrations: int = 0
-    forgotten: bool = False
-    unavailable: int = 0  # so many reports are answered with 503
-    speechless: int = 0  # so many checks and adoptions are answered with 503
-    held: asyncio.Event | None = None  # what tasks ask of the gateway waits for this
-    pending: int = 0  # so many requests of tasks are in work
-    report_requests: int = 0
-    poll_seconds: float = wire.POLL_SECONDS
-    known: list[wire.Supervisor] = field(default_factory=lambda: [wire.Supervisor(id=1, url="")])
-    swept: list[str] = field(default_factory=list)  # blobs that it was asked about
-    unknown: set[str] = field(default_factory=set)  # of these, those that nobody wants
-    logs: list[wire.TaskLogPage] = field(default_factory=list)  # what running tasks have printed
-    hangs: bool = False  # beats and registrations are not answered
-
-    def app(self) -> web.Application:
-        app = web.Application(client_max_size=1 << 26)
-        for name in ("supervisors", "register", "poll", "report", "beat", "check", "adopt", "sweep", "log"):
-            app.router.add_post(f"/_agent/v1/{name}", getattr(self, name))
-        app.router.add_route("*", "/{path:.*}", self.storage)
-        return app
-
-    async def supervisors(self, request: web.Request) -> web.Response:
-        return answer(wire.Supervisors(supervisors=self.known))
-
-    async def beat(self, request: web.Request) -> web.Response:
-        while self.hangs:
-            await asyncio.sleep(0.05)
-        return refuse(409, "UnknownAgent", "who are you?") if self.forgotten else web.Response(status=204)
-
-    async def log(self, request: web.Request) -> web.Response:
-        async with self.reported:
-            self.logs.append(wire.TaskLogReply.model_validate_json(await request.read()).page)
-            self.reported.notify_all()
-        return web.Response(status=204)
-
-    async def sweep(self, request: web.Request) -> web.Response:
-        body = wire.SweepRequest.model_validate_json(await request.read())
-        self.swept += body.blobs
-        return answer(wire.SweepReply(unknown=[*self.unknown, str(uuid.uuid4())]))
-
-    async def register(self, request: web.Request) -> web.Response:
-        assert request.headers["Authorization"] == f"Bearer {SECRET}"
-        wire.RegisterRequest.model_validate_json(await request.read())
-        self.registrations += 1
-        self.forgotten = False
-        async with self.reported:
-            self.reported.notify_all()
-        return answer(wire.RegisterReply(agent=self.registrations))
-
-    async def poll(self, request: web.Request) -> web.Response:
-        body = wire.PollRequest.model_validate_json(await request.read())
-        async with self.reported:
-            self.states.append(body.state)
-            self.reported.notify_all()
-        if self.forgotten:
-            return refuse(409, "UnknownAgent", "who are you?")
-        number = body.state.seen + 1
-        try:
-            parts = await asyncio.wait_for(self.replies.get(), self.poll_seconds)
-        except TimeoutError:
-            parts = {}
-        return answer(wire.PollReply(number=number, **parts))
-
-    async def report(self, request: web.Request) -> web.Response:
-        body = wire.ReportRequest.model_validate_json(await request.read())
-        self.report_requests += 1
-        if self.unavailable:
-            self.unavailable -= 1
-            return refuse(503, "ServiceUnavailable", "not now")
-        async with self.reported:
-            self.states.append(body.state)
-            self.began += body.began
-            for attempt in body.attempts:
-                self.reports[attempt.task, attempt.attempt] = attempt
-            self.reported.notify_all()
-        return answer(wire.ReportReply())
-
-    async def check(self, request: web.Request) -> web.Response:
-        body = wire.OutputCheck.model_validate_json(await request.read())
-        if self.speechless:
-            self.speechless -= 1
-            return refuse(503, "ServiceUnavailable", "not now")
-        self.checked.append(body)
-        parent = body.name.rpartition("/")[0]
-        if parent in self.missing and not body.parents:
-            return refuse(404, "DirectoryDoesNotExist", f"{parent} does not exist")
-        return web.Response(status=204)
-
-    async def adopt(self, request: web.Request) -> web.Response:
-        body = wire.Adoption.model_validate_json(await request.read())
-        if self.speechless:
-            self.speechless -= 1
-            return refuse(503, "ServiceUnavailable", "not now")
-        async with self.reported:
-            self.adopted.append(body)
-            self.reported.notify_all()
-        return web.Response(status=204)
-
-    async def storage(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        async with self.reported:
-            self.requests.append((request.method, request.raw_path, dict(request.headers), body))
-            self.pending += 1
-            self.reported.notify_all()
-        if self.held is not None:
-            await self.held.wait()
-        self.pending -= 1
-        if request.path == BROKEN:
-            return await break_off(request)
-        if request.method == "PUT":
-            self.objects[request.path] = body
-            return web.Response(status=204)
-        if request.path not in self.objects:
-            return refuse(404, "ResourceNotFound", f"{request.path} was not found")
-        return web.Response(body=self.objects[request.path])
-
-
-async def break_off(request: web.Request) -> web.StreamResponse:
-    """A reply that ends in its middle."""
-    reply = web.StreamResponse(headers={"Content-Length": "100"})
-    await reply.prepare(request)
-    await reply.write(b"a tenth of")
-    assert request.transport is not None
-    request.transport.close()
-    return reply
-
-
-def answer(message: wire.Wire) -> web.Response:
-    return web.Response(text=message.model_dump_json(), content_type="application/json")
-
-
-def refuse(status: int, code: str, message: str) -> web.Response:
-    return web.json_response({"code": code, "message": message}, status=status)
 
 
 class Rig:
@@ -286,13 +134,24 @@ class Rig:
 
     async def log(self, task: wire.TaskLease, stream: str, offset: int = 0) -> bytes | None:
         """A page of what a running task has printed; None if it does not run."""
-        number = len(self.supervisor.logs) + 1
-        asked = {"number": number, "task": task.task, "attempt": task.attempt, "stream": stream, "offset": offset}
-        self.supervisor.replies.put_nowait({"logs": [wire.TaskLogRequest.model_validate(asked)]})
-        await self.until(lambda supervisor: len(supervisor.logs) == number)
-        page = self.supervisor.logs[-1]
-        assert page.number == number
+        page = await self._asked("logs", wire.TaskLogRequest, task, stream=stream, offset=offset)
         return None if page.data is None else base64.b64decode(page.data)
+
+    async def shell(self, task: wire.TaskLease, session: str) -> str | None:
+        """Ask for a shell beside a running task; why there is none, or None."""
+        return (await self._asked("shells", wire.TaskShellRequest, task, session=session)).refused
+
+    async def _asked(
+        self, what: str, kind: type[wire.Wire], task: wire.TaskLease, **about: str | int
+    ) -> wire.RunningAnswer:
+        """The answer to a request about a running task."""
+        number = len(self.supervisor.answers) + 1
+        request = kind.model_validate({"number": number, "task": task.task, "attempt": task.attempt, **about})
+        self.supervisor.replies.put_nowait({what: [request]})
+        await self.until(lambda supervisor: len(supervisor.answers) == number)
+        answer = self.supervisor.answers[-1]
+        assert answer.number == number
+        return answer
 
     def cancel(self, task: wire.TaskLease) -> None:
         self.supervisor.replies.put_nowait({"cancel": [wire.AttemptId(task=task.task, attempt=task.attempt)]})
@@ -353,13 +212,21 @@ def lackey_of(parent: int, state_dir: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def rig(
-    state_dir: Path, isolation: str = "auto", groups: bool = True, objects: Path | None = None, node: str = NODE
+    state_dir: Path,
+    isolation: str = "auto",
+    groups: bool = True,
+    objects: Path | None = None,
+    node: str = NODE,
+    unknown: Collection[str] = (),
 ) -> AsyncIterator[Rig]:
-    """Start all of it; at the end nothing is left. `objects`: a directory shared with others, of whom it is one."""
+    """Start all of it; at the end nothing is left.
+
+    `objects`: a directory shared with others, of whom it is one. `unknown`: blobs that no record needs.
+    """
     state_dir.mkdir(mode=0o700, exist_ok=True)
     blobs = BlobStore(state_dir / "blobs" if objects is None else objects)
     stores = Stores.one(blobs) if objects is None else Stores.of_node(node, objects, state_dir)
-    supervisor = FakeSupervisor()
+    supervisor = FakeSupervisor(unknown=set(unknown))
     runner = web.AppRunner(supervisor.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -27,9 +27,10 @@ from scheduler.model.wire import (
     PoolState,
     RegisterRequest,
     ReportRequest,
+    RunningAnswer,
     TaskLease,
-    TaskLogPage,
     TaskLogRequest,
+    TaskShellRequest,
 )
 from scheduler.supervisor.supervisor import Supervisor
 from scheduler.supervisor.tasks.blob_ownership import blobs_of
@@ -85,6 +86,8 @@ class InstantAgent:
         self._times, self._hasty = times, hasty
         self.prints = prints
         self.asked: list[TaskLogRequest] = []
+        self.shells: list[TaskShellRequest] = []
+        self.asked_for_shell = asyncio.Event()
         self._specs: dict[int, PoolSpec] = {}
         self._instances: dict[int, int] = {}
         self._reducing: dict[tuple[int, int], tuple[PoolSpec, TaskLease]] = {}
@@ -103,6 +106,10 @@ class InstantAgent:
             for request in reply.logs:
                 self.asked.append(request)
                 self._tell_log(request)
+            for wish in reply.shells:
+                self.shells.append(wish)
+                self.asked_for_shell.set()
+                self.start_shell(wish)
             reports = [report for report in self._take(reply) if report] * self._times
             if reports:
                 self.reported += reports
@@ -119,7 +126,10 @@ class InstantAgent:
     def _tell_log(self, request: TaskLogRequest) -> None:
         if self.prints is not None:
             data = base64.b64encode(self.prints[request.offset :]).decode()
-            self.supervisor.agent_service.logs.answer(self.id, TaskLogPage(number=request.number, data=data))
+            self.supervisor.agent_service.running.answer(self.id, RunningAnswer(number=request.number, data=data))
+
+    def start_shell(self, request: TaskShellRequest) -> None:
+        """Answer a request for a shell; this agent has none, and says nothing."""
 
     def state(self) -> AgentState:
         pools = [

@@ -28,7 +28,7 @@ from cli.client.paths import expand
 from cli.client.session import Session
 from cli.client.settings import Options, load
 from scheduler.gateway.access.tokens import Tokens
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
 from scheduler.model.credentials.httpsig import PublicKey
 from scheduler.objects.blobs import BlobStore
@@ -162,7 +162,7 @@ def gateway(directory: Path) -> Iterator[Service]:
         service = LocalFirstJobService(RecordedJobService(db, clock), lambda: supervisor)
         context = Context(db, blobs, clock, b"x" * 32, "test", "agent", lambda: supervisor, service=service)
         await supervisor.start()
-        runner = Runner(build_app(context))
+        runner = Runner(context)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url.append(f"http://127.0.0.1:{runner.addresses[0][1]}")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scheduler.gateway.access.tokens import Tokens
-from scheduler.gateway.app import Runner, build_app
+from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
 from scheduler.model.credentials import httpsig
 from scheduler.model.dates import rfc1123
@@ -197,7 +197,7 @@ async def serving(context: Context) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def listening(context: Context) -> AsyncIterator[Gateway]:
     """A gateway whose accounts are there."""
-    runner = Runner(build_app(context))
+    runner = Runner(context)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -49,31 +49,37 @@ class EchoingGateway:
     def __init__(self) -> None:
         self.headers: list[dict[str, str]] = []
         self.ended = asyncio.Event()
+        self.close: tuple[int | None, str] = (None, "")
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
         connection = await accept(request)
-        async for message in connection:
+        while (message := await connection.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
             if message.data == "end":
                 await connection.close(code=1000, message=b"done")
             elif message.type is WSMsgType.TEXT:
                 await connection.send_str(message.data)
             elif message.type is WSMsgType.BINARY:
                 await connection.send_bytes(message.data)
+        self.close = message.data, message.extra or ""
         self.ended.set()
         return connection
 
 
 @asynccontextmanager
 async def endpoint(*gateways: str) -> AsyncIterator[tuple[str, Any]]:
-    """An instance's endpoint in front of these gateways: its URL, and the attempt that it charges."""
-    attempt = SimpleNamespace(sent=0, received=0)
+    """An instance's endpoint in front of these gateways: its URL, and the attempt that it charges while it `runs`."""
+    attempt = SimpleNamespace(sent=0, received=0, runs=True)
+    host = SimpleNamespace(
+        spec=SimpleNamespace(token="job-token"),
+        running=lambda: attempt if attempt.runs else None,
+    )
     async with aiohttp.ClientSession() as session:
         tunnels = Tunnels(Gateways(gateways), session)
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                return await tunnels.serve(request, "job-token", attempt)  # type: ignore[arg-type]
+                return await tunnels.serve(request, host, attempt)  # type: ignore[arg-type]
             except WireError as error:
                 return answering.refusal(request, error)
 
@@ -82,8 +88,9 @@ async def endpoint(*gateways: str) -> AsyncIterator[tuple[str, Any]]:
 
 
 @asynccontextmanager
-async def attached(url: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    async with aiohttp.ClientSession() as client, asyncio.timeout(SECONDS), client.ws_connect(url + PATH) as connection:
+async def attached(url: str, query: str = "") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    target = url + PATH + query
+    async with aiohttp.ClientSession() as client, asyncio.timeout(SECONDS), client.ws_connect(target) as connection:
         yield connection
 
 
@@ -115,6 +122,27 @@ async def test_the_end_of_the_task_is_that_of_the_gateway() -> None:
             pass
         async with asyncio.timeout(SECONDS):
             await gateway.ended.wait()
+
+
+@pytest.mark.parametrize(("runs", "reason"), [(False, "the task has ended"), (True, "remote connection reset")])
+async def test_a_program_that_is_killed_ends_with_its_task_or_alone(runs: bool, reason: str) -> None:
+    gateway = EchoingGateway()
+    async with server(gateway.handle) as right, endpoint(right) as (url, attempt):
+        async with attached(url) as task:
+            attempt.runs = runs
+            assert task._response.connection is not None and task._response.connection.transport is not None
+            task._response.connection.transport.abort()
+        async with asyncio.timeout(SECONDS):
+            await gateway.ended.wait()
+    assert gateway.close[1] == reason
+
+
+async def test_a_shell_beside_a_task_is_not_charged_to_it() -> None:
+    async with server(EchoingGateway().handle) as right, endpoint(right) as (url, attempt):
+        async with attached(url, "?task=7&session=secret") as shell:
+            await shell.send_str("abc")
+            assert await shell.receive_str() == "abc"
+        assert (attempt.sent, attempt.received) == (0, 0)
 
 
 @pytest.mark.parametrize(("answers", "status"), [((404, 404), 404), ((409, 404), 409)])

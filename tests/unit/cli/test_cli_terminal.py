@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.terminal.frames import Incoming, Kind, Message, close_of, close_with, seal
 from cli.terminal.keys import Escape, Keyboard
-from cli.terminal.session import Wish, document, said_in, start_of
+from cli.terminal.places import BesideTask, NotBegunError, OwnJob
+from cli.terminal.session import Wish, said_in, start_of
 
+NO_JOBS: Any = None
 SIZES = [0, 1, 125, 126, 65535, 65536]
 
 
@@ -102,8 +106,8 @@ def test_without_an_escape_after_a_line_all_is_sent_in_any_pieces(data: bytes, s
 
 
 def test_the_job_is_a_map_on_the_object_or_a_reduce() -> None:
-    wish = Wish("/jill/stor/a", None, {"memory": 256}, ["/jill/stor/tool"], "~", 60)
-    assert said_in("x:" + document(wish).decode()) == {
+    place = OwnJob(NO_JOBS, "/jill/stor/a", {"memory": 256}, ["/jill/stor/tool"])
+    assert said_in("x:" + place.document().decode()) == {
         "name": "interactive compute job",
         "phases": [
             {
@@ -114,13 +118,20 @@ def test_the_job_is_a_map_on_the_object_or_a_reduce() -> None:
             }
         ],
     }
-    assert '"type": "reduce"' in document(Wish(None, None, {}, [], None, 60)).decode()
+    assert '"type": "reduce"' in OwnJob(NO_JOBS, None, {}, []).document().decode()
 
 
 def test_a_command_is_run_by_bash_and_the_size_is_that_of_the_window() -> None:
-    said = said_in(start_of(Wish(None, "ls -l", {}, [], None, 60), (132, 43)))
-    assert (said["command"], said["arguments"]) == ("/bin/bash", ["-c", "ls -l"])
+    said = said_in(start_of(Wish("ls -l", None, 60), "/", (132, 43)))
+    assert (said["command"], said["arguments"], said["cwd"]) == ("/bin/bash", ["-c", "ls -l"], "/")
     assert (said["columns"], said["lines"]) == (132, 43)
+
+
+def test_a_place_beside_a_task_may_turn_out_to_be_elsewhere() -> None:
+    place = BesideTask("8bd3", 17)
+    assert (place.query, place.over()) == ({"task": "17"}, None)
+    with pytest.raises(NotBegunError, match="the task does not run now"):
+        place.closed("the task does not run now")
 
 
 @pytest.mark.parametrize("text", ["", "ping", "mlogin:", "mlogin:[1]", "mlogin:{"])

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import text
-from cli.completion import SHELLS, script
+from cli.completion.scripts import SHELLS, script
 from cli.main import PROGRAMS
 from cli.meter import ByteMeter
 from scheduler.model import dates

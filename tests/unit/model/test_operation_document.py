@@ -15,6 +15,8 @@ ERASE = {"type": "erase", "inputs": ["/jill/stor/a"]}
 SORT = {"type": "sort", "inputs": ["/jill/stor/a"]}
 REDUCE = {"reducer": {"exec": "uniq -c"}}
 COUNT = {"type": "map_reduce", "inputs": ["/jill/stor/a"], "spec": REDUCE}
+REDUCED = {"type": "reduce", "inputs": ["/jill/stor/in"]}
+BY_1 = {"exec": "wc", "reduce_by": ["1,1"]}
 
 
 def refused(document) -> str:
@@ -33,7 +35,7 @@ def stages(document) -> list[tuple[str, str]]:
     [
         (
             {"type": "sum"},
-            '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort, map_reduce',
+            '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort, reduce, map_reduce',
         ),
         ({"type": 3}, '"type": does not have a value in the enumeration pipeline, map, merge, erase, sort'),
         (MAP | {"phases": []}, '"phases": is not for type "map"'),
@@ -99,6 +101,28 @@ def stages(document) -> list[tuple[str, str]]:
         (COUNT | {"spec": REDUCE | {"selectivity": "x"}}, '"spec.selectivity": string value found, but a number is'),
         (COUNT | {"spec": REDUCE | {"selectivity": 0}}, '"spec.selectivity": must be from 0.001 to 1000'),
         (COUNT | {"spec": REDUCE | {"intermediate": "node"}}, '"spec.intermediate": is for what a mapper prints'),
+        (REDUCED | {"spec": {}}, '"spec.exec": is missing and it is required'),
+        (REDUCED | {"spec": BY_1 | {"sort_by": ["2,2"]}}, '"spec.reduce_by": must be the beginning of spec.sort_by'),
+        (REDUCED | {"spec": BY_1 | {"join_by": ["1,1"]}}, '"spec.foreign": is missing and it is required with'),
+        (
+            REDUCED | {"spec": BY_1 | {"foreign": ["/jill/stor/d"]}},
+            '"spec.join_by": is missing and it is required with',
+        ),
+        (
+            REDUCED | {"spec": BY_1 | {"join_by": ["2,2"], "foreign": ["/jill/stor/d"]}},
+            '"spec.join_by": must be the beginning of spec.reduce_by',
+        ),
+        (
+            REDUCED | {"spec": BY_1 | {"foreign": ["/jill/stor/d"] * 101}},
+            '"spec.foreign": there must be a maximum of 100',
+        ),
+        (REDUCED | {"spec": BY_1 | {"pivot_keys": []}}, '"spec.pivot_keys": there must be 1 to 4999 in the array'),
+        (REDUCED | {"spec": BY_1 | {"pivot_keys": ["a\nb"]}}, '"spec.pivot_keys[0]": a pivot is one line'),
+        (REDUCED | {"spec": BY_1 | {"pivot_keys": ["a" * 33_000]}}, '"spec.pivot_keys": must be at most 32 KiB'),
+        (
+            REDUCED | {"spec": BY_1 | {"pivot_keys": ["a"], "task_count": 2}},
+            '"spec.task_count": is not for tasks between pivots',
+        ),
         (
             COUNT | {"spec": REDUCE | {"per_object": True, "task_size": 5}},
             '"spec.task_size": is not for tasks of one object each',
@@ -154,9 +178,36 @@ def test_a_sort_is_a_sample_a_partition_and_a_sort_within_their_memory():
 def test_a_header_is_read_before_and_a_check_is_all_there_is():
     assert [kind for kind, _ in stages(SORT | {"spec": {"header": True}})] == ["header", "sample", "partition", "sort"]
     assert stages(SORT | {"spec": {"check": True, "flags": "n"}}) == [("check", "msort -c -n 2>&1 || [ $? -eq 1 ]")]
-    merged = stages(MERGE | {"spec": {"mode": "sorted", "sort_by": ["1,1"]}})
-    assert merged[0] == ("check", 'msort -c -k1,1 "$MANTA_INPUT_FILE"')
-    assert [kind for kind, _ in merged] == ["check", "sample", "partition", "sort"]
+
+
+def test_sorted_inputs_are_merged_between_borders():
+    sample = 'set -o pipefail; msort --sample 8 | msort --borders "$REMORA_PARTITIONS" -k1,1 -S716M'
+    merge = 'mmerge --handed -k1,1 --borders /assets/borders --partition "$MANTA_TASK_NUMBER" -S96M'
+    merged = parse_job(MERGE | {"spec": {"mode": "sorted", "sort_by": ["1,1"]}}).operation
+    assert [(stage.kind, stage.phase.exec) for stage in merged.stages] == [("sample", sample), ("sorted_merge", merge)]
+    assert (merged.partitioning.partitions(1 << 30), merged.failures.most) == (4, 1)
+    whole = parse_job(MERGE | {"spec": {"mode": "sorted"}, "output": {"path": "/jill/stor/all"}}).operation
+    assert whole.partitioning.partitions(1 << 40) == 1
+
+
+def test_a_reduce_is_a_merge_of_a_range_of_keys_that_a_command_reads():
+    spec = {"exec": "uniq -c", "reduce_by": ["1,1"], "sort_by": ["1,1", "2,2n"], "memory": 512}
+    group = 'mmerge --handed -k1,1 -k2,2n -s --borders /assets/borders --partition "$MANTA_TASK_NUMBER" --keys 1'
+    assert stages(REDUCED | {"spec": spec})[1] == ("sorted_reduce", f"{group} --run 'uniq -c'")
+    pivots = stages(REDUCED | {"spec": {"exec": "wc", "reduce_by": ["1,1"], "pivot_keys": ["b", "c'd"]}})
+    prepared = "printf '%s\\n' b 'c'\"'\"'d' > pivots && msort -c -u -k1,1 -s pivots && "
+    merge = 'mmerge --handed -k1,1 -s --borders pivots --partition "$MANTA_TASK_NUMBER" --keys 1 --run wc'
+    assert pivots == [("sorted_reduce", prepared + merge)]
+
+
+def test_output_that_must_be_sorted_is_checked_by_what_divides_it():
+    spec = {"reducer": {"exec": "uniq"}, "mapper": {"exec": "cat"}, "reduce_by": ["1,1"], "sorted_output": True}
+    check = 'mmerge -k1,1 -s --borders /assets/borders --partition "$MANTA_TASK_NUMBER"'
+    assert [command for _, command in stages(COUNT | {"spec": spec})] == [
+        'msort --sample 8 | bash -c cat | msort --borders "$REMORA_PARTITIONS" -k1,1 -s -S716M',
+        'mpartition --partitions "$REMORA_PARTITIONS" -k1,1 -s --borders /assets/borders --run cat',
+        f"set -o pipefail; msort -k1,1 -s -S409M --run uniq | {check}",
+    ]
 
 
 def test_a_map_reduce_is_a_partition_and_a_reduce_around_the_users_commands():

@@ -19,7 +19,7 @@ from datapath import build
 ROOT = Path(__file__).parents[3]
 PROGRAMS = {
     *("lackey", "launch", "launcher", "terminal"),
-    *("mpipe", "mcat", "mtee", "maggr", "mpartition", "msort", "msplit"),
+    *("mpipe", "mcat", "mtee", "maggr", "mmerge", "mpartition", "msort", "msplit"),
 }
 
 

@@ -34,7 +34,7 @@ WHOLE = {
     *invariants.RULES,  # for tests, and for operators who ask
 }
 # Tables that are read whole because they have a few rows.
-SMALL = "supervisors|nodes|node_credentials|log_requests|doomed"
+SMALL = "supervisors|nodes|node_credentials|running_requests|doomed"
 # Sorts, beside those: at most what agents hold, the names of the nodes, a directory by time, the ranges of a task.
 SORTED = {
     "index_page",

@@ -42,7 +42,7 @@ def test_a_user_without_a_home_is_told_to_say_a_state_directory(home: str | None
 
 
 def test_a_home_is_found_without_the_variable() -> None:
-    assert home_directory({}) == Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert home_directory({}) == pwd.getpwuid(os.getuid()).pw_dir
 
 
 @pytest.mark.usefixtures("unknown")

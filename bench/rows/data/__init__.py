@@ -1,0 +1,1 @@
+"""Rows of bytes: into the service and out of it, between nodes, and to the programs of tasks."""

@@ -1,0 +1,1 @@
+"""Rows of jobs: from a submission to its outputs."""
