@@ -159,6 +159,22 @@ def test_the_gateway_remembers_a_bounded_number_of_callers(monkeypatch):
     assert len(buckets) == 10
 
 
+async def test_a_callers_request_waits_for_one_of_each_other_and_not_for_all():
+    counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
+    limiter, begun = Limiter(None, counter, lambda: 0.0), []
+
+    async def ask(who: str) -> None:
+        await limiter.turn(who)
+        begun.append(who)
+
+    flood = [asyncio.create_task(ask("mallory")) for _ in range(100)]
+    await asyncio.sleep(0)  # all of them wait, but the first
+    await ask("bob")
+    assert len(begun) <= 3
+    await asyncio.gather(*flood)
+    assert begun.count("mallory") == 100
+
+
 async def test_who_is_refused_again_and_again_waits_for_it_and_others_do_not(monkeypatch):
     counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
     limiter = Limiter(None, counter, lambda: 0.0)
