@@ -35,9 +35,8 @@ async def open_listeners(host: str, port: int, limits: ConnectionLimits, shared:
     listeners: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
-            listeners.append(
-                limits.listener(socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=shared))
-            )
+            listening = socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=shared)
+            listeners.append(limits.listener(listening))
     except OSError:
         for listener in listeners:
             listener.close()

@@ -80,10 +80,9 @@ def test_each_process_serves_objects_and_jobs_of_the_other(service: Service) -> 
         with client(service) as session:
             job = Jobs(session).create(JOB)
         with client(service) as session:
-            plain = {"content-type": "text/plain"}
-            session.call(
-                "POST", Jobs(session).live(job, "in"), query={"end": "true"}, headers=plain, body=path.encode()
-            )
+            Jobs(session).add_inputs(job, [path.encode()])
+        with client(service) as session:
+            Jobs(session).end_input(job)
         with client(service) as session:
             assert Jobs(session).wait(job)["state"] == "done"
             (output,) = Jobs(session).records(job, "out")

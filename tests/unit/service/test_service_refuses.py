@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
         ({"state_dir": "file/x"}, "cannot use {place}/file/x for the state: Not a directory"),
         (
             {"workers": 2, "database": "postgresql://h/d"},
-            "--workers: on PostgreSQL any number of `remora gateway` serve",
+            "--workers: on PostgreSQL any number of `remora gateway`",
         ),
         ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1 port 0: "),
     ],
