@@ -14,8 +14,8 @@ B A, A B. A turn gives one sample; the ratio is taken within each round, and the
 lie far apart the machine was not quiet, and the row says little.
 
 A program with more processes gets more of a busy machine, so only a quiet machine gives true
-ratios. Before each row the benchmark watches the load for half a second, and the table says if
-other programs were running.
+ratios. The benchmark counts what other programs use while a row runs (`foreign`), and says which rows to
+measure again.
 
 A ratio is only as fair as its peer, so peers get every advantage that a
 user would give them: files in the page cache, no name resolution, no durability.
@@ -24,9 +24,11 @@ Some rows measure the latency that a person waits for: they are absolute, and th
 bar is a time.
 
 `python -m bench` prints the table (`--smoke`: small sizes, one round; the figures mean little,
-but every row runs). `rows/` has one file a row, in a folder for each kind. The `test_*.py` files here are a separate
-set: micro-benchmarks of single mechanisms, for comparing two versions of this code on one
-machine: `pytest bench --benchmark-autosave`, later `pytest bench --benchmark-compare`.
+but every row runs). `--json FILE` keeps the samples, and `--compare FILE` prints the figures beside
+those of an earlier run. The exit status is 1 if a bar is not met. `rows/` has one file a row, in a
+folder for each kind. The `test_*.py` files here are a separate set: micro-benchmarks of single
+mechanisms, for comparing two versions of this code on one machine: `pytest bench
+--benchmark-autosave`, later `pytest bench --benchmark-compare`.
 
 Example, one line of a table from a busy machine, as its spread shows:
 

@@ -11,34 +11,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.foreign import Watch
 from bench.measure import Line, SkippedError
 from bench.rows import ROWS
-from bench.setting import Setting, foreign_load
-from bench.table import as_json, render
+from bench.setting import Setting
+from bench.table import Measured, as_json, compared, render
 
-# The share of the machine that other programs may use before a table says that it was not quiet.
+# The share of the machine that other programs may use during a row before a table says that it was not quiet.
 QUIET = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, and write the samples if they are wanted; returns the exit status."""
+    """Measure, print the table, and write the samples if they are wanted; returns the exit status.
+
+    It is 1 if a bar is not met, unless that was a smoke run.
+    """
     options = parse(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="remora-bench-", dir=options.dir) as scratch,
         Setting(Path(scratch), options.smoke) as setting,
     ):
         results = measure(setting, options.rows or list(ROWS))
-    print(render(results.lines))
+    lines = [measured.line for measured in results.measured]
+    print(render(lines))
+    if options.compare:
+        print(f"\nAgainst {options.compare}:\n{compared(results.measured, json.loads(options.compare.read_text()))}")
     for name, why in results.skipped:
         print(f"SKIPPED in {name}: {why}")
-    if results.foreign_load > QUIET:
-        busy = f"{results.foreign_load:.0%}"
-        print(f"The machine was not quiet: before a row others kept {busy} of it busy. Measure again.")
+    busy = {measured.row: measured.foreign for measured in results.measured if measured.foreign > QUIET}
+    if busy:
+        told = ", ".join(f"{row} {share:.0%}" for row, share in busy.items())
+        print(f"The machine was not quiet: others kept so much of it busy while rows ran: {told}. Measure those again.")
     if options.smoke:
         print("A smoke run: small sizes, one round. The figures mean little.")
     if options.json:
-        options.json.write_text(json.dumps(as_json(results.lines), indent=1) + "\n")
-    return 0
+        options.json.write_text(json.dumps(as_json(results.measured), indent=1) + "\n")
+    return int(not options.smoke and any(line.misses_bar for line in lines))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -52,6 +60,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="small sizes and one round: does it all still run?")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples to FILE as well")
     parser.add_argument(
+        "--compare", metavar="FILE", type=Path, help="print each figure beside that of an earlier --json FILE"
+    )
+    parser.add_argument(
         "--dir", metavar="DIR", type=Path, help="measure on DIR's file system (default: that of TMPDIR)"
     )
     options = parser.parse_args(arguments)
@@ -63,25 +74,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @dataclass(slots=True)
 class Results:
-    """The measured lines; the skipped rows with reasons; the largest share of the machine that other programs used."""
+    """The measured lines, and the skipped rows with reasons."""
 
-    lines: list[Line] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    foreign_load: float = 0.0
 
 
 def measure(setting: Setting, names: Sequence[str]) -> Results:
     """Measure the rows, and report progress on stderr."""
     results = Results()
     for name in names:
-        results.foreign_load = max(results.foreign_load, foreign_load())
         print(f"bench: {name} ...", end="", file=sys.stderr, flush=True)
-        started = time.monotonic()
+        started, watch = time.monotonic(), Watch()
+        lines: list[Line] = []
         try:
             for line in ROWS[name](setting):
-                results.lines.append(line)  # one by one: a row that skips its last line keeps the others
+                lines.append(line)  # one by one: a row that skips its last line keeps the others
         except SkippedError as why:
             results.skipped.append((name, str(why)))
+        foreign = watch.foreign_load()
+        results.measured += [Measured(name, line, foreign) for line in lines]
         print(f" {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return results
 

@@ -52,6 +52,10 @@ class Line:
         return median(self.ours if self.bar.absolute else self.ratios)
 
     @property
+    def misses_bar(self) -> bool:
+        return self.bar.bar is not None and not self.bar.reached(self.figure, self.bar.bar)
+
+    @property
     def verdict(self) -> str:
         """Whether the bar and the goal are reached, in words."""
         bar, figure = self.bar, self.figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,20 +97,6 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of all threads of a process, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def foreign_load(seconds: float = 0.5) -> float:
-    """The share of all processors that other programs use while this one only watches: 0.0 is a quiet machine."""
-    before = processor_ticks()
-    time.sleep(seconds)
-    idle, total = (after - earlier for after, earlier in zip(processor_ticks(), before, strict=True))
-    return 1 - idle / total if total else 0.0
-
-
-def processor_ticks() -> tuple[int, int]:
-    """`(idle, all)` ticks of all processors since boot."""
-    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return ticks[3] + ticks[4], sum(ticks)
 
 
 def run_job(jobs: Jobs, document: bytes, inputs: Iterable[str]) -> tuple[str, Status]:

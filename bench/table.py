@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -12,8 +13,11 @@ HEADINGS = ("what", "ours", "peer", "ratio (lowest-highest)", "bar", "goal", "")
 
 
 def render(lines: Sequence[Line]) -> str:
-    rows = [HEADINGS, *(cells(line) for line in lines)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+    return aligned([HEADINGS, *(cells(line) for line in lines)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
@@ -54,10 +58,33 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A line with the row that it belongs to, and the share of the machine that other programs used meanwhile."""
+
+    row: str
+    line: Line
+    foreign: float
+
+
+def compared(measured: Sequence[Measured], earlier: Sequence[dict[str, Any]]) -> str:
+    """A table of the figures beside those of an earlier run: what now is, what was, and the ratio of both."""
+    known = {(line["what"], line["peer"] or ""): line["figure"] for line in earlier}
+    rows = [("what", "peer", "now", "earlier", "now / earlier")]
+    for line in (each.line for each in measured):
+        unit = f" {line.unit}" if line.bar.absolute or not line.peer else "x"
+        before = known.get((line.what, line.peer))
+        was = ("-", "-") if before is None else (number(before) + unit, f"{line.figure / before:.2f}")
+        rows.append((line.what, line.peer or "-", number(line.figure) + unit, *was))
+    return aligned(rows)
+
+
+def as_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     """All samples, so that another evaluation needs no new measurement."""
     return [
         {
+            "row": each.row,
+            "foreign": round(each.foreign, 3),
             "what": line.what,
             "unit": line.unit,
             "ours": list(line.ours),
@@ -67,7 +94,8 @@ def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
             "bar": bar_as_json(line.bar),
             "verdict": line.verdict,
         }
-        for line in lines
+        for each in measured
+        for line in [each.line]
     ]
 
 

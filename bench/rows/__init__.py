@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.measure import Line
-from bench.rows.data import feeding, fetching, files, reducing, small_objects, sorting, splitting, transfer
+from bench.rows.data import counting, feeding, fetching, files, reducing, small_objects, sorting, splitting, transfer
 from bench.rows.jobs import first_answer, many_objects, one_object, word_count
-from bench.rows.service import cold_start, containers, records, supervising
+from bench.rows.service import cold_start, containers, growth, records, supervising
 from bench.setting import Setting
 
 Row = Callable[[Setting], Iterator[Line]]
@@ -32,5 +32,7 @@ ROWS: Mapping[str, Row] = {
     "logs": first_answer.lines,
     "start": cold_start.lines,
     "words": word_count.lines,
+    "counting": counting.lines,
+    "growth": growth.lines,
     "containers": containers.lines,
 }

@@ -2,8 +2,8 @@
 
 The script is plain, so that its program runs without bash; another line is for one that needs bash for the same. The
 peer is two loops in C, one a processor, that fork and run `bash -c wc` on the
-same bytes and do nothing else (`peers/forkloop.c`). The other peer is GNU parallel, which a user would
-otherwise use; it gets fewer files, and rates are compared.
+same bytes and do nothing else (`peers/forkloop.c`). The other peers are GNU parallel and HyperQueue, which a user
+would otherwise use; they get fewer files, and rates are compared.
 
 Remora's time is taken from the service's own clock, from the job's creation to its end, so that it does not
 depend on how often a client polls. In between the service has resolved every name, isolated, captured,
@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import Bar, Line, interleave, seconds
-from bench.peers import compiled, gnu_parallel, missing
+from bench.peers import compiled, gnu_parallel, hyperqueue, missing
 from bench.setting import PLAIN, Setting, described, lifetime, run_job, words
 from cli.client.jobs import Jobs
 from tests.support.services.objects import put_many
@@ -31,6 +32,15 @@ BYTES = 1000
 
 
 def lines(setting: Setting) -> Iterator[Line]:
+    with ExitStack() as stack:
+        queue = None
+        if hyperqueue.is_installed():
+            queue = stack.enter_context(hyperqueue.cluster(setting.directory("many-hyperqueue")))
+        yield from measured(setting, queue)
+
+
+def measured(setting: Setting, queue: hyperqueue.Run | None) -> Iterator[Line]:
+    """The lines; `queue` runs a script in HyperQueue, if that is installed."""
     count = setting.size(10_000, 500)
     files, objects = prepare(setting, count)
     few = files[: setting.size(1000, 100)]
@@ -53,13 +63,19 @@ def lines(setting: Setting) -> Iterator[Line]:
     def with_parallel() -> float:
         return len(few) / seconds(lambda: run_parallel(parallel, results, few)) if parallel else 0.0
 
+    def with_queue() -> float:
+        some = files[: setting.size(3000, 100)]
+        return len(some) / seconds(lambda: queue(SCRIPT, results, some)) if queue else 0.0
+
     one_job(setting, objects[:100])  # a first job warms the service up
-    job, shell_job, floor, other = interleave(setting.rounds, ours, with_bash, loops, with_parallel)
+    job, shell_job, floor, other, queued = interleave(setting.rounds, ours, with_bash, loops, with_parallel, with_queue)
     what = f"{count:,} objects through {described(SCRIPT)}"
     yield Line(what, "tasks/s", job, Bar(0.8, 1.2), "2 C fork loops of bash", floor)
     with_shell = f"{count:,} objects through {described(SHELL_SCRIPT)}"
     yield Line(with_shell, "tasks/s", shell_job, Bar(0.6, 0.85), "2 C fork loops of bash", floor)
-    yield Line(f"{what}, CPU beside the tasks", "ms/task", costs, Bar(0.8, absolute=True, at_most=True))
+    yield Line(f"{what}, CPU beside the tasks", "ms/task", costs, Bar(0.8, 0.25, absolute=True, at_most=True))
+    if queue is not None:
+        yield Line(what, "tasks/s", job, Bar(1.0, 2.5), f"HyperQueue, {hyperqueue.CORES} cores", queued)
     if parallel is None:
         raise missing("GNU parallel")
     yield Line(what, "tasks/s", job, Bar(1.0, 3.0), "parallel -j2", other)

@@ -25,7 +25,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     for _ in range(3):
         run(jobs, path)
     (ours,) = interleave(setting.size(21, 5), lambda: 1000 * seconds(lambda: run(jobs, path)))
-    yield Line(f"one-object job, {described(SCRIPT)}, warm", "ms", ours, Bar(150, 100, absolute=True, at_most=True))
+    yield Line(f"one-object job, {described(SCRIPT)}, warm", "ms", ours, Bar(60, 20, absolute=True, at_most=True))
 
 
 def run(jobs: Jobs, path: str) -> None:

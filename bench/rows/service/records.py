@@ -17,7 +17,7 @@ from bench.rows.service import supervising
 from bench.setting import Setting, described
 from tests.support.services.postgres import DURABLE, NoPostgresError, Postgres, server
 
-BAR = Bar(0.7)
+BAR = Bar(goal=0.75)
 
 
 def lines(setting: Setting) -> Iterator[Line]:

@@ -40,7 +40,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         return asyncio.run(completions(setting.directory(f"supervisor-{next(numbers)}"), count))
 
     (ours,) = interleave(setting.rounds, turn)
-    yield Line("supervisor alone", "tasks/s", ours, Bar(goal=5000, absolute=True))
+    yield Line("supervisor alone", "tasks/s", ours, Bar(5000, 13_000, absolute=True))
 
 
 async def completions(directory: Path, count: int, url: str | None = None) -> float:

@@ -175,7 +175,19 @@ def fork_server() -> ForkServer:
     with theirs:
         process = subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT, env=USUAL,
                                    pass_fds=[theirs.fileno()], stderr=log, start_new_session=True)  # fmt: skip
+    forbid_shutdown(ours)
     return ForkServer(process, ours, os.fstat(ours.fileno()).st_ino, log)
+
+
+def forbid_shutdown(control: socket.socket) -> None:
+    """Have code fail that shuts the control socket down because it kept the number of a descriptor of its own."""
+
+    def shut_down(self: socket.socket, how: int) -> None:
+        assert self is control or self.fileno() != control.fileno(), "this descriptor is another's by now"
+        plain(self, how)
+
+    plain = socket.socket.shutdown
+    socket.socket.shutdown = shut_down  # type: ignore[method-assign]
 
 
 def import_all() -> None:

@@ -36,7 +36,9 @@ def put(c: Connection, path: str = PATH) -> tuple[str, list[str]]:
 
 
 def pin(c: Connection, number: int, blob: str, seq: int = 0) -> None:
-    c.run("insert_pin", job=number, seq=seq, name=PATH, blob=blob, size=1, md5=None, type=None, headers="{}")
+    c.run(
+        "insert_pin", job=number, seq=seq, name=PATH, blob=blob, size=1, md5=None, type=None, headers="{}", dictionary=0
+    )
 
 
 def test_a_pinned_blob_outlives_its_name_and_goes_with_its_last_pin(c):

@@ -41,7 +41,7 @@ async def test_blobs_that_nothing_refers_to_are_removed_and_no_others(store):
         source = "INSERT INTO task_inputs (task, seq, name, blob, size, availability) VALUES"
         c.plain(f"{source} (1, 1, 'n', '{of_reducer}', 1, 1)")
         row = {"job": 1, "size": 1, "md5": None, "type": None, "headers": "{}"}
-        c.run("insert_pin", seq=0, name="n", blob=id_of("pinned"), **row)
+        c.run("insert_pin", seq=0, name="n", blob=id_of("pinned"), dictionary=0, **row)
         c.run("insert_staged", stage=0, number=0, output=0, blob=id_of("staged"), **row)
 
     await db.write(refer)

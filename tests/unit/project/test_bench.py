@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from bench.__main__ import main, measure
+from bench.foreign import own_ticks
 from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows import ROWS
 from bench.setting import Setting, words
-from bench.table import as_json, number, render
+from bench.table import Measured, as_json, compared, number, render
+from tests.support.eventually import eventually_here
 
 
 def test_contestants_take_turns_every_other_round_backwards() -> None:
@@ -69,8 +73,31 @@ def test_the_table_shows_figures_peer_spread_bar_and_verdict() -> None:
 
 def test_json_has_every_sample() -> None:
     line = Line("x", "ms", [3.0, 1.0, 2.0], Bar(5, absolute=True, at_most=True))
-    (record,) = json.loads(json.dumps(as_json([line])))
+    (record,) = json.loads(json.dumps(as_json([Measured("row", line, 0.25)])))
+    assert (record["row"], record["foreign"]) == ("row", 0.25)
     assert (record["ours"], record["figure"], record["verdict"], record["peer"]) == ([3.0, 1.0, 2.0], 2.0, "met", None)
+
+
+def test_figures_are_compared_with_those_of_an_earlier_run_of_the_same_line() -> None:
+    earlier = as_json([Measured("row", Line("x", "ms", [50.0], Bar(5, absolute=True)), 0.0)])
+    now = [Measured("row", Line(what, "ms", [40.0], Bar(5, absolute=True)), 0.0) for what in ("x", "y")]
+    shown = [line.split() for line in compared(now, earlier).splitlines()[1:]]
+    assert shown == [["x", "-", "40", "ms", "50", "ms", "0.80"], ["y", "-", "40", "ms", "-", "-"]]
+
+
+def test_a_bar_that_is_missed_is_the_exit_status_but_for_a_smoke_run(monkeypatch, capsys) -> None:
+    monkeypatch.setitem(ROWS, "slow", lambda _: iter([Line("x", "ms", [6.0], Bar(5, absolute=True, at_most=True))]))
+    assert main(["slow"]) == 1
+    assert main(["--smoke", "slow"]) == 0
+
+
+def test_what_descends_from_this_process_is_no_foreign_load() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    before = own_ticks()
+    with subprocess.Popen([sys.executable, "-S", "-c", burn]) as child:
+        eventually_here(lambda: own_ticks() - before >= 20, "its time counts while it runs")
+        child.wait()
+    assert own_ticks() - before >= 25
 
 
 def test_a_row_that_skips_keeps_the_lines_it_gave_and_says_why(monkeypatch, tmp_path) -> None:
@@ -80,7 +107,7 @@ def test_a_row_that_skips_keeps_the_lines_it_gave_and_says_why(monkeypatch, tmp_
 
     monkeypatch.setitem(ROWS, "odd", row)
     results = measure(Setting(tmp_path), ["odd"])
-    assert [line.what for line in results.lines] == ["x"]
+    assert [(each.row, each.line.what) for each in results.measured] == [("odd", "x")]
     assert results.skipped == [("odd", "no such tool here")]
 
 

@@ -1,6 +1,6 @@
 """kill -9 of the whole service at a random instant of a job, again and again.
 
-    python tests/stress/kill_anywhere.py [--rounds 20] [--tasks 2000] [--seed N] [--verbose]
+    python tests/stress/kills/kill_anywhere.py [--rounds 20] [--tasks 2000] [--seed N] [--verbose]
 
 Each round runs a job of many tasks, kills every process of the service at once after a random
 part of the time that an undisturbed run takes, starts the service again on the same state, and
@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from cli.client import objects
 from cli.client.jobs import Jobs
