@@ -31,9 +31,9 @@ from scheduler.agent.client import Client, FullError, UnavailableError, UnknownA
 from scheduler.agent.links.lease import SilentError, SupervisorLease
 from scheduler.agent.links.running_requests import RunningRequests
 from scheduler.agent.log import Log
+from scheduler.agent.pools.caps.disk_pressure import Pressure
 from scheduler.agent.pools.completion import LOST, stopped_report
 from scheduler.agent.pools.context import AgentContext
-from scheduler.agent.pools.disk_pressure import Pressure
 from scheduler.agent.pools.pool import Pool
 from scheduler.agent.pools.worker import Worker
 from scheduler.agent.slots.reservations import strangers

@@ -18,10 +18,10 @@ from datapath.passing import Done, DoneFlag
 from scheduler.agent.attempts.attempt import Attempt, verdict_of
 from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.attempts.verdict import Stop
+from scheduler.agent.pools.caps.tier_limits import Caps
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.pacing import Pace
-from scheduler.agent.pools.tier_limits import Caps
 from scheduler.agent.pools.worker import Worker
 from scheduler.common.space import Space
 from scheduler.model.wire import AttemptId, PoolSpec

@@ -20,7 +20,7 @@ from scheduler.model.wire import AttemptId, AttemptReport
 from scheduler.providers import Provider
 
 if TYPE_CHECKING:
-    from scheduler.agent.pools.disk_pressure import (
+    from scheduler.agent.pools.caps.disk_pressure import (
         Pressure,  # an import at runtime would be a circle: `disk_pressure` imports `worker`
     )
 

@@ -32,6 +32,7 @@ from scheduler.agent.attempts.task_inputs import InputGoneError
 from scheduler.agent.attempts.verdict import INIT_FAILED_BEFORE, NO_IMAGE, Stop
 from scheduler.agent.blobs.slices import line_end_of
 from scheduler.agent.pools.assets import Assets
+from scheduler.agent.pools.caps.tier_limits import Caps
 from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.conclusion import Conclusion
 from scheduler.agent.pools.context import AgentContext
@@ -40,7 +41,6 @@ from scheduler.agent.pools.instances import Instances
 from scheduler.agent.pools.pacing import Pace, room
 from scheduler.agent.pools.preparation import Preparation
 from scheduler.agent.pools.reopened_outputs import script_may_reopen
-from scheduler.agent.pools.tier_limits import Caps
 from scheduler.agent.pools.worker import NO_DONE, State, Worker
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet

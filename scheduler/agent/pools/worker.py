@@ -26,8 +26,8 @@ from scheduler.agent.attempts.reducer_input import Lost
 from scheduler.agent.attempts.task_inputs import TaskInputs
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
+from scheduler.agent.pools.caps.disk_count import DiskCount
 from scheduler.agent.pools.context import AgentContext
-from scheduler.agent.pools.disk_count import DiskCount
 from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
 from scheduler.agent.pools.shells import Shells
 from scheduler.agent.task_api.endpoint import Endpoint

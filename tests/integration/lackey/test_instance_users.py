@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from scheduler.agent.pools import disk_count, instance_factory
+from scheduler.agent.pools import instance_factory
+from scheduler.agent.pools.caps import disk_count
 from scheduler.common import child
 from scheduler.providers import process
 from scheduler.providers.linux.subordinate_users import make

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from scheduler.agent.attempts.reports import Reporter
-from scheduler.agent.pools import disk_pressure, pool
+from scheduler.agent.pools import pool
+from scheduler.agent.pools.caps import disk_pressure
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.space import MEGABYTE, Space
 from scheduler.model.operations.reasons import AbortReason

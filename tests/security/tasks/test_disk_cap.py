@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
-from scheduler.agent.pools import disk_count, instance_factory
-from scheduler.agent.pools.disk_count import DiskCount
+from scheduler.agent.pools import instance_factory
+from scheduler.agent.pools.caps import disk_count
+from scheduler.agent.pools.caps.disk_count import DiskCount
 from scheduler.providers.linux import disk_usage
 from scheduler.providers.linux.disk_usage import EVERYTHING, Use
 from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig

@@ -1,6 +1,6 @@
 """kill -9 of the whole service at a random instant of an operation, again and again.
 
-    python tests/stress/kill_operations.py [--rounds 40] [--lines 200000] [--tasks 40] [--seed N]
+    python tests/stress/kills/kill_operations.py [--rounds 40] [--lines 200000] [--tasks 40] [--seed N]
 
 Each round runs an operation (map into a set, map into one object, a merge that links, one that combines, one of sorted
 inputs, an append, a sort in one task and in many, a map_reduce, a reduce of sorted inputs and an erase), kills every
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from cli.client import objects
 from cli.client.jobs import Jobs

@@ -13,8 +13,8 @@ from aiohttp import WSMsgType
 
 from scheduler.gateway.sessions.session import Sessions, Timings
 from scheduler.model.wire import RunningAnswer, TaskShellRequest
-from tests.integration.gateway.test_sessions import LINKUP, after_waiting, attached, refused
-from tests.integration.gateway.test_sessions_elsewhere import two_gateways
+from tests.integration.gateway.sessions.test_sessions import LINKUP, after_waiting, attached, refused
+from tests.integration.gateway.sessions.test_sessions_elsewhere import two_gateways
 from tests.support.nodes.instant_agent import InstantAgent
 from tests.support.services.gateway import Gateway, running_jobs
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.verdict import Stop
-from scheduler.agent.pools.disk_count import free_at
+from scheduler.agent.pools.caps.disk_count import free_at
 from scheduler.agent.pools.worker import Worker
 from scheduler.providers import InstanceSpec
 from scheduler.providers.linux.disk_usage import File, Use, inodes_of

@@ -1,6 +1,6 @@
 """Faults in a cluster of processes: each job must end with the outputs of an undisturbed one.
 
-    python tests/stress/kill_cluster.py --rounds 20 [--only owner] [--seed 1]
+    python tests/stress/kills/kill_cluster.py --rounds 20 [--only owner] [--seed 1]
 
 Two gateways, two supervisors, three agents, one PostgreSQL; no Nomad, no root. In each round a job of three phases
 is under way when something is killed, stopped or restarted; whatever it was is started again afterwards. Prints a
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.support.services.postgres import DURABLE, Postgres, server
 from tests.support.services.processes import Cluster, clustered

@@ -1,6 +1,6 @@
 """kill -9 of one part of a service with containers, at a random instant of a job, again and again.
 
-    python tests/stress/kill_containers.py [--rounds 20] [--tasks 1000] [--seed N]
+    python tests/stress/kills/kill_containers.py [--rounds 20] [--tasks 1000] [--seed N]
 
 The parts take turns: the agent, containerd, a shim, a lackey. Each round runs a job of many tasks
 and kills one process of its part after a random part of the time that an undisturbed run takes. The
@@ -24,9 +24,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tests.stress.kill_anywhere import Stress, run_undisturbed
+from tests.stress.kills.kill_anywhere import Stress, run_undisturbed
 from tests.support.leftovers import assert_nothing_left
 from tests.support.nodes.containers import CONTAINERD, REFUSED, VICTIMS, assert_no_container_left
 from tests.support.nodes.traces import assert_traces, traces

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 from scheduler.gateway.sessions.elsewhere import PASSED_ON, Holder, begin
 from scheduler.gateway.sessions.session import Sessions
 from scheduler.records.database import select
-from tests.integration.gateway.test_sessions import LINKUP, after_waiting, attached, created, refused
+from tests.integration.gateway.sessions.test_sessions import LINKUP, after_waiting, attached, created, refused
 from tests.support.eventually import eventually
 from tests.support.services.gateway import Gateway, listening, presign, running_jobs
 

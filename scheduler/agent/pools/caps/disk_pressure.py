@@ -28,7 +28,7 @@ from pathlib import Path
 from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
-from scheduler.agent.pools.tier_limits import known_files
+from scheduler.agent.pools.caps.tier_limits import known_files
 from scheduler.agent.pools.worker import Worker
 from scheduler.common.space import Space, is_ample, space_at, space_of
 from scheduler.providers.linux.disk_usage import EVERYTHING, Use

@@ -1,6 +1,6 @@
 """A sort of many partitions on three nodes, one of which dies between partition and sort.
 
-    python tests/stress/sort_without_a_node.py [--bytes 2000000000] [--partitions 16] [--seed N]
+    python tests/stress/kills/sort_without_a_node.py [--bytes 2000000000] [--partitions 16] [--seed N]
 
 A gateway, a supervisor and three agents as processes, over one PostgreSQL; no root. Log lines in eight objects are
 sorted; when all of them have been divided, and before their partitions are sorted, a node that has shuffle files is
@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.support.services.postgres import DURABLE, server
 from tests.support.services.processes import Cluster, clustered

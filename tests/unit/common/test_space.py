@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scheduler.agent.pools.disk_pressure import LONGEST, SHORTEST, Load, pause_until_next, to_blame
+from scheduler.agent.pools.caps.disk_pressure import LONGEST, SHORTEST, Load, pause_until_next, to_blame
 from scheduler.common.space import GIGABYTE, MEGABYTE, Space, reserve, sized
 from scheduler.providers.linux.disk_usage import Use
 
