@@ -10,9 +10,9 @@ second, waits a second for each: on 32 connections it gets 32 refusals a second,
 as it was told never notices.
 
 Below all limits the callers share one event loop. So their requests take turns (`common.waiting.Turns`): each turn of
-the loop begins at most `AT_ONCE` requests of each caller, and a caller with one request waits for so many of each other,
-not for all that another has sent. Who sends is known after authentication only; a connection waits in the queue of the
-caller of its last request, at first in that of its address.
+the loop begins at most `AT_ONCE` requests of each caller, and a caller with one request waits for so many of each
+other, not for all that another has sent. Who sends is known after authentication only; a connection waits in the queue
+of the caller of its last request, at first in that of its address.
 
 What is stored is counted by reading names, which takes longer the more there are. So it is counted at most once in
 `FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits meanwhile is
