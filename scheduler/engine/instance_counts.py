@@ -9,6 +9,10 @@ Reducers whose input is still open are shared out apart, as on one machine: they
 before them need. A reservation is real memory, so all of these together get at most half of it, and the other half is
 always there for tasks that make progress.
 
+Sessions of users have places beyond the slots of all nodes together (`session_places`), as on one machine, and at most
+a quarter of the memory: a launcher takes next to none of a node's processors, so Nomad has room for it where there is
+memory.
+
 Demand falls when tasks end and rises when they commit, many times a second; reservations must not follow that. So a
 number rises at once, and its recent value (`ScaleDownDelay`) is kept for a while, as far as no other pool needs the
 room (`dampen_scale_down`).
@@ -24,10 +28,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.engine import fair_share
+from scheduler.engine import fair_share, session_places
 
 Place = str | None  # a node, or None: anywhere
 Nodes = Mapping[str, fair_share.Capacity]
+SESSIONS_PART = 4  # sessions in places get one part of so many of the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +44,62 @@ class Demand:
     demand: Mapping[Place, int]
     asked: Mapping[Place, int] = field(default_factory=dict)
     open: bool = False  # a reduce phase whose input has not ended
+    session: bool = False  # of a user, who waits for it
     since: float = 0.0
     settled: bool = True
     account: str = ""
 
 
-def per_pool(demands: Sequence[Demand], nodes: Nodes) -> dict[int, int]:
-    """Number of instances by pool, of all nodes together."""
-    largest = max((node.memory_mb for node in nodes.values()), default=0)
-    found: dict[int, int] = {}
+def per_pool(demands: Sequence[Demand], nodes: Nodes, slots: int) -> dict[int, int]:
+    """Number of instances by pool, of all nodes together. `slots`: of all nodes, whichever supervisor uses them."""
+    found = seated = _seats(demands, nodes, slots)
+    largest = _largest(nodes)
     for is_open in (False, True):
-        pools = [_pool(demanded, largest) for demanded in demands if demanded.open == is_open]
-        found |= fair_share.share(pools, _capacity(nodes, is_open))
+        pools = [_pool(each, largest) for each in demands if each.open == is_open and each.pool not in seated]
+        found = found | fair_share.share(pools, _capacity(demands, nodes, seated, is_open))
     return found
 
 
+def _seats(demands: Sequence[Demand], nodes: Nodes, slots: int) -> dict[int, int]:
+    """Number of instances of the sessions that have places, by pool."""
+    sessions = [_pool(each, _largest(nodes)) for each in demands if each.session]
+    memory = sum(node.memory_mb for node in nodes.values())
+    free = memory - sum(sum(each.asked.values()) * each.memory_mb for each in demands)
+    theirs = memory // SESSIONS_PART - sum(session.taken * session.memory_mb for session in sessions)
+    return session_places.seats(sessions, slots, min(free, theirs))
+
+
 def dampen_scale_down(
-    given: Mapping[int, int], lately: Mapping[int, int], demands: Sequence[Demand], nodes: Nodes
+    given: Mapping[int, int], lately: Mapping[int, int], demands: Sequence[Demand], nodes: Nodes, slots: int
 ) -> dict[int, int]:
     """The numbers in `given`, raised towards the pools' recent numbers as far as there is room."""
     found = dict(given)
+    seated = _seats(demands, nodes, slots)
     for is_open in (False, True):
-        capacity = _capacity(nodes, is_open)
-        ours = [demanded for demanded in demands if demanded.open == is_open]
-        slots = capacity.slots - sum(given[demanded.pool] for demanded in ours)
+        capacity = _capacity(demands, nodes, seated, is_open)
+        ours = [demanded for demanded in demands if demanded.open == is_open and demanded.pool not in seated]
+        room = capacity.slots - sum(given[demanded.pool] for demanded in ours)
         memory = capacity.memory_mb - sum(given[demanded.pool] * demanded.memory_mb for demanded in ours)
         for demanded in ours:
-            more = min(lately.get(demanded.pool, 0) - given[demanded.pool], slots, memory // demanded.memory_mb)
+            more = min(lately.get(demanded.pool, 0) - given[demanded.pool], room, memory // demanded.memory_mb)
             if more > 0:
                 found[demanded.pool] += more
-                slots -= more
+                room -= more
                 memory -= more * demanded.memory_mb
     return found
 
 
-def _capacity(nodes: Nodes, is_open: bool) -> fair_share.Capacity:
+def _capacity(demands: Sequence[Demand], nodes: Nodes, seated: Mapping[int, int], is_open: bool) -> fair_share.Capacity:
+    """The slots and the memory for tasks: what is left beside sessions in their places, at most half for open ones."""
     memory = sum(node.memory_mb for node in nodes.values())
-    return fair_share.Capacity(sum(node.slots for node in nodes.values()), memory // 2 if is_open else memory)
+    left = max(0, memory - sum(seated.get(each.pool, 0) * each.memory_mb for each in demands))
+    slots = sum(node.slots for node in nodes.values())
+    return fair_share.Capacity(slots, min(left, memory // 2) if is_open else left)
+
+
+def _largest(nodes: Nodes) -> int:
+    """The memory of the largest node."""
+    return max((node.memory_mb for node in nodes.values()), default=0)
 
 
 def _pool(demanded: Demand, largest: int) -> fair_share.PoolShare:

@@ -8,7 +8,7 @@ other, and share the slots (`fair_share`).
 Which sessions have places follows from the pools alone: those that have an instance come before those that wait, and
 these in the order in which they began to wait. So a place is kept until the session is over.
 
-Where Nomad places instances, it has no such places: a session waits for its allocation as any task.
+Where Nomad places instances, the cluster has as many places as if it were one node (`instance_counts`).
 
 Example: 4 slots, all taken for an hour by jill's job. She logs in twice, at once; her third session waits for a slot.
 The places are full then: jack's first session begins beyond the slots as any first instance of an account does.

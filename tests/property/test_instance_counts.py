@@ -16,6 +16,7 @@ from scheduler.engine.instance_counts import (
     place_instances,
     split,
 )
+from scheduler.engine.session_places import places
 
 NAMES = st.sampled_from(["n1", "n2", "n3"])
 PLACES = st.none() | NAMES
@@ -26,12 +27,12 @@ NODES = st.dictionaries(
 )
 CLAIMS = st.lists(
     st.builds(
-        Demand,
+        lambda kind, **about: Demand(open=kind == "open", session=kind == "session", **about),
         pool=st.integers(1, 6),
         memory_mb=st.sampled_from([128, 1024, 8192]),
         demand=COUNTS | st.just({}),
         asked=ASKED,
-        open=st.booleans(),
+        kind=st.sampled_from(["steady", "open", "session"]),
         settled=st.booleans(),
     ),
     unique_by=lambda demanded: demanded.pool,
@@ -39,35 +40,58 @@ CLAIMS = st.lists(
 )
 
 
+def slots_of(nodes):
+    return sum(node.slots for node in nodes.values())
+
+
+def held_by_sessions(demands):
+    """Memory of sessions that have an instance: they keep their places, also when nodes are gone."""
+    return sum(demanded.memory_mb for demanded in demands if demanded.session and sum(demanded.asked.values()))
+
+
+def test_sessions_begin_beyond_slots_that_are_all_taken_as_far_as_there_is_memory():
+    nodes = {name: Capacity(2, 4096) for name in ("n1", "n2")}
+    busy = Demand(7, 1024, {None: 90}, asked={None: 3}, settled=False, account="jill")
+    first, second, third = (Demand(number, 1024, {None: 1}, session=True, account="jill") for number in (1, 2, 3))
+    assert per_pool([busy, first, second], nodes, 4) == {1: 1, 2: 1, 7: 3}
+    assert per_pool([busy, first, second, third], nodes, 4) == {1: 1, 2: 1, 3: 1, 7: 2}  # in a slot, as any task
+    large = Demand(4, 4096, {None: 1}, session=True, account="jill")
+    assert sum(per_pool([busy, large], nodes, 4).values()) == 3
+    used_by_others = {name: Capacity(0, 4096) for name in nodes}
+    assert per_pool([first], used_by_others, 4) == {1: 1}
+
+
 def test_a_pool_gets_what_a_node_has_there_and_the_rest_anywhere():
     nodes = {name: Capacity(2, 8192) for name in ("n1", "n2", "n3")}
     demanded = Demand(7, 1024, {"n1": 90, None: 30})
-    assert per_pool([demanded], nodes) == {7: 5}
+    assert per_pool([demanded], nodes, 6) == {7: 5}
     assert place_instances(demanded, 5, nodes) == {"n1": 2, None: 3}
 
 
 @given(CLAIMS, NODES)
 def test_no_more_is_wanted_than_there_is(demands, nodes):
-    found = per_pool(demands, nodes)
+    slots = slots_of(nodes)
+    found = per_pool(demands, nodes, slots)
     memory = sum(node.memory_mb for node in nodes.values())
-    slots = sum(node.slots for node in nodes.values())
     for is_open, part in ((False, memory), (True, memory // 2)):
         ours = [demanded for demanded in demands if demanded.open is is_open]
-        assert sum(found[demanded.pool] for demanded in ours) <= slots
-        assert sum(found[demanded.pool] * demanded.memory_mb for demanded in ours) <= part
+        beyond = min(places(slots), sum(demanded.session for demanded in ours))
+        assert sum(found[demanded.pool] for demanded in ours) <= slots + beyond
+        assert sum(found[demanded.pool] * demanded.memory_mb for demanded in ours) <= max(part, held_by_sessions(ours))
 
 
 @given(CLAIMS, NODES)
 def test_who_has_nothing_to_do_wants_nothing(demands, nodes):
-    found = per_pool(demands, nodes)
+    found = per_pool(demands, nodes, slots_of(nodes))
     for demanded in demands:
         assert found[demanded.pool] <= sum(demanded.demand.values())
 
 
 @given(CLAIMS, NODES, st.dictionaries(st.integers(1, 6), st.integers(0, 20)))
 def test_what_was_had_lately_is_kept_only_where_there_is_room(demands, nodes, lately):
-    given_now = per_pool(demands, nodes)
-    held = dampen_scale_down(given_now, lately, demands, nodes)
+    slots = slots_of(nodes)
+    given_now = per_pool(demands, nodes, slots)
+    held = dampen_scale_down(given_now, lately, demands, nodes, slots)
     memory = sum(node.memory_mb for node in nodes.values())
     for demanded in demands:
         assert (
@@ -75,7 +99,8 @@ def test_what_was_had_lately_is_kept_only_where_there_is_room(demands, nodes, la
             <= held[demanded.pool]
             <= max(given_now[demanded.pool], lately.get(demanded.pool, 0))
         )
-    assert sum(held[demanded.pool] * demanded.memory_mb for demanded in demands if not demanded.open) <= memory
+    closed = [demanded for demanded in demands if not demanded.open]
+    assert sum(held[demanded.pool] * demanded.memory_mb for demanded in closed) <= max(memory, held_by_sessions(closed))
 
 
 @given(st.integers(0, 30), COUNTS, ASKED, st.dictionaries(NAMES, st.integers(0, 8)))

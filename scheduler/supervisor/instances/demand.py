@@ -27,6 +27,11 @@ def open_nodes(sessions: Collection[AgentSession], most: int | None) -> dict[str
     }
 
 
+def slots_in_all(sessions: Iterable[AgentSession]) -> int:
+    """The slots of the nodes on which instances may be reserved, whichever supervisor uses them."""
+    return sum(session.slots - session.disabled for session in sessions if session.booked and not session.draining)
+
+
 def demands_of(
     jobs: LiveJobs, sessions: Iterable[AgentSession], known: Iterable[Known], since: Mapping[int, float], now: float
 ) -> list[Demand]:
@@ -50,8 +55,20 @@ def demands_of(
                 began = since.get(pool, 0.0)
                 memory = live.spec.phases[number].memory_mb
                 blocking = live.may_block(pool)
+                kind = {"open": blocking, "session": live.spec.is_session and not blocking}
                 settled = now - began > QUANTUM
-                found.append(Demand(pool, memory, demand, asked.get(pool, {}), blocking, began, settled, live.owner))
+                found.append(
+                    Demand(
+                        pool,
+                        memory,
+                        demand,
+                        asked.get(pool, {}),
+                        **kind,
+                        since=began,
+                        settled=settled,
+                        account=live.owner,
+                    )
+                )
     return found
 
 

@@ -165,7 +165,7 @@ class InstanceLoop:
         present = {session.node for session in sessions if session.booked}
         known = self._stranded.standing(self._known, present, self._now())
         wishes = demand.demands_of(self._jobs, sessions, known.values(), self._since, self._now())
-        numbers = self._numbers(wishes, nodes)
+        numbers = self._numbers(wishes, nodes, demand.slots_in_all(sessions))
         wanted = self._wanted(wishes, numbers, nodes)
         self._wants = wanted
         self._keep(wanted, numbers)
@@ -263,9 +263,9 @@ class InstanceLoop:
 
     # -- planning ------------------------------------------------------------------------------
 
-    def _numbers(self, wishes: Sequence[Demand], nodes: Mapping[str, Capacity]) -> dict[int, int]:
+    def _numbers(self, wishes: Sequence[Demand], nodes: Mapping[str, Capacity], slots: int) -> dict[int, int]:
         """Number of instances by pool."""
-        given = engine.per_pool(wishes, nodes)
+        given = engine.per_pool(wishes, nodes, slots)
         lately = self._steady.update(given, self._now())
         for demanded in wishes:
             live = self._jobs.by_pool(demanded.pool)
@@ -277,7 +277,7 @@ class InstanceLoop:
         for known in (self._asked, self._since):
             for pool in [pool for pool in known if pool not in given]:
                 del known[pool]
-        return engine.dampen_scale_down(given, lately, wishes, nodes)
+        return engine.dampen_scale_down(given, lately, wishes, nodes, slots)
 
     def _wanted(
         self, wishes: Sequence[Demand], numbers: Mapping[int, int], nodes: Mapping[str, Capacity]

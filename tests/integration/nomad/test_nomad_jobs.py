@@ -6,6 +6,7 @@ The same jobs run on a real Nomad in `test_nomad_live`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,9 @@ from tests.support.nomad.nomad_thread import Remote, in_thread
 from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce
+from tests.support.sessions import PROMPT, asked, ended, session
+
+ALL_BUT_RESERVE, MORE_THAN_SLOTS = 3, 8  # of four slots
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +194,21 @@ def test_jobs_that_nobody_owns_any_more_are_purged_and_other_clusters_are_not(fa
     eventually_here(lambda: fake.call(lambda nomad: left.id not in nomad.jobs), "the job of the lost one is removed")
     assert fake.call(lambda nomad: other.id in nomad.jobs)
     fake.call(lambda nomad: nomad.jobs.pop(other.id))
+
+
+def test_a_session_begins_on_a_cluster_all_of_whose_slots_are_taken(fake, cluster, user):
+    with Gate() as gate:
+        path = user.put("busy")
+        jobs = [user.create({"exec": held(gate), "memory": 256}) for _ in range(MORE_THAN_SLOTS)]
+        for job in jobs:
+            user.add(job, path)
+        gate.arrivals(ALL_BUT_RESERVE)
+        with session(SimpleNamespace(env=cluster.client_env("gateway0")), "mlogin", "--memory", "256") as running:
+            running.read_until(PROMPT)
+            assert asked(running, "echo $MANTA_USER") == f"{user.login}\n"
+            assert not any(user.jobs.status(job)["stats"]["tasksDone"] for job in jobs)
+            running.type("exit\r")
+            assert ended(running)[1] == 0
+        for job in jobs:
+            user.jobs.cancel(job)
+    none_left(fake)
