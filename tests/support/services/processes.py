@@ -103,12 +103,13 @@ class Cluster:
         part.wait_for_url()
         return part
 
-    def agent(self, name: str) -> Part:
+    def agent(self, name: str, *more: str) -> Part:
+        """Start a node's agent; `more` are options of it."""
         state = self.directory / name
         state.mkdir(exist_ok=True)
         words = ["--url", ",".join(part.url for name, part in self.parts.items() if name.startswith(self.told))]
         words += ["--node", name, "--state-dir", str(state), "--listen", "127.0.0.1:0", "--slots", "2"]
-        words += ["--memory-mb", "4096", *PROVIDED]
+        words += ["--memory-mb", "4096", *PROVIDED, *more]
         return self._start(name, ["agent", *words], {"REMORA_AGENT_CREDENTIAL": issue(AGENT_KEY, name)})
 
     def _serve(self, name: str, role: str, *more: str) -> Part:
