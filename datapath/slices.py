@@ -13,7 +13,7 @@ END = b"\n"
 
 
 class LineTooLongError(Exception):
-    """A line that begins before an offset is longer than `MAX_LINE` bytes."""
+    """A line, which begins at an offset, is longer than `MAX_LINE` bytes."""
 
     def __init__(self, at: int) -> None:
         super().__init__(f"a line is longer than {MAX_LINE >> 20} MiB at byte {at}")
@@ -27,13 +27,19 @@ def line_start(fd: int, at: int, size: int, end: bytes = END) -> int:
     """
     found: int = lib.slice_begin(fd, at, size, end[0], MAX_LINE)
     if found < 0 and ffi.errno == errno.EOVERFLOW:
-        raise LineTooLongError(at)
+        raise LineTooLongError(checked(lib.slice_before(fd, 0, at, end[0])))
     return checked(found)
 
 
 def lines_behind(fd: int, start: int, size: int, lines: int, end: bytes = END) -> int:
     """The offset behind so many lines from `start` on, where a line begins. Raises OSError."""
     return checked(lib.slice_skip(fd, start, size, end[0], lines))
+
+
+def long_line(fd: int, start: int, end: int, line_end: bytes = END) -> int | None:
+    """The offset of the first line of a range that is longer than `MAX_LINE`; None if none is. Raises OSError."""
+    found = checked(lib.slice_long(fd, start, end, line_end[0], MAX_LINE))
+    return None if found == end else found
 
 
 def count_lines(fd: int, start: int, end: int) -> int:

@@ -61,10 +61,15 @@ def with_records(command: click.Command, *more: click.Parameter) -> click.Comman
 
 def records(state_dir: Path | None) -> Path | str:
     """Where the records are: in the state directory that was named; else by --database; else where they are usually."""
+    return state_dir or server() or state_directory(os.environ)
+
+
+def server() -> str | None:
+    """The URL that --database names, if it was said. Raises `Problem`."""
     database: str | None = click.get_current_context().meta.get("database")
-    if state_dir is None and database and not database.startswith(("postgresql://", "postgres://")):
+    if database and not database.startswith(("postgresql://", "postgres://")):
         raise Problem("--database wants postgresql://USER@HOST/NAME")
-    return state_dir or database or state_directory(os.environ)
+    return database or None
 
 
 def change(

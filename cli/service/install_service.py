@@ -20,7 +20,6 @@ NAME = "remora.service"
 UNIT = """\
 [Unit]
 Description=Remora: compute jobs that ride on stored objects
-Documentation=man:remora-up(1)
 After=network-online.target
 Wants=network-online.target
 

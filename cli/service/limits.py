@@ -35,7 +35,7 @@ def command(words: tuple[str, ...], in_all: bool, as_json: bool, state_dir: Path
       inputs        inputs of a job
       instances     instances at once, of all its jobs
       task-seconds  how long a task may run
-      requests      requests a second, at each gateway; more are answered with 429 and Retry-After
+      requests      requests a second, at each gateway; more wait, and many more are answered with 429
 
     With --in-all they bound all accounts together, but for inputs and task-seconds, which have no sum; the instances
     that compute at once are divided among the nodes by their slots, at least one each.

@@ -49,6 +49,8 @@ def state_dir_option() -> click.Option:
               help="Where instances come from; auto: containers where they work, else processes.")  # fmt: skip
 @click.option("--containerd", metavar="SOCKET", help="Socket of the containerd to use. [default: one of our own]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Instances at a time. [default: by the CPUs]")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+              help="Processes that serve requests; more than one for many clients, on as many processors.")  # fmt: skip
 @click.option("--prepared", type=click.IntRange(min=0), metavar="N", envvar="REMORA_PREPARED",
               help="Instances of the default tiers that are made before a task needs them. [default: 2]")  # fmt: skip
 @click.option("--show-dirs", metavar="DIR,...", envvar="REMORA_SHOW_DIRS",
@@ -73,6 +75,7 @@ def command(
     containerd: str | None,
     database: str | None,
     slots: int | None,
+    workers: int,
     prepared: int | None,
     show_dirs: str | None,
     allow_networks: str | None,
@@ -112,8 +115,8 @@ def command(
     from scheduler.gateway.context import Guard
     from scheduler.service.listeners import Connections
     from scheduler.service.parts import LogFiles
-    from scheduler.service.run import ServiceOptions, serve
-    from scheduler.service.settings import metrics_token, tls_files
+    from scheduler.service.run import serve
+    from scheduler.service.settings import ServiceOptions, metrics_token, tls_files
     from scheduler.service.state import StateError
 
     os.environ["REMORA_LOG_FORMAT"] = log_format  # the agent's too, which is a process of its own
@@ -130,6 +133,7 @@ def command(
             provider=provider,
             containerd=containerd,
             slots=slots,
+            workers=workers,
             prepared=prepared,
             show_dirs=show_dirs,
             allow_networks=allow_networks,

@@ -1,8 +1,9 @@
 """Limits at the gateway, of each account and of all together: the rate of requests, and what may be stored and started.
 
 The rate is a token bucket for each account and gateway, and one for all accounts: it fills at its rate, up to ten
-seconds of it. A request that finds one empty is refused with 429 and the seconds after which it is worth a try. Callers
-without an account have a bucket by their address.
+seconds of it. A request that finds one empty waits for its token, a second at most: so a client on a few connections is
+slowed to the rate, also one that does not wait when it is told to. One that would wait longer is refused with 429 and
+the seconds after which it is worth a try. Callers without an account have a bucket by their address.
 
 A refusal costs nearly as much as the request would have. So a caller who does not care, and is refused more than once a
 second, waits a second for each: on 32 connections it gets 32 refusals a second, whatever it sends. A client that waits
@@ -39,6 +40,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Database, select
 
 BURST_SECONDS = 10
+PATIENCE_SECONDS = 1.0  # for which a request waits for its token
 MOST_BUCKETS = 10_000
 FRESH = 10.0
 SHARE = 100
@@ -54,14 +56,14 @@ class Bucket:
     level: float
     at: float
 
-    def take(self, rate: float, now: float) -> float:
-        """Take one; returns 0, or the seconds until there is one."""
+    def take(self, rate: float, now: float, patience: float) -> float:
+        """Take one that is there within `patience` seconds; returns when. None is taken if that is later."""
         self.level = min(rate * BURST_SECONDS, self.level + (now - self.at) * rate)
         self.at = now
-        if self.level >= 1:
+        wait = max(0.0, (1 - self.level) / rate)
+        if wait <= patience:
             self.level -= 1
-            return 0.0
-        return (1 - self.level) / rate
+        return wait
 
 
 class Buckets:
@@ -74,8 +76,8 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._of)
 
-    def take(self, who: str, rate: float) -> float:
-        """Take one of a caller's; returns 0, or the seconds until there is one."""
+    def take(self, who: str, rate: float, patience: float = 0.0) -> float:
+        """Take one of a caller's, as `Bucket.take` does."""
         now = self._clock()
         bucket = self._of.get(who)
         if bucket is None:
@@ -83,7 +85,7 @@ class Buckets:
             if len(self._of) > MOST_BUCKETS:
                 self._of.popitem(last=False)
         self._of.move_to_end(who)
-        return bucket.take(rate, now)
+        return bucket.take(rate, now, patience)
 
 
 @dataclass(slots=True)
@@ -130,11 +132,15 @@ class Limiter:
         return self._service
 
     async def check_rate(self, who: str, most: Limits) -> None:
-        """Count a request. Raises WireError 429 if there are too many, of the caller or in all."""
+        """Wait until a request may begin. Raises WireError 429 if there are too many, of the caller or in all."""
         for whose, rate in ((who, most.requests), (ALL, limits.totals(await self._of_service()).requests)):
-            if rate is not None and (rate == 0 or (wait := self._requests.take(whose, rate))):
-                seconds = 60 if rate == 0 else max(1, math.ceil(wait))
-                await self._refuse("requests", who, errors.too_many_requests(whose, rate, seconds))
+            if rate is None:
+                continue
+            wait = self._requests.take(whose, rate, PATIENCE_SECONDS) if rate else 60.0
+            if wait > PATIENCE_SECONDS:
+                await self._refuse("requests", who, errors.too_many_requests(whose, rate, math.ceil(wait)))
+            if wait:
+                await asyncio.sleep(wait)
 
     async def check_jobs(self, login: str, most: Limits) -> None:
         """Raises WireError if the account may not have one more job."""

@@ -30,6 +30,7 @@ class PhaseSpec:
     counting: bool = False  # agents only count the lines of what its tasks read
     headed: bool = False  # objects begin with a line that its tasks do not read
     zero: bool = False  # lines end in NUL
+    bounds_lines: bool = False  # our tools read the lines of objects, and take no line that is too long
     divides: bool = False  # its tasks leave shuffle files
     partitioned: bool = False  # its tasks read partitions of shuffle files
     merges: bool = False  # its tasks read their range of keys of all inputs, which are sorted, each as a file

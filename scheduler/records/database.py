@@ -150,10 +150,10 @@ class Listeners:
             self._all[key] = asyncio.get_running_loop(), callback
         return lambda: self._remove(key)
 
-    def tell(self, subjects: Iterable[str]) -> None:
-        """Call every listener with each subject. May be called from any thread."""
+    def tell(self, subjects: Iterable[str], but: Callable[[str], None] | None = None) -> None:
+        """Call every listener, `but` one, with each subject. May be called from any thread."""
         with self._lock:
-            listeners = list(self._all.items())
+            listeners = [(key, each) for key, each in self._all.items() if each[1] != but]
         for subject in subjects:
             for key, (loop, callback) in listeners:
                 try:
@@ -226,6 +226,10 @@ class Database(ABC):
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback` on this event loop with each new subject. Returns a function that ends this."""
         return self._listeners.add(callback)
+
+    def tell(self, subject: str, but: Callable[[str], None]) -> None:
+        """Tell the listeners of this process, `but` one, what another process has announced."""
+        self._listeners.tell([subject], but)
 
     def behind(self, fence: Work[object]) -> Self:
         """The same database for a process that another may take over from.

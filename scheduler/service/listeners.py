@@ -25,14 +25,18 @@ class Connections:
 BY_DESCRIPTORS = Connections()
 
 
-async def open_listeners(host: str, port: int, limits: ConnectionLimits) -> list[socket.socket]:
-    """Open a socket for each address of `host` (all addresses if it is empty). Raises OSError."""
+async def open_listeners(host: str, port: int, limits: ConnectionLimits, shared: bool = False) -> list[socket.socket]:
+    """Open a socket for each address of `host` (all addresses if it is empty). Raises OSError.
+
+    `shared`: among processes of one user, to which the kernel divides connections.
+    """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
-            listeners.append(limits.listener(socket.create_server(address, family=family, backlog=BACKLOG)))
+            listening = socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=shared)
+            listeners.append(limits.listener(listening))
     except OSError:
         for listener in listeners:
             listener.close()

@@ -100,10 +100,10 @@ def stop_signal() -> asyncio.Event:
 
 
 @contextlib.contextmanager
-def opened(database: str | Path, objects: Path) -> Iterator[Store]:
+def opened(database: str | Path, objects: Path, ballast: bool = True) -> Iterator[Store]:
     """Open records and objects. Raises StateError."""
     try:
-        db = open_database(database, ballast=True)
+        db = open_database(database, ballast)
     except DatabaseError as error:
         raise StateError(str(error)) from None
     try:
@@ -147,14 +147,22 @@ def bounded(context: Context, connections: Connections) -> ConnectionLimits:
 
 @contextlib.asynccontextmanager
 async def listening(
-    context: Context, host: str, port: int, limits: ConnectionLimits | None = None, tls: Identity | None = None
+    context: Context,
+    host: str,
+    port: int,
+    limits: ConnectionLimits | None = None,
+    tls: Identity | None = None,
+    shared: bool = False,
 ) -> AsyncIterator[str]:
-    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be used."""
+    """Serve HTTP, or HTTPS; yields the URL. Raises StateError if the address cannot be used.
+
+    `shared`: other processes of this user may listen there too.
+    """
     limits = limits or BY_DESCRIPTORS.limits()
     runner = Runner(context, shutdown_timeout=2.0, limits=limits)
     await runner.setup()
     try:
-        for listener in await open_listeners(host, port, limits):
+        for listener in await open_listeners(host, port, limits, shared):
             await web.SockSite(runner, listener, ssl_context=tls.serving if tls else None).start()
     except OSError as error:
         await runner.cleanup()

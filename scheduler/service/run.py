@@ -7,63 +7,36 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from scheduler import log as json_log
 from scheduler.common import descriptors
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.gateway import node_credentials
-from scheduler.gateway.context import UNGUARDED, Guard
 from scheduler.providers.containerd.machine import why_no_containers
 from scheduler.providers.images.store import ImageStore
 from scheduler.providers.isolation import recorded, sentences
 from scheduler.records.node_trust import trust_in
 from scheduler.service import first_account, own_objects, parts, state_checks
 from scheduler.service.agent_process import AgentOptions, Trouble, keep_running
-from scheduler.service.listeners import BY_DESCRIPTORS, Connections
 from scheduler.service.parts import clock
 from scheduler.service.reaper import reap_forever
-from scheduler.service.settings import own_address, shared_database
+from scheduler.service.settings import ServiceOptions, own_address, shared_database
 from scheduler.service.state import DATABASE, LOG_FILE, OBJECTS, ServiceInfo, StateDir, StateError
+from scheduler.service.workers.forks import Fork, Start, forked, started
+from scheduler.service.workers.gateway import gateway_of
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.runner import SupervisorRunner
-from scheduler.tls.identity import TlsFiles
 
 log = logging.getLogger("remora.service")
 
 MIN_SLOTS = 4
 AGENT_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceOptions:
-    """The options of `remora up`. `port` 0 picks a free one; `slots` None follows the number of processors."""
-
-    state_dir: Path
-    host: str = "127.0.0.1"
-    port: int = 8081
-    login: str | None = None
-    key: Path | None = None
-    provider: str = "process"
-    containerd: str | None = None  # the socket of a containerd that runs already; None: one of our own
-    slots: int | None = None
-    show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
-    allow_networks: str | None = None  # networks that tasks reach besides the internet, a comma list
-    prepared: int | None = None  # instances that are made before they are needed
-    database: str | None = None  # URL of a shared database; None: SQLite in the state directory
-    connections: Connections = BY_DESCRIPTORS
-    guard: Guard = UNGUARDED
-    tls: TlsFiles | None = None
-    plain: bool = False  # other machines may be served plain HTTP
-    keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
-    log_files: parts.LogFiles = parts.NO_LOG_FILES
-    agent_metrics: str | None = None  # HOST:PORT of the agent's own metrics, which that file's token opens
-    metrics_token_file: Path | None = None
 
 
 def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> int:
@@ -75,6 +48,13 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
         raise StateError(why)
     if options.database is not None:
         shared_database(options.database)
+        if options.workers > 1:
+            raise StateError("--workers: on PostgreSQL any number of `remora gateway` serve besides; start those")
+    with forked(options.workers - 1, gateway_of(options)) as forks:
+        return _serve_state(options, forks, on_ready)
+
+
+def _serve_state(options: ServiceOptions, forks: Sequence[Fork], on_ready: Callable[[ServiceInfo], None]) -> int:
     state = StateDir(options.state_dir.absolute())
     try:
         json_log.also_to(state.path / LOG_FILE)
@@ -83,13 +63,15 @@ def serve(options: ServiceOptions, on_ready: Callable[[ServiceInfo], None]) -> i
     for trouble in state_checks.troubles(state.path):
         log.warning("tasks will not run well here", extra={"why": trouble})
     try:
-        asyncio.run(_serve(options, state, on_ready))
+        asyncio.run(_serve(options, state, forks, on_ready))
     finally:
         state.close()
     return 0
 
 
-async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[ServiceInfo], None]) -> None:
+async def _serve(
+    options: ServiceOptions, state: StateDir, forks: Sequence[Fork], on_ready: Callable[[ServiceInfo], None]
+) -> None:
     stop = parts.stop_signal()
     began = clock()
     secrets = parts.Secrets(state.secret("token.secret").encode(), state.secret("agent.secret"))
@@ -114,18 +96,24 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
         tls = await stack.enter_async_context(parts.identified(context, options.tls))
         limits = parts.bounded(context, options.connections)
         public = url = await stack.enter_async_context(
-            parts.listening(context, options.host, options.port, limits, tls)
+            parts.listening(context, options.host, options.port, limits, tls, shared=bool(forks))
         )
         if options.database is not None:
             context.sessions.address = own_address(None, options.host, url, options.database)
             context.sessions.tls = tls.asking if tls else True
-        if tls is not None:  # this machine's clients and its agent use an address on loopback
-            url = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
-        await stack.enter_async_context(parts.supervising(context, runner, url, alone=options.database is None))
+        agents = url
+        if tls is not None or forks:  # the agent uses an address on loopback, and with TLS this machine's clients do
+            agents = await stack.enter_async_context(parts.listening(context, "127.0.0.1", 0, limits))
+            url = url if tls is None else agents
+        await stack.enter_async_context(parts.supervising(context, runner, agents, alone=options.database is None))
+        if forks:
+            context.sessions.address = agents
+            start = Start(urlsplit(public).port or 0, secrets.token.decode(), secrets.agent)
+            await stack.enter_async_context(started(forks, context.db, start))
         node = socket.gethostname()
         trust = await context.db.read(partial(trust_in, node=node))
         state.write("agent.credential", node_credentials.issue(secrets.agent, node, trust.generation))
-        agent = _agent(options, state, url)
+        agent = _agent(options, state, agents)
         running = asyncio.create_task(keep_running(agent, trouble))
         reaping = asyncio.create_task(reap_forever())
         sweeping = asyncio.create_task(parts.sweep_once(context, began))
@@ -150,7 +138,7 @@ async def _serve(options: ServiceOptions, state: StateDir, on_ready: Callable[[S
             public,
         )
         state.announce(info)
-        log.info("service is up", extra={"url": public, "slots": agent.slots, "instances": instances})
+        log.info("service is up", extra={"url": public, "own": agents, "slots": agent.slots, "instances": instances})
         if not stop.is_set():
             on_ready(info)
         await stop.wait()

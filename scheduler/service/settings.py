@@ -44,6 +44,33 @@ class RoleOptions:
     log_files: LogFiles = NO_LOG_FILES
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """The options of `remora up`. `port` 0 picks a free one; `slots` None follows the number of processors."""
+
+    state_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8081
+    login: str | None = None
+    key: Path | None = None
+    provider: str = "process"
+    containerd: str | None = None  # the socket of a containerd that runs already; None: one of our own
+    slots: int | None = None
+    workers: int = 1  # gateway processes, this one included
+    show_dirs: str | None = None  # directories of the machine that tasks see, a comma list
+    allow_networks: str | None = None  # networks that tasks reach besides the internet, a comma list
+    prepared: int | None = None  # instances that are made before they are needed
+    database: str | None = None  # URL of a shared database; None: SQLite in the state directory
+    connections: Connections = BY_DESCRIPTORS
+    guard: Guard = UNGUARDED
+    tls: TlsFiles | None = None
+    plain: bool = False  # other machines may be served plain HTTP
+    keep_jobs_s: int = 0  # retention of finished jobs of accounts that set none; 0: for ever
+    log_files: LogFiles = NO_LOG_FILES
+    agent_metrics: str | None = None  # HOST:PORT of the agent's own metrics, which that file's token opens
+    metrics_token_file: Path | None = None
+
+
 def shared_database(text: str | None) -> str:
     """The URL of a shared database. Raises StateError."""
     if not text:

@@ -198,4 +198,5 @@ class JobWork:
         self._jobs.remove(live)
         live.wake_watchers()
         self._agent_service.wake()
-        log.info("job archived", extra={"job": live.uuid, "owner": live.owner, **result.fields()})
+        told = {"job": live.uuid, "owner": live.owner, "job_name": live.spec.name, **result.fields()}
+        log.info("job archived", extra=told)

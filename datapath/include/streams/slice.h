@@ -37,6 +37,21 @@ off_t slice_skip(int fd, off_t from, off_t size, int end, uint64_t lines);
  * Returns -1 with errno as slice_begin.
  */
 int64_t slice_count(int fd, off_t from, off_t to, int end);
+
+/*
+ * slice_before - where the line begins that has the byte before `at`, at `from` at the earliest.
+ *
+ * Returns -1 with errno as slice_begin.
+ */
+off_t slice_before(int fd, off_t from, off_t at, int end);
+
+/*
+ * slice_long - where the first line that is longer than `longest` bytes begins, of those in [from, to); `to` if none is.
+ *
+ * `from` is the beginning of a line. Looks only at every `longest`-th byte, around which a line that
+ * long would be: so it reads 64 KiB of each 16 MiB, if that is `longest`. Returns -1 with errno as slice_begin.
+ */
+off_t slice_long(int fd, off_t from, off_t to, int end, uint64_t longest);
 /* cffi end */
 
 #endif

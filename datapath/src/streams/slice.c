@@ -85,3 +85,59 @@ off_t slice_begin(int fd, off_t at, off_t size, int end, uint64_t longest)
     }
     return size;
 }
+
+off_t slice_before(int fd, off_t from, off_t at, int end)
+{
+    char block[BLOCK];
+
+    while (at > from) {
+        off_t first = at - from > BLOCK ? at - BLOCK : from;
+        ssize_t got = read_block(fd, block, first, at);
+        const char *found;
+
+        if (got < 0)
+            return -1;
+        if (first + got < at) { /* the rest of the block comes first */
+            errno = EIO;
+            return -1;
+        }
+        if ((found = memrchr(block, end, (size_t)got)) != NULL)
+            return first + (found - block) + 1;
+        at = first;
+    }
+    return from;
+}
+
+/* Where the line that begins before `at` ends, at `to` at the latest. Returns -1 with errno. */
+static off_t line_end(int fd, off_t at, off_t to, int end)
+{
+    char block[BLOCK];
+
+    while (at < to) {
+        ssize_t got = read_block(fd, block, at, to);
+        const char *found;
+
+        if (got < 0)
+            return -1;
+        if ((found = memchr(block, end, (size_t)got)) != NULL)
+            return at + (found - block);
+        at += got;
+    }
+    return to;
+}
+
+off_t slice_long(int fd, off_t from, off_t to, int end, uint64_t longest)
+{
+    for (off_t at = from + (off_t)longest; at < to; at += (off_t)longest) {
+        off_t begin = slice_before(fd, from, at, end);
+        off_t limit = begin + (off_t)longest + 1, stop;
+
+        if (begin < 0)
+            return -1;
+        if ((stop = line_end(fd, at, limit < to ? limit : to, end)) < 0)
+            return -1;
+        if (stop - begin > (off_t)longest)
+            return begin;
+    }
+    return to;
+}

@@ -96,11 +96,60 @@ static void lines_are_counted_and_skipped(void)
     }
 }
 
+/* The definition, line by line. */
+static off_t first_long(const char *text, off_t from, off_t to, off_t longest)
+{
+    for (off_t begin = from, end; begin < to; begin = end + 1) {
+        for (end = begin; end < to && text[end] != '\n'; end++)
+            ;
+        if (end - begin > longest)
+            return begin;
+    }
+    return to;
+}
+
+static void a_line_that_is_too_long_is_found(void)
+{
+    static const char *const texts[] = {
+        "", "\n", "abcd", "abcde\n", "ab\ncdefgh\n\nef", "abcdefghi\nabc", "a\n\nabc\nabcdefgh"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        off_t size = (off_t)strlen(texts[i]);
+        int fd = file_of(texts[i], (size_t)size);
+
+        for (off_t longest = 1; longest <= size + 1; longest++)
+            for (off_t from = 0; from <= size; from = first_line(texts[i], from + 1, size) + (from == size))
+                for (off_t to = from; to <= size; to++)
+                    CHECK(slice_long(fd, from, to, '\n', (uint64_t)longest) == first_long(texts[i], from, to, longest));
+        close(fd);
+    }
+}
+
+static void a_long_line_may_span_many_blocks(void)
+{
+    char *text = malloc(LONGEST);
+    int fd;
+
+    CHECK(text != NULL);
+    memset(text, 'x', LONGEST);
+    for (int i = 0; i < 10000; i++)
+        text[i * 5] = '\n';
+    text[199990] = '\n';
+    fd = file_of(text, LONGEST);
+    CHECK(slice_long(fd, 0, LONGEST, '\n', 70000) == 49996);
+    CHECK(slice_long(fd, 0, LONGEST, '\n', 149994) == LONGEST);
+    CHECK(slice_long(fd, 0, LONGEST, '\n', 149993) == 49996);
+    close(fd);
+    free(text);
+}
+
 int main(void)
 {
     lines_are_counted_and_skipped();
     every_edge_is_where_the_definition_says();
     lines_may_be_longer_than_a_block();
+    a_line_that_is_too_long_is_found();
+    a_long_line_may_span_many_blocks();
     another_byte_may_end_lines();
     a_file_that_is_shorter_than_it_was_said_is_an_error();
     return 0;

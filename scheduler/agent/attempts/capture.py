@@ -113,10 +113,18 @@ def seal(blobs: BlobStore, fd: int) -> None:
 
 
 def trim(fd: int) -> None:
-    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else frees them."""
+    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else frees them.
+
+    A file that was sealed has none, though a large one may have more blocks than its bytes need: where these are is
+    in blocks, too.
+    """
     status = os.fstat(fd)
-    if status.st_blocks * 512 > status.st_size + status.st_blksize:
+    if status.st_blocks * 512 > status.st_size + status.st_blksize and is_writable(fd):
         os.ftruncate(fd, status.st_size)
+
+
+def is_writable(fd: int) -> bool:
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 def move(source: int, target: int) -> None:

@@ -47,6 +47,7 @@ class ReducerInput:
         lost: Callable[[Lost], None],
         ends_lines: bool = False,
         line_end: bytes = END,
+        bounds_lines: bool = False,
     ) -> None:
         self._lease = lease
         self._changed = changed
@@ -55,7 +56,7 @@ class ReducerInput:
         self._after = 0
         self._stopped = False
         self._ended = False
-        self._sources = sources = Sources(stores, line_end)
+        self._sources = sources = Sources(stores, line_end, bounds_lines)
         self._feed: Feed[FeedSource] = Feed(
             pipe,
             sources.open,

@@ -92,6 +92,7 @@ class TaskInputs:
             partial(self._lost, attempt),
             self._spec.ends_lines,
             line_end_of(self._spec),
+            self._spec.bounds_lines,
         )
         return reading
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from datapath import shuffle_file
 from datapath.feed import Pieces
-from datapath.slices import END
+from datapath.slices import END, LineTooLongError, long_line
 from scheduler.agent.blobs import slices
 from scheduler.agent.blobs.fetch import (
     SILENCE_SECONDS,
@@ -49,8 +49,10 @@ class LaterError(Exception):
 class Sources:
     """The sources of one feed: `open` and `open_ahead` are the callbacks of `datapath.feed.Feed`."""
 
-    def __init__(self, stores: Stores, line_end: bytes = END) -> None:
+    def __init__(self, stores: Stores, line_end: bytes = END, bounds_lines: bool = False) -> None:
+        """`bounds_lines`: a line that is longer than our tools take is the loss of its source."""
         self._stores = stores
+        self._bounds_lines = bounds_lines
         self._line_end = line_end
         self._calls = Connections(stores.traffic, stores.reach)
         self._closed = threading.Event()
@@ -83,7 +85,10 @@ class Sources:
     def pieces(self, source: FeedSource, size: int, fd: int) -> Pieces:
         """The pieces of an open source that are fed. Raises LineTooLongError, NotAShuffleFileError, OSError."""
         if source.part is None:
-            return (slices.bounds(source, size, fd, self._line_end),)
+            piece = slices.bounds(source, size, fd, self._line_end)
+            if self._bounds_lines and (at := long_line(fd, *piece, self._line_end)) is not None:
+                raise LineTooLongError(at)
+            return (piece,)
         if self._stores.is_elsewhere(source.blob):
             assert self._pursuit is not None
             return ((0, self._pursuit.size),)

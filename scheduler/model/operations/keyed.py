@@ -85,7 +85,7 @@ def sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
     """The stages of a sort."""
     ordering = _ordering(spec, spec.get("sort_by", ()))
     zero, instance = bool(spec.get("zero")), _instance(spec)
-    lines: dict[str, Any] = {"sliced": True, "ends_lines": True, "zero": zero}
+    lines: dict[str, Any] = {"sliced": True, "ends_lines": True, "zero": zero, "bounds_lines": True}
     if spec.get("check"):
         check = f"msort -c{ordering} 2>&1 || [ $? -eq 1 ]"
         return (Stage(Kind.CHECK, PhaseSpec.of_script({**instance, "exec": check}, **lines)),)
@@ -193,7 +193,7 @@ def map_reduce_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]
     if is_sorted:
         reduce = _checked(reduce, f"{group} -s", f"/assets{BORDERS}")
     own = spec.get("intermediate", "shared" if command else "node") == "node"
-    lines: dict[str, Any] = {"sliced": True, "ends_lines": True}
+    lines: dict[str, Any] = {"sliced": True, "ends_lines": True, "bounds_lines": not command}
     return (
         *([_sample(mapper, f"{group} -s", mapper.get("exec"), **lines)] if is_sorted else []),
         Stage(

@@ -35,6 +35,7 @@ class PoolSpec(Wire):
     token: str  # the job's credential, for its tasks' requests to the gateway
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     zero: bool = False  # lines end in NUL, and not in a newline
+    bounds_lines: bool = False  # a line that is longer than our tools take fails a task before it reads it
     counting: bool = False  # nothing is run: the lines of each source of its tasks are counted
     operation: Word | None = None  # the type of the operation that the job is, if it is one: its outputs are staged
     divides: bool = False  # its tasks print shuffle files

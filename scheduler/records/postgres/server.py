@@ -89,6 +89,16 @@ class PostgresServer:
         connection.execute(f"SELECT {names}", [word for pair in settings.items() for word in pair])
         return connection
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which PostgreSQL's own programs find the server, with the password if there is one."""
+        options = psycopg.pq.Conninfo.parse(self._conninfo.encode())
+        return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
+
+    def is_empty(self) -> bool:
+        """Whether the database has no records. Raises DatabaseError."""
+        with self.connect() as connection:
+            return _version(connection) == 0
+
     def bring_forward(self) -> None:
         """Migrate the schema to the present version. Raises DatabaseError."""
         with self.connect() as connection:

@@ -1,7 +1,8 @@
-"""Backup of a service on one machine while it runs, and its restoration elsewhere.
+"""Backup of a service while it runs, and its restoration elsewhere.
 
-A backup is a directory with the same files as a state directory: records, objects, secrets and keys. Objects are
-immutable and named by their ids, so a second backup into the same directory copies only what is new.
+A backup is a directory with the same files as a state directory: records, objects, secrets and keys. Records on a
+PostgreSQL server are a dump there. Objects are immutable and named by their ids, so a second backup into the same
+directory copies only what is new.
 
 Order makes it consistent. First all blobs that are there are copied; then the records are copied in one snapshot; then
 the blobs that this snapshot needs and the first pass did not see. A blob that was deleted after the snapshot may be
@@ -32,12 +33,13 @@ from scheduler.common.private import NotPrivateError, open_private
 from scheduler.objects.blobs import SHARDS, BlobStore, copy_file
 from scheduler.objects.sweep import remove_unknown
 from scheduler.objects.verification import PAGE, Reference, reference
-from scheduler.records.database import Connection, Database, open_database
+from scheduler.records.database import Connection, Database, DatabaseError, open_database
 from scheduler.records.sqlite import SqliteConnection
 from scheduler.service.operators import verify as verification
 from scheduler.service.operators.verify import Summary
 from scheduler.service.state import DATABASE, OBJECTS, StateError, require_own
 
+DUMP = "remora.dump"  # records of a server
 SECRETS = ("token.secret", "agent.secret")
 KEYS = "keys"
 DONE = "backup.json"
@@ -56,72 +58,115 @@ class Copied:
     removed: int = 0
 
 
-def back_up(state: Path, target: Path, progress: Progress) -> Copied:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is backed up: a state directory, or objects whose records are on a server. `state` has secrets and keys."""
+
+    state: Path | None
+    objects: Path
+    database: str | None = None  # URL; None: a file in the state directory
+
+    @property
+    def records(self) -> str:
+        """The name of the records in a backup."""
+        return DATABASE if self.database is None else DUMP
+
+    @contextmanager
+    def snapshot(self, target: Path) -> Iterator[Connection]:
+        """Copy the records, and read the copy for the length of the block. Raises StateError."""
+        if self.database is not None:
+            from scheduler.records.postgres.dump import dumped  # which takes an optional package
+
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with said_plainly(), dumped(self.database, target) as c:
+                yield c
+            return
+        assert self.state is not None
+        database = quote(str(self.state / DATABASE))
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as raw:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with closing(sqlite3.connect(target)) as copy:
+                raw.backup(copy)
+        # no process changes it: it is read without the files that SQLite keeps beside others
+        with closing(sqlite3.connect(f"file:{quote(str(target))}?mode=ro&immutable=1", uri=True)) as raw:
+            yield SqliteConnection(raw)
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise StateError(str(error)) from None
+
+
+def source_of(state: Path, database: str | None, objects: Path | None) -> Source:
+    """What there is to back up: the state directory's own records, else those on a server. Raises StateError."""
+    if (state / DATABASE).exists():
+        require_own(state)
+        return Source(state, state / OBJECTS)
+    if database is None:
+        raise StateError(f"there is no {state / DATABASE}: of records on a server say --database URL")
+    own = objects is None and (state / OBJECTS).is_dir()
+    if own:
+        require_own(state)
+    directory = state / OBJECTS if own else objects
+    if directory is None or not directory.is_dir():
+        raise StateError(f"there is no directory {directory or state / OBJECTS}: where are the objects (--objects)?")
+    return Source(state if own else None, directory, database)
+
+
+def back_up(source: Source, target: Path, progress: Progress) -> Copied:
     """Copy a service's state, whether it runs or not. Raises StateError."""
-    require_own(state)
-    if not (state / DATABASE).exists():
-        raise StateError(f"there is no {state / DATABASE}: records on a server are dumped by its own tools")
-    if target.resolve() == state.resolve() or state.resolve() in target.resolve().parents:
-        raise StateError(f"{target} is in the state directory itself: a backup belongs on another disk")
-    known = {DATABASE, OBJECTS, DONE, KEYS, *SECRETS, f"{DATABASE}.new"}
+    for place in (source.state, source.objects):
+        if place is not None and (target.resolve() == place.resolve() or place.resolve() in target.resolve().parents):
+            raise StateError(f"{target} is in {place} itself: a backup belongs on another disk")
+    known = {source.records, OBJECTS, DONE, KEYS, *SECRETS, f"{source.records}.new"}
     if target.exists() and (strange := {each.name for each in target.iterdir()} - known):
-        raise StateError(f"{target} is no backup: it has {min(strange)}")
+        raise StateError(f"{target} is no backup of such a service: it has {min(strange)}")
     with _private(target) as directory:
-        source, kept = BlobStore(state / OBJECTS), BlobStore(target / OBJECTS)
+        objects, kept = BlobStore(source.objects), BlobStore(target / OBJECTS)
         try:
             copied = Copied()
             for number, shard in enumerate(sorted(SHARDS)):
                 progress(f"objects: {number * 100 // len(SHARDS)} %, {copied.blobs} copied")
-                _copy_blobs(source, kept, (blob for blob, _ in source.in_shard(shard)), copied)
-            new = target / f"{DATABASE}.new"
-            needed = _snapshot(state / DATABASE, new, source, kept, copied, progress)
-            for name in SECRETS:
-                _copy_small(state / name, target / name)
-            _copy_keys(state / KEYS, target / KEYS)
-            spool.syncfs(directory)
-            os.replace(new, target / DATABASE)
-            copied.objects = needed
-            _write(target / DONE, json.dumps(asdict(copied)) + "\n")
-            spool.syncfs(directory)
-            copied.removed = _prune(target / DATABASE, kept)
+                _copy_blobs(objects, kept, (blob for blob, _ in objects.in_shard(shard)), copied)
+            for _ in range(TRIES):
+                progress("records")
+                new = target / f"{source.records}.new"
+                new.unlink(missing_ok=True)
+                with source.snapshot(new) as c:
+                    if _complete(c, objects, kept, copied):
+                        _finish(source, target, directory, new, copied)
+                        copied.removed = remove_unknown(c, kept, 1 << 50)
+                        return copied
         finally:
-            source.close()
+            objects.close()
             kept.close()
-    return copied
-
-
-def _snapshot(database: Path, new: Path, source: BlobStore, kept: BlobStore, copied: Copied, progress: Progress) -> int:
-    """Copy the records in one snapshot, and the blobs that it needs; returns how many names it has of blobs."""
-    for _ in range(TRIES):
-        progress("records")
-        new.unlink(missing_ok=True)
-        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as raw:
-            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(new)) as copy:
-                raw.backup(copy)
-        missing = needed = 0
-        for page in _needed(new):
-            needed += len(page)
-            missing += _copy_blobs(source, kept, (one.blob for one in page), copied)
-        if not missing:
-            return needed
     raise StateError("objects are missing: they are deleted faster than copied, or lost (see remora verify)")
 
 
-@contextmanager
-def _reading(database: Path) -> Iterator[Connection]:
-    """The records of a backup, which no process changes: read without the files that SQLite keeps beside others."""
-    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro&immutable=1", uri=True)) as raw:
-        yield SqliteConnection(raw)
+def _complete(c: Connection, source: BlobStore, kept: BlobStore, copied: Copied) -> bool:
+    """Copy what the first pass did not see of the blobs that records need, page by page; whether all are there."""
+    missing = copied.objects = 0
+    after = ""
+    while page := _page(c, after):
+        copied.objects += len(page)
+        missing += _copy_blobs(source, kept, (one.blob for one in page), copied)
+        after = page[-1].blob
+    return not missing
 
 
-def _needed(database: Path) -> Iterator[list[Reference]]:
-    """The blobs that records need, page by page."""
-    with _reading(database) as c:
-        after = ""
-        while page := _page(c, after):
-            yield page
-            after = page[-1].blob
+def _finish(source: Source, target: Path, directory: int, new: Path, copied: Copied) -> None:
+    """Give the records their name, once all else is on disk."""
+    if source.state is not None:
+        for name in SECRETS:
+            _copy_small(source.state / name, target / name)
+        _copy_keys(source.state / KEYS, target / KEYS)
+    spool.syncfs(directory)
+    os.replace(new, target / source.records)
+    _write(target / DONE, json.dumps(asdict(copied)) + "\n")
+    spool.syncfs(directory)
 
 
 def _page(c: Connection, after: str) -> list[Reference]:
@@ -158,27 +203,31 @@ def _copy_blob(source: BlobStore, kept: BlobStore, blob: str, size: int) -> None
         kept.drop(copy)
 
 
-def _prune(database: Path, kept: BlobStore) -> int:
-    """Remove blobs that the records of the backup do not need."""
-    with _reading(database) as c:
-        return remove_unknown(c, kept, 1 << 50)
-
-
-def restore(source: Path, state: Path, progress: Progress) -> Summary:
-    """Make a state directory of a backup, and verify it. Raises StateError."""
-    if not (source / DATABASE).is_file() or not (source / DONE).is_file():
+def restore(source: Path, state: Path, database: str | None, progress: Progress) -> Summary:
+    """Make a state directory of a backup, and verify it. `database`: where those of a server go. Raises StateError."""
+    dump = source / DUMP
+    if not ((source / DATABASE).is_file() or dump.is_file()) or not (source / DONE).is_file():
         raise StateError(f"{source} is no complete backup: remora backup makes one")
+    if dump.is_file() and database is None:
+        raise StateError(f"the records of {source} are of a server: say --database URL, of an empty one")
     if state.exists() and any(state.iterdir()):
         raise StateError(f"{state} is not empty: a backup is restored into a new state directory")
     with _private(state) as directory:
         try:
             _restore(source, state, progress)
+            if dump.is_file():
+                assert database is not None
+                from scheduler.records.postgres.dump import load
+
+                progress("records")
+                with said_plainly():
+                    load(database, dump)
         except BaseException:
             for made in state.iterdir():  # so that it can be tried again
                 shutil.rmtree(made) if made.is_dir() else made.unlink()
             raise
         spool.syncfs(directory)
-        return check(state, progress)
+        return check(state, database if dump.is_file() else None, progress)
 
 
 def _restore(source: Path, state: Path, progress: Progress) -> None:
@@ -196,11 +245,11 @@ def _restore(source: Path, state: Path, progress: Progress) -> None:
     _copy_keys(source / KEYS, state / KEYS)
 
 
-def check(state: Path, progress: Progress) -> Summary:
-    """Verify a state directory; its summary."""
+def check(state: Path, database: str | None, progress: Progress) -> Summary:
+    """Verify a state directory, with its records there or on a server; its summary."""
     summary = Summary()
     blobs = BlobStore(state / OBJECTS)
-    records = open_database(state / DATABASE)
+    records = open_database(database or state / DATABASE)
 
     async def look(db: Database) -> None:
         async for finding in verification.verify(db, blobs, summary, grace_ms=0, progress=progress):

@@ -34,6 +34,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         init=phase.init,
         counting=phase.counting,
         zero=phase.zero,
+        bounds_lines=phase.bounds_lines,
         ends_lines=phase.ends_lines and not (phase.partitioned and partitions > 1),
         assets=assets,
         init_error=problem,

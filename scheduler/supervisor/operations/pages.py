@@ -1,9 +1,9 @@
 """Pages of tasks: what one transaction makes of what was pinned, and how far the cut has come.
 
 The cursor is in the stage's row, in the same transaction as the tasks. A task that reads one whole object gets it as a
-file. Any other reads ranges of objects through a pipe: each is a row of `task_inputs`, and the task waits until its
-last range is recorded, which may take more than one page. A task that reads a partition has no inputs of its own
-(`shuffling`), and is ready at once.
+file, unless its lines are looked at on the way. Any other reads ranges of objects through a pipe: each is a row of
+`task_inputs`, and the task waits until its last range is recorded, which may take more than one page. A task that reads
+a partition has no inputs of its own (`shuffling`), and is ready at once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Page:
         self.pool = self.live.pools[self.stage]
         self.files: list[dict[str, Any]] = []
         self.ranges: list[dict[str, Any]] = []
-        self.headed = self.live.spec.phases[self.stage].headed
+        phase = self.live.spec.phases[self.stage]
+        self.headed, self.bounds_lines = phase.headed, phase.bounds_lines
         self.begun = 0  # tasks that were made
         self.ready = 0  # tasks whose input is complete
 
@@ -107,7 +108,7 @@ class BytePage(Page):
         for at, group in enumerate(slices):
             first = pins[group[0].pin]
             whole = len(group) == 1 and group[0].last and group[0].length == first["size"]
-            if whole and not self.counting and not self.headed:
+            if whole and not (self.counting or self.headed or self.bounds_lines):
                 self.file(group[0].number, first)
             else:
                 ranges = [self._range(each, pins[each.pin]) for each in group]

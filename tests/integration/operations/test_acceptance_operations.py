@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.lines.hard_data import DATA
 from tests.support.services.service import Service
 from tests.support.services.user import Ended, User
+from tests.support.variants import variants
 
 DIRECTORY = {"content-type": "application/json; type=directory"}
 LINES = [f"line {n} of some length {'x' * (n % 50)}\n".encode() for n in range(3000)]
@@ -131,8 +133,34 @@ def test_a_line_that_is_too_long_ends_the_operation_and_is_named(user: User) -> 
     name = user.put("longer", b"short\n" + b"x" * (34 << 20))
     ended = run(user, "map", [name], {"exec": "wc -c", "task_count": 2})
     assert ended.status["status"] == "failed"
-    half = (6 + (34 << 20)) // 2
-    assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte {half}'
+    assert ended.status["result"]["error"]["message"] == f'"{name}": a line is longer than 16 MiB at byte 6'
+
+
+@pytest.mark.parametrize("zero", variants([False, True]))
+@pytest.mark.parametrize("partitions", variants([3, 1, 64]))
+@pytest.mark.parametrize("data", DATA)
+def test_data_that_is_hard_to_divide_is_sorted_as_sort_does(
+    user: User, tmp_path: Path, data: str, partitions: int, zero: bool
+) -> None:
+    text = DATA[data](random.Random(data))
+    text = text.replace(b"\n", b"\0") if zero else text
+    name = user.put(f"hard-{partitions}-{zero}", text)
+    (tmp_path / "text").write_bytes(text)
+    command = ["sort", "-k1,1", *(["-z"] if zero else []), tmp_path / "text"]
+    expected = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, check=True).stdout
+    spec = {"sort_by": ["1,1"], "zero": zero, "partition_count": partitions, "task_size": 20_000}
+    assert printed(user, run(user, "sort", [name], spec)) == expected
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("kind", ["sort", "map_reduce"])
+def test_a_line_that_is_too_long_to_be_sorted_is_named_with_its_object(user: User, kind: str, partitions: int) -> None:
+    names = [user.put("usual", b"c\nb\n"), user.put("long-inside", b"a\n" * 1000 + b"x" * (17 << 20) + b"\nb\n")]
+    spec = {"partition_count": partitions} | ({"reducer": {"exec": "cat"}} if kind == "map_reduce" else {})
+    ended = run(user, kind, names, spec)
+    assert ended.status["status"] == "failed"
+    message = f'"{names[1]}": a line is longer than 16 MiB at byte 2000'
+    assert ended.status["result"]["error"]["message"] == message
 
 
 @pytest.mark.parametrize("partitions", [1, 5])

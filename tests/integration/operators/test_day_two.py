@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.support.services.objects import client
-from tests.support.services.records import ENGINE
+from tests.support.services.records import ENGINE, database_at
 from tests.support.services.service import Service, serving
 from tests.support.services.user import User
 
-in_a_file = pytest.mark.skipif(ENGINE != "sqlite", reason="records on a server are dumped by its own tools")
+
+def records_of(state: Path) -> tuple[str, ...]:
+    """How commands are told where the records of a state directory are, if that is on a server."""
+    return () if ENGINE == "sqlite" else ("--database", str(database_at(state / "remora.db")))
+
+
+def empty(state: Path) -> None:
+    """Make the database of a state directory on a server, without our tables, which tests' databases have."""
+    if ENGINE == "postgresql":
+        with psycopg.connect(str(database_at(state / "remora.db")), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+
+
+def verified(service: Service, state: Path, *words: str) -> tuple[int, str, str]:
+    if ENGINE == "sqlite":
+        return elsewhere(service, state, "verify", *words)
+    done = service.run("remora", "verify", *words, *records_of(state), "--objects", str(state / "blobs"), check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def elsewhere(service: Service, state: Path, name: str, *words: str) -> tuple[int, str, str]:
@@ -47,7 +69,6 @@ def test_logs_are_kept_in_a_file_and_shown_as_text_or_json(service: Service, use
     assert "no service has run there" in err
 
 
-@in_a_file
 def test_a_backup_under_load_has_every_acknowledged_object_and_serves(service: Service, user: User, tmp_path: Path):
     stop, stored, written = threading.Event(), [], threading.Event()
 
@@ -80,10 +101,15 @@ def test_a_backup_under_load_has_every_acknowledged_object_and_serves(service: S
     again = json.loads(service.text("remora", "backup", str(target), "--json"))
     assert again["blobs"] < len(stored) + 50
     state = tmp_path / "elsewhere"
-    code, _, err = elsewhere(service, state, "restore", str(target))
+    if ENGINE == "postgresql":  # the service's own database is not overwritten
+        code, _, err = elsewhere(service, state, "restore", str(target))
+        assert (code, "has records: a backup is restored into an empty database" in err) == (1, True)
+        assert not list(state.iterdir())
+    empty(state)
+    code, _, err = elsewhere(service, state, "restore", str(target), *records_of(state))
     assert (code, "nothing is wrong" in err) == (0, True), err
-    assert elsewhere(service, state, "verify", "--deep", "--grace", "0")[0] == 0
-    code, _, err = elsewhere(service, state, "restore", str(target))
+    assert verified(service, state, "--deep", "--grace", "0")[0] == 0
+    code, _, err = elsewhere(service, state, "restore", str(target), *records_of(state))
     assert (code, "is not empty" in err) == (1, True)
     with serving(state) as other, client(other) as session:
         there = User(session)
@@ -93,26 +119,25 @@ def test_a_backup_under_load_has_every_acknowledged_object_and_serves(service: S
     assert user.exists("counted")
 
 
-@in_a_file
 def test_a_backup_drops_what_was_deleted_and_survives_an_interruption(service: Service, user: User, tmp_path: Path):
     target = tmp_path / "backup"
     user.put("goes", b"goes")
     service.run("remora", "backup", str(target))
     blobs = {path.name for path in (target / "blobs").glob("*/*")}
     user.session.call("DELETE", user.path("goes"))
-    (target / "remora.db.new").write_bytes(b"half")
+    half = target / ("remora.db.new" if ENGINE == "sqlite" else "remora.dump.new")
+    half.write_bytes(b"half")
     again = json.loads(service.text("remora", "backup", str(target), "--json"))
     assert again["removed"] == 1
     assert len(blobs - {path.name for path in (target / "blobs").glob("*/*")}) == 1
-    assert not (target / "remora.db.new").exists()
+    assert not half.exists()
 
 
-@in_a_file
 def test_what_is_no_place_for_a_backup_is_one_sentence(service: Service, tmp_path: Path):
     (tmp_path / "other").mkdir(mode=0o700)
     (tmp_path / "other" / "file").touch()
     for where, why in (
-        (service.state_dir / "b", "in the state directory itself"),
+        (service.state_dir / "b", f"in {service.state_dir} itself"),
         (tmp_path / "other", "is no backup"),
     ):
         said = service.run("remora", "backup", str(where), check=False)
@@ -153,3 +178,22 @@ def test_a_unit_for_systemd_runs_it_with_the_options_that_were_given(service: Se
     said = service.run("remora", "install-service", "--run-as", "nosuchuser", "--print", check=False)
     assert b'there is no user "nosuchuser"' in said.stderr
     assert os.listdir(path.parent) == ["remora.service"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NO SYSTEMD: its own tool does not read the unit")
+@pytest.mark.parametrize("kind", [["--run-as", "daemon"], ["--user"]], ids=["of the machine", "of a user"])
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, kind: list[str]):
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    installed = Path(sys.executable).with_name("remora")  # which has to be there, for systemd
+    code, unit, _ = run(installed, "install-service", "--print", "--state-dir", "/srv/a b%", *kind, "--", "--port", "9")
+    assert code == 0
+    file = tmp_path / "remora.service"
+    file.write_text(unit)
+    analyze = ["systemd-analyze", *(["--user"] if kind == ["--user"] else []), "verify", str(file)]
+    assert run(*analyze) == (0, "", "")
+    file.write_text(unit.replace("Type=exec", "Type=nonsense"))
+    assert "nonsense" in run(*analyze)[2]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,32 +17,13 @@ import pytest
 
 from datapath import libexec, shuffle_file
 from tests.property.lines.test_sort_properties import run
+from tests.support.lines.hard_data import DATA
 from tests.support.lines.sort_cases import case
 
 CASES = int(os.environ.get("REMORA_SORT_CASES", "48"))
 GROUP = 16
 PARTITIONS = (1, 3, 64)
 SLICES = 4
-
-Data = Callable[[random.Random], bytes]
-LINES = 3000
-DATA: dict[str, Data] = {
-    "random": lambda chance: lines_of(f"{chance.randrange(10**6)} {chance.random()}" for _ in range(LINES)),
-    "all equal": lambda chance: lines_of("the same" for _ in range(LINES)),
-    "one giant key": lambda chance: lines_of(
-        f"{'giant' if chance.random() < 0.95 else chance.randrange(99)} {chance.randrange(99)}" for _ in range(LINES)
-    ),
-    "sorted": lambda chance: lines_of(f"{n:06}" for n in range(LINES)),
-    "reversed": lambda chance: lines_of(f"{n:06}" for n in reversed(range(LINES))),
-    "empty": lambda chance: b"",
-    "empty lines": lambda chance: b"\n" * LINES,
-    "no last newline": lambda chance: lines_of(f"{n * 7919 % LINES}" for n in range(LINES))[:-1],
-    "one line": lambda chance: b"only",
-}
-
-
-def lines_of(lines: object) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()  # type: ignore[attr-defined]
 
 
 def tool(name: str, *options: str, text: bytes) -> bytes:
@@ -93,8 +73,9 @@ def test_any_keys_on_any_text(first: int, tmp_path: Path) -> None:
 def test_data_that_is_hard_to_divide(data: str, partitions: int, tmp_path: Path) -> None:
     text = DATA[data](random.Random(data))
     for options in ([], ["-k1,1"], ["-k1,1", "-s"], ["-u"], ["-n", "-r"], ["-k1,1", "-u"]):
-        _, expected = run("sort", *options, text=text)
-        assert sort_in_partitions(options, text, partitions, tmp_path) == expected, options
+        for ends, each in (([], text), (["-z"], text.replace(b"\n", b"\0"))):
+            _, expected = run("sort", *options, *ends, text=each)
+            assert sort_in_partitions([*options, *ends], each, partitions, tmp_path) == expected, (options, ends)
 
 
 def test_a_text_of_equal_lines_is_divided_evenly(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def test_a_file_that_somebody_can_still_write_is_copied(blobs: BlobStore) -> Non
     assert os.pread(fd, 9999, 0) == b"text" * 1000
     assert not os.get_inheritable(fd)
     os.close(kept)
+    os.close(fd)
+
+
+def test_a_file_may_be_sealed_again_that_has_more_blocks_than_its_bytes(blobs: BlobStore) -> None:
+    fd = written(blobs, b"text")
+    capture.seal(blobs, fd)
+    os.fchmod(fd, 0o644)
+    with open(f"/proc/self/fd/{fd}", "r+b") as file:
+        reserve = ["fallocate", "--keep-size", "--length", "1M", f"/proc/self/fd/{file.fileno()}"]
+        subprocess.run(reserve, pass_fds=[file.fileno()], check=True)
+    capture.seal(blobs, fd)
+    assert os.pread(fd, 99, 0) == b"text"
     os.close(fd)
 
 

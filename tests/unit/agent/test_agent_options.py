@@ -40,9 +40,16 @@ def test_a_node_that_is_alone_shares_nothing(tmp_path: Path) -> None:
         (["--objects", "{at}", "--listen", "h:1", "--advertise", "h:1"], "--advertise: 'h:1' is not an URL"),
         (["--objects", "{at}", "--listen", "h:1", "--advertise", "http://a,http://b"], "more than one URL"),
         (["--objects", "{at}", "--listen", "h:1", "--cache-mb", "0"], "--cache-mb: '0' is not a number above 0"),
+        (["--metrics", "9100"], "--metrics: '9100' is not HOST:PORT"),
+        (
+            ["--metrics-token-file", "{at}/none"],
+            "cannot read {at}/none: No such file or directory",
+        ),
+        (["--metrics-token-file", "{at}/short"], "{at}/short has 5 characters, at least 16 are needed"),
     ],
 )
 def test_a_mistake_is_a_sentence(words: list[str], why: str, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("12345")
     with pytest.raises(OptionsError) as refused:
         told(tmp_path, *(word.format(at=tmp_path) for word in words))
     assert why.format(at=tmp_path) in str(refused.value)
@@ -70,6 +77,11 @@ def test_a_part_of_a_service_does_not_listen_to_the_environment(tmp_path: Path) 
             [],
             {"REMORA_URL": "http://g", "REMORA_STATE_DIR": ".", "REMORA_PROVIDER": "x"},
             "REMORA_PROVIDER: 'x' is none",
+        ),
+        (
+            ["--url", "https://g", "--state-dir", ".", "--metrics", ":9100"],
+            {},
+            "--metrics every address is reached from other machines",
         ),
     ],
 )

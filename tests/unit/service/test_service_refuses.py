@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from scheduler import log
-from scheduler.service.run import ServiceOptions, serve
+from scheduler.service.run import serve
+from scheduler.service.settings import ServiceOptions
 from scheduler.service.state import DATABASE, StateError
 
 NO_LOGIN = "cannot be a login: a letter, then letters, digits and any of _ - . @ %"
@@ -39,6 +40,10 @@ def place(tmp_path: Path) -> Path:
         ({"key": "file"}, f"{{place}}/file is {NO_KEY}"),
         ({"state_dir": "file"}, "cannot use {place}/file for the state: it is not a directory"),
         ({"state_dir": "file/x"}, "cannot use {place}/file/x for the state: Not a directory"),
+        (
+            {"workers": 2, "database": "postgresql://h/d"},
+            "--workers: on PostgreSQL any number of `remora gateway`",
+        ),
         ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1 port 0: "),
     ],
 )
