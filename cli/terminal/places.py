@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cli.client.jobs import Jobs
 from cli.client.problem import Problem
 from cli.terminal.screen import Screen
-from scheduler.model.naming import SESSION_PROGRAM
+from scheduler.model.naming import SESSION_EXEC, SESSION_PROGRAM
 
 
 class NotBegunError(Exception):
@@ -64,7 +64,7 @@ class OwnJob:
     def document(self) -> bytes:
         """The job, as JSON."""
         phase = {
-            "exec": f"/assets{SESSION_PROGRAM}",
+            "exec": SESSION_EXEC,
             "type": "map" if self.input else "reduce",
             "assets": [SESSION_PROGRAM, *self.assets],
             **self.properties,

@@ -33,7 +33,7 @@ from scheduler.model.checks import (
     string,
 )
 from scheduler.model.errors import invalid_content, invalid_job
-from scheduler.model.naming import SESSION_PROGRAM
+from scheduler.model.naming import SESSION_EXEC
 from scheduler.model.operations.document import Operation
 from scheduler.model.operations.document_checks import check_operation
 from scheduler.model.phase import PhaseSpec
@@ -62,7 +62,7 @@ class JobSpec:
     @property
     def is_session(self) -> bool:
         """Whether its one phase is the task's end of an interactive session."""
-        return [phase.exec for phase in self.phases] == [f"/assets{SESSION_PROGRAM}"]
+        return [phase.exec for phase in self.phases] == [SESSION_EXEC]
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 # The task's end of an interactive session, an object of the service.
 SESSION_PROGRAM = "/poseidon/public/medusa/agent.sh"
+SESSION_EXEC = f"/assets{SESSION_PROGRAM}"
 
 
 def jobs_directory(login: str) -> str:

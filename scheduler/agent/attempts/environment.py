@@ -14,10 +14,14 @@ from scheduler.providers import View
 SOCKET = "/.remora/agent.sock"
 
 
+def has_host_files(view: View) -> bool:
+    """Whether an instance has the host's file system: there /assets and the agent's socket are not where tasks look."""
+    return view.agent_socket != SOCKET
+
+
 def common_environment(spec: PoolSpec, view: View, url: str) -> dict[str, str]:
     """Environment variables of all processes in an instance, `init` included."""
-    # the instance shares the host's file system: say where the tools find us and where files may go
-    shared = view.agent_socket != SOCKET
+    shared = has_host_files(view)  # say where the tools find us and where files may go
     return {
         "HOME": view.home,
         "PATH": f"{view.tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

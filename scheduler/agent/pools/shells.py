@@ -16,8 +16,11 @@ from typing import Protocol
 from datapath import passing
 from datapath.passing import Kind, Slot
 from scheduler.agent.attempts.attempt import Attempt
+from scheduler.agent.attempts.environment import has_host_files
 from scheduler.agent.log import Log
-from scheduler.providers import Instance
+from scheduler.model.naming import SESSION_EXEC
+from scheduler.model.wire import PoolSpec
+from scheduler.providers import Instance, View
 from scheduler.providers.programs import SESSION_TOOL
 
 NOT_NOW = "the task does not run now: it has not begun, or has ended"
@@ -31,6 +34,16 @@ class ShellHost(Protocol):
 
     def current(self) -> Attempt | None: ...
     async def say(self, kind: Kind, flags: int, payload: bytes, fds: tuple[int, ...] = (), task: int = 0) -> None: ...
+
+
+def script_of(spec: PoolSpec, view: View) -> str:
+    """The script of a pool's tasks. The program of a job's own session is an asset; without /assets it is the tool."""
+    return program(view) if spec.exec == SESSION_EXEC and has_host_files(view) else spec.exec
+
+
+def program(view: View) -> str:
+    """The script that is a session's program, by its place among the tools."""
+    return shlex.quote(f"{view.tools}/{SESSION_TOOL}")
 
 
 class Shells:
@@ -54,8 +67,7 @@ class Shells:
         return None if error == 0 else NOT_NOW if error == errno.ESRCH else f"it cannot start: {os.strerror(error)}"
 
     async def _ask(self, attempt: Attempt, session: str) -> None:
-        program = f"{self._host.instance.view.tools}/{SESSION_TOOL}"
-        await self._host.say(Kind.SCRIPT, Slot.SHELL, shlex.quote(program).encode())
+        await self._host.say(Kind.SCRIPT, Slot.SHELL, program(self._host.instance.view).encode())
         variables = passing.encode_environment({"REMORA_SESSION": f"task={attempt.lease.task}&session={session}"})
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:

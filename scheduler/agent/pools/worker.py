@@ -29,7 +29,7 @@ from scheduler.agent.log import Log
 from scheduler.agent.pools.caps.disk_count import DiskCount
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
-from scheduler.agent.pools.shells import Shells
+from scheduler.agent.pools.shells import Shells, script_of
 from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
 from scheduler.common.ids import new_id
@@ -103,7 +103,7 @@ class Worker:
             await self.say(Kind.EVENTS, 0, b"", (events,))
         await self.say(Kind.ENV, 0, passing.encode_environment(environment))
         how = ScriptFlag.PIPED if self.pool.may_reopen else 0
-        await self.say(Kind.SCRIPT, Slot.EXEC | how, spec.exec.encode())
+        await self.say(Kind.SCRIPT, Slot.EXEC | how, script_of(spec, self.instance.view).encode())
         if spec.init is not None:
             await self.say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())
         if spec.init is None or self.instance.initialized:

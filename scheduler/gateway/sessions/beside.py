@@ -24,6 +24,7 @@ class RunningTask:
     attempt: int
     agent: int
     over: str = "the task has ended"
+    in_task: bool = True
 
     async def start(self, session: str) -> str | None:
         """Have the program started that attaches to a session; why it is not, or None."""

@@ -84,6 +84,7 @@ class OwnTask:
 
     job_runs: Callable[[], Awaitable[bool]]
     over: str = "the job is done"
+    in_task: bool = False
 
     async def start(self, _session: str) -> None:
         return

@@ -60,6 +60,10 @@ class Slave(Protocol):
     def over(self) -> str:
         """Why it cannot come any more, once it does not run."""
 
+    @property
+    def in_task(self) -> bool:
+        """Whether it is beside a task of the job, not the job's own."""
+
     async def start(self, session: str) -> str | None:
         """Have it started, to attach to the session of this id; why it is not, or None."""
 
@@ -69,10 +73,14 @@ class Slave(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds: between two `wait` messages; two looks whether a slave may still come; of silence before a ping."""
+    """Seconds: between two `wait` messages; two looks whether a slave may still come; of silence before a ping.
+
+    A client looks at its job itself, and shows its errors; it does not look at a task.
+    """
 
     wait: float = 2.0
-    look: float = 6.0
+    look: float = 30.0
+    look_at_task: float = 4.0
     silence: float = 20.0
 
 
@@ -146,10 +154,11 @@ class Session:
                 await self.end(Close(WSCloseCode.TRY_AGAIN_LATER, why))
                 return
             looked = time.monotonic()
+            pause = self._timings.look_at_task if slave.in_task else self._timings.look
             while not self._linked:
                 await master.send_str(message("wait"))
                 await asyncio.sleep(self._timings.wait)
-                if time.monotonic() - looked >= self._timings.look:
+                if time.monotonic() - looked >= pause:
                     looked = time.monotonic()
                     if not await slave.runs():
                         await self.end(Close(WSCloseCode.OK, slave.over))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from scheduler.model.naming import SESSION_PROGRAM
+from scheduler.model.naming import SESSION_EXEC
 from scheduler.model.wire import AttemptReport, PoolSpec, TaskLease
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import InstantAgent
 
-SESSION = {"exec": f"/assets{SESSION_PROGRAM}", "type": "reduce"}
+SESSION = {"exec": SESSION_EXEC, "type": "reduce"}
 MAP = {"exec": "sleep 3600"}
 SLOTS = 4
 

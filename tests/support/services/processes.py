@@ -22,7 +22,7 @@ from scheduler.service import first_account
 from tests.support.certificates import Certificates
 from tests.support.services.forks import start_command
 from tests.support.services.postgres import Postgres
-from tests.support.services.service import READY_SECONDS, end_all
+from tests.support.services.service import PROVIDED, READY_SECONDS, end_all
 from tests.support.services.user import User
 
 AGENT_KEY = "a key of the tests' agents"
@@ -103,12 +103,13 @@ class Cluster:
         part.wait_for_url()
         return part
 
-    def agent(self, name: str) -> Part:
+    def agent(self, name: str, *more: str) -> Part:
+        """Start a node's agent; `more` are options of it."""
         state = self.directory / name
         state.mkdir(exist_ok=True)
         words = ["--url", ",".join(part.url for name, part in self.parts.items() if name.startswith(self.told))]
         words += ["--node", name, "--state-dir", str(state), "--listen", "127.0.0.1:0", "--slots", "2"]
-        words += ["--memory-mb", "4096"]
+        words += ["--memory-mb", "4096", *PROVIDED, *more]
         return self._start(name, ["agent", *words], {"REMORA_AGENT_CREDENTIAL": issue(AGENT_KEY, name)})
 
     def _serve(self, name: str, role: str, *more: str) -> Part:

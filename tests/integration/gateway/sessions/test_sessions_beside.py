@@ -43,7 +43,7 @@ class ShellAgent(InstantAgent):
 
 @pytest_asyncio.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with running_jobs(tmp_path, sessions=Sessions(Timings(wait=0.01, look=0.02))) as started:
+    async with running_jobs(tmp_path, sessions=Sessions(Timings(wait=0.01, look_at_task=0.02))) as started:
         yield started
 
 
