@@ -89,7 +89,7 @@ def test_it_sees_the_task_and_leaves_it_alone(service: Service, begin: Callable[
     assert task.runs
     with beside(service, task) as shell:  # once more
         assert asked(shell, "echo of the shell > /tmp/note") == ""
-        asked(shell, "touch /tmp/go")
+        shell.type("touch /tmp/go\r")
         assert "the task has ended" in ended(shell)[0]
     done = task.user.finish(task.job)
     assert (done.stats["errors"], task.user.texts(done)) == (0, ["begun\nof the shell\n"])
@@ -109,7 +109,7 @@ def test_its_use_of_the_processor_is_not_the_task_s(service: Service, begin: Cal
         asked(shell, "n=0; while ((n++ < 1000000)); do :; done")
         used = asked(shell, "echo $(($(cut -d' ' -f14 /proc/$$/stat) >= 50))")
         assert used == "1\n"  # half a second, of 100 ticks each
-        asked(shell, "touch /tmp/go")
+        shell.type("touch /tmp/go\r")
         ended(shell)
     task.user.finish(task.job)
     (record,) = task.user.jobs.tasks(task.job)
