@@ -283,7 +283,7 @@ _Noreturn static void fail_line(const struct merge *merge)
     const struct file *file = &files.of[merge->culprit];
     const struct source *source = &sources[merge->culprit];
     const struct head *head = &merge->heads[merge->culprit];
-    struct span line = head->ended ? source_before(source) : head->line;
+    struct span line = head->code == MERGE_ENDED ? source_before(source) : head->line;
     int64_t before = file->is_sought ? slice_count(file->fd, 0, file->start, merge->ordering->end) : 0;
 
     if (before < 0)

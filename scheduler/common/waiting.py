@@ -20,26 +20,28 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 
 
 class Turns:
-    """A queue of steps, of which each turn of the event loop does one. While it is empty, the first step in a turn is
-    done at once.
+    """A queue of steps, of which each turn of the event loop does `most`. While it is empty, the first steps in a turn
+    are done at once.
 
-    Whoever shares a loop has a queue each: then a step of one waits for one step of each other, however many they have.
+    Whoever shares a loop has a queue each: then a step of one waits for a few steps of each other, however many they
+    have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Callable[[], None]] = deque()
-        self._taken = False  # in this turn
+        self._most = most
+        self._taken = 0  # in this turn
 
     def take(self) -> bool:
-        """Take this turn, if it is free and no step waits for it."""
-        if self._taken:
+        """Take a step in this turn, if there is one left and none waits for it."""
+        if self._waiting or self._taken >= self._most:
             return False
         self._begin()
         return True
 
     def add(self, step: Callable[[], None]) -> None:
-        """Do `step` in a turn of its own."""
+        """Do `step` in a later turn."""
         self._waiting.append(step)
         if not self._taken:
             self._begin()
@@ -52,12 +54,13 @@ class Turns:
             await turn
 
     def _begin(self) -> None:
-        self._taken = True
-        self._loop.call_soon(self._next)
+        if not self._taken:
+            self._loop.call_soon(self._next)
+        self._taken += 1
 
     def _next(self) -> None:
-        self._taken = False
-        if self._waiting:
+        self._taken = 0
+        for _ in range(min(self._most, len(self._waiting))):
             self._begin()
             self._waiting.popleft()()
 

@@ -7,7 +7,8 @@ condition of this list that holds is the reason:
 2. No node is large enough for the phase's tiers.
 3. Nodes lack a resource (disk, processes) without which an agent makes no instance and begins no task.
 4. In every slot of a node is an instance that could not be ended.
-5. Instances of other jobs have all the slots, or all the memory.
+5. The account, or all accounts together, have as many instances as they may have at once.
+6. Instances of other jobs have all the slots, or all the memory.
 
 Example: one node, whose disk has 28 of 400 MB free: "node n1 cannot run tasks now: 28 MB of 400 MB are free".
 """
@@ -36,8 +37,11 @@ class NodeState:
     lack: str | None = None
 
 
-def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
-    """The reason for waiting, as a sentence. `absent`: why this machine's agent is not registered, if that is known."""
+def why_waiting(nodes: Iterable[NodeState], absent: str | None = None, limit: str | None = None) -> str:
+    """The reason for waiting, as a sentence.
+
+    `absent`: why this machine's agent is not registered, if that is known; `limit`: which one is reached, if one is.
+    """
     here = list(nodes)
     if not here:
         return f"{NO_AGENT}: {absent}" if absent else NO_AGENT
@@ -49,7 +53,16 @@ def why_waiting(nodes: Iterable[NodeState], absent: str | None = None) -> str:
         return f"node {fitting[0].name} cannot run tasks now: {fitting[0].lack}{others(len(fitting))}"
     if all(node.disabled >= node.slots for node in able):
         return f"none of the {able[0].slots} instances of node {able[0].name} could be ended{others(len(able))}"
-    return BUSY
+    return limit or BUSY
+
+
+def limit_reached(account: str, own: int, most_own: int | None, every: int, most: int | None) -> str | None:
+    """The limit on instances that is reached, of an account that has `own`, or of all, who have `every`; or None."""
+    if most_own is not None and own >= most_own:
+        return f"{account} has {own} instances, of at most {most_own} at once"
+    if most is not None and every >= most:
+        return f"all accounts have {every} instances, of at most {most} at once"
+    return None
 
 
 def others(count: int) -> str:

@@ -10,9 +10,9 @@ second, waits a second for each: on 32 connections it gets 32 refusals a second,
 as it was told never notices.
 
 Below all limits the callers share one event loop. So their requests take turns (`common.waiting.Turns`): each turn of
-the loop begins at most one request of each caller, and a caller with one request waits for one of each other, not for
-all that another has sent. Who sends is known after authentication only; a connection waits in the queue of the caller
-of its last request, at first in that of its address.
+the loop begins at most `AT_ONCE` requests of each caller, and a caller with one request waits for so many of each
+other, not for all that another has sent. Who sends is known after authentication only; a connection waits in the queue
+of the caller of its last request, at first in that of its address.
 
 What is stored is counted by reading names, which takes longer the more there are. So it is counted at most once in
 `FRESH` seconds, and seldom enough that counting takes a hundredth of the time; what this gateway admits meanwhile is
@@ -44,6 +44,7 @@ PATIENCE_SECONDS = 1.0  # for which a request waits for its token
 MOST_BUCKETS = 10_000
 FRESH = 10.0
 SHARE = 100
+AT_ONCE = 8  # requests of a caller that begin in a turn of the event loop: a ms or two
 SERVICE_SECONDS = 5.0  # for which the service's own limits are not read again
 ALL = "all accounts"
 REFUSED_SECONDS = 1.0
@@ -115,7 +116,7 @@ class Limiter:
         """Return when it is this caller's turn to begin a request."""
         turns = self._turns.get(who)
         if turns is None:
-            turns = self._turns[who] = Turns()
+            turns = self._turns[who] = Turns(AT_ONCE)
             if len(self._turns) > MOST_BUCKETS:
                 self._turns.popitem(last=False)
         self._turns.move_to_end(who)

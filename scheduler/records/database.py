@@ -79,8 +79,8 @@ class Connection(ABC):
         """Execute an insert; returns the row id of the new row."""
 
     @abstractmethod
-    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Execute a statement once for each of `rows`; returns the number of rows changed in all."""
+    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Execute a statement once for each of `rows`. What fails may raise its error only at the next statement."""
 
     @abstractmethod
     def one(self, name: str, /, **parameters: Any) -> Row | None:
@@ -117,7 +117,10 @@ class Connection(ABC):
 
     @abstractmethod
     def keep(self) -> None:
-        """Release the savepoint; what followed it is committed or lost with the transaction."""
+        """Release the savepoint; what followed it is committed or lost with the transaction.
+
+        Raises what a statement raised that nothing has waited for.
+        """
 
     def broken(self) -> bool:
         """Whether the connection is lost, and its transaction with it: then an error was not caused by the work."""
@@ -333,13 +336,13 @@ def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseExcep
     connection.mark()
     try:
         result = work(connection)
+        connection.keep()
     except Exception as error:
         if connection.broken():
             raise
         connection.undo()
         del connection.announced[said:]
         return None, error
-    connection.keep()
     return result, None
 
 

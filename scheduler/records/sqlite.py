@@ -56,8 +56,8 @@ class SqliteConnection(Connection):
         assert row_id is not None
         return row_id
 
-    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
-        return self.raw.executemany(self._statements[name], rows).rowcount
+    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.raw.executemany(self._statements[name], rows)
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         row: Row | None = self.raw.execute(self._statements[name], parameters).fetchone()

@@ -36,6 +36,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.support.job_times import measure, tell
 from tests.support.services.neighbour import neighbour
 from tests.support.services.service import Service
 from tests.support.services.user import User
@@ -175,26 +176,6 @@ def clear(mallory: User) -> None:
         mallory.jobs.cancel(job["name"])
 
 
-def seconds_of_a_job(user: User, name: str) -> float:
-    began = time.perf_counter()
-    ended = user.run("cat", inputs=[name])
-    took = time.perf_counter() - began
-    assert not ended.errors, ended.errors
-    assert user.texts(ended) == ["fine\n"], ended
-    return took
-
-
-def measure(user: User, name: str, rounds: int) -> list[float]:
-    return sorted(seconds_of_a_job(user, name) * 1000 for _ in range(rounds))
-
-
-def tell(what: str, took: list[float], quiet: float | None = None) -> float:
-    middle = statistics.median(took)
-    times = f"{middle / quiet:8.2f}" if quiet else ""
-    print(f"{what:12}{middle:9.1f} {took[len(took) * 9 // 10]:13.1f} {took[-1]:10.1f} ms{times}", flush=True)
-    return middle
-
-
 def run(service: Service, options: argparse.Namespace) -> int:
     with neighbour(service) as bob, neighbour(service, "mallory") as mallory:
         words = [word for limit in options.limits for word in ("--limit", limit)]
@@ -203,7 +184,7 @@ def run(service: Service, options: argparse.Namespace) -> int:
         mallory.put("any", b"x\n")
         token = json.loads(mallory.session.call("POST", "/mallory/tokens").content)["token"]
         measure(bob, name, 10)
-        print(f"{'job, while':12}{'median':>9}{'nine of ten':>14}{'slowest':>11}    times")
+        print(f"{'job, while':28}{'median':>9}{'nine of ten':>14}{'slowest':>11}    times")
         quiet = tell("quiet", measure(bob, name, options.rounds))
         worst = 0.0
         rounds = [[each] for each in options.floods]

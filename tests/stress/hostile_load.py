@@ -22,7 +22,6 @@ import json
 import os
 import random
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.settings import Settings
+from tests.support.job_times import measure, tell
 from tests.support.services.neighbour import neighbour
 from tests.support.services.service import Service, agents_below
 from tests.support.services.user import User
@@ -193,25 +193,6 @@ def attacking(mallory: User, only: list[str]) -> Iterator[None]:
     finally:
         for job in jobs:
             mallory.session.call("POST", f"/{mallory.login}/jobs/{job}/live/cancel")
-
-
-def seconds_of_a_job(user: User, name: str) -> float:
-    began = time.perf_counter()
-    ended = user.run("cat", inputs=[name])
-    took = time.perf_counter() - began
-    assert not ended.errors, ended.errors
-    assert user.texts(ended) == ["fine\n"], ended
-    return took
-
-
-def measure(user: User, name: str, rounds: int) -> list[float]:
-    return sorted(seconds_of_a_job(user, name) * 1000 for _ in range(rounds))
-
-
-def tell(what: str, took: list[float]) -> float:
-    middle = statistics.median(took)
-    print(f"{what:28}{middle:9.1f} {took[len(took) * 9 // 10]:13.1f} {took[-1]:10.1f} ms", flush=True)
-    return middle
 
 
 def processes(service: Service) -> set[int]:

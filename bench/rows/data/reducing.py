@@ -1,4 +1,4 @@
-"""Sorts and keyed counts as operations, against GNU sort: stored objects in, one object out.
+"""Sorts, merges and keyed counts as operations, against GNU sort: stored objects in, one object out.
 
 An operation is isolated, durable and published at once, and cuts its input by itself. The peer reads and writes files
 of the same disk, with as much memory as an instance has.
@@ -19,8 +19,9 @@ from bench.peers import installed, missing
 from bench.rows.data.sorting import log_line, number_line, word_line, write_lines
 from bench.setting import PLAIN, Setting, lifetime, run_job
 from cli.client.jobs import Jobs
+from datapath import libexec
 
-FILES = 4
+FILES, MERGED = 4, 16
 MEMORY = "1G"
 SORT = "LC_ALL=C sort --parallel=2 -S 1G"
 
@@ -46,18 +47,31 @@ def lines(setting: Setting) -> Iterator[Line]:
         setting, f"keyed count of {size / 1e6:,.0f} MB", "sort | uniq -c", size, document, SORT, files, names,
         then="| uniq -c", exact=False,
     )  # fmt: skip
+    files, names = store(setting, "sorted", log_line, whole, MERGED, is_sorted=True)
+    document = {"type": "merge", "spec": {"mode": "sorted"}}
+    name = f"mjob merge of {MERGED}, {whole / 1e6:,.0f} MB"
+    yield compared(setting, name, "sort -m", whole, document, f"{SORT} -m", files, names, goal=1.5)
     files, names = store(setting, "small", log_line, 10_000_000)
     document = {"type": "sort", "spec": {}}
     took = [operation(setting, document, names)[0] for _ in range(setting.rounds)]
     yield Line("mjob sort of 10 MB", "s", took, Bar(0.4, absolute=True, at_most=True))
 
 
-def store(setting: Setting, what: str, line: Callable[[Any], str], size: int) -> tuple[list[Path], list[str]]:
+def store(
+    setting: Setting,
+    what: str,
+    line: Callable[[Any], str],
+    size: int,
+    parts: int = FILES,
+    is_sorted: bool = False,
+) -> tuple[list[Path], list[str]]:
     """Lines in so many files and objects; returns the paths of both."""
     directory = setting.directory(f"reduced {what}")
     files, names = [], []
-    for number in range(FILES):
-        files.append(write_lines(directory / f"part{number}", line, size // FILES, f"{what}{number}"))
+    for number in range(parts):
+        files.append(write_lines(directory / f"part{number}", line, size // parts, f"{what}{number}"))
+        if is_sorted:
+            subprocess.run([libexec("msort"), "-o", files[-1], files[-1]], check=True)
         names.append(f"{setting.home}/{what.replace(' ', '-')}{number}")
         setting.service.run("mput", "-q", "-f", str(files[-1]), names[-1])
     return files, names
@@ -74,6 +88,7 @@ def compared(
     names: list[str],
     then: str = "",
     exact: bool = True,
+    goal: float = 2.0,
 ) -> Line:
     """The line of an operation and a command on the same lines, whose results must be the same."""
     target = files[0].parent / "result"
@@ -94,7 +109,7 @@ def compared(
     if made != found if exact else Counter(made.splitlines()) != Counter(found.splitlines()):
         raise RuntimeError(f"{what}: the operation and {peer} do not agree")
     target.unlink()
-    return Line(what, "MB/s", samples, Bar(goal=2.0), peer, others)
+    return Line(what, "MB/s", samples, Bar(goal=goal), peer, others)
 
 
 def operation(setting: Setting, document: Mapping[str, Any], names: list[str]) -> tuple[float, str]:

@@ -44,6 +44,7 @@ static int open_sources(struct state *state, size_t n)
 
         if (source_open(&state->sources[i], run->fd, state->sorter->ordering.end, room) < 0)
             return complain_memory(state->sorter);
+        state->sources[i].keeps = 1;
         state->opened++;
         if (run->has_header && take_header(state, run, &state->sources[i]) < 0)
             return -1;

@@ -108,6 +108,7 @@ static void merged(const struct ordering *ordering, struct span text, size_t cut
     fill(&blocks[1], ordering, (struct span){text.at + cut, text.len - cut}, 1 + cut % 31);
     file = file_of(&blocks[0]);
     CHECK(source_open(&sources[0], file, ordering->end, 1 + cut % 9) == 0);
+    sources[0].keeps = 1;
     source_of_block(&sources[1], &blocks[1]);
     outputs = (struct outputs){0};
     CHECK(fd >= 0 && outputs_init(&outputs, &fd, 1) == 0);

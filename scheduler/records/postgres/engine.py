@@ -77,18 +77,21 @@ class PostgresConnection(Connection):
         (result,) = self.pipeline.exchange((statement.insert, _values(statement, parameters)))
         return int(rows(result)[0][0])
 
-    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         statement = self._statements[name]
         given = list(rows)
         if statement.rows is not None and len(given) > 1:
             keys = statement.rows.keys
             if keys is None or len({tuple(row[key] for key in keys) for row in given}) == len(given):
-                return self._many_at_once(name, statement, given)
-        changed = 0
+                self._many_at_once(name, statement, given)
+                return
+        if len(given) == 1:
+            self.pipeline.start((statement.sql, _values(statement, given[0])))
+            return
         for start in range(0, len(given), BATCH):
-            batch = [(statement.sql, _values(statement, row)) for row in given[start : start + BATCH]]
-            changed += sum(result.command_tuples or 0 for result in self.pipeline.exchange(*batch))
-        return changed
+            self.pipeline.exchange(
+                *((statement.sql, _values(statement, row)) for row in given[start : start + BATCH])
+            )
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         found = self.all(name, **parameters)
@@ -121,6 +124,7 @@ class PostgresConnection(Connection):
         self.pipeline.later("SAVEPOINT work")
 
     def undo(self) -> None:
+        self.pipeline.settle()
         if not self.pipeline.unless_done("SAVEPOINT work"):
             self.pipeline.later("ROLLBACK TO work")
             self.pipeline.later("RELEASE work")
@@ -128,6 +132,8 @@ class PostgresConnection(Connection):
     def keep(self) -> None:
         if not self.pipeline.unless_done("SAVEPOINT work"):
             self.pipeline.later("RELEASE work")
+            if self.pipeline.is_waited_for:  # what fails is this work's failure, not that of the next
+                self.pipeline.exchange()
 
     def broken(self) -> bool:
         return self.pipeline.broken
@@ -167,14 +173,13 @@ class PostgresConnection(Connection):
         found: list[Any] = rows(result)
         return found
 
-    def _many_at_once(self, name: str, statement: dialect.Statement, given: Sequence[Mapping[str, Any]]) -> int:
+    def _many_at_once(self, name: str, statement: dialect.Statement, given: Sequence[Mapping[str, Any]]) -> None:
         sql = self._for_rows.get(name)
         if sql is None:
             types = [TYPES.get(oid, "TEXT") for oid in self.pipeline.types(statement.sql)]
             sql = self._for_rows[name] = dialect.for_rows(statement, types)
         columns = [encode_array([row[key] for row in given]) for key in statement.names]
-        (result,) = self.pipeline.exchange((sql, columns))
-        return result.command_tuples or 0
+        self.pipeline.start((sql, columns))
 
 
 def _values(statement: dialect.Statement, parameters: Mapping[str, Any]) -> list[bytes | None]:

@@ -2,8 +2,9 @@
 
 A round trip costs more than most statements. So a connection is always in libpq's pipeline mode: a caller's statements
 go out in one packet (`exchange`), together with those that were deferred until then (`later`): BEGIN, SAVEPOINT,
-RELEASE. Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest of
-its packet with it, and its error is raised.
+RELEASE. A statement whose result is of no interest is sent at once and not waited for (`start`): the server executes it
+while the caller computes, and the next exchange reads what became of it. Every statement is prepared once, the first
+time, in the same packet. A statement that fails takes the rest with it until the next exchange, which raises its error.
 
 Parameters and results are text (the tables have only TEXT and BIGINT), None is NULL.
 """
@@ -22,6 +23,8 @@ from psycopg.pq.abc import PGresult
 from scheduler.records.postgres.dialect import escape, escape_json, unescape
 
 Parameter = bytes | None
+# Statements that are sent before their results are read, which must fit into the socket's buffer.
+MOST_STARTED = 64
 Command = tuple[str, Sequence[Parameter]]
 # SQLSTATEs, or their beginnings, after which the session cannot go on, whichever statement failed.
 _OVER = (
@@ -81,6 +84,7 @@ class Pipeline:
         self._names: dict[str, bytes] = {}
         self._count = 0
         self._later: list[Command] = []
+        self._started: list[str | None] = []  # for each result to come: what is being prepared, or None
         self.broken = False
 
     @property
@@ -94,6 +98,32 @@ class Pipeline:
     def later(self, sql: str) -> None:
         """Defer a statement that cannot fail: it is sent before the next exchange."""
         self._later.append((sql, ()))
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether statements were started whose results have not been read."""
+        return bool(self._started)
+
+    def start(self, *commands: Command) -> None:
+        """Send the deferred statements, then `commands`, without waiting: the next exchange raises what they raise.
+
+        Raises Broken.
+        """
+        batch = [*self._later, *commands]
+        self._later.clear()
+        with self._breaking():
+            self._send(batch)
+            self._pg.flush()
+        if len(self._started) > MOST_STARTED:
+            self.exchange()
+
+    def settle(self) -> None:
+        """Wait for what was started, whether or not it fails: what comes next is executed in any case. Raises Broken."""
+        try:
+            if self._started:
+                self.exchange()
+        except psycopg.Error:
+            return
 
     def unless_done(self, sql: str) -> bool:
         """Drop the statement that was deferred last, if it is `sql`.
@@ -118,6 +148,8 @@ class Pipeline:
 
     def types(self, sql: str) -> list[int]:
         """The types of the parameters of a statement, as OIDs. Raises as `exchange`."""
+        if self._started:
+            self.exchange()
         with self._breaking():
             new = self._named(sql)
             self._pg.send_describe_prepared(self._names[sql])
@@ -146,13 +178,16 @@ class Pipeline:
         self._pg.send_prepare(name, sql.encode())
         return True
 
-    def _exchange(self, batch: Sequence[Command]) -> list[PGresult]:
-        prepared: list[str | None] = []  # for each result to come
+    def _send(self, batch: Sequence[Command]) -> None:
         for sql, parameters in batch:
             if self._named(sql):
-                prepared.append(sql)
-            prepared.append(None)
+                self._started.append(sql)
+            self._started.append(None)
             self._pg.send_query_prepared(self._names[sql], parameters)
+
+    def _exchange(self, batch: Sequence[Command]) -> list[PGresult]:
+        self._send(batch)
+        prepared, self._started = self._started, []
         self._pg.pipeline_sync()
         results = self._results(len(prepared))
         for new, result in zip(prepared, results, strict=True):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scheduler.model import limits
+from scheduler.records import accounts
 from scheduler.records.database import Connection, Row
 
 LONGEST = 3
@@ -74,7 +76,10 @@ def _load(c: Connection, owner: str) -> str:
     for one in c.all("held_by_node"):
         held[one["owner"]] = held.get(one["owner"], 0) + one["tasks"]
     others = sum(held.values()) - held.get(owner, 0)
-    return f"{owner} runs {held.get(owner, 0)} tasks, other accounts {others}"
+    said = f"{owner} runs {held.get(owner, 0)} tasks, other accounts {others}"
+    own, most = accounts.limits_of(c, owner).instances, limits.totals(accounts.default_limits(c)).instances
+    bounds = {f"{owner} may have": own, "all accounts may have": most}
+    return said + "".join(f"; {who} {most} instances at once" for who, most in bounds.items() if most is not None)
 
 
 def seconds(now: int, then: int | None) -> int:

@@ -8,10 +8,11 @@ recorded; it is removed when a task runs. Nothing is written for jobs that do no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from scheduler.engine.feasibility import Tiers
-from scheduler.engine.waiting_reason import NodeState, why_waiting
+from scheduler.engine.waiting_reason import NodeState, limit_reached, why_waiting
 from scheduler.records.database import Connection, Database
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.session import AgentSession
@@ -68,7 +69,19 @@ class Reasons:
         nodes = [
             NodeState(each.node, wanted.within(each.offer), each.slots, each.disabled, each.lack) for each in sessions
         ]
-        return why_waiting(nodes, self._agents.why_no_agent())
+        return why_waiting(nodes, self._agents.why_no_agent(), self._limit(live, sessions))
+
+    def _limit(self, live: LiveJob, sessions: list[AgentSession]) -> str | None:
+        """The limit on instances that is reached, if one is."""
+        most_own, most = live.limits.instances, self._agents.most_instances
+        if most_own is None and most is None:
+            return None
+        had: Counter[str] = Counter()
+        for session in sessions:
+            for pool, count in session.told.items():
+                if owner := self._jobs.by_pool(pool):
+                    had[owner.owner] += count
+        return limit_reached(live.owner, had[live.owner], most_own, had.total(), most)
 
 
 def set_waiting(c: Connection, news: Mapping[int, str | None]) -> None:

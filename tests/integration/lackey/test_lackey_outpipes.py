@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from datapath.passing import DoneFlag, Kind, ScriptFlag
-from tests.support.nodes.lackey_instance import MODES, Instance, Mode, needs_core_files, skip_if_refused
+from tests.support.nodes.lackey_instance import Instance, Mode, needs_core_files
 from tests.support.variants import variants
 
 PIPED = ScriptFlag.PIPED
-
-
-@pytest.fixture(params=MODES, ids=str)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    skip_if_refused(chosen)
-    return chosen
-
-
-@pytest.fixture
-def instance(mode: Mode) -> Iterator[Instance]:
-    running = Instance(mode)
-    yield running
-    running.close()
 
 
 def test_outputs_that_are_opened_again_lose_nothing(instance: Instance) -> None:

@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,31 +15,15 @@ import pytest
 from datapath import libexec
 from datapath.passing import DoneFlag, Kind, Slot, encode_environment, open_beneath
 from tests.support.nodes.lackey_instance import (
-    MODES,
     SECONDS,
     Instance,
     Mode,
     needs_core_files,
     processes_with,
     receive,
-    skip_if_refused,
     unique_seconds,
     wait_gone,
 )
-
-
-@pytest.fixture(params=MODES, ids=str)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    skip_if_refused(chosen)
-    return chosen
-
-
-@pytest.fixture
-def instance(mode: Mode) -> Iterator[Instance]:
-    running = Instance(mode)
-    yield running
-    running.close()
 
 
 def test_ready_says_what_isolation_was_got(instance: Instance, mode: Mode) -> None:

@@ -119,6 +119,24 @@ def test_dictionaries_go_to_every_task_that_needs_them(
     assert found == expected
 
 
+def test_a_dictionary_that_is_not_there_fails_the_operation_before_any_task(user: User, inputs: list[str]) -> None:
+    ended = run(user, inputs, "cat", **BY_FIRST, foreign=[user.path("no-names")], join_by=["1,1n"])
+    assert ended.status["status"] == "failed"
+    assert ended.status["result"]["error"]["message"] == f'no such object: "{user.path("no-names")}"'
+    assert ended.status["progress"]["total"] == 0
+
+
+def test_a_dictionary_that_is_not_sorted_is_named(user: User, inputs: list[str]) -> None:
+    bad = user.put("bad-names", b"2,b\n1,a\n")
+    ended = run(user, inputs, "cat", **BY_FIRST, foreign=[bad], join_by=["1,1n"])
+    assert failure(user, ended) == f"mmerge: {bad}:2: disorder: 1,a\n"
+
+
+def test_nothing_is_run_if_no_input_has_a_line(user: User) -> None:
+    empty = user.put("empty")
+    assert printed(user, run(user, [empty, empty], "wc -l", reduce_by=["1,1"], task_count=5)) == []
+
+
 def test_the_whole_is_sorted_if_the_document_says_so(user: User, inputs: list[str]) -> None:
     total = (
         'awk -F, \'NR == 1 || $1 != key {if (n) print key "," n; key = $1; n = 0} {n++} END {if (n) print key "," n}\''

@@ -100,6 +100,9 @@ def test_what_a_job_waits_for_is_explained(service: Service, user: User):
     said = service.text("mrjob", "explain", job)
     assert "ready tasks wait for a free instance: " in said
     assert f"{user.login} runs " in said
+    service.text("remora", "user", "set", user.login, "--limit", "instances=50")
+    assert f"; {user.login} may have 50 instances at once\n" in service.text("mrjob", "explain", job)
+    service.text("remora", "user", "set", user.login, "--limit", "instances=default")
     service.text("remora", "cancel", job)
 
 

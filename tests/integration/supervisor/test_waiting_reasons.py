@@ -12,6 +12,7 @@ import pytest
 
 from scheduler.agent.state_lock import leave_last_words, take_last_words
 from scheduler.engine.waiting_reason import NO_AGENT
+from scheduler.model.limits import Limits
 from scheduler.model.wire import AgentState, PollRequest, PoolState
 from scheduler.service import state_checks
 from scheduler.service.agent_process import MAX_FAILURES, Trouble
@@ -72,6 +73,16 @@ async def test_a_node_that_lacks_disk_is_named(house: House) -> None:
     assert await reason(house, job) == "node n1 cannot run tasks now: 28 MB are free"
     house.supervisor.let_go()
     await asking
+
+
+async def test_a_limit_on_instances_is_named(house: House) -> None:
+    job = await ready_job(house)
+    await registered(house, node="n1")
+    house.live(job).limits = Limits(instances=0)
+    assert await reason(house, job) == "jill has 0 instances, of at most 0 at once"
+    house.live(job).limits = Limits()
+    house.supervisor.agent_service.most_instances = 0
+    assert await reason(house, job) == "all accounts have 0 instances, of at most 0 at once"
 
 
 def test_an_agent_that_ends_again_and_again_is_hopeless() -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from datapath.passing import Holds
-from tests.support.nodes.lackey_instance import MODES, Instance, Mode, skip_if_refused
+from tests.support.nodes.lackey_fixtures import instance, mode
+from tests.support.nodes.lackey_instance import Instance, Mode
 
+__all__ = ["instance", "mode"]
 PYTHON = Path("/usr/bin/python3")
 needs_python_on_x86_64 = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of system calls are those of x86_64"),
@@ -27,20 +29,6 @@ def ask(number, *arguments):
     return errno.errorcode[ctypes.get_errno()] if result < 0 else "done"
 print(json.dumps({name: ask(*call) for name, call in json.loads(CALLS).items()}))
 """
-
-
-@pytest.fixture(params=MODES, ids=str)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    skip_if_refused(chosen)
-    return chosen
-
-
-@pytest.fixture
-def instance(mode: Mode) -> Iterator[Instance]:
-    running = Instance(mode)
-    yield running
-    running.close()
 
 
 @pytest.fixture

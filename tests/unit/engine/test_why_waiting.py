@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.engine.waiting_reason import BUSY, NO_AGENT, TOO_SMALL, NodeState, why_waiting
+from scheduler.engine.waiting_reason import BUSY, NO_AGENT, TOO_SMALL, NodeState, limit_reached, why_waiting
 
 FULL = "28 MB of 400 MB are free"
 
@@ -28,3 +28,12 @@ FULL = "28 MB of 400 MB are free"
 )
 def test_the_first_fact_that_is_so_is_the_reason(nodes: list[NodeState], absent: str | None, sentence: str) -> None:
     assert why_waiting(nodes, absent) == sentence
+
+
+def test_a_limit_on_instances_is_the_reason_where_nodes_could_run_more() -> None:
+    assert why_waiting([NodeState("n1")], limit="jill has 2 instances") == "jill has 2 instances"
+    assert why_waiting([NodeState("n1", lack=FULL)], limit="jill has 2 instances") != "jill has 2 instances"
+    assert limit_reached("jill", 1, 2, 9, 10) is None
+    assert limit_reached("jill", 9, None, 9, None) is None
+    assert limit_reached("jill", 2, 2, 9, 9) == "jill has 2 instances, of at most 2 at once"
+    assert limit_reached("jill", 1, 2, 9, 9) == "all accounts have 9 instances, of at most 9 at once"

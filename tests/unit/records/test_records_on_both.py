@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -90,7 +92,41 @@ def test_many_rows_are_as_good_as_one_by_one(both):
     same(both, lambda c: c.many("add_children", [{"dir": "/", "name": "a", "count": n} for n in (1, 2, 3)]))
     same(both, lambda c: c.many("add_children", [{"dir": "/", "name": n, "count": 5} for n in ("a", "b", "nobody")]))
     assert same(both, lambda c: c.one("find_entry", dir="/", name="a")["children"]) == 11
-    assert same(both, lambda c: c.many("put_entry", [])) == 0
+    same(both, lambda c: c.many("put_entry", []))
+    assert same(both, names) == sorted(HOSTILE)
+
+
+TAKEN = [{"login": "jill", "created": 1}]
+
+
+def refused(c: Connection) -> None:
+    """Its second statement fails, which PostgreSQL may tell only later."""
+    c.run("insert_account", login="bob", created=1)
+    c.many("insert_account", TAKEN)
+
+
+def refused_before_a_read(c: Connection) -> int:
+    refused(c)
+    return len(c.all("list_accounts"))
+
+
+def refused_but_for_its_own_error(c: Connection) -> None:
+    refused(c)
+    raise KeyError("its own")
+
+
+@pytest.mark.parametrize("work", [refused, refused_before_a_read, refused_but_for_its_own_error])
+async def test_rows_that_are_refused_are_their_own_works_failure(both, work):
+    """Its neighbours in the same transaction know nothing of it, before it and after it."""
+    for db in both:
+        neighbours = [lambda c, name=name: c.many("insert_account", [{"login": name, "created": 1}]) for name in "ab"]
+        await db.write(lambda c: c.many("insert_account", TAKEN))
+        gate = threading.Event()
+        waits = [db.write_soon(lambda c: gate.wait(30)), *map(db.write_soon, (neighbours[0], work, neighbours[1]))]
+        gate.set()
+        ends = await asyncio.gather(*map(asyncio.wrap_future, waits), return_exceptions=True)
+        assert [isinstance(end, Exception) for end in ends] == [False, False, True, False]
+        assert await db.read(lambda c: sorted(row["login"] for row in c.all("list_accounts"))) == ["a", "b", "jill"]
 
 
 def test_ids_of_new_rows_and_numbers_of_changed_ones_are_known(both):
