@@ -81,7 +81,7 @@ def test_it_sees_the_task_and_leaves_it_alone(service: Service, begin: Callable[
             asked(shell, "tr '\\0' ' ' < /proc/$PPID/cmdline | grep -c terminal; kill -0 $PPID && echo mine")
             == "1\nmine\n"
         )
-        assert asked(shell, "grep -l unt[i]l /proc/[0-9]*/cmdline | wc -l") == "1\n"
+        assert asked(shell, "grep -sl unt[i]l /proc/[0-9]*/cmdline | wc -l") == "1\n"
         assert asked(shell, "ls -l /proc/$$/fd/1 | grep -c /pts/; echo a line of the shell | tee /dev/stderr") == (
             "1\n" + "a line of the shell\n" * 2
         )
@@ -140,7 +140,7 @@ def test_a_client_that_goes_away_takes_its_shell_with_it(service: Service, begin
         shell.read_until(b"sleep 4321")
         shell.process.kill()
     with beside(service, task) as shell:
-        gone = "until ! grep -aql 4321 /proc/[0-9]*/cmdline; do sleep 0.1; done; echo gone"
+        gone = "until ! grep -asql 4321 /proc/[0-9]*/cmdline; do sleep 0.1; done; echo gone"
         assert asked(shell, gone.replace("4321", "432[1]")) == "gone\n"
         leave(shell)
 
