@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from bench.measure import Line
 from bench.rows.data import counting, feeding, fetching, files, reducing, small_objects, sorting, splitting, transfer
 from bench.rows.jobs import first_answer, many_objects, one_object, word_count
-from bench.rows.service import cold_start, containers, growth, records, supervising
+from bench.rows.service import cold_start, containers, distance, growth, records, supervising
 from bench.setting import Setting
 
 Row = Callable[[Setting], Iterator[Line]]
@@ -21,6 +21,7 @@ ROWS: Mapping[str, Row] = {
     "many": many_objects.lines,
     "supervisor": supervising.lines,
     "records": records.lines,
+    "distance": distance.lines,
     "feed": feeding.lines,
     "fetch": fetching.lines,
     "split": splitting.lines,

@@ -138,8 +138,9 @@ def put_objects(
     if len(newest) < len(objects):
         stale = {new.etag for new in objects if new.size} - {new.etag for new in newest.values()}
         placed.discard.extend(stale)
-    parents = Parents(c, newest, now if make_parents else None, limited=not by_service)
-    old_entries = resolve_many(c, newest)
+    found = resolve_many(c, {*directories_of(newest), *newest})
+    parents = Parents(c, newest, now if make_parents else None, not by_service, found)
+    old_entries = resolve_many(c, newest) if parents.made else found
     locked = locks.refusals(c, newest, holder)
     rows = []
     replaced = []
@@ -244,21 +245,37 @@ def full_or_no_directory(entry: Entry, adding: bool) -> WireError | None:
     return None
 
 
+def directories_of(paths: Iterable[str]) -> set[str]:
+    """The directories that the entries of paths lie in."""
+    return {names.split(path)[0] for path in paths}
+
+
 class Parents:
     """The parent directories of one batch: read together, made before anything is put, counted together."""
 
-    def __init__(self, c: Connection, paths: Iterable[str], make_at: int | None = None, limited: bool = True) -> None:
-        """`make_at` is the time to make missing directories with; None leaves them missing."""
+    def __init__(
+        self,
+        c: Connection,
+        paths: Iterable[str],
+        make_at: int | None = None,
+        limited: bool = True,
+        found: Mapping[str, Entry] | None = None,
+    ) -> None:
+        """`make_at` is the time to make missing directories with; None leaves them missing.
+
+        `found`: entries that have just been read, those of the directories among them.
+        """
         self._c = c
         self._limited = limited
         self._added: Counter[str] = Counter()
         self._broken: dict[str, WireError] = {}
-        directories = {names.split(path)[0] for path in paths}
-        self._entries = resolve_many(c, directories)
+        directories = directories_of(paths)
+        self._entries = dict(resolve_many(c, directories) if found is None else found)
         missing = sorted(directories.difference(self._entries))
         for directory in missing:
             self._handle_missing(directory, make_at)
         self._entries.update(resolve_many(c, missing) if missing else {})
+        self.made = bool(missing) and make_at is not None  # whether directories were missing, and may be there now
 
     def _handle_missing(self, directory: str, make_at: int | None) -> None:
         if make_at is None:

@@ -82,6 +82,10 @@ class Connection(ABC):
     def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute a statement once for each of `rows`. What fails may raise its error only at the next statement."""
 
+    def change(self, name: str, /, **parameters: Any) -> None:
+        """Execute a statement as `many` does: the number of rows that it changes is of no interest."""
+        self.many(name, [parameters])
+
     @abstractmethod
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         """The first row of a query, or None."""

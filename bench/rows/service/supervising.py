@@ -43,17 +43,22 @@ def lines(setting: Setting) -> Iterator[Line]:
     yield Line("supervisor alone", "tasks/s", ours, Bar(5000, 13_000, absolute=True))
 
 
-async def completions(directory: Path, count: int, url: str | None = None) -> float:
-    """Tasks a second of one map job with `count` inputs; records in a file, or where `url` says."""
+async def completions(
+    directory: Path, count: int, url: str | None = None, login: str = LOGIN, alone: bool = True
+) -> float:
+    """Tasks a second of one map job with `count` inputs; records in a file, or where `url` says.
+
+    Not `alone`: other supervisors use these records at the same time.
+    """
     db, blobs = open_database(url or directory / "db"), BlobStore(directory / "blobs")
-    supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format)
-    await db.write(lambda c: accounts.create(c, LOGIN, 0))
+    supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format, alone=alone)
+    await db.write(lambda c: accounts.create(c, login, 0))
     await supervisor.start()
     try:
-        uuid = await supervisor.create_job(LOGIN, parse_job({"phases": [{"exec": "true"}]}))
+        uuid = await supervisor.create_job(login, parse_job({"phases": [{"exec": "true"}]}))
         live = supervisor.jobs.by_uuid(uuid)
         assert live is not None
-        await give_inputs(db, supervisor, live, count)
+        await give_inputs(db, supervisor, live, count, login)
         started = time.perf_counter()
         await supervisor.end_input(live)
         await with_agent(InstantAgent(supervisor), asyncio.ensure_future(ended(live)))
@@ -64,9 +69,9 @@ async def completions(directory: Path, count: int, url: str | None = None) -> fl
         blobs.close()
 
 
-async def give_inputs(db: Database, supervisor: Supervisor, live: LiveJob, count: int) -> None:
+async def give_inputs(db: Database, supervisor: Supervisor, live: LiveJob, count: int, login: str) -> None:
     for start in range(0, count, PAGE):
-        new = [NewObject(f"/{LOGIN}/stor/o{n}", new_id(), 0, EMPTY_MD5) for n in range(start, min(count, start + PAGE))]
+        new = [NewObject(f"/{login}/stor/o{n}", new_id(), 0, EMPTY_MD5) for n in range(start, min(count, start + PAGE))]
         await db.write(partial(namespace.put_objects, objects=new, now=1))
         await supervisor.add_inputs(live, [each.path for each in new])
 

@@ -28,6 +28,7 @@ from cli.text import count
 if TYPE_CHECKING:
     from cli.client.jobs import Jobs, Status
 
+FINDING = {"sorted_merge", "sorted_reduce"}  # kinds of stages whose tasks find their input themselves
 QUOTED, ANY = re.compile(r'"[^"]*"(?!:)'), '"…"'  # but not the settings of a phase, `"memory": 256`
 COUNTED = 10_000  # errors that are looked at; of more the first ones stand for all
 SHOWN = 8  # kinds that are listed
@@ -47,7 +48,8 @@ def check(mine: Jobs, job: str, status: Status) -> None:
     if ended:
         if status["stats"].get("errors"):
             note(f"  each error:     mjob errors {job}")
-            note(f"  a task's input: mjob input {job} TASK")
+            if not FINDING.intersection(stage["kind"] for stage in status["progress"]["stages"]):
+                note(f"  a task's input: mjob input {job} TASK")
         raise Failed(ending_of(job, ended))
     if not (status["stats"].get("errors") or status.get("cancelled")):
         return

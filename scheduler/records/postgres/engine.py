@@ -89,9 +89,7 @@ class PostgresConnection(Connection):
             self.pipeline.start((statement.sql, _values(statement, given[0])))
             return
         for start in range(0, len(given), BATCH):
-            self.pipeline.exchange(
-                *((statement.sql, _values(statement, row)) for row in given[start : start + BATCH])
-            )
+            self.pipeline.exchange(*((statement.sql, _values(statement, row)) for row in given[start : start + BATCH]))
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         found = self.all(name, **parameters)

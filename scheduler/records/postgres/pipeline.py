@@ -118,7 +118,7 @@ class Pipeline:
             self.exchange()
 
     def settle(self) -> None:
-        """Wait for what was started, whether or not it fails: what comes next is executed in any case. Raises Broken."""
+        """Wait for what was started, whether or not it fails, so that what comes next is executed. Raises Broken."""
         try:
             if self._started:
                 self.exchange()

@@ -107,7 +107,7 @@ def add_inputs(c: Connection, job: Named, lines: Sequence[str], now: int) -> int
     row = check_open(c, job, input_open=True)
     first: int = row["inputs"] + 1
     c.many("insert_input", ({"job": job.id, "seq": seq, "name": line} for seq, line in enumerate(lines, first)))
-    c.run("count_inputs", job=job.id, added=len(lines), now=now)
+    c.change("count_inputs", job=job.id, added=len(lines), now=now)
     return first - 1 + len(lines)
 
 

@@ -158,7 +158,7 @@ class JobWriter:
 
     def dispatched(self, count: int) -> None:
         """Count inputs of the job as dispatched."""
-        self.c.run("count_dispatched", job=self.live.id, count=count)
+        self.c.change("count_dispatched", job=self.live.id, count=count)
         self._dispatched += count
 
     def forward(self, phase: int, item: Item) -> None:
@@ -222,13 +222,13 @@ class JobWriter:
         self._write_results()
         for name, counter in self._counts.items():
             for pool, count in counter.items():
-                self.c.run(f"count_{name}", pool=pool, count=count)
+                self.c.change(f"count_{name}", pool=pool, count=count)
         for pool, counts in self._unsuccessful.items():
             ended = {what: counts[what] for what in ("failed", "aborted", "unscheduled")}
-            self.c.run("count_attempts", pool=pool, **ended)
-            self.c.run("count_failed", job=self.live.id, failed=counts["failed"])
+            self.c.change("count_attempts", pool=pool, **ended)
+            self.c.change("count_failed", job=self.live.id, failed=counts["failed"])
         for pool, usages in self._usages.items():
-            self.c.run("count_usage", pool=pool, **summed(usages))
+            self.c.change("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
         self.c.announce(announcements.news(self.live.id))
         if self.status is not None:
@@ -309,7 +309,7 @@ class JobWriter:
             "insert_error",
             [{"job": job, "seq": seq, "record": record, "origin": origin} for seq, (record, origin) in failed],
         )
-        self.c.run(
+        self.c.change(
             "count_results", job=job, outputs=len(self._outputs), errors=len(self._errors), retries=self._retries
         )
 

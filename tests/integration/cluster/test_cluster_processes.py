@@ -85,6 +85,10 @@ def test_a_gateway_shows_what_a_running_task_has_printed(cluster):
         assert (page.attempt, page.data, page.following) == (1, b"re\n", 5)
 
 
+def families(text: str) -> set[str]:
+    return {line.partition("{")[0] for line in text.splitlines() if line[:1] != "#"}
+
+
 def test_both_supervisors_own_jobs(cluster):
     with cluster.user() as user:
         jobs = [user.create("cat") for _ in range(4)]
@@ -100,6 +104,7 @@ def test_a_supervisor_serves_agents_only_and_a_gateway_no_work(cluster):
     assert "remora_jobs_live" in httpx.get(f"{supervisor}/metrics").text
     assert httpx.get(f"{supervisor}/jill/public").status_code == 404
     assert httpx.get(f"{gateway}/healthz").status_code == 200
+    assert {"remora_build_info", "remora_disk_free_bytes"} <= families(httpx.get(f"{gateway}/metrics").text)
     assert httpx.post(f"{gateway}/_agent/v1/poll").status_code == 403
 
 

@@ -215,5 +215,7 @@ def test_the_command_line_reduces(user: User, service: Service, inputs: list[str
     words = ["mjob", "reduce", "-q", "-t,", "--reduce-by", "1,1n", "--join", users, "--join-by", "1,1n"]
     done = service.run(*words, "--pivots", str(tmp_path / "pivots"), "grep -c '^1' || true", *inputs)
     assert done.stdout == b"2\n0\n0\n"
+    done = service.run(*words[:3], "exit 7", *inputs, check=False)
+    assert (done.returncode, b"mjob errors" in done.stderr, b"mjob input" in done.stderr) == (1, True, False)
     done = service.run("mjob", "reduce", "--dry-run", "-t,", "--reduce-by", "1,1n", "--tasks", "3", "cat", *inputs)
     assert b"sorted_reduce     3 tasks of about" in done.stderr

@@ -118,10 +118,11 @@ def refused_but_for_its_own_error(c: Connection) -> None:
 @pytest.mark.parametrize("work", [refused, refused_before_a_read, refused_but_for_its_own_error])
 async def test_rows_that_are_refused_are_their_own_works_failure(both, work):
     """Its neighbours in the same transaction know nothing of it, before it and after it."""
+    gate = threading.Event()
     for db in both:
+        gate.clear()
         neighbours = [lambda c, name=name: c.many("insert_account", [{"login": name, "created": 1}]) for name in "ab"]
         await db.write(lambda c: c.many("insert_account", TAKEN))
-        gate = threading.Event()
         waits = [db.write_soon(lambda c: gate.wait(30)), *map(db.write_soon, (neighbours[0], work, neighbours[1]))]
         gate.set()
         ends = await asyncio.gather(*map(asyncio.wrap_future, waits), return_exceptions=True)
