@@ -43,8 +43,9 @@ static struct tool tool = {
              "A line with a column that should be a number and is none is named on standard\n"
              "error and left out; the exit status is 1 then.\n"
              "\n"
-             "Examples: printf 'foo 3\\nfoo 4\\nbar 1\\n' | maggr -c1=key sum,mean\n"
-             "          tr -cs A-Za-z '\\n' | sed 's/$/ 1/' | maggr -c1=key count   (of each word)\n"
+             "Examples:\n"
+             "  printf 'foo 3\\nfoo 4\\nbar 1\\n' | maggr -c1=key sum,mean\n"
+             "  tr -cs A-Za-z '\\n' < letters.txt | sed 's/$/ 1/' | maggr -c1=key count\n"
              "\n"
              "Exit status: 0; 1 if a line was left out or something failed; 2 for wrong usage.\n",
 };
