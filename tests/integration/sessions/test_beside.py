@@ -177,3 +177,17 @@ def test_the_session_of_a_task_is_audited(service: Service, begin: Callable[...,
     assert [(line["event"], line["account"], line["task"]) for line in found] == [
         ("session", task.user.login, str(task.task["number"]))
     ]
+
+
+def test_a_task_of_an_operation(service: Service, user: User) -> None:
+    path, script = user.put("lines", WORDS), "tee /tmp/read; until test -e /tmp/go; do sleep 0.1; done"
+    job = service.text("mjob", "map", "--detach", "-o", f"{path}.out", script, path).strip()
+    (task,) = eventually_here(lambda: list(user.jobs.tasks(job, state="running")), "its task runs")
+    eventually_here(lambda: user.jobs.log(job, task["number"], "stdout", 0, 0).data, "it has begun")
+    with session(service, "mjob", "shell", job, task["taskId"]) as shell:
+        shell.read_until(PROMPT)
+        assert asked(shell, "cat /tmp/read") == WORDS.decode()
+        shell.type("touch /tmp/go\r")
+        assert "the task has ended" in ended(shell)[0]
+    assert user.wait(job, lambda status: status["state"] == "done")["stats"]["errors"] == 0
+    assert user.get(f"{path}.out") == WORDS
