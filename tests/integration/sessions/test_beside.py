@@ -172,11 +172,14 @@ def test_the_session_of_a_task_is_audited(service: Service, begin: Callable[...,
     task = begin()
     with beside(service, task) as shell:
         leave(shell)
-    lines = [json.loads(line) for line in (service.state_dir / "audit.log").read_text().splitlines()]
-    found = [line for line in lines if str(line.get("path")).endswith(f"/{task.job}/master")]
-    assert [(line["event"], line["account"], line["task"]) for line in found] == [
-        ("session", task.user.login, str(task.task["number"]))
-    ]
+    log = service.state_dir / "audit.log"
+
+    def found() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return [line for line in lines if str(line.get("path")).endswith(f"/{task.job}/master")]
+
+    (line,) = eventually_here(found, "the end of the session is in the log")
+    assert (line["event"], line["account"], line["task"]) == ("session", task.user.login, str(task.task["number"]))
 
 
 def test_a_task_of_an_operation(service: Service, user: User) -> None:
