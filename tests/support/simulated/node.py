@@ -163,7 +163,7 @@ class Node:
                 self.specs[grant.pool] = grant.spec
             self.instances[grant.pool] = grant.instances
             for lease in grant.tasks:
-                if self.specs[grant.pool].blocking:
+                if lease.fed:
                     self.readings[lease.task, lease.attempt] = reading = Reading(self.specs[grant.pool], lease)
                     if lease.feed is not None:
                         reading.take(lease.feed)
