@@ -3,9 +3,10 @@
     python tests/stress/sessions.py [--sessions 100] [--at-once 10] [--seed N]
 
 A session ends in one of four ways: its user types exit; its client is killed; its network is cut, and then its client
-killed, so that the service is never told; or the node's agent is killed, with all sessions that are open. In the end no
-job may run, no configuration object be there, and, once the service has stopped, no process, mount, control group,
-directory, or blob without a name. A table counts the ways, and how the sessions ended.
+killed, so that the service is never told; or the node's agent is killed, with all sessions that are open. Some are
+beside a task of another job, and end with that. In the end no job may run, no configuration object be there, and, once
+the service has stopped, no process, mount, control group, directory, or blob without a name. A table counts the ways,
+and how the sessions ended.
 
 Exit status 0 if all that held. The seed is printed, so that a failure can be repeated.
 """
@@ -26,9 +27,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cli.client.problem import Problem
 from tests.support.eventually import eventually_here
 from tests.support.leftovers import assert_nothing_left, unnamed_blobs
 from tests.support.proxy import Proxy
@@ -37,8 +40,8 @@ from tests.support.services.service import Service, descendants, processes_with
 from tests.support.services.user import User
 from tests.support.sessions import LOST, PROMPT, asked, ended, session
 
-EXIT, CLIENT, NETWORK, AGENT = "exit", "client", "network", "agent"
-WAYS = (EXIT, EXIT, CLIENT, EXIT, EXIT, NETWORK, EXIT, EXIT, AGENT)
+EXIT, CLIENT, NETWORK, AGENT, BESIDE = "exit", "client", "network", "agent", "beside"
+WAYS = (EXIT, EXIT, CLIENT, EXIT, BESIDE, NETWORK, EXIT, EXIT, AGENT)
 # A peer without a network is given up after two silences; an agent's successor registers in between.
 SECONDS = 180.0
 
@@ -74,6 +77,7 @@ def main() -> int:
             with client(service) as http:
                 user = User(http)
                 eventually_here(lambda: not list(user.jobs.listing("running")), "every job is done", SECONDS)
+                user.run("true")  # by an agent that has removed what one killed at last has left
                 assert service.text("mls", "~~/stor") == "", "objects are left"
         finally:
             service.stop()
@@ -95,6 +99,8 @@ def one(service: Service, wires: Wires, way: str) -> str:
     """One session; how it ended. One that shows no prompt must have been lost with the agent."""
     wire = wires.open()
     try:
+        if way == BESIDE:
+            return beside(service, at(service, wire.url))
         with session(at(service, wire.url), "mlogin") as running:
             running.read_until(PROMPT)
             assert asked(running, "echo $((6 * 7))") == "42\n"
@@ -115,6 +121,41 @@ def one(service: Service, wires: Wires, way: str) -> str:
         if "did not come" not in str(error) or "the session is over" not in str(error):
             raise
         return "lost with the agent"
+
+
+def beside(service: Service, env: SimpleNamespace) -> str:
+    """A session beside a task, which is cancelled meanwhile; it ends with the task, or with the agent."""
+    with client(service) as http:
+        user = User(http)
+        path = user.put(f"task-{Path(env.env['REMORA_STATE_DIR']).name}")
+        job = user.create({"exec": "echo begun; sleep 3600", "memory": 256})
+        try:
+            user.add(job, path)
+            task = eventually_here(lambda: begun(user, job), "the task has begun, or was given up", SECONDS)
+            if task["state"] != "running":
+                return "task lost thrice"
+            with session(env, "mlogin", "--task", job, task["taskId"]) as running:
+                if b"this is another instance" in running.read_until(PROMPT):
+                    running.type("exit\r")
+                    ended(running)
+                    return "in another instance"
+                user.jobs.cancel(job)
+                shown, status = ended(running)
+            assert status == LOST, shown
+            return "with its task" if "the task has ended" in shown else "lost with the agent"
+        finally:
+            if user.jobs.status(job)["state"] == "running":
+                user.jobs.cancel(job)
+            http.call("DELETE", path)
+
+
+def begun(user: User, job: str) -> dict[str, Any]:
+    """The record of the job's task once it has printed, or has failed; nothing before."""
+    with contextlib.suppress(Problem):  # its node may be gone for a moment
+        for task in user.jobs.tasks(job):
+            if task["state"] == "failed" or user.jobs.log(job, task["number"], "stdout", 0, 0).data:
+                return task
+    return {}
 
 
 def at(service: Service, url: str) -> SimpleNamespace:

@@ -81,7 +81,7 @@ def test_it_sees_the_task_and_leaves_it_alone(service: Service, begin: Callable[
             asked(shell, "tr '\\0' ' ' < /proc/$PPID/cmdline | grep -c terminal; kill -0 $PPID && echo mine")
             == "1\nmine\n"
         )
-        assert asked(shell, "grep -l unt[i]l /proc/[0-9]*/cmdline | wc -l") == "1\n"
+        assert asked(shell, "grep -sl unt[i]l /proc/[0-9]*/cmdline | wc -l") == "1\n"
         assert asked(shell, "ls -l /proc/$$/fd/1 | grep -c /pts/; echo a line of the shell | tee /dev/stderr") == (
             "1\n" + "a line of the shell\n" * 2
         )
@@ -89,7 +89,7 @@ def test_it_sees_the_task_and_leaves_it_alone(service: Service, begin: Callable[
     assert task.runs
     with beside(service, task) as shell:  # once more
         assert asked(shell, "echo of the shell > /tmp/note") == ""
-        asked(shell, "touch /tmp/go")
+        shell.type("touch /tmp/go\r")
         assert "the task has ended" in ended(shell)[0]
     done = task.user.finish(task.job)
     assert (done.stats["errors"], task.user.texts(done)) == (0, ["begun\nof the shell\n"])
@@ -109,7 +109,7 @@ def test_its_use_of_the_processor_is_not_the_task_s(service: Service, begin: Cal
         asked(shell, "n=0; while ((n++ < 1000000)); do :; done")
         used = asked(shell, "echo $(($(cut -d' ' -f14 /proc/$$/stat) >= 50))")
         assert used == "1\n"  # half a second, of 100 ticks each
-        asked(shell, "touch /tmp/go")
+        shell.type("touch /tmp/go\r")
         ended(shell)
     task.user.finish(task.job)
     (record,) = task.user.jobs.tasks(task.job)
@@ -140,7 +140,7 @@ def test_a_client_that_goes_away_takes_its_shell_with_it(service: Service, begin
         shell.read_until(b"sleep 4321")
         shell.process.kill()
     with beside(service, task) as shell:
-        gone = "until ! grep -aql 4321 /proc/[0-9]*/cmdline; do sleep 0.1; done; echo gone"
+        gone = "until ! grep -asql 4321 /proc/[0-9]*/cmdline; do sleep 0.1; done; echo gone"
         assert asked(shell, gone.replace("4321", "432[1]")) == "gone\n"
         leave(shell)
 
@@ -172,8 +172,25 @@ def test_the_session_of_a_task_is_audited(service: Service, begin: Callable[...,
     task = begin()
     with beside(service, task) as shell:
         leave(shell)
-    lines = [json.loads(line) for line in (service.state_dir / "audit.log").read_text().splitlines()]
-    found = [line for line in lines if str(line.get("path")).endswith(f"/{task.job}/master")]
-    assert [(line["event"], line["account"], line["task"]) for line in found] == [
-        ("session", task.user.login, str(task.task["number"]))
-    ]
+    log = service.state_dir / "audit.log"
+
+    def found() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return [line for line in lines if str(line.get("path")).endswith(f"/{task.job}/master")]
+
+    (line,) = eventually_here(found, "the end of the session is in the log")
+    assert (line["event"], line["account"], line["task"]) == ("session", task.user.login, str(task.task["number"]))
+
+
+def test_a_task_of_an_operation(service: Service, user: User) -> None:
+    path, script = user.put("lines", WORDS), "tee /tmp/read; until test -e /tmp/go; do sleep 0.1; done"
+    job = service.text("mjob", "map", "--detach", "-o", f"{path}.out", script, path).strip()
+    (task,) = eventually_here(lambda: list(user.jobs.tasks(job, state="running")), "its task runs")
+    eventually_here(lambda: user.jobs.log(job, task["number"], "stdout", 0, 0).data, "it has begun")
+    with session(service, "mjob", "shell", job, task["taskId"]) as shell:
+        shell.read_until(PROMPT)
+        assert asked(shell, "cat /tmp/read") == WORDS.decode()
+        shell.type("touch /tmp/go\r")
+        assert "the task has ended" in ended(shell)[0]
+    assert user.wait(job, lambda status: status["state"] == "done")["stats"]["errors"] == 0
+    assert user.get(f"{path}.out") == WORDS

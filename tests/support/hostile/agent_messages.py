@@ -45,7 +45,10 @@ MAX_STALL = 1.0
 TASKS = 20  # of a job
 WORKERS = 6
 CHECK_EVERY = 50  # messages between two jobs
-KINDS = {"register": 1, "poll": 12, "report": 16, "beat": 2, "sweep": 4, "check": 4, "adopt": 6, "supervisors": 1}
+KINDS = {
+    "register": 1, "poll": 12, "report": 16, "answer": 2, "beat": 2, "sweep": 4, "check": 4, "adopt": 6,
+    "supervisors": 1,
+}  # fmt: skip
 INTEGERS = (0, 1, -1, 2, 7, 1 << 31, (1 << 53) + 1, 1 << 63, 1 << 70, -(1 << 70))
 TEXTS = (
     "", "x", "../../../../etc/hostname", "../victim", "/etc/passwd", "/jill/stor/secret", "/bob/../jill/stor/x", "\0",
@@ -176,8 +179,14 @@ class Fuzz:
             "check": lambda: {"job": self.job(), "name": self.name(), "parents": die.random() < 0.5},
             "adopt": lambda: {"job": self.job(), "name": self.name(), "blob": self.claim()},
             "supervisors": dict,
+            "answer": lambda: agent | {"answer": self.answer_about_a_task()},
         }
         return messages[kind]()
+
+    def answer_about_a_task(self) -> dict[str, Any]:
+        """An answer to a request that was hardly ever made."""
+        about = self.die.choice([{"data": "c28gZmFy"}, {"refused": "not now"}, {"lost": True}, {}])
+        return {"number": self.die.randrange(5), **about}
 
     def registration(self) -> dict[str, Any]:
         return {
