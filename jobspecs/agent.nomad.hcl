@@ -103,6 +103,7 @@ job "remora-agent" {
       template {
         destination = "${NOMAD_SECRETS_DIR}/remora.env"
         env         = true
+        change_mode = "noop"
         data        = <<-EOT
           {{ with nomadVar "nomad/jobs/remora-agent" }}{{ if .agent_key.Value }}{{ $node := env "node.unique.name" }}
           REMORA_AGENT_CREDENTIAL={{ printf "%s.%s" $node (hmacSHA256Hex $node .agent_key.Value) | toJSON }}

@@ -74,8 +74,8 @@ job "remora-gateway" {
 
     restart {
       attempts = 10
-      interval = "5m"
-      delay    = "2s"
+      interval = "1m"
+      delay    = "5s"
       mode     = "delay"
     }
 
@@ -117,9 +117,11 @@ job "remora-gateway" {
         PGSSLROOTCERT   = var.database_ca
       }
 
+      # Read when the task starts; after a change `remora cluster deploy` exchanges one task after the other.
       template {
         destination = "${NOMAD_SECRETS_DIR}/remora.env"
         env         = true
+        change_mode = "noop"
         data        = <<-EOT
           {{ with nomadVar "nomad/jobs/remora-gateway" }}
           REMORA_DATABASE={{ .database.Value | toJSON }}

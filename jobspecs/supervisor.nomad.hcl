@@ -50,11 +50,6 @@ variable "state_dir" {
   default     = "/var/lib/remora"
   description = "The agents' own directory on every node: their launchers call at a socket in it."
 }
-variable "nomad_address" {
-  type        = string
-  default     = "http://127.0.0.1:4646"
-  description = "Where a process on a node reaches its Nomad agent."
-}
 
 job "remora-supervisor" {
   namespace   = var.namespace
@@ -90,8 +85,8 @@ job "remora-supervisor" {
 
     restart {
       attempts = 10
-      interval = "5m"
-      delay    = "2s"
+      interval = "1m"
+      delay    = "5s"
       mode     = "delay"
     }
 
@@ -123,13 +118,14 @@ job "remora-supervisor" {
         args    = ["supervisor", "--nomad"]
       }
 
-      # It reserves instances with its own NOMAD_TOKEN, whose permissions are in policies/supervisor.hcl.
+      # It reserves instances with its own NOMAD_TOKEN, whose permissions are in policies/supervisor.hcl, and by the socket
+      # that Nomad gives to each task: so it needs neither an address nor certificates of Nomad's.
       identity {
         env = true
       }
 
       env {
-        NOMAD_ADDR      = var.nomad_address
+        NOMAD_ADDR      = "unix://${NOMAD_SECRETS_DIR}/api.sock"
         REMORA_LISTEN   = "${NOMAD_ADDR_http}"
         REMORA_OBJECTS  = var.objects
         REMORA_TLS_CERT = var.tls == "" ? "" : "${var.tls}/cert.pem"
@@ -144,9 +140,11 @@ job "remora-supervisor" {
         REMORA_NOMAD_DATACENTERS = join(",", var.datacenters)
       }
 
+      # Read when the task starts; after a change `remora cluster deploy` exchanges one task after the other.
       template {
         destination = "${NOMAD_SECRETS_DIR}/remora.env"
         env         = true
+        change_mode = "noop"
         data        = <<-EOT
           {{ with nomadVar "nomad/jobs/remora-supervisor" }}
           REMORA_DATABASE={{ .database.Value | toJSON }}

@@ -37,6 +37,3 @@ agent_port      = 8095
 
 # Where instances come from on a node: "containerd", "process", or "auto".
 provider = "containerd"
-
-# Where a process on a node reaches its Nomad agent.
-nomad_address = "http://127.0.0.1:4646"

@@ -4,7 +4,7 @@ namespace "default" {
 
   variables {
     path "nomad/jobs/remora-*" {
-      capabilities = ["list", "read", "write"]
+      capabilities = ["list", "read", "write", "destroy"]
     }
   }
 }

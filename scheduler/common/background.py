@@ -39,3 +39,17 @@ class TaskSet:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error)
+
+
+async def to_the_end(work: Coroutine[Any, Any, object]) -> None:
+    """Run `work` to its end, however often the caller is cancelled meanwhile; that takes effect afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

@@ -5,6 +5,10 @@ split by where the input of its tasks lies (`split`): some on this node, some on
 reservations stay where they are if they match within rounding, since moving an instance costs a new one. A place gets
 more only if the pool has too few in total (`limit_growth`), since an instance on another node is better than none.
 
+"Anywhere" is the cluster manager's choice, and it knows less than we do: a node whose power fails is without an agent
+after ten seconds, and the manager gives it up after half a minute, so until then it might place an instance there.
+While there is such a node, instances are requested on nodes with an agent only (`pin`).
+
 Reducers whose input is still open are shared out apart, as on one machine: they may block for as long as the tasks
 before them need. A reservation is real memory, so all of these together get at most half of it, and the other half is
 always there for tasks that make progress.
@@ -111,14 +115,15 @@ def _pool(demanded: Demand, largest: int) -> fair_share.PoolShare:
 
 
 def place_instances(
-    demanded: Demand, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = ()
+    demanded: Demand, number: int, nodes: Nodes, full: Collection[tuple[int, str]] = (), anywhere: bool = True
 ) -> dict[Place, int]:
     """Number of instances by place for one pool; every place with a request is included.
 
-    `full`: nodes that have refused a pool.
+    `full`: nodes that have refused a pool. `anywhere`: whether more may be requested without a node.
     """
     rooms = {name: node.slots for name, node in nodes.items() if (demanded.pool, name) not in full}
-    return limit_growth(split(number, demanded.demand, demanded.asked, rooms), demanded.asked)
+    wanted = split(number, demanded.demand, demanded.asked, rooms)
+    return limit_growth(wanted if anywhere else pin(wanted, demanded.asked, rooms), demanded.asked)
 
 
 def split(
@@ -139,6 +144,16 @@ def split(
         given[place] += step
         spare -= step
     return dict.fromkeys(asked, 0) | given
+
+
+def pin(wanted: Mapping[Place, int], asked: Mapping[Place, int], rooms: Mapping[str, int]) -> dict[Place, int]:
+    """The wanted numbers, with no more anywhere than are requested already: the others go where most room is left."""
+    found = dict(wanted)
+    for _ in range(found.get(None, 0) - asked.get(None, 0) if rooms else 0):
+        node = max(rooms, key=lambda node: (rooms[node] - found.get(node, 0), node))
+        found[node] = found.get(node, 0) + 1
+        found[None] -= 1
+    return found
 
 
 def _near(asked: int, ideal: float) -> int:

@@ -273,6 +273,12 @@ def other_node(node: str, what: str) -> WireError:
     return WireError(403, "AuthorizationFailed", f"the credential of node {node} is not good for {what}")
 
 
+def node_taken(node: str, silent: float) -> WireError:
+    """The error for a second agent with the name of a node whose agent was heard so many seconds ago."""
+    why = f"node {node} has an agent with another store, which was heard {silent:.0f} s ago: two agents have this name"
+    return WireError(409, "NodeTaken", why)
+
+
 def invalid_algorithm(algorithm: str, supported: Iterable[str]) -> WireError:
     """The error for a signature by an algorithm other than the `supported` ones."""
     known = ", ".join(supported)

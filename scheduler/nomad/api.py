@@ -20,6 +20,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -29,10 +30,20 @@ import requests
 from nomad.api.exceptions import BaseNomadException
 
 from scheduler.common.backoff import Backoff
-from scheduler.nomad.access import Access, NamedAdapter, context_of
-from scheduler.nomad.errors import ConflictError, MissingError, NomadError, refusal, silent, translated
+from scheduler.nomad.access import Access
+from scheduler.nomad.errors import (
+    FORBIDDEN,
+    ConflictError,
+    MissingError,
+    NomadError,
+    refusal,
+    silent,
+    tokenless,
+    translated,
+)
+from scheduler.nomad.transport import adapter_of, context_of
 
-__all__ = ["Access", "ConflictError", "Json", "MissingError", "NomadApi", "NomadError", "parse_version"]
+__all__ = ["Access", "ConflictError", "Json", "MissingError", "NomadApi", "NomadError", "parse_version", "why_too_old"]
 
 Json = dict[str, Any]
 
@@ -46,6 +57,16 @@ TIMEOUT = 10.0
 SILENCE = 75.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 TRIES = 4
+OLDEST = (1, 7, 0)
+LOG_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of Nomad's: its items, and its modify index."""
+
+    items: dict[str, str]
+    index: int
 
 
 class NomadApi:
@@ -137,8 +158,9 @@ class NomadApi:
         return str(await self._plain("name its leader", lambda n: n.status.leader.get_leader()))
 
     async def nodes(self) -> list[Json]:
-        """All nodes as summaries: `ID`, `Name`, `Status`, `SchedulingEligibility`, `Drain`, `Version`."""
-        return list(await self._plain("list nodes", lambda n: n.nodes.get_nodes()))
+        """All nodes as summaries: `ID`, `Name`, `Status`, `SchedulingEligibility`, `Drain`, and their resources."""
+        params = {"resources": "true"}
+        return list(await self._plain("list nodes", lambda n: _body(n.nodes.request(method="get", params=params))))
 
     async def node(self, node: str) -> Json:
         """The node with this id. Raises MissingError."""
@@ -163,6 +185,24 @@ class NomadApi:
         """Make any other request; `what` names it in the error's sentence. Raises MissingError."""
         return await self._http_json(what, method, path, body)
 
+    async def log(self, allocation: str, task: str, size: int = LOG_BYTES) -> str:
+        """The last bytes of what a task of an allocation has written to its standard error."""
+        params = {"task": task, "type": "stderr", "origin": "end", "offset": str(size), "plain": "true"}
+        what = f"show the log of allocation {allocation}"
+
+        async def work() -> str:
+            try:
+                answer = await self._http.get(
+                    f"/v1/client/fs/logs/{allocation}", params=self._merged(httpx.QueryParams(params))
+                )
+            except httpx.HTTPError as error:
+                raise silent(what, error) from error
+            if answer.status_code != httpx.codes.OK:
+                raise refusal(what, answer.status_code, answer.text)
+            return answer.text
+
+        return str(await self._patiently(what, work))
+
     # -- namespaces and variables ------------------------------------------------------------
 
     async def namespaces(self) -> list[str]:
@@ -174,20 +214,24 @@ class NomadApi:
         body = {"Name": name, "Description": description}
         await self._plain(f"make namespace {name}", lambda n: n.namespace.request(json=body, method="post"))
 
-    async def variable(self, path: str) -> dict[str, str]:
-        """The items of a variable. Raises MissingError."""
+    async def variable(self, path: str) -> Variable:
+        """The variable with this path. Raises MissingError."""
         space = self.access.namespace
         answer = await self._plain(f"show variable {path}", lambda n: n.variable.get_variable(path, namespace=space))
-        return dict(answer["Items"])
+        return Variable(dict(answer["Items"]), int(answer["ModifyIndex"]))
 
-    async def put_variable(self, path: str, items: Mapping[str, str], index: int | None = None) -> None:
-        """Write a variable, if its modify index is `index` (0: if it does not exist). Raises ConflictError."""
+    async def put_variable(self, path: str, items: Mapping[str, str], index: int | None = None) -> int:
+        """Write a variable, if its modify index is `index` (0: if it does not exist); returns the new one.
+
+        Raises ConflictError.
+        """
         space = self.access.namespace
         body = {"Path": path, "Namespace": space, "Items": dict(items)}
-        await self._plain(
+        answer = await self._plain(
             f"write variable {path}",
             lambda n: n.variable.create_variable(path, dict(body), namespace=space, cas=index),
         )
+        return int(answer["ModifyIndex"])
 
     # -- long polls and streams -----------------------------------------------------------------
 
@@ -243,7 +287,7 @@ class NomadApi:
             except (requests.RequestException, ValueError) as error:
                 raise silent(what, error) from error
 
-        return await self._patiently(lambda: asyncio.get_running_loop().run_in_executor(self._threads, work))
+        return await self._patiently(what, lambda: asyncio.get_running_loop().run_in_executor(self._threads, work))
 
     async def _http_json(self, what: str, method: str, path: str, body: Json | None) -> Any:
         async def work() -> Any:
@@ -252,15 +296,17 @@ class NomadApi:
             except httpx.HTTPError as error:
                 raise silent(what, error) from error
 
-        return await self._patiently(work)
+        return await self._patiently(what, work)
 
-    async def _patiently(self, work: Callable[[], Any]) -> Any:
+    async def _patiently(self, what: str, work: Callable[[], Any]) -> Any:
         """Run `work`, and retry transient errors a few times."""
         backoff = Backoff(self._pause, LONGEST_PAUSE)
         for _ in range(TRIES - 1):
             try:
                 return await work()
             except NomadError as error:
+                if error.status in FORBIDDEN and not self.access.token:
+                    raise tokenless(what, error.status) from None
                 if not error.passing:
                     raise
             await asyncio.sleep(backoff.next())
@@ -271,12 +317,12 @@ class NomadApi:
         if (client := getattr(self._local, "client", None)) is None:
             session = requests.Session()
             session.trust_env = False
-            adapter = NamedAdapter(self.access.server_name)
+            adapter = adapter_of(self.access)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
             self._sessions.append(session)
             client = self._local.client = nomad.Nomad(
-                address=self.access.address,
+                address=self.access.base,
                 namespace=self.access.namespace,
                 token=self.access.token,
                 region=self.access.region,
@@ -296,15 +342,25 @@ class NomadApi:
                 request.extensions["sni_hostname"] = access.server_name
 
         return httpx.AsyncClient(
-            base_url=access.address,
+            base_url=access.base,
             params=params,
             headers={"X-Nomad-Token": access.token} if access.token else {},
-            verify=context_of(access),
+            transport=httpx.AsyncHTTPTransport(
+                verify=context_of(access),
+                limits=httpx.Limits(max_connections=STREAMS),
+                trust_env=False,
+                uds=access.socket,
+            ),
             timeout=httpx.Timeout(self._timeout, connect=CONNECT_TIMEOUT),
-            limits=httpx.Limits(max_connections=STREAMS),
             trust_env=False,
             event_hooks={"request": [named]},
         )
+
+
+def why_too_old(version: tuple[int, int, int]) -> str | None:
+    """The reason why a version of Nomad will not do, as a sentence."""
+    told, oldest = (".".join(map(str, one)) for one in (version, OLDEST))
+    return f"this Nomad is {told}; it takes {oldest} or newer" if version < OLDEST else None
 
 
 def parse_version(text: str) -> tuple[int, int, int]:

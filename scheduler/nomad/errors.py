@@ -20,9 +20,11 @@ from nomad.api.exceptions import BaseNomadException
 LONGEST_TEXT = 400
 # The system's reason why there is no connection.
 REASON = re.compile(r"\[Errno -?\d+\] ([^\[\]'\"()<>]+)")
-
-
 CERTIFICATE = re.compile(r"""(?:certificate verify failed: |(?=hostname '))([^()"]*)""")
+# TLS alerts: Nomad wants a certificate that we did not send, or does not trust ours.
+NO_CERTIFICATE = "CERTIFICATE_REQUIRED"
+ALERT = re.compile(r"ALERT_(BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_[A-Z]+)")
+FORBIDDEN = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class NomadError(Exception):
@@ -53,10 +55,15 @@ def refusal(what: str, status: int, text: str) -> NomadError:
         return ConflictError(f"Nomad did not {what}, because of a concurrent change", status)
     if status >= 500 and "Enforcing job modify index" in told:
         return ConflictError(f"Nomad did not {what}, because of a concurrent change: {said}", status)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+    if status in FORBIDDEN:
         return NomadError(f"Nomad did not {what}: the token in NOMAD_TOKEN does not allow it ({said})", status)
     passing = status == httpx.codes.TOO_MANY_REQUESTS or (status >= 500 and not _is_invalid(told))
     return NomadError(f"Nomad did not {what}: {status}, {said}", status, passing)
+
+
+def tokenless(what: str, status: int) -> NomadError:
+    """The error for a refusal of a request without a token."""
+    return NomadError(f"Nomad did not {what}: it asks for a token, and NOMAD_TOKEN is not set", status)
 
 
 def _is_invalid(text: str) -> bool:
@@ -72,6 +79,13 @@ def silent(what: str, error: Exception) -> NomadError:
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         return NomadError(f"Nomad did not {what}: its answer is not JSON", passing=True)
     told = " ".join(str(error).split())
+    if NO_CERTIFICATE in told:
+        return NomadError(
+            f"Nomad did not {what}: it asks for a certificate (see NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY)"
+        )
+    if alert := ALERT.search(told):
+        why = alert[1].lower().replace("_", " ")
+        return NomadError(f"Nomad did not {what}: it does not trust the certificate in NOMAD_CLIENT_CERT ({why})")
     if found := CERTIFICATE.search(told):
         return NomadError(
             f"Nomad did not {what}: its certificate is not trusted ({found[1].strip()}; see NOMAD_CACERT)"

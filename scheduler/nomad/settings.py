@@ -22,8 +22,8 @@ from scheduler.nomad.job_documents import Template
 SOCKET = "/var/lib/remora/launch.sock"
 
 
-def template_of(environment: Mapping[str, str], access: Access, key: str) -> Template:
-    """The template of this cluster, whose `key` distinguishes its jobs from another cluster's. Raises NomadError."""
+def template_of(environment: Mapping[str, str], access: Access, mark: str = "") -> Template:
+    """The template of this cluster, whose `mark` distinguishes its jobs from another cluster's. Raises NomadError."""
 
     def value(name: str, default: str) -> str:
         return environment.get(f"REMORA_NOMAD_{name}", "").strip() or default
@@ -32,7 +32,7 @@ def template_of(environment: Mapping[str, str], access: Access, key: str) -> Tem
         if not value(name, "/").startswith("/"):
             raise NomadError(f"REMORA_NOMAD_{name} is no absolute path: {value(name, '')!r}")
     return Template(
-        cluster=hmac.new(key.encode(), b"nomad", hashlib.sha256).hexdigest()[:8],
+        cluster=mark,
         launcher=value("LAUNCHER", str(datapath.libexec("launcher"))),
         socket=value("SOCKET", SOCKET),
         namespace=access.namespace,
@@ -41,6 +41,11 @@ def template_of(environment: Mapping[str, str], access: Access, key: str) -> Tem
         priority=_number("REMORA_NOMAD_PRIORITY", value("PRIORITY", "50"), 1, 100),
         cpu=_number("REMORA_NOMAD_CPU", value("CPU", "100"), 1, 1_000_000),
     )
+
+
+def mark_of(key: str) -> str:
+    """The mark of a cluster that has recorded none yet: earlier versions derived it from the agents' key."""
+    return hmac.new(key.encode(), b"nomad", hashlib.sha256).hexdigest()[:8]
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:

@@ -190,7 +190,7 @@ Answer = tuple[Item, Any, BaseException | None]
 class Database(ABC):
     """The owner of a writer thread and of reader threads. `close` waits for the works that were handed in.
 
-    Opening migrates an older schema. Raises DatabaseError if that fails, or if the schema is newer than this program's.
+    Opening migrates an older schema, or refuses it (`schema`). Raises DatabaseError.
     """
 
     def __init__(self, where: str, listeners: Listeners) -> None:
@@ -350,16 +350,16 @@ def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseExcep
     return result, None
 
 
-def open_database(where: str | Path, ballast: bool = False) -> Database:
+def open_database(where: str | Path, ballast: bool = False, migrate: bool = True) -> Database:
     """The database at `where`: the path of an SQLite file, or a URL `postgresql://…`. Raises DatabaseError.
 
-    `ballast`: whether a file reserves disk space for it.
+    `ballast`: whether a file reserves disk space for it. `migrate`: whether an older schema is migrated, or refused.
     """
     if isinstance(where, str) and where.startswith(("postgresql:", "postgres:")):
         from scheduler.records.postgres.engine import PostgresDatabase
 
-        return PostgresDatabase(where)
+        return PostgresDatabase(where, migrate)
     from scheduler.records.ballast import Ballast
     from scheduler.records.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(where), Ballast(Path(where)) if ballast else None)
+    return SqliteDatabase(Path(where), Ballast(Path(where)) if ballast else None, migrate)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from scheduler.common.space import space_at
-from scheduler.records import queries
+from scheduler.records import queries, schema
 from scheduler.records.ballast import Ballast
 from scheduler.records.database import (
     Answer,
@@ -94,12 +94,12 @@ class SqliteDatabase(Database):
 
     _buses: ClassVar[WeakValueDictionary[Path, Listeners]] = WeakValueDictionary()
 
-    def __init__(self, path: Path, ballast: Ballast | None = None) -> None:
+    def __init__(self, path: Path, ballast: Ballast | None = None, migrate: bool = True) -> None:
         self.path = path
         self._ballast = ballast
         self._local = threading.local()
         try:
-            self._with_ballast(self._migrate)
+            self._with_ballast(lambda: self._bring_forward(migrate))
             self._connection = self._with_ballast(self._connect)
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot use {path}: {error}") from None
@@ -121,15 +121,18 @@ class SqliteDatabase(Database):
             raw.execute("PRAGMA temp_store = MEMORY")
         return SqliteConnection(raw)
 
-    def _migrate(self) -> None:
-        self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
+    def _bring_forward(self, migrate: bool) -> None:
+        """Migrate the schema to the present version, if the program may. Raises DatabaseError, sqlite3.Error."""
+        if migrate:
+            self.path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
+        elif not self.path.exists():
+            raise DatabaseError(f"cannot use {self.path}: {schema.why_not(0, migrate)}")
         connection = self._connect()
-        applied = connection.raw.execute("PRAGMA user_version").fetchone()[0]
-        known = queries.migrations()
         try:
-            if applied > known[-1][0]:
-                raise sqlite3.DatabaseError("it was written by a newer version of Remora: use that one")
-            for number, script in known[applied:]:
+            version = connection.raw.execute("PRAGMA user_version").fetchone()[0]
+            if why := schema.why_not(version, migrate):
+                raise DatabaseError(f"cannot use {self.path}: {why}")
+            for number, script in schema.scripts(after=version):
                 connection.raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
         finally:
             connection.raw.close()

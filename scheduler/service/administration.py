@@ -81,7 +81,7 @@ def _records(where: Path | str) -> Iterator[Database]:
     try:
         if isinstance(path, Path) and not path.exists():
             raise StateError(f"no service has its state in {where}: `remora up --state-dir {where}` makes one")
-        records = open_database(path)
+        records = open_database(path, migrate=False)
         try:
             yield records
         finally:

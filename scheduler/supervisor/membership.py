@@ -7,6 +7,7 @@ supervisor declares it lost, none of its writes counts.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from scheduler.supervisor.tasks import recovery
 
 # Jobs that are claimed in one transaction.
 CLAIM_PAGE = 100
+# Milliseconds after which it is written again that the agent of a node is heard.
+AGAIN_MS = 4000
 # Milliseconds for which the record of a lost supervisor is kept.
 LINGER_MS = 86_400_000
 
@@ -66,11 +69,13 @@ def check(c: Connection, supervisor: int) -> None:
         raise Fenced(f"supervisor {supervisor} was lost: others have its jobs")
 
 
-def beat(c: Connection, supervisor: int, pulse: Pulse) -> Heartbeat:
-    """Record that a supervisor lives, and declare silent ones lost."""
+def beat(c: Connection, supervisor: int, pulse: Pulse, nodes: Collection[str] = ()) -> Heartbeat:
+    """Record that a supervisor lives, and that it hears the agents of `nodes`; declare silent supervisors lost."""
     now = c.now()
     pulse = pulse.beat(now)
     c.run("beat", supervisor=supervisor, now=now)
+    if nodes:
+        c.run("hear_nodes", nodes=json.dumps(sorted(nodes)), now=now, before=now - AGAIN_MS)
     lost = [row["id"] for row in c.all("silent_supervisors", before=now - TTL)] if pulse.may_judge() else []
     for silent in lost:
         leave(c, silent)

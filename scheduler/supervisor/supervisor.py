@@ -48,7 +48,8 @@ SILENCE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 
 
-Reserve = Callable[[Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
+# Reserves instances for the jobs of the supervisor with this number.
+Reserve = Callable[[int, Database, LiveJobs, AgentService], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
@@ -124,7 +125,7 @@ class Supervisor:
         if not self._alone:
             self._background.every(self._beat_seconds, self.beat)
         if self._reserve is not None:
-            self._background.spawn(self._reserve(self._db, self.jobs, self.agent_service))
+            self._background.spawn(self._reserve(self.id, self._db, self.jobs, self.agent_service))
         else:
             self._background.every(SILENCE_SECONDS, self._reasons.look)
         self._background.every(SILENCE_SECONDS, self.agent_service.lose_silent)
@@ -157,7 +158,8 @@ class Supervisor:
 
     async def beat(self) -> None:
         """Record that this supervisor lives, and declare silent ones lost."""
-        found = await self._db.write(partial(membership.beat, supervisor=self.id, pulse=self._pulse))
+        beat = partial(membership.beat, supervisor=self.id, pulse=self._pulse, nodes=self.agent_service.heard())
+        found = await self._db.write(beat)
         self._pulse = found.pulse
         self.leads = found.first == self.id
         for lost in found.lost:

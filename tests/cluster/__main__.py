@@ -1,6 +1,7 @@
 """A cluster of three nodes on one machine, for development and for fault runs. Needs root.
 
     python -m tests.cluster up [--bare] [--no-acl]     start it: Nomad, PostgreSQL, and Remora on them
+                            [--containers] [--tls]     … with containers as instances; Nomad by mutual TLS
     python -m tests.cluster status                     what runs where
     python -m tests.cluster run COMMAND ...            run a command that reaches it: mls, mjob, nomad, remora cluster
     python -m tests.cluster down                       end it and remove all that it left
@@ -32,6 +33,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     up = words.add_parser("up", help="start it")
     up.add_argument("--bare", action="store_true", help="without Nomad: Remora's processes are started directly")
     up.add_argument("--no-acl", action="store_true", help="Nomad asks nobody for a token")
+    up.add_argument("--tls", action="store_true", help="Nomad speaks TLS only, and asks for certificates")
+    up.add_argument("--containers", action="store_true", help="instances are containers")
     up.add_argument("--engines", action="store_true", help="only PostgreSQL and Nomad, nothing of Remora")
     down = words.add_parser("down", help="end it and remove all that it left")
     down.add_argument("--keep", action="store_true", help="leave its directory there, with the logs")
@@ -58,7 +61,11 @@ def main() -> int:
     directory = options.dir.absolute()
     try:
         if options.word == "up":
-            cluster = clusters.up(directory, not options.bare, not options.no_acl, say)
+            provider = "containerd" if options.containers else "process"
+            cluster = clusters.Cluster(
+                directory, nomad=not options.bare, acl=not options.no_acl, tls_nomad=options.tls, provider=provider
+            )
+            clusters.up(cluster, say)
             if not options.engines:
                 remora.start(cluster, say)
         elif options.word == "down":

@@ -16,7 +16,7 @@ from cli.client.jobs import Jobs
 from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.settings import Options, load
-from tests.cluster import engines
+from tests.cluster import database
 from tests.cluster.cluster import Cluster, environment
 from tests.cluster.machines import Machine
 from tests.support.services.objects import get_many, outputs, put_many
@@ -95,7 +95,7 @@ class Records:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                with psycopg.connect(engines.database_url(), connect_timeout=2, row_factory=dict_row) as connection:
+                with psycopg.connect(database.database_url(), connect_timeout=2, row_factory=dict_row) as connection:
                     return connection.execute(statement, parameters).fetchall()
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
@@ -139,9 +139,9 @@ class Records:
         """How many of a job's tasks have made intermediates on each node."""
         mine = "IN (SELECT p.id FROM phases p JOIN jobs j ON j.id = p.job WHERE j.uuid = %s)"
         made = (
-            f"SELECT node, maker FROM tasks WHERE maker IS NOT NULL AND pool {mine}"
-            " UNION SELECT i.node, i.maker FROM task_inputs i JOIN tasks t ON t.id = i.task"
-            f" WHERE i.maker IS NOT NULL AND t.pool {mine}"
+            f"SELECT node, producer FROM tasks WHERE producer IS NOT NULL AND pool {mine}"
+            " UNION SELECT i.node, i.producer FROM task_inputs i JOIN tasks t ON t.id = i.task"
+            f" WHERE i.producer IS NOT NULL AND t.pool {mine}"
         )
         found = self.ask(f"SELECT node, count(*) AS tasks FROM ({made}) AS m GROUP BY node ORDER BY node", job, job)
         return {row["node"]: row["tasks"] for row in found}
@@ -153,13 +153,23 @@ class Records:
 def metric(cluster: Cluster, name: str) -> dict[str, float]:
     """A metric of all supervisors that live, summed, by its labels."""
     found: dict[str, float] = {}
+    for sample in samples(cluster, name):
+        for labels, value in sample.items():
+            found[labels] = found.get(labels, 0) + value
+    return found
+
+
+def samples(cluster: Cluster, name: str) -> list[dict[str, float]]:
+    """The same of each supervisor."""
+    found = []
     for supervisor in Records().supervisors():
         url = supervisor["url"]
         asked = ("curl", "-s", "-m", "5", "--cacert", str(cluster.authority / "ca.pem"), f"{url}/metrics")
-        for line in machine_of(cluster, url).call(*asked).splitlines():
-            if line.startswith((f"{name}{{", f"{name} ")):
-                labels, _, value = line.removeprefix(name).rpartition(" ")
-                found[labels] = found.get(labels, 0) + float(value)
+        lines = machine_of(cluster, url).call(*asked, check=False).splitlines()
+        pairs = [
+            line.removeprefix(name).rpartition(" ") for line in lines if line.startswith((f"{name}{{", f"{name} "))
+        ]
+        found.append({labels: float(value) for labels, _, value in pairs})
     return found
 
 

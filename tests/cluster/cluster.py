@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from scheduler.tls import authority
-from tests.cluster import certificates, engines
+from tests.cluster import certificates, database
 from tests.cluster.machines import (
     HOLD,
     HUB,
@@ -34,10 +34,17 @@ from tests.cluster.machines import (
     switch_on,
     wait_until,
 )
+from tests.cluster.nomads import Nomad, program
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = Path("/tmp/remora-cluster")
+# Sockets of containerd, its shims and agents: each machine has its own.
+RUN = Path("/run")
+READY_SECONDS = 60.0
 Say = Callable[[str], None]
+
+
+KEPT = ("nomad", "acl", "tls_nomad", "provider", "token", "gateways")
 
 
 @dataclass
@@ -47,6 +54,9 @@ class Cluster:
     directory: Path
     machines: dict[str, Machine] = field(default_factory=dict)
     nomad: bool = True
+    acl: bool = True  # Nomad asks for tokens
+    tls_nomad: bool = False  # Nomad speaks TLS, and asks for certificates
+    provider: str = "process"
     token: str = ""  # Nomad's, that may do everything
     gateways: list[str] = field(default_factory=list)  # URLs
 
@@ -87,10 +97,16 @@ class Cluster:
     def nodes(self) -> list[Machine]:
         return [self.machines[name] for name in NODES]
 
+    @property
+    def scheduler(self) -> Nomad:
+        """Its Nomad."""
+        return Nomad(self.hub, self.local, self.acl, self.tls_nomad, self.token)
+
     def save(self) -> None:
-        kept = {"nomad": self.nomad, "token": self.token, "gateways": self.gateways, "machines": {}}
-        for name, machine in self.machines.items():
-            kept["machines"][name] = {**asdict(machine), "local": str(machine.local)}
+        kept = {name: getattr(self, name) for name in KEPT}
+        kept["machines"] = {
+            name: {**asdict(machine), "local": str(machine.local)} for name, machine in self.machines.items()
+        }
         new = self.directory / "cluster.new"
         new.touch(0o600)
         new.write_text(json.dumps(kept, indent=1))
@@ -98,9 +114,9 @@ class Cluster:
 
     def add(self, name: str) -> Machine:
         place = self.directory / "nodes" / name
-        for path in (place, self.local, self.objects):
+        for path in (place, place / RUN.name, self.local, self.objects):
             path.mkdir(parents=True, exist_ok=True)
-        machine = switch_on(name, self.tag, place, {self.local: place})
+        machine = switch_on(name, self.tag, place, {self.local: place, RUN: place / RUN.name})
         self.machines[name] = machine
         self.save()
         return machine
@@ -113,19 +129,19 @@ def load(directory: Path) -> Cluster:
     except FileNotFoundError:
         raise ClusterError(f"no cluster in {directory} (python -m tests.cluster up)") from None
     machines = {name: Machine(**{**m, "local": Path(m["local"])}) for name, m in kept["machines"].items()}
-    return Cluster(directory, machines, kept["nomad"], kept["token"], kept["gateways"])
+    return Cluster(directory, machines, **{name: kept[name] for name in KEPT})
 
 
-def up(directory: Path, nomad: bool, acl: bool, say: Say) -> Cluster:
+def up(cluster: Cluster, say: Say) -> None:
     """Machines, network, PostgreSQL, Nomad. Raises `ClusterError`; what was made by then, `down` removes."""
+    directory = cluster.directory
     if os.geteuid():
         raise ClusterError("machines are made of namespaces: that needs root")
     if (directory / "cluster.json").exists() or holders(directory):
         raise ClusterError(f"there is a cluster in {directory} already (python -m tests.cluster down)")
-    if nomad and not engines.nomad_there():
+    if cluster.nomad and program() is None:
         raise ClusterError("no program nomad on PATH (--bare starts a cluster without it)")
     directory.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(directory, nomad=nomad)
     say("machines and their network")
     make_bridge(cluster.add(HUB))
     for name in NODES:
@@ -135,25 +151,22 @@ def up(directory: Path, nomad: bool, acl: bool, say: Say) -> Cluster:
     for machine in cluster.machines.values():
         certificates.give(cluster.authority, machine)
     say("PostgreSQL")
-    engines.make_database(cluster.hub, cluster.local, cluster.authority)
-    if nomad:
+    database.make_database(cluster.hub, cluster.local, cluster.authority)
+    if cluster.nomad:
         say("Nomad: a server and three clients")
-        start_nomads(cluster, acl)
-    return cluster
+        start_nomads(cluster)
 
 
-def start_nomads(cluster: Cluster, acl: bool) -> None:
-    engines.start_nomad(cluster.hub, cluster.local, acl)
-    if not wait_until(lambda: engines.led(cluster.hub), engines.READY_SECONDS, 0.3):
+def start_nomads(cluster: Cluster) -> None:
+    cluster.scheduler.start(cluster.hub)
+    if not wait_until(cluster.scheduler.led, READY_SECONDS, 0.3):
         raise ClusterError(f"the Nomad server does not come up: see {cluster.hub.log('nomad')}")
     for node in cluster.nodes:
-        engines.start_nomad(node, cluster.local, acl)
-    if acl:
-        cluster.token = engines.first_token(cluster.hub)
+        cluster.scheduler.start(node)
+    if cluster.acl:
+        cluster.token = cluster.scheduler.first_token()
         cluster.save()
-    if not wait_until(
-        lambda: engines.ready_nodes(cluster.hub, cluster.token) == list(NODES), engines.READY_SECONDS, 0.3
-    ):
+    if not wait_until(lambda: cluster.scheduler.ready_nodes() == list(NODES), READY_SECONDS, 0.3):
         raise ClusterError(f"Nomad's clients do not come up: see {cluster.machines['n1'].log('nomad')}")
 
 
@@ -177,7 +190,8 @@ def holders(directory: Path) -> list[int]:
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 words = command(entry)
-                if str(HOLD) in words and f" {directory / 'local'} " in f"{words} " and "unshare" not in words:
+                ours = f"/{HOLD.parent.name}/{HOLD.name} " in words  # of whichever checkout
+                if ours and f" {directory / 'local'} " in f"{words} " and "unshare" not in words:
                     found.append(int(entry))
     return found
 
@@ -188,8 +202,8 @@ def environment(cluster: Cluster) -> dict[str, str]:
     clean |= {"PATH": f"{ROOT / '.venv' / 'bin'}:{clean.get('PATH', '')}", "REMORA_STATE_DIR": str(cluster.directory)}
     clean |= {"REMORA_CA_FILE": str(cluster.authority / "ca.pem"), "PGSSLROOTCERT": str(cluster.authority / "ca.pem")}
     if not cluster.nomad:
-        return clean | {"REMORA_DATABASE": engines.database_url()}
-    return clean | {"NOMAD_ADDR": engines.nomad_address(), "NOMAD_TOKEN": cluster.token}
+        return clean | {"REMORA_DATABASE": database.database_url()}
+    return clean | cluster.scheduler.environment
 
 
 def run(cluster: Cluster, argv: list[str]) -> int:

@@ -33,8 +33,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.cluster import cluster as clusters
-from tests.cluster import engines, remora
-from tests.cluster.client import Records, Row, User, machine_of, metric
+from tests.cluster import database, remora
+from tests.cluster.client import Records, Row, User, machine_of, metric, samples
 from tests.cluster.machines import HUB, Machine, cut, kill, mend, wait_until
 
 TASKS = 60
@@ -50,6 +50,8 @@ WHOLE_SECONDS = 120.0
 RECOVERY_SECONDS = 90.0
 # As an operator's service manager does.
 BACK_SECONDS = 3.0
+# Jobs of Nomad's. What runs of them on a node that was cut off ends when the node is back, and runs anew.
+PARTS = ("remora-supervisor", "remora-gateway", "remora-agent")
 # The bars, in seconds.
 OWNED_BAR, ELSEWHERE_BAR = 10.0, 15.0
 
@@ -133,13 +135,15 @@ class Arena:
     def missing(self) -> str:
         if len(supervisors := self.records.supervisors()) < 2:
             return f"supervisors: {supervisors}"
-        if metric(self.cluster, "remora_agents") and sum(metric(self.cluster, "remora_agents").values()) < 6:
+        if any(len(nodes) < len(clusters.NODES) for nodes in samples(self.cluster, "remora_node_slots")):
             return "agents"
         for machine in self.cluster.nodes:
             if not machine.pids("bin/remora agent"):
                 return f"the agent of {machine.name}"
-        if self.cluster.nomad and engines.ready_nodes(self.cluster.hub, self.cluster.token) != list(clusters.NODES):
+        if self.cluster.nomad and self.cluster.scheduler.ready_nodes() != list(clusters.NODES):
             return "nodes of Nomad's"
+        if self.cluster.nomad and (ending := self.cluster.scheduler.ending(PARTS)):
+            return f"the end of {ending}"
         return ""
 
 
@@ -188,7 +192,7 @@ def name_of(supervisor: Row) -> str:
 
 def restart_database(arena: Arena, job: str, found: Round) -> After:
     found.victim = HUB
-    engines.restart_database(arena.cluster.hub, arena.cluster.local)
+    database.restart_database(arena.cluster.hub, arena.cluster.local)
     return nothing
 
 
@@ -242,7 +246,7 @@ def kill_nomad(arena: Arena, machine: Machine) -> None:
         kill(pid)
     struck = time.monotonic()
     wait_until(lambda: time.monotonic() - struck > BACK_SECONDS, BACK_SECONDS + 1)
-    engines.start_nomad(machine, arena.cluster.local, acl=bool(arena.cluster.token))
+    arena.cluster.scheduler.start(machine)
 
 
 FAULTS: dict[str, Callable[[Arena, str, Round], After]] = {

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 from collections.abc import Callable
 
-from tests.cluster import certificates, engines
+from tests.cluster import certificates, database
 from tests.cluster.cluster import ROOT, Cluster, environment
 from tests.cluster.machines import ClusterError, Machine, wait_until
 
@@ -34,7 +34,7 @@ def shared(cluster: Cluster, port: int, machine: Machine) -> dict[str, str]:
     """What a gateway or a supervisor is told."""
     kept = keys(cluster)
     return {
-        "REMORA_DATABASE": engines.database_url(),
+        "REMORA_DATABASE": database.database_url(),
         "REMORA_OBJECTS": str(cluster.objects),
         "REMORA_LISTEN": f"{machine.address}:{port}",
         "REMORA_TOKEN_SECRET": kept["token"],
@@ -61,6 +61,7 @@ def start_agent(cluster: Cluster, node: Machine) -> None:
         "REMORA_STATE_DIR": str(cluster.local / "remora"),
         "REMORA_CREDENTIAL_FILE": str(cluster.credential),
         "REMORA_SLOTS": "2",
+        "REMORA_PROVIDER": cluster.provider,
         **certificates.environment(cluster.tls),
     }
     node.start("agent", [str(BIN / "remora"), "agent"], told)
@@ -80,16 +81,15 @@ def operate(cluster: Cluster, *words: str) -> str:
 
 def start_bare(cluster: Cluster, say: Say) -> None:
     say("a gateway, two supervisors, three agents")
-    for node in cluster.nodes:
-        give_credential(cluster, node)
     start_gateway(cluster)
+    wait_for(cluster, gateway_url(cluster), cluster.hub, "gateway")
     for name in SUPERVISORS:
         start_supervisor(cluster, name)
-    for node in cluster.nodes:
-        start_agent(cluster, node)
-    wait_for(cluster, gateway_url(cluster), cluster.hub, "gateway")
     for number, name in enumerate(SUPERVISORS):
         wait_for(cluster, f"https://{cluster.hub.address}:{SUPERVISOR_PORT + number}", cluster.hub, name)
+    for node in cluster.nodes:
+        give_credential(cluster, node)
+        start_agent(cluster, node)
 
 
 def wait_for(cluster: Cluster, url: str, machine: Machine, name: str) -> None:
@@ -116,14 +116,12 @@ def deploy(cluster: Cluster, say: Say) -> None:
     site = cluster.directory / "site.hcl"
     chosen = {
         "bin": str(BIN), "objects": str(cluster.objects), "state_dir": str(cluster.local / "remora"),
-        "provider": "process", "nomad_address": engines.nomad_address(), "gateways": len(cluster.nodes),
+        "provider": cluster.provider, "gateways": len(cluster.nodes),
         "tls": str(cluster.tls), "database_ca": str(cluster.tls / "ca.pem"),
         "credential": str(cluster.credential),
     }  # fmt: skip
     site.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
-    engines.nomad(
-        cluster.hub, "operator", "scheduler", "set-config", "-memory-oversubscription=true", token=cluster.token
-    )
+    cluster.scheduler.call("operator", "scheduler", "set-config", "-memory-oversubscription=true")
     say("remora cluster deploy")
     command = ["remora", "cluster", "deploy", f"--var-file={site}", "--json"]
     for jobs in (["supervisor", "gateway"], ["agent"]):
@@ -139,7 +137,7 @@ def deploy(cluster: Cluster, say: Say) -> None:
 
 
 def with_database(cluster: Cluster) -> dict[str, str]:
-    return environment(cluster) | {"REMORA_DATABASE": engines.database_url()}
+    return environment(cluster) | {"REMORA_DATABASE": database.database_url()}
 
 
 def add_account(cluster: Cluster) -> None:

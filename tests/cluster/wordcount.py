@@ -24,7 +24,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.cluster import cluster as clusters
-from tests.cluster import engines
 from tests.cluster.client import Records, User, metric
 
 SAMPLES = clusters.ROOT / "cli" / "samples"
@@ -81,7 +80,7 @@ def show_pool(cluster: clusters.Cluster, job: str) -> bool:
     """What Nomad says of one of the job's pools, and of one allocation of it; False if there is none yet."""
 
     def nomad(*words: str) -> str:
-        return engines.nomad(cluster.hub, *words, token=cluster.token, check=False)
+        return cluster.scheduler.call(*words, check=False)
 
     pools = json.loads(nomad("operator", "api", f"/v1/jobs?prefix=remora.{job[:8]}") or "[]")
     for pool in pools:

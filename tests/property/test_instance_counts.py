@@ -68,6 +68,26 @@ def test_a_pool_gets_what_a_node_has_there_and_the_rest_anywhere():
     assert place_instances(demanded, 5, nodes) == {"n1": 2, None: 3}
 
 
+def test_while_a_node_without_an_agent_may_be_chosen_more_instances_are_wanted_on_the_others_by_name():
+    nodes = {"n1": Capacity(3, 8192), "n2": Capacity(2, 8192)}
+    demanded = Demand(7, 1024, {None: 90}, {None: 2})
+    assert place_instances(demanded, 5, nodes) == {None: 5}
+    assert place_instances(demanded, 5, nodes, anywhere=False) == {None: 2, "n1": 2, "n2": 1}
+    assert place_instances(demanded, 5, nodes, {(7, "n1")}, anywhere=False) == {None: 2, "n2": 3}
+    assert place_instances(demanded, 5, {}, anywhere=False) == {None: 5}  # there is no other
+    assert place_instances(demanded, 1, nodes, anywhere=False) == {None: 1}
+
+
+@given(CLAIMS, NODES)
+def test_by_name_no_more_are_wanted_and_none_anywhere_but_those_that_are_asked_for(demands, nodes):
+    for demanded in demands:
+        number = sum(demanded.demand.values())
+        named = place_instances(demanded, number, nodes, anywhere=False)
+        assert sum(named.values()) <= number
+        if nodes:
+            assert named.get(None, 0) <= demanded.asked.get(None, 0)
+
+
 @given(CLAIMS, NODES)
 def test_no_more_is_wanted_than_there_is(demands, nodes):
     slots = slots_of(nodes)

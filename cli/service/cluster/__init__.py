@@ -14,6 +14,7 @@ command = Lazy(
         "status": "status",
         "drain": "drain",
         "credential": "credential",
+        "rotate-key": "rotate_key",
         "ca": "ca",
     },
     help="""The service on a cluster: gateways, supervisors and agents as Nomad's jobs, records in PostgreSQL.

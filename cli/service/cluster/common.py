@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli.client.problem import Problem
+from cli.frame import fail
 from cli.service.cluster import jobfiles
 
 if TYPE_CHECKING:
     from scheduler.nomad.api import NomadApi
 
 T = TypeVar("T")
-LEAST_VERSION = (1, 7, 0)
 
 
 def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,6 +27,27 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--var", "words", metavar="NAME=VALUE", multiple=True, help="One variable. Repeatable."),
         click.option("--jobs", "directory", metavar="DIR", type=click.Path(path_type=Path),
                      help="Job files of your own, made by render --dir."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def in_namespace(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say in which namespace of Nomad the service is; the function gets `namespace`."""
+
+    def read(context: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
+        try:
+            if files and context.params.get("namespace") is None:
+                context.params["namespace"] = str(jobfiles.choices(files, ())["namespace"])
+        except Problem as problem:
+            fail(context, problem)
+
+    options = [
+        click.option("--namespace", metavar="NAME", is_eager=True,
+                     help="Where the service runs. [default: as --var-file says, or $NOMAD_NAMESPACE]"),
+        click.option("--var-file", metavar="FILE", multiple=True, type=click.Path(path_type=Path), callback=read,
+                     expose_value=False, help="The file that deploy was given."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -63,7 +84,7 @@ def ask_nomad(work: Callable[[NomadApi], Awaitable[T]], namespace: str | None = 
 
 async def check_version(api: NomadApi) -> None:
     """Raises `Problem` if this Nomad is too old."""
-    version = await api.version()
-    if version < LEAST_VERSION:
-        told = ".".join(map(str, version))
-        raise Problem(f"this Nomad is {told}; it takes {'.'.join(map(str, LEAST_VERSION))} or newer")
+    from scheduler.nomad.api import why_too_old
+
+    if why := why_too_old(await api.version()):
+        raise Problem(why)

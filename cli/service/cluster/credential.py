@@ -14,7 +14,7 @@ import click
 from cli.client.problem import Problem
 from cli.frame import Plain
 from cli.service.cluster import records, secrets
-from cli.service.cluster.common import ask_nomad
+from cli.service.cluster.common import ask_nomad, in_namespace
 from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ OVERLAP_MINUTES = 60
               help="Holds the agents' key. [default: $REMORA_AGENT_KEY_FILE, $REMORA_AGENT_KEY, or Nomad's "
               "variable]")  # fmt: skip
 @with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
-@click.option("--namespace", metavar="NAME", help="Where Nomad keeps the variables. [default: $NOMAD_NAMESPACE]")
+@in_namespace
 @click.argument("node", required=False)
 def command(
     node: str | None,

@@ -12,7 +12,7 @@ from cli import text
 from cli.client.problem import Problem
 from cli.frame import Plain, note
 from cli.service.cluster import records
-from cli.service.cluster.common import ask_nomad
+from cli.service.cluster.common import ask_nomad, in_namespace
 from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LIVE = ("pending", "running")
               help="What still runs then is ended; its tasks run elsewhere.")  # fmt: skip
 @click.option("--end", is_flag=True, help="Take the node into use again instead.")
 @with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
-@click.option("--namespace", metavar="NAME", help="Where the service runs. [default: $NOMAD_NAMESPACE]")
+@in_namespace
 @click.option("--json", "as_json", is_flag=True, help="Tell the outcome as one JSON object.")
 @click.argument("node")
 def command(node: str, deadline: int, end: bool, database: str | None, namespace: str | None, as_json: bool) -> None:

@@ -24,6 +24,8 @@ JOBS = ("supervisor", "gateway", "agent")
 VARIABLES = "variables.hcl"
 SPACE = re.compile(r"(?:\s+|#[^\n]*|//[^\n]*)*")
 NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)[ \t]*=[ \t]*")
+# The least of what a number may be, and why.
+LEAST = {"supervisors": (2, "of fewer than two supervisors none is left when one dies")}
 KINDS = {str: 'a text in quotes, "…"', int: "a whole number", list: 'a list of texts, ["…", "…"]'}
 Value = str | int | list[str]
 
@@ -105,6 +107,9 @@ def checked(told: Mapping[str, Value], kinds: Mapping[str, type], where: str) ->
             raise Problem(f"{where}: there is no variable {name!r}; there are {', '.join(sorted(kinds))}")
         if type(value) is not kinds[name] or (isinstance(value, list) and not all(type(v) is str for v in value)):
             raise Problem(f"{where}: {name} takes {KINDS[kinds[name]]}, not {json.dumps(value)}")
+        least, why = LEAST.get(name, (0, "it counts something"))
+        if isinstance(value, int) and value < least:
+            raise Problem(f"{where}: {name} is at least {least}, not {value}: {why}")
         if isinstance(value, str) and ("${" in value or "%{" in value or "\n" in value):
             raise Problem(f"{where}: {name} is taken as it is: it cannot have ${{ or %{{ in it, or a line's end")
     return told

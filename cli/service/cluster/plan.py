@@ -10,7 +10,7 @@ import click
 
 from cli import text
 from cli.frame import Plain
-from cli.service.cluster import jobfiles
+from cli.service.cluster import jobfiles, secrets
 from cli.service.cluster.common import ask_nomad, check_version, choosing, wanted_jobs
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 UNCHANGED = "None"
+WOULD_CHANGE = 2
 
 
 @click.command("plan", cls=Plain)
@@ -34,16 +35,18 @@ def command(
       remora cluster plan --var-file site.hcl
       remora cluster plan gateway --var gateways=3
 
-    Exit status: 0 if nothing would change, 1 if something would, or something is wrong.
+    Exit status: 0 if nothing would change, 2 if something would, 1 if something is wrong.
     """
     chosen = jobfiles.choices(files, words, directory)
     texts = jobfiles.rendered(wanted_jobs(jobs), chosen, directory)
+    namespace = str(chosen["namespace"])
 
     async def work(api: NomadApi) -> list[Json]:
         await check_version(api)
-        return [await planned(api, job, told) for job, told in texts.items()]
+        there = namespace in await api.namespaces()
+        return [await planned(api, job, told) if there else absent(job) for job, told in texts.items()]
 
-    plans = ask_nomad(work, str(chosen["namespace"]))
+    plans = ask_nomad(work, namespace)
     for plan in plans:
         if as_json:
             print(text.compact(plan))
@@ -51,12 +54,17 @@ def command(
             print(f"{plan['job']}: {plan['change']}")
             for line in [*plan["differences"], *plan["lacks"]]:
                 print(f"  {line}")
-    click.get_current_context().exit(0 if all(plan["change"] == "unchanged" for plan in plans) else 1)
+    click.get_current_context().exit(0 if all(plan["change"] == "unchanged" for plan in plans) else WOULD_CHANGE)
+
+
+def absent(job: str) -> Json:
+    """The same of a job whose namespace is not there yet, which Nomad cannot plan."""
+    return {"job": jobfiles.job_id(job), "change": "new", "differences": [], "lacks": []}
 
 
 async def planned(api: NomadApi, job: str, told: str) -> Json:
     """What registering this text would do: `{"job", "change", "differences", "lacks", "index"}`."""
-    document = await api.parse(told)
+    document = await secrets.stamped(api, job, await api.parse(told))
     answer = await api.plan({"Job": document})
     diff = answer.get("Diff") or {}
     kind = {"Added": "new", UNCHANGED: "unchanged"}.get(str(diff.get("Type", UNCHANGED)), "changed")

@@ -8,6 +8,12 @@ there already is taken, what is missing is made, and two that differ are an erro
     token_secret   supervisor, gateway           signs the tokens of clients and tasks
     agent_key      supervisor, gateway, agent    proves nodes' names; agents are only given what is made of it
 
+A task reads its variable when it starts. A changed variable therefore changes nothing by itself; the job carries the
+variable's modify index (`STAMP`), so a deploy finds the job changed, and Nomad exchanges its tasks one after the other.
+
+While the agents' key is replaced (`rotate_key`) it has two lines, the new one first; the agents' job has the first
+alone, which credentials are made of.
+
 Nomad gives a variable to a job, not to a node: root on any node can read what the agents' job may read, and make
 the credential of every node of the key there. Where each node has a file with its own credential (the variable
 `credential` of the job files), the agents' job is not given the key.
@@ -15,9 +21,10 @@ the credential of every node of the key there. Where each node has a file with i
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from cli.client.problem import Problem
 from cli.service.cluster.jobfiles import JOBS, job_id
@@ -33,6 +40,10 @@ READERS = {
 # What the agents' variable says instead: their job waits until it is there.
 KEYLESS = {"agent_key": ""}
 BYTES = 32
+KEY = "agent_key"
+# In a job's meta: the modify index of its variable.
+STAMP = "remora_variable"
+Json = dict[str, Any]
 Kept = dict[str, dict[str, str]]  # by job, by name
 
 
@@ -45,18 +56,33 @@ async def kept(api: NomadApi, job: str) -> dict[str, str]:
     from scheduler.nomad.api import MissingError
 
     try:
-        return await api.variable(path(job))
+        return (await api.variable(path(job))).items
     except MissingError:
         return {}
 
 
-async def provide(api: NomadApi, database: str | None, credentials: bool = False) -> list[str]:
+async def stamped(api: NomadApi, job: str, document: Json) -> Json:
+    """A job's document with the modify index of its variable."""
+    from scheduler.nomad.api import MissingError
+
+    try:
+        index = (await api.variable(path(job))).index
+    except MissingError:
+        index = 0
+    return {**document, "Meta": {**(document.get("Meta") or {}), STAMP: str(index)}}
+
+
+async def provide(
+    api: NomadApi, database: str | None, credentials: bool = False, check: Callable[[str], None] = lambda url: None
+) -> list[str]:
     """See to it that every job has its secrets; the paths that were written. Raises `Problem`.
 
-    `database`: where the records are, if the operator said so now. `credentials`: nodes have theirs already.
+    `database`: where the records are, if the operator said so now, or else as before; `check` raises `Problem` if they
+    are not there. `credentials`: nodes have theirs already.
     """
     found = {job: await kept(api, job) for job in JOBS}
     wanted = decide(found, {"database": database} if database else {}, credentials)
+    await asyncio.to_thread(check, wanted["supervisor"]["database"])
     written = []
     for job, items in wanted.items():
         if items != found[job]:
@@ -78,15 +104,27 @@ def decide(found: Mapping[str, Mapping[str, str]], told: Mapping[str, str], cred
                 "where are the records? Say once --database-file FILE, or set REMORA_DATABASE, with postgresql://USER:PASSWORD@HOST/NAME"
             )
         for reader in readers:
-            wanted[reader][name] = value = value or secrets.token_hex(BYTES)
-    if credentials:
-        wanted["agent"] |= KEYLESS
+            wanted[reader][name] = value = value or new()
+    wanted["agent"] |= KEYLESS if credentials else {KEY: signing(wanted["agent"][KEY])}
     return wanted
 
 
 def shared(name: str, found: Mapping[str, Mapping[str, str]]) -> str | None:
     """A secret that is kept already, if all that keep it agree. Raises `Problem`."""
     values = {job: found[job][name] for job in READERS[name] if found[job].get(name)}
-    if len(set(values.values())) > 1:
-        raise Problem(f"{name} differs between {' and '.join(path(job) for job in values)}: make them the same")
+    if len({signing(value) if name == KEY else value for value in values.values()}) > 1:
+        mend = "`remora cluster rotate-key` goes on with a replacement" if name == KEY else "make them the same"
+        raise Problem(f"{name} differs between {' and '.join(path(job) for job in values)}: {mend}")
     return next(iter(values.values()), None)
+
+
+def new() -> str:
+    """A secret that nobody has."""
+    return secrets.token_hex(BYTES)
+
+
+def signing(text: str) -> str:
+    """Of a secret with several keys the one that signs."""
+    from scheduler.model.credentials.secrets import keys_of
+
+    return next(iter(keys_of(text)), "")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import text
-from cli.frame import Plain
-from cli.service.cluster import jobfiles, records
-from cli.service.cluster.common import ask_nomad
+from cli.client.problem import Problem
+from cli.frame import Plain, note
+from cli.service.cluster import jobfiles, records, secrets, standing
+from cli.service.cluster.common import ask_nomad, in_namespace
 from cli.service.database import with_database_options
 
 if TYPE_CHECKING:
@@ -19,33 +22,60 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 MOST_PHASES = 200
+# Milliseconds for which a node without an agent is shown.
+REMEMBER_MS = 86_400_000
 
 
 @click.command("status", cls=Plain)
 @with_database_options("The records. [default: $REMORA_DATABASE, or what Nomad's variable says]")
-@click.option("--namespace", metavar="NAME", help="Where the service runs. [default: $NOMAD_NAMESPACE]")
+@in_namespace
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(database: str | None, namespace: str | None, as_json: bool) -> None:
-    """Show nodes and their agents, supervisors and their jobs, and why jobs wait.
+    """Show nodes and their agents, supervisors and their jobs, and why jobs wait; at last, what is wrong.
 
-    \b
+    Every node is shown, whoever started its agent. With a database and without NOMAD_ADDR Nomad is not asked: some
+    clusters have none. If only one of Nomad and the records answers, that half is shown.
+
+    
     Examples:
       remora cluster status
       remora cluster status --json | jq -r '.jobs[] | select(.waiting) | .waiting'
 
-    Exit status: 0 if every part of the service is healthy, else 1.
+    Exit status: 0 if nothing is wrong, else 1: a part or a node is down, or supervisors cannot reserve instances.
     """
-
-    async def work(api: NomadApi) -> Json:
-        url = await records.database_url(api, database)
-        return {**await parts(api), **await records.look(url, recorded)}
-
-    found = ask_nomad(work, namespace)
+    found: Json = {"parts": [], "supervisors": [], "jobs": [], "wrong": []}
+    placed: list[Json] = []
+    known: Json = {"nodes": [], "leases": []}
+    try:
+        if os.environ.get("NOMAD_ADDR") or not database:
+            asked = ask_nomad(placed_by_nomad, namespace)
+            found["parts"], placed = asked["parts"], asked["nodes"]
+            database = database or asked["database"]
+    except Problem as problem:
+        found["wrong"].append(problem.message)
+    try:
+        if database:
+            known = asyncio.run(records.look(database, recorded))
+            found |= {"supervisors": known["supervisors"], "jobs": known["jobs"]}
+        elif not found["wrong"]:
+            raise Problem(records.UNKNOWN)
+    except Problem as problem:
+        found["wrong"].append(problem.message)
+    found["nodes"] = standing.nodes_of(placed, known["nodes"], known["leases"])
+    if not found["wrong"]:
+        found["wrong"] = list(standing.wrong(found))
     if as_json:
         print(text.compact(found))
     else:
         print("\n".join(lines(found)))
-    click.get_current_context().exit(0 if all(part["healthy"] >= part["wanted"] > 0 for part in found["parts"]) else 1)
+        for sentence in found["wrong"]:
+            note(f"wrong: {sentence}")
+    click.get_current_context().exit(1 if found["wrong"] else 0)
+
+
+async def placed_by_nomad(api: NomadApi) -> Json:
+    """What Nomad knows: the service's own jobs, the nodes, and where the records are."""
+    return {**await parts(api), "database": (await secrets.kept(api, "supervisor")).get("database")}
 
 
 async def parts(api: NomadApi) -> Json:
@@ -61,30 +91,35 @@ async def parts(api: NomadApi) -> Json:
             found.append({"job": name, "wanted": now.wanted, "healthy": now.healthy, "troubles": list(now.troubles)})
         except MissingError:
             found.append({"job": name, "wanted": 0, "healthy": 0, "troubles": ["not deployed"]})
-    agents = await running(api, jobfiles.job_id("agent"))
     nodes = [
         {
             "node": node["Name"],
             "status": "draining" if node["Drain"] else node["Status"],
             "eligible": node["SchedulingEligibility"] == "eligible",
-            "agent": node["Name"] in agents,
         }
         for node in await api.nodes()
     ]
-    return {"parts": found, "nodes": sorted(nodes, key=lambda node: str(node["node"]))}
-
-
-async def running(api: NomadApi, job_id: str) -> set[str]:
-    """The nodes on which a job runs."""
-    return {a["NodeName"] for a in await api.allocations(job_id) if a["ClientStatus"] == "running"}
+    return {"parts": found, "nodes": nodes}
 
 
 def recorded(c: Connection) -> Json:
     """What the records know: who lives, who holds what, which jobs there are."""
-    now = c.now()
+    from scheduler.records.node_trust import revoked_nodes
+
+    now, revoked = c.now(), revoked_nodes(c)
     return {
+        "nodes": [
+            {
+                "node": row["name"], "heard_ms_ago": now - row["seen"], "departed": bool(row["departed"]),
+                "revoked": row["name"] in revoked,
+            }
+            for row in c.all("cluster_nodes", after=now - REMEMBER_MS)
+        ],
         "supervisors": [
-            {"supervisor": row["id"], "url": row["url"], "jobs": row["jobs"], "heard_ms_ago": now - row["heard"]}
+            {
+                "supervisor": row["id"], "url": row["url"], "jobs": row["jobs"], "heard_ms_ago": now - row["heard"],
+                "trouble": row["trouble"],
+            }
             for row in c.all("cluster_supervisors")
         ],
         "leases": [
@@ -103,19 +138,18 @@ def recorded(c: Connection) -> Json:
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The same, for people."""
+    if not found["parts"]:
+        yield "Nomad was not asked" if not os.environ.get("NOMAD_ADDR") else "nothing is known of Nomad"
     for part in found["parts"]:
         yield f"{part['job']:20} {part['healthy']} of {part['wanted']} healthy" + "".join(
             f"; {t}" for t in part["troubles"]
         )
-    held: dict[str, int] = {}
-    for lease in found["leases"]:
-        held[lease["node"]] = held.get(lease["node"], 0) + lease["tasks"]
-    yield from table("node", ("node", "status", "eligible", "agent", "tasks"), [
-        (n["node"], n["status"], yes(n["eligible"]), "runs" if n["agent"] else "none", held.get(n["node"], 0))
+    yield from table("node", ("node", "status", "eligible", "agent", "last heard", "tasks"), [
+        (n["node"], n["status"] or "-", yes(n["eligible"]), n["agent"], ago(n["heard_ms_ago"]), n["tasks"])
         for n in found["nodes"]
     ])  # fmt: skip
     yield from table("supervisor", ("supervisor", "url", "jobs", "last heartbeat"), [
-        (s["supervisor"], s["url"], s["jobs"], f"{s['heard_ms_ago'] / 1000:.1f} s ago") for s in found["supervisors"]
+        (s["supervisor"], s["url"], s["jobs"], ago(s["heard_ms_ago"])) for s in found["supervisors"]
     ])  # fmt: skip
     yield from table("job", ("job", "owner", "supervisor", "phase", "tasks", "finished", "waiting"), [
         (j["job"], j["owner"], j["supervisor"] or "none", j["phase"], j["tasks"], j["finished"], j["waiting"] or "")
@@ -123,8 +157,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     ])  # fmt: skip
 
 
-def yes(true: bool) -> str:
-    return "yes" if true else "no"
+def yes(true: bool | None) -> str:
+    return "-" if true is None else "yes" if true else "no"
+
+
+def ago(ms: int | None) -> str:
+    return "-" if ms is None else f"{ms / 1000:.1f} s ago"
 
 
 def table(what: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

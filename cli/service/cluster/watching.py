@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from scheduler.nomad.api import NomadApi
 
 Json = dict[str, Any]
+AGAIN = "Restarting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def judge(job: Json, allocations: list[Json], deployment: Json | None, evaluatio
     ill = [a for a in mine if a not in healthy and (a["ClientStatus"] != "running" or health(a) is False)]
     troubles = [f"on {a['NodeName']}: {trouble_of(a)}" for a in ill]
     failed = str(ours["StatusDescription"]) if ours and ours["Status"] in ("failed", "cancelled") else ""
-    return Progress(wanted, len(healthy), (*troubles, *shortages(job, evaluations)), failed)
+    lacking = shortages(job, evaluations) if len(mine) < wanted or not wanted else ()
+    return Progress(wanted, len(healthy), (*troubles, *lacking), failed)
 
 
 def is_healthy(allocation: Json, looking: bool) -> bool:
@@ -66,10 +70,35 @@ def health(allocation: Json) -> bool | None:
 
 
 def trouble_of(allocation: Json) -> str:
-    """The newest thing that a task of it has to say."""
+    """The newest thing that a task of it has to say, but that it will be tried again."""
     events = [event for state in (allocation.get("TaskStates") or {}).values() for event in state.get("Events") or []]
-    newest = max(events, key=lambda event: event["Time"], default=None)
+    telling = [event for event in events if event["Type"] != AGAIN] or events
+    newest = max(telling, key=lambda event: event["Time"], default=None)
     return f"{newest['Type']}: {newest['DisplayMessage']}" if newest else allocation["ClientStatus"]
+
+
+async def last_words(api: NomadApi, job_id: str) -> str | None:
+    """The last line that a task of the job's newest version has logged, and where; None if there is none to be had."""
+    from scheduler.nomad.api import NomadError
+
+    version = (await api.job(job_id))["Version"]
+    mine = [a for a in await api.allocations(job_id) if a["JobVersion"] == version and a.get("TaskStates")]
+    for allocation in sorted(mine, key=lambda a: a["ModifyIndex"], reverse=True):
+        for task in allocation["TaskStates"]:
+            with contextlib.suppress(NomadError):
+                if said := last_line(await api.log(allocation["ID"], task)):
+                    return f"on {allocation['NodeName']} it last said: {said}"
+    return None
+
+
+def last_line(text: str) -> str:
+    """The last line of a log; of a line of JSON its message, and why."""
+    line = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    try:
+        told = json.loads(line)
+        return ": ".join(str(told[name]) for name in ("msg", "why", "reason") if told.get(name)) or line
+    except (ValueError, TypeError, AttributeError):
+        return line
 
 
 def shortages(job: Json, evaluations: list[Json]) -> list[str]:

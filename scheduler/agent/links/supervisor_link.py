@@ -39,7 +39,7 @@ from scheduler.agent.pools.worker import Worker
 from scheduler.agent.slots.reservations import strangers
 from scheduler.agent.slots.slots import Slots, Use
 from scheduler.agent.task_api.endpoint import Endpoints
-from scheduler.common.background import TaskSet
+from scheduler.common.background import TaskSet, to_the_end
 from scheduler.common.backoff import Backoff
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import (
@@ -123,8 +123,11 @@ class SupervisorLink:
         except asyncio.CancelledError:
             parting.append(self._say_goodbye())
             raise
-        finally:
-            await asyncio.gather(self._close(), *parting)
+        finally:  # a supervisor may leave while its link is closing, and cancel that: what is half ended would stay
+            await to_the_end(self._part(parting))
+
+    async def _part(self, parting: Sequence[Coroutine[None, None, None]]) -> None:
+        await asyncio.gather(self._close(), *parting)
 
     async def _work(self) -> None:
         try:

@@ -166,8 +166,7 @@ class MemoryGroups:
 
 async def sweep_groups(root: Path, keep_root: bool) -> None:
     """Remove the groups of a killed agent below `root`, and `root` itself; groups with processes in them stay."""
-    for path in root.glob("*/"):
-        await remove_group(path)
+    await asyncio.gather(*(remove_group(path) for path in root.glob("*/")))
     if not keep_root:
         remove_empty(root)
 
@@ -203,14 +202,13 @@ def weigh(path: str, processes: int = 1) -> None:
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
     """Remove the groups below `path` in every hierarchy, and its empty parents, except those in `keep`."""
-    for root in (Path(point + path) for point, _, _ in hierarchies()):
-        await sweep_groups(root, keep_root=root in keep)
+    roots = [Path(point + path) for point, _, _ in hierarchies()]  # at once: each waits for its last processes
+    await asyncio.gather(*(sweep_groups(root, keep_root=root in keep) for root in roots))
 
 
 async def remove_everywhere(path: str) -> None:
     """Remove the group `path` in every hierarchy, after its last process."""
-    for point, _, _ in hierarchies():
-        await remove_group(Path(point + path))
+    await asyncio.gather(*(remove_group(Path(point + path)) for point, _, _ in hierarchies()))
 
 
 def open_groups(owner: str) -> MemoryGroups | None:

@@ -188,9 +188,12 @@ def _values(statement: dialect.Statement, parameters: Mapping[str, Any]) -> list
 class PostgresDatabase(Database):
     """The PostgreSQL database that a URL names. See Database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, migrate: bool = True) -> None:
         self._server = PostgresServer(url)
-        self._server.bring_forward()
+        if migrate:
+            self._server.bring_forward()
+        else:
+            self._server.require(migrates=False)
         self._outage = Outage(self._server.where)
         self._writing: PostgresConnection | None = PostgresConnection(Pipeline(self._server.session(writes=True)))
         self._local = threading.local()

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo
 
-from scheduler.records import queries
+from scheduler.records import schema
 from scheduler.records.database import DatabaseError
 from scheduler.records.postgres import dialect
 from scheduler.tls.plain import stays_here
@@ -89,6 +89,17 @@ class PostgresServer:
         connection.execute(f"SELECT {names}", [word for pair in settings.items() for word in pair])
         return connection
 
+    def require(self, migrates: bool) -> int:
+        """The version of the schema, if this program can use or (`migrates`) migrate it. Raises DatabaseError."""
+        with self.connect() as connection:
+            try:
+                version = _version(connection)
+            except psycopg.Error as error:
+                raise DatabaseError(_sentence(self.where, error)) from None
+        if why := schema.why_not(version, migrates):
+            raise DatabaseError(f"cannot use {self.where}: {why}")
+        return version
+
     def environment(self) -> dict[str, str]:
         """The variables by which PostgreSQL's own programs find the server, with the password if there is one."""
         options = psycopg.pq.Conninfo.parse(self._conninfo.encode())
@@ -110,22 +121,21 @@ class PostgresServer:
 
 def _bring_forward(connection: psycopg.Connection[Any], where: str) -> None:
     """Migrate the schema to the present version. Raises DatabaseError, psycopg.Error."""
-    known = queries.migrations()
-    if (version := _version(connection)) == known[-1][0]:
+    if (version := _version(connection)) == schema.newest():
         return
     if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
         raise DatabaseError(f"cannot use {where}: its encoding is {encoding}, and UTF8 is needed")
     with connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")  # two processes may start at once
         version = _version(connection)
-        if version > known[-1][0]:
-            raise DatabaseError(f"cannot use {where}: it was written by a newer version of Remora: use that one")
+        if why := schema.why_not(version, migrates=True):
+            raise DatabaseError(f"cannot use {where}: {why}")
         if version == 0:
             connection.execute("CREATE TABLE remora_schema (version BIGINT NOT NULL)")
             connection.execute("INSERT INTO remora_schema VALUES (0)")
-        for _, script in known[version:]:
+        for _, script in schema.scripts(after=version):
             connection.execute(dialect.schema(script).encode())
-        connection.execute("UPDATE remora_schema SET version = %s", (known[-1][0],))
+        connection.execute("UPDATE remora_schema SET version = %s", (schema.newest(),))
 
 
 def _version(connection: psycopg.Connection[Any]) -> int:

@@ -1,7 +1,17 @@
 -- see_node: a node has an agent, and its offer.
 INSERT INTO nodes (name, memory_mb, disk_gb, seen, store) VALUES (:name, :memory_mb, :disk_gb, :now, :store)
 ON CONFLICT (name) DO UPDATE
-SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen, store = excluded.store
+SET memory_mb = excluded.memory_mb, disk_gb = excluded.disk_gb, seen = excluded.seen, store = excluded.store, departed = 0
+
+-- find_node: the store of a node, and whether its agent lives.
+SELECT store, seen, departed FROM nodes WHERE name = :name
+
+-- hear_nodes: agents of these nodes are heard, which is written again only after a while.
+UPDATE nodes SET seen = :now
+WHERE seen < :before AND EXISTS (SELECT 1 FROM json_each(:nodes) AS heard WHERE CAST(heard.value AS TEXT) = name)
+
+-- node_departs: the agent of a node has ended in order.
+UPDATE nodes SET departed = 1 WHERE name = :node
 
 -- nodes_seen: offers and stores of the nodes that had an agent lately.
 SELECT name, memory_mb, disk_gb, store FROM nodes WHERE seen > :after

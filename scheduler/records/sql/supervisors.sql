@@ -41,8 +41,11 @@ UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE poo
 -- jobs_by_ids: everything about some jobs, for a JSON list of them.
 SELECT jobs.* FROM json_each(:jobs) AS wanted CROSS JOIN jobs ON jobs.id = CAST(wanted.value AS INTEGER)
 
--- cluster_supervisors: those that live, when each was heard of, and how many jobs each has.
-SELECT id, url, heard, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
+-- cluster_nodes: nodes that had an agent lately, when it was heard last, and whether it has ended in order.
+SELECT name, seen, departed FROM nodes WHERE seen > :after ORDER BY name
+
+-- cluster_supervisors: those that live, when each was heard of, how many jobs each has, and why it cannot reserve instances.
+SELECT id, url, heard, trouble, (SELECT count(*) FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor = supervisors.id) AS jobs
 FROM supervisors WHERE lost = 0 ORDER BY id
 
 -- cluster_leases: how many tasks each agent holds, and of which jobs.
@@ -63,3 +66,12 @@ WHERE tasks.state = 'leased' AND agents.node = :node
 -- lie_at: intermediates on a node that are still needed.
 SELECT (SELECT count(*) FROM tasks INDEXED BY tasks_at WHERE availability = 1 AND node = :node)
     + (SELECT count(*) FROM task_inputs INDEXED BY task_inputs_blob WHERE availability = 1 AND node = :node) AS blobs
+
+-- set_trouble: why a supervisor cannot reserve instances, in a sentence; NULL: it can.
+UPDATE supervisors SET trouble = :trouble WHERE id = :supervisor
+
+-- mark_cluster: the word by which this cluster's reservations are told from others', unless it has one.
+INSERT INTO cluster (id, mark) VALUES (1, :mark) ON CONFLICT (id) DO NOTHING
+
+-- find_mark: that word.
+SELECT mark FROM cluster WHERE id = 1

@@ -16,16 +16,17 @@ that has given up meanwhile, since its polls were not answered, and registers an
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 
 from scheduler.engine.feasibility import Tiers
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.model.wire import LEASE_SECONDS, RegisterRequest
-from scheduler.records.database import Connection, Database, select
+from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS, RegisterRequest
+from scheduler.records.database import Connection, Database, execute, select
 from scheduler.records.node_trust import revoked_nodes
+from scheduler.supervisor.agents import enrolment
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.changes import Changes
@@ -70,6 +71,7 @@ class Presence:
         self._clock = clock
         self._apply = apply
         self._monotonic = monotonic
+        self._bounds: dict[str, int] = {}  # MiB of the largest instance that Nomad ever places, by node
         self._absent: dict[str, float] = {}  # nodes with intermediates and no agent here, and since when
         self._leaving = asyncio.Lock()  # held while a node is given up, so that its agent cannot register meanwhile
         self._stores: dict[str, str] = {}  # of every node that served others: the store it had
@@ -102,21 +104,30 @@ class Presence:
         return {session.node: session for session in self.sessions.values()}
 
     async def arrive(self, request: RegisterRequest) -> AgentSession:
-        """Begin the session of a new start of a node's agent; tasks of an earlier start become ready."""
+        """Begin the session of a new start of a node's agent; tasks of an earlier start become ready.
+
+        Raises WireError for a second agent of the same name (`enrolment`).
+        """
         self._notice_absence()
         async with self._leaving:
+            agent = await self._db.write(partial(enrolment.enrol, request=request))
             for session in [known for known in self.sessions.values() if known.node == request.node]:
                 await self._lose(session)
-            store = store_of(request)
+            store = enrolment.store_of(request)
             if self._stores.get(request.node, store) != store:
                 log.warning("node has another store", extra={"node": request.node})
                 await self._lose_node(request.node)
-            agent = await self._db.write(partial(_enrol, request=request, now=self._clock()))
             self.sessions[agent] = session = AgentSession.of(agent, request, self._monotonic())
+            self.offers[request.node] = session.offer
+            self._bound(session)
             self._absent.pop(request.node, None)
             self._stores[request.node] = store
-        self.offers[request.node] = session.offer
         return session
+
+    def heard(self) -> list[str]:
+        """The nodes whose agents are heard."""
+        now = self._monotonic()
+        return [session.node for session in self.sessions.values() if now - session.heard < 2 * BEAT_SECONDS]
 
     async def leave(self, agent: int) -> None:
         """End a session in order: its tasks become ready, its node may come back. Raises UnknownAgentError."""
@@ -124,7 +135,28 @@ class Presence:
         async with self._leaving:
             log.info("agent leaves", extra={"agent": session.id, "node": session.node})
             await self._lose(session, counted=False)
+            await self._db.write(execute("node_departs", node=session.node))
             self._absent.setdefault(session.node, self._monotonic())
+
+    def bound_memory(self, bounds: Mapping[str, int]) -> bool:
+        """Let nodes offer no larger instances than these, in MiB; returns whether that is news."""
+        if bounds == self._bounds:
+            return False
+        self._bounds = dict(bounds)
+        for session in self.sessions.values():
+            self._bound(session)
+        return True
+
+    def feasible(self) -> list[Tiers]:
+        """The largest tiers that nodes offer, within Nomad's bounds."""
+        return [self._bounded(node) for node in self.offers]
+
+    def _bound(self, session: AgentSession) -> None:
+        session.offer = self._bounded(session.node)
+
+    def _bounded(self, node: str) -> Tiers:
+        offer = self.offers[node]
+        return replace(offer, memory_mb=min(offer.memory_mb, self._bounds.get(node, offer.memory_mb)))
 
     async def lose_silent(self) -> None:
         """Give up agents that were silent for too long, and their nodes."""
@@ -213,16 +245,3 @@ class Presence:
             return advance_all(c, gone, self._clock())
 
         self._apply(await self._db.write(work))
-
-
-def _enrol(c: Connection, request: RegisterRequest, now: int) -> int:
-    """Record an agent, and the offer of its node; returns the agent's number."""
-    offer = {"memory_mb": request.memory_mb, "disk_gb": request.disk_gb}
-    c.run("see_node", name=request.node, **offer, now=now, store=store_of(request))
-    return c.insert("insert_agent", node=request.node, now=now)
-
-
-def store_of(request: RegisterRequest) -> str:
-    """A name for the store that the node keeps intermediates in; "" if other nodes cannot read it."""
-    key = request.tickets if request.serves else None
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -83,7 +83,7 @@ class AgentService:
         self._blobs = blobs
         self._presence = presence = Presence(db, jobs, clock, apply, ports.monotonic)
         self.open, self.take_up, self.leave = presence.open, presence.take_up, presence.leave
-        self.expel_revoked = presence.expel_revoked
+        self.expel_revoked, self.heard = presence.expel_revoked, presence.heard
         self.running = RunningRequests(presence.sessions.get)
         self._stopping = False
 
@@ -176,7 +176,12 @@ class AgentService:
 
     def why_infeasible(self, phase: PhaseSpec) -> str | None:
         """The reason why no known node can ever run a phase, as the message of a TaskInitError, or None."""
-        return why_infeasible(Tiers.of(phase), self._presence.offers.values())
+        return why_infeasible(Tiers.of(phase), self._presence.feasible())
+
+    def bound_memory(self, bounds: Mapping[str, int]) -> None:
+        """Let nodes offer no larger instances than these, in MiB: what Nomad never places, no node has."""
+        if self._presence.bound_memory(bounds):
+            self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # phases may fit no node now
 
     def beat(self, agent: int) -> None:
         """Record that an agent lives. Raises UnknownAgentError."""

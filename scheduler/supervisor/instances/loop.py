@@ -21,13 +21,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scheduler.common.waiting import wait_for
 from scheduler.engine import instance_counts as engine
 from scheduler.engine.fair_share import Capacity
 from scheduler.engine.instance_counts import Demand, ScaleDownDelay
-from scheduler.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError
+from scheduler.nomad import nodes as machines
+from scheduler.nomad.api import ConflictError, Json, MissingError, NomadApi, NomadError, why_too_old
 from scheduler.nomad.events import News, Watch
 from scheduler.nomad.job_documents import GROUP, PREFIX, Booking, Template, booking_of, document
 from scheduler.nomad.reconcile import (
@@ -39,11 +40,12 @@ from scheduler.nomad.reconcile import (
     reconcile,
     understand,
 )
-from scheduler.records.database import Database, Fenced, select
+from scheduler.records.database import Database, Fenced, execute, select
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import set_waiting
 from scheduler.supervisor.cache.live_jobs import LiveJobs
 from scheduler.supervisor.instances import demand
+from scheduler.supervisor.instances.troubles import LONGEST_PAUSE, LOOKING, Troubles
 from scheduler.supervisor.instances.unreachable import UnreachableInstances
 
 log = logging.getLogger("remora.supervisor")
@@ -61,30 +63,11 @@ ENDING = 5.0
 # Seconds after which everything is read again, although no event has arrived.
 LOOK = 60.0
 LOOK_DEAF = 5.0  # while there is no stream of events
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
 # Jobs that are read or changed at the same time.
 AT_ONCE = 4
 
-LOOKING = "looking"
 NO_NODE = "no node is ready for instances"
-SILENT = "instances cannot be booked now: the cluster's scheduler does not answer"
-REFUSED = "instances cannot be booked: the cluster's scheduler refuses"
 FAILING = "instances end as soon as they are started"
-
-
-@dataclass(slots=True)
-class Pause:
-    """A pause after a failure, which grows with each further one."""
-
-    until: float
-    seconds: float
-
-    @classmethod
-    def after(cls, last: Pause | None, now: float) -> Pause:
-        recent = last is not None and now < last.until + LONGEST_PAUSE
-        seconds = min(2 * last.seconds, LONGEST_PAUSE) if last is not None and recent else FIRST_PAUSE
-        return cls(now + seconds, seconds)
 
 
 class InstanceLoop:
@@ -92,6 +75,7 @@ class InstanceLoop:
 
     def __init__(
         self,
+        supervisor: int,
         db: Database,
         jobs: LiveJobs,
         agent_service: AgentService,
@@ -99,6 +83,7 @@ class InstanceLoop:
         template: Template,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._supervisor = supervisor
         self._db = db
         self._jobs = jobs
         self._agents = agent_service
@@ -112,7 +97,6 @@ class InstanceLoop:
         self._orphans: dict[str, Booking] = {}  # listed jobs that are not ours: their phase may be over
         self._over: set[str] = set()  # those of them whose phase is over
         self._looked = -LOOK
-        self._pauses: dict[str, Pause] = {}
         self._full: dict[tuple[int, str], float] = {}
         self._ending: dict[str, float] = {}  # jobs whose phase is over, and since when
         self._wants: dict[Booking, int] = {}
@@ -120,13 +104,16 @@ class InstanceLoop:
         self._since: dict[int, float] = {}
         self._asked: dict[int, int] = {}
         self._told: dict[int, str | None] = {}  # recorded waiting reasons, by pool
-        self._troubles: dict[str, str] = {}  # failures of Nomad, by a job's id, or LOOKING
+        self._placeable: set[str] = set()  # nodes on which Nomad may place an instance that may be anywhere
+        self._troubles = Troubles(monotonic)
+        self._reported: str | None = None  # the trouble that is recorded for operators
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Run rounds until cancelled, or until another supervisor has taken over."""
         watching = asyncio.create_task(self._watch.run())
         try:
+            await self._report()
             await self._learn_version()
             while True:
                 await self._round_or_pause()
@@ -139,11 +126,19 @@ class InstanceLoop:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _learn_version(self) -> None:
-        """Learn Nomad's version, which changes its documents; without permission to ask, the latest is assumed."""
+        """Learn Nomad's version, which changes its documents, and wait while it is too old.
+
+        Without an answer the latest is assumed.
+        """
         try:
-            self._template = replace(self._template, version=await self._api.version())
+            while why := why_too_old(version := await self._api.version()):
+                self._troubles.failed(LOOKING, NomadError(why))
+                await self._report()
+                await asyncio.sleep(LONGEST_PAUSE)
         except NomadError as error:
             log.warning("Nomad does not say its version: the latest is assumed", extra={"why": str(error)})
+        else:
+            self._template = replace(self._template, version=version)
 
     async def _round_or_pause(self) -> None:
         try:
@@ -151,9 +146,9 @@ class InstanceLoop:
         except Fenced:
             raise
         except NomadError as error:
-            self._troubled(LOOKING, error)
+            pause = self._troubles.failed(LOOKING, error)
             await self._tell({}, [])
-            await asyncio.sleep(min(self._pauses[LOOKING].seconds, LOOK_DEAF))
+            await asyncio.sleep(min(pause, LOOK_DEAF))
         except Exception:
             log.exception("reserving instances failed and is tried again")
 
@@ -166,12 +161,12 @@ class InstanceLoop:
         known = self._stranded.standing(self._known, present, self._now())
         wishes = demand.demands_of(self._jobs, sessions, known.values(), self._since, self._now())
         numbers = self._numbers(wishes, nodes, demand.slots_in_all(sessions))
-        wanted = self._wanted(wishes, numbers, nodes)
+        wanted = self._wanted(wishes, numbers, nodes, anywhere=self._placeable <= present)
         self._wants = wanted
         self._keep(wanted, numbers)
         orphans = {job: Known(booking, 0, 0) for job, booking in self._orphans.items()}
         steps = reconcile(wanted, orphans | known, self._over | self._done())
-        await asyncio.gather(*(self._perform(step, nodes) for step in steps if self._may(step)))
+        await asyncio.gather(*(self._perform(step, nodes) for step in steps if self._troubles.may(_id(step))))
         await self._tell(numbers, wishes)
 
     # -- looking -------------------------------------------------------------------------------
@@ -183,14 +178,14 @@ class InstanceLoop:
         news = self._news.take()
         try:
             if news.nodes:
-                self._close(await self._api.nodes())
+                self._survey(await self._api.nodes())
             jobs = {job for job in news.jobs if job in self._known} | (await self._list() if news.everything else set())
             jobs |= {job for job in news.jobs if job not in self._orphans} | self._taken_over()
             await asyncio.gather(*(self._read(job) for job in jobs))
         except NomadError:
             self._news.everything, self._news.nodes = True, news.nodes
             raise
-        self._well(LOOKING)
+        self._troubles.well(LOOKING)
 
     async def _list(self) -> set[str]:
         """The ids of all jobs of this cluster that are ours: they are to be read."""
@@ -227,8 +222,9 @@ class InstanceLoop:
         if known is None or not (self._ours(known.booking) or (before and before.booking == known.booking)):
             return
         self._known[job] = known
+        self._troubles.ours(job)
         if known.failed > (before.failed if before is not None and before.index == known.index else 0):
-            self._pauses[job] = Pause.after(self._pauses.get(job), self._now())
+            self._troubles.pause(job)
             log.warning("instances failed", extra={"booking": job, "failed": known.failed})
         if known.blocked and known.booking.node is not None:
             self._full[known.booking.pool, known.booking.node] = self._now()
@@ -237,9 +233,11 @@ class InstanceLoop:
         live = self._jobs.by_pool(booking.pool)
         return live is not None and live.uuid == booking.job
 
-    def _close(self, nodes: Sequence[Json]) -> None:
-        """Mark the nodes that Nomad has taken out of use: nothing new begins there."""
-        closed = {str(node["Name"]) for node in nodes if node["SchedulingEligibility"] != "eligible" or node["Drain"]}
+    def _survey(self, nodes: Sequence[Json]) -> None:
+        """Learn where instances may be. Nothing new begins on nodes that Nomad has taken out of use."""
+        self._placeable = machines.placeable(nodes, self._template)
+        self._agents.bound_memory(machines.largest(nodes))
+        closed = machines.closed(nodes)
         for session in self._agents.sessions():
             draining = session.booked and session.node in closed
             if draining != session.draining:
@@ -280,15 +278,17 @@ class InstanceLoop:
         return engine.dampen_scale_down(given, lately, wishes, nodes, slots)
 
     def _wanted(
-        self, wishes: Sequence[Demand], numbers: Mapping[int, int], nodes: Mapping[str, Capacity]
+        self, wishes: Sequence[Demand], numbers: Mapping[int, int], nodes: Mapping[str, Capacity], anywhere: bool
     ) -> dict[Booking, int]:
+        """Number of instances by booking. `anywhere`: every node on which Nomad may place one has an agent."""
         self._full = {key: since for key, since in self._full.items() if self._now() - since < FULL}
         wanted = {}
         for demanded in wishes:
             live = self._jobs.by_pool(demanded.pool)
             if live is None or live.done:
                 continue
-            for place, count in engine.place_instances(demanded, numbers[demanded.pool], nodes, self._full).items():
+            number = numbers[demanded.pool]
+            for place, count in engine.place_instances(demanded, number, nodes, self._full, anywhere).items():
                 wanted[demand.booking_of(live, demanded.pool, place)] = count
         return wanted
 
@@ -312,10 +312,6 @@ class InstanceLoop:
 
     # -- doing ---------------------------------------------------------------------------------
 
-    def _may(self, step: Instruction) -> bool:
-        pause = self._pauses.get(_id(step))
-        return pause is None or pause.until <= self._now()
-
     async def _perform(self, step: Instruction, nodes: Mapping[str, Capacity]) -> None:
         """Perform one instruction; the next round reads its effect."""
         job = _id(step)
@@ -325,14 +321,17 @@ class InstanceLoop:
             async with self._at_once:
                 await self._do(step, nodes)
         except (ConflictError, MissingError) as error:
-            log.info("a reservation has changed in Nomad meanwhile", extra={"why": str(error)})
+            if isinstance(step, Register):  # another supervisor was faster, or the name is not ours: a look will tell
+                self._troubles.failed(job, error)
+            else:
+                log.info("a reservation has changed in Nomad meanwhile", extra={"why": str(error)})
         except NomadError as error:
-            self._troubled(job, error)
+            self._troubles.failed(job, error)
         else:
             log.info("booking changed", extra={"step": str(step)})
-            self._troubles.pop(job, None)
+            self._troubles.over(job)
             if isinstance(step, Purge):
-                self._well(job)
+                self._troubles.well(job)
                 self._known.pop(job, None)
                 self._orphans.pop(job, None)
                 self._over.discard(job)
@@ -350,15 +349,6 @@ class InstanceLoop:
             case Purge(job):
                 await self._api.stop(job, purge=True)
 
-    def _troubled(self, what: str, error: NomadError) -> None:
-        self._pauses[what] = Pause.after(self._pauses.get(what), self._now())
-        self._troubles[what] = SILENT if error.passing else REFUSED
-        log.warning("reservations wait for Nomad", extra={"why": str(error), "pause": self._pauses[what].seconds})
-
-    def _well(self, what: str) -> None:
-        self._pauses.pop(what, None)
-        self._troubles.pop(what, None)
-
     # -- telling -------------------------------------------------------------------------------
 
     async def _tell(self, numbers: Mapping[int, int], wishes: Sequence[Demand]) -> None:
@@ -366,11 +356,19 @@ class InstanceLoop:
         now = {demanded.pool: self._why(demanded) for demanded in wishes}
         if not wishes:  # Nomad cannot be read, and only that failure is known
             waiting = [pool for live in self._jobs for pool in live.pools if self._jobs.ready[pool] > 0]
-            now = {**self._told, **{pool: self._troubles.get(LOOKING) for pool in waiting if not self._arrived(pool)}}
+            why = self._troubles.for_owners([LOOKING])
+            now = {**self._told, **{pool: why for pool in waiting if not self._arrived(pool)}}
         news = {pool: why for pool, why in now.items() if self._told.get(pool, "") != why}
         if news:
             await self._db.write(lambda c: set_waiting(c, news))
         self._told = now
+        await self._report()
+
+    async def _report(self) -> None:
+        """Record for operators why this supervisor cannot reserve instances."""
+        if (trouble := self._troubles.for_operators) != self._reported:
+            await self._db.write(execute("set_trouble", supervisor=self._supervisor, trouble=trouble))
+            self._reported = trouble
 
     def _why(self, demanded: Demand) -> str | None:
         ours = [known for known in self._known.values() if known.booking.pool == demanded.pool]
@@ -383,8 +381,7 @@ class InstanceLoop:
             return blocked[0].blocked
         if any(known.failed for known in ours):
             return FAILING
-        troubles = [self._troubles.get(LOOKING), *(self._troubles.get(job) for job in self._asked_for(demanded.pool))]
-        return next(filter(None, troubles), None)
+        return self._troubles.for_owners([LOOKING, *self._asked_for(demanded.pool)])
 
     def _asked_for(self, pool: int) -> list[str]:
         return [booking.id for booking in self._wants if booking.pool == pool]

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
+import requests
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -29,7 +31,7 @@ from scheduler.nomad.api import (
     NomadError,
     parse_version,
 )
-from scheduler.nomad.errors import refusal
+from scheduler.nomad.errors import refusal, silent
 from scheduler.nomad.events import News, Watch
 from scheduler.nomad.job_documents import GROUP, document
 from tests.support.eventually import eventually
@@ -89,11 +91,16 @@ def sentence(error: BaseException) -> str:
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_403_is_one_sentence_and_is_not_asked_again(nomad, api, call):
     nomad.fail(".*", 403, TROUBLE["forbidden: list"]["text"])
-    with pytest.raises(NomadError) as raised:
-        await CALLS[call](api)
-    assert "the token in NOMAD_TOKEN does not allow it (Permission denied)" in sentence(raised.value)
-    assert not raised.value.passing
-    assert len(nomad.log) == 1
+    async with opened(nomad, token="t") as with_token:
+        for client, why in (
+            (with_token, "the token in NOMAD_TOKEN does not allow it (Permission denied)"),
+            (api, "it asks for a token, and NOMAD_TOKEN is not set"),
+        ):
+            with pytest.raises(NomadError) as raised:
+                await CALLS[call](client)
+            assert why in sentence(raised.value)
+            assert not raised.value.passing
+    assert len(nomad.log) == 2
 
 
 @pytest.mark.parametrize(
@@ -196,7 +203,7 @@ async def test_what_a_variable_holds_is_in_no_error(nomad, api):
     with pytest.raises(ConflictError) as raised:
         await api.put_variable("remora/x", {"key": "other"}, 0)
     assert "hidden" not in str(raised.value) and raised.value.__cause__ is None
-    assert await api.variable("remora/x") == {"key": "hidden"}
+    assert (await api.variable("remora/x")).items == {"key": "hidden"}
 
 
 async def test_token_namespace_and_region_go_with_every_request(nomad):
@@ -280,6 +287,49 @@ async def test_whom_we_talk_to_is_checked_on_every_way(tmp_path, trusted, server
     assert bool(nomad.log) is fine
 
 
+async def test_a_socket_is_spoken_to_in_every_way_and_named_when_it_is_not_there(nomad, tmp_path):
+    path = tmp_path / "api.sock"
+    access = {"address": f"unix://{path}", "token": "t"}
+    async with opened(nomad, **access) as api:
+        with pytest.raises(NomadError, match="Nomad did not list jobs: No such file or directory") as raised:
+            await api.jobs("remora.")
+        assert raised.value.passing
+    async with by_socket(nomad, path), opened(nomad, **access) as api:
+        await api.register(DOCUMENT)
+        await api.scale(ANY.id, GROUP, 3, (await api.job(ANY.id))["JobModifyIndex"])
+        await api.wait("/v1/jobs", 1, 1)
+        await anext(api.events([]))
+    assert nomad.jobs[ANY.id]["TaskGroups"][0]["Count"] == 3
+
+
+@contextlib.asynccontextmanager
+async def by_socket(nomad: FakeNomad, path: Path) -> AsyncIterator[None]:
+    """The same Nomad at a Unix socket."""
+    app = web.Application()
+    app.add_routes([web.route("*", "/{path:.*}", nomad._route)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    yield
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("alert", "why"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "it asks for a certificate (see NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY)"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "it does not trust the certificate in NOMAD_CLIENT_CERT (unknown ca)"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "it does not trust the certificate in NOMAD_CLIENT_CERT (bad certificate)"),
+    ],
+)
+def test_a_nomad_that_does_not_know_us_says_so(alert, why):
+    """In OpenSSL's words, as requests and httpx pass them on."""
+    said = f"[SSL: {alert}] ssl/tls alert (_ssl.c:2580)"
+    for error in (requests.exceptions.SSLError(f"HTTPSConnectionPool(…): {said}"), httpx.ReadError(said)):
+        found = silent("list jobs", error)
+        assert (str(found), found.passing) == (f"Nomad did not list jobs: {why}", False)
+
+
 # -- events ------------------------------------------------------------------------------------------
 
 
@@ -355,7 +405,7 @@ async def test_a_stream_that_ends_at_once_is_not_asked_for_all_the_time(nomad, a
     [
         ({"NOMAD_ADDR": "nomad.example:4646"}, "NOMAD_ADDR is no address"),
         ({"NOMAD_ADDR": "http://h:99999"}, "NOMAD_ADDR is no address"),
-        ({"NOMAD_ADDR": "unix:///secrets/api.sock"}, "NOMAD_ADDR is no address"),
+        ({"NOMAD_ADDR": "unix://secrets/api.sock"}, "NOMAD_ADDR is no address"),
         ({"NOMAD_CLIENT_CERT": "/etc/hostname"}, "only one is set"),
         ({"NOMAD_CACERT": "/nonesuch"}, "cannot be read: '/nonesuch'"),
     ],

@@ -5,14 +5,17 @@ The same jobs run on a real Nomad in `test_nomad_live`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from scheduler.nomad.job_documents import Booking, Template, document
 from tests.support.eventually import eventually_here
 from tests.support.gate import Gate
+from tests.support.nomad import nomad_scenarios
 from tests.support.nomad.fake_nomad import HANG, FakeNomad
 from tests.support.nomad.fake_scheduler import Node
 from tests.support.nomad.nomad_thread import Remote, in_thread
@@ -106,12 +109,68 @@ def test_who_waits_for_an_instance_while_nomad_is_out_reads_why_and_gets_one(fak
 
 
 def test_a_tier_that_finds_no_room_waits_says_why_and_runs_when_there_is(fake, user):
-    job = user.create({"exec": "cat", "memory": 4096})
+    """The memory is another cluster's, whose instances are none of our business."""
+    hog = Booking(999_997, "22222222-aaaa-4bbb-8ccc-dddddddddddd", 0, 1500, 2)
+    document_of_hog = document(hog, 2, replace(nomad_scenarios.SLEEP, socket="600"))
+    httpx.post(f"{fake.nomad.url}/v1/jobs", json=document_of_hog, trust_env=False).raise_for_status()
+    job = user.create({"exec": "cat", "memory": 2048})
     user.add(job, user.put("large", b"large"))
     eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
-    assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 4096 MiB of memory free"}]
-    fake.call(lambda nomad: nomad.grow("node1", 5000))
+    assert user.jobs.status(job)["waiting"] == [{"phase": 0, "reason": "no node has 2048 MiB of memory free"}]
+    httpx.delete(f"{fake.nomad.url}/v1/job/{hog.id}?purge=true", trust_env=False).raise_for_status()
+    fake.call(lambda nomad: nomad.grow("node0", 3000))  # it looks again
     assert user.texts(user.finish(job)) == ["large"]
+
+
+def test_a_tier_that_nomad_can_never_place_fails_at_once(fake, user):
+    """The machine has more memory than Nomad's node, which has 3000 MiB."""
+    job = user.create({"exec": "cat", "memory": 4096})
+    user.add(job, user.put("larger", b"larger"))
+    [error] = user.finish(job).errors
+    assert (error["code"], error["message"]) == (
+        "TaskInitError", "failed to dispatch task: not enough memory available",
+    )  # fmt: skip
+
+
+def test_nothing_is_asked_for_anywhere_while_a_node_of_nomads_has_no_agent(fake, user):
+    """As a node is for twenty seconds whose power has failed: Nomad would place instances there."""
+    name = "node9"
+
+    def appear(nomad: FakeNomad) -> None:
+        nomad.nodes[name] = Node(name, 3000)
+        nomad.drain(name, on=False)  # says so to who listens
+
+    def disappear(nomad: FakeNomad) -> None:
+        nomad.drain(name)
+        del nomad.nodes[name]
+
+    def known(change: Callable[[FakeNomad], None]) -> None:
+        looked = len(fake.nomad.log)
+        fake.call(change)
+        eventually_here(lambda: fake.nomad.log[looked:].count("GET /v1/nodes") >= 2, "both supervisors know of it")
+
+    known(appear)
+    ended = user.run("cat", inputs=[user.put(f"named{n}", b"x") for n in range(4)])
+    asked = {one for one in fake.nomad.registered if ended.job[:8] in one}
+    known(disappear)
+    assert asked
+    assert not {one for one in asked if ".any." in one}
+    assert {one["NodeName"] for one in fake.nomad.allocations if ended.job[:8] in one["JobID"]} <= {"node0", "node1"}
+
+
+def test_a_name_that_is_somebody_elses_is_not_asked_for_all_the_time(fake, user):
+    job = user.create("cat")
+    taken = Booking(999_996, job, 0, 1024, 8)
+    fake.call(lambda nomad: nomad.store(document(taken, 0, Template("another1"))["Job"]))
+    asked = len(fake.nomad.log)
+    user.add(job, user.put("taken", b"taken"))
+    eventually_here(lambda: user.jobs.status(job).get("waiting"), "the job says why it waits")
+    [why] = user.jobs.status(job)["waiting"]
+    assert "has a job of that name that is not ours" in why["reason"]
+    tried = [line for line in fake.nomad.log[asked:] if line.endswith(f" /v1/job/{taken.id}") and "GET" not in line]
+    assert 1 <= len(tried) <= 6
+    fake.call(lambda nomad: nomad.jobs.pop(taken.id))
+    assert user.texts(user.finish(job)) == ["taken"]
 
 
 def test_a_task_that_runs_when_its_place_is_wanted_back_may_end(fake, user):

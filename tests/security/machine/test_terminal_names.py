@@ -147,6 +147,7 @@ WORDS: dict[str, list[list[str]]] = {
     "remora cluster drain": [["{evil}", "--namespace", "{evil}"]],
     "remora cluster plan": [["{evil}"]],
     "remora cluster render": [["{evil}"], ["--var", "namespace={evil}", "gateway"]],
+    "remora cluster rotate-key": [["--namespace", "{evil}"]],
     "remora cluster status": [["--namespace", "{evil}"]],
     "remora doctor": [["--help"]],
     "remora demo": [["--help"]],

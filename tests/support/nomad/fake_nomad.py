@@ -43,6 +43,7 @@ class FakeNomad(FakeScheduler):
         super().__init__(*nodes, run=run)
         self.variables: dict[str, Json] = {}
         self.log: list[str] = []
+        self.asked: list[str] = []  # namespaces of all requests
         self.registered: list[str] = []  # ids of jobs, each time one was made
         self.url = ""
         self.tls: ssl.SSLContext | None = None  # set before it starts
@@ -82,6 +83,7 @@ class FakeNomad(FakeScheduler):
     async def _with_faults(self, request: web.Request, handler: Any) -> web.StreamResponse:
         said = f"{request.method} {request.path}"
         self.log.append(said)
+        self.asked.append(request.query.get("namespace", ""))
         for fault in self._faults:
             if fault.times and fault.pattern.fullmatch(said):
                 fault.times -= 1
@@ -127,7 +129,7 @@ class FakeNomad(FakeScheduler):
         return self._json("127.0.0.1:4647")
 
     async def _nodes(self, request: web.Request) -> web.Response:
-        return self._json([node.stub() for node in self.nodes.values()])
+        return self._json([node.stub("resources" in request.query) for node in self.nodes.values()])
 
     async def _namespaces(self, request: web.Request) -> web.Response:
         return self._json([{"Name": "default", "Description": ""}])

@@ -32,8 +32,15 @@ class Node:
     status: str = "ready"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    def stub(self) -> Json:
-        return {
+    reserved_mb: int = 0
+
+    def stub(self, resources: bool = False) -> Json:
+        more: Json = {
+            "NodeResources": {"Memory": {"MemoryMB": self.memory_mb}},
+            "ReservedResources": {"Memory": {"MemoryMB": self.reserved_mb}},
+            "Drivers": {"raw_exec": {"Detected": True, "Healthy": True}},
+        }
+        return (more if resources else {}) | {
             "ID": self.id,
             "Name": self.name,
             "Status": self.status,

@@ -32,6 +32,7 @@ class OperatedNomad(FakeNomad):
         self.oversubscription = oversubscription
         self.trouble: dict[str, str] = {}
         self.failed: dict[str, str] = {}  # deployments that Nomad gave up, and why
+        self.said = ""  # the log of every task
         self.policies: dict[str, Json] = {}
         self.spaces = ["default"]
 
@@ -57,6 +58,8 @@ class OperatedNomad(FakeNomad):
         job, had = (await request.json())["Job"], self.jobs.get(job_id)
         count, before = (one and one["TaskGroups"][0].get("Count") for one in (job, had))
         diff: Json = {"Type": "Added" if had is None else "None", "ID": job_id}
+        if had is not None and job.get("Meta") != had.get("Meta"):
+            diff["Type"] = "Edited"
         if had is not None and count != before:
             field = {"Type": "Edited", "Name": "Count", "Old": str(before), "New": str(count)}
             group = {"Type": "Edited", "Name": job["TaskGroups"][0]["Name"], "Fields": [field]}
@@ -101,6 +104,7 @@ class OperatedNomad(FakeNomad):
             "ID": str(uuid.uuid4()), "JobID": job["ID"], "JobVersion": job["Version"], "NodeID": node.id,
             "NodeName": node.name, "DesiredStatus": "run", "ClientStatus": "pending" if said else "running",
             "DeploymentStatus": {"Healthy": not said}, "TaskStates": {"task": {"Events": [event]}},
+            "ModifyIndex": self.index,
         }  # fmt: skip
 
     async def deployment(self, request: web.Request, job_id: str) -> web.Response:
@@ -127,6 +131,9 @@ class OperatedNomad(FakeNomad):
         self.policies[name] = await request.json()
         return web.Response()
 
+    async def logs(self, request: web.Request, allocation: str) -> web.Response:
+        return web.Response(text=self.said)
+
     async def service(self, request: web.Request, name: str) -> web.Response:
         running = [one for one in self.of(name) if one["ClientStatus"] == "running"]
         return self._json([{"Address": f"{one['NodeName']}.example", "Port": 8080} for one in running])
@@ -145,6 +152,7 @@ OPERATORS = {
     "GET /v1/operator/scheduler/configuration": OperatedNomad.settings,
     "GET /v1/agent/self": OperatedNomad.about,
     "(?:GET|POST) /v1/acl/policy/([^/]+)": OperatedNomad.policy,
+    "GET /v1/client/fs/logs/([^/]+)": OperatedNomad.logs,
     "GET /v1/service/([^/]+)": OperatedNomad.service,
     "(?:GET|POST|PUT) /v1/namespaces?": OperatedNomad.namespaces,
 }

@@ -32,6 +32,7 @@ from scheduler.model.wire import (
     Usage,
 )
 from scheduler.objects.sweep import unwanted
+from scheduler.records.database import execute
 from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.tasks.blob_ownership import blobs_of
 from tests.support.simulated.tasks import digest
@@ -67,6 +68,7 @@ class Node:
         self.name = name
         self.disk: dict[str, bytes] = {}
         self.key = str(uuid.uuid4())  # lies beside them
+        self.exchanged = False  # the disk is another one, and the supervisor has not heard of it
         self.up = False
         self.cut_off = False
         self.begin()
@@ -107,6 +109,9 @@ class Node:
         request = RegisterRequest(
             node=self.name, slots=SLOTS, memory_mb=1 << 20, provider="none", serves=self.serves, tickets=self.key
         )
+        if self.exchanged:  # it would be refused until the one before has ended in order (`enrolment`)
+            await self.cluster.db.write(execute("node_departs", node=self.name))
+            self.exchanged = False
         self.agent = await self.cluster.supervisor.agent_service.register(request)
 
     def die(self, disk: bool) -> None:
@@ -117,6 +122,7 @@ class Node:
         if not disk:
             self.disk.clear()
             self.key = str(uuid.uuid4())
+            self.exchanged = True
 
     # Work.
 

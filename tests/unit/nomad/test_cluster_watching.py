@@ -8,7 +8,7 @@ import pytest
 
 from cli.service.cluster.plan import differences, lacks
 from cli.service.cluster.status import table
-from cli.service.cluster.watching import judge
+from cli.service.cluster.watching import judge, last_line
 
 Json = dict[str, Any]
 JOB: Json = {"Type": "service", "Version": 3, "JobModifyIndex": 20, "TaskGroups": [{"Count": 2}]}
@@ -51,6 +51,28 @@ def test_what_does_not_run_is_told_by_its_newest_event() -> None:
     assert str(judge(JOB, [nothing_said], deployment("running"), [])) == "0 of 2 healthy; on n2: pending"
 
 
+def test_that_a_task_is_started_again_is_not_what_is_wrong_with_it() -> None:
+    ended = {"Type": "Terminated", "DisplayMessage": "Exit Code: 1", "Time": 2}
+    again = {"Type": "Restarting", "DisplayMessage": "Task restarting in 1.13507182s", "Time": 3}
+    one = allocation("n2", "pending", False, TaskStates={"task": {"Events": [ended, again]}})
+    assert judge(JOB, [one], deployment("running"), []).troubles == ("on n2: Terminated: Exit Code: 1",)
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", ""),
+        ("starts\nremora gateway: error: no such directory\n\n", "remora gateway: error: no such directory"),
+        ('{"msg": "no gateway lists the supervisors", "why": "connection refused"}\n',
+         "no gateway lists the supervisors: connection refused"),
+        ('["a list"]\n', '["a list"]'),
+        ('{"level": "info"}', '{"level": "info"}'),
+    ],
+)  # fmt: skip
+def test_the_last_line_of_a_log_is_told_as_a_sentence(log: str, said: str) -> None:
+    assert last_line(log) == said
+
+
 def test_older_versions_and_what_is_told_to_stop_do_not_count() -> None:
     old = [allocation(JobVersion=2), allocation(JobVersion=2), allocation(DesiredStatus="stop")]
     assert judge(JOB, old, deployment("successful", version=2), []).healthy == 0
@@ -76,6 +98,7 @@ def test_a_shortage_is_told_while_it_lasts() -> None:
     assert judge(JOB, [], None, [blocked]).troubles == (told,)
     assert judge(JOB, [], None, [blocked, blocked | {"ModifyIndex": 26, "Status": "complete"}]).troubles == ()
     assert judge(JOB, [], None, [blocked | {"ModifyIndex": 5}]).troubles == ()
+    assert judge(JOB, [allocation(), allocation("n2")], None, [blocked]).troubles == ()  # all are there by now
     assert list(lacks({"g": {"NodesEvaluated": 0}})) == ["g: no node has room: 0 nodes were looked at"]
 
 

@@ -5,6 +5,7 @@ Which version a machine has is its own; the integration tests meet that one only
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -159,3 +160,18 @@ def test_version_1_has_other_files_for_the_same(tmp_path: Path, monkeypatch: pyt
     cgroups.weigh("/remora/me", 16)
     assert (points["cpu"] / "remora/me/cpu.shares").read_text() == str(16 * 1024)
     assert (points["blkio"] / "remora/me/blkio.bfq.weight").read_text() == "1000"
+
+
+async def test_groups_that_stay_are_waited_for_together_in_all_hierarchies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that is told to end has twenty seconds; version 1 has a dozen hierarchies."""
+    points = [tmp_path / f"h{number}" for number in range(4)]
+    for point in points:
+        for group in ("1", "2", "3"):
+            (point / "owner" / group / "busy").mkdir(parents=True)
+    waiting = asyncio.Barrier(12)  # all begin to wait before one goes on
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [(str(point), 1, []) for point in points])
+    monkeypatch.setattr(cgroups.asyncio, "sleep", lambda seconds: waiting.wait())
+    async with asyncio.timeout(10):
+        await cgroups.sweep_everywhere("/owner")

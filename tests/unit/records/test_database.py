@@ -219,6 +219,36 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
     assert sqlite3.connect(path).execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [
+        (0, "there are no records in it yet: the first service that starts with it makes them"),
+        (1, ": it was written by an older version of Remora, and only a service of this version brings it forward"),
+        (1000, "its schema is 1000, "),
+    ],
+)
+def test_who_may_not_migrate_says_why_and_leaves_everything_as_it_is(tmp_path, version, sentence):
+    path = tmp_path / "db"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(f"{queries.migrations()[0][1] if version else ''}\nPRAGMA user_version = {version};")
+        tables = old.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with pytest.raises(DatabaseError) as refused:
+        open_database(path, migrate=False)
+    assert sentence in str(refused.value)
+    with contextlib.closing(sqlite3.connect(path)) as same:
+        assert same.execute("PRAGMA user_version").fetchone() == (version,)
+        assert same.execute("SELECT count(*) FROM sqlite_master").fetchone() == tables
+
+
+def test_who_may_not_migrate_makes_no_file_and_opens_records_of_its_own_version(tmp_path):
+    path = tmp_path / "db"
+    with pytest.raises(DatabaseError, match="there are no records in it yet"):
+        open_database(path, migrate=False)
+    assert not path.exists()
+    open_database(path).close()
+    open_database(path, migrate=False).close()
+
+
 def test_migrations_are_numbered_without_gaps():
     numbers = [number for number, _ in queries.migrations()]
     assert numbers == list(range(1, len(numbers) + 1))
