@@ -36,10 +36,10 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.job_times import measure, tell
 from tests.support.services.neighbour import neighbour
 from tests.support.services.service import Service
 from tests.support.services.user import User
+from tests.support.timing.job_times import measure, tell
 
 SLOTS = 4
 LIMITS = ("jobs=20", "inputs=100000", "bytes=1G", "requests=200")

@@ -36,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from cli.client.problem import Problem
 from cli.client.session import Session
 from cli.client.settings import Settings
-from tests.support.job_times import measure, tell
 from tests.support.services.neighbour import neighbour
 from tests.support.services.service import Service, agents_below
 from tests.support.services.user import User
+from tests.support.timing.job_times import measure, tell
 
 SLOTS = 4
 SECONDS = 600  # a flood ends by itself after so long, whatever becomes of us

@@ -14,6 +14,7 @@ import pytest
 from cli.client.job_names import find
 from cli.client.jobs import Jobs
 from cli.client.problem import NoSuchJob
+from tests.support.eventually import eventually_here
 from tests.support.gate import Gate
 from tests.support.services import service as whole
 from tests.support.services.cli_service import Result, Service, start_remora
@@ -326,6 +327,7 @@ def test_whatever_ends_a_client_says_that_the_job_goes_on(service: Service) -> N
         watching.stdin.write(inputs("a"))
         watching.stdin.close()
         gate.arrivals(1)
+        eventually_here(lambda: json.loads(service.ok("mjob", "get", "last"))["inputDone"], "the input has ended")
         watching.stdin = None
         watching.send_signal(signal.SIGTERM)
         _, err = watching.communicate(timeout=30)

@@ -40,6 +40,7 @@ from scheduler.supervisor.agents import service
 from tests.support.eventually import eventually
 from tests.support.nodes.instant_agent import InstantAgent
 from tests.support.services.gateway import Gateway, running_jobs
+from tests.support.timing.run_delay import run_delay
 
 MAX_STALL = 1.0
 TASKS = 20  # of a job
@@ -72,15 +73,6 @@ BROKEN = (
 
 def md5_of(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-def run_delay() -> float:
-    """Seconds for which our threads, any of which may hold the interpreter's lock, waited for a processor."""
-    delays = 0
-    for thread in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            delays += int((thread / "schedstat").read_text().split()[1])
-    return delays / 1e9
 
 
 @dataclass
