@@ -68,7 +68,7 @@ def test_an_address_that_others_have_is_named_once(place: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"not a database" * 100, "file is not a database"), (None, "it was written by a newer version of Remora")],
+    [(b"not a database" * 100, "file is not a database"), (None, "its schema is 1000, this program's ")],
 )
 def test_a_database_that_cannot_be_used_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, why: str
