@@ -103,6 +103,6 @@ def test_a_neighbours_tasks_come_and_go_while_an_attack_lasts(both: Neighbours, 
         job = both.attack(name, gate)
         for _ in range(ROUNDS):
             both.one_task()
-        assert both.user.jobs.status(job)["stats"]["tasksDone"] == 0
+        assert both.user.jobs.status(job)["stats"]["tasksDone"] == 0, both.user.jobs.first_error(job)
         gate.open()
         both.user.finish(job)
