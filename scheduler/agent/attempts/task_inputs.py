@@ -99,9 +99,9 @@ class TaskInputs:
     def _open_socket(self, attempt: Attempt) -> int:
         channel, stdin = passing.handing()
         lost = partial(self._lost, attempt)
-        attempt.feed = HandedInput(
-            attempt.lease, self._stores, channel, self._changed, lost, watches=not self._isolated
-        )
+        # The files of an ordinary user's agent belong to the user that tasks are outside of their namespace.
+        watches = not self._isolated or os.geteuid() != 0
+        attempt.feed = HandedInput(attempt.lease, self._stores, channel, self._changed, lost, watches=watches)
         return stdin
 
     def check_unchanged(self, attempt: Attempt) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -81,7 +82,7 @@ async def test_a_task_that_opens_an_input_by_force_is_kept_out_or_found_out(agen
     blob = agent.blob(b"precious\n")
     hand(agent, task, blob, end=True)
     report = await agent.report_of(task)
-    if agent.isolated:
+    if agent.isolated and os.geteuid() == 0:
         assert (agent.output(report), agent.read(blob)) == (b"precious\n", b"precious\n")
     else:
         assert (report.outcome, report.message) == (Outcome.FAILED, "user task changed its input file")
