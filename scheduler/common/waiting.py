@@ -23,8 +23,8 @@ class Turns:
     """A queue of steps, of which each turn of the event loop does `most`. While it is empty, the first steps in a turn
     are done at once.
 
-    Whoever shares a loop has a queue each: then a step of one waits for a few steps of each other, however many they
-    have.
+    Callers that share a loop have a queue each: a step of one then waits for a few steps of each other caller, and not
+    for all that these have queued.
     """
 
     def __init__(self, most: int = 1) -> None:

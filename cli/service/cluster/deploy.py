@@ -216,7 +216,7 @@ async def require_reservations(api: NomadApi, place: str) -> None:
             words = f"{place} -job {jobfiles.job_id('supervisor')} {POLICY} DIR/policies/supervisor.hcl"
             raise Problem(
                 f"supervisors cannot reserve instances: {found[0]}; if it is for their policy, `remora cluster render "
-                f"--dir DIR` writes it, and whoever has a management token says: nomad acl policy apply {words}"
+                f"--dir DIR` writes it, and a person with a management token runs: nomad acl policy apply {words}"
             )
         await asyncio.sleep(LOOK_SECONDS)
 

@@ -55,7 +55,7 @@ def command(finish: bool, timeout: int, namespace: str | None) -> None:
 def steps(found: Mapping[str, Mapping[str, str]], finish: bool, new: str) -> list[tuple[str, str]]:
     """The agents' key for the variable of each job, in the order in which they get it. Raises `Problem`.
 
-    `found`: the items of their variables; `new`: a key that nobody has, for a replacement that begins.
+    `found`: the items of their variables; `new`: a key that is not in use, for a replacement that begins.
     """
     from scheduler.model.credentials.secrets import keys_of
 

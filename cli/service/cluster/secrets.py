@@ -119,7 +119,7 @@ def shared(name: str, found: Mapping[str, Mapping[str, str]]) -> str | None:
 
 
 def new() -> str:
-    """A secret that nobody has."""
+    """A new random secret."""
     return secrets.token_hex(BYTES)
 
 

@@ -1,6 +1,6 @@
 """The standing of a cluster: what Nomad and the records say of each part and node, and what is wrong with it. Pure.
 
-Nomad knows the machines and what it has started on them; the records know which agents work, whoever started them, and
+Nomad knows the machines and what it has started on them; the records know which agents work, by Nomad or not, and
 which supervisors live. A node is in one of them or in both. Three things are not wrong, although nothing runs there: a
 node that was taken out of use (`drain`), one whose agent ended in order, and one whose credential is revoked.
 

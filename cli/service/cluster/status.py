@@ -33,7 +33,7 @@ REMEMBER_MS = 86_400_000
 def command(database: str | None, namespace: str | None, as_json: bool) -> None:
     """Show nodes and their agents, supervisors and their jobs, and why jobs wait; at last, what is wrong.
 
-    Every node is shown, whoever started its agent. With a database and without NOMAD_ADDR Nomad is not asked: some
+    Every node is shown, also one started without Nomad. With a database and without NOMAD_ADDR Nomad is not asked: some
     clusters have none. If only one of Nomad and the records answers, that half is shown.
 
     

@@ -1,8 +1,9 @@
 """The standard input of one instance's attempts: a map task's object, the pipe of a task that is fed, or open files.
 
 An object is opened, and appears below `/manta` under its name (`input_files`), until its attempt has
-ended. Where instances are not isolated the task runs as our user, and could change a blob that it has
-as a file: so these are looked at before and after.
+ended. Where instances are not isolated, or an ordinary user runs the agent, the blobs belong to the user
+that tasks are (outside of their namespace), who could change one that they have open. So these are looked
+at before and after.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class TaskInputs:
         self._spec = spec
         self._stores = stores
         self._files = Inputs(instance.work / "input")
-        self._isolated = instance.isolated
+        self._watches = not instance.isolated or os.geteuid() != 0
         self._log = log
         self._changed = changed
         self._lost = lost
@@ -78,7 +79,7 @@ class TaskInputs:
             os.close(stdin)
             raise
         attempt.place = place
-        if not self._isolated:
+        if self._watches:
             attempt.input_before = stamp(os.fstat(stdin))
         return stdin
 
@@ -99,9 +100,7 @@ class TaskInputs:
     def _open_socket(self, attempt: Attempt) -> int:
         channel, stdin = passing.handing()
         lost = partial(self._lost, attempt)
-        # The files of an ordinary user's agent belong to the user that tasks are outside of their namespace.
-        watches = not self._isolated or os.geteuid() != 0
-        attempt.feed = HandedInput(attempt.lease, self._stores, channel, self._changed, lost, watches=watches)
+        attempt.feed = HandedInput(attempt.lease, self._stores, channel, self._changed, lost, watches=self._watches)
         return stdin
 
     def check_unchanged(self, attempt: Attempt) -> None:

@@ -2,7 +2,7 @@
 
 Each supervisor hears its agents itself, and writes down with its beats which nodes it hears (`membership`). So the
 records know, within a few seconds, when a node's agent was heard last. Two read it: `remora cluster status`, which
-shows every node, whoever started its agent; and the next registration.
+shows every node, also one started without Nomad; and the next registration.
 
 *Two agents with one name.* A copied credential gives a second agent the name of a node. Each would throw the other
 out in turn, and with it what the node keeps. So a name is taken while its agent is heard: a registration with another

@@ -73,7 +73,7 @@ class Troubles:
         self._pauses.pop(subject, None)
 
     def ours(self, subject: str) -> None:
-        """A job is ours: whoever was faster with its name was one of us."""
+        """A job is ours: another of our supervisors was faster with its name."""
         if isinstance(self._failures.get(subject), ConflictError):
             self.well(subject)
 

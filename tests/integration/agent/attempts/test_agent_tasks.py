@@ -92,6 +92,15 @@ async def test_a_task_that_opens_its_input_by_force_is_kept_out_or_found_out(age
         assert agent.blobs.status(task.blob.id).st_mode & 0o777 == MODE
 
 
+async def test_a_task_that_opens_its_stdin_by_force_is_kept_out_or_found_out(agent: Rig) -> None:
+    task = agent.map_task(b"precious")
+    agent.grant(agent.spec("f=/proc/$$/fd/0; chmod u+w $f && echo bad >> $f; cat"), task)
+    report = await agent.report_of(task)
+    if report.message != "user task changed its input file":
+        assert report.outcome is Outcome.OK
+        assert agent.read(task.blob) == b"precious"
+
+
 async def test_an_object_that_is_deleted_while_its_task_runs_is_no_fault_of_the_task(agent: Rig) -> None:
     task = agent.map_task(b"precious")
     agent.grant(agent.spec(f"{KNOCK}; cat"), task)
