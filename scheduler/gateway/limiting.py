@@ -88,6 +88,11 @@ class Buckets:
         self._of.move_to_end(who)
         return bucket.take(rate, now, patience)
 
+    def give_back(self, who: str) -> None:
+        """Return a token of a caller's to its bucket, if that is still remembered."""
+        if bucket := self._of.get(who):
+            bucket.level += 1
+
 
 @dataclass(slots=True)
 class Stored:
@@ -133,13 +138,20 @@ class Limiter:
         return self._service
 
     async def check_rate(self, who: str, most: Limits) -> None:
-        """Wait until a request may begin. Raises WireError 429 if there are too many, of the caller or in all."""
+        """Wait until a request may begin. Raises WireError 429 if there are too many, of the caller or in all.
+
+        A refusal costs no token, also where the caller had one and all together had none.
+        """
+        taken: list[str] = []
         for whose, rate in ((who, most.requests), (ALL, limits.totals(await self._of_service()).requests)):
             if rate is None:
                 continue
             wait = self._requests.take(whose, rate, PATIENCE_SECONDS) if rate else 60.0
             if wait > PATIENCE_SECONDS:
+                for each in taken:
+                    self._requests.give_back(each)
                 await self._refuse("requests", who, errors.too_many_requests(whose, rate, math.ceil(wait)))
+            taken.append(whose)
             if wait:
                 await asyncio.sleep(wait)
 

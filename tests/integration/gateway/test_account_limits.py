@@ -159,6 +159,22 @@ def test_the_gateway_remembers_a_bounded_number_of_callers(monkeypatch):
     assert len(buckets) == 10
 
 
+async def test_a_refusal_of_all_accounts_together_costs_the_caller_no_token(gateway: Gateway):
+    await limit_all(gateway, requests=1)
+    counter = Counter("refused_in_all", "", ("limit",), registry=CollectorRegistry())
+    limiter = Limiter(gateway.context.db, counter, lambda: 0.0)
+    for number in range(limiting.BURST_SECONDS):
+        await limiter.check_rate(f"caller {number}", Limits(requests=1))
+    for _ in range(2 * limiting.BURST_SECONDS):
+        limiter._requests.take(limiting.ALL, 1.0, limiting.PATIENCE_SECONDS)
+    with pytest.raises(WireError):
+        await limiter.check_rate("jill", Limits(requests=1))
+    left = 0
+    while not limiter._requests.take("jill", 1.0):
+        left += 1
+    assert left == limiting.BURST_SECONDS
+
+
 async def test_a_callers_request_waits_for_a_few_of_each_other_and_not_for_all():
     counter = Counter("refused", "", ("limit",), registry=CollectorRegistry())
     limiter, begun = Limiter(None, counter, lambda: 0.0), []
