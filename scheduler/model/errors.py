@@ -188,12 +188,14 @@ def lock_conflict(path: str, job: str) -> WireError:
 
 
 def output_exists(path: str) -> WireError:
-    return WireError(409, "OutputExists", f'{path} exists: say mode "replace"')
+    return WireError(409, "OutputExists", f'{path} exists: say mode "replace" (--replace)')
 
 
 def output_not_empty(path: str, entries: int) -> WireError:
     many = "1 entry" if entries == 1 else f"{entries:,} entries"
-    return WireError(409, "OutputNotEmpty", f'{path} has {many}: say mode "replace" or "append"')
+    return WireError(
+        409, "OutputNotEmpty", f'{path} has {many}: say mode "replace" or "append" (--replace or --append)'
+    )
 
 
 def output_unsuitable(message: str) -> WireError:

@@ -100,11 +100,18 @@ async def test_too_many_tasks_are_refused_with_what_to_change(house):
     )
 
 
+SAY_MODE = 'say mode "replace" or "append" (--replace or --append)'
+
+
 @pytest.mark.parametrize(
     ("output", "code", "message"),
     [
-        ({"path": "/jill/stor/full/"}, "OutputNotEmpty", '/jill/stor/full has 1 entry: say mode "replace" or "append"'),
-        ({"path": "/jill/stor/in", "mode": "create"}, "OutputExists", '/jill/stor/in exists: say mode "replace"'),
+        ({"path": "/jill/stor/full/"}, "OutputNotEmpty", f"/jill/stor/full has 1 entry: {SAY_MODE}"),
+        (
+            {"path": "/jill/stor/in", "mode": "create"},
+            "OutputExists",
+            '/jill/stor/in exists: say mode "replace" (--replace)',
+        ),
         ({"path": "/jill/stor/no/out"}, "DirectoryDoesNotExist", "/jill/stor/no does not exist"),
         ({"path": "/bob/stor/out"}, "InvalidJob", 'property "output.path": "/bob/stor/out" is not below /jill'),
         ({"path": "/jill/stor/full"}, "OutputUnsuitable", "/jill/stor/full is a directory: end the path in a slash"),
