@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scheduler.engine.operations.status import Event
-from scheduler.model import access, names
+from scheduler.model import names
 from scheduler.model.errors import JobErrorCode
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, encode_headers
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
-from scheduler.supervisor.jobs.resolve import Problem, resolve
+from scheduler.supervisor.jobs.resolve import Problem, is_private, private_problem, resolve
 from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.operations import ending
 
@@ -81,11 +81,11 @@ def _pin(c: Connection, live: LiveJob, named: Sequence[tuple[str, int]]) -> Prob
 
 
 def _directory_problem(c: Connection, owner: str, line: str, directory: str) -> Problem | None:
+    if is_private(owner, directory):
+        return private_problem(c, line, directory)
     entry = namespace.lookup(c, directory) if directory.startswith("/") else None
     if entry is None or not entry.is_directory:
         return JobErrorCode.RESOURCE_NOT_FOUND, f'no such directory: "{line}"'
-    if not access.may_read(owner, directory):
-        return JobErrorCode.AUTHORIZATION, f'permission denied: "{line}"'
     return None
 
 
