@@ -51,7 +51,7 @@ from scheduler.providers.linux.cgroups import (
     groups_of,
     open_groups,
     open_process_groups,
-    remove_everywhere,
+    remove_version_2,
     sweep_everywhere,
     sweep_groups,
 )
@@ -255,7 +255,7 @@ class ProcessProvider:
             for each in (group, process_group):
                 if each is not None:
                     await each.remove()
-            await remove_everywhere(self._network_group(number))
+            await remove_version_2(self._network_group(number))
             if isinstance(error, TimeoutError):
                 raise ValueError(f"the lackey was not ready within {READY_SECONDS:.0f} s") from None
             raise

@@ -12,7 +12,7 @@ from datapath.passing import Channel, Listener, Ready
 from scheduler.providers import Door, InstanceSpec, View
 from scheduler.providers.lackey_process import end
 from scheduler.providers.linux import disk_usage, memory_usage
-from scheduler.providers.linux.cgroups import MemoryGroup, ProcessGroup, remove_everywhere
+from scheduler.providers.linux.cgroups import MemoryGroup, ProcessGroup, remove_version_2
 from scheduler.providers.linux.disk_usage import File, Use
 from scheduler.providers.linux.process_tree import descendants
 from scheduler.providers.linux.removal import remove_tree
@@ -117,6 +117,6 @@ class ProcessInstance:
             if group is not None:
                 await group.remove()
         if self.door.url is not None:
-            await remove_everywhere(self.network_group)
+            await remove_version_2(self.network_group)
         await remove_tree(self.work, self.subordinates)
         self.free(self.number)

@@ -181,6 +181,7 @@ class Item:
     future: Future[Any]
     fence: Work[object] | None
     bulk: bool = False
+    lasting: bool = True
 
 
 # The outcome of an item: its result, or what it raised.
@@ -205,18 +206,21 @@ class Database(ABC):
         self._writer = threading.Thread(target=self._write_loop, name="records-write", daemon=True)
         self._writer.start()
 
-    async def write(self, work: Work[T], *, bulk: bool = False) -> T:
+    async def write(self, work: Work[T], *, bulk: bool = False, lasting: bool = True) -> T:
         """Run `work` in a transaction; when this returns, its changes are on disk. `bulk`: it concerns `MANY` rows.
+
+        Not `lasting`: they may be lost if this process ends with the machine, so no one may have been promised them.
+        Later changes that are on disk include them.
 
         Raises what `work` raised, and then none of its changes are made. `work` may be run again from its start when a
         connection breaks: it touches nothing but its Connection, and what it returns.
         """
-        return await asyncio.wrap_future(self.write_soon(work, bulk=bulk))
+        return await asyncio.wrap_future(self.write_soon(work, bulk=bulk, lasting=lasting))
 
-    def write_soon(self, work: Work[T], *, bulk: bool = False) -> Future[T]:
+    def write_soon(self, work: Work[T], *, bulk: bool = False, lasting: bool = True) -> Future[T]:
         """Run `work` as `write` does, without waiting. May be called from any thread."""
         future: Future[T] = Future()
-        self._inbox.put(Item(work, future, self._fence, bulk))
+        self._inbox.put(Item(work, future, self._fence, bulk, lasting))
         return future
 
     async def read(self, work: Work[T]) -> T:

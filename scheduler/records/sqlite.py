@@ -1,5 +1,8 @@
 """SQLite as the engine of the records: one file, one writer thread, a few readers.
 
+A group of works that need not last is committed without a flush. The log is one file, so the next flush is for it, too;
+and what a power failure takes away, it takes together with the process that relied on it.
+
 Announcements stay in the process: every `Database` object that has the file open in it hears those of the others.
 """
 
@@ -98,6 +101,7 @@ class SqliteDatabase(Database):
         self.path = path
         self._ballast = ballast
         self._local = threading.local()
+        self._flushes = True  # whether the writer's commits are on disk when they return
         try:
             self._with_ballast(lambda: self._bring_forward(migrate))
             self._connection = self._with_ballast(self._connect)
@@ -113,7 +117,7 @@ class SqliteDatabase(Database):
         raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
         raw.execute("PRAGMA busy_timeout = 10000")
         raw.execute("PRAGMA journal_mode = WAL")
-        raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
+        raw.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns: see `_flush_commits`
         raw.execute(f"PRAGMA cache_size = -{READER_CACHE if read_only else WRITER_CACHE}")
         if read_only:  # large sorts of readers, as of `invariants`, spill into temporary files
             raw.execute("PRAGMA query_only = ON")
@@ -161,6 +165,7 @@ class SqliteDatabase(Database):
 
     def _transact(self, group: Sequence[Item]) -> list[Answer]:
         connection = self._connection
+        self._flush_commits(any(item.lasting for item in group))
         try:
             connection.raw.execute("BEGIN IMMEDIATE")
             answers = perform(connection, group)
@@ -173,6 +178,12 @@ class SqliteDatabase(Database):
                 connection.raw.execute("ROLLBACK")
             raise
         return answers
+
+    def _flush_commits(self, wanted: bool) -> None:
+        """Have the writer's commits flushed from now on, or not."""
+        if wanted != self._flushes:
+            self._connection.raw.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+            self._flushes = wanted
 
     def _with_ballast(self, action: Callable[[], T]) -> T:
         """The result of `action`. If the disk is full, the ballast is released, and `action` is tried once more."""

@@ -6,6 +6,10 @@ shown beside those of a process, without a bar; a task in a warm container is co
 that only forks; a job of many tasks with the same job in instances that are processes; and for an
 idle container the row shows the memory that its control group is charged for, and that of its shim,
 which containerd keeps.
+
+A job's first task must not wait for its container: a warm service has some at hand. That line is the
+time from the lease of a job's only task to its start, as the service's records have it, when the
+node has been idle for long enough to have prepared its containers.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import re
 import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -32,7 +37,7 @@ from scheduler.providers import Instance, InstanceSpec, Provider
 from scheduler.providers.choice import ProviderOptions, containers
 from scheduler.providers.linux.cgroups import memory_group_of
 from scheduler.providers.process import ProcessProvider
-from tests.support.nodes.containers import CONTAINERD, REFUSED, shims
+from tests.support.nodes.containers import CONTAINERD, REFUSED, lackeys, shims
 from tests.support.services.objects import client, put_many
 from tests.support.services.service import Service
 
@@ -41,6 +46,8 @@ TIER = InstanceSpec(128 << 20, 2 << 30)
 KINDS = (CONTAINERD, "process")
 # The memory charged to a control group, in versions 1 and 2.
 CHARGED = ("memory.usage_in_bytes", "memory.current")
+# Instances that an agent makes ahead by default; how long that may take, and how long the node then rests.
+PREPARED, PREPARED_SECONDS, REST_SECONDS = 2, 30.0, 0.3
 Step = tuple[float, float]
 
 
@@ -55,6 +62,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         yield from births(setting, runner, made, plain)
         yield from tasks(setting, runner, made)
         yield from idle(setting, runner, made, state)
+    yield from first_tasks(setting)
     yield from jobs(setting)
 
 
@@ -177,6 +185,52 @@ def proportional(pid: int) -> float:
     found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) / 1024
+
+
+# -- the first task of a job -------------------------------------------------------------------
+
+
+def first_tasks(setting: Setting) -> Iterator[Line]:
+    """The line of the wait of a job's only task, in a service whose instances are at hand."""
+    count = setting.size(7, 2)
+    with ExitStack() as stack:
+        turns = [stack.enter_context(first_task_of(setting, kind, count)) for kind in KINDS]
+        for turn in turns:
+            turn()  # the first job warms the service up
+        contained, processed = interleave(setting.rounds, *turns)
+    what = "a job's first task waits for its container"
+    yield Line(what, "ms", contained, Bar(10, absolute=True, at_most=True), "for its process", processed)
+
+
+@contextmanager
+def first_task_of(setting: Setting, kind: str, count: int) -> Iterator[Turn]:
+    """A service with instances of one kind; yields a turn: the median ms between lease and start of a job's task."""
+    service = Service(setting.directory(f"first-{kind}") / "state", ("--provider", kind)).start()
+    try:
+        with client(service) as session:
+            calls, names = Jobs(session), put_inputs(session, 1)
+            document = json.dumps({"name": "first", "phases": [{"exec": SCRIPT}]}).encode()
+
+            def wait() -> float:
+                until_prepared(service, kind)
+                job, _ = run_job(calls, document, names)
+                calls.wait_archived(job)
+                archived = session.call("GET", f"{calls.directory(job)}/usage.json").content
+                tasks = json.loads(archived)["tasks"]
+                return float(tasks["rows"][0][tasks["columns"].index("fetch")])
+
+            yield lambda: float(median(wait() for _ in range(count)))
+    finally:
+        service.stop()
+        shutil.rmtree(service.state_dir)
+
+
+def until_prepared(service: Service, kind: str) -> None:
+    """Wait until the node has the instances at hand that it prepares, and none of the last job."""
+    deadline = time.monotonic() + PREPARED_SECONDS
+    while kind == CONTAINERD and len(lackeys(service.state_dir)) != PREPARED and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(REST_SECONDS)
 
 
 # -- a job -------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@
  *   /.remora/bin, agent.sock      the tools, read-only, and the agent's socket
  *   /.remora/NAME                 other shown files of the host, read-only
  *
+ * /dev, /sys and /.remora themselves are small memory file systems, and read-only: a directory on
+ * disk costs more to make and to remove than to mount, and there were twenty of them.
+ *
  * A directory that the kernel does not let us mount is left out. The resolver
  * configuration is shown at the path to which /etc/resolv.conf leads. Hidden paths,
  * which are those of the service below shown directories, are covered by empty files

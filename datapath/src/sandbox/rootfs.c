@@ -258,17 +258,34 @@ static int make_place(struct rootfs *fs, const struct tree *tree)
     return S_ISDIR(status.st_mode) ? make_directory(fs, path, 0755) : make_file(fs, path);
 }
 
+/* Directories that hold nothing but places of mounts: in memory, where they cost little to make and nothing to remove. */
+static const char *const of_mounts[] = {".remora", "sys"};
+enum { OF_MOUNTS = sizeof of_mounts / sizeof *of_mounts };
+
+static int make_directories_of_mounts(struct rootfs *fs)
+{
+    for (size_t i = 0; i < OF_MOUNTS; i++) {
+        if (make_directory(fs, of_mounts[i], 0755) < 0)
+            return -1;
+        if (mount("tmpfs", of_mounts[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") < 0)
+            return reason_errno(fs->why, "mounting /%s", of_mounts[i]);
+    }
+    return 0;
+}
+
 static int make_directories(struct rootfs *fs)
 {
     static const struct {
         const char *path;
         mode_t mode;
-    } wanted[] = {{"tmp", 01777}, {"root", 0700}, {"home", 0755},  {"run", 0755},    {"mnt", 0755},    {"media", 0755},
-                  {"proc", 0755}, {"dev", 0755},  {"manta", 0755}, {"assets", 0755}, {".remora", 0755}};
+    } wanted[] = {{"tmp", 01777},  {"root", 0700}, {"home", 0755}, {"run", 0755},   {"mnt", 0755},
+                  {"media", 0755}, {"proc", 0755}, {"dev", 0755},  {"manta", 0755}, {"assets", 0755}};
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (make_directory(fs, wanted[i].path, wanted[i].mode) < 0)
             return -1;
+    if (make_directories_of_mounts(fs) < 0)
+        return -1;
     for (size_t i = 0; i < fs->count; i++) {
         const struct tree *tree = &fs->trees[i];
         if (strncmp(tree->target, "dev/", 4) != 0 && make_place(fs, tree) < 0)
@@ -337,12 +354,20 @@ static int hide_all(struct rootfs *fs)
     return 0;
 }
 
-/* The directory of devices is made read-only when it is complete; mounts below it are not affected. */
-static int seal_devices(struct rootfs *fs)
+static int seal(struct rootfs *fs, const char *path, unsigned long flags)
 {
-    if (mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)
-        return reason_errno(fs->why, "making /dev read-only");
+    if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | flags, NULL) < 0)
+        return reason_errno(fs->why, "making /%s read-only", path);
     return 0;
+}
+
+/* Directories in memory are made read-only when they are complete; mounts below them are not affected. */
+static int seal_all(struct rootfs *fs)
+{
+    for (size_t i = 0; i < OF_MOUNTS; i++)
+        if (seal(fs, of_mounts[i], MS_NODEV) < 0)
+            return -1;
+    return seal(fs, "dev", 0);
 }
 
 int rootfs_build(const struct rootfs_plan *plan, uid_t owner, struct reason *why)
@@ -360,5 +385,5 @@ int rootfs_build(const struct rootfs_plan *plan, uid_t owner, struct reason *why
         return -1;
     if (attach_all(&fs) < 0 || hide_all(&fs) < 0)
         return -1;
-    return seal_devices(&fs);
+    return seal_all(&fs);
 }

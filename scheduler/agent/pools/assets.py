@@ -37,6 +37,11 @@ class Assets:
         self.may_reopen: bool | None = None
         self._holding = asyncio.Lock()
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._assets)
+
     async def hold(self) -> None:
         """Open and search the blobs, if they are not open yet. Raises AssetError, OSError."""
         async with self._holding:

@@ -58,7 +58,7 @@ class InstanceFactory:
         self._places.fill(instance.number, place)
         try:
             await self._assets.hold()
-            if not instance.initialized:
+            if self._assets.any and not instance.initialized:
                 await asyncio.to_thread(self._assets.copy, instance.work / "assets")
         except BaseException:
             await self.end(instance)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from scheduler.common.space import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
-from scheduler.providers.linux.cgroups import own_limit, own_processes
+from scheduler.providers.linux.cgroups import own_limit, own_processes, read
 
 # Free disk and memory below which no instance is made: a tenth of the total on a small machine, at most this much.
 SPARE_DISK = DISK_GB[0] << 30
@@ -65,10 +65,10 @@ def process_limit() -> int:
     found = []
     for name in ("pid_max", "threads-max"):
         with contextlib.suppress(OSError, ValueError):
-            found.append(int(Path("/proc/sys/kernel", name).read_text()))
+            found.append(int(read(f"/proc/sys/kernel/{name}")))
     return min(found)
 
 
 def processes() -> int:
     """The number of processes and threads now: the second number of "1/402" in /proc/loadavg."""
-    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+    return int(read("/proc/loadavg").split()[3].partition("/")[2])

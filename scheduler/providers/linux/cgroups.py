@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 REMOVE_TRIES = 50
@@ -42,7 +43,7 @@ class MemoryGroup:
         self._base = 0  # bytes in use when the peak was last reset
 
     def add(self, pid: int) -> None:
-        (self.path / "cgroup.procs").write_text(str(pid))
+        _write(f"{self.path}/cgroup.procs", str(pid))
 
     def kills(self) -> int:
         """Processes killed for lack of memory since the group was made."""
@@ -69,7 +70,7 @@ class MemoryGroup:
 
     def _file_cache(self) -> int:
         """Bytes of file cache, without memory file systems."""
-        stat = dict(line.split() for line in (self.path / "memory.stat").read_text().splitlines())
+        stat = dict(line.split() for line in read(f"{self.path}/memory.stat").splitlines())
         return int(stat.get("file", stat.get("cache", "0"))) - int(stat.get("shmem", "0"))
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class ProcessGroup:
         self.path = path
 
     def add(self, pid: int) -> None:
-        (self.path / "cgroup.procs").write_text(str(pid))
+        _write(f"{self.path}/cgroup.procs", str(pid))
 
     async def remove(self) -> None:
         await remove_group(self.path)
@@ -132,7 +133,7 @@ class ProcessGroups:
         """Make a group of at most `limit` processes and threads. Raises OSError."""
         path = self.root / str(number)
         path.mkdir(exist_ok=True)
-        (path / "pids.max").write_text(str(limit))
+        _write(f"{path}/pids.max", str(limit))
         return ProcessGroup(path)
 
     def close(self) -> None:
@@ -152,11 +153,11 @@ class MemoryGroups:
         path = self.root / str(number)
         path.mkdir(exist_ok=True)
         if self.version == 2:
-            (path / "memory.max").write_text(str(limit))
-            _try_write(path / "memory.swap.max", "0")
+            _write(f"{path}/memory.max", str(limit))
+            _try_write(f"{path}/memory.swap.max", "0")
         else:
-            (path / "memory.limit_in_bytes").write_text(str(limit))
-            _try_write(path / "memory.memsw.limit_in_bytes", str(limit))
+            _write(f"{path}/memory.limit_in_bytes", str(limit))
+            _try_write(f"{path}/memory.memsw.limit_in_bytes", str(limit))
         return MemoryGroup(path, self.version)
 
     def close(self) -> None:
@@ -197,7 +198,7 @@ def weigh(path: str, processes: int = 1) -> None:
     """
     for point, version, _ in hierarchies():
         for name, usual, most in WEIGHTS[version]:
-            _try_write(Path(point + path) / name, str(min(usual * processes, most)))
+            _try_write(f"{point}{path}/{name}", str(min(usual * processes, most)))
 
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
@@ -209,6 +210,13 @@ async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
 async def remove_everywhere(path: str) -> None:
     """Remove the group `path` in every hierarchy, after its last process."""
     await asyncio.gather(*(remove_group(Path(point + path)) for point, _, _ in hierarchies()))
+
+
+async def remove_version_2(path: str) -> None:
+    """Remove the group `path` of version 2, if there is one, after its last process."""
+    for point, version, _ in hierarchies():
+        if version == 2:
+            await remove_group(Path(point + path))
 
 
 def open_groups(owner: str) -> MemoryGroups | None:
@@ -263,8 +271,8 @@ def own_limit() -> int | None:
     """The smallest memory limit in bytes of our own group and its visible ancestors; None if there is none."""
     found: list[int] = []
     for group, version in own_groups("memory"):
-        with contextlib.suppress(OSError, ValueError):  # no such file above the mount; "max"
-            found.append(int((group / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text()))
+        with contextlib.suppress(OSError, ValueError):  # the top has no limit; "max"
+            found.append(int(read(f"{group}/{'memory.max' if version == 2 else 'memory.limit_in_bytes'}")))
     return min(found, default=None)
 
 
@@ -272,35 +280,56 @@ def own_processes() -> Iterator[tuple[int, int]]:
     """Processes and threads of our own group and its ancestors, `(present, limit)`, where there is a limit."""
     for group, _ in own_groups("pids"):
         with contextlib.suppress(OSError, ValueError):
-            yield int((group / "pids.current").read_text()), int((group / "pids.max").read_text())
+            most = int(read(f"{group}/pids.max"))  # first: mostly there is none
+            yield int(read(f"{group}/pids.current")), most
 
 
-def own_groups(controller: str) -> Iterator[tuple[Path, int]]:
-    """Our own group and its possible ancestors, with their version, where `controller` may cap us."""
+def own_groups(controller: str) -> Iterator[tuple[str, int]]:
+    """Directories of our own group and its visible ancestors, with their version, where `controller` may cap us."""
     own = groups_of(os.getpid())
     for point, version, controllers in hierarchies():
         if version == 2 or controller in controllers:
-            group = Path(point + own.get("" if version == 2 else controller, "/"))
-            yield from ((place, version) for place in (group, *group.parents))
+            group = own.get("" if version == 2 else controller, "/").rstrip("/")
+            while group:
+                yield point + group, version
+                group = group.rpartition("/")[0]
+            yield point, version
 
 
-def hierarchies() -> Iterator[tuple[str, int, list[str]]]:
-    """All mounted hierarchies: `(mount point, version, options with the controllers)`."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, kind, options = line.split(" ")[:4]
-        if kind in ("cgroup", "cgroup2"):
-            yield point, 2 if kind == "cgroup2" else 1, options.split(",")
+@functools.cache
+def hierarchies() -> Sequence[tuple[str, int, Sequence[str]]]:
+    """All hierarchies, mounted when a machine starts: `(mount point, version, options with the controllers)`."""
+    mounts = [line.split(" ")[:4] for line in read("/proc/self/mounts").splitlines()]
+    return [
+        (point, 2 if kind == "cgroup2" else 1, options.split(","))
+        for _, point, kind, options in mounts
+        if kind in ("cgroup", "cgroup2")
+    ]
 
 
 def groups_of(pid: int) -> dict[str, str]:
     """A process's groups by controller; the version-2 one under the empty name. Raises OSError if it is gone."""
     result = {}
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+    for line in read(f"/proc/{pid}/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         result.update(dict.fromkeys(controllers.split(","), path))
     return result
 
 
-def _try_write(path: Path, text: str) -> None:
+def read(path: str) -> str:
+    """The text of a small file of the kernel. Raises OSError.
+
+    Instances are made by the hundred, and `pathlib` takes several times as long as the kernel.
+    """
+    with open(path) as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def _try_write(path: str, text: str) -> None:
     with contextlib.suppress(OSError):  # the kernel, or this hierarchy, has no such file
-        path.write_text(text)
+        _write(path, text)

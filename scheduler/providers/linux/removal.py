@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from datapath import removal
 from scheduler.common import child
 from scheduler.providers.linux.subordinate_users import SubordinateUsers
 
@@ -19,8 +19,9 @@ async def remove_tree(path: Path, users: SubordinateUsers | None = None) -> None
 
     `users`: the owners that files may have besides us, if we are not root.
     """
-    with contextlib.suppress(OSError, RecursionError):
-        await asyncio.to_thread(shutil.rmtree, path)
+    with contextlib.suppress(OSError):
+        await asyncio.to_thread(removal.remove_tree, path)
+        return
     if not path.exists():
         return
     if users is not None:

@@ -118,7 +118,7 @@ ORDER BY id LIMIT :limit
 UPDATE jobs SET archive_started = :now WHERE id = :job
 
 -- archive_finished: the archive is complete.
-UPDATE jobs SET archive_done = :now WHERE id = :job
+UPDATE jobs SET archive_started = :started, archive_done = :now WHERE id = :job
 
 -- charge_account: a job was archived; what it took is its account's.
 INSERT INTO usage_days (login, day, jobs, tasks, errors, wall_us, cpu_us, mb_ms, bytes_in, bytes_out)

@@ -263,7 +263,8 @@ class AgentService:
         grant = partial(
             leases.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token, now=self._clock()
         )
-        granted = await self._db.write(grant) if found else []
+        # A lease is no promise to a user. If the machine fails, the task is ready again, and its agent unknown.
+        granted = await self._db.write(grant, lasting=False) if found else []
         grants = [given.grant for given in granted if given.grant.tasks or session.is_new(given.grant)]
         for given in granted:
             self._count(session, given, now)

@@ -52,6 +52,8 @@ def _release_page(task: int, c: Connection) -> list[Row]:
 
 async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
     """Remove the intermediates and rows of a job that is over, and cancel tasks that cancellation has left open."""
+    if not await db.read(partial(_has_leftovers, live=live)):
+        return
     for pool in live.pools:
         while await db.read(select("ready_of_pool", pool=pool, limit=1)):
             await db.write(execute("cancel_ready", pool=pool, limit=PAGE), bulk=True)
@@ -64,6 +66,12 @@ async def reap_job(db: Database, discard: Discard, live: LiveJob) -> None:
         while rows := await db.read(left):
             discard((row["node"], row["blob"]) for row in rows if row["size"])
             await db.write(partial(_consumers_ended, [row["id"] for row in rows]))
+
+
+def _has_leftovers(c: Connection, live: LiveJob) -> bool:
+    """Whether there is anything to remove of a job that is over. Most jobs leave nothing, and are asked once."""
+    by_pool = (c.all(name, pool=pool, limit=1) for pool in live.pools for name in ("ready_of_pool", "over_with_blobs"))
+    return any(by_pool) or bool(c.all("finished_with_inputs", job=live.id, limit=1))
 
 
 def _consumers_ended(tasks: list[int], c: Connection) -> None:

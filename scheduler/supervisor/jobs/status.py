@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +13,16 @@ from scheduler.supervisor.jobs.operation_status import operation_status
 # Times that appear once they are reached, with their columns.
 LATER_TIMES = (("timeDone", "done"), ("timeArchiveStarted", "archive_started"), ("timeArchiveDone", "archive_done"))
 
+NO_TIMES: Mapping[str, int] = {}
+
 
 def iso(ms: int) -> str:
     """A time (ms since the epoch) as `2013-06-16T01:44:46.689Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def status(c: Connection, row: Row) -> dict[str, Any]:
-    """The status document of a row of `jobs`, keys in the published order."""
+def status(c: Connection, row: Row, times: Mapping[str, int] = NO_TIMES) -> dict[str, Any]:
+    """The status document of a row of `jobs`, keys in the published order. `times`: columns that will change."""
     document = json.loads(row["document"])
     waiting = [] if row["state"] == "done" else c.all("waiting_phases", job=row["id"])
     totals = c.one("job_totals", job=row["id"])
@@ -39,7 +42,7 @@ def status(c: Connection, row: Row) -> dict[str, Any]:
             "tasksDone": totals["tasks_done"],
         },
         "timeCreated": iso(row["created"]),
-        **{name: iso(row[column]) for name, column in LATER_TIMES if row[column] is not None},
+        **{name: iso(at) for name, column in LATER_TIMES if (at := times.get(column, row[column])) is not None},
         "phases": document.get("phases", []),
         "options": {},
         **({"suspended": True} if row["suspended"] and not row["status"] else {}),

@@ -13,7 +13,7 @@ from scheduler.model.wire import AttemptReport, OutputRecord
 from scheduler.objects import namespace
 from scheduler.objects.sweep import sweep
 from scheduler.records import accounts
-from scheduler.supervisor.jobs import expiry, retention
+from scheduler.supervisor.jobs import archive, expiry, retention
 from tests.support.nodes.instant_agent import ok
 from tests.support.services.house import MAP, REDUCE
 
@@ -175,16 +175,19 @@ async def test_a_service_that_stops_right_after_a_cancellation_cleans_up_when_it
 # The archive.
 
 
-async def test_an_archive_that_fails_half_way_is_made_again_and_leaves_no_bytes(house, monkeypatch):
-    failures = iter([OSError(28, "No space left on device"), None, OSError(5, "Input/output error")])
-    durable = house.blobs.durable
+@pytest.mark.parametrize(("page", "step"), [(1000, "store"), (2, "durable")])
+async def test_an_archive_that_fails_half_way_is_made_again_and_leaves_no_bytes(house, monkeypatch, page, step):
+    """A small one is stored at once, another one page by page."""
+    failures = iter([OSError(28, "No space left on device"), OSError(5, "Input/output error")])
+    working = getattr(house.blobs, step)
 
-    async def sometimes() -> None:
+    async def sometimes(*what: object) -> None:
         if error := next(failures, None):
             raise error
-        await durable()
+        await working(*what)
 
-    monkeypatch.setattr(house.blobs, "durable", sometimes)
+    monkeypatch.setattr(archive, "PAGE", page)
+    monkeypatch.setattr(house.blobs, step, sometimes)
     names = await house.objects(3)
     job = await house.job(MAP)
     await house.give(job, names)

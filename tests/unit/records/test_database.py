@@ -10,7 +10,7 @@ from scheduler.model.wire import Usage
 from scheduler.records import queries
 from scheduler.records.database import Connection, DatabaseError, Fenced, open_database
 from tests.support.eventually import eventually
-from tests.support.services.records import database_at
+from tests.support.services.records import ENGINE, database_at
 
 
 @pytest.fixture
@@ -66,6 +66,21 @@ async def test_works_that_gather_share_one_commit(db, monkeypatch):
     assert len(groups) <= 2
     assert sum(groups) == 101
     assert len(await db.read(logins)) == 100
+
+
+@pytest.mark.skipif(ENGINE == "postgresql", reason="a server flushes by its own rules")
+async def test_a_commit_is_flushed_unless_nothing_in_it_need_last(db):
+    def level(c: Connection) -> int:
+        return int(c.plain("PRAGMA synchronous")[0][0])
+
+    full, normal = 2, 1
+    levels = [await db.write(level, lasting=lasting) for lasting in (True, False, True)]
+    assert levels == [full, normal, full]
+    gate = threading.Event()
+    blocked = db.write_soon(lambda _: gate.wait(10), lasting=False)
+    gathered = [db.write_soon(level, lasting=lasting) for lasting in (False, True)]
+    gate.set()
+    assert blocked.result(10) and [each.result(10) for each in gathered] == [full, full]
 
 
 async def test_bulk_works_take_turns_with_the_others(db, monkeypatch):
