@@ -51,6 +51,9 @@ class Availability(IntEnum):
         return self in (Availability.LOST, Availability.RECOMPUTING)
 
 
+AVAILABILITIES = tuple(Availability)  # by their numbers; a look-up takes less than a call
+
+
 class Event(StrEnum):
     """An event that happens to an input, to its producer or to its consumer."""
 

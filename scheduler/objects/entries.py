@@ -98,3 +98,20 @@ def to_row(entry: Entry) -> dict[str, Any]:
         "shared": entry.shared,
         "mtime": entry.mtime,
     }
+
+
+def object_row(new: NewObject, directory: str, name: str, now: int, shared: int = 0) -> dict[str, Any]:
+    """The parameters of `put_entry` for an object, as `to_row` has them. A transaction names hundreds."""
+    return {
+        "dir": directory,
+        "name": name,
+        "kind": OBJECT,
+        "etag": new.etag,
+        "size": new.size,
+        "md5": new.md5,
+        "type": new.type,
+        "copies": new.copies,
+        "headers": encode_headers(new.headers),
+        "shared": shared,
+        "mtime": now,
+    }

@@ -38,6 +38,8 @@ def stored(headers: Mapping[str, str], public: bool = False, directory: bool = F
 
     Pages of any origin may read what is put below `public`, unless the request says otherwise.
     """
+    if not headers:
+        return {"access-control-allow-origin": "*"} if public and not directory else {}
     kept = {name: headers[name] for name in STORED if name in headers}
     kept.update(user_metadata(headers))
     if not directory and "content-disposition" in headers:

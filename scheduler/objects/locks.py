@@ -10,7 +10,7 @@ so is an operation that writes `/j/stor` or appends to `/j/stor/out`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from scheduler.model import names
 from scheduler.model.errors import WireError, lock_conflict
@@ -47,9 +47,10 @@ def refusals(c: Connection, paths: Collection[str], holder: int | None = None) -
     return refused
 
 
-def _at(c: Connection, paths: Iterable[str]) -> list[Row]:
+def _at(c: Connection, paths: Collection[str]) -> list[Row]:
     """The locks on paths and on what is above them."""
-    asked = sorted({above for path in paths for above in _and_above(path)})
+    siblings = {names.split(path)[0]: path for path in paths}  # entries of a directory are below the same ones
+    asked = sorted({*paths, *(above for path in siblings.values() for above in names.ancestors(path))})
     return c.all("locks_at", paths=json.dumps(asked)) if asked else []
 
 

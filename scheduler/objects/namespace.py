@@ -32,7 +32,7 @@ from typing import Any
 from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.objects import locks, pins
-from scheduler.objects.entries import DIRECTORY, OBJECT, Entry, NewObject, encode_headers, from_row, to_row
+from scheduler.objects.entries import DIRECTORY, OBJECT, Entry, NewObject, encode_headers, from_row, object_row, to_row
 from scheduler.records.database import Connection
 
 MAX_CHILDREN = 1_000_000
@@ -73,8 +73,15 @@ def lookup(c: Connection, path: str) -> Entry | None:
 
 def resolve_many(c: Connection, paths: Iterable[str]) -> dict[str, Entry]:
     """Entries by path, for those of the normal `paths` that exist. One statement however many."""
-    wanted = list(dict.fromkeys(paths))
-    rows = c.all("find_entries", wanted=json.dumps([names.split(path) for path in wanted]))
+    return _resolve_places(c, {path: names.split(path) for path in paths})
+
+
+def _resolve_places(c: Connection, places: Mapping[str, tuple[str, str]]) -> dict[str, Entry]:
+    """As `resolve_many`, for paths that are split already."""
+    if not places:
+        return {}
+    wanted = list(places)
+    rows = c.all("find_entries", wanted=json.dumps(list(places.values())))
     return {wanted[row["at"]]: from_row(row) for row in rows}
 
 
@@ -138,25 +145,26 @@ def put_objects(
     if len(newest) < len(objects):
         stale = {new.etag for new in objects if new.size} - {new.etag for new in newest.values()}
         placed.discard.extend(stale)
-    found = resolve_many(c, {*directories_of(newest), *newest})
-    parents = Parents(c, newest, now if make_parents else None, not by_service, found)
-    old_entries = resolve_many(c, newest) if parents.made else found
+    places = {path: names.split(path) for path in newest}
+    directories = {directory for directory, _ in places.values()}
+    found = _resolve_places(c, {above: names.split(above) for above in directories} | places)
+    parents = Parents(c, directories, now if make_parents else None, not by_service, found)
+    old_entries = _resolve_places(c, places) if parents.made else found
     locked = locks.refusals(c, newest, holder)
     rows = []
     replaced = []
     for path, new in newest.items():
         old = old_entries.get(path)
-        directory, name = names.split(path)
-        problem = guards_refusal(guards, path, old) or locked.get(path) or refusal(path, old)
+        directory, name = places[path]
+        problem = guards_refusal(guards, path, old) if guards else None
+        problem = problem or locked.get(path) or refusal(path, old)
         if problem := problem or parents.refusal(directory, old is None):
             placed.refused.append((new, problem))
             continue
-        entry = object_entry(new, now, directory, name)
-        if old is not None and old.etag == new.etag:
-            entry = replace(entry, shared=old.shared)
-        elif old is not None:
+        same = old is not None and old.etag == new.etag
+        if old is not None and not same:
             replaced.append(old)
-        rows.append(to_row(entry))
+        rows.append(object_row(new, directory, name, now, old.shared if old is not None and same else 0))
     c.many("put_entry", rows)
     parents.save()
     placed.discard.extend(orphans(c, replaced))
@@ -172,9 +180,8 @@ def guards_refusal(guards: Mapping[str, Guard], path: str, old: Entry | None) ->
     return None
 
 
-def object_entry(new: NewObject, now: int, directory: str = "", name: str = "") -> Entry:
-    if not name:
-        directory, name = names.split(new.path)
+def object_entry(new: NewObject, now: int) -> Entry:
+    directory, name = names.split(new.path)
     return Entry(directory, name, OBJECT, new.etag, new.size, new.md5, new.type, new.copies, new.headers, 0, 0, now)
 
 
@@ -245,18 +252,13 @@ def full_or_no_directory(entry: Entry, adding: bool) -> WireError | None:
     return None
 
 
-def directories_of(paths: Iterable[str]) -> set[str]:
-    """The directories that the entries of paths lie in."""
-    return {names.split(path)[0] for path in paths}
-
-
 class Parents:
     """The parent directories of one batch: read together, made before anything is put, counted together."""
 
     def __init__(
         self,
         c: Connection,
-        paths: Iterable[str],
+        directories: set[str],
         make_at: int | None = None,
         limited: bool = True,
         found: Mapping[str, Entry] | None = None,
@@ -269,7 +271,6 @@ class Parents:
         self._limited = limited
         self._added: Counter[str] = Counter()
         self._broken: dict[str, WireError] = {}
-        directories = directories_of(paths)
         self._entries = dict(resolve_many(c, directories) if found is None else found)
         missing = sorted(directories.difference(self._entries))
         for directory in missing:
@@ -314,7 +315,7 @@ def add_children(c: Connection, counts: Mapping[str, int]) -> None:
 
 def put_entry(c: Connection, entry: Entry, old: Entry | None) -> Change:
     """Write one entry whose parent exists; `old` is the entry that has the name now."""
-    parents = Parents(c, [entry.path])
+    parents = Parents(c, {entry.dir})
     if problem := locks.refusals(c, [entry.path]).get(entry.path) or parents.refusal(entry.dir, old is None):
         raise problem
     c.run("put_entry", **to_row(entry))

@@ -15,12 +15,14 @@ from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows.jobs import many_objects
 from bench.rows.service import supervising
 from bench.setting import Setting, described
+from scheduler.common.process import collect_seldom
 from tests.support.services.postgres import DURABLE, NoPostgresError, Postgres, server
 
 BAR = Bar(goal=0.75)
 
 
 def lines(setting: Setting) -> Iterator[Line]:
+    collect_seldom()  # as a supervisor's process does
     try:
         with server(DURABLE) as running:
             yield whole_job(setting, running)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from scheduler.engine.job import Phase, reopened
 from scheduler.engine.operations.status import Stage, Status, unplanned
-from scheduler.engine.task import MAX_ATTEMPTS, Policy
+from scheduler.engine.task import MAX_ATTEMPTS, PIPELINE, Policy
 from scheduler.model.job import JobSpec
 from scheduler.model.limits import BUILT_IN, Limits
 from scheduler.records import accounts
@@ -76,7 +76,8 @@ class LiveJob:
     def policy(self, phase: int) -> Policy:
         """The failure policy of a phase's tasks."""
         if self.spec.operation is None:
-            return Policy(failures=self.spec.phases[phase].retries)
+            retries = self.spec.phases[phase].retries
+            return Policy(failures=retries) if retries else PIPELINE
         return Policy(MAX_ATTEMPTS, 0 if self.spec.operation.failures.goes_on else None, saves=True)
 
     def makes_objects(self, phase: int) -> bool:

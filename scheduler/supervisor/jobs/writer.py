@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,11 +161,13 @@ class JobWriter:
         self.c.change("count_dispatched", job=self.live.id, count=count)
         self._dispatched += count
 
+    def outputs(self, names: Iterable[str]) -> None:
+        """Add outputs of the job: of what its last phase leaves, only the names."""
+        self._outputs.extend(names)
+
     def forward(self, phase: int, item: Item) -> None:
-        """Add an object to a phase; beyond the last phase it is an output of the job."""
-        if phase == len(self.live.pools):
-            self._outputs.append(item.name)
-        elif self.live.spec.phases[phase].reduce:
+        """Add an object to a phase."""
+        if self.live.spec.phases[phase].reduce:
             self._route(phase, item)
         else:
             self._issue(phase, item)

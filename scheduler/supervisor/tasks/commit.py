@@ -190,14 +190,15 @@ class Batch:
     def judge(self, row: Row, event: Event, report: AttemptReport | None = None) -> None:
         """Judge what an event does to a task; `close` does it. A second event of the same task changes nothing."""
         live = self._find_job(row["pool"])
+        phase = live.phase_of(row["pool"]) if live else 0
         earlier = self._judged.get(row["id"])
         before = earlier.result.task if earlier else task_of(row)
-        result = step(before, event, live.policy(live.phase_of(row["pool"])) if live else PIPELINE)
+        result = step(before, event, live.policy(phase) if live else PIPELINE)
         if earlier or live is None or result.task == before:
             if report and Effect.DISCARD in result.effects:
                 self.changes.refuse(report)
             return
-        verdict = Verdict.on(live, row, before, event, result, report)
+        verdict = Verdict.on(live, phase, row, before, event, result, report)
         self._judged[row["id"]] = self._with_input(verdict) if verdict.given_back else verdict
 
     def _with_input(self, verdict: Verdict) -> Verdict:

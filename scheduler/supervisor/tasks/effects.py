@@ -118,7 +118,7 @@ class Effects:
 
     def _input_after(self, verdict: Verdict) -> Availability:
         """The availability of a map task's input."""
-        if verdict.result.task.state not in FINAL:
+        if verdict.availability is Availability.UNNEEDED or verdict.result.task.state not in FINAL:
             return verdict.availability
         has_producer = verdict.row["producer"] is not None
         return availability.kept(verdict.availability, has_producer, self._may_reopen(verdict))
@@ -129,17 +129,19 @@ class Effects:
         return made and (self._serves or verdict.before.again)
 
     def _forward(self, writer: JobWriter, verdict: Verdict, report: AttemptReport) -> None:
+        if verdict.last:
+            writer.outputs(output.name for output in report.outputs)
+            return
         following, origin = verdict.phase + 1, verdict.row["origin"]
         task: int = verdict.row["id"]
         references = {output.name for output in report.outputs if output.blob is None}
-        last = following == len(writer.live.pools)
-        found = {} if last else resolve(self._c, writer.live.owner, references)
+        found = resolve(self._c, writer.live.owner, references)
         for number, output in enumerate(report.outputs):
             blob = output.blob
             if blob is None:
-                self._forward_reference(writer, following, output, origin, found.get(output.name))
+                self._forward_reference(writer, following, output, origin, found[output.name])
                 continue
-            intermediate = not (verdict.last or output.named)
+            intermediate = not output.named
             node = self._where(blob) if intermediate else None
             producer = (None, None) if node is None else (task, number)
             item = Item(
@@ -148,15 +150,10 @@ class Effects:
             writer.forward(following, item)
 
     def _forward_reference(
-        self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem | None
+        self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem
     ) -> None:
-        """Forward an object that was emitted by name: what the name stands for now (`found`), or the error.
-
-        Beyond the last phase it is only a name.
-        """
-        if found is None:
-            writer.forward(phase, Item(output.name, origin, "", 0))
-        elif isinstance(found, tuple):
+        """Forward an object that was emitted by name: what the name stands for now (`found`), or the error."""
+        if isinstance(found, tuple):
             writer.problem(phase, output.name, origin, found)
         else:
             writer.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))

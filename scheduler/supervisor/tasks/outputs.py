@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from scheduler.model import access, errors, names
 from scheduler.model.errors import WireError
@@ -43,6 +44,8 @@ def adopt(c: Connection, owner: str, adoption: Adoption, now: int, absent: Colle
 def new_object(path: str, blob: BlobRef, given: Mapping[str, str] = NO_HEADERS) -> NewObject:
     """The object that a task's bytes become. Headers of the task that cannot be stored are left out."""
     public = names.top(path) == "public"
+    if not given:  # as most are
+        return NewObject(path, blob.id, blob.size, blob.md5 or "", headers=headers.stored(given, public))
     try:
         kept = headers.stored(given, public)
     except WireError:
@@ -66,8 +69,17 @@ def writable(owner: str, name: str) -> str:
 
 def refusal(owner: str, path: str) -> WireError | None:
     """The reason why `owner` may not write an object at a normal path; None if it may."""
+    if _holds_objects(owner, path.rpartition("/")[0]):
+        return None
     if not access.may_write(owner, path):
         return errors.authorization_failed(owner, path)
     if names.is_root(path) or names.top(path) not in names.TOP_LEVEL:
         return errors.operation_not_allowed_on_root("PUT", path)
     return None
+
+
+@lru_cache(1024)
+def _holds_objects(owner: str, directory: str) -> bool:
+    """Whether `owner` may write objects in a directory. A job's outputs lie in few of them."""
+    inside = names.depth(directory) > 1 and names.top(directory) in names.TOP_LEVEL
+    return inside and access.may_write(owner, directory)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from scheduler.engine.availability import Availability
-from scheduler.engine.task import Effect, Event, InputGone, Released, Reported, Step, Task, TaskState, step
+from scheduler.engine.availability import AVAILABILITIES, Availability
+from scheduler.engine.task import STATES, Effect, Event, InputGone, Released, Reported, Step, Task, TaskState, step
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.objects.entries import NewObject
@@ -46,12 +46,11 @@ class Verdict:
 
     @classmethod
     def on(
-        cls, live: LiveJob, row: Row, before: Task, event: Event, result: Step, report: AttemptReport | None
+        cls, live: LiveJob, phase: int, row: Row, before: Task, event: Event, result: Step, report: AttemptReport | None
     ) -> Verdict:
         """What `event` has made of the task of a row, as a report says or without one."""
         revoked = before.state is TaskState.LEASED and isinstance(event, InputGone | Released)
-        phase, availability = live.phase_of(row["pool"]), Availability(row["availability"])
-        return cls(live, row, before, result, report, phase, availability, revoked)
+        return cls(live, row, before, result, report, phase, AVAILABILITIES[row["availability"]], revoked)
 
     @property
     def last(self) -> bool:
@@ -83,15 +82,17 @@ class Verdict:
 
     def objects(self) -> Iterator[NewObject]:
         """The objects that the attempt's outputs become."""
-        if self.report is None:
+        report, effects = self.report, self.result.effects
+        if report is None:
             return
-        failed = Effect.SAVE in self.result.effects
-        if failed or Effect.COMMIT in self.result.effects:
-            for output in self.report.outputs:
-                if output.blob is not None and (output.named or (not self.staged and (failed or self.last))):
+        failed, committed, staged = Effect.SAVE in effects, Effect.COMMIT in effects, self.staged
+        if failed or committed:
+            named = not staged and (failed or self.last)
+            for output in report.outputs:
+                if output.blob is not None and (named or output.named):
                     yield new_object(output.name, output.blob, output.headers)
-        if failed or (self.staged and Effect.COMMIT in self.result.effects):
-            for saved in (self.report.stderr, self.report.core):
+        if failed or (staged and committed):
+            for saved in (report.stderr, report.core):
                 if saved is not None:
                     yield new_object(saved.name, saved.blob)
 
@@ -122,7 +123,7 @@ class Verdict:
 
 def task_of(row: Row) -> Task:
     """The task of a row of `tasks_for_reports` or a similar statement."""
-    return Task(TaskState(row["state"]), row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
+    return Task(STATES[row["state"]], row["attempt"], row["retries"], row["remakes"] > 0, row["failures"])
 
 
 def reported(report: AttemptReport, counted: bool = True) -> Reported:

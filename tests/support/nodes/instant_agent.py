@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import uuid
 from collections.abc import Callable
 
 from scheduler.agent.pools.completion import stopped_report
+from scheduler.common.ids import new_id
 from scheduler.model import naming
 from scheduler.model.wire import (
     AgentState,
@@ -44,8 +44,8 @@ def ok(spec: PoolSpec, task: TaskLease, outputs: int = 1) -> AttemptReport:
     """Success with empty outputs."""
     records = []
     for _ in range(outputs):
-        name = naming.stdout_name(spec.login, spec.job, task.base, spec.phase, str(uuid.uuid4()))
-        records.append(OutputRecord(name=name, blob=BlobRef(id=str(uuid.uuid4()), size=0, md5=EMPTY_MD5)))
+        name = naming.stdout_name(spec.login, spec.job, task.base, spec.phase, new_id())
+        records.append(OutputRecord(name=name, blob=BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)))
     return AttemptReport(task=task.task, attempt=task.attempt, outcome=Outcome.OK, outputs=records)
 
 
