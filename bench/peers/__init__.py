@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.measure import SkippedError
@@ -38,3 +40,18 @@ def gnu_parallel() -> str | None:
 def missing(name: str) -> SkippedError:
     """The error that a row raises after all lines that it can measure without that program."""
     return SkippedError(f"{name} is not installed, so nothing was compared with it")
+
+
+@contextmanager
+def silent(*descriptors: int) -> Iterator[None]:
+    """A block in which nothing that is written to some of this process's descriptors is seen."""
+    kept = [os.dup(descriptor) for descriptor in descriptors]
+    try:
+        with open(os.devnull, "w") as nowhere:
+            for descriptor in descriptors:
+                os.dup2(nowhere.fileno(), descriptor)
+        yield
+    finally:
+        for descriptor, copy in zip(descriptors, kept, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from bench.peers import silent
 
 CORES = 2
 Run = Callable[[str, Path, Sequence[str]], None]
@@ -28,7 +29,7 @@ def cluster(directory: Path) -> Iterator[Run]:
     """A cluster that keeps its files in `directory`; a run of it executes a script for each of some files."""
     package: Any = import_module("hyperqueue")
     config = import_module("hyperqueue.cluster").WorkerConfig(cores=CORES)
-    with silent():
+    with silent(1):  # a worker prints a table that describes it
         local = package.LocalCluster(str(directory), config)
     with local:
         client = local.client()
@@ -42,16 +43,3 @@ def cluster(directory: Path) -> Iterator[Run]:
                 client.wait_for_jobs([client.submit(job)])
 
         yield run
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """A block without this process's standard output: a worker prints a table that describes it."""
-    kept = os.dup(1)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "sort/input.h"
 #include "sort/merge.h"
 #include "sort/options.h"
+#include "sort/runs.h"
 #include "split/child.h"
 #include "streams/slice.h"
 
@@ -42,7 +42,8 @@ static struct tool tool = {
              "                   dictionary's line comes before the lines with its keys\n"
              "  --run COMMAND    let this command read the lines; it need not read all of them. If\n"
              "                   it fails, its exit status is that of mmerge, too\n"
-             "  -S SIZE          memory for buffers, such as 64M (the default)\n" OPTIONS_HELP
+             "  -S SIZE          memory for buffers, such as 64M (the default). More than 1024 files\n"
+             "                   with lines in the range are merged in turns, by a temporary file\n" OPTIONS_HELP
              "  -s               lines with equal keys are not compared as a whole\n"
              "  -u               of lines with equal keys only the first\n"
              "  -z               lines end in NUL\n"
@@ -63,26 +64,19 @@ enum {
     MEMORY = 64 * 1024 * 1024,
     PARTITIONS_MAX = 100000,
     DISORDERED = 1, /* exit status */
-    OPTION_BORDERS = 256,
-    OPTION_PARTITION,
+    OPTION_PARTITION = OPTION_OWN,
     OPTION_KEYS,
     OPTION_JOIN,
-    OPTION_HANDED,
-    OPTION_RUN,
-    OPTION_HELP
+    OPTION_HANDED
 };
 
-static const char LETTERS[] = ":" OPTIONS_LETTERS "S:";
+static const char LETTERS[] = ":" OPTIONS_LETTERS;
 static const struct option WORDS[] = {
     OPTIONS_WORDS,
-    {"borders", required_argument, NULL, OPTION_BORDERS},
     {"partition", required_argument, NULL, OPTION_PARTITION},
     {"keys", required_argument, NULL, OPTION_KEYS},
     {"join", required_argument, NULL, OPTION_JOIN},
     {"handed", no_argument, NULL, OPTION_HANDED},
-    {"run", required_argument, NULL, OPTION_RUN},
-    {"buffer-size", required_argument, NULL, 'S'},
-    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -144,9 +138,6 @@ static void take_option(struct plan *plan, int found)
     case 'S':
         plan->memory = options_size(&tool, optarg);
         break;
-    case OPTION_HELP:
-        fputs(tool.usage, stdout);
-        exit(0);
     }
 }
 
@@ -200,62 +191,6 @@ static void open_range(const struct plan *plan, struct range *range)
     close(fd);
 }
 
-/* Add a file, unless none of its lines is in the range. */
-static void add(struct range *range, struct file file)
-{
-    struct stat status;
-    enum source_result result;
-    size_t place;
-
-    if (fstat(file.fd, &status) < 0)
-        fail_file(file.name, SOURCE_READ, 0);
-    file.is_sought = S_ISREG(status.st_mode);
-    if (file.is_sought) {
-        result = range_find(range, file.fd, status.st_size, file.dictionary > 0, &file.start, &file.end);
-        if (result != SOURCE_LINE)
-            fail_file(file.name, result, range->offset);
-        if (file.start > file.end) { /* it is not sorted: reading it will tell where */
-            file.start = 0;
-            file.end = status.st_size;
-        }
-        if (file.start == file.end) {
-            close(file.fd);
-            return;
-        }
-        if (lseek(file.fd, file.start, SEEK_SET) < 0)
-            fail_file(file.name, SOURCE_READ, 0);
-    }
-    if (files.n == MERGE_MAX)
-        tool_fail(&tool, "more than %d sorted inputs meet in one range of keys", MERGE_MAX);
-    place = file.dictionary > 0 ? files.dictionaries++ : files.n;
-    memmove(&files.of[place + 1], &files.of[place], (files.n++ - place) * sizeof file);
-    files.of[place] = file;
-}
-
-static void add_handed(struct range *range)
-{
-    struct handed handed;
-    int got;
-
-    while ((got = handed_next(STDIN_FILENO, &handed)) > 0)
-        add(range, (struct file){.fd = handed.fd, .name = handed.name, .dictionary = handed.dictionary});
-    if (got < 0)
-        tool_fail(&tool, "cannot take over the inputs: %s", strerror(errno));
-}
-
-static void add_named(struct range *range, char **names, int n)
-{
-    for (int i = 0; i < n; i++) {
-        int fd = input_file(names[i]);
-
-        if (fd < 0)
-            fail_file(names[i], SOURCE_READ, 0);
-        add(range, (struct file){.fd = fd, .name = names[i]});
-    }
-    if (n == 0)
-        add(range, (struct file){.fd = STDIN_FILENO, .name = "standard input"});
-}
-
 /* Open the files as sources. Returns whether one of them may have lines outside of the range. */
 static int open_sources(const struct plan *plan)
 {
@@ -295,19 +230,27 @@ _Noreturn static void fail_line(const struct merge *merge)
     exit(DISORDERED);
 }
 
-/* Print the lines. Returns 0, or -1 with errno if the output failed. */
-static int merge_all(struct merge *merge, const struct ordering *ordering)
+/*
+ * Write the lines to `out`. `within`: the range that they must lie in, or NULL; `dictionary`: the keys of dictionaries, or
+ * NULL. Returns 0, or -1 with errno if the output failed.
+ */
+static int merge_all(const struct plan *plan, struct range *within, const struct ordering *dictionary, int out)
 {
+    static struct merge merge;
     static struct outputs outputs;
-    int out = STDOUT_FILENO, result;
+    int result;
 
+    memset(&merge, 0, sizeof merge);
+    merge.is_strict = 1;
+    merge.within = within;
+    merge.dictionary = dictionary;
     if (outputs_init(&outputs, &out, 1) < 0)
         tool_fail(&tool, "no memory");
-    result = merge_run(merge, ordering, sources, files.n, &outputs);
-    if (result < 0 && (merge->failed == SOURCE_DISORDER || merge->failed == SOURCE_OUTSIDE))
-        fail_line(merge);
-    if (result < 0 && merge->failed != SOURCE_END)
-        fail_file(files.of[merge->culprit].name, merge->failed, sources[merge->culprit].next);
+    result = merge_run(&merge, &plan->ordering, sources, files.n, &outputs);
+    if (result < 0 && (merge.failed == SOURCE_DISORDER || merge.failed == SOURCE_OUTSIDE))
+        fail_line(&merge);
+    if (result < 0 && merge.failed != SOURCE_END)
+        fail_file(files.of[merge.culprit].name, merge.failed, sources[merge.culprit].next);
     if (result == 0)
         result = outputs_flush(&outputs);
     if (outputs_end(&outputs) < 0) {
@@ -317,39 +260,107 @@ static int merge_all(struct merge *merge, const struct ordering *ordering)
     return result;
 }
 
-/* Many files are open at once. */
-static void raise_limit(void)
+static const char *temporary_directory(void)
 {
-    struct rlimit limit;
+    const char *directory = getenv("TMPDIR");
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    return directory && *directory ? directory : "/tmp";
+}
+
+/* Merge the files that there are so far into one, which takes their place: of equal lines theirs come first. */
+static void merge_early(const struct plan *plan, struct range *range)
+{
+    const char *directory = temporary_directory();
+    struct stat status;
+    int fd = runs_file(directory);
+
+    if (fd < 0 || merge_all(plan, open_sources(plan) ? range : NULL, NULL, fd) < 0 || fstat(fd, &status) < 0 ||
+        lseek(fd, 0, SEEK_SET) < 0)
+        tool_fail(&tool, "cannot write a temporary file in %s: %s", directory, strerror(errno));
+    for (size_t i = 0; i < files.n; i++) {
+        source_close(&sources[i]);
+        close(files.of[i].fd);
     }
+    files.of[0] = (struct file){.fd = fd, .name = directory, .is_sought = 1, .end = status.st_size};
+    files.n = 1;
+}
+
+/* Add a file, unless none of its lines is in the range. */
+static void add(const struct plan *plan, struct range *range, struct file file)
+{
+    struct stat status;
+    enum source_result result;
+    size_t place;
+
+    if (fstat(file.fd, &status) < 0)
+        fail_file(file.name, SOURCE_READ, 0);
+    file.is_sought = S_ISREG(status.st_mode);
+    if (file.is_sought) {
+        result = range_find(range, file.fd, status.st_size, file.dictionary > 0, &file.start, &file.end);
+        if (result != SOURCE_LINE)
+            fail_file(file.name, result, range->offset);
+        if (file.start > file.end) { /* it is not sorted: reading it will tell where */
+            file.start = 0;
+            file.end = status.st_size;
+        }
+        if (file.start == file.end) {
+            close(file.fd);
+            return;
+        }
+        if (lseek(file.fd, file.start, SEEK_SET) < 0)
+            fail_file(file.name, SOURCE_READ, 0);
+    }
+    if (files.n == MERGE_MAX && plan->join)
+        tool_fail(&tool, "a join of more than %d files in one range of keys: merge some of them first", MERGE_MAX);
+    if (files.n == MERGE_MAX)
+        merge_early(plan, range);
+    place = file.dictionary > 0 ? files.dictionaries++ : files.n;
+    memmove(&files.of[place + 1], &files.of[place], (files.n++ - place) * sizeof file);
+    files.of[place] = file;
+}
+
+static void add_handed(const struct plan *plan, struct range *range)
+{
+    struct handed handed;
+    int got;
+
+    while ((got = handed_next(STDIN_FILENO, &handed)) > 0)
+        add(plan, range, (struct file){.fd = handed.fd, .name = handed.name, .dictionary = handed.dictionary});
+    if (got < 0)
+        tool_fail(&tool, "cannot take over the inputs: %s", strerror(errno));
+}
+
+static void add_named(const struct plan *plan, struct range *range, char **names, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int fd = input_file(names[i]);
+
+        if (fd < 0)
+            fail_file(names[i], SOURCE_READ, 0);
+        add(plan, range, (struct file){.fd = fd, .name = names[i]});
+    }
+    if (n == 0)
+        add(plan, range, (struct file){.fd = STDIN_FILENO, .name = "standard input"});
 }
 
 int main(int argc, char **argv)
 {
     static struct plan plan = {.ordering = {.separator = -1, .end = '\n'}, .memory = MEMORY};
-    static struct merge merge;
     static struct range range;
-    int result, error, status = 0;
+    int result, error, is_open, status = 0;
     pid_t pid;
 
     parse(argc, argv, &plan);
-    raise_limit();
+    input_allow_many();
     open_range(&plan, &range);
     if (plan.is_handed)
-        add_handed(&range);
+        add_handed(&plan, &range);
     else
-        add_named(&range, argv + optind, argc - optind);
-    merge.is_strict = 1;
-    merge.dictionary = plan.join ? &range.dictionary.ordering : NULL;
-    if (open_sources(&plan))
-        merge.within = &range;
+        add_named(&plan, &range, argv + optind, argc - optind);
+    is_open = open_sources(&plan);
     if (plan.command && (error = child_read_output(plan.command, &pid)))
         tool_fail(&tool, "cannot start the command: %s", strerror(error));
-    result = merge_all(&merge, &plan.ordering);
+    result = merge_all(&plan, is_open ? &range : NULL, plan.join ? &range.dictionary.ordering : NULL, STDOUT_FILENO);
     error = errno;
     range_close(&range);
     if (plan.command) {

@@ -49,23 +49,12 @@ static struct tool tool = {
              "Exit status: 0; that of the command; 2 if something else failed.\n",
 };
 
-enum {
-    BUFFER = 1024 * 1024,
-    MEMORY = 64 * 1024 * 1024,
-    OPTION_PARTITIONS = 256,
-    OPTION_BORDERS,
-    OPTION_RUN,
-    OPTION_HELP
-};
+enum { BUFFER = 1024 * 1024, MEMORY = 64 * 1024 * 1024, OPTION_PARTITIONS = OPTION_OWN };
 
-static const char LETTERS[] = ":" OPTIONS_LETTERS "S:";
+static const char LETTERS[] = ":" OPTIONS_LETTERS;
 static const struct option WORDS[] = {
     OPTIONS_WORDS,
     {"partitions", required_argument, NULL, OPTION_PARTITIONS},
-    {"borders", required_argument, NULL, OPTION_BORDERS},
-    {"run", required_argument, NULL, OPTION_RUN},
-    {"buffer-size", required_argument, NULL, 'S'},
-    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -93,9 +82,6 @@ static void take_option(struct plan *plan, int found)
     case 'S':
         plan->memory = options_size(&tool, optarg);
         break;
-    case OPTION_HELP:
-        fputs(tool.usage, stdout);
-        exit(0);
     }
 }
 

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "protocol/tool.h"
+#include "sort/input.h"
 #include "sort/options.h"
 #include "sort/sorter.h"
 #include "split/child.h"
@@ -65,19 +65,16 @@ static struct tool tool = {
 enum {
     BLOCK_KIB = 16, /* of which --sample prints a number of lines */
     PARTS_MAX = 100000,
-    OPTION_HEADER = 256,
+    OPTION_HEADER = OPTION_OWN,
     OPTION_PARALLEL,
     OPTION_SAMPLE,
-    OPTION_BORDERS,
     OPTION_FILES0,
     OPTION_SORT,
     OPTION_CHECK,
-    OPTION_RUN,
-    OPTION_IGNORED,
-    OPTION_HELP
+    OPTION_IGNORED
 };
 
-static const char LETTERS[] = ":" OPTIONS_LETTERS "cCmo:S:T:";
+static const char LETTERS[] = ":" OPTIONS_LETTERS "cCmo:T:";
 static const struct option WORDS[] = {
     OPTIONS_WORDS,
     {"random-source", required_argument, NULL, OPTION_IGNORED},
@@ -86,16 +83,12 @@ static const struct option WORDS[] = {
     {"check", optional_argument, NULL, OPTION_CHECK},
     {"compress-program", required_argument, NULL, OPTION_IGNORED},
     {"files0-from", required_argument, NULL, OPTION_FILES0},
-    {"run", required_argument, NULL, OPTION_RUN},
     {"merge", no_argument, NULL, 'm'},
     {"output", required_argument, NULL, 'o'},
-    {"buffer-size", required_argument, NULL, 'S'},
     {"temporary-directory", required_argument, NULL, 'T'},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"header", no_argument, NULL, OPTION_HEADER},
     {"sample", required_argument, NULL, OPTION_SAMPLE},
-    {"borders", required_argument, NULL, OPTION_BORDERS},
-    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -215,9 +208,6 @@ static void take_option(struct plan *plan, int found)
     case OPTION_RUN:
         plan->command = optarg;
         break;
-    case OPTION_HELP:
-        fputs(tool.usage, stdout);
-        exit(0);
     }
 }
 
@@ -301,17 +291,6 @@ static int check(struct plan *plan)
     return !result;
 }
 
-/* Merges have many files open. */
-static void raise_limit(void)
-{
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 int main(int argc, char **argv)
 {
     static struct plan plan = {.sorter = {.ordering = {.separator = -1, .end = '\n'}, .threads = 1}};
@@ -328,7 +307,7 @@ int main(int argc, char **argv)
         sorter->directory = getenv("TMPDIR");
     if (!sorter->directory || !*sorter->directory)
         sorter->directory = "/tmp";
-    raise_limit();
+    input_allow_many();
     if (plan.command && (error = child_read_output(plan.command, &pid)))
         tool_fail(&tool, "cannot start the command: %s", strerror(error));
     result = plan.stride     ? sorter_sample(sorter, plan.stride)

@@ -1,75 +1,115 @@
-"""Sorts, merges and keyed counts as operations, against GNU sort: stored objects in, one object out.
+"""Sorts, merges and keyed counts as operations, beside what sorts files: stored objects in, one object out.
 
-An operation is isolated, durable and published at once, and cuts its input by itself. The peer reads and writes files
-of the same disk, with as much memory as an instance has.
+An operation is isolated, durable and published at once, and cuts its input by itself. The peers read and write files
+of the same disk, with as much memory as an instance has: GNU sort, and where they are installed `parsort`, DuckDB, and
+Spark for the count.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Bar, Line, interleave, seconds
-from bench.peers import installed, missing
-from bench.rows.data.sorting import log_line, number_line, word_line, write_lines
+from bench.measure import Bar, Line, Turn, interleave, seconds
+from bench.peers import duckdb, installed, missing, spark
+from bench.rows.data.sorting import absent_sorters, write_lines
 from bench.setting import PLAIN, Setting, lifetime, run_job
 from cli.client.jobs import Jobs
 from datapath import libexec
 
 FILES, MERGED = 4, 16
 MEMORY = "1G"
-SORT = "LC_ALL=C sort --parallel=2 -S 1G"
+PARALLEL = "--parallel=2 -S 1G"
+SORT, PARSORT = f"LC_ALL=C sort {PARALLEL}", f"LC_ALL=C parsort {PARALLEL}"
+Work = Callable[[Sequence[Path], Path], None]  # files into one target
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer: its name, what it does, and what the ratio to it should be."""
+
+    name: str
+    work: Work
+    bar: Bar
 
 
 def lines(setting: Setting) -> Iterator[Line]:
     if installed("sort") is None:
         raise missing("sort")
     whole, few = setting.size(1_000_000_000, 20_000_000), setting.size(400_000_000, 10_000_000)
-    for what, line, size, keys in (
-        ("log lines", log_line, whole, []),
-        ("words", word_line, few, []),
-        ("numbers", number_line, few, ["1,1n"]),
+    for what, kind, size, keys, order in (
+        ("log lines", "log", whole, [], duckdb.WHOLE_LINE),
+        ("words", "word", few, [], duckdb.WHOLE_LINE),
+        ("numbers", "number", few, ["1,1n"], duckdb.NUMBER),
     ):
-        files, names = store(setting, what, line, size)
+        files, names = store(setting, what, kind, size)
         document = {"type": "sort", "spec": {"sort_by": keys}}
-        command = f"{SORT} {' '.join(f'-k{key}' for key in keys)}"
         name = f"mjob sort of {size / 1e6:,.0f} MB of {what}"
-        yield compared(setting, name, "sort", size, document, command, files, names)
-    size = setting.size(400_000_000, 10_000_000)
-    files, names = store(setting, "counted", word_line, size)
+        yield from compared(setting, name, size, document, sorters(keys, order), files, names)
+    files, names = store(setting, "counted", "word", few)
     document = {"type": "map_reduce", "spec": {"reducer": {"exec": "uniq -c"}}}
-    yield compared(
-        setting, f"keyed count of {size / 1e6:,.0f} MB", "sort | uniq -c", size, document, SORT, files, names,
-        then="| uniq -c", exact=False,
-    )  # fmt: skip
-    files, names = store(setting, "sorted", log_line, whole, MERGED, is_sorted=True)
+    with counters(setting) as peers:
+        name = f"keyed count of {few / 1e6:,.0f} MB"
+        yield from compared(setting, name, few, document, peers, files, names, exact=False)
+    files, names = store(setting, "sorted", "log", whole, MERGED, is_sorted=True)
     document = {"type": "merge", "spec": {"mode": "sorted"}}
     name = f"mjob merge of {MERGED}, {whole / 1e6:,.0f} MB"
-    yield compared(setting, name, "sort -m", whole, document, f"{SORT} -m", files, names, goal=1.5)
-    files, names = store(setting, "small", log_line, 10_000_000)
+    merger = Peer("sort -m", shell(f"{SORT} -m"), Bar(goal=1.5))
+    yield from compared(setting, name, whole, document, [merger], files, names)
+    files, names = store(setting, "small", "log", 10_000_000)
     document = {"type": "sort", "spec": {}}
     took = [operation(setting, document, names)[0] for _ in range(setting.rounds)]
     yield Line("mjob sort of 10 MB", "s", took, Bar(0.4, absolute=True, at_most=True))
+    if absent := ", ".join(filter(None, (absent_sorters(), "" if spark.is_installed() else "pyspark"))):
+        raise missing(absent)
+
+
+def sorters(keys: Sequence[str], order: str) -> Iterator[Peer]:
+    """The peers that sort by some keys."""
+    options = "".join(f" -k{key}" for key in keys)
+    yield Peer("sort", shell(SORT + options), Bar(2))
+    if installed("parsort"):
+        yield Peer("parsort", shell(PARSORT + options), Bar(1))
+    if duckdb.is_installed():
+        yield Peer(duckdb.NAME, lambda files, target: duckdb.sort(files, target, order, f"{MEMORY}B"), Bar(1))
+
+
+@contextlib.contextmanager
+def counters(setting: Setting) -> Iterator[list[Peer]]:
+    """The peers that count lines by their keys."""
+    with contextlib.ExitStack() as stack:
+        peers = [Peer("sort | uniq -c", shell(SORT, "| uniq -c"), Bar(2))]
+        if spark.is_installed():
+            count = stack.enter_context(spark.session(setting.directory("spark"), MEMORY))
+            peers.append(Peer(spark.NAME, count, Bar(1)))
+        yield peers
+
+
+def shell(command: str, then: str = "") -> Work:
+    """The work of a command on files, and of what its output goes through."""
+
+    def work(files: Sequence[Path], target: Path) -> None:
+        script = f"{command} {shlex.join(map(str, files))} {then} > {shlex.quote(str(target))}"
+        subprocess.run(["bash", "-c", script], env=PLAIN, check=True)
+
+    return work
 
 
 def store(
-    setting: Setting,
-    what: str,
-    line: Callable[[Any], str],
-    size: int,
-    parts: int = FILES,
-    is_sorted: bool = False,
+    setting: Setting, what: str, kind: str, size: int, parts: int = FILES, is_sorted: bool = False
 ) -> tuple[list[Path], list[str]]:
     """Lines in so many files and objects; returns the paths of both."""
     directory = setting.directory(f"reduced {what}")
     files, names = [], []
     for number in range(parts):
-        files.append(write_lines(directory / f"part{number}", line, size // parts, f"{what}{number}"))
+        files.append(write_lines(setting, directory / f"part{number}", kind, size // parts, number))
         if is_sorted:
             subprocess.run([libexec("msort"), "-o", files[-1], files[-1]], check=True)
         names.append(f"{setting.home}/{what.replace(' ', '-')}{number}")
@@ -80,36 +120,34 @@ def store(
 def compared(
     setting: Setting,
     what: str,
-    peer: str,
     size: int,
     document: Mapping[str, Any],
-    command: str,
+    peers: Iterable[Peer],
     files: list[Path],
     names: list[str],
-    then: str = "",
     exact: bool = True,
-    goal: float = 2.0,
-) -> Line:
-    """The line of an operation and a command on the same lines, whose results must be the same."""
-    target = files[0].parent / "result"
-    quoted = shlex.join(map(str, files))
-    shell = f"{command} {quoted} {then} > {shlex.quote(str(target))}"
-    results: list[str] = []
+) -> Iterator[Line]:
+    """The lines of an operation and its peers on the same text, whose results must be the same."""
+    peers, made = list(peers), ""
 
     def ours() -> float:
-        took, path = operation(setting, document, names)
-        results[:] = [path]
+        nonlocal made
+        took, made = operation(setting, document, names)
         return size / 1e6 / took
 
-    def theirs() -> float:
-        return size / 1e6 / seconds(lambda: subprocess.run(["bash", "-c", shell], env=PLAIN, check=True))
+    def turn(peer: Peer) -> Turn:
+        target = files[0].parent / peer.name.partition(" ")[0]
+        return lambda: size / 1e6 / seconds(lambda: peer.work(files, target))
 
-    samples, others = interleave(setting.rounds, ours, theirs)
-    made, found = setting.session.call("GET", results[0]).content, target.read_bytes()
-    if made != found if exact else Counter(made.splitlines()) != Counter(found.splitlines()):
-        raise RuntimeError(f"{what}: the operation and {peer} do not agree")
-    target.unlink()
-    return Line(what, "MB/s", samples, Bar(goal=goal), peer, others)
+    samples, *others = interleave(setting.rounds, ours, *map(turn, peers))
+    result = setting.session.call("GET", made).content
+    for peer, theirs in zip(peers, others, strict=True):
+        target = files[0].parent / peer.name.partition(" ")[0]
+        found = target.read_bytes()
+        target.unlink()
+        if result != found if exact else Counter(result.splitlines()) != Counter(found.splitlines()):
+            raise RuntimeError(f"{what}: the operation and {peer.name} do not agree")
+        yield Line(what, "MB/s", samples, peer.bar, peer.name, theirs)
 
 
 def operation(setting: Setting, document: Mapping[str, Any], names: list[str]) -> tuple[float, str]:

@@ -26,6 +26,9 @@ struct input {
     size_t left_at, left_len;
 };
 
+/* input_allow_many - let this process have as many files open as it may: merges have many. A refusal changes nothing. */
+void input_allow_many(void);
+
 /* input_open - prepare to read `files`, whose lines end in `end`. */
 void input_open(struct input *input, const char *const *files, size_t n, char end, int has_header);
 

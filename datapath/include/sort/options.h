@@ -1,5 +1,5 @@
 /*
- * options - the options that msort and mpartition have in common.
+ * options - the options that msort, mpartition and mmerge have in common.
  */
 #ifndef REMORA_OPTIONS_H
 #define REMORA_OPTIONS_H
@@ -10,10 +10,15 @@
 #include "keys/keydef.h"
 #include "protocol/tool.h"
 
-/* The letters for getopt, and the long options that say how lines are ordered. */
-#define OPTIONS_LETTERS "bdfghik:MnrRst:uVz"
+/* What getopt returns for long options that have no letter; a tool's own begin at the last one. */
+enum { OPTION_BORDERS = 256, OPTION_RUN, OPTION_HELP, OPTION_OWN };
+
+/* The letters for getopt, and the long options: those that say how lines are ordered, and --help, are taken here. */
+#define OPTIONS_LETTERS "bdfghik:MnrRsS:t:uVz"
 #define OPTIONS_WORDS                                                                                                  \
-    {"ignore-leading-blanks", no_argument, NULL, 'b'}, {"dictionary-order", no_argument, NULL, 'd'},                   \
+    {"borders", required_argument, NULL, OPTION_BORDERS}, {"buffer-size", required_argument, NULL, 'S'},               \
+        {"run", required_argument, NULL, OPTION_RUN}, {"help", no_argument, NULL, OPTION_HELP},                        \
+        {"ignore-leading-blanks", no_argument, NULL, 'b'}, {"dictionary-order", no_argument, NULL, 'd'},               \
         {"ignore-case", no_argument, NULL, 'f'}, {"general-numeric-sort", no_argument, NULL, 'g'},                     \
         {"human-numeric-sort", no_argument, NULL, 'h'}, {"ignore-nonprinting", no_argument, NULL, 'i'},                \
         {"month-sort", no_argument, NULL, 'M'}, {"numeric-sort", no_argument, NULL, 'n'},                              \
@@ -45,7 +50,10 @@
 /* options_next - the next option; as getopt_long returns it. A wrong one is misuse. */
 int options_next(const struct tool *tool, int argc, char **argv, const char *letters, const struct option *words);
 
-/* options_take - take an option that getopt has found, if it is one of these. Returns whether. */
+/*
+ * options_take - take an option that getopt has found, if it says how lines are ordered. Returns whether; --help prints
+ * the tool's text and exits.
+ */
 int options_take(const struct tool *tool, struct ordering *ordering, int found);
 
 /* options_finish - check the ordering when all options are taken. */

@@ -4,11 +4,22 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sort/block.h"
 
 enum { PIECE = 64 * 1024 }; /* text that is read at once while a header is sought */
+
+void input_allow_many(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
 
 void input_open(struct input *input, const char *const *files, size_t n, char end, int has_header)
 {

@@ -1,6 +1,7 @@
 #include "sort/options.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,6 +64,9 @@ int options_take(const struct tool *tool, struct ordering *ordering, int found)
     case 'z':
         ordering->end = '\0';
         return 1;
+    case OPTION_HELP:
+        fputs(tool->usage, stdout);
+        exit(0);
     case 'R':
         tool_misused(tool, "-R is not supported: pipe through `shuf` instead");
     }

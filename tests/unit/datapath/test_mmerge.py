@@ -190,3 +190,40 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     fails(2, "cannot read nowhere: No such file or directory", "nowhere")
     done = mmerge("-k1", "--keys", "2")
     assert done.returncode == 2 and done.stderr.startswith(b"mmerge: there are only 1 keys\n")
+
+
+MANY = 1030  # more than are merged at once
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> list[Path]:
+    """So many files with two lines each, whose keys are those of all other files."""
+    paths = [tmp_path / f"{number:04}" for number in range(MANY)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"a %d\nb %d\n" % (number, number))
+    return paths
+
+
+def test_more_files_than_are_merged_at_once_are_merged_in_turns_and_in_order(many: list[Path]):
+    lines = [b"%c %d\n" % (key, number) for key in b"ab" for number in range(MANY)]
+    assert merged("-s", "-k1,1", *many) == b"".join(lines)
+    assert merged("-u", "-k1,1", *many) == b"a 0\nb 0\n"
+
+
+def test_so_they_are_within_a_range_and_for_a_command(many: list[Path], tmp_path: Path):
+    borders = tmp_path / "borders"
+    borders.write_bytes(b"b\n")
+    options = ("-s", "-k1,1", "--borders", borders, "--partition", "1", "--run", "cut -c1 | uniq -c")
+    assert merged(*options, *many).split() == [b"%d" % MANY, b"b"]
+
+
+@pytest.mark.parametrize("number", [3, MANY - 2])
+def test_each_of_many_files_must_be_sorted(many: list[Path], number: int):
+    many[number].write_bytes(b"b\na\n")
+    fails(1, f"{many[number]}:2: disorder: a", *many)
+
+
+def test_a_join_of_too_many_files_says_what_to_do(many: list[Path]):
+    done = handed([(number == 0, f"f{number}", b"a\n") for number in range(MANY)], "-s", "-k1,1", "--join", "1")
+    sentence = b"mmerge: a join of more than 1024 files in one range of keys: merge some of them first\n"
+    assert (done.returncode, done.stderr) == (2, sentence)
