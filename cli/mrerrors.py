@@ -79,8 +79,8 @@ def collect(
     c: Connection, blobs: BlobStore, errors: Errors, words: tuple[str, ...], span: tuple[int, int], account: str
 ) -> None:
     from scheduler.records import accounts
-    from scheduler.service.operators.find import find_job, jobs_between
-    from scheduler.service.operators.load import errors_of
+    from scheduler.service.operators.find_job import find_job, jobs_between
+    from scheduler.service.operators.job_record import errors_of
 
     if account:
         accounts.require(c, account)

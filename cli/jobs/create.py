@@ -21,7 +21,7 @@ from cli.jobs.documents.specification import (
     left_over,
     without_reducers,
 )
-from cli.jobs.follow.course import Flow, add_all, flow_options, run, taken
+from cli.jobs.follow.run_job import Flow, add_all, flow_options, run, taken
 from cli.output import null_option
 from cli.when import Duration
 from scheduler.model.tiers import DISK_GB, MAX_TIMEOUT_S, MAX_TRIES_AGAIN, MEMORY_MB

@@ -14,7 +14,7 @@ from cli.client.problem import Problem
 from cli.frame import Command, note
 from cli.jobs.common import check_done, jobs, one_job_argument, only
 from cli.jobs.documents import unfinished
-from cli.jobs.follow import course
+from cli.jobs.follow import run_job
 from cli.text import count
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("rerun", cls=Command)
 @click.option("--failed", is_flag=True, help="Only the inputs that have no result: those that failed, each once; of a "
               "cancelled job also those that never ran.")  # fmt: skip
-@course.flow_options
+@run_job.flow_options
 @one_job_argument
 def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
     """Create a job with the name, the phases and the inputs of a job that is done; print its id.
@@ -40,19 +40,19 @@ def command(job: tuple[str, ...], failed: bool, **options: Any) -> None:
 
     Exit status: as of mjob create; 1 also if --failed finds no input.
     """
-    flow = course.taken(options)
+    flow = run_job.taken(options)
     with jobs() as mine:
         old = only(mine, job)
         status = check_done(mine, old)
         inputs = without_result(mine, old, status) if failed else mine.records(old, "in")
 
         def feed(new: str) -> None:
-            number = course.add_all(mine, new, batches(inputs, flow.batch), flow)
+            number = run_job.add_all(mine, new, batches(inputs, flow.batch), flow)
             mine.end_input(new)
             if failed and status["cancelled"]:
                 note(f"job {old} was cancelled: {count(number, 'input')} without a result run again")
 
-        course.run(mine, body_of(status), flow, feed)
+        run_job.run(mine, body_of(status), flow, feed)
 
 
 def without_result(mine: Jobs, job: str, status: Status) -> Iterator[bytes]:

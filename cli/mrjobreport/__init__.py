@@ -18,7 +18,7 @@ from cli.mrjob.records import recorded
 from cli.service.account_options import with_store
 
 if TYPE_CHECKING:
-    from scheduler.service.operators.load import JobRecord
+    from scheduler.service.operators.job_record import JobRecord
 
 
 @click.command("mrjobreport", cls=Plain)

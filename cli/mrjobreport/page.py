@@ -11,7 +11,7 @@ from cli.mrjobreport.stream import FAILED, colour, stream
 from scheduler.common.display import is_harmless
 
 if TYPE_CHECKING:
-    from scheduler.service.operators.load import JobRecord
+    from scheduler.service.operators.job_record import JobRecord
 
 PARTS = {"queue": "#bbbbbb", "fetch": "#e0c050", "run": "#4878a8", "commit": "#5a9e6f"}
 MEANINGS = "queue: until an agent takes it; fetch: its input and an instance; run; commit: durable, and named"

@@ -62,7 +62,7 @@ def command(
     summary = Summary()
 
     async def check(db: Database, blobs: BlobStore) -> None:
-        from scheduler.service.operators import find
+        from scheduler.service.operators import find_job
         from scheduler.service.operators import verify as verification
 
         with Meter() as meter:
@@ -71,7 +71,7 @@ def command(
                     db, blobs, summary, grace_ms=grace * 1000, deep=deep, progress=meter.show
                 )
             else:
-                found = await db.read(lambda c: find.find_job(c, job))
+                found = await db.read(lambda c: find_job.find_job(c, job))
                 findings = verification.verify_job(db, blobs, summary, found, deep=deep, progress=meter.show)
             async for finding in findings:
                 repaired = mend and await verification.repair(db, blobs, finding)

@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from scheduler.agent.links.node_work import NodeWork
 from scheduler.common.metrics import Stalls, certificate, gauge, register
 from scheduler.http.limits import Bounds, ConnectionLimits, LimitedHandler
-from scheduler.http.operator import METRICS_TYPE, is_operator
+from scheduler.http.operator_access import METRICS_TYPE, is_operator
 from scheduler.model.wire import Outcome
 from scheduler.tls.identity import Identity
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scheduler.agent.options import OptionsError
-from scheduler.common.private import NotPrivateError, open_own_file, open_private
+from scheduler.common.private_directory import NotPrivateError, open_own_file, open_private
 
 LOCK = "agent.lock"
 LAST_WORDS = "agent.ended"

@@ -16,7 +16,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
-from scheduler.common.space import space_at
+from scheduler.common.disk_reserve import space_at
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 STALLS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

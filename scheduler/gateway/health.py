@@ -11,9 +11,9 @@ import os
 
 from aiohttp import web
 
-from scheduler.common.space import sized, space_at
+from scheduler.common.disk_reserve import sized, space_at
 from scheduler.gateway.context import Call, Context, Handler
-from scheduler.http.operator import METRICS_TYPE, is_operator
+from scheduler.http.operator_access import METRICS_TYPE, is_operator
 from scheduler.http.replies import json_reply
 from scheduler.model.errors import authorization_failed, method_not_allowed
 from scheduler.records.database import Connection

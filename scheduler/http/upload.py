@@ -26,8 +26,8 @@ from types import TracebackType
 
 from aiohttp import web
 
+from scheduler.common.disk_reserve import sized
 from scheduler.common.ids import new_id
-from scheduler.common.space import sized
 from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError

@@ -29,9 +29,9 @@ from functools import partial
 from pathlib import Path
 
 from datapath import spool
+from scheduler.common.disk_reserve import Space, space_at
 from scheduler.common.gathering import Gathered
 from scheduler.common.ids import new_id
-from scheduler.common.space import Space, space_at
 from scheduler.model.ids import is_id
 
 SHARDS = frozenset(f"{number:02x}" for number in range(256))

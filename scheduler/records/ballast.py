@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scheduler.common.space import MEGABYTE, space_at
+from scheduler.common.disk_reserve import MEGABYTE, space_at
 
 SIZE = 4 * MEGABYTE
 # Seconds between checks whether the disk has room for it again.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
-from scheduler.common.space import space_at
+from scheduler.common.disk_reserve import space_at
 from scheduler.records import queries, schema
 from scheduler.records.ballast import Ballast
 from scheduler.records.database import (

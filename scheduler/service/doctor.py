@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.common import child
-from scheduler.common.space import sized
+from scheduler.common.disk_reserve import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB
 from scheduler.providers import InstanceError
 from scheduler.providers.choice import ProviderOptions, containers

@@ -23,7 +23,7 @@ async def reserving(key: str, environment: Mapping[str, str] = os.environ) -> As
         from scheduler.nomad.api import Access, NomadApi, NomadError
         from scheduler.nomad.job_documents import Template
         from scheduler.nomad.settings import mark_of, template_of
-        from scheduler.supervisor.instances.loop import InstanceLoop
+        from scheduler.supervisor.instances.instance_loop import InstanceLoop
     except ImportError as error:
         raise StateError(f'--nomad needs packages that are not installed ({error.name}): "remora[cluster]"') from None
     try:

@@ -27,7 +27,7 @@ from scheduler.objects.blobs import BlobStore
 from scheduler.objects.sweep import sweep
 from scheduler.records.database import Database, DatabaseError, open_database
 from scheduler.service.listeners import BY_DESCRIPTORS, Connections, open_listeners
-from scheduler.service.operators import measuring
+from scheduler.service.operators import supervisor_metrics
 from scheduler.service.state import StateError
 from scheduler.supervisor.job_services import JobService, RecordedJobService
 from scheduler.supervisor.jobs.expiry import delete_expired
@@ -233,7 +233,9 @@ async def supervising(
         return Supervisor(context.db, context.blobs, context.clock, issue, url, alone, reserve=reserve, ports=ports)
 
     await runner.start(make)
-    sampling = asyncio.create_task(measuring.sample_forever(context, measuring.measure(context, runner)))
+    sampling = asyncio.create_task(
+        supervisor_metrics.sample_forever(context, supervisor_metrics.measure(context, runner))
+    )
     try:
         async with background(sampling):
             yield

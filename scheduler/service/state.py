@@ -10,7 +10,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scheduler.common.private import NotPrivateError, open_own_file, open_private
+from scheduler.common.private_directory import NotPrivateError, open_own_file, open_private
 
 DATABASE = "remora.db"
 OBJECTS = "blobs"

@@ -23,7 +23,7 @@ from scheduler.supervisor.jobs import archive, retention
 from scheduler.supervisor.jobs.changes import Changes
 from scheduler.supervisor.jobs.dispatch import dispatch_page, take_in
 from scheduler.supervisor.jobs.retention import Discard
-from scheduler.supervisor.operations import ending, inputs, steps
+from scheduler.supervisor.operations import ending, steps, unavailable_inputs
 from scheduler.supervisor.tasks.commit import refuse_ready
 
 log = logging.getLogger("remora.supervisor")
@@ -89,7 +89,7 @@ class JobWork:
     async def _inputs_are_there(self, live: LiveJob) -> bool:
         """Whether an operation may begin: all of its inputs are available. If not, it fails, or waits."""
         assert live.spec.operation is not None
-        found = await inputs.missing(self._db, self._blobs, live)
+        found = await unavailable_inputs.missing(self._db, self._blobs, live)
         live.checked = found is None
         if found is None:
             return True
@@ -97,7 +97,9 @@ class JobWork:
             live.stalled = True
             self.wait_for_inputs(live)
         else:
-            self._apply(await self._db.write(partial(inputs.fail, live=live, found=found, now=self._clock())))
+            self._apply(
+                await self._db.write(partial(unavailable_inputs.fail, live=live, found=found, now=self._clock()))
+            )
         return False
 
     def wait_for_inputs(self, live: LiveJob) -> None:
@@ -107,7 +109,7 @@ class JobWork:
             self._background.spawn(self._until_inputs_are_there(live))
 
     async def _until_inputs_are_there(self, live: LiveJob) -> None:
-        backoff = Backoff(*inputs.PAUSES)
+        backoff = Backoff(*unavailable_inputs.PAUSES)
         while not live.done and await self._still_lacks(live):
             await asyncio.sleep(backoff.next())
         live.lacking = live.stalled = False
@@ -118,8 +120,8 @@ class JobWork:
     async def _still_lacks(self, live: LiveJob) -> bool:
         """Whether inputs of an operation are not available, which its status then says. An error counts as that."""
         try:
-            found = await inputs.missing(self._db, self._blobs, live)
-            await self._db.write(partial(inputs.tell, live=live, found=found))
+            found = await unavailable_inputs.missing(self._db, self._blobs, live)
+            await self._db.write(partial(unavailable_inputs.tell, live=live, found=found))
         except Fenced:
             return False
         except Exception:

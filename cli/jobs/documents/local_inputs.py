@@ -19,7 +19,7 @@ from cli.text import count
 
 if TYPE_CHECKING:
     from cli.client.session import Session
-    from cli.jobs.follow.course import Flow
+    from cli.jobs.follow.run_job import Flow
 
 DEFAULT_GOAL = "~~/stor"
 THERE = ("stored", "same")

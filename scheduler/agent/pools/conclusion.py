@@ -23,7 +23,7 @@ from scheduler.agent.pools.completion import Completion
 from scheduler.agent.pools.context import AgentContext
 from scheduler.agent.pools.pacing import Pace
 from scheduler.agent.pools.worker import Worker
-from scheduler.common.space import Space
+from scheduler.common.disk_reserve import Space
 from scheduler.model.wire import AttemptId, PoolSpec
 
 # Seconds that an instance which has filled the disk has to disappear before its task is reported.

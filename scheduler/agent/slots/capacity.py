@@ -24,7 +24,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from scheduler.common.space import sized
+from scheduler.common.disk_reserve import sized
 from scheduler.model.tiers import DEFAULT_DISK_GB, DEFAULT_MEMORY_MB, DISK_GB
 from scheduler.providers.linux.cgroups import own_limit, own_processes, read
 

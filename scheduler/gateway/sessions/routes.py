@@ -20,7 +20,7 @@ from aiohttp import web
 from scheduler.gateway.context import Call
 from scheduler.gateway.job_lists import integer
 from scheduler.gateway.jobs import find_job, require_open
-from scheduler.gateway.sessions import beside, elsewhere
+from scheduler.gateway.sessions import elsewhere, task_shells
 from scheduler.gateway.sessions.session import End, Place, Slave
 from scheduler.http.websocket import accept, wants_upgrade
 from scheduler.model import errors
@@ -74,7 +74,7 @@ async def handle(call: Call) -> web.StreamResponse:
 async def slave_at(call: Call, job: Row, place: Place) -> Slave:
     """The program that is to come to a place. Raises WireError for a task that does not run."""
     if place.task:
-        return await beside.find(call, job, place.task)
+        return await task_shells.find(call, job, place.task)
     return OwnTask(partial(call.service.runs, place.job))
 
 

@@ -29,9 +29,9 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.common.disk_reserve import sized
 from scheduler.common.display import compact
 from scheduler.common.ids import new_id
-from scheduler.common.space import sized
 from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
 from scheduler.http import role_headers

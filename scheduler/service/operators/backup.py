@@ -29,7 +29,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from datapath import spool
-from scheduler.common.private import NotPrivateError, open_private
+from scheduler.common.private_directory import NotPrivateError, open_private
 from scheduler.objects.blobs import SHARDS, BlobStore, copy_file
 from scheduler.objects.sweep import remove_unknown
 from scheduler.objects.verification import PAGE, Reference, reference

@@ -8,7 +8,7 @@ from typing import Any
 
 from scheduler.model.errors import WireError
 from scheduler.records.database import Connection, Row
-from scheduler.service.operators.find import find_job
+from scheduler.service.operators.find_job import find_job
 from scheduler.service.state import StateError
 from scheduler.supervisor.control.cancelling import cancel_named
 from scheduler.supervisor.jobs.intake import JobRef

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scheduler.common.space import space_at
+from scheduler.common.disk_reserve import space_at
 from scheduler.records.database import Connection
 
 MOST_PHASES = 10_000

@@ -19,7 +19,7 @@ from scheduler.objects.blobs import SHARDS, BlobStore
 from scheduler.objects.verification import Verifier
 from scheduler.records.database import Connection, Database
 from scheduler.records.invariants import JOB_RULES, RULES, Finding, broken_rows
-from scheduler.service.operators.find import FoundJob
+from scheduler.service.operators.find_job import FoundJob
 from scheduler.supervisor.jobs.retention import LINGER_MS
 
 STAGED_PAGE = 1000

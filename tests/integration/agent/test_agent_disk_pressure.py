@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from scheduler.agent.attempts.verdict import DISK_IS_FULL, FULL_MACHINE
 from scheduler.agent.pools.caps import disk_pressure
-from scheduler.common.space import MEGABYTE, Space
+from scheduler.common.disk_reserve import MEGABYTE, Space
 from scheduler.model.wire import Outcome
 from tests.support.nodes.agent_rig import Rig, rig
 

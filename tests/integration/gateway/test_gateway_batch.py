@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scheduler.common.space import Space
+from scheduler.common.disk_reserve import Space
 from scheduler.model import batch
 from tests.support.services.gateway import DIRECTORY, error, md5, presign
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from scheduler.common.space import Space
+from scheduler.common.disk_reserve import Space
 from scheduler.objects import namespace
 from tests.support.services.gateway import error
 

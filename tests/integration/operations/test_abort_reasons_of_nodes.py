@@ -15,7 +15,7 @@ from scheduler.agent.attempts.reports import Reporter
 from scheduler.agent.pools import pool
 from scheduler.agent.pools.caps import disk_pressure
 from scheduler.agent.slots.reservations import Reservations
-from scheduler.common.space import MEGABYTE, Space
+from scheduler.common.disk_reserve import MEGABYTE, Space
 from scheduler.model.operations.reasons import AbortReason
 from scheduler.model.wire import AttemptReport, FeedPage, FeedSource, Outcome
 from tests.support.nodes.agent_rig import KNOCK, Rig, lackey_of, rig

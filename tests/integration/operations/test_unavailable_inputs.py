@@ -11,7 +11,7 @@ from scheduler.model.wire import AttemptReport, Outcome, PoolSpec, TaskLease
 from scheduler.objects import namespace
 from scheduler.records.database import select
 from scheduler.supervisor.jobs.status import status as job_status
-from scheduler.supervisor.operations import inputs
+from scheduler.supervisor.operations import unavailable_inputs
 from tests.support.eventually import eventually
 from tests.support.operations.reader import Reader
 from tests.support.operations.running import attempts, content, operation, over, put, result, status
@@ -23,7 +23,7 @@ OUTPUT = {"path": "/jill/stor/out/"}
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(unavailable_inputs, "PAUSES", (0.01, 0.02))
 
 
 async def objects(house: House) -> str:

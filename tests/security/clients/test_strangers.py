@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.gateway.context import Guard
-from scheduler.http.operator import is_local
+from scheduler.http.operator_access import is_local
 from tests.support.services.gateway import DIRECTORY, Gateway, Signer, error, presign, running
 
 PAGE = {"Origin": "http://page", "Access-Control-Request-Method": "GET"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.common import private
-from scheduler.common.private import NotPrivateError, open_own_file, open_private
+from scheduler.common import private_directory
+from scheduler.common.private_directory import NotPrivateError, open_own_file, open_private
 from scheduler.service.state import StateDir, StateError, read_info, require_own
 
 OTHER = 12345
@@ -142,6 +142,10 @@ def test_only_files_of_ours_are_opened(shared: Path, put: Callable[[Path], objec
 
 @root_only
 def test_root_is_trusted_and_so_is_whoever_is_outside_of_a_user_namespace(monkeypatch: pytest.MonkeyPatch):
-    assert private.is_trusted(0) and not private.is_trusted(OTHER) and not private.is_trusted(65534)
-    monkeypatch.setattr(private, "unmapped", lambda: 65534)
-    assert private.is_trusted(65534) and not private.is_trusted(OTHER)
+    assert (
+        private_directory.is_trusted(0)
+        and not private_directory.is_trusted(OTHER)
+        and not private_directory.is_trusted(65534)
+    )
+    monkeypatch.setattr(private_directory, "unmapped", lambda: 65534)
+    assert private_directory.is_trusted(65534) and not private_directory.is_trusted(OTHER)

@@ -11,7 +11,7 @@ from scheduler.agent.gateways import Gateways
 from scheduler.agent.links.links import LONGEST_PAUSE, LOOK_SECONDS, Links
 from scheduler.model.errors import WireError
 from scheduler.model.wire import Supervisor, Supervisors
-from tests.support.warp import run
+from tests.support.time_warp import run
 
 GATEWAYS = ["http://gw1", "http://gw2"]
 

@@ -12,7 +12,7 @@ import pytest
 from scheduler.agent.client import BRIEF_SECONDS, UnavailableError
 from scheduler.agent.links.lease import MARGIN, PAUSE, SilentError, SupervisorLease
 from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS
-from tests.support.warp import run
+from tests.support.time_warp import run
 
 
 @dataclass

@@ -15,7 +15,7 @@ from cli.mrjobreport.stream import step_of, stream
 from scheduler.model.wire import AttemptReport, Outcome
 from scheduler.service.operators import performance
 from scheduler.service.operators.errors import MOST_KINDS, Errors
-from scheduler.service.operators.load import JobRecord
+from scheduler.service.operators.job_record import JobRecord
 from scheduler.supervisor.jobs.timeline import TaskRun, Timeline, packed, unpacked
 from scheduler.supervisor.tasks import times
 

@@ -17,7 +17,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import Database, open_database
 from scheduler.service.operators import verify
-from scheduler.service.operators.find import find_job
+from scheduler.service.operators.find_job import find_job
 from scheduler.service.state import StateError
 from tests.support.ids import id_of
 from tests.support.services.forks import command

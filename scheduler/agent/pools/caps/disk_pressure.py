@@ -30,7 +30,7 @@ from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
 from scheduler.agent.pools.caps.tier_limits import known_files
 from scheduler.agent.pools.worker import Worker
-from scheduler.common.space import Space, is_ample, space_at, space_of
+from scheduler.common.disk_reserve import Space, is_ample, space_at, space_of
 from scheduler.providers.linux.disk_usage import EVERYTHING, Use
 
 # Bytes per second that no task is expected to exceed. Seconds between two looks, at least and at most.

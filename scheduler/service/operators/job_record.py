@@ -15,7 +15,7 @@ from scheduler.model import dates
 from scheduler.objects import namespace
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection
-from scheduler.service.operators.find import FoundJob
+from scheduler.service.operators.find_job import FoundJob
 from scheduler.service.state import StateError
 from scheduler.supervisor.jobs.status import status
 from scheduler.supervisor.jobs.timeline import Timeline, timeline, unpacked

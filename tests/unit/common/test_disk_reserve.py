@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from scheduler.agent.pools.caps.disk_pressure import LONGEST, SHORTEST, Load, pause_until_next, to_blame
-from scheduler.common.space import GIGABYTE, MEGABYTE, Space, reserve, sized
+from scheduler.common.disk_reserve import GIGABYTE, MEGABYTE, Space, reserve, sized
 from scheduler.providers.linux.disk_usage import Use
 
 TOTAL = 400 * MEGABYTE
@@ -72,7 +72,7 @@ def test_objects_leave_a_part_of_the_reserve_for_records() -> None:
 
 
 def test_this_package_says_the_same_of_a_real_directory(tmp_path: Path) -> None:
-    from scheduler.common.space import space_at
+    from scheduler.common.disk_reserve import space_at
 
     space = space_at(tmp_path)
     assert 0 <= space.free <= space.total
