@@ -14,7 +14,8 @@ being recomputed. Every pair of state and event has an entry. Four rules explain
   The outputs of all these attempts but the last are discarded.
 - A loss that the task cannot have caused (the service was stopped, a node died, an input is gone)
   costs no retry, or three restarts would fail a good job. But a task that was leased `MAX_ATTEMPTS`
-  times may itself be what kills nodes, so from then on its losses count.
+  times may itself be what kills nodes, so from then on its losses count, unless its agent took leave: what
+  a task kills does not.
 - A task commits once. A task that has to make again what its consumers have lost (`Remake`) ends as
   committed in any case: its new outputs only replace the lost ones (REMADE), and if it fails, its
   consumers fail (UNMADE). Late reports of its older attempts discard nothing, for they name blobs
@@ -111,9 +112,13 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease ended without a report. `counted` is False when the task cannot have caused that."""
+    """The lease ended without a report. `counted` is False when the task cannot have caused that.
+
+    `in_order`: its agent ended as it was told to, and said so.
+    """
 
     counted: bool = True
+    in_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +254,7 @@ def _error(event: Reported) -> tuple[str, str]:
 
 
 def _lost(task: Task, event: Lost, policy: Policy) -> Step:
-    if not event.counted and task.attempt < MAX_ATTEMPTS:
+    if event.in_order or (not event.counted and task.attempt < MAX_ATTEMPTS):
         return Step(_in(TaskState.READY, task), frozenset({Effect.DISCARD}))
     if task.retries < policy.losses:
         again = replace(task, state=TaskState.READY, retries=task.retries + 1)

@@ -36,7 +36,7 @@ from scheduler.supervisor.jobs.status import status
 from scheduler.supervisor.jobs.usage import usage_document
 
 # Bounds on the lines of input that one transaction records, for which other writers wait, and on one line.
-INPUT_BATCH = 1000
+INPUT_BATCH = 500
 INPUT_BATCH_BYTES = 1 << 20
 MAX_LINE = 8 * 1024  # longer than any object's name can be
 MAX_WAIT_SECONDS = 60.0

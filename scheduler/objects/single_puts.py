@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from scheduler.common.gathering import Gathered
+from scheduler.model import names
 from scheduler.objects import namespace
 from scheduler.objects.entries import Entry, NewObject
 from scheduler.objects.namespace import Guard, Placed
@@ -42,7 +43,8 @@ class SinglePuts:
 
     async def _name_all(self, puts: Sequence[Put]) -> Sequence[Entry | Exception]:
         now = self._clock()
-        placed = await self._db.write(partial(name_all, puts=puts, now=now))
+        owners = {names.owner(put.new.path) for put in puts}
+        placed = await self._db.of(*owners).write(partial(name_all, puts=puts, now=now))
         self._discard([blob for each in placed for blob in each.discard])
         refused = {id(new): problem for each in placed for new, problem in each.refused}
         return [refused.get(id(put.new)) or namespace.object_entry(put.new, now) for put in puts]

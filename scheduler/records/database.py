@@ -4,11 +4,7 @@ The package's theory says why writes are functions that share transactions. This
 common: the writer thread and its groups, savepoints, fences, and the delivery of announcements. An engine adds
 connections: `sqlite.py`, `postgres/engine.py`; `open_database` chooses.
 
-A group is as slow as its slowest work, and pages of hundreds of rows would make every small write wait. So works that
-are called *bulk* take turns with the others: a commit that follows one with bulk has none, if others wait.
-
-Example: jill records 100,000 inputs, in pages of 20 ms each. bob's small write waits for the page that is being
-committed, not for all that have been handed in before it.
+Works are done for accounts (`Database.of`), and those of one account do not hold up another's: see `turns`.
 
 Two ideas make many processes possible, and cost a single process nothing:
 
@@ -26,19 +22,19 @@ import asyncio
 import copy
 import queue
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+from scheduler.records.turns import NO_ACCOUNTS, Accounts, WriterTurns
+
 T = TypeVar("T")
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
 MAX_GROUP = 512
-MANY = 64  # inputs, tasks or reports that make a work bulk
-BULK_GROUP = 2  # of these bulk works, where nothing else waits; one beside others
 READERS = 2
 MAX_SUBJECT = 1000
 
@@ -175,13 +171,14 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work that was handed in, with the future of its caller and the fence that it stands behind."""
+    """A work that was handed in, with the future of its caller, the fence that it stands behind, and for its turn."""
 
     work: Work[Any]
     future: Future[Any]
     fence: Work[object] | None
     bulk: bool = False
     lasting: bool = True
+    accounts: Accounts = NO_ACCOUNTS
 
 
 # The outcome of an item: its result, or what it raised.
@@ -198,10 +195,8 @@ class Database(ABC):
         self.where = where  # for messages: without a password
         self._listeners = listeners
         self._fence: Work[object] | None = None
+        self._accounts: Accounts = NO_ACCOUNTS
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
-        self._bulk: deque[Item] = deque()  # taken out of the inbox, by the writer alone
-        self._had_bulk = False  # the last group
-        self._closing = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
         self._writer = threading.Thread(target=self._write_loop, name="records-write", daemon=True)
         self._writer.start()
@@ -220,7 +215,7 @@ class Database(ABC):
     def write_soon(self, work: Work[T], *, bulk: bool = False, lasting: bool = True) -> Future[T]:
         """Run `work` as `write` does, without waiting. May be called from any thread."""
         future: Future[T] = Future()
-        self._inbox.put(Item(work, future, self._fence, bulk, lasting))
+        self._inbox.put(Item(work, future, self._fence, bulk, lasting, self._accounts))
         return future
 
     async def read(self, work: Work[T]) -> T:
@@ -249,6 +244,12 @@ class Database(ABC):
         """
         view = copy.copy(self)
         view._fence = fence
+        return view
+
+    def of(self, *accounts: str) -> Self:
+        """The same database for works that are done for these accounts, and wait for their turn as such."""
+        view = copy.copy(self)
+        view._accounts = frozenset(accounts)
         return view
 
     def close(self) -> None:
@@ -282,36 +283,37 @@ class Database(ABC):
         """Close the writer's connection, in its thread; no work follows."""
 
     def _write_loop(self) -> None:
-        more = True
-        while more:
-            group, more = self._gather()
-            group = [item for item in group if item.future.set_running_or_notify_cancel()]
-            if group:
-                self._run_group(group)
+        turns: WriterTurns[Item] = WriterTurns()
+        while self._wait_for_turn(turns):
+            self._run_group(turns, turns.take(time.monotonic(), MAX_GROUP))
+        while rest := turns.take_any(MAX_GROUP):
+            self._run_group(turns, rest)
         self._disconnect()
 
-    def _gather(self) -> tuple[list[Item], bool]:
-        """The works of the next commit, after a wait for the first one; and whether more may come."""
-        group: list[Item] = []
-        while len(group) < MAX_GROUP and (not (group or self._bulk or self._closing) or not self._inbox.empty()):
-            item = self._inbox.get()
-            if item is None:
-                self._closing = True
+    def _wait_for_turn(self, turns: WriterTurns[Item]) -> bool:
+        """Take works out of the inbox until one has its turn. Returns whether more may come."""
+        while (patience := turns.patience(time.monotonic())) != 0 or turns.small < MAX_GROUP:
+            try:
+                item = self._inbox.get(timeout=patience)
+            except queue.Empty:
                 break
-            (self._bulk if item.bulk else group).append(item)
-        self._had_bulk = bool(self._bulk) and not (group and self._had_bulk)
-        if self._had_bulk:
-            most = 1 if group else BULK_GROUP
-            group += [self._bulk.popleft() for _ in range(min(most, len(self._bulk)))]
-        return group, bool(self._bulk) or not self._closing
+            if item is None:
+                return False
+            turns.add(item, time.monotonic())
+        return True
 
-    def _run_group(self, group: Sequence[Item]) -> None:
+    def _run_group(self, turns: WriterTurns[Item], taken: Sequence[Item]) -> None:
         """Run a group in one transaction; callers get their results only after the commit."""
+        group = [item for item in taken if item.future.set_running_or_notify_cancel()]
+        if not group:
+            return
+        began = time.monotonic()
         try:
             answers = self._commit(group)
         except BaseException as error:
             # Disk full, I/O error: no work of the group is durable, so every caller gets the error.
             answers = [(item, None, error) for item in group]
+        turns.committed(group, began, time.monotonic())
         for item, result, failure in answers:
             if failure is None:
                 item.future.set_result(result)

@@ -26,7 +26,8 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.wire import RunningAnswer
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import MANY, Connection, Database, Fenced, select
+from scheduler.records.database import Connection, Database, Fenced, select
+from scheduler.records.turns import MANY
 from scheduler.supervisor import announcements
 from scheduler.supervisor.agents import running_requests
 from scheduler.supervisor.agents.running_requests import RunningRequest
@@ -102,7 +103,7 @@ class RecordedJobService:
             c.announce(announcements.JOBS)
             return live.uuid
 
-        return await self._db.write(work)
+        return await self._db.of(owner).write(work)
 
     async def add_inputs(self, job: Named, lines: Sequence[str], end: bool = False) -> None:
         def work(c: Connection) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from scheduler.common.backoff import Backoff
 from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import MANY, Database, Fenced, select
+from scheduler.records.database import Database, Fenced, select
+from scheduler.records.turns import MANY
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.background import PAUSES, SupervisorTasks
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
@@ -82,7 +83,7 @@ class JobWork:
         while not live.done and steps.has_work(live, self._ready(live), AHEAD):
             if steps.needs_inputs(live) and not await self._inputs_are_there(live):
                 return
-            changes = await self._db.write(partial(steps.take, live=live, now=self._clock()))
+            changes = await self._db.of(live.owner).write(partial(steps.take, live=live, now=self._clock()))
             self._apply(changes)
             live.stalled = live.id in changes.stalled
 
@@ -97,9 +98,8 @@ class JobWork:
             live.stalled = True
             self.wait_for_inputs(live)
         else:
-            self._apply(
-                await self._db.write(partial(unavailable_inputs.fail, live=live, found=found, now=self._clock()))
-            )
+            fail = partial(unavailable_inputs.fail, live=live, found=found, now=self._clock())
+            self._apply(await self._db.of(live.owner).write(fail))
         return False
 
     def wait_for_inputs(self, live: LiveJob) -> None:
@@ -121,7 +121,7 @@ class JobWork:
         """Whether inputs of an operation are not available, which its status then says. An error counts as that."""
         try:
             found = await unavailable_inputs.missing(self._db, self._blobs, live)
-            await self._db.write(partial(unavailable_inputs.tell, live=live, found=found))
+            await self._db.of(live.owner).write(partial(unavailable_inputs.tell, live=live, found=found))
         except Fenced:
             return False
         except Exception:
@@ -139,7 +139,7 @@ class JobWork:
         """Fail tasks that no node can ever run: a page of each pool, and again while there are more."""
         for pool, why in self._misfits(live):
             work = partial(refuse_ready, live=live, pool=pool, message=why, limit=REFUSE_PAGE, now=self._clock())
-            self._apply(await self._db.write(work))
+            self._apply(await self._db.of(live.owner).write(work))
 
     async def _until_done(self, work: Callable[[LiveJob], Coroutine[Any, Any, None]], live: LiveJob) -> None:
         """Repeat a job's work until it succeeds, whatever errors (a full disk, for instance) interrupt it."""
@@ -166,7 +166,7 @@ class JobWork:
         """
         soon = live.standing is None and self._has_room(live)
         now = self._clock()
-        changes, inputs, count = await self._db.write(
+        changes, inputs, count = await self._db.of(live.owner).write(
             partial(take_in, live=live, lines=lines, end=end, dispatches=soon, now=now), bulk=len(lines) > MANY
         )
         live.inputs = max(live.inputs, inputs)
@@ -181,7 +181,8 @@ class JobWork:
     async def _dispatch(self, live: LiveJob) -> None:
         while live.pending and self._has_room(live):
             bulk = live.inputs - live.dispatched > MANY
-            changes, count = await self._db.write(partial(dispatch_page, live=live, now=self._clock()), bulk=bulk)
+            page = partial(dispatch_page, live=live, now=self._clock())
+            changes, count = await self._db.of(live.owner).write(page, bulk=bulk)
             live.dispatched += count
             if not count:  # it was cancelled by a gateway, which is not known here yet
                 await self._look_now(live)
@@ -193,9 +194,10 @@ class JobWork:
             live.done = live.done or row["state"] == "done"
 
     async def _archive(self, live: LiveJob) -> None:
-        await ending.release(self._db, live, self._discard)
-        await retention.reap_job(self._db, self._discard, live)
-        result = await archive.archive_job(self._db, self._blobs, self._clock, live)
+        db = self._db.of(live.owner)
+        await ending.release(db, live, self._discard)
+        await retention.reap_job(db, self._discard, live)
+        result = await archive.archive_job(db, self._blobs, self._clock, live)
         self._count_job(result.outcome)
         self._jobs.remove(live)
         live.wake_watchers()

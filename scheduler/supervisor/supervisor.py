@@ -258,7 +258,7 @@ class Supervisor:
             creation.create_job, owner=owner, spec=spec, now=self._clock(), headers=headers, supervisor=self.id,
             creator=creator,
         )  # fmt: skip
-        live = await self._db.write(create)
+        live = await self._db.of(owner).write(create)
         self.jobs.add(live)
         if not self._alone:
             self._look_again(live.id)
@@ -273,19 +273,20 @@ class Supervisor:
 
     async def end_input(self, live: LiveJob) -> None:
         """End the job's input. Harmless if it has ended already. Raises WireError if the job is over."""
-        changes = await self._db.write(partial(intake.end_input, live=live, now=self._clock()))
+        changes = await self._db.of(live.owner).write(partial(intake.end_input, live=live, now=self._clock()))
         live.input_done = True
         self._apply(changes)
 
     async def cancel(self, live: LiveJob) -> None:
         """Cancel a job; an operation is aborted. Raises WireError if it is over."""
-        self._apply(await self._db.write(partial(cancel_open, live=live, now=self._clock())))
+        self._apply(await self._db.of(live.owner).write(partial(cancel_open, live=live, now=self._clock())))
         log.info("job cancelled", extra={"job": live.uuid})
 
     async def control(self, live: LiveJob, request: ControlRequest) -> None:
         """Carry out what a user asks of a job, after earlier requests. Raises WireError if its state forbids it."""
         await self._take_up_requests(live)
-        self._apply(await self._db.write(partial(requests.carry_out, live=live, request=request, now=self._clock())))
+        carry_out = partial(requests.carry_out, live=live, request=request, now=self._clock())
+        self._apply(await self._db.of(live.owner).write(carry_out))
         log.info("job controlled", extra={"job": live.uuid, "request": request.verb})
 
     async def _take_up_requests(self, live: LiveJob) -> None:

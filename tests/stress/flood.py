@@ -10,8 +10,9 @@ the limits below, sends without a pause
 - bytes, objects of 4 MiB, and deletes one when she is refused;
 - requests, for the status of an object, on 32 connections;
 
-and bob's job is timed again during each flood, and during all four. Whoever floods has machines of their own, and here
-there is one: so the flooding processes have what the service leaves of the processors (nice 19).
+and bob's job is timed again during each flood, and during all four, and between the floods: each is compared with what
+was before and after it, because other programs on this machine come and go. An account that floods has machines of its
+own, and here there is one: so the flooding processes have what the service leaves of the processors (nice 19).
 
 The exit status is 1 if a median is more than `--bar` times the quiet one, or if a job of bob's had an error.
 """
@@ -126,9 +127,21 @@ FLOODS: dict[str, tuple[Callable[[Peer], None], int]] = {
 }
 
 
+def stand_back() -> None:
+    """Give this process the least share of the processors.
+
+    The kernel may share them among sessions first, and then a niceness counts within its session only. So the process
+    begins a session, and makes that nice, too.
+    """
+    os.setsid()
+    os.nice(19)
+    with contextlib.suppress(OSError):  # a kernel without groups by session
+        Path("/proc/self/autogroup").write_text("19")
+
+
 def flood(name: str) -> None:
     """One flooding client, as a process of its own; ends when its standard input does, and prints its answers."""
-    os.nice(19)
+    stand_back()
     told = json.loads(sys.stdin.readline())
     step, connections = FLOODS[name]
     answers: Counter[int] = Counter()
@@ -171,9 +184,11 @@ def flooding(mallory: User, token: str, names: list[str]) -> Iterator[list[str]]
 
 
 def clear(mallory: User) -> None:
-    """End what mallory has running, so that the next flood begins as the first."""
-    for job in list(mallory.jobs.listing(state="running")):
-        mallory.jobs.cancel(job["name"])
+    """End what mallory has running, and wait for it, so that what follows begins as the first flood did."""
+    time.sleep(2)  # so that the rate of requests lets us in
+    for job in [job["name"] for job in mallory.jobs.listing(state="running")]:
+        mallory.jobs.cancel(job)
+        mallory.wait(job, lambda status: "timeArchiveDone" in status)
 
 
 def run(service: Service, options: argparse.Namespace) -> int:
@@ -184,24 +199,22 @@ def run(service: Service, options: argparse.Namespace) -> int:
         mallory.put("any", b"x\n")
         token = json.loads(mallory.session.call("POST", "/mallory/tokens").content)["token"]
         measure(bob, name, 10)
-        print(f"{'job, while':28}{'median':>9}{'nine of ten':>14}{'slowest':>11}    times")
-        quiet = tell("quiet", measure(bob, name, options.rounds))
-        worst = 0.0
+        print(f"{'job, while':28}{'median':>9}{'nine of ten':>14}{'slowest':>11}")
+        quiet, worst = tell("quiet", measure(bob, name, options.rounds)), 0.0
         rounds = [[each] for each in options.floods]
         for names in [*rounds, options.floods] if len(rounds) > 1 else rounds:
             with flooding(mallory, token, names) as answers:
                 time.sleep(options.settle)
-                took = measure(bob, name, options.rounds)
-            worst = max(worst, tell("all" if len(names) > 1 else names[0], took, quiet))
-            print("".join(f"    {line}\n" for line in answers), end="", flush=True)
-            time.sleep(2)  # so that the rate of requests lets us in
+                took = tell("all" if len(names) > 1 else names[0], measure(bob, name, options.rounds))
             clear(mallory)
-        again = tell("quiet again", measure(bob, name, options.rounds))
+            before, quiet = quiet, tell("quiet again", measure(bob, name, options.rounds))
+            times = took / statistics.mean((before, quiet))
+            worst = max(worst, times)
+            print(f"{times:8.2f} times as long", *answers, sep="\n    ", flush=True)
     words = Counter(json.loads(line)["msg"] for line in service.log.read_text().splitlines() if line[:1] == "{")
     print("; ".join(f"{count} x {message}" for message, count in words.most_common(8)))
-    alone = statistics.mean((quiet, again))
-    print(f"at worst {worst / alone:.2f} times as long as alone (bar {options.bar:g})")
-    return 1 if worst > options.bar * alone else 0
+    print(f"at worst {worst:.2f} times as long as alone (bar {options.bar:g})")
+    return 1 if worst > options.bar else 0
 
 
 def main() -> int:

@@ -134,7 +134,7 @@ class Presence:
         session = self.session(agent)
         async with self._leaving:
             log.info("agent leaves", extra={"agent": session.id, "node": session.node})
-            await self._lose(session, counted=False)
+            await self._lose(session, in_order=True)
             await self._db.write(execute("node_departs", node=session.node))
             self._absent.setdefault(session.node, self._monotonic())
 
@@ -210,11 +210,16 @@ class Presence:
                 self._apply(changes)
 
     async def _lose(
-        self, session: AgentSession, counted: bool = True, not_taken: AbortReason = AbortReason.SCHEDULING_OTHER
+        self,
+        session: AgentSession,
+        counted: bool = True,
+        not_taken: AbortReason = AbortReason.SCHEDULING_OTHER,
+        in_order: bool = False,
     ) -> None:
         """Give up an agent: its tasks become ready again. `counted`: whether its tasks may have caused the loss.
 
-        `not_taken`: why those are aborted whose lease it has never confirmed.
+        `in_order`: it took leave, which no task has caused; `not_taken`: why those are aborted whose lease it has never
+        confirmed.
         """
         if self.sessions.pop(session.id, None) is None:
             return
@@ -224,10 +229,10 @@ class Presence:
 
         def work(c: Connection) -> tuple[Changes, bool]:
             rows = c.all("leased_by_agent", agent=session.id, limit=LOSE_PAGE)
-            blamed = counted and session.serves is None  # with many nodes, a task is not to blame
+            blamed = counted and not in_order and session.serves is None  # with many nodes, a task is not to blame
             untaken = session.untaken()
             reasons = {row["id"]: not_taken for row in rows if (row["id"], row["attempt"]) in untaken}
-            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reasons)
+            lost = lose_attempts(c, self._jobs.by_pool, rows, self._clock(), session.node, blamed, reasons, in_order)
             return lost, bool(rows)
 
         async with session.planning:  # tasks that are being leased to it now are lost too

@@ -33,7 +33,8 @@ from scheduler.model.wire import (
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import MANY, Database
+from scheduler.records.database import Database
+from scheduler.records.turns import MANY
 from scheduler.supervisor.agents import leases
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.presence import Presence
@@ -168,7 +169,8 @@ class AgentService:
             absent=absent,
             clock_us=clock_us,
         )
-        return await self._db.write(work, bulk=len(reports) > MANY)
+        owners = {live.owner for pool in +session.held if (live := self._jobs.by_pool(pool))}
+        return await self._db.of(*owners).write(work, bulk=len(reports) > MANY)
 
     async def absent(self, claimed: Sequence[BlobRef]) -> set[str]:
         """The blobs that are claimed to be in the shared store and are not."""
@@ -263,8 +265,9 @@ class AgentService:
         grant = partial(
             leases.grant, session=session, nodes=nodes, found=found, issue_token=self._issue_token, now=self._clock()
         )
+        owners = {want.live.owner for want in found}
         # A lease is no promise to a user. If the machine fails, the task is ready again, and its agent unknown.
-        granted = await self._db.write(grant, lasting=False) if found else []
+        granted = await self._db.of(*owners).write(grant, lasting=False) if found else []
         grants = [given.grant for given in granted if given.grant.tasks or session.is_new(given.grant)]
         for given in granted:
             self._count(session, given, now)

@@ -99,15 +99,16 @@ def lose_attempts(
     node: str | None = None,
     counted: bool = True,
     reasons: Mapping[int, AbortReason] = NO_REASONS,
+    in_order: bool = False,
 ) -> Changes:
     """Retry the tasks of a lost agent, or fail those that were retried often enough.
 
-    `counted`: whether they may have caused the loss; `reasons`: those that attempts of operations get, by task, where
-    it is not that their node is offline.
+    `counted`: whether they may have caused the loss; `in_order`: the agent took leave; `reasons`: those that attempts
+    of operations get, by task, where it is not that their node is offline.
     """
     batch = Batch(c, find_job, now, node, reason=lambda task: reasons.get(task, AbortReason.NODE_OFFLINE))
     for row in rows:
-        batch.judge(row, Lost(counted))
+        batch.judge(row, Lost(counted, in_order))
     return batch.close()
 
 

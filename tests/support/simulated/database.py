@@ -59,6 +59,9 @@ class StepDatabase:
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
+    def of(self, *accounts: str) -> StepDatabase:
+        return self
+
     def behind(self, fence: Callable[[Any], object]) -> StepDatabase:
         view = object.__new__(StepDatabase)
         view.connection, view._listeners, view._fence = self.connection, self._listeners, fence

@@ -23,9 +23,8 @@ def measure(user: User, name: str, rounds: int) -> list[float]:
     return sorted(seconds_of_a_job(user, name) * 1000 for _ in range(rounds))
 
 
-def tell(what: str, took: list[float], quiet: float | None = None) -> float:
-    """Print median, ninth decile and maximum, and how many times `quiet` the median is; return the median."""
+def tell(what: str, took: list[float]) -> float:
+    """Print median, ninth decile and maximum; return the median."""
     middle = statistics.median(took)
-    times = f"{middle / quiet:8.2f}" if quiet else ""
-    print(f"{what:28}{middle:9.1f} {took[len(took) * 9 // 10]:13.1f} {took[-1]:10.1f} ms{times}", flush=True)
+    print(f"{what:28}{middle:9.1f} {took[len(took) * 9 // 10]:13.1f} {took[-1]:10.1f} ms", flush=True)
     return middle

@@ -6,11 +6,14 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from cli.service.doctor import command as doctor_command
 from scheduler.common import child
 from scheduler.service import doctor
 from tests.support.services.service import command
@@ -92,6 +95,27 @@ def test_the_command_tells_all_and_its_status_whether_something_lacks(tmp_path: 
     assert done.returncode == any(finding["lack"] for finding in findings)
     assert os.listdir(tmp_path) == []
     assert Path("/proc/self/mounts").read_text().count("remora-doctor") == before
+
+
+@pytest.mark.parametrize(
+    ("lack", "status", "text"),
+    [
+        (None, 0, "ok    disk         9 GB\n"),
+        ("tasks find less", 1, "LACK  disk         9 GB\n                   tasks find less\n"),
+    ],
+)
+def test_the_exit_status_and_both_forms_tell_what_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: str | None, status: int, text: str
+) -> None:
+    async def found(*_: object) -> AsyncIterator[doctor.Finding]:
+        yield doctor.Finding("disk", "9 GB", lack)
+
+    monkeypatch.setattr(doctor, "examine", found)
+    words = ["--state-dir", str(tmp_path)]
+    plain, as_json = (CliRunner().invoke(doctor_command, [*words, *more]) for more in ([], ["--json"]))
+    assert (plain.exit_code, plain.stdout) == (status, text)
+    assert as_json.exit_code == status
+    assert json.loads(as_json.stdout) == {"subject": "disk", "found": "9 GB", "lack": lack}
 
 
 @pytest.mark.parametrize(
