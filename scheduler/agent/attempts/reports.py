@@ -215,6 +215,19 @@ def plain_report(lease: TaskLease, verdict: Verdict, missing: BlobRef | None = N
     )
 
 
+def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
+    """The report of the same attempt as failed, without outputs."""
+    return AttemptReport(
+        task=report.task,
+        attempt=report.attempt,
+        outcome=Outcome.FAILED,
+        code=code.value,
+        message=message,
+        usage=report.usage,
+        instance=report.instance,
+    )
+
+
 def clock_us(monotonic_ns: int) -> int:
     """A moment of CLOCK_MONOTONIC as µs since the agent's start, the clock of reports."""
     return max(0, monotonic_ns - STARTED_NS) // 1000

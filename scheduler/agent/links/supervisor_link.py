@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 
-from scheduler.agent.attempts.reports import blobs_of, clock_us, plain_report
+from scheduler.agent.attempts.reports import blobs_of, clock_us, failed_report, plain_report
 from scheduler.agent.attempts.verdict import FULL_MACHINE
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
@@ -63,6 +63,8 @@ from scheduler.providers import Provider
 
 MAX_BATCH = 256
 LINGER = 0.1
+# Tasks that a poll has brought start before the next poll is made, which takes as long as to start one.
+START_SECONDS = 0.001
 # Smaller outputs free too little space to fail their task for it.
 DROPPED_BYTES = 1 << 20
 TICK = 0.25
@@ -166,6 +168,7 @@ class SupervisorLink:
         while True:
             reply = await self._contact.ask(lambda: self._client.poll(self._poll_request()))
             self._apply(reply)
+            await asyncio.sleep(START_SECONDS if reply.pools else 0)
 
     def _poll_request(self) -> PollRequest:
         return PollRequest.model_construct(agent=self._id, state=self._state())
@@ -376,19 +379,6 @@ class SupervisorLink:
             await asyncio.to_thread(self.node.stores.discard, never_told)
         if self.node.stores.node is not None:
             self._log.info("bytes exchanged with other nodes", **self.node.stores.traffic.sums())
-
-
-def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobErrorCode.INTERNAL) -> AttemptReport:
-    """The report of the same attempt as failed, without outputs."""
-    return AttemptReport(
-        task=report.task,
-        attempt=report.attempt,
-        outcome=Outcome.FAILED,
-        code=code.value,
-        message=message,
-        usage=report.usage,
-        instance=report.instance,
-    )
 
 
 def next_batch(finished: deque[AttemptReport]) -> list[AttemptReport]:

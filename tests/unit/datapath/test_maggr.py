@@ -38,6 +38,12 @@ def test_lines_are_put_together_by_key_in_the_order_of_the_keys() -> None:
     prints(b"9,3\n", "-c3=sum,mean")
 
 
+def test_keys_alone_are_listed_once_and_a_count_needs_a_column() -> None:
+    prints(b"a\nb\n", "-c1=key", stdin=b"a\nb\na\n")
+    prints(b"a\nb\n", "-c1=key", "count", stdin=b"a\nb\na\n")
+    prints(b"a 2\nb 1\n", "-c1=key", "count", stdin=b"a 1\nb 1\na 1\n")
+
+
 def test_all_operations_print_what_they_say_in_the_order_given() -> None:
     operations = "count,max,mean,min,range,sum,ovariance,variance,stddev"
     stdin = b"k 2\nk 4\nk 4\nk 4\nk 5\nk 5\nk 7\nk 9\n"
