@@ -147,10 +147,11 @@ def put_objects(
         placed.discard.extend(stale)
     places = {path: names.split(path) for path in newest}
     directories = {directory for directory, _ in places.values()}
+    locking = locks.ask(c, newest)
     found = _resolve_places(c, {above: names.split(above) for above in directories} | places)
     parents = Parents(c, directories, now if make_parents else None, not by_service, found)
     old_entries = _resolve_places(c, places) if parents.made else found
-    locked = locks.refusals(c, newest, holder)
+    locked = locking.refusals(holder)
     rows = []
     replaced = []
     for path, new in newest.items():
@@ -316,7 +317,7 @@ def add_children(c: Connection, counts: Mapping[str, int]) -> None:
 def put_entry(c: Connection, entry: Entry, old: Entry | None) -> Change:
     """Write one entry whose parent exists; `old` is the entry that has the name now."""
     parents = Parents(c, {entry.dir})
-    if problem := locks.refusals(c, [entry.path]).get(entry.path) or parents.refusal(entry.dir, old is None):
+    if problem := locks.ask(c, [entry.path]).refusals().get(entry.path) or parents.refusal(entry.dir, old is None):
         raise problem
     c.run("put_entry", **to_row(entry))
     parents.save()
@@ -358,7 +359,7 @@ def delete(c: Connection, path: str, guard: Guard = anything) -> Change:
 
 def check_unlocked(c: Connection, path: str) -> None:
     """Raise WireError LockConflict if an operation that is not over writes there."""
-    if problem := locks.refusals(c, [path]).get(path):
+    if problem := locks.ask(c, [path]).refusals().get(path):
         raise problem
 
 

@@ -11,9 +11,13 @@ Two ideas make many processes possible, and cost a single process nothing:
 - *Announcements* are sent with a commit. `Connection.announce("job 17")` inside of a work reaches every listener of
   every process once that work is committed, and none if it is not. They carry no facts: a listener reads the
   database. "*" says that announcements may have been missed: every listener reads all that it depends on.
-- A *fence* (fencing token) is a work that runs before the works that stand `behind` it, in their transaction.
+- A *fence* (fencing token) is a query that is asked before the works that stand `behind` it, in their transaction.
   Transactions run one after the other in the whole cluster, so a fence that holds at the start holds until the
-  commit. If it raises, those works fail with its error.
+  commit. If it has fallen, those works fail, and change nothing.
+
+Where the database is far away every answer that is waited for costs a round trip, so a query whose turn is certain to
+come is asked `ahead`: together with the statement before it. A fence is, too: its answer comes with that of the first
+statement behind it, and what ran meanwhile behind a fallen fence is undone.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+from scheduler.records.listeners import Listeners
 from scheduler.records.turns import NO_ACCOUNTS, Accounts, WriterTurns
 
 T = TypeVar("T")
@@ -65,6 +70,13 @@ class Connection(ABC):
 
     def __init__(self) -> None:
         self.announced: list[str] = []
+
+    @abstractmethod
+    def ahead(self, name: str, /, **parameters: Any) -> None:
+        """Ask a query that `one` or `all` ask later in this work with the same parameters, and they get its answer.
+
+        The work changes nothing meanwhile that the query reads.
+        """
 
     @abstractmethod
     def run(self, name: str, /, **parameters: Any) -> int:
@@ -140,33 +152,21 @@ def execute(statement: str, /, **parameters: Any) -> Work[int]:
     return lambda c: c.run(statement, **parameters)
 
 
-class Listeners:
-    """The callbacks that want announcements, each with the event loop that it is called on."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Fence:
+    """A query whose answer has a row until another process takes over; `fallen` is the message that it has."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._all: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[str], None]]] = {}
+    query: str
+    parameters: Callable[[], Mapping[str, Any]]
+    fallen: str
 
-    def add(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        key = object()
-        with self._lock:
-            self._all[key] = asyncio.get_running_loop(), callback
-        return lambda: self._remove(key)
+    def ask(self, c: Connection) -> None:
+        c.ahead(self.query, **self.parameters())
 
-    def tell(self, subjects: Iterable[str], but: Callable[[str], None] | None = None) -> None:
-        """Call every listener, `but` one, with each subject. May be called from any thread."""
-        with self._lock:
-            listeners = [(key, each) for key, each in self._all.items() if each[1] != but]
-        for subject in subjects:
-            for key, (loop, callback) in listeners:
-                try:
-                    loop.call_soon_threadsafe(callback, subject)
-                except RuntimeError:  # its loop is closed
-                    self._remove(key)
-
-    def _remove(self, key: object) -> None:
-        with self._lock:
-            self._all.pop(key, None)
+    def check(self, c: Connection) -> None:
+        """Raises Fenced."""
+        if c.one(self.query, **self.parameters()) is None:
+            raise Fenced(self.fallen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Item:
 
     work: Work[Any]
     future: Future[Any]
-    fence: Work[object] | None
+    fence: Fence | None
     bulk: bool = False
     lasting: bool = True
     accounts: Accounts = NO_ACCOUNTS
@@ -194,7 +194,7 @@ class Database(ABC):
     def __init__(self, where: str, listeners: Listeners) -> None:
         self.where = where  # for messages: without a password
         self._listeners = listeners
-        self._fence: Work[object] | None = None
+        self._fence: Fence | None = None
         self._accounts: Accounts = NO_ACCOUNTS
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
@@ -237,10 +237,10 @@ class Database(ABC):
         """Tell the listeners of this process, `but` one, what another process has announced."""
         self._listeners.tell([subject], but)
 
-    def behind(self, fence: Work[object]) -> Self:
+    def behind(self, fence: Fence) -> Self:
         """The same database for a process that another may take over from.
 
-        Each write through it runs `fence` at the start of its transaction, and counts only if that does not raise.
+        Each write through it counts only if the fence stands at the start of its transaction.
         """
         view = copy.copy(self)
         view._fence = fence
@@ -327,25 +327,35 @@ def perform(connection: Connection, group: Sequence[Item]) -> list[Answer]:
     Raises if the transaction is lost.
     """
     connection.announced.clear()
-    fences: dict[Work[object], BaseException | None] = {}
+    fences: dict[Fence | None, Fenced | None] = {None: None}  # those that were asked
     answers: list[Answer] = []
     for item in group:
-        fence = item.fence
-        if fence is not None and fence not in fences:
-            fences[fence] = _attempt(connection, fence)[1]
-        if fence is not None and (failure := fences[fence]) is not None:
-            answers.append((item, None, failure))
-        else:
-            answers.append((item, *_attempt(connection, item.work)))
+        result: Any = None
+        failure: BaseException | None = fences.get(item.fence)
+        if failure is None:
+            fence = None if item.fence in fences else item.fence
+            result, failure = _attempt(connection, item.work, fence)
+            if fence is not None:
+                fences[fence] = failure if isinstance(failure, Fenced) else None
+        answers.append((item, result, failure))
     return answers
 
 
-def _attempt(connection: Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
-    """The result of `work` and None; or None and what it raised, with its changes undone."""
+def _attempt(connection: Connection, work: Work[T], fence: Fence | None) -> tuple[T | None, BaseException | None]:
+    """The result of `work` and None; or None and what it raised, with its changes undone.
+
+    If there is a `fence`, it is asked first, and must stand.
+    """
     said = len(connection.announced)
+    if fence is not None:
+        fence.ask(connection)
     connection.mark()
     try:
-        result = work(connection)
+        try:
+            result = work(connection)
+        finally:
+            if fence is not None and not connection.broken():
+                fence.check(connection)  # whatever has become of the work
         connection.keep()
     except Exception as error:
         if connection.broken():

@@ -26,12 +26,12 @@ from scheduler.records.database import (
     DatabaseError,
     DatabaseFullError,
     Item,
-    Listeners,
     Row,
     T,
     Work,
     perform,
 )
+from scheduler.records.listeners import Listeners
 
 # KiB of pages that a connection caches. The writer needs the same few pages again; readers' are in the page cache.
 WRITER_CACHE = 16384
@@ -50,6 +50,15 @@ class SqliteConnection(Connection):
         self.raw = raw
         raw.row_factory = sqlite3.Row
         self._statements = queries.load()
+        self._asked: dict[tuple[Any, ...], list[Row]] = {}
+
+    def ahead(self, name: str, /, **parameters: Any) -> None:
+        found = self.raw.execute(self._statements[name], parameters).fetchall()
+        self._asked[name, *parameters.values()] = found
+
+    def _answered(self, name: str, parameters: Mapping[str, Any]) -> list[Row] | None:
+        """What was asked ahead, the first time."""
+        return self._asked.pop((name, *parameters.values()), None)
 
     def run(self, name: str, /, **parameters: Any) -> int:
         return self.raw.execute(self._statements[name], parameters).rowcount
@@ -63,10 +72,14 @@ class SqliteConnection(Connection):
         self.raw.executemany(self._statements[name], rows)
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
+        if self._asked and (answer := self._answered(name, parameters)) is not None:
+            return answer[0] if answer else None
         row: Row | None = self.raw.execute(self._statements[name], parameters).fetchone()
         return row
 
     def all(self, name: str, /, **parameters: Any) -> list[Row]:
+        if self._asked and (answer := self._answered(name, parameters)) is not None:
+            return answer
         return self.raw.execute(self._statements[name], parameters).fetchall()
 
     def each(self, name: str, /, **parameters: Any) -> Iterator[Row]:
@@ -82,10 +95,12 @@ class SqliteConnection(Connection):
         self.raw.execute("SAVEPOINT work")
 
     def undo(self) -> None:
+        self._asked.clear()
         self.raw.execute("ROLLBACK TO work")
         self.raw.execute("RELEASE work")
 
     def keep(self) -> None:
+        self._asked.clear()
         self.raw.execute("RELEASE work")
 
     def broken(self) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from scheduler.engine.membership import TTL, Pulse, share_out
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.records.database import Connection, Fenced
+from scheduler.records.database import Connection, Fence
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs.changes import Changes
@@ -63,10 +63,11 @@ def join(c: Connection, url: str, alone: bool) -> tuple[int, Pulse]:
     return supervisor, Pulse.begin(now)
 
 
-def check(c: Connection, supervisor: int) -> None:
-    """The fence of a supervisor. Raises Fenced if it was declared lost."""
-    if c.one("supervisor_lives", supervisor=supervisor) is None:
-        raise Fenced(f"supervisor {supervisor} was lost: others have its jobs")
+def fence(supervisor: Callable[[], int]) -> Fence:
+    """The fence of a supervisor, by its number once it has one: it falls when the supervisor is declared lost."""
+    return Fence(
+        "supervisor_lives", lambda: {"supervisor": supervisor()}, "this supervisor was lost: others have its jobs"
+    )
 
 
 def beat(c: Connection, supervisor: int, pulse: Pulse, nodes: Collection[str] = ()) -> Heartbeat:

@@ -77,7 +77,7 @@ class Supervisor:
         self.leads = True  # whether it does the work that belongs to no single owner
         self._shared = db
         # Writes through this count only while this supervisor is not lost.
-        self._db = db.behind(lambda c: membership.check(c, self.id))
+        self._db = db.behind(membership.fence(lambda: self.id))
         self._blobs = blobs
         self._clock = clock
         self._url = url

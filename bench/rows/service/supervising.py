@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -44,11 +44,16 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 async def completions(
-    directory: Path, count: int, url: str | None = None, login: str = LOGIN, alone: bool = True
+    directory: Path,
+    count: int,
+    url: str | None = None,
+    login: str = LOGIN,
+    alone: bool = True,
+    together: Callable[[], object] = lambda: None,
 ) -> float:
     """Tasks a second of one map job with `count` inputs; records in a file, or where `url` says.
 
-    Not `alone`: other supervisors use these records at the same time.
+    Not `alone`: other supervisors use these records at the same time; `together` waits until all of them begin.
     """
     db, blobs = open_database(url or directory / "db"), BlobStore(directory / "blobs")
     supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format, alone=alone)
@@ -59,6 +64,7 @@ async def completions(
         live = supervisor.jobs.by_uuid(uuid)
         assert live is not None
         await give_inputs(db, supervisor, live, count, login)
+        await asyncio.to_thread(together)
         started = time.perf_counter()
         await supervisor.end_input(live)
         await with_agent(InstantAgent(supervisor), asyncio.ensure_future(ended(live)))

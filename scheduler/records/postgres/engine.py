@@ -5,6 +5,10 @@ transactions run one after the other in all processes together, each sees all th
 what it means on SQLite: there are no conflicts and no serialization failures. A process that dies with the lock loses
 it with its session; a process that is stopped loses it after `HOLD_SECONDS`, when the server ends its session.
 
+*Works do not wait for their last statements.* What fails there shows in the next exchange, which may be another work's,
+or the commit. Then it is not known whose work it was, so the transaction is lost, and the group is run again with works
+that wait, each for its own.
+
 *A server that goes away* (restart, failover, a cable) takes the sessions with it, and an open transaction. Works touch
 nothing but their connection, so they are run again on a new one, as long as it takes. In one case that is not enough:
 the connection breaks after COMMIT was sent. Then the new session asks what became of that transaction
@@ -24,6 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.pq.abc import PGresult
 
 from scheduler.records.database import (
     Answer,
@@ -31,15 +36,24 @@ from scheduler.records.database import (
     Database,
     DatabaseError,
     Item,
-    Listeners,
     Row,
     T,
     Work,
     perform,
 )
+from scheduler.records.listeners import Listeners
 from scheduler.records.postgres import dialect
 from scheduler.records.postgres.outage import RETRY_SECONDS, NotificationListener, Outage
-from scheduler.records.postgres.pipeline import TYPES, Broken, Command, Pipeline, encode, encode_array, rows
+from scheduler.records.postgres.pipeline import (
+    TYPES,
+    Ahead,
+    Broken,
+    Command,
+    Pipeline,
+    encode,
+    encode_array,
+    rows,
+)
 from scheduler.records.postgres.server import CHANNEL, LOCK, PostgresServer
 
 # How often a group is run again on new connections before it counts as the cause.
@@ -65,6 +79,14 @@ class PostgresConnection(Connection):
         self._statements = dialect.load()
         self._for_rows: dict[str, str] = {}
         self._transactions = self._cursors = 0
+        self._asked: dict[tuple[Any, ...], Ahead] = {}
+        self._careful = False
+        self._turn: Ahead | None = None  # in the cluster's order of writers
+
+    def ahead(self, name: str, /, **parameters: Any) -> None:
+        statement = self._statements[name]
+        values = _values(statement, parameters)
+        self._asked[statement.sql, *values] = self.pipeline.ahead((statement.sql, values))
 
     def run(self, name: str, /, **parameters: Any) -> int:
         statement = self._statements[name]
@@ -122,25 +144,41 @@ class PostgresConnection(Connection):
         self.pipeline.later("SAVEPOINT work")
 
     def undo(self) -> None:
+        self._asked.clear()
         self.pipeline.settle()
         if not self.pipeline.unless_done("SAVEPOINT work"):
             self.pipeline.later("ROLLBACK TO work")
             self.pipeline.later("RELEASE work")
 
     def keep(self) -> None:
+        self._asked.clear()
         if not self.pipeline.unless_done("SAVEPOINT work"):
             self.pipeline.later("RELEASE work")
-            if self.pipeline.is_waited_for:  # what fails is this work's failure, not that of the next
+            if self._careful and self.pipeline.is_waited_for:
                 self.pipeline.exchange()
+            self.pipeline.end_work()
 
     def broken(self) -> bool:
-        return self.pipeline.broken
+        return self.pipeline.broken or self.pipeline.late
 
-    def begin(self) -> str:
-        """Open a writing transaction, after a wait for its turn; returns its id."""
+    def begin(self, careful: bool = False) -> None:
+        """Open a writing transaction with the next statement, which waits for the transaction's turn.
+
+        `careful`: each work waits for all that it has sent, so that what fails is its own failure, and nothing is Late.
+        """
         self._next()
-        _, result = self.pipeline.exchange((BEGIN_WRITE, ()), (TAKE_LOCK, ()))
-        return str(rows(result)[0][1])
+        self._careful = careful
+        self.pipeline.later(BEGIN_WRITE)
+        self._turn = self.pipeline.ahead((TAKE_LOCK, ()))
+
+    @property
+    def transaction(self) -> str:
+        """The id of the writing transaction that is open."""
+        assert self._turn is not None
+        if self._turn.result is None:
+            self.pipeline.exchange()
+        assert self._turn.result is not None
+        return str(rows(self._turn.result)[0][1])
 
     def commit(self) -> None:
         """Commit, and send the announcements. Raises Broken when it is unknown whether it is committed."""
@@ -158,18 +196,30 @@ class PostgresConnection(Connection):
         try:
             return work(self)
         finally:
+            self._asked.clear()
             if not self.pipeline.unless_done(BEGIN_READ) and not self.broken():
-                self.pipeline.exchange(("ROLLBACK", ()))
+                self.pipeline.finish("ROLLBACK")
 
     def _next(self) -> None:
         """Reset what belongs to one transaction: a new one begins."""
+        self._asked.clear()
         self._transactions += 1
         self._cursors = 0
 
     def _query(self, statement: dialect.Statement, parameters: Mapping[str, Any]) -> list[Row]:
-        (result,) = self.pipeline.exchange((statement.sql, _values(statement, parameters)))
+        values = _values(statement, parameters)
+        result = self._answered(statement.sql, values)
+        if result is None:
+            (result,) = self.pipeline.exchange((statement.sql, values))
         found: list[Any] = rows(result)
         return found
+
+    def _answered(self, sql: str, values: Sequence[bytes | None]) -> PGresult | None:
+        """The result of what was asked ahead, the first time."""
+        asked = self._asked.pop((sql, *values), None) if self._asked else None
+        if asked is not None and asked.result is None:
+            self.pipeline.exchange()
+        return None if asked is None else asked.result
 
     def _many_at_once(self, name: str, statement: dialect.Statement, given: Sequence[Mapping[str, Any]]) -> None:
         sql = self._for_rows.get(name)
@@ -245,16 +295,18 @@ class PostgresDatabase(Database):
         raise DatabaseError(f"cannot read from {self.where}: the connection breaks whenever this is asked for")
 
     def _commit(self, group: Sequence[Item]) -> list[Answer]:
+        careful = False
         for _ in range(TRIES):
             connection = self._writing = self._writing or self._pipeline(writes=True)
             ending = ""  # the transaction, once COMMIT may have been sent
             try:
-                transaction = connection.begin()
+                connection.begin(careful)
                 answers = perform(connection, group)
-                ending = transaction
+                ending = connection.transaction
                 connection.commit()
             except Exception as error:
                 self._disconnect()
+                careful = careful or connection.pipeline.late  # so that only the work fails whose statement it was
                 if not connection.broken():
                     raise DatabaseError(f"cannot write to {self.where}: {error}") from error
                 if not ending or not self._was_committed(ending):

@@ -19,7 +19,8 @@ import psycopg
 from psycopg import pq
 
 from scheduler.common.backoff import Backoff
-from scheduler.records.database import DatabaseError, Listeners, T
+from scheduler.records.database import DatabaseError, T
+from scheduler.records.listeners import Listeners
 from scheduler.records.postgres.server import CHANNEL
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,10 @@
 
 A round trip costs more than most statements. So a connection is always in libpq's pipeline mode: a caller's statements
 go out in one packet (`exchange`), together with those that were deferred until then (`later`): BEGIN, SAVEPOINT,
-RELEASE. A statement whose result is of no interest is sent at once and not waited for (`start`): the server executes it
-while the caller computes, and the next exchange reads what became of it. Every statement is prepared once, the first
-time, in the same packet. A statement that fails takes the rest with it until the next exchange, which raises its error.
+RELEASE, and queries whose answers are wanted soon (`ahead`). A statement whose result is of no interest is sent at once
+and not waited for (`start`): the server executes it while the caller computes, and the next exchange reads what became
+of it. Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest with
+it until the next exchange, which raises its error.
 
 Parameters and results are text (the tables have only TEXT and BIGINT), None is NULL.
 """
@@ -38,6 +39,20 @@ _GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 
 class Broken(Exception):  # noqa: N818 - the caller connects again
     """The connection is lost; it is unknown whether the last exchange was executed."""
+
+
+class Late(Exception):  # noqa: N818 - it tells whose failure it is
+    """A statement of an earlier work, which has not waited for it, has failed. The transaction is lost."""
+
+
+class Ahead:
+    """A query that travels with the statements that follow it; its result, once it is there."""
+
+    __slots__ = ("command", "result")
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.result: PGresult | None = None
 
 
 class Row:
@@ -83,9 +98,13 @@ class Pipeline:
         self._both.register(self._pg.socket, select.POLLIN | select.POLLOUT)
         self._names: dict[str, bytes] = {}
         self._count = 0
-        self._later: list[Command] = []
-        self._started: list[str | None] = []  # for each result to come: what is being prepared, or None
+        self._later: list[Command | Ahead] = []
+        # For each result to come: what is being prepared, who wants it, or None.
+        self._started: list[str | Ahead | None] = []
+        self._syncs = 0  # to come before that of the next exchange
+        self._foreign = 0  # of these, the first ones, which belong to works that are over
         self.broken = False
+        self.late = False
 
     @property
     def pid(self) -> int:
@@ -98,6 +117,12 @@ class Pipeline:
     def later(self, sql: str) -> None:
         """Defer a statement that cannot fail: it is sent before the next exchange."""
         self._later.append((sql, ()))
+
+    def ahead(self, command: Command) -> Ahead:
+        """Defer a query as `later` does."""
+        asked = Ahead(command)
+        self._later.append(asked)
+        return asked
 
     @property
     def is_waited_for(self) -> bool:
@@ -117,6 +142,20 @@ class Pipeline:
         if len(self._started) > MOST_STARTED:
             self.exchange()
 
+    def finish(self, sql: str) -> None:
+        """Send the deferred statements and one that ends the transaction and cannot fail. Raises Broken."""
+        batch = [*self._later, (sql, ())]
+        self._later.clear()
+        with self._breaking():
+            self._send(batch)
+            self._pg.pipeline_sync()
+            self._syncs += 1
+            self._pg.flush()
+
+    def end_work(self) -> None:
+        """Begin another work: what was started so far is not its own, and raises Late if it fails."""
+        self._foreign = len(self._started)
+
     def settle(self) -> None:
         """Wait for what was started, whether or not it fails, so that what comes next is executed. Raises Broken."""
         try:
@@ -130,7 +169,7 @@ class Pipeline:
 
         Returns False if it was sent already, or was not the last.
         """
-        if self._later and self._later[-1][0] == sql:
+        if self._later and self._later[-1] == (sql, ()):
             self._later.pop()
             return True
         return False
@@ -178,23 +217,28 @@ class Pipeline:
         self._pg.send_prepare(name, sql.encode())
         return True
 
-    def _send(self, batch: Sequence[Command]) -> None:
-        for sql, parameters in batch:
+    def _send(self, batch: Sequence[Command | Ahead]) -> None:
+        for each in batch:
+            wanted = each if isinstance(each, Ahead) else None
+            sql, parameters = each.command if isinstance(each, Ahead) else each
             if self._named(sql):
                 self._started.append(sql)
-            self._started.append(None)
+            self._started.append(wanted)
             self._pg.send_query_prepared(self._names[sql], parameters)
 
-    def _exchange(self, batch: Sequence[Command]) -> list[PGresult]:
+    def _exchange(self, batch: Sequence[Command | Ahead]) -> list[PGresult]:
         self._send(batch)
         prepared, self._started = self._started, []
+        foreign, self._foreign = self._foreign, 0
         self._pg.pipeline_sync()
         results = self._results(len(prepared))
         for new, result in zip(prepared, results, strict=True):
-            if new is not None and result.status != pq.ExecStatus.COMMAND_OK:
+            if isinstance(new, Ahead):
+                new.result = result if result.status == pq.ExecStatus.TUPLES_OK else None
+            elif new is not None and result.status != pq.ExecStatus.COMMAND_OK:
                 del self._names[new]
-        self._check(results)
-        return [result for new, result in zip(prepared, results, strict=True) if new is None]
+        self._check(results, foreign)
+        return [result for new, result in zip(prepared, results, strict=True) if not isinstance(new, str)]
 
     def _results(self, count: int) -> list[PGresult]:
         """The results of the `count` commands that were sent before a sync."""
@@ -211,15 +255,18 @@ class Pipeline:
                 if self._pg.status != pq.ConnStatus.OK:
                     raise psycopg.OperationalError(self._pg.get_error_message())
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                break
+                if not self._syncs:
+                    break
+                self._syncs -= 1
             else:
                 results.append(result)
         if len(results) != count:
             raise psycopg.OperationalError("the server's answers do not fit what it was asked")
         return results
 
-    def _check(self, results: Sequence[PGresult]) -> None:
-        failed = next((result for result in results if result.status not in _GOOD), None)
+    def _check(self, results: Sequence[PGresult], foreign: int = 0) -> None:
+        """Raise the error of the first statement that failed; the first `foreign` are not of this work."""
+        at, failed = next(((at, each) for at, each in enumerate(results) if each.status not in _GOOD), (0, None))
         if failed is None:
             return
         state = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
@@ -228,6 +275,9 @@ class Pipeline:
         if self._pg.status != pq.ConnStatus.OK or state.startswith(_OVER) or not state or stale:
             self.broken = True
             raise Broken(message)
+        if at < foreign:
+            self.late = True
+            raise Late(message)
         try:
             kind = psycopg.errors.lookup(state)
         except KeyError:

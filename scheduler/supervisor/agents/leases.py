@@ -61,13 +61,15 @@ class Want:
 class Granted:
     """The result of a Want. `taken`: the number of its tasks by the node that they belonged to.
 
-    Of its map tasks that read an intermediate, `local` run on the node that has it, `remote` elsewhere.
+    Of its map tasks that read an intermediate, `local` run on the node that has it, `remote` elsewhere. `objects`: the
+    objects that its other tasks read, as they were dispatched: path and etag.
     """
 
     grant: PoolGrant
     taken: Counter[str]
     local: int = 0
     remote: int = 0
+    objects: Sequence[tuple[str, str]] = ()
 
 
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
@@ -134,8 +136,33 @@ def grant(
         taken = Counter(row["node"] for row in rows if row["node"])
         inputs = [row["node"] for row in rows if row["node"] and row["reducer"] is None]
         local = inputs.count(session.node)
-        grants.append(Granted(granted, taken, local, len(inputs) - local))
+        grants.append(Granted(granted, taken, local, len(inputs) - local, objects_of(want.live, rows)))
     return grants
+
+
+def objects_of(live: LiveJob, rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The objects that tasks of a pipeline read by name; an operation reads what was pinned."""
+    if live.spec.operation is not None:
+        return []
+    return [(row["input"], row["blob"]) for row in rows if row["input"] and not row["availability"]]
+
+
+def up_to_date(c: Connection, granted: Sequence[Granted]) -> list[PoolGrant]:
+    """The grants, with the objects that have replaced inputs of their tasks since these were dispatched.
+
+    Those are read once the leases are committed, for meanwhile no other process of the cluster writes.
+    """
+    known = [each for given in granted for each in given.objects]
+    replaced = namespace.replaced(c, known) if known else {}
+    return [_with_objects(given.grant, replaced) if replaced else given.grant for given in granted]
+
+
+def _with_objects(grant: PoolGrant, replaced: Mapping[str, Entry]) -> PoolGrant:
+    tasks = []
+    for task in grant.tasks:
+        entry = replaced.get(task.input or "")
+        tasks.append(task if entry is None else task.model_copy(update={"blob": blob_of(entry)}))
+    return grant.model_copy(update={"tasks": tasks})
 
 
 def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) -> list[Row]:
@@ -152,10 +179,8 @@ def lease_rows(c: Connection, pool: int, agent: int, chosen: Picks, now: int) ->
 def task_leases(c: Connection, live: LiveJob, rows: Sequence[Row], node: str, nodes: Nodes) -> list[TaskLease]:
     """The leases of rows, for an agent of `node`."""
     if live.spec.operation is not None:  # it reads what was pinned
-        return [task_lease(live, row, None, node, nodes, first_page(c, live, row, node, nodes)) for row in rows]
-    known = [(row["input"], row["blob"]) for row in rows if row["input"] and not row["availability"]]
-    replaced = namespace.replaced(c, known) if known else {}
-    return [task_lease(live, row, replaced.get(row["input"]), node, nodes) for row in rows]
+        return [task_lease(live, row, node, nodes, first_page(c, live, row, node, nodes)) for row in rows]
+    return [task_lease(live, row, node, nodes) for row in rows]
 
 
 def first_page(c: Connection, live: LiveJob, row: Row, node: str, nodes: Nodes) -> FeedPage | None:
@@ -167,14 +192,9 @@ def first_page(c: Connection, live: LiveJob, row: Row, node: str, nodes: Nodes) 
     return feed_page(c, Hungry(feed, ended=True, pinned=True, statements=statements), node, nodes)
 
 
-def task_lease(
-    live: LiveJob, row: Row, replaced: Entry | None, node: str, nodes: Nodes, feed: FeedPage | None = None
-) -> TaskLease:
-    """The lease of a task.
-
-    `replaced`: the object that has replaced its input since dispatch, if any; `feed`: what is known of its input.
-    """
-    blob = None if row["blob"] is None else blob_now(row, replaced, node, nodes, row["md5"])
+def task_lease(live: LiveJob, row: Row, node: str, nodes: Nodes, feed: FeedPage | None = None) -> TaskLease:
+    """The lease of a task. `feed`: what is known of its input."""
+    blob = None if row["blob"] is None else blob_now(row, None, node, nodes, row["md5"])
     return TaskLease(
         task=row["id"],
         uuid=row["uuid"],
@@ -258,7 +278,7 @@ def feed_page(c: Connection, hungry: Hungry, node: str, nodes: Nodes) -> FeedPag
 
 
 def feed_source(row: Row, replaced: Entry | None, node: str, nodes: Nodes) -> FeedSource:
-    """One input of a task that is fed. `replaced` as for `task_lease`."""
+    """One input of a task that is fed. `replaced`: the object that has replaced it since dispatch, if any."""
     blob = blob_now(row, replaced, node, nodes)
     if row["start"] is None:
         name = row["name"] if row["part"] is None else ""

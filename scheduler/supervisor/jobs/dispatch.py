@@ -37,6 +37,7 @@ def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]
     writer = JobWriter(c, live, changes, now)
     if not writer.running:
         return changes, 0
+    c.ahead("phases_of_job", job=live.id)
     lines = [row["name"] for row in c.all("inputs_page", job=live.id, after=writer.row["dispatched"], limit=PAGE)]
     found = resolve(c, live.owner, lines)
     for line in lines:

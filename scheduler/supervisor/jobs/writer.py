@@ -131,6 +131,12 @@ class JobWriter:
         self._usages: defaultdict[int, list[Usage]] = defaultdict(list)
         self._routed: defaultdict[int, defaultdict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
 
+    @staticmethod
+    def ask_ahead(c: Connection, live: LiveJob) -> None:
+        """Ask for the records of a pipeline for which a writer will be opened; meanwhile nothing changes them."""
+        c.ahead("job_by_id", job=live.id)
+        c.ahead("phases_of_job", job=live.id)
+
     @property
     def running(self) -> bool:
         return self.row["state"] == "running" and not self.row["cancelled"]
@@ -220,6 +226,7 @@ class JobWriter:
 
     def close(self) -> None:
         """Write all rows and counters, then do what follows from them."""
+        before = None if self.status is not None else self.c.all("phases_of_job", job=self.live.id)
         self._write_tasks()
         self._write_results()
         for name, counter in self._counts.items():
@@ -233,11 +240,24 @@ class JobWriter:
             self.c.change("count_usage", pool=pool, **summed(usages))
         self.changes.changed_jobs.add(self.live.id)
         self.c.announce(announcements.news(self.live.id))
-        if self.status is not None:
+        if before is None:
             self._settle()
             return
-        while self._advance():
-            pass
+        phases = self._moved(before)
+        while self._advance(phases):
+            phases = self.c.all("phases_of_job", job=self.live.id)
+
+    def _moved(self, phases: Sequence[Row]) -> list[Any]:
+        """Rows of phases with the counters that this transaction has given them, which are not waited for."""
+        issued, finished, reopened = (self._counts[name] for name in ("issued", "finished", "reopened"))
+        return [
+            dict(zip(row.keys(), row, strict=True))
+            | {
+                "issued": row["issued"] + issued[row["id"]],
+                "finished": row["finished"] + finished[row["id"]] - reopened[row["id"]],
+            }
+            for row in phases
+        ]
 
     def _settle(self) -> None:
         """Record where the operation stands; it moves by itself when all its stages are over, and at its end."""
@@ -315,11 +335,10 @@ class JobWriter:
             "count_results", job=job, outputs=len(self._outputs), errors=len(self._errors), retries=self._retries
         )
 
-    def _advance(self) -> bool:
+    def _advance(self, phases: Sequence[Row]) -> bool:
         """Do what follows from the counters. Returns whether more may follow."""
         if self._done:
             return False
-        phases = self.c.all("phases_of_job", job=self.live.id)
         counted = counters(phases)
         self._reopened(phases)
         decisions = engine.advance(

@@ -48,6 +48,7 @@ from scheduler.objects.entries import NewObject
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs.changes import Changes
+from scheduler.supervisor.jobs.writer import JobWriter
 from scheduler.supervisor.tasks import recovery
 from scheduler.supervisor.tasks.blob_ownership import Claims, Reporter, blobs_of, objects_of, without_blobs
 from scheduler.supervisor.tasks.effects import Effects
@@ -78,6 +79,9 @@ def commit_reports(
     batch = Batch(c, find_job, now, reporter.node, reporter.serves, clock_us=clock_us)
     known = c.all("tasks_for_reports", tasks=json.dumps([report.task for report in reports]))
     rows = {row["id"]: row for row in known}
+    for pool in {row["pool"] for row in known}:
+        if (live := find_job(pool)) is not None and live.spec.operation is None:
+            JobWriter.ask_ahead(c, live)
     claims = Claims(c, [blob for report in reports for blob in blobs_of(report)], reporter.keeps, absent)
     for report in reports:
         row = rows.get(report.task)

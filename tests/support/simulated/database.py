@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from scheduler.model.wire import BlobRef
+from scheduler.records.database import Fence
 from tests.support.invariants import check
 from tests.support.services.records import connect
 
@@ -23,14 +24,15 @@ class StepDatabase:
         self._exists = exists
         self.broken: list[AssertionError] = []  # a background task that meets one is tried again
         self._listeners: list[Callable[[str], None]] = []
-        self._fence: Callable[[Any], object] = lambda c: None
+        self._fence: Fence | None = None
 
     async def write(self, work: Callable[[Any], Any], *, bulk: bool = False) -> Any:
         await asyncio.sleep(0)
         c = self.connection
         c.mark()
         try:
-            self._fence(c)
+            if self._fence is not None:
+                self._fence.check(c)
             result = work(c)
         except BaseException:
             c.undo()
@@ -62,7 +64,7 @@ class StepDatabase:
     def of(self, *accounts: str) -> StepDatabase:
         return self
 
-    def behind(self, fence: Callable[[Any], object]) -> StepDatabase:
+    def behind(self, fence: Fence) -> StepDatabase:
         view = object.__new__(StepDatabase)
         view.connection, view._listeners, view._fence = self.connection, self._listeners, fence
         view._exists, view.broken = self._exists, self.broken

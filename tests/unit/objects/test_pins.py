@@ -90,8 +90,8 @@ def test_a_locked_path_is_refused_to_all_but_its_holder(c):
     holder = job(c)
     locks.take(c, holder, PATH)
     paths = [PATH, f"{PATH}/below", "/jill/stor/beside", f"{PATH}b"]
-    assert list(locks.refusals(c, paths)) == paths[:2]
-    assert locks.refusals(c, paths, holder) == {}
+    assert list(locks.ask(c, paths).refusals()) == paths[:2]
+    assert locks.ask(c, paths).refusals(holder) == {}
 
 
 def test_other_names_are_not_delayed_by_locks_nor_changed_below_them(c):

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.model.wire import Usage
 from scheduler.records import queries
-from scheduler.records.database import Connection, DatabaseError, Fenced, open_database
+from scheduler.records.database import Connection, DatabaseError, Fence, Fenced, open_database
 from tests.support.eventually import eventually
 from tests.support.services.records import ENGINE, database_at
 
@@ -169,22 +169,72 @@ async def test_all_that_have_a_database_open_hear_each_other(db, open_again):
         assert await heard.get() == "job 17"
 
 
-async def test_a_fence_keeps_out_what_stands_behind_it(db):
-    def fallen(c: Connection) -> None:
-        add("made by the fence")(c)
-        raise Fenced("others took over")
+def fence(login: str) -> Fence:
+    """A fence that stands while there is an account of this name."""
+    return Fence("show_account", lambda: {"login": login}, "others took over")
 
+
+async def test_a_fence_keeps_out_what_stands_behind_it(db):
     gate = threading.Event()
     blocked = db.write_soon(lambda c: gate.wait() and None)
     before = db.write_soon(add("before"))
-    overtaken = db.behind(fallen)
+    overtaken = db.behind(fence("nobody"))
     behind = [overtaken.write_soon(add("behind")), overtaken.write_soon(add("behind2"))]
-    after = db.behind(lambda c: logins(c)).write_soon(add("after"))
+    after = db.behind(fence("before")).write_soon(add("after"))
     gate.set()
     await asyncio.gather(*map(asyncio.wrap_future, [blocked, before, after]))
     outcomes = await asyncio.gather(*map(asyncio.wrap_future, behind), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Fenced, Fenced]
     assert await db.read(logins) == ["after", "before"]
+
+
+async def test_a_fence_counts_as_it_was_before_the_work(db):
+    with pytest.raises(Fenced):
+        await db.behind(fence("jill")).write(add("jill"))
+    assert await db.read(logins) == []
+
+
+async def test_a_fallen_fence_is_the_reason_whatever_else_fails_behind_it(db):
+    def fail(c: Connection) -> None:
+        add("bad")(c)
+        add("bad")(c)
+
+    with pytest.raises(Fenced, match="others took over"):
+        await db.behind(fence("nobody")).write(fail)
+
+
+async def test_what_is_asked_ahead_is_answered_once(db):
+    def work(c: Connection) -> list[object]:
+        c.ahead("show_account", login="jill")
+        c.ahead("show_account", login="bob")
+        first = [c.one("show_account", login=login) for login in ("jill", "bob")]
+        add("jill")(c)
+        return [*first, c.one("show_account", login="jill")["login"]]
+
+    assert await db.write(work) == [None, None, "jill"]
+
+
+async def test_what_is_asked_ahead_is_not_for_other_works(db):
+    gate = threading.Event()
+    blocked = db.write_soon(lambda c: gate.wait() and None)
+    asked = db.write_soon(lambda c: c.ahead("show_account", login="jill"))
+    added = db.write_soon(add("jill"))
+    found = db.write_soon(lambda c: c.one("show_account", login="jill"))
+    gate.set()
+    await asyncio.gather(*map(asyncio.wrap_future, [blocked, asked, added]))
+    assert await asyncio.wrap_future(found) is not None
+
+
+async def test_only_the_work_fails_whose_last_statement_failed(db):
+    gate = threading.Event()
+    blocked = db.write_soon(lambda c: gate.wait() and None)
+    works = [add("a"), lambda c: c.change("insert_account", login="a", created=1), add("b"), add("c")]
+    answers = [db.write_soon(work) for work in works]
+    gate.set()
+    await asyncio.wrap_future(blocked)
+    outcomes = await asyncio.gather(*map(asyncio.wrap_future, answers), return_exceptions=True)
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, True, False, False]
+    assert await db.read(logins) == ["a", "b", "c"]
 
 
 async def test_the_clock_is_in_milliseconds_since_the_epoch(db):

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from scheduler.records.database import Listeners
+from scheduler.records.listeners import Listeners
 from scheduler.service.workers import relay
 from scheduler.service.workers.relay import Relay, relaying
 from tests.support.eventually import eventually
