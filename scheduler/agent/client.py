@@ -75,17 +75,14 @@ class Client:
         found = [each if each.url else each.model_copy(update={"url": self.url}) for each in answer.supervisors]
         return answer.model_copy(update={"supervisors": found})
 
-    async def register(self, request: wire.RegisterRequest) -> int:
-        """Register; returns the number that the supervisor assigns to the agent.
-
-        Raises WireError on a version mismatch.
-        """
+    async def register(self, request: wire.RegisterRequest) -> wire.RegisterReply:
+        """Register. Raises WireError on a version mismatch."""
         answer = await self._post("register", request.model_dump_json(), REGISTER_SECONDS)
         reply = parse(wire.RegisterReply, answer)
         if reply.version != request.version:
             message = f"the supervisor speaks version {reply.version} of the protocol, this agent {request.version}"
             raise WireError(400, "BadRequest", message)
-        return reply.agent
+        return reply
 
     async def poll(self, request: wire.PollRequest) -> wire.PollReply:
         answer = await self._post("poll", request.model_dump_json(), wire.POLL_SECONDS + POLL_MARGIN)

@@ -78,7 +78,7 @@ async def register(call: Call, node: str, body: bytes) -> web.StreamResponse:
     request = wire.RegisterRequest.model_validate_json(body)
     if request.node != node:
         raise errors.other_node(node, f"node {request.node}")
-    return message(wire.RegisterReply(agent=await call.agents.register(request)))
+    return message(wire.RegisterReply(agent=await call.agents.register(request), adopts=True))
 
 
 # Requests of a registered agent.
@@ -160,6 +160,8 @@ async def _owner(call: Call, node: str, job: str) -> str:
     if owner is None:
         raise errors.invalid_job_state(job, "done")
     if not call.agents.runs_on(node, job):
+        if call.agents.may_run_on(node):
+            raise errors.service_unavailable("the job is being taken up by this supervisor")
         raise errors.other_node(node, f"job {job}, of which it was given no task")
     return owner
 

@@ -45,9 +45,13 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that is claimed: its cached form, ready tasks by pool, and the changes that claiming it made."""
+    """A job that is claimed: its cached form, ready tasks by pool, and the changes that claiming it made.
+
+    `nodes` have attempts of it that agents may still run.
+    """
 
     live: LiveJob
+    nodes: set[str]
     ready: dict[int, int]
     located: dict[int, Counter[str]]  # of these, by the node that they belong to
     changes: Changes
@@ -102,25 +106,33 @@ def unowned(c: Connection) -> tuple[int, list[int]]:
     return c.now(), [row["id"] for row in c.all("unowned_jobs", limit=CLAIM_PAGE)]
 
 
-def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int) -> list[Claim]:
-    """Claim this supervisor's share of the jobs without an owner, and `overdue` ones that others left unclaimed."""
+def claim(c: Connection, supervisor: int, overdue: Collection[int], now: int, alone: bool) -> list[Claim]:
+    """Claim this supervisor's share of the jobs without an owner, and `overdue` ones that others left unclaimed.
+
+    `alone`: any earlier supervisor is certainly gone, and its agents with it.
+    """
     jobs = unowned(c)[1]
     loads = {row["id"]: row["jobs"] for row in c.all("loads_of_supervisors")}
     shares = share_out(jobs, loads)
-    return [take_up(c, job, supervisor, now) for job in jobs if shares.get(job) == supervisor or job in overdue]
+    return [take_up(c, job, supervisor, now, alone) for job in jobs if shares.get(job) == supervisor or job in overdue]
 
 
-def take_up(c: Connection, job: int, supervisor: int, now: int) -> Claim:
-    """Take over a job: its leased tasks become ready, and what other processes have recorded takes effect."""
+def take_up(c: Connection, job: int, supervisor: int, now: int, alone: bool) -> Claim:
+    """Take over a job: what other processes have recorded takes effect. `alone`: its leased tasks become ready; else
+    `agents.adoption` decides about them.
+    """
     c.run("own_job", job=job, supervisor=supervisor)
     c.announce(announcements.news(job))
     row = c.one("job_by_id", job=job)
     assert row is not None
     live = load_job(c, row)
-    for pool in live.pools:
-        c.run("release_leases", pool=pool)
-    if live.standing is not None:
-        attempts.abort_all(c, live.pools, AbortReason.SCHEDULER, now)
+    if alone:
+        for pool in live.pools:
+            c.run("release_leases", pool=pool)
+        if live.standing is not None:
+            attempts.abort_all(c, live.pools, AbortReason.SCHEDULER, now)
+    nodes = {leased["node"] for pool in live.pools for leased in c.all("nodes_with_leases", pool=pool)}
     ready = {pool: (c.one("count_ready", pool=pool) or {"n": 0})["n"] for pool in live.pools}
     located = {pool: recovery.located(c, pool) for pool in live.pools}
-    return Claim(live, ready, located, advance(c, live, now) if live.input_done and not live.done else Changes())
+    changes = advance(c, live, now) if live.input_done and not live.done else Changes()
+    return Claim(live, nodes, ready, located, changes)

@@ -179,7 +179,7 @@ class Supervisor:
                 return
             overdue = {job for job, since in self._unowned.items() if now - since >= 1000 * CLAIM_SECONDS}
             claims = await self._db.write(
-                partial(membership.claim, supervisor=self.id, overdue=overdue, now=self._clock())
+                partial(membership.claim, supervisor=self.id, overdue=overdue, now=self._clock(), alone=self._alone)
             )
             for claim in claims:
                 self._take_up(claim)
@@ -194,6 +194,7 @@ class Supervisor:
         for pool in live.pools:
             self.jobs.located.set(pool, claim.located[pool], self.agent_service.monotonic())
         self._reasons.take_up(live)
+        self.agent_service.expect(live, claim.nodes)
         self._background.spawn(self.agent_service.take_up(live))
         self._apply(claim.changes)
         self._recover_soon(live.id)

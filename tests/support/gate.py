@@ -17,7 +17,6 @@ class Gate:
     def __init__(self) -> None:
         # At all addresses: a container has a loopback of its own.
         self._listener = socket.create_server(("", 0), backlog=64)
-        self._listener.settimeout(PATIENCE_SECONDS)
         self._waiting: list[socket.socket] = []
 
     @property
@@ -36,9 +35,10 @@ class Gate:
         """The bash command that waits here; bash expands `word`. Its status is 0 once the gate is open."""
         return f'{{ exec 9<>/dev/tcp/127.0.0.1/{self.port} && echo "{word}" >&9 && read -ru 9 && exec 9>&-; }}'
 
-    def arrivals(self, count: int) -> list[str]:
-        """Wait for so many tasks; their words, sorted. They go on waiting."""
+    def arrivals(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[str]:
+        """Wait for so many tasks, each within `seconds`; their words, sorted. They go on waiting."""
         words = []
+        self._listener.settimeout(seconds)
         for _ in range(count):
             peer, _ = self._listener.accept()
             self._waiting.append(peer)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datapath.passing import Channel, Kind
 from scheduler.agent.attempts.input_files import Stamp, stamp
 from scheduler.agent.attempts.reducer_input import Lost
+from scheduler.agent.attempts.source_pages import SourcePages
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
 
@@ -45,7 +46,7 @@ class HandedInput:
         watches: bool = False,
     ) -> None:
         """`watches`: the task could change the files, so `stamps` says how they were."""
-        self._lease = lease
+        self._pages = SourcePages(lease)
         self._stores = stores
         self._channel = channel
         self._report_change = changed
@@ -55,9 +56,6 @@ class HandedInput:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[FeedSource] = deque()
         self._change = threading.Condition()
-        self._after = 0
-        self._ended = False
-        self._closed = False
         if lease.feed is not None:
             self.accept(lease.feed)
         threading.Thread(target=self._run, name="hand", daemon=True).start()
@@ -65,28 +63,19 @@ class HandedInput:
     def accept(self, page: FeedPage) -> None:
         """Queue the sources of a page; those that were received before are skipped."""
         with self._change:
-            for source in page.sources:
-                if source.seq > self._after and not self._ended:
-                    self._after = source.seq
-                    self._queue.append(source)
-            self._ended = self._ended or page.end
+            self._queue.extend(self._pages.accept(page))
             self._change.notify()
 
     def state(self) -> FeedState | None:
         """The state for the supervisor; None once all sources are known or no more are wanted."""
         with self._change:
-            if self._ended or self._closed:
-                return None
-            room = max(0, ROOM - len(self._queue))
-        return FeedState.model_construct(
-            task=self._lease.task, attempt=self._lease.attempt, after=self._after, room=room
-        )
+            return self._pages.state(max(0, ROOM - len(self._queue)))
 
     def close(self) -> None:
         """End the input: the task has ended, whatever it has read."""
         with self._change:
-            if not self._closed:
-                self._closed = True
+            if not self._pages.stopped:
+                self._pages.stopped = True
                 self._channel.hang_up()
             self._change.notify()
 
@@ -102,14 +91,14 @@ class HandedInput:
             assert source is not None
             self._tell_lost(Lost(source.blob, f"blob {source.blob.id}: {error}"))
         with self._change:
-            self._closed = True
+            self._pages.stopped = True
             self._channel.close()
 
     def _next(self) -> FeedSource | None:
         """The next source, once there is one; None when there will be none."""
         with self._change:
-            self._change.wait_for(lambda: self._queue or self._ended or self._closed)
-            if self._closed or not self._queue:
+            self._change.wait_for(lambda: self._queue or self._pages.ended or self._pages.stopped)
+            if self._pages.stopped or not self._queue:
                 return None
             source = self._queue.popleft()
             if len(self._queue) == ROOM // 2:
@@ -133,4 +122,4 @@ class HandedInput:
         """Report a source as lost, and wait until the task is stopped: it must not see the end of its inputs before."""
         self._loop.call_soon_threadsafe(self._lost, lost)
         with self._change:
-            self._change.wait_for(lambda: self._closed)
+            self._change.wait_for(lambda: self._pages.stopped)

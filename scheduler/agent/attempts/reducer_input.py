@@ -1,8 +1,7 @@
 """The input of one attempt that is fed: pages of sources in, a full pipe out.
 
-The supervisor sends sources in pages, as many as the agent has asked for; the feed takes them one
-after another. This module adds the flow control to `datapath.feed`: which source was the last
-received, and how many more are wanted. A source may be a range of an object: then it gives the
+The supervisor sends sources in pages (`source_pages`), as many as the agent has asked for; the feed
+takes them one after another. A source may be a range of an object: then it gives the
 lines that begin in the range; or one partition of a shuffle file. The feed finds where these are,
 in its thread.
 """
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from datapath.feed import Event, Feed, SourceLost
 from datapath.slices import END, LineTooLongError
+from scheduler.agent.attempts.source_pages import SourcePages
 from scheduler.agent.blobs.feed_sources import Sources
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.wire import BlobRef, FeedPage, FeedSource, FeedState, TaskLease
@@ -49,13 +49,10 @@ class ReducerInput:
         line_end: bytes = END,
         bounds_lines: bool = False,
     ) -> None:
-        self._lease = lease
+        self._pages = SourcePages(lease)
         self._changed = changed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
-        self._after = 0
-        self._stopped = False
-        self._ended = False
         self._sources = sources = Sources(stores, line_end, bounds_lines)
         self._feed: Feed[FeedSource] = Feed(
             pipe,
@@ -75,31 +72,21 @@ class ReducerInput:
 
     def accept(self, page: FeedPage) -> None:
         """Queue the sources of a page; those that were received before are skipped."""
-        if self._ended:
-            return
-        for source in page.sources:
-            if source.seq > self._after:
-                self._after = source.seq
-                if self._feed.room:
-                    self._feed.append(source, source.blob.size if source.length is None else max(1, source.length))
-                else:
-                    self._fail(Lost(None, "the supervisor sent more sources than there was room for"))
-                    return
-        if page.end:
-            self._ended = True
+        for source in self._pages.accept(page):
+            if not self._feed.room:
+                self._fail(Lost(None, "the supervisor sent more sources than there was room for"))
+                return
+            self._feed.append(source, source.blob.size if source.length is None else max(1, source.length))
+        if self._pages.ended:
             self._feed.end()
 
     def state(self) -> FeedState | None:
         """The feed's state for the supervisor; None once all sources are known or no more are wanted."""
-        if self._ended or self._stopped:
-            return None
-        return FeedState.model_construct(
-            task=self._lease.task, attempt=self._lease.attempt, after=self._after, room=self._feed.room
-        )
+        return self._pages.state(self._feed.room)
 
     def close(self) -> None:
         """End the feed: the reducer has ended, whatever it has read."""
-        self._stopped = True
+        self._pages.stopped = True
         self._feed.close()
         self._sources.close()
 
@@ -114,5 +101,5 @@ class ReducerInput:
             self._loop.call_soon_threadsafe(self._changed)
 
     def _fail(self, lost: Lost) -> None:
-        self._stopped = True
+        self._pages.stopped = True
         self._lost(lost)

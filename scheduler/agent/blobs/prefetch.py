@@ -33,6 +33,10 @@ class Prefetch:
         """The number of tasks whose inputs are being fetched."""
         return len(self._coming)
 
+    def keys(self) -> Iterable[tuple[int, int]]:
+        """The tasks whose inputs are being fetched, by number and attempt."""
+        return self._coming.keys()
+
     def bring(self, lease: TaskLease) -> bool:
         """Begin to fetch a task's input; False if it is near already."""
         blob = lease.blob

@@ -5,11 +5,13 @@ registered with every supervisor. The records list the live supervisors, and any
 supervisor returns that list. The agent asks for it every `LOOK_SECONDS`, and at once when a link
 has failed. Then
 
-- a supervisor that is new gets a link, which registers and works until it is closed;
-- a supervisor that is no longer listed has lost its jobs to the others: its link is closed, which
-  ends its tasks here. They come back by another link, as new attempts;
-- when the list cannot be had, nothing changes: a link ends by itself when its lease does
-  (`lease`).
+- a supervisor at a new address gets a link, which registers and works until it is closed;
+- a supervisor that is restarted has another number and the same address: its link stays, and registers
+  with the new start, which takes over the attempts that still run;
+- an address that is no longer listed has lost its jobs to others: its link is closed, which ends its
+  tasks here. They come back by another link, as new attempts;
+- when the list cannot be had, or no supervisor is on it, nothing changes: none has taken over anything,
+  and a link ends by itself when its lease does (`lease`).
 
 A link whose registration has ended, because the supervisor has forgotten us or was silent for too
 long, registers again. Closing a link may take a while, since instances have to end; it happens in
@@ -58,9 +60,9 @@ class Links:
         self._connect = connect
         self._work = work
         self._shun = shun
-        self._open: dict[int, asyncio.Task[None]] = {}
-        self._closing: dict[int, asyncio.Task[None]] = {}
-        self._known: dict[int, Supervisor] = {}
+        self._open: dict[str, asyncio.Task[None]] = {}  # by the address
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        self._known: dict[str, Supervisor] = {}
         self._look = asyncio.Event()
         self._silence = False  # no gateway or supervisor returned the list
 
@@ -69,7 +71,7 @@ class Links:
         try:
             while True:
                 self._look.clear()
-                if (found := await self._ask()) is not None:
+                if found := await self._ask():
                     self._follow(found)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
@@ -98,25 +100,25 @@ class Links:
 
     def _follow(self, found: list[Supervisor]) -> None:
         """Open links to new supervisors, and close links to those that are not in the list."""
-        self._known = {supervisor.id: supervisor for supervisor in found}
-        for number in self._open.keys() - self._known.keys():
-            link = self._closing[number] = self._open.pop(number)
-            link.add_done_callback(lambda _, number=number: self._closing.pop(number, None))  # type: ignore[misc]
+        self._known = {supervisor.url: supervisor for supervisor in sorted(found, key=lambda each: each.id)}
+        for url in self._open.keys() - self._known.keys():
+            link = self._closing[url] = self._open.pop(url)
+            link.add_done_callback(lambda _, url=url: self._closing.pop(url, None))  # type: ignore[misc]
             link.cancel()
-            log.info("supervisor left", extra={"supervisor": number})
-        for number in self._known.keys() - self._open.keys() - self._closing.keys():
-            self._open[number] = asyncio.get_running_loop().create_task(self._keep(number))
+            log.info("supervisor left", extra={"url": url})
+        for url in self._known.keys() - self._open.keys() - self._closing.keys():
+            self._open[url] = asyncio.get_running_loop().create_task(self._keep(url))
 
-    async def _keep(self, number: int) -> None:
-        """Register with one supervisor, again and again."""
+    async def _keep(self, url: str) -> None:
+        """Register with the supervisor at an address, again and again."""
         loop = asyncio.get_running_loop()
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             began = loop.time()
             try:
-                await self._work(self._known[number])
+                await self._work(self._known[url])
             except Exception:
-                log.exception("a link failed", extra={"supervisor": number})
+                log.exception("a link failed", extra={"url": url})
             self._look.set()
             if loop.time() - began > STEADY_SECONDS:
                 backoff.reset()

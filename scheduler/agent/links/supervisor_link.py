@@ -8,9 +8,10 @@ until `LINGER` seconds after the last, since a request costs as much as several 
 of the last task of a pool is reported at once: its job may be waiting for nothing else, however
 much other jobs have to do.
 
-Outputs are durable before they are reported: one flush for the whole batch. An agent that the
-supervisor no longer knows has nothing of value: it drops everything and registers anew. The same
-is true of an agent that was cut off for too long (`lease`).
+A supervisor that does not know the agent (any more) may be the next start of one that did. So the
+agent registers anew with a list of all attempts that it has, which go on meanwhile; the supervisor
+takes over those that its records say are leased, and cancels the others. But an agent that was cut off
+for too long (`lease`) has nothing of value: it drops everything.
 
 Example: 32 tasks of 1.5 ms are running in two instances. The first to end is reported at
 once, the next 25 together 20 ms later; the last ones go when nothing runs.
@@ -21,14 +22,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 
-from scheduler.agent.attempts.reports import blobs_of, clock_us, failed_report, plain_report
-from scheduler.agent.attempts.verdict import FULL_MACHINE
+from scheduler.agent.attempts.reports import clock_us, plain_report
 from scheduler.agent.blobs.stores import Stores
-from scheduler.agent.client import Client, FullError, UnavailableError, UnknownAgentError
-from scheduler.agent.links.lease import SilentError, SupervisorLease
+from scheduler.agent.client import Client, UnavailableError, UnknownAgentError
+from scheduler.agent.links.lease import MARGIN, SilentError, SupervisorLease
+from scheduler.agent.links.report_queue import ReportQueue
 from scheduler.agent.links.running_requests import RunningRequests
 from scheduler.agent.log import Log
 from scheduler.agent.pools.caps.disk_pressure import Pressure
@@ -41,16 +41,15 @@ from scheduler.agent.slots.slots import Slots, Use
 from scheduler.agent.task_api.endpoint import Endpoints
 from scheduler.common.background import TaskSet, to_the_end
 from scheduler.common.backoff import Backoff
-from scheduler.model.errors import JobErrorCode, WireError
+from scheduler.model.errors import WireError
 from scheduler.model.wire import (
-    MAX_OUTPUTS,
-    MAX_REPORTS,
+    LEASE_SECONDS,
+    MAX_HELD,
     MAX_WORD,
     AgentBeat,
     AgentState,
     AttemptId,
     AttemptReport,
-    BlobRef,
     Outcome,
     PollReply,
     PollRequest,
@@ -61,21 +60,18 @@ from scheduler.model.wire import (
 )
 from scheduler.providers import Provider
 
-MAX_BATCH = 256
 LINGER = 0.1
 # Tasks that a poll has brought start before the next poll is made, which takes as long as to start one.
 START_SECONDS = 0.001
-# Smaller outputs free too little space to fail their task for it.
-DROPPED_BYTES = 1 << 20
 TICK = 0.25
-# Seconds between tries of a flush that the disk refuses: the first pause and the longest.
-FLUSH_PAUSES = (0.1, 5.0)
+# Seconds before an agent with attempts registers anew: the first pause and the longest.
+AGAIN_PAUSES = (0.05, 5.0)
 KINDS = (False, True)  # of pools: whose tasks always make progress, whose may wait for others
 
 
 class SupervisorLink:
-    """One registration with one supervisor, until that forgets it or is silent too long, or `run` is
-    cancelled.
+    """The registrations with the supervisor at one address, until it is silent too long, refuses the agent, or does
+    not know an agent that has no attempts, or `run` is cancelled.
     """
 
     def __init__(
@@ -103,13 +99,12 @@ class SupervisorLink:
         self._pools: dict[int, Pool] = {}
         self._running = RunningRequests(client, self._pools)
         self._closing = TaskSet(self._log.unexpected)
-        self._finished: deque[AttemptReport] = deque()
-        self._began: list[AttemptId] = []  # attempts that the supervisor is to be told of
         self._news = asyncio.Event()  # there is something to report
         self._busy = asyncio.Event()  # a task runs or waits
         # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
         self._urgent = asyncio.Event()
         self._contact = SupervisorLease(self._complain)
+        self._reports = ReportQueue(stores, self._send, self._contact.ask, self._closing, log)
         slots = slots or Slots()
         self._pressure = Pressure(stores.own.root, self._workers, log)
         self.node = AgentContext(
@@ -120,8 +115,10 @@ class SupervisorLink:
     async def run(self) -> None:
         """Work until the registration is no longer valid. Leaves no instance behind."""
         parting: list[Coroutine[None, None, None]] = []
+        backoff = Backoff(*AGAIN_PAUSES)
         try:
-            await self._work()
+            while await self._work():
+                await asyncio.sleep(backoff.next())
         except asyncio.CancelledError:
             parting.append(self._say_goodbye())
             raise
@@ -131,11 +128,11 @@ class SupervisorLink:
     async def _part(self, parting: Sequence[Coroutine[None, None, None]]) -> None:
         await asyncio.gather(self._close(), *parting)
 
-    async def _work(self) -> None:
+    async def _work(self) -> bool:
+        """Work until a registration ends; returns whether there are attempts to register anew with."""
+        forgotten = False
         try:
-            self._id = await self._contact.ask(lambda: self._client.register(self._request))
-            self.node.slots.join(self, self._news.set)
-            self._log.info("registered", agent=self._id, node=self._request.node, slots=self._request.slots)
+            await self._register()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._poll())
                 group.create_task(self._report())
@@ -145,10 +142,41 @@ class SupervisorLink:
                 group.create_task(self._sweep())
         except* UnknownAgentError:
             self._log.warning("the supervisor does not know this agent any more: starting as new")
+            forgotten = True
         except* SilentError:
             self._log.warning("the supervisor is silent: its leases have ended, and its tasks end here")
         except* WireError as refused:
             self._log.error("the supervisor refuses this agent", why=str(refused.exceptions[0]))
+        return forgotten and bool(self._held())
+
+    async def _register(self) -> None:
+        """Register, with all attempts that there are. Raises WireError; SilentError if they have waited too long."""
+        held = self._held()
+        request = self._request.model_copy(update={"held": held, "pools": self._holding()})
+        try:
+            async with asyncio.timeout(LEASE_SECONDS + MARGIN if held else None):
+                reply = await self._contact.ask(lambda: self._client.register(request))
+        except TimeoutError:
+            raise SilentError from None
+        self._id, self._seen = reply.agent, 0
+        goes_on = set(request.pools) if reply.adopts else set()
+        for number in self._pools.keys() - goes_on:
+            self._closing.spawn(self._pools.pop(number).close())
+        if not reply.adopts:
+            self._reports.discard()
+        self.node.slots.join(self, self._news.set)
+        told = {"attempts": len(held)} if held else {}
+        self._log.info("registered", agent=self._id, node=self._request.node, slots=self._request.slots, **told)
+        self._news.set()
+
+    def _held(self) -> list[AttemptId]:
+        """All attempts that there are, up to those whose reports are not answered."""
+        running = [attempt for pool in self._pools.values() for attempt in pool.attempts()]
+        return [*self._reports.attempts(), *running][:MAX_HELD]
+
+    def _holding(self) -> list[int]:
+        """The pools that have attempts."""
+        return [number for number, pool in self._pools.items() if pool.attempts()]
 
     async def _say_goodbye(self) -> None:
         """Tell the supervisor, if it can be reached, that this agent leaves: its tasks need not wait for their lease
@@ -235,12 +263,12 @@ class SupervisorLink:
     # -- reporting ---------------------------------------------------------------------------
 
     def _note_begun(self, attempt: AttemptId) -> None:
-        self._began.append(attempt)
+        self._reports.note_begun(attempt)
         self._news.set()
 
     def _finish(self, report: AttemptReport) -> None:
         self._count(report.outcome)
-        self._finished.append(report)
+        self._reports.add(report)
         self._news.set()
         self._watch_idle()
 
@@ -257,74 +285,23 @@ class SupervisorLink:
         while True:
             await self._news.wait()
             held_back = last + LINGER - loop.time()
-            if held_back > 0 and len(self._finished) < MAX_BATCH and self._busy.is_set():
+            if held_back > 0 and not self._reports.is_long and self._busy.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(held_back):
                         await self._urgent.wait()
             self._news.clear()
             self._urgent.clear()
-            batch = next_batch(self._finished) if self._finished else []
-            if self._finished:
+            await self._reports.hand_in()
+            if not self._reports.is_empty:
                 self._news.set()
-            began, self._began = self._began[:MAX_REPORTS], self._began[MAX_REPORTS:]
-            await self._hand_in(batch, began)
             last = loop.time()
 
-    async def _hand_in(self, batch: list[AttemptReport], began: list[AttemptId]) -> None:
-        """Make a batch durable and report it; retried until it succeeds."""
-        if blobs := [blob for report in batch for blob in blobs_of(report)]:
-            await self._flush(blobs)
-        await self._contact.ask(lambda: self._send(batch, began))
-
-    async def _send(self, batch: list[AttemptReport], began: Sequence[AttemptId] = ()) -> None:
+    async def _send(self, batch: Sequence[AttemptReport], began: Sequence[AttemptId]) -> list[AttemptId]:
         now = clock_us(time.monotonic_ns())
         request = ReportRequest.model_construct(
-            agent=self._id, state=self._state(), attempts=batch, began=list(began), clock_us=now
+            agent=self._id, state=self._state(), attempts=list(batch), began=list(began), clock_us=now
         )
-        try:
-            refused = await self._client.report(request)
-        except FullError:
-            self._drop_largest(batch)
-            raise
-        except WireError as error:
-            self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
-            await self._send_less(batch, error.message)
-        else:
-            self._drop(batch, {(attempt.task, attempt.attempt) for attempt in refused})
-
-    def _drop(self, batch: list[AttemptReport], refused: set[tuple[int, int]]) -> None:
-        """Remove the outputs of refused attempts: they were cancelled, or are retried."""
-        left = [report for report in batch if (report.task, report.attempt) in refused]
-        if doomed := [blob.id for report in left for blob in blobs_of(report)]:
-            self._closing.spawn(asyncio.to_thread(self.node.stores.discard, doomed))
-
-    def _drop_largest(self, batch: list[AttemptReport]) -> None:
-        """Fail the tasks with the largest outputs and drop these: the records have no disk space for the batch."""
-        sizes = [sum(blob.size for blob in blobs_of(report)) for report in batch]
-        if sizes and (most := max(sizes)) >= DROPPED_BYTES:
-            position = sizes.index(most)
-            self.node.stores.discard(blob.id for blob in blobs_of(batch[position]))
-            batch[position] = failed_report(batch[position], FULL_MACHINE, JobErrorCode.USER_TASK)
-
-    async def _send_less(self, batch: list[AttemptReport], why: str) -> None:
-        """Report one by one what was refused as a batch; a task whose outputs cannot be reported even alone fails."""
-        if len(batch) > 1:
-            for report in batch:
-                await self._send([report])
-        elif batch and batch[0].outputs:
-            await self._send([failed_report(batch[0], f"cannot save outputs: {why}")])
-            self.node.stores.discard(blob.id for blob in blobs_of(batch[0]))
-
-    async def _flush(self, blobs: list[BlobRef]) -> None:
-        """Make blobs durable before they are reported. A disk that refuses is retried."""
-        backoff = Backoff(*FLUSH_PAUSES)
-        while True:
-            try:
-                await self.node.stores.durable(blobs)
-                return
-            except OSError as error:
-                self._log.error("the disk refuses to flush", why=str(error))
-            await asyncio.sleep(backoff.next())
+        return await self._client.report(request)
 
     async def _sweep(self) -> None:
         """Remove unwanted intermediates that an earlier start of this node's agent has left."""
@@ -375,16 +352,6 @@ class SupervisorLink:
         self._pools.clear()
         await asyncio.gather(*(pool.close() for pool in pools), *self._closing.tasks)
         self.node.slots.quit(self)
-        if never_told := [blob.id for report in self._finished for blob in blobs_of(report)]:
-            await asyncio.to_thread(self.node.stores.discard, never_told)
+        await asyncio.to_thread(self._reports.discard)
         if self.node.stores.node is not None:
             self._log.info("bytes exchanged with other nodes", **self.node.stores.traffic.sums())
-
-
-def next_batch(finished: deque[AttemptReport]) -> list[AttemptReport]:
-    """Take the first reports, at least one, as many as fit into one transaction and one request body."""
-    batch = [finished.popleft()]
-    outputs = len(batch[0].outputs)
-    while finished and len(batch) < MAX_BATCH and (outputs := outputs + len(finished[0].outputs)) <= MAX_OUTPUTS:
-        batch.append(finished.popleft())
-    return batch

@@ -42,6 +42,7 @@ class Completion:
     ) -> None:
         self._pinned = pinned
         self.closed = False
+        self.concluding: set[AttemptId] = set()  # attempts that are over, whose reports a thread makes
         self._node = node
         self._log = log
         self._reporter = reporter
@@ -53,12 +54,16 @@ class Completion:
             told = {"outcome": verdict.outcome, "code": verdict.code, "why": verdict.message}
             self._log.info("task failed", task=attempt.lease.uuid, **told)
         if self._reporter.is_heavy(attempt, verdict):
+            self.concluding.add(attempt.id)
             self._spawn(self._conclude_in_thread(attempt, done, verdict))
         else:
             self._node.finished(self._report(attempt, done, verdict))
 
     async def _conclude_in_thread(self, attempt: Attempt, done: Done, verdict: Verdict) -> None:
-        report = await asyncio.to_thread(self._report, attempt, done, verdict)
+        try:
+            report = await asyncio.to_thread(self._report, attempt, done, verdict)
+        finally:
+            self.concluding.discard(attempt.id)
         if not self.closed:
             self._node.finished(report)
         else:

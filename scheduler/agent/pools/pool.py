@@ -126,8 +126,7 @@ class Pool:
 
     def feed(self, page: FeedPage) -> bool:
         """Queue sources for a reducer; False if it does not run here (any more)."""
-        found = self.find(page.task, page.attempt)
-        if found is None or found[1].feed is None:
+        if (found := self.find(page.task, page.attempt)) is None or found[1].feed is None:
             return False
         found[1].feed.accept(page)
         return True
@@ -145,6 +144,11 @@ class Pool:
         return PoolState.model_construct(
             pool=self.spec.pool, instances=self.instances, room=more, booked=booked, idle=idle
         )
+
+    def attempts(self) -> list[AttemptId]:
+        """All attempts that it has, up to those whose reports are being made."""
+        found = (AttemptId(task=lease.task, attempt=lease.attempt) for lease in self._leases())
+        return list(dict.fromkeys((*found, *self._preparation.attempts(), *self._completion.concluding)))
 
     def feeds(self) -> list[FeedState]:
         return [state for attempt in self._instances.attempts() if attempt.feed and (state := attempt.feed.state())]

@@ -10,7 +10,7 @@ node, and one a slice: `ready` is called for each of these two later, if not dro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 
 from scheduler.agent.blobs.prefetch import Prefetch, key_of
@@ -46,6 +46,11 @@ class Preparation:
 
     def __len__(self) -> int:
         return len(self._prefetch) + len(self._looking)
+
+    def attempts(self) -> Iterator[AttemptId]:
+        """The attempts that are not ready yet."""
+        for task, attempt in (*self._prefetch.keys(), *self._looking):
+            yield AttemptId(task=task, attempt=attempt)
 
     def begin(self, leases: Iterable[TaskLease]) -> list[TaskLease]:
         """Prepare tasks; returns those that are ready already."""

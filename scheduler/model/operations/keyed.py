@@ -67,17 +67,18 @@ NUMBER = '"$MANTA_TASK_NUMBER"'
 
 def partitioning_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -> Partitioning | None:
     """How the lines of an operation are divided among partitions, if they are. `whole`: its output is one object."""
-    count = spec.get("partition_count")
+    count, spreads = spec.get("partition_count"), "partition_size" not in spec
     if kind is OperationType.SORT:
         size = _memory(spec) * MIB * PARTITION_PERCENT // 100
-        return Partitioning(spec.get("partition_size", size), count, alone=True)
+        return Partitioning(spec.get("partition_size", size), count, alone=True, spreads=spreads)
     if kind is OperationType.MERGE and spec.get("mode") == "sorted":  # to put many parts together takes as long again
         return Partitioning(spec.get("partition_size", DEFAULT_SLICE), count or (1 if whole else None), alone=True)
     if kind is OperationType.REDUCE:
         count = len(spec["pivot_keys"]) + 1 if "pivot_keys" in spec else spec.get("task_count")
         return Partitioning(spec.get("task_size", DEFAULT_SLICE), count, alone="pivot_keys" not in spec)
     if kind is OperationType.MAP_REDUCE:
-        return Partitioning(spec.get("partition_size", DEFAULT_PARTITION), count, spec.get("selectivity", 1.0))
+        size, selectivity = spec.get("partition_size", DEFAULT_PARTITION), spec.get("selectivity", 1.0)
+        return Partitioning(size, count, selectivity, spreads=spreads)
     return None
 
 

@@ -13,6 +13,8 @@ from scheduler.model.phase import PhaseSpec
 MIB = 1 << 20
 MAX_TASKS = 100_000  # of one stage
 MAX_PARTITIONS = 5000
+SPREAD = 16  # partitions, and bytes of each: smaller ones would not be faster
+SPREAD_SIZE = 64 * MIB
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
 BORDERS = "/borders"  # the asset in which tasks find the borders that their operation's sample has printed
@@ -83,17 +85,23 @@ class Stage:
 class Partitioning:
     """How many partitions there are: `count`, else as many as lines of so many bytes need of `size` each.
 
-    `selectivity`: bytes of lines for each byte of input. `alone`: a single partition needs no shuffle file.
+    `selectivity`: bytes of lines for each byte of input. `alone`: a single partition needs no shuffle file. `spreads`:
+    there are more than bytes ask for, up to `SPREAD` of `SPREAD_SIZE` or more. So the tasks that read them keep all
+    processors of a few nodes busy until the end, and reuse the memory that others have left.
     """
 
     size: int
     count: int | None = None
     selectivity: float = 1.0
     alone: bool = False
+    spreads: bool = False
 
     def partitions(self, total: int) -> int:
         """The number of partitions of an input of `total` bytes."""
         if self.alone and not total:
             return 1
-        wanted = self.count or -(-int(total * self.selectivity) // self.size)
+        lines = int(total * self.selectivity)
+        wanted = self.count or -(-lines // self.size)
+        if self.spreads and not self.count and (wanted > 1 or not self.alone):
+            wanted = max(wanted, min(SPREAD, lines // SPREAD_SIZE))
         return max(1, min(wanted, MAX_PARTITIONS))

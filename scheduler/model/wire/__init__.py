@@ -3,8 +3,9 @@
 An agent owns instances; the supervisor owns tasks. The agent starts all requests: JSON over HTTP below `/_agent/v1/`,
 with the node's credential in `Authorization: Bearer …` (`gateway.node_credentials`):
 
-- `register` is sent once per agent start. The reply has the agent's id. The leases of an earlier start of the same
-  node go back to the queue.
+- `register` is sent once per agent start, and again to a supervisor that does not know the agent (any more). The reply
+  has the agent's id. Attempts that the agent says that it has may go on; the other leases of the node go back to the
+  queue.
 - `poll` asks for work and waits until there is some (a long poll; after `POLL_SECONDS` the reply is empty, and the
   agent polls again). Any request renews the agent's leases.
 - `report` hands in attempts that have ended, in batches. After the reply they are durable. A repeated one is ignored.
@@ -34,6 +35,7 @@ from scheduler.model.wire.fields import (
     LEASE_SECONDS,
     MAX_BYTES,
     MAX_COUNTED,
+    MAX_HELD,
     MAX_LOG_PAGE,
     MAX_OUTPUTS,
     MAX_PARTS,
@@ -94,6 +96,7 @@ __all__ = [
     "LEASE_SECONDS",
     "MAX_BYTES",
     "MAX_COUNTED",
+    "MAX_HELD",
     "MAX_LOG_PAGE",
     "MAX_OUTPUTS",
     "MAX_PARTS",

@@ -25,6 +25,7 @@ MAX_PARTS = 150_000
 MAX_REPORTS = 4096
 MAX_ROOM = 4096
 MAX_STATES = 65_536
+MAX_HELD = 20_000
 MAX_LOG_PAGE = 64 * 1024
 MAX_COUNTED = 64  # sources of one task whose lines are counted
 MAX_WORD = 256

@@ -5,7 +5,20 @@ from __future__ import annotations
 from pydantic import Field
 
 from scheduler.model.tiers import DISK_GB
-from scheduler.model.wire.fields import MAX_SWEEP, VERSION, Count, Id, Node, Number, Url, Wire, Word
+from scheduler.model.wire.fields import (
+    MAX_HELD,
+    MAX_STATES,
+    MAX_SWEEP,
+    VERSION,
+    Count,
+    Id,
+    Node,
+    Number,
+    Url,
+    Wire,
+    Word,
+)
+from scheduler.model.wire.work import AttemptId
 
 
 class Versioned(Wire):
@@ -26,11 +39,14 @@ class RegisterRequest(Wire):
     booked: bool = False  # instances are made when Nomad places them, not when the supervisor grants them
     serves: Url | None = None  # URL below which other agents get this node's intermediates
     tickets: Word | None = None  # the key of the tickets for that URL
+    held: list[AttemptId] = Field(default_factory=list, max_length=MAX_HELD)  # attempts of an earlier registration
+    pools: list[Number] = Field(default_factory=list, max_length=MAX_STATES)  # and the pools that have any
 
 
 class RegisterReply(Wire):
     agent: int
     version: int = VERSION  # of the protocol that the supervisor speaks
+    adopts: bool = False  # what is held may go on: the supervisor cancels what does not
 
 
 class Supervisor(Wire):

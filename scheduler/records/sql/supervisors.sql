@@ -38,6 +38,12 @@ UPDATE jobs SET supervisor = :supervisor WHERE id = :job
 -- release_leases: the agents that held tasks of this pool belonged to its last owner.
 UPDATE tasks INDEXED BY tasks_leased SET state = 'ready', agent = NULL WHERE pool = :pool AND state = 'leased'
 
+-- nodes_with_leases: the nodes whose agents held tasks of this pool for its last owner.
+SELECT DISTINCT agents.node AS node FROM tasks INDEXED BY tasks_leased CROSS JOIN agents ON agents.id = tasks.agent WHERE tasks.pool = :pool AND tasks.state = 'leased'
+
+-- adopt_lease: an attempt goes on at the agent that has it, which has registered anew.
+UPDATE tasks SET agent = :agent WHERE id = :task AND state = 'leased'
+
 -- jobs_by_ids: everything about some jobs, for a JSON list of them.
 SELECT jobs.* FROM json_each(:jobs) AS wanted CROSS JOIN jobs ON jobs.id = CAST(wanted.value AS INTEGER)
 

@@ -27,6 +27,7 @@ from scheduler.model.wire import BEAT_SECONDS, LEASE_SECONDS, RegisterRequest
 from scheduler.records.database import Connection, Database, execute, select
 from scheduler.records.node_trust import revoked_nodes
 from scheduler.supervisor.agents import enrolment
+from scheduler.supervisor.agents.adoption import Adoption
 from scheduler.supervisor.agents.session import AgentSession
 from scheduler.supervisor.cache.live_jobs import LiveJob, LiveJobs
 from scheduler.supervisor.jobs.changes import Changes
@@ -65,6 +66,7 @@ class Presence:
         monotonic: Callable[[], float],
     ) -> None:
         self.sessions: dict[int, AgentSession] = {}
+        self.adoption = Adoption(db, jobs, self.sessions, clock, apply, monotonic)
         self.offers: dict[str, Tiers] = {}
         self._db = db
         self._jobs = jobs
@@ -85,7 +87,8 @@ class Presence:
         self._stores |= {row["name"]: row["store"] for row in rows if row["store"]}
 
     async def take_up(self, live: LiveJob) -> None:
-        """Start the leases of absent nodes with intermediates of a job that this supervisor has just claimed."""
+        """Decide about the attempts of a job that was just claimed; start the leases of absent nodes with its bytes."""
+        await self.adoption.decide(live)
         nodes = await self._db.read(partial(recovery.nodes_of, live=live))
         here = self.nodes()
         for node in nodes:
@@ -104,7 +107,7 @@ class Presence:
         return {session.node: session for session in self.sessions.values()}
 
     async def arrive(self, request: RegisterRequest) -> AgentSession:
-        """Begin the session of a new start of a node's agent; tasks of an earlier start become ready.
+        """Begin the session of a node's agent; tasks of an earlier one become ready, but for those that go on.
 
         Raises WireError for a second agent of the same name (`enrolment`).
         """
@@ -122,6 +125,7 @@ class Presence:
             self._bound(session)
             self._absent.pop(request.node, None)
             self._stores[request.node] = store
+        await self.adoption.arrive(session)
         return session
 
     def heard(self) -> list[str]:
@@ -172,6 +176,7 @@ class Presence:
             if now - since > LEASE_SECONDS:
                 async with self._leaving:
                     await self._lose_node(node)
+        await self.adoption.expire()
         self._looked = self._monotonic()  # a check that took long waited for the database
 
     def _notice_absence(self) -> None:

@@ -85,6 +85,7 @@ class AgentService:
         self._presence = presence = Presence(db, jobs, clock, apply, ports.monotonic)
         self.open, self.take_up, self.leave = presence.open, presence.take_up, presence.leave
         self.expel_revoked, self.heard = presence.expel_revoked, presence.heard
+        self.expect = presence.adoption.expect
         self.running = RunningRequests(presence.sessions.get)
         self._stopping = False
 
@@ -110,7 +111,9 @@ class AgentService:
     # Requests of agents.
 
     async def register(self, request: RegisterRequest) -> int:
-        """Register a new start of a node's agent; tasks of an earlier start become ready. Returns its number."""
+        """Register a node's agent; tasks of an earlier registration become ready, but for those that go on. Returns its
+        number.
+        """
         session = await self._presence.arrive(request)
         self._apply(Changes(changed_jobs={live.id for live in self._jobs}))  # phases that fitted no node may fit now
         self.arrived.set()
@@ -143,6 +146,10 @@ class AgentService:
     async def report(self, request: ReportRequest) -> ReportReply:
         """Commit a batch of reports; it is durable when this returns. Raises UnknownAgentError."""
         session = self._presence.session(request.agent)
+        while session.is_pending(request.attempts):
+            session.settled.clear()
+            await wait_for(session.settled, POLL_SECONDS)
+            self._presence.session(session.id)  # it may have been given up meanwhile
         if request.began:
             begun = partial(attempts.begun, node=session.node, begun=request.began, now=self._clock())
             await self._db.write(begun)
@@ -203,7 +210,11 @@ class AgentService:
         if live is None or live.done:
             return False
         here = [session for session in self._presence.sessions.values() if session.node == node]
-        return any(session.told.get(pool) or session.held[pool] > 0 for session in here for pool in live.pools)
+        return any(session.works_on(pool) for session in here for pool in live.pools)
+
+    def may_run_on(self, node: str) -> bool:
+        """Whether the node's agent has attempts of jobs that are not taken up yet."""
+        return any(session.pending for session in self._presence.sessions.values() if session.node == node)
 
     # Events that concern agents.
 

@@ -78,6 +78,12 @@ class AgentSession:
     reducers: dict[int, Reducer] = field(default_factory=dict)  # reduce tasks that were leased to it, by task
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Attempts of an earlier registration, here or with another supervisor, until it is known which of them go on; the
+    # pools that have some; and the clock (monotonic seconds) since when.
+    pending: set[tuple[int, int]] = field(default_factory=set)
+    pending_pools: set[int] = field(default_factory=set)
+    pending_since: float = 0.0
+    settled: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever fewer are pending
     unseen: PollReply | None = None  # the newest reply, until a poll shows that the agent has it
 
     @classmethod
@@ -94,6 +100,9 @@ class AgentSession:
             booked=request.booked,
             serves=request.serves,
             tickets=request.tickets,
+            pending={(held.task, held.attempt) for held in request.held},
+            pending_pools=set(request.pools),
+            pending_since=now,
         )
 
     def source(self, blob: str, reader: str) -> str | None:
@@ -117,6 +126,9 @@ class AgentSession:
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
         self.lack = state.lack
+        for feed in state.feeds:
+            if (reducer := self.reducers.get(feed.task)) and reducer.attempt == feed.attempt:
+                reducer.given = max(reducer.given, feed.after)
         if state.seen == self.number:
             self.state = state
             self.unseen = None
@@ -133,6 +145,10 @@ class AgentSession:
     def room(self, pool: int) -> int | None:
         """The number of further tasks of a pool that the agent wants; None if it does not know the pool."""
         return next((known.room for known in self.state.pools if known.pool == pool), None)
+
+    def works_on(self, pool: int) -> bool:
+        """Whether it has instances or attempts of a pool."""
+        return bool(self.told.get(pool)) or self.held[pool] > 0 or pool in self.pending_pools
 
     def present(self, pool: int) -> int:
         """Number of a pool's instances that exist or are being made, as last reported."""
@@ -187,6 +203,33 @@ class AgentSession:
         if self.told.get(pool) != granted.instances:
             self.since[pool] = now
         self.told[pool] = granted.instances
+
+    def adopt(self, pool: int, task: int, attempt: int, fed: bool) -> None:
+        """Record that a pending attempt goes on."""
+        self.pending.discard((task, attempt))
+        self.held[pool] += 1
+        if fed:
+            self.reducers[task] = Reducer(pool, attempt)
+        self.settled.set()
+
+    def refuse(self, attempts: Iterable[tuple[int, int]]) -> None:
+        """Have the agent end pending attempts that do not go on."""
+        for task, attempt in attempts:
+            self.pending.discard((task, attempt))
+            self.revoked.append(AttemptId(task=task, attempt=attempt))
+        self.settled.set()
+        self.wake.set()
+
+    def settle(self, pools: Iterable[int]) -> None:
+        """Record that no attempt of these pools is pending: the agent is told about them as about any other."""
+        for pool in self.pending_pools.intersection(pools):
+            self.pending_pools.discard(pool)
+            self.told.setdefault(pool, 0)
+        self.wake.set()
+
+    def is_pending(self, reports: Iterable[AttemptReport]) -> bool:
+        """Whether it is not known of one of these attempts yet whether it goes on."""
+        return bool(self.pending) and any((report.task, report.attempt) in self.pending for report in reports)
 
     def reported(self, reports: Iterable[AttemptReport]) -> None:
         """Record that these attempts have ended: they get no more input."""

@@ -222,3 +222,16 @@ def test_sorted_inputs_are_merged_as_sort_does(user: User, service: Service) -> 
     assert done.returncode == 1
     assert f"{bad}:2: disorder: 1" in done.stderr.decode()
     assert user.get("merged") == expected
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+@pytest.mark.parametrize("combines", [False, True], ids=["each word", "combined"])
+def test_words_are_counted_as_the_pipe_does(user: User, partitions: int, combines: bool) -> None:
+    words = [b"the", b"lear", b"king", b"and", b"fool", b"storm", b"heath"]
+    text = b"".join(b"%s %s\n" % (words[n % 7], words[n * n % 5]) for n in range(2000))
+    split, count = "tr -cs a-z '\\n'", "awk '{n[$2] += $1} END {for (word in n) print n[word], word}'"
+    spec = {"mapper": {"exec": f"{split} | sed 's/^/1 /'"}, "reducer": {"exec": count}, "reduce_by": ["2,2"]}
+    spec |= {"partition_count": partitions, "task_count": 3} | ({"combiner": {"exec": count}} if combines else {})
+    ended = run(user, "map_reduce", [user.put("spoken", text)], spec)
+    pipe = subprocess.run(["bash", "-c", f"{split} | sed 's/^/1 /' | {count}"], input=text, capture_output=True)
+    assert sorted(printed(user, ended).splitlines()) == sorted(pipe.stdout.splitlines())

@@ -17,6 +17,7 @@ from scheduler.records import accounts
 from scheduler.records.database import Connection
 from scheduler.supervisor.job_services import RecordedJobService
 from scheduler.supervisor.jobs.intake import JobRef
+from scheduler.supervisor.ports import Ports
 from scheduler.supervisor.supervisor import Supervisor
 from tests.integration.conftest import MEMORY
 from tests.support.eventually import eventually
@@ -33,6 +34,7 @@ class Cluster:
         self.house = house
         self.db = house.db
         self.ahead_ms = 0
+        self.ahead = 0.0  # seconds of the supervisors' own clocks
         self.recorded_jobs = RecordedJobService(house.db, house.clock)
         self._supervisors: list[Supervisor] = []
         now = lambda c: time.time_ns() // 1_000_000 + self.ahead_ms  # noqa: E731
@@ -41,8 +43,9 @@ class Cluster:
 
     def make(self) -> Supervisor:
         made = Supervisor(
-            self.db, self.house.blobs, self.house.clock, "{}/{}".format, "http://none", alone=False, beat_seconds=3600
-        )
+            self.db, self.house.blobs, self.house.clock, "{}/{}".format, "http://none", alone=False, beat_seconds=3600,
+            ports=Ports(monotonic=lambda: time.monotonic() + self.ahead),
+        )  # fmt: skip
         self._supervisors.append(made)
         return made
 

@@ -89,7 +89,7 @@ async def test_another_takes_over_within_seconds_of_the_last_beat(cluster):
     await first.stop(leave=False)
     await cluster.pass_time(TTL + 1000, second)
     assert await cluster.owned(job) == second.id
-    async with cluster.agent(second, node="new"):
+    async with cluster.agent(second, node="old"), cluster.agent(second, node="new"):
         await cluster.done(job)
     row = await cluster.house.row(job.uuid)
     assert (row["outputs"], row["errors"], row["retries"]) == (1, 0, 0)

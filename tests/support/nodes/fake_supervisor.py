@@ -31,6 +31,9 @@ class FakeSupervisor:
     began: list[wire.AttemptId] = field(default_factory=list)  # attempts that are said to run
     registrations: int = 0
     forgotten: bool = False
+    adopts: bool = False  # what an agent has when it registers goes on
+    attempts: list[wire.AttemptId] = field(default_factory=list)  # that it had,
+    pools: list[int] = field(default_factory=list)  # of these pools
     unavailable: int = 0  # so many reports are answered with 503
     speechless: int = 0  # so many checks and adoptions are answered with 503
     held: asyncio.Event | None = None  # what tasks ask of the gateway waits for this
@@ -71,12 +74,13 @@ class FakeSupervisor:
 
     async def register(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
-        wire.RegisterRequest.model_validate_json(await request.read())
+        body = wire.RegisterRequest.model_validate_json(await request.read())
+        self.attempts, self.pools = body.held, body.pools
         self.registrations += 1
         self.forgotten = False
         async with self.reported:
             self.reported.notify_all()
-        return answer(wire.RegisterReply(agent=self.registrations))
+        return answer(wire.RegisterReply(agent=self.registrations, adopts=self.adopts))
 
     async def poll(self, request: web.Request) -> web.Response:
         body = wire.PollRequest.model_validate_json(await request.read())

@@ -27,6 +27,7 @@ from tests.support.services.user import User
 
 AGENT_KEY = "a key of the tests' agents"
 LOGIN = "jill"
+ANYWHERE = "127.0.0.1:0"  # at a port that is free
 
 
 @dataclass
@@ -98,8 +99,8 @@ class Cluster:
         for n in range(nodes):
             self.agent(f"node{n}")
 
-    def supervisor(self, name: str) -> Part:
-        part = self._serve(name, "supervisor")
+    def supervisor(self, name: str, listen: str = ANYWHERE) -> Part:
+        part = self._serve(name, "supervisor", listen=listen)
         part.wait_for_url()
         return part
 
@@ -112,8 +113,8 @@ class Cluster:
         words += ["--memory-mb", "4096", *PROVIDED, *more]
         return self._start(name, ["agent", *words], {"REMORA_AGENT_CREDENTIAL": issue(AGENT_KEY, name)})
 
-    def _serve(self, name: str, role: str, *more: str) -> Part:
-        return self._start(name, [role, "--listen", "127.0.0.1:0", *more])
+    def _serve(self, name: str, role: str, *more: str, listen: str = ANYWHERE) -> Part:
+        return self._start(name, [role, "--listen", listen, *more])
 
     def _start(self, name: str, words: list[str], more: dict[str, str] | None = None) -> Part:
         path = self.directory / f"{name}.log"

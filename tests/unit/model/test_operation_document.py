@@ -241,16 +241,34 @@ def test_what_a_mapper_prints_is_kept_where_no_node_can_lose_it():
     [
         ({}, 0, 1),
         ({}, 409 << 20, 1),
-        ({}, 410 << 20, 2),
+        ({}, 410 << 20, 6),  # of 64 MiB or more, where there is more than one
+        ({}, 6 << 30, 16),
+        ({}, 20 << 30, 51),
         ({"memory": 128}, 410 << 20, 9),
         ({}, 1 << 60, 5000),
         ({"partition_count": 3}, 10, 3),
         ({"partition_count": 3}, 0, 1),
         ({"partition_size": 1 << 20}, 10 << 20, 10),
+        ({"partition_size": 400 << 20}, 1 << 30, 3),
     ],
 )
 def test_partitions_fit_into_the_memory_of_an_instance(spec, total, partitions):
     assert parse_job(SORT | {"spec": spec}).operation.partitioning.partitions(total) == partitions
+
+
+@pytest.mark.parametrize(
+    ("spec", "total", "partitions"),
+    [
+        ({}, 0, 1),
+        ({}, 200 << 20, 3),
+        ({"selectivity": 0.25}, 200 << 20, 1),
+        ({}, 100 << 30, 256),
+        ({"partition_size": 400 << 20}, 1 << 30, 3),
+        ({"partition_count": 1}, 1 << 30, 1),
+    ],
+)
+def test_partitions_of_a_map_reduce_are_enough_for_a_few_nodes(spec, total, partitions):
+    assert parse_job(COUNT | {"spec": REDUCE | spec}).operation.partitioning.partitions(total) == partitions
 
 
 def test_both_notations_of_lines_erase_the_same():

@@ -38,7 +38,7 @@ SMALL = "supervisors|nodes|node_credentials|running_requests|doomed"
 # Sorts, beside those: at most what agents hold, the names of the nodes, a directory by time, the ranges of a task.
 SORTED = {
     "index_page",
-    *("cluster_leases", "leased_of_pool", "leased_tasks_after", "longest_leased"),
+    *("cluster_leases", "leased_of_pool", "nodes_with_leases", "leased_tasks_after", "longest_leased"),
     *("nodes_of_task_inputs", "list_by_mtime", "list_by_mtime_descending"),
 }
 # Tasks that are over stay in the table for a day, so what is open must be found by an index of its own.
@@ -47,6 +47,7 @@ INDEX_OF = {
     "count_ready": "tasks_ready_at",
     "cancel_ready": "tasks_ready_at",
     "leased_of_pool": "tasks_leased",
+    "nodes_with_leases": "tasks_leased",
     "leased_tasks_after": "tasks_leased",
     "cancel_leased": "tasks_leased",
     "release_leases": "tasks_leased",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
 import tarfile
 
 from datapath.plain import plain_environment
-from scheduler.model.wire import Outcome
+from scheduler.model.wire import AttemptId, Outcome
 from scheduler.objects.blobs import MODE
+from tests.support.eventually import eventually
 from tests.support.machine import ONE_USER
 from tests.support.nodes.agent_rig import KNOCK, Rig
 from tests.support.nodes.fake_supervisor import JOB
@@ -272,10 +274,24 @@ async def test_reports_survive_a_gateway_that_does_not_answer(agent: Rig) -> Non
     assert (await agent.run("echo x")).outcome is Outcome.OK
 
 
-async def test_an_agent_that_is_not_known_drops_everything_and_registers_anew(agent: Rig) -> None:
+async def test_an_agent_that_is_not_known_drops_what_is_not_adopted_and_registers_anew(agent: Rig) -> None:
     await agent.run("true")
     agent.supervisor.forgotten = True
     agent.grant(agent.spec("sleep 1000"), agent.map_task(b""))
     await agent.until(lambda supervisor: supervisor.registrations == 2)
-    assert agent.instances() == []
+    await eventually(lambda: agent.instances() == [], "its instances are gone")
     assert (await agent.run("echo x")).outcome is Outcome.OK
+
+
+async def test_an_agent_that_is_not_known_goes_on_with_what_is_adopted(agent: Rig) -> None:
+    supervisor = agent.supervisor
+    supervisor.adopts, supervisor.held = True, asyncio.Event()
+    task, spec = agent.map_task(b"data"), agent.spec(f"{KNOCK}; cat")
+    agent.grant(spec, task)
+    await agent.until(lambda supervisor: supervisor.pending == 1)
+    supervisor.forgotten = True
+    await agent.until(lambda supervisor: supervisor.registrations == 2)
+    assert supervisor.attempts == [AttemptId(task=task.task, attempt=task.attempt)]
+    assert supervisor.pools == [spec.pool]
+    supervisor.held.set()
+    assert agent.output(await agent.report_of(task)) == b"data"
