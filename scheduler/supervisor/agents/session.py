@@ -117,16 +117,21 @@ class AgentSession:
         self.disabled, self.away, self.away_mb = state.disabled, state.away, state.away_mb
         self.ending, self.ending_mb = state.ending, state.ending_mb
         self.lack = state.lack
+        if not self.booked:  # Nomad says itself which of its nodes it drains
+            self.draining = state.draining
+            self.lack = "it is being drained" if state.draining else state.lack
         if state.seen == self.number:
             self.state = state
             self.unseen = None
             self.wake.set()
 
     def usable_slots(self, part: int) -> int:
-        """The slots that this supervisor may use, if `part` of the node's count.
+        """The slots that this supervisor may use, if `part` of the node's count: none of a node that is being drained.
 
         What other supervisors use is not ours, but for one slot: else a supervisor with long tasks could lock us out.
         """
+        if self.draining:
+            return 0
         ours = max(min(part, 1), part - self.away)
         return max(0, min(self.slots - self.disabled - self.away, ours))
 
