@@ -30,7 +30,8 @@ def words(values: dict[str, Any]) -> list[str]:
 
 @click.command("agent", cls=Plain, params=[option(told) for told in OPTIONS])
 def command(**values: Any) -> None:
-    """Run the tasks of this node, until SIGTERM. One agent per node; it finds all supervisors by itself.
+    """Run the tasks of this node, until SIGTERM, or until SIGUSR1 has drained it. One agent per node; it finds all
+    supervisors by itself.
 
     The node proves itself with a credential, which `remora cluster credential` makes. If it is cut off from the
     supervisors for longer than their patience, its tasks end and run elsewhere; it joins again when it can.
@@ -45,7 +46,7 @@ def command(**values: Any) -> None:
 
     Logs are JSON lines on stderr.
 
-    Exit status: 0 when it was told to end, 1 if no instance can be made here.
+    Exit status: 0 when it was told to end or drained, 1 if no instance can be made here.
     """
     try:
         options = parse(words(values))

@@ -166,6 +166,8 @@ OPTIONS = (
            "N", at_least_0, default=lambda: 2),
     Option("--memory-mb", "MiB for all instances. [default: the machine's]", "N", positive, default=capacity.memory_mb),
     Option("--nomad", "Instances are booked through Nomad: one for each launcher that has called.", flag=True),
+    Option("--drain-seconds", "After SIGUSR1 the agent takes no task, and ends when no job needs the node, or after so "
+           "many seconds. [default: 600]", "N", positive, default=lambda: 600),
     Option("--metrics", "Where Prometheus gets the metrics of this node.", "HOST:PORT", address),
     Option("--metrics-token-file", "Token that opens them, sent as Authorization: Bearer. [default: open to this "
            "machine only]", "FILE", token_in),

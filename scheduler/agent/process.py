@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import TypedDict
 
@@ -20,6 +20,7 @@ from scheduler.agent.blobs.server import BlobServer, ticket_key, url_of
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.client import Client, connector
 from scheduler.agent.gateways import Gateways
+from scheduler.agent.links.draining import drained
 from scheduler.agent.links.links import Links
 from scheduler.agent.links.node_work import NodeWork
 from scheduler.agent.links.supervisor_link import SupervisorLink
@@ -37,6 +38,7 @@ from scheduler.agent.task_api.tunnel import Tunnels
 from scheduler.agent.transport import Reach
 from scheduler.common import descriptors
 from scheduler.common.addresses import cannot_listen
+from scheduler.common.background import to_the_end
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
 from scheduler.model.wire import RegisterRequest, Supervisor
@@ -59,11 +61,13 @@ async def serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    drain = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, drain.set)
     # The file of the credential is read for each request: nothing has to be read again here.
     loop.add_signal_handler(signal.SIGHUP, reread)
     if options.parent_fd is not None:
         loop.add_reader(options.parent_fd, stopped.set)
-    work = loop.create_task(work_on(options))
+    work = loop.create_task(work_on(options, drain))
     stop = loop.create_task(stopped.wait())
     await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
     if options.parent_fd is not None:
@@ -78,8 +82,11 @@ def reread() -> None:
     logging.getLogger("remora.agent").info("the credential is read again")
 
 
-async def work_on(options: argparse.Namespace) -> None:
-    """Open everything that an agent consists of, work for all supervisors, and close it all in reverse order."""
+async def work_on(options: argparse.Namespace, drain: asyncio.Event) -> None:
+    """Open everything that an agent consists of, work for all supervisors, and close it all in reverse order.
+
+    It works until it is cancelled, or until the node is drained, which `drain` asks for.
+    """
     chosen = ProviderOptions(
         options.provider, options.isolation, options.containerd, host_view(options), options.allow_networks
     )
@@ -122,7 +129,7 @@ async def work_on(options: argparse.Namespace) -> None:
         try:
             await slots.open()
             await provider.prepare()
-            await Links(gateways, connect, work, shun).run()
+            await until_drained(Links(gateways, connect, work, shun), drained(drain, node, options.drain_seconds))
         finally:
             if watching is not None:
                 watching.cancel()
@@ -132,6 +139,20 @@ async def work_on(options: argparse.Namespace) -> None:
             if exchange is not None:
                 await asyncio.to_thread(exchange.close)
             await stores.close()
+
+
+async def until_drained(links: Links, drained: Coroutine[None, None, None]) -> None:
+    """Keep the links until the node is drained, or until cancelled; then close them."""
+    tasks = [asyncio.ensure_future(each) for each in (links.run(), drained)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await to_the_end(asyncio.wait(tasks))
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 @contextlib.asynccontextmanager

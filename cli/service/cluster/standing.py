@@ -28,7 +28,9 @@ def agent_of(recorded: Mapping[str, Any] | None) -> str:
         return "revoked"
     if recorded["departed"]:
         return "ended"
-    return "runs" if recorded["heard_ms_ago"] < LOST_MS else "lost"
+    if recorded["heard_ms_ago"] >= LOST_MS:
+        return "lost"
+    return "draining" if recorded["draining"] else "runs"
 
 
 def nodes_of(

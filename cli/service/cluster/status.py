@@ -105,12 +105,14 @@ async def parts(api: NomadApi) -> Json:
 def recorded(c: Connection) -> Json:
     """What the records know: who lives, who holds what, which jobs there are."""
     from scheduler.records.node_trust import revoked_nodes
+    from scheduler.supervisor.agents.enrolment import DEPARTED, DRAINING
 
     now, revoked = c.now(), revoked_nodes(c)
     return {
         "nodes": [
             {
-                "node": row["name"], "heard_ms_ago": now - row["seen"], "departed": bool(row["departed"]),
+                "node": row["name"], "heard_ms_ago": now - row["seen"], "departed": row["departed"] == DEPARTED,
+                "draining": row["departed"] == DRAINING,
                 "revoked": row["name"] in revoked,
             }
             for row in c.all("cluster_nodes", after=now - REMEMBER_MS)

@@ -203,7 +203,6 @@ class SupervisorLink:
 
     def _state(self) -> AgentState:
         pools = self._pools.values()
-        feeds = [feed for pool in pools for feed in pool.feeds()]
         slots = self.node.slots
         slots.use(self, self._use())
         away = slots.away(self, self._request.slots, self._request.memory_mb)
@@ -213,12 +212,13 @@ class SupervisorLink:
             seen=self._seen,
             serial=self._states,
             pools=[pool.state() for pool in pools] + strangers(slots.arrivals, set(self._pools)),
-            feeds=feeds,
+            feeds=[feed for pool in pools for feed in pool.feeds()],
             disabled=slots.disabled,
             away=away.slots,
             away_mb=away.memory_mb,
             ending=slots.ending.slots,
             ending_mb=slots.ending.memory_mb,
+            draining=slots.draining,
             lack=lack and lack[:MAX_WORD],
         )
 

@@ -65,6 +65,7 @@ class Slots:
         self._able = 0  # slots that can be used, as last computed
         self._waiters = 0  # instances that wait for room
         self.lack: str | None = None  # the resource that is short for another instance
+        self.draining = False  # nothing is to begin here any more
 
     async def open(self) -> None:
         """Accept calls of launchers. Raises InstanceError."""
@@ -80,6 +81,11 @@ class Slots:
         """Remove a link, whose instances are gone."""
         self.use(link, NOTHING)
         self._links.pop(link, None)
+
+    def drain(self) -> None:
+        """Have the supervisors give the node nothing from now on."""
+        self.draining = True
+        self._tell()
 
     @property
     def shared(self) -> bool:

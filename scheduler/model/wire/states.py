@@ -43,4 +43,5 @@ class AgentState(Wire):
     away_mb: Count = 0  # and memory
     ending: Count = 0  # instances that are being ended
     ending_mb: Count = 0  # and their memory
+    draining: bool = False  # its operator takes the node out of use: no task begins
     lack: Word | None = None  # the resource of which the node has too little: no task begins until it has more

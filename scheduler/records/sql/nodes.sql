@@ -13,6 +13,9 @@ WHERE seen < :before AND EXISTS (SELECT 1 FROM json_each(:nodes) AS heard WHERE 
 -- node_departs: the agent of a node has ended in order.
 UPDATE nodes SET departed = 1 WHERE name = :node
 
+-- node_drains: whether the operator of a node takes it out of use (2), or no longer (0).
+UPDATE nodes SET departed = :departed WHERE name = :node AND departed <> 1
+
 -- nodes_seen: offers and stores of the nodes that had an agent lately.
 SELECT name, memory_mb, disk_gb, store FROM nodes WHERE seen > :after
 

@@ -20,12 +20,15 @@ from scheduler.model import errors
 from scheduler.model.wire import LEASE_SECONDS, RegisterRequest
 from scheduler.records.database import Connection
 
+# What the records know of an agent besides when it was heard: it works, has ended in order, or is being drained.
+WORKS, DEPARTED, DRAINING = range(3)
+
 
 def enrol(c: Connection, request: RegisterRequest) -> int:
     """Record an agent, and the offer of its node; returns the agent's number. Raises WireError if its name is taken."""
     now, store = c.now(), store_of(request)
     known = c.one("find_node", name=request.node)
-    if known is not None and known["store"] != store and not known["departed"]:
+    if known is not None and known["store"] != store and known["departed"] != DEPARTED:
         silent = now - known["seen"]
         if silent < 1000 * LEASE_SECONDS:
             raise errors.node_taken(request.node, silent / 1000)

@@ -20,6 +20,7 @@ from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     MAX_OUTPUTS,
     POLL_SECONDS,
+    AgentState,
     AttemptId,
     AttemptReport,
     BlobRef,
@@ -33,9 +34,10 @@ from scheduler.model.wire import (
 )
 from scheduler.objects.blobs import BlobStore
 from scheduler.records import accounts
-from scheduler.records.database import Database
+from scheduler.records.database import Database, execute
 from scheduler.records.turns import MANY
 from scheduler.supervisor.agents import leases
+from scheduler.supervisor.agents.enrolment import DRAINING, WORKS
 from scheduler.supervisor.agents.pool_specs import IssueToken
 from scheduler.supervisor.agents.presence import Presence
 from scheduler.supervisor.agents.running_requests import RunningRequests
@@ -123,7 +125,7 @@ class AgentService:
     async def poll(self, request: PollRequest) -> PollReply:
         """Wait until there is something for the agent, or `POLL_SECONDS`. Raises UnknownAgentError."""
         session = self._presence.session(request.agent)
-        session.hear(request.state, self.monotonic())
+        await self._hear(session, request.state)
         session.polls += 1
         newest = session.polls
         deadline = time.monotonic() + POLL_SECONDS
@@ -160,8 +162,18 @@ class AgentService:
             refused += changes.refused
             self._apply(changes)
         session.reported(request.attempts)
-        session.hear(request.state, self.monotonic())
+        await self._hear(session, request.state)
         return ReportReply(discard=refused)
+
+    async def _hear(self, session: AgentSession, state: AgentState) -> None:
+        """Adopt a state from an agent. The records are told whether its node is being drained, for operators."""
+        before = session.draining
+        session.hear(state, self.monotonic())
+        if session.draining != before:
+            told = {"agent": session.id, "node": session.node}
+            log.info("a node is being drained" if session.draining else "a node is in use again", extra=told)
+            standing = DRAINING if session.draining else WORKS
+            await self._db.write(execute("node_drains", node=session.node, departed=standing))
 
     async def _commit(self, session: AgentSession, reports: Sequence[AttemptReport], clock_us: int) -> Changes:
         reporter = blob_ownership.Reporter(session.id, session.node, session.serves is not None)

@@ -129,16 +129,21 @@ class AgentSession:
         for feed in state.feeds:
             if (reducer := self.reducers.get(feed.task)) and reducer.attempt == feed.attempt:
                 reducer.given = max(reducer.given, feed.after)
+        if not self.booked:  # Nomad says itself which of its nodes it drains
+            self.draining = state.draining
+            self.lack = "it is being drained" if state.draining else state.lack
         if state.seen == self.number:
             self.state = state
             self.unseen = None
             self.wake.set()
 
     def usable_slots(self, part: int) -> int:
-        """The slots that this supervisor may use, if `part` of the node's count.
+        """The slots that this supervisor may use, if `part` of the node's count: none of a node that is being drained.
 
         What other supervisors use is not ours, but for one slot: else a supervisor with long tasks could lock us out.
         """
+        if self.draining:
+            return 0
         ours = max(min(part, 1), part - self.away)
         return max(0, min(self.slots - self.disabled - self.away, ours))
 

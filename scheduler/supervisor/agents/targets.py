@@ -82,7 +82,8 @@ def shared_out(
     room = capacity(session, [*steady, *sessions], part)
     free = room.memory_mb - memory_taken([*steady, *blocking, *sessions]) - session.ending_mb
     for_seats = min(free - upstream, room.memory_mb // 2 - memory_taken(sessions))
-    given = session_places.seats(sessions, session.slots - session.disabled, for_seats)
+    seats = 0 if session.draining else session.slots - session.disabled
+    given = session_places.seats(sessions, seats, for_seats)
     free -= sum(pool.memory_mb for pool in sessions if given.get(pool.id) and not pool.taken)
     seated_mb = sum(max(pool.taken, given[pool.id]) * pool.memory_mb for pool in sessions if pool.id in given)
     steady = steady + [pool for pool in sessions if pool.id not in given]

@@ -238,8 +238,8 @@ class InstanceLoop:
         self._placeable = machines.placeable(nodes, self._template)
         self._agents.bound_memory(machines.largest(nodes))
         closed = machines.closed(nodes)
-        for session in self._agents.sessions():
-            draining = session.booked and session.node in closed
+        for session in (each for each in self._agents.sessions() if each.booked):
+            draining = session.node in closed
             if draining != session.draining:
                 session.draining = draining
                 log.info("a node is closed" if draining else "a node is open again", extra={"node": session.node})

@@ -117,6 +117,27 @@ async def test_sigterm_ends_it_cleanly_and_leaves_nothing(outside: Rig, variable
     assert (sleepers(), outside.instances()) == ([], [])
 
 
+async def test_sigusr1_drains_the_node_and_the_agent_ends_when_no_job_needs_it(outside: Rig) -> None:
+    spec, task = outside.spec(f"{KNOCK}; sleep {MARK}"), outside.map_task(b"x")
+    with agent(outside, env=USUAL) as started:
+        outside.grant(spec, task)
+        await outside.until(lambda supervisor: bool(supervisor.requests))
+        started.send_signal(signal.SIGUSR1)
+        await outside.until(lambda supervisor: supervisor.states[-1].draining)
+        assert (started.poll(), len(sleepers())) == (None, 1)
+        outside.release(spec)
+        assert await status(started) == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
+async def test_a_drain_is_over_at_its_deadline_whatever_runs(outside: Rig) -> None:
+    with agent(outside, "--drain-seconds", "1", env=USUAL) as started:
+        await busy(outside)
+        started.send_signal(signal.SIGUSR1)
+        assert await status(started) == 0
+    assert (sleepers(), outside.instances()) == ([], [])
+
+
 async def test_it_ends_with_its_parent(outside: Rig) -> None:
     reading, writing = os.pipe()
     with agent(outside, "--parent-fd", str(reading), env=USUAL, pass_fds=(reading,)) as started:

@@ -147,7 +147,7 @@ async def test_a_hang_up_ends_no_agent_and_each_request_has_the_credential_of_th
     working = asyncio.Event()
     heard = asyncio.Event()
 
-    async def work(_: object) -> None:
+    async def work(*_: object) -> None:
         working.set()
         await asyncio.Event().wait()
 
