@@ -153,6 +153,7 @@ class Slots:
     def forget(self, number: int, memory_mb: int) -> None:
         for _ in range(number):
             self._ending.remove(memory_mb)
+        self._tell_if_full(number)
 
     def leave(self, instance: Instance) -> Coroutine[None, None, None]:
         """End an instance; give up waiting after a while. It counts as ending from this call on."""
@@ -165,13 +166,18 @@ class Slots:
             done, _ = await asyncio.wait([ending], timeout=ENDING_SECONDS)
         finally:
             self._ending.remove(instance.spec.memory_bytes >> 20)
-        if done and sum(use.slots for use in self._uses.values()) + len(self._ending) + 1 >= self._able:
-            self._tell()
-        if not done:
+        if done:
+            self._tell_if_full(1)
+        else:
             self._hanging.add(ending)
             ending.add_done_callback(self._ended)
             told = {"instance": instance.number, "work": str(instance.work), "disabled": self.disabled}
             log.error("an instance does not end: its slot is disabled", extra=told)
+            self._tell()
+
+    def _tell_if_full(self, gone: int) -> None:
+        """Tell the supervisors that so many instances are gone, if the node was full with them."""
+        if gone and sum(use.slots for use in self._uses.values()) + len(self._ending) + gone >= self._able:
             self._tell()
 
     def _ended(self, ending: asyncio.Task[None]) -> None:
