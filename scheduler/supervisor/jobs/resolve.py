@@ -22,9 +22,9 @@ Problem = tuple[str, str]
 def resolve(c: Connection, owner: str, given: Iterable[str]) -> dict[str, Entry | Problem]:
     """The entry or the problem of each name, by name as given. One query serves all names."""
     paths = {name: names.from_input_line(name) for name in given}
-    private = {path for path in paths.values() if is_private(owner, path)}
-    wanted = {path for path in paths.values() if _well_formed(path)} - private
-    entries = namespace.resolve_many(c, wanted | {_home(path) for path in private})
+    wanted = {path for path in paths.values() if _well_formed(path)}
+    private = {path for path in wanted if is_private(owner, path)}
+    entries = namespace.resolve_many(c, (wanted - private) | {_home(path) for path in private})
     return {
         name: _refusal(name, _home(path) in entries) if path in private else _judge(name, path, entries.get(path))
         for name, path in paths.items()
@@ -33,8 +33,7 @@ def resolve(c: Connection, owner: str, given: Iterable[str]) -> dict[str, Entry 
 
 def is_private(owner: str, path: str) -> bool:
     """Whether a normal path belongs to another account, which keeps it from the owner of a job."""
-    named = path.startswith("/") and names.depth(path) > 0 and "\0" not in path
-    return named and not access.may_read(owner, path)
+    return path.startswith("/") and names.depth(path) > 0 and not access.may_read(owner, path)
 
 
 def private_problem(c: Connection, given: str, path: str) -> Problem:

@@ -71,13 +71,13 @@ async def test_objects_of_others_are_not_erased(others, path):
 
 async def test_a_job_is_told_the_same_of_private_names_whether_they_exist_or_not(others):
     uuid = await others.job({"exec": "cat"})
-    given = [SECRET, "/bob/stor/none", "/bob/stor/d", "/bob", "/nobody/stor/none", "/bob/public/none"]
+    given = [SECRET, "/bob/stor/none", "/bob/stor/d", "/nobody/stor/none", "/bob/public/none"]
     await others.give(uuid, given)
     async with others.agent():
         await others.archived(uuid)
     told = {error["input"]: (error["code"], error["message"]) for error in await others.errors(uuid)}
-    denied = {name: ("AuthorizationError", f'permission denied: "{name}"') for name in given[:4]}
-    missing = {name: ("ResourceNotFoundError", f'no such object: "{name}"') for name in given[4:]}
+    denied = {name: ("AuthorizationError", f'permission denied: "{name}"') for name in given[:3]}
+    missing = {name: ("ResourceNotFoundError", f'no such object: "{name}"') for name in given[3:]}
     assert told == denied | missing
 
 
