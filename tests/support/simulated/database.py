@@ -26,7 +26,7 @@ class StepDatabase:
         self._listeners: list[Callable[[str], None]] = []
         self._fence: Fence | None = None
 
-    async def write(self, work: Callable[[Any], Any], *, bulk: bool = False) -> Any:
+    async def write(self, work: Callable[[Any], Any], *, bulk: bool = False, lasting: bool = True) -> Any:
         await asyncio.sleep(0)
         c = self.connection
         c.mark()
@@ -83,6 +83,10 @@ class Shared(dict[str, bytes]):
 
     def publish(self, fd: int, blob: str) -> None:
         self[blob] = os.pread(fd, os.fstat(fd).st_size, 0)
+
+    async def store(self, blob: str, body: bytes) -> None:
+        await asyncio.sleep(0)
+        self[blob] = body
 
     def drop(self, fd: int) -> None:
         os.close(fd)
