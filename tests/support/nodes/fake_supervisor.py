@@ -34,7 +34,7 @@ class FakeSupervisor:
     adopts: bool = False  # what an agent has when it registers goes on
     attempts: list[wire.AttemptId] = field(default_factory=list)  # that it had,
     pools: list[int] = field(default_factory=list)  # of these pools
-    unavailable: int = 0  # so many reports are answered with 503
+    unavailable: int = 0  # so many reports of attempts that have ended are answered with 503
     speechless: int = 0  # so many checks and adoptions are answered with 503
     held: asyncio.Event | None = None  # what tasks ask of the gateway waits for this
     pending: int = 0  # so many requests of tasks are in work
@@ -99,7 +99,7 @@ class FakeSupervisor:
     async def report(self, request: web.Request) -> web.Response:
         body = wire.ReportRequest.model_validate_json(await request.read())
         self.report_requests += 1
-        if self.unavailable:
+        if self.unavailable and body.attempts:
             self.unavailable -= 1
             return refuse(503, "ServiceUnavailable", "not now")
         async with self.reported:

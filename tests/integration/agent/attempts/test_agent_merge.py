@@ -21,9 +21,15 @@ async def agent(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         yield running
 
 
-async def started(agent: Rig, script: str) -> TaskLease:
+def granted(agent: Rig, script: str) -> TaskLease:
     task = agent.reduce_task()
     agent.grant(agent.spec(script, operation="reduce", merges=True), task)
+    return task
+
+
+async def started(agent: Rig, script: str) -> TaskLease:
+    """A task that waits for its inputs, which the agent has said."""
+    task = granted(agent, script)
     await agent.until(lambda supervisor: feed_of(supervisor, task) is not None)
     return task
 
@@ -64,13 +70,13 @@ async def test_an_input_that_is_gone_loses_the_attempt_before_it_can_see_an_end(
 
 
 async def test_a_task_that_takes_no_input_ends(agent: Rig) -> None:
-    task = await started(agent, "echo enough")
+    task = granted(agent, "echo enough")
     report = await agent.report_of(task)
     assert agent.output(report) == b"enough\n"
 
 
 async def test_a_task_cannot_send_anything_to_the_agent(agent: Rig) -> None:
-    task = await started(agent, "echo evil >&0 || echo deaf")
+    task = granted(agent, "echo evil >&0 || echo deaf")
     hand(agent, task, end=True)
     assert agent.output(await agent.report_of(task)) == b"deaf\n"
 
