@@ -30,8 +30,8 @@
 
 #include <signal.h>
 
-#include "lackey/coreplace.h"
-#include "lackey/corewatch.h"
+#include "cores/coreplace.h"
+#include "cores/corewatch.h"
 #include "lackey/oomkills.h"
 #include "lackey/outpipe.h"
 #include "lackey/plain.h"

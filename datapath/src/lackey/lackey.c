@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "lackey/beneath.h"
-#include "lackey/corefile.h"
-#include "lackey/coreplace.h"
-#include "lackey/dumping.h"
+#include "cores/corefile.h"
+#include "cores/coreplace.h"
+#include "cores/dumping.h"
 #include "lackey/environment.h"
 #include "lackey/shell.h"
 

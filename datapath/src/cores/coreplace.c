@@ -1,4 +1,4 @@
-#include "lackey/coreplace.h"
+#include "cores/coreplace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lackey/beneath.h"
-#include "lackey/corewatch.h"
+#include "cores/corewatch.h"
 
 /* The path at which the agent finds a file that tasks of this instance know as `path`. */
 static void tell(const struct coreplace *place, const char *path, char *told, size_t size)

@@ -1,4 +1,4 @@
-#include "lackey/dumping.h"
+#include "cores/dumping.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "lackey/corewatch.h"
+#include "cores/corewatch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lackey/corefile.h"
+#include "cores/corefile.h"
 
 _Static_assert((int)COREWATCH_PROGRAM >= (int)COREFILE_PROGRAM, "a program's name fits");
 

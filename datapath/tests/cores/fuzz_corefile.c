@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "lackey/corefile.h"
+#include "cores/corefile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,4 @@
-#include "lackey/corefile.h"
+#include "cores/corefile.h"
 
 #include <elf.h>
 #include <link.h>

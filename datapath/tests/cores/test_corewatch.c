@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "lackey/corewatch.h"
+#include "cores/corewatch.h"
 
 static char base[] = "/tmp/corewatch-XXXXXX";
 static const char *const places[] = {base, "/nowhere", NULL};
