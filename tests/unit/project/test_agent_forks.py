@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ def spares(pid: int) -> list[int]:
     return [each for each in descendants(pid) if "spare" in command_line(each)]
 
 
+def open_files(pid: int) -> set[str]:
+    """What the descriptors of a process name, but those that it closes meanwhile."""
+    names = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            names.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return names
+
+
 def is_fork(pid: int) -> bool:
     """The kernel knows the environment that a program started with: of a fork that is the fork server's."""
     return b"REMORA_STATE_DIR" not in Path(f"/proc/{pid}/environ").read_bytes()
@@ -52,9 +62,7 @@ def test_a_forked_agent_is_the_child_of_its_service_and_has_its_own_command_line
 def test_a_forked_agent_has_no_descriptor_of_the_server_or_the_spare(pid: int) -> None:
     (agent,) = agents_below(pid)
     (spare,) = spares(pid)
-    sockets, kept = (
-        {os.readlink(f"/proc/{at}/fd/{fd}") for fd in os.listdir(f"/proc/{at}/fd")} for at in (spare, agent)
-    )
+    sockets, kept = open_files(spare), open_files(agent)
     assert not {each for each in sockets & kept if each.startswith("socket:")}
     assert not [each for each in kept if "memfd" in each]
 
