@@ -22,8 +22,8 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -187,17 +187,25 @@ def proportional(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def of_each_kind(
+    setting: Setting, turn_of: Callable[[str], AbstractContextManager[Turn]]
+) -> tuple[list[float], list[float]]:
+    """The figures of interleaved turns of services with either kind of instances, each warmed up by a first turn."""
+    with ExitStack() as stack:
+        turns = [stack.enter_context(turn_of(kind)) for kind in KINDS]
+        for turn in turns:
+            turn()
+        contained, processed = interleave(setting.rounds, *turns)
+    return contained, processed
+
+
 # -- the first task of a job -------------------------------------------------------------------
 
 
 def first_tasks(setting: Setting) -> Iterator[Line]:
     """The line of the wait of a job's only task, in a service whose instances are at hand."""
     count = setting.size(7, 2)
-    with ExitStack() as stack:
-        turns = [stack.enter_context(first_task_of(setting, kind, count)) for kind in KINDS]
-        for turn in turns:
-            turn()  # the first job warms the service up
-        contained, processed = interleave(setting.rounds, *turns)
+    contained, processed = of_each_kind(setting, lambda kind: first_task_of(setting, kind, count))
     what = "a job's first task waits for its container"
     yield Line(what, "ms", contained, Bar(10, absolute=True, at_most=True), "for its process", processed)
 
@@ -239,11 +247,7 @@ def until_prepared(service: Service, kind: str) -> None:
 def jobs(setting: Setting) -> Iterator[Line]:
     """The line of a job of many tasks."""
     count = setting.size(10_000, 200)
-    with ExitStack() as stack:
-        turns = [stack.enter_context(job_of(setting, kind, count)) for kind in KINDS]
-        for turn in turns:
-            turn()  # a first job warms the service up
-        contained, processed = interleave(setting.rounds, *turns)
+    contained, processed = of_each_kind(setting, lambda kind: job_of(setting, kind, count))
     yield Line(
         f"{count:,} tasks in containers: {described(SCRIPT)}",
         "tasks/s",
