@@ -48,6 +48,8 @@ KINDS = (CONTAINERD, "process")
 CHARGED = ("memory.usage_in_bytes", "memory.current")
 # Instances that an agent makes ahead by default; how long that may take, and how long the node then rests.
 PREPARED, PREPARED_SECONDS, REST_SECONDS = 2, 30.0, 0.3
+# Containers whose idle memory is weighed.
+IDLE = 10
 Step = tuple[float, float]
 
 
@@ -61,7 +63,7 @@ def lines(setting: Setting) -> Iterator[Line]:
         runner.run(plain.prepare())
         yield from births(setting, runner, made, plain)
         yield from tasks(setting, runner, made)
-        yield from idle(setting, runner, made, state)
+        yield from idle(runner, made, state)
     yield from first_tasks(setting)
     yield from jobs(setting)
 
@@ -165,9 +167,9 @@ def run_tasks(instance: Instance, place: Path, count: int) -> None:
 # -- keeping -----------------------------------------------------------------------------------
 
 
-def idle(setting: Setting, runner: asyncio.Runner, source: Provider, state: Path) -> Iterator[Line]:
-    count = setting.size(10, 2)
-    with instances(runner, source, count) as made:
+def idle(runner: asyncio.Runner, source: Provider, state: Path) -> Iterator[Line]:
+    # As many in a short run, too: shims share their program's pages, whose cost is divided by their number.
+    with instances(runner, source, IDLE) as made:
         charged = [charged_to(instance) for instance in made]
         weights = [one + proportional(shim) for one, shim in zip(charged, shims(state), strict=True)]
     yield Line("an idle container", "MiB", weights, Bar(6, absolute=True, at_most=True))
