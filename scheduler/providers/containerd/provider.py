@@ -32,7 +32,7 @@ from scheduler.providers.containerd.spec import LACKEY, Container, Mount, runtim
 from scheduler.providers.images.store import ImageError, ImageStore
 from scheduler.providers.instance_ids import Numbers, owner_id
 from scheduler.providers.isolation import Isolation, of_containers
-from scheduler.providers.linux.cgroups import remove_everywhere, sweep_everywhere, weigh
+from scheduler.providers.linux.cgroups import make_everywhere, remove_everywhere, sweep_everywhere, weigh
 from scheduler.providers.linux.loopback import CONFINED, Loopbacks, Reach, keeps_abstract_sockets_apart
 from scheduler.providers.linux.removal import remove_tree
 from scheduler.providers.linux.user_ranges import FIRST_USER, USERS, UserRanges
@@ -102,6 +102,7 @@ class ContainerdProvider:
             await self._daemon.start()
         version = await asyncio.to_thread(self._client.version)
         await self._take_stock()
+        make_everywhere(self._group)
         # Each agent makes its own: survivors have those of the agent that made them.
         programs = await asyncio.to_thread(Programs, self._tools / secrets.token_hex(4), True)
         self._shown = {"bin": programs.tools, LACKEY: libexec("lackey"), **programs.shown}

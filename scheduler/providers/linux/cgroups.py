@@ -23,6 +23,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 REMOVE_TRIES = 50
+# An agent that ends removes the empty parent of all agents' groups, between its making here and that of our group in it.
+MAKE_TRIES = 100
 # By version of control groups: the files, the weight of one process in them, and their maximum.
 WEIGHTS = {
     1: [("cpu.shares", 1024, 1 << 18), ("blkio.bfq.weight", 100, 1000), ("blkio.weight", 100, 1000)],
@@ -201,6 +203,24 @@ def weigh(path: str, processes: int = 1) -> None:
             _try_write(f"{point}{path}/{name}", str(min(usual * processes, most)))
 
 
+def make_everywhere(path: str) -> None:
+    """Make the group `path` in every hierarchy that is ours to write.
+
+    As long as it is there, its parents stay: other agents remove them only if they are empty.
+    """
+    for point, _, _ in hierarchies():
+        with contextlib.suppress(OSError):
+            make_group(Path(point + path))
+
+
+def make_group(path: Path) -> None:
+    """Make a group and its parents, which other agents may be removing. Raises OSError."""
+    for _ in range(MAKE_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
+
+
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
     """Remove the groups below `path` in every hierarchy, and its empty parents, except those in `keep`."""
     roots = [Path(point + path) for point, _, _ in hierarchies()]  # at once: each waits for its last processes
@@ -239,7 +259,7 @@ def open_subtree(owner: str, controller: str, files: dict[int, str]) -> tuple[Pa
     for base, version in places(controller):
         root = base / "remora" / owner
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_group(root)
             if version == 2:
                 for above in (base, base / "remora", root):
                     (above / "cgroup.subtree_control").write_text(f"+{controller}")

@@ -175,3 +175,21 @@ async def test_groups_that_stay_are_waited_for_together_in_all_hierarchies(
     monkeypatch.setattr(cgroups.asyncio, "sleep", lambda seconds: waiting.wait())
     async with asyncio.timeout(10):
         await cgroups.sweep_everywhere("/owner")
+
+
+def test_a_group_is_made_although_another_agent_removes_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents that end at that moment find the parent empty: as soon as it is made, before our group is in it."""
+    parent, ends, mkdir = tmp_path / "remora", iter(range(5)), os.mkdir
+
+    def make(path: Path, mode: int = 0o777) -> None:
+        mkdir(path, mode)
+        if path == parent and next(ends, None) is not None:
+            parent.rmdir()
+
+    monkeypatch.setattr(os, "mkdir", make)
+    cgroups.make_group(parent / "ours")
+    assert (parent / "ours").is_dir() and next(ends, None) is None
+    cgroups.remove_empty(parent / "another")
+    assert (parent / "ours").is_dir()
