@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 REMOVE_TRIES = 50
-# An agent that ends removes the empty parent of all agents' groups, between its making here and that of our group in it.
+# Another agent that ends removes the empty parent of all groups, at worst just before we make our group in it.
 MAKE_TRIES = 100
 # By version of control groups: the files, the weight of one process in them, and their maximum.
 WEIGHTS = {
@@ -215,10 +215,14 @@ def make_everywhere(path: str) -> None:
 
 def make_group(path: Path) -> None:
     """Make a group and its parents, which other agents may be removing. Raises OSError."""
-    for _ in range(MAKE_TRIES):
-        with contextlib.suppress(FileNotFoundError):
-            return path.mkdir(parents=True, exist_ok=True)
-    path.mkdir(parents=True, exist_ok=True)
+    for tries_left in reversed(range(MAKE_TRIES)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 async def sweep_everywhere(path: str, keep: Collection[Path] = ()) -> None:
