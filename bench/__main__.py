@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ QUIET = 0.1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, and write the samples if they are wanted; returns the exit status.
 
-    It is 1 if a bar is not met, unless that was a smoke run.
+    It is 1 if a bar is not met, unless that was a smoke run, and if a row failed.
     """
     options = parse(arguments)
     with (
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nAgainst {options.compare}:\n{compared(results.measured, json.loads(options.compare.read_text()))}")
     for name, why in results.skipped:
         print(f"SKIPPED in {name}: {why}")
+    for name, why in results.failed:
+        print(f"FAILED in {name}: {why}")
     busy = {measured.row: measured.foreign for measured in results.measured if measured.foreign > QUIET}
     if busy:
         told = ", ".join(f"{row} {share:.0%}" for row, share in busy.items())
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("A smoke run: small sizes, one round. The figures mean little.")
     if options.json:
         options.json.write_text(json.dumps(as_json(results.measured), indent=1) + "\n")
-    return int(not options.smoke and any(line.misses_bar for line in lines))
+    return int(bool(results.failed) or (not options.smoke and any(line.misses_bar for line in lines)))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -74,10 +77,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @dataclass(slots=True)
 class Results:
-    """The measured lines, and the skipped rows with reasons."""
+    """The measured lines, and the skipped and failed rows with reasons."""
 
     measured: list[Measured] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
 
 
 def measure(setting: Setting, names: Sequence[str]) -> Results:
@@ -92,6 +96,9 @@ def measure(setting: Setting, names: Sequence[str]) -> Results:
                 lines.append(line)  # one by one: a row that skips its last line keeps the others
         except SkippedError as why:
             results.skipped.append((name, str(why)))
+        except Exception as error:  # what was measured before, or will be, took minutes
+            traceback.print_exc()
+            results.failed.append((name, f"{type(error).__name__}: {error}"))
         foreign = watch.foreign_load()
         results.measured += [Measured(name, line, foreign) for line in lines]
         print(f" {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

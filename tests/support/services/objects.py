@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from hashlib import md5
 from itertools import groupby
 
-from cli.bulk.batch import MOST_FILES, Batch, Small
+from cli.bulk.batch import MOST_BYTES, MOST_FILES, Batch, Small
 from cli.client.jobs import Jobs
 from cli.client.session import Session
 from cli.client.settings import Options, load
@@ -28,15 +28,20 @@ def client(service: Service) -> Iterator[Session]:
 
 
 def put_many(session: Session, objects: Mapping[str, bytes]) -> None:
-    """Store objects, those of one directory in batches; their directories must be there."""
-    for _, paths in groupby(sorted(objects), key=lambda path: names.split(path)[0]):
+    """Store objects, the small ones of one directory in batches; their directories must be there."""
+    for path in objects:
+        if len(objects[path]) > MOST_BYTES:
+            session.call("PUT", path, body=objects[path])
+    small_ones = sorted(path for path in objects if len(objects[path]) <= MOST_BYTES)
+    for _, paths in groupby(small_ones, key=lambda path: names.split(path)[0]):
         batch = Batch()
         for path in paths:
             digest = b64encode(md5(objects[path], usedforsecurity=False).digest()).decode()
             small = Small(path, path, objects[path], digest, {})
             if len(batch.files) == MOST_FILES or not batch.add(small):
                 send(session, batch)
-                batch = Batch(files=[small])
+                batch = Batch()
+                batch.add(small)
         send(session, batch)
 
 
