@@ -22,7 +22,8 @@ from scheduler.http.limits import trust
 from scheduler.model import errors, wire
 from scheduler.model.errors import WireError
 from scheduler.objects.sweep import unwanted
-from scheduler.records.database import Connection, Fenced, select
+from scheduler.records.database import Connection, select
+from scheduler.records.fences import Fenced
 from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.tasks import outputs
 from scheduler.tls.names import AGENT, comes_from

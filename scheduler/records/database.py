@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 import queue
 import threading
 import time
@@ -34,8 +35,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+from scheduler.records.fences import Fence, Fenced
 from scheduler.records.listeners import Listeners
 from scheduler.records.turns import NO_ACCOUNTS, Accounts, WriterTurns
+
+log = logging.getLogger("remora.records")
 
 T = TypeVar("T")
 # One commit carries at most this many functions, so that the first of them does not wait for ever.
@@ -50,10 +54,6 @@ class DatabaseError(Exception):
 
 class DatabaseFullError(DatabaseError):
     """The disk has no space left for a write."""
-
-
-class Fenced(Exception):  # noqa: N818 - the others took over: it is news, not an error
-    """Another process has taken over what this process wanted to write for. Raised by fences."""
 
 
 class Row(Protocol):
@@ -150,23 +150,6 @@ def select(statement: str, /, **parameters: Any) -> Work[list[Row]]:
 def execute(statement: str, /, **parameters: Any) -> Work[int]:
     """A work that executes one statement, for `Database.write`."""
     return lambda c: c.run(statement, **parameters)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fence:
-    """A query whose answer has a row until another process takes over; `fallen` is the message that it has."""
-
-    query: str
-    parameters: Callable[[], Mapping[str, Any]]
-    fallen: str
-
-    def ask(self, c: Connection) -> None:
-        c.ahead(self.query, **self.parameters())
-
-    def check(self, c: Connection) -> None:
-        """Raises Fenced."""
-        if c.one(self.query, **self.parameters()) is None:
-            raise Fenced(self.fallen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +267,26 @@ class Database(ABC):
 
     def _write_loop(self) -> None:
         turns: WriterTurns[Item] = WriterTurns()
-        while self._wait_for_turn(turns):
-            self._run_group(turns, turns.take(time.monotonic(), MAX_GROUP))
-        while rest := turns.take_any(MAX_GROUP):
-            self._run_group(turns, rest)
+        try:
+            while self._wait_for_turn(turns):
+                self._run_group(turns, turns.take(time.monotonic(), MAX_GROUP))
+            while rest := turns.take_any(MAX_GROUP):
+                self._run_group(turns, rest)
+        except BaseException as error:
+            log.critical("nothing is written any more: the service must be started again", exc_info=True)
+            self._refuse_all(turns, error)
         self._disconnect()
+
+    def _refuse_all(self, turns: WriterTurns[Item], error: BaseException) -> None:
+        """Fail all works that wait and that come until the end, since a fault of ours has ended the writer.
+
+        Their callers would wait for ever; so requests fail, and the health check says why.
+        """
+        while waiting := turns.take_any(MAX_GROUP):
+            for item in waiting:
+                refuse(item, error)
+        while (late := self._inbox.get()) is not None:
+            refuse(late, error)
 
     def _wait_for_turn(self, turns: WriterTurns[Item]) -> bool:
         """Take works out of the inbox until one has its turn. Returns whether more may come."""
@@ -299,7 +297,11 @@ class Database(ABC):
                 break
             if item is None:
                 return False
-            turns.add(item, time.monotonic())
+            try:
+                turns.add(item, time.monotonic())
+            except BaseException as error:
+                refuse(item, error)
+                raise
         return True
 
     def _run_group(self, turns: WriterTurns[Item], taken: Sequence[Item]) -> None:
@@ -313,12 +315,18 @@ class Database(ABC):
         except BaseException as error:
             # Disk full, I/O error: no work of the group is durable, so every caller gets the error.
             answers = [(item, None, error) for item in group]
-        turns.committed(group, began, time.monotonic())
+        ended = time.monotonic()
         for item, result, failure in answers:
             if failure is None:
                 item.future.set_result(result)
             else:
                 item.future.set_exception(failure)
+        turns.committed(group, began, ended)
+
+
+def refuse(item: Item, error: BaseException) -> None:
+    if item.future.set_running_or_notify_cancel():
+        item.future.set_exception(DatabaseError(f"the writer of the records has ended: {error!r}"))
 
 
 def perform(connection: Connection, group: Sequence[Item]) -> list[Answer]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.common.background import TaskSet
 from scheduler.common.backoff import Backoff
-from scheduler.records.database import Fenced
+from scheduler.records.fences import Fenced
 
 log = logging.getLogger("remora.supervisor")
 

@@ -26,7 +26,8 @@ from scheduler.model.job import JobSpec
 from scheduler.model.operations.control import ControlRequest, Verb
 from scheduler.model.wire import RunningAnswer
 from scheduler.objects.entries import NO_HEADERS
-from scheduler.records.database import Connection, Database, Fenced, select
+from scheduler.records.database import Connection, Database, select
+from scheduler.records.fences import Fenced
 from scheduler.records.turns import MANY
 from scheduler.supervisor import announcements
 from scheduler.supervisor.agents import running_requests

@@ -15,7 +15,8 @@ from typing import Any
 
 from scheduler.common.backoff import Backoff
 from scheduler.objects.blobs import BlobStore
-from scheduler.records.database import Database, Fenced, select
+from scheduler.records.database import Database, select
+from scheduler.records.fences import Fenced
 from scheduler.records.turns import MANY
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.background import PAUSES, SupervisorTasks

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from scheduler.engine.membership import TTL, Pulse, share_out
 from scheduler.model.operations.reasons import AbortReason
-from scheduler.records.database import Connection, Fence
+from scheduler.records.database import Connection
+from scheduler.records.fences import Fence
 from scheduler.supervisor import announcements
 from scheduler.supervisor.cache.live_jobs import LiveJob, load_job
 from scheduler.supervisor.jobs.changes import Changes

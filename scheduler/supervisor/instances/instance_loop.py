@@ -40,7 +40,8 @@ from scheduler.nomad.reconcile import (
     reconcile,
     understand,
 )
-from scheduler.records.database import Database, Fenced, execute, select
+from scheduler.records.database import Database, execute, select
+from scheduler.records.fences import Fenced
 from scheduler.supervisor.agents.service import AgentService
 from scheduler.supervisor.agents.waiting_reasons import set_waiting
 from scheduler.supervisor.cache.live_jobs import LiveJobs

@@ -7,7 +7,8 @@ import pytest
 from scheduler.engine.membership import TTL
 from scheduler.model.job import parse_job
 from scheduler.model.wire import AgentState, PollRequest, PoolSpec, RegisterRequest, ReportRequest
-from scheduler.records.database import Connection, Fenced, select
+from scheduler.records.database import Connection, select
+from scheduler.records.fences import Fenced
 from scheduler.supervisor import membership
 from scheduler.supervisor.agents.presence import UnknownAgentError
 from scheduler.supervisor.jobs.intake import IDLE_INPUT_MS, JobRef

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from scheduler.model.wire import BlobRef
-from scheduler.records.database import Fence
+from scheduler.records.fences import Fence
 from tests.support.invariants import check
 from tests.support.services.records import connect
 

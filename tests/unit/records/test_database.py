@@ -8,7 +8,9 @@ import pytest
 
 from scheduler.model.wire import Usage
 from scheduler.records import queries
-from scheduler.records.database import Connection, DatabaseError, Fence, Fenced, open_database
+from scheduler.records.database import Connection, DatabaseError, open_database
+from scheduler.records.fences import Fence, Fenced
+from scheduler.records.turns import WriterTurns
 from tests.support.eventually import eventually
 from tests.support.services.records import ENGINE, database_at
 
@@ -66,6 +68,23 @@ async def test_works_that_gather_share_one_commit(db, monkeypatch):
     assert len(groups) <= 2
     assert sum(groups) == 101
     assert len(await db.read(logins)) == 100
+
+
+@pytest.mark.parametrize("step", ["add", "take", "committed"])
+async def test_a_fault_of_the_writer_fails_those_who_wait_and_those_who_come(db, monkeypatch, caplog, step):
+    def fault(*_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(WriterTurns, step, fault)
+    some = [asyncio.wrap_future(db.write_soon(add(name))) for name in ("first", "second")]
+    _, left = await asyncio.wait(some, timeout=60)
+    with pytest.raises(DatabaseError, match="the writer of the records has ended: KeyError"):
+        await asyncio.wait_for(db.write(add("late")), 60)
+    assert not left
+    assert "must be started again" in caplog.text
+    assert set(await db.read(logins)) == {
+        name for name, one in zip(("first", "second"), some, strict=True) if not one.exception()
+    }
 
 
 @pytest.mark.skipif(ENGINE == "postgresql", reason="a server flushes by its own rules")
