@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="remora-bench-", dir=options.dir) as scratch,
-        Setting(Path(scratch), options.smoke) as setting,
+        Setting(Path(scratch), options.smoke, times=options.times) as setting,
     ):
         results = measure(setting, options.rows or list(ROWS))
     lines = [measured.line for measured in results.measured]
@@ -61,6 +61,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("rows", metavar="ROW", nargs="*", help="measure only these rows")
     parser.add_argument("--smoke", action="store_true", help="small sizes and one round: does it all still run?")
+    parser.add_argument(
+        "--times", metavar="N", type=int, default=1, help="sort N times as much text, once (rows sorting and reducing)"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples to FILE as well")
     parser.add_argument(
         "--compare", metavar="FILE", type=Path, help="print each figure beside that of an earlier --json FILE"
@@ -69,6 +72,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--dir", metavar="DIR", type=Path, help="measure on DIR's file system (default: that of TMPDIR)"
     )
     options = parser.parse_args(arguments)
+    if options.times < 1:
+        parser.error(f"--times is how many times as much, 1 or more: {options.times}")
     for row in options.rows:
         if row not in ROWS:
             parser.error(f'no such row: "{row}" (there are: {", ".join(ROWS)})')

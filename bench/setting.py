@@ -32,6 +32,7 @@ class Setting:
     scratch: Path
     smoke: bool = False
     options: tuple[str, ...] = ()  # of the service
+    times: int = 1  # as much text as usual is sorted, in one round
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Setting:
@@ -42,7 +43,11 @@ class Setting:
 
     @property
     def rounds(self) -> int:
-        return 1 if self.smoke else ROUNDS
+        return 1 if self.smoke or self.times > 1 else ROUNDS
+
+    def text_size(self, full: int, smoke: int) -> int:
+        """Bytes of a text that is sorted."""
+        return self.times * self.size(full, smoke)
 
     def size(self, full: T, smoke: T) -> T:
         return smoke if self.smoke else full

@@ -43,7 +43,7 @@ class Peer:
 def lines(setting: Setting) -> Iterator[Line]:
     if installed("sort") is None:
         raise missing("sort")
-    whole, few = setting.size(1_000_000_000, 20_000_000), setting.size(400_000_000, 10_000_000)
+    whole, few = setting.text_size(1_000_000_000, 20_000_000), setting.text_size(400_000_000, 10_000_000)
     for what, kind, size, keys, order in (
         ("log lines", "log", whole, [], duckdb.WHOLE_LINE),
         ("words", "word", few, [], duckdb.WHOLE_LINE),

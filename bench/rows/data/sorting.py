@@ -31,9 +31,9 @@ def lines(setting: Setting) -> Iterator[Line]:
     if parsort:
         commands["parsort"] = [parsort, "--parallel=2"]
     for what, kind, size, options, order in (
-        ("log lines", "log", setting.size(1_000_000_000, 4_000_000), (), duckdb.WHOLE_LINE),
-        ("words", "word", setting.size(400_000_000, 2_000_000), (), duckdb.WHOLE_LINE),
-        ("numbers", "number", setting.size(400_000_000, 2_000_000), ("-n",), duckdb.NUMBER),
+        ("log lines", "log", setting.text_size(1_000_000_000, 4_000_000), (), duckdb.WHOLE_LINE),
+        ("words", "word", setting.text_size(400_000_000, 2_000_000), (), duckdb.WHOLE_LINE),
+        ("numbers", "number", setting.text_size(400_000_000, 2_000_000), ("-n",), duckdb.NUMBER),
     ):
         text = write_lines(setting, directory / "text", kind, size)
         turns = {name: turn(command, options, [text], directory) for name, command in commands.items()}
@@ -44,7 +44,7 @@ def lines(setting: Setting) -> Iterator[Line]:
             yield Line(f"sort {what}", "GB/CPU s", ours, Bar(3 if peer == "sort" else 1), peer, theirs)
     parts = [directory / f"part{number}" for number in range(MERGED)]
     for seed, part in enumerate(parts):
-        write_lines(setting, directory / "text", "log", setting.size(1_000_000_000, 4_000_000) // MERGED, seed)
+        write_lines(setting, directory / "text", "log", setting.text_size(1_000_000_000, 4_000_000) // MERGED, seed)
         subprocess.run([libexec("msort"), "-o", part, directory / "text"], check=True)
     ours, theirs = interleave(setting.rounds, *(turn(command, ("-m",), parts, directory) for command in merging))
     yield Line(f"merge of {MERGED}", "GB/CPU s", ours, Bar(1.5), "sort -m", theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -109,6 +110,26 @@ def test_a_row_that_skips_keeps_the_lines_it_gave_and_says_why(monkeypatch, tmp_
     results = measure(Setting(tmp_path), ["odd"])
     assert [(each.row, each.line.what) for each in results.measured] == [("odd", "x")]
     assert results.skipped == [("odd", "no such tool here")]
+
+
+def test_a_row_that_fails_keeps_the_figures_of_others(monkeypatch, capsys) -> None:
+    def broken(setting: Setting):
+        yield Line("before", "s", [1.0], Bar(absolute=True))
+        raise OSError("the disk is full")
+
+    monkeypatch.setitem(ROWS, "broken", broken)
+    monkeypatch.setitem(ROWS, "whole", lambda setting: iter([Line("after", "s", [2.0], Bar(absolute=True))]))
+    assert main(["--smoke", "broken", "whole"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^before .*^after .*^FAILED in broken: OSError: the disk is full$", out, re.DOTALL | re.MULTILINE)
+
+
+def test_texts_are_so_many_times_as_large_in_one_round(tmp_path, capsys) -> None:
+    larger = Setting(tmp_path, times=4)
+    assert (larger.text_size(10, 1), larger.size(10, 1), larger.rounds) == (40, 10, 1)
+    with pytest.raises(SystemExit):
+        main(["--times", "0", "sorting"])
+    assert "--times is how many times as much, 1 or more: 0" in capsys.readouterr().err
 
 
 def test_an_unknown_row_is_refused_with_the_names_there_are(capsys) -> None:
