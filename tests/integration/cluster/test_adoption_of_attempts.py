@@ -14,8 +14,6 @@ from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce
 
-# Seconds in which the new start must own what the killed one has left.
-TAKE_OVER = 15.0
 LINES = b"".join(b"%d\n" % (n % 7) for n in range(40))
 
 
@@ -56,7 +54,7 @@ def restart(cluster: Cluster, job: str, gate: Gate, ends_early: bool) -> None:
     def is_taken_up() -> bool:
         return before not in cluster.living().values() and cluster.owner(job) == new.name
 
-    eventually_here(is_taken_up, "the new start owns the job", TAKE_OVER)
+    eventually_here(is_taken_up, "the new start owns the job")
     gate.open()
 
 

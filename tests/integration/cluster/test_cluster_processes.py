@@ -17,9 +17,6 @@ from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce
 
-# Seconds in which another supervisor must own what a killed one has left.
-TAKE_OVER = 10.0
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -92,7 +89,7 @@ def families(text: str) -> set[str]:
 def test_both_supervisors_own_jobs(cluster):
     with cluster.user() as user:
         jobs = [user.create("cat") for _ in range(4)]
-        owners = [owner_within(cluster, job, TAKE_OVER) for job in jobs]
+        owners = [owner_of(cluster, job) for job in jobs]
         assert set(owners) == {"supervisor0", "supervisor1"}
         for job in jobs:
             user.finish(job)
@@ -112,7 +109,7 @@ def test_a_supervisor_that_is_told_to_end_gives_its_jobs_to_the_other_at_once(cl
     with cluster.user() as user:
         with Gate() as gate:
             job = running_job(user, gate, "left", 3)
-            name = owner_within(cluster, job, TAKE_OVER)
+            name = owner_of(cluster, job)
             assert cluster.parts[name].stop() == 0
             assert cluster.owner(job) not in (name, None)
         assert user.texts(user.finish(job)) == ["0\n1\n2\n"]
@@ -123,10 +120,10 @@ def test_when_the_owner_is_killed_another_owns_the_job_in_time_and_it_ends_right
     with cluster.user() as user:
         with Gate() as gate:
             job = running_job(user, gate, "kept", 3)
-            name = owner_within(cluster, job, TAKE_OVER)
+            name = owner_of(cluster, job)
             cluster.parts[name].kill()
             user.add(job, user.put("kept3", b"3\n"))  # while nobody knows yet
-            owner_within(cluster, job, TAKE_OVER, other_than=name)
+            owner_of(cluster, job, other_than=name)
         ended = user.finish(job)
         assert (user.texts(ended), ended.errors) == (["0\n1\n2\n3\n"], [])
         assert ended.stats["retries"] == 0
@@ -137,14 +134,14 @@ def test_an_owner_that_slept_too_long_starts_anew_and_what_it_wrote_late_does_no
     with cluster.user() as user:
         with Gate() as gate:
             job = running_job(user, gate, "slept", 3)
-            name = owner_within(cluster, job, TAKE_OVER)
+            name = owner_of(cluster, job)
             sleeper, before = cluster.parts[name], cluster.living()
             with sleeper.asleep():
                 # It may have been stopped while it wrote: for so long nobody else can write.
-                owner_within(cluster, job, 2 * TAKE_OVER, other_than=name)
+                owner_of(cluster, job, other_than=name)
         ended = user.finish(job)
         assert (user.texts(ended), ended.errors, ended.stats["retries"]) == (["0\n1\n2\n"], [], 0)
-        eventually_here(lambda: sleeper.url in cluster.living(), "it comes back", TAKE_OVER)
+        eventually_here(lambda: sleeper.url in cluster.living(), "it comes back")
         assert cluster.living()[sleeper.url] > max(before.values())
 
 
@@ -156,13 +153,13 @@ def running_job(user: User, gate: Gate, prefix: str, count: int) -> str:
     return job
 
 
-def owner_within(cluster: Cluster, job: str, seconds: float, other_than: str | None = None) -> str:
-    """Who owns a job, as soon as it is somebody else."""
+def owner_of(cluster: Cluster, job: str, other_than: str | None = None) -> str:
+    """The supervisor that owns a job, as soon as it is another one."""
 
     def owner() -> str | None:
         name = cluster.owner(job)
         return name if name != other_than else None
 
-    name = eventually_here(owner, f"a supervisor other than {other_than} owns the job", seconds)
+    name = eventually_here(owner, f"a supervisor other than {other_than} owns the job")
     assert name is not None
     return name

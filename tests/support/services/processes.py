@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from scheduler.service import first_account
 from tests.support.certificates import Certificates
 from tests.support.services.forks import start_command
 from tests.support.services.postgres import Postgres
-from tests.support.services.service import PROVIDED, READY_SECONDS, end_all
+from tests.support.services.service import PROVIDED, end_all, said_url
 from tests.support.services.user import User
 
 AGENT_KEY = "a key of the tests' agents"
@@ -40,12 +39,9 @@ class Part:
     url: str = ""
 
     def wait_for_url(self) -> str:
-        assert self.process.stdout is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and (line := self.process.stdout.readline()):
-            if "://" in line:
-                self.url = next(word for word in line.split() if "://" in word)
-                return self.url
+        if (url := said_url(self.process)) is not None:
+            self.url = url
+            return url
         raise RuntimeError(f"{self.name} did not come up: {self.log.read_text()[-3000:]}")
 
     def kill(self) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,14 +57,9 @@ class Service:
                 self.process = subprocess.Popen(whole, env=self.env, start_new_session=True, **streams)
             else:
                 self.process = start_command(*words, env=self.env, start_new_session=True, **streams)
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            line = self.process.stdout.readline()
-            if "://" in line:
-                self.url = next(word for word in line.split() if "://" in word).rstrip("/.,")
-                return self
-            if not line:
-                break
+        if (url := said_url(self.process)) is not None:
+            self.url = url
+            return self
         self.kill()
         raise RuntimeError(f"the service did not come up: {self.log.read_text()[-3000:]}")
 
@@ -110,6 +105,19 @@ def serving(state: Path, *options: str) -> Iterator[Service]:
     finally:
         status = running.stop()
     assert status == 0, f"the service ended with {status}: {running.log.read_text()[-3000:]}"
+
+
+def said_url(process: subprocess.Popen[str]) -> str | None:
+    """The first URL that a process prints; None if it ends before, or has to be ended since it prints none."""
+    assert process.stdout is not None
+    patience = threading.Timer(READY_SECONDS, end_all, [process])
+    patience.start()
+    try:
+        words = (word for line in process.stdout for word in line.split())
+        return next((word.rstrip("/.,") for word in words if "://" in word), None)
+    finally:
+        patience.cancel()
+        patience.join()
 
 
 def end_all(process: subprocess.Popen[Any]) -> None:
