@@ -90,7 +90,8 @@ def manta(tls: ssl.SSLContext | None = None) -> Iterator[Manta]:
 
     server = Server(("127.0.0.1", 0), Handler)
     if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        # A stranger who connects and says nothing holds up its own thread, and not the one that accepts.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     service = Manta(f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
