@@ -41,6 +41,7 @@ from scheduler.common.addresses import cannot_listen
 from scheduler.common.background import to_the_end
 from scheduler.common.process import collect_seldom
 from scheduler.common.watchdog import watched
+from scheduler.model.credentials.tickets import store_name
 from scheduler.model.wire import RegisterRequest, Supervisor
 from scheduler.objects.blobs import BlobStore
 from scheduler.providers import HostView, InstanceError
@@ -49,8 +50,9 @@ from scheduler.tls.identity import Identity, TlsError
 
 
 class Sharing(TypedDict, total=False):
-    """The part of a registration that says how other nodes reach this node's intermediates."""
+    """The part of a registration that says which store this node has, and how other nodes reach what is in it."""
 
+    store: str
     serves: str
     tickets: str
 
@@ -210,16 +212,21 @@ def open_exchange(
     options: argparse.Namespace, stores: Stores, identity: Identity | None
 ) -> tuple[BlobServer | None, Sharing]:
     """The server of this node's intermediates, and what the registration says about it. Raises OptionsError."""
-    if options.listen is None:
-        return None, {}
-    host, port = options.listen
     try:
         key = ticket_key(options.state_dir / "tickets.key")
+    except OSError as error:
+        raise OptionsError(f"cannot use {options.state_dir} for the state: {error.strerror}") from None
+    store = store_name(key)
+    if options.listen is None:
+        return None, {"store": store}
+    host, port = options.listen
+    try:
         exchange = BlobServer(stores.own, key, stores.traffic)
         port = exchange.start(host, port, identity.exchange if identity else None)
     except OSError as error:
         raise OptionsError(cannot_listen(host, port, error)) from None
     return exchange, {
+        "store": store,
         "serves": options.advertise or url_of(host, port, "https" if identity else "http"),
         "tickets": key,
     }

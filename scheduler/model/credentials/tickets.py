@@ -8,6 +8,7 @@ list of tickets. A node whose credential is revoked is refused by its name, what
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from urllib.parse import quote
 
@@ -27,3 +28,8 @@ def opens(key: str, blob: str, reader: str, ticket: str) -> bool:
 def source_of(serves: str, key: str, blob: str, reader: str) -> str:
     """The URL that a supervisor writes into `BlobRef.source`, from the agent's `RegisterRequest`."""
     return f"{serves.rstrip('/')}{PATH}{blob}?for={quote(reader, safe='')}&ticket={ticket_of(key, blob, reader)}"
+
+
+def store_name(key: str) -> str:
+    """A name of the store that has this key: another store has another one, and the key cannot be told from it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]

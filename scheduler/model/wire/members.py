@@ -39,6 +39,7 @@ class RegisterRequest(Wire):
     booked: bool = False  # instances are made when Nomad places them, not when the supervisor grants them
     serves: Url | None = None  # URL below which other agents get this node's intermediates
     tickets: Word | None = None  # the key of the tickets for that URL
+    store: Word | None = None  # a name of the node's store: a second agent that has the node's name has another one
     held: list[AttemptId] = Field(default_factory=list, max_length=MAX_HELD)  # attempts of an earlier registration
     pools: list[Number] = Field(default_factory=list, max_length=MAX_STATES)  # and the pools that have any
 

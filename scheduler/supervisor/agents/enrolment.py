@@ -14,9 +14,8 @@ Example: n3's credential is on n4, too. The agent there is refused, with a sente
 
 from __future__ import annotations
 
-import hashlib
-
 from scheduler.model import errors
+from scheduler.model.credentials.tickets import store_name
 from scheduler.model.wire import LEASE_SECONDS, RegisterRequest
 from scheduler.records.database import Connection
 
@@ -28,7 +27,8 @@ def enrol(c: Connection, request: RegisterRequest) -> int:
     """Record an agent, and the offer of its node; returns the agent's number. Raises WireError if its name is taken."""
     now, store = c.now(), store_of(request)
     known = c.one("find_node", name=request.node)
-    if known is not None and known["store"] != store and known["departed"] != DEPARTED:
+    # An agent of an earlier release may not have named its store.
+    if known is not None and known["store"] not in (store, "", None) and known["departed"] != DEPARTED:
         silent = now - known["seen"]
         if silent < 1000 * LEASE_SECONDS:
             raise errors.node_taken(request.node, silent / 1000)
@@ -38,6 +38,10 @@ def enrol(c: Connection, request: RegisterRequest) -> int:
 
 
 def store_of(request: RegisterRequest) -> str:
-    """A name for the store that the node keeps intermediates in; "" if other nodes cannot read it."""
-    key = request.tickets if request.serves else None
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+    """A name for the store that the node keeps intermediates in.
+
+    Agents of an earlier release do not name it: it is that of their tickets, or "" if other nodes cannot read it.
+    """
+    if request.store is not None:
+        return request.store
+    return store_name(request.tickets) if request.serves and request.tickets else ""

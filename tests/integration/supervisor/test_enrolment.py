@@ -28,6 +28,10 @@ def request(store: str, node: str = "n1") -> RegisterRequest:
     )
 
 
+def without_listening(store: str | None, node: str = "n1") -> RegisterRequest:
+    return RegisterRequest(node=node, slots=1, memory_mb=1024, provider="none", store=store)
+
+
 def silent_for(seconds: float):
     return lambda c: c.run("hear_nodes", nodes='["n1"]', now=c.now() - int(1000 * seconds), before=1 << 60)
 
@@ -43,6 +47,23 @@ async def test_a_second_agent_of_the_same_name_is_refused_while_the_first_is_hea
     assert await db.read(lambda c: c.one("find_node", name="n1")["store"]) == enrolment.store_of(request("a"))
     await db.write(lambda c: enrolment.enrol(c, request("a")))  # restarted
     await db.write(lambda c: enrolment.enrol(c, request("b", node="n2")))
+
+
+async def test_agents_that_serve_nothing_are_told_apart_too(db: Database) -> None:
+    await db.write(lambda c: enrolment.enrol(c, without_listening("a")))
+    for other in (without_listening("b"), request("b"), without_listening(None)):
+        with pytest.raises(WireError, match="two agents have this name"):
+            await db.write(lambda c, other=other: enrolment.enrol(c, other))
+    await db.write(lambda c: enrolment.enrol(c, without_listening("a")))
+
+
+async def test_an_agent_of_an_earlier_release_is_followed_by_a_later_one_at_once(db: Database) -> None:
+    served = request("key")
+    for before, after in ((without_listening(None), without_listening("a")), (served, request("key"))):
+        await db.write(lambda c: c.run("node_departs", node="n1"))
+        await db.write(lambda c, before=before: enrolment.enrol(c, before))
+        named = after.model_copy(update={"store": enrolment.store_of(after)})
+        await db.write(lambda c, named=named: enrolment.enrol(c, named))
 
 
 @pytest.mark.parametrize("free", [silent_for(11), lambda c: c.run("node_departs", node="n1")])

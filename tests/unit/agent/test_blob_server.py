@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -15,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.agent.blobs import server
+from scheduler.agent.process import open_exchange
 from scheduler.common.ids import new_id
 from scheduler.model.credentials.tickets import ticket_of
 from tests.support.lines.noise import noise
@@ -169,3 +172,15 @@ def test_it_stops_in_the_middle_of_what_it_sends(tmp_path: Path) -> None:
             here.exchange.close()
             with pytest.raises(ConnectionError):
                 socket.create_connection(("127.0.0.1", here.port), timeout=10)
+
+
+def test_a_node_names_its_store_whether_or_not_it_serves_it(tmp_path: Path) -> None:
+    """The name is that of the state directory: the agent has it after a restart, and another one has not."""
+
+    def store(directory: Path) -> str:
+        directory.mkdir(exist_ok=True)
+        served, sharing = open_exchange(argparse.Namespace(listen=None, state_dir=directory), Mock(), None)
+        assert served is None and set(sharing) == {"store"}
+        return sharing["store"]
+
+    assert store(tmp_path / "a") == store(tmp_path / "a") != store(tmp_path / "b")
