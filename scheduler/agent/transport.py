@@ -8,14 +8,15 @@ the cluster's authority. Both refuse a URL of plain HTTP that leads to another m
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from scheduler.agent.lost_nodes import LostNodes
 from scheduler.tls.plain import is_exposed
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The ways to other machines. `plain`: networks that may be reached by plain HTTP.
+    """The ways to other machines. `plain`: networks that may be reached by plain HTTP; `lost`: nodes without a way.
 
     `asking`, `fetching`: TLS contexts for requests and for intermediates; None: the system's authorities, and no TLS.
     """
@@ -23,6 +24,7 @@ class Reach:
     asking: ssl.SSLContext | None = None
     fetching: ssl.SSLContext | None = None
     plain: bool = True
+    lost: LostNodes = field(default_factory=LostNodes)
 
     def refuses(self, url: str) -> str | None:
         """The reason why this URL must not be requested; None if it may."""

@@ -9,7 +9,7 @@ A peer is another machine, or an impostor: its header is accepted only if it pro
 bytes that were requested, and no more than these are read. A peer may fall silent (after
 `SILENCE_SECONDS` its socket gives an error), be cut off, or be restarted. So a `ResumingRead` repeats
 the request from the byte that was reached, until nothing has come for `PATIENCE_SECONDS`. Only the
-answer that the peer does not have the blob is final at once.
+answer that the peer does not have the blob is final at once, and the news that its node is lost.
 
 Bytes are compressed for distant peers only (`FAR_US`): between neighbours the network is faster
 than the compression, and compressed bytes cannot be spliced.
@@ -46,7 +46,7 @@ except ImportError:
     zstandard = None  # type: ignore[assignment]
 
 Unpacking = () if zstandard is None else zstandard.ZstdError
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 1.5  # of one try: between two of them it is asked whether the node is lost
 SILENCE_SECONDS = 3.0
 # Together hardly longer than an agent's lease (`wire.LEASE_SECONDS`): the bytes of a node are expected as long as the
 # node counts as alive. Not more, because a reader that waits for a lost node delays the recomputation of its bytes.
@@ -103,6 +103,8 @@ def ask(
     """
     if blob.source is None or not blob.source.startswith(("http://", "https://")):
         raise BlobGoneError(f"no address of node {blob.node} is known")
+    if blob.node in reach.lost:
+        raise BlobGoneError(f"node {blob.node} is lost")
     url = urlsplit(blob.source)
     until = time.monotonic() + seconds
     peer = connect(url, seconds, reach)

@@ -23,12 +23,14 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from scheduler.agent.blobs.cache import Cache
 from scheduler.agent.blobs.fetch import fetch
 from scheduler.agent.blobs.sweep import Leftovers
 from scheduler.agent.blobs.transfer_metrics import Traffic
+from scheduler.agent.lost_nodes import LostNodes
 from scheduler.agent.transport import ANYWHERE, Reach
 from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef
@@ -54,7 +56,7 @@ class Stores:
 
         `transport`: the way to other nodes.
         """
-        self.reach = reach
+        self.reach = replace(reach, lost=LostNodes())
         self.objects = objects
         self.own = own
         self.node = node

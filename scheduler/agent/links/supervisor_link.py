@@ -91,6 +91,7 @@ class SupervisorLink:
         """
         self._request = request
         self._client = client
+        self._lost = stores.reach.lost
         self._count = count
         self._log = log
         self._id = 0
@@ -126,6 +127,7 @@ class SupervisorLink:
             await to_the_end(self._part(parting))
 
     async def _part(self, parting: Sequence[Coroutine[None, None, None]]) -> None:
+        self._lost.forget(self)
         await asyncio.gather(self._close(), *parting)
 
     async def _work(self) -> bool:
@@ -159,6 +161,7 @@ class SupervisorLink:
         except TimeoutError:
             raise SilentError from None
         self._id, self._seen = reply.agent, 0
+        self._lost.forget(self)  # all that are lost are told anew
         goes_on = set(request.pools) if reply.adopts else set()
         for number in self._pools.keys() - goes_on:
             self._closing.spawn(self._pools.pop(number).close())
@@ -231,6 +234,8 @@ class SupervisorLink:
     def _apply(self, reply: PollReply) -> None:
         """Carry out the instructions of a reply. From then on the supervisor takes our state into account again."""
         self._seen = reply.number
+        if reply.lost is not None:
+            self._lost.tell(self, reply.lost)
         for cancelled in reply.cancel:
             if not any(pool.cancel(cancelled) for pool in self._pools.values()):
                 self._finish(stopped_report(cancelled))  # it has ended; an operation may still wait to hear that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from scheduler.model.wire.fields import Id, Number, Wire
+from scheduler.model.wire.fields import MAX_STATES, Id, Node, Number, Wire
 from scheduler.model.wire.running import TaskLogRequest, TaskShellRequest
 from scheduler.model.wire.states import AgentState
 from scheduler.model.wire.work import AttemptId, FeedPage, PoolGrant
@@ -26,3 +26,4 @@ class PollReply(Wire):
     discard: list[Id] = Field(default_factory=list)  # intermediates on this node that are not needed any more
     logs: list[TaskLogRequest] = Field(default_factory=list)  # requests for the output of running tasks
     shells: list[TaskShellRequest] = Field(default_factory=list)  # requests for shells beside them
+    lost: list[Node] | None = Field(default=None, max_length=MAX_STATES)  # nodes without an agent; None: unchanged

@@ -75,6 +75,7 @@ class Presence:
         self._monotonic = monotonic
         self._bounds: dict[str, int] = {}  # MiB of the largest instance that Nomad ever places, by node
         self._absent: dict[str, float] = {}  # nodes with intermediates and no agent here, and since when
+        self.lost: frozenset[str] = frozenset()  # nodes that were given up, and have no agent since
         self._leaving = asyncio.Lock()  # held while a node is given up, so that its agent cannot register meanwhile
         self._stores: dict[str, str] = {}  # of every node that served others: the store it had
         self._looked: float | None = None  # monotonic seconds of the last check for silent agents
@@ -124,6 +125,7 @@ class Presence:
             self.offers[request.node] = session.offer
             self._bound(session)
             self._absent.pop(request.node, None)
+            self.lost -= {request.node}
             self._stores[request.node] = store
         await self.adoption.arrive(session)
         return session
@@ -206,6 +208,7 @@ class Presence:
         self._absent.pop(node, None)
         if node in self.nodes():
             return
+        self.lost |= {node}
         given = {task: fed.given for session in self.sessions.values() for task, fed in session.reducers.items()}
         for live in self._jobs:
             more = not live.done

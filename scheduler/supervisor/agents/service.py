@@ -19,6 +19,7 @@ from scheduler.model import limits
 from scheduler.model.phase import PhaseSpec
 from scheduler.model.wire import (
     MAX_OUTPUTS,
+    MAX_STATES,
     POLL_SECONDS,
     AgentState,
     AttemptId,
@@ -272,8 +273,9 @@ class AgentService:
 
     async def lose_silent(self) -> None:
         """Give up agents that were silent for too long, and their nodes."""
+        lost = self._presence.lost
         await self._presence.lose_silent()
-        if self._jobs.located:
+        if self._jobs.located or self._presence.lost != lost:
             self.wake()  # a task may have waited for its node long enough
 
     # Replies to agents.
@@ -297,7 +299,8 @@ class AgentService:
         grants = await self._db.read(partial(leases.up_to_date, granted=told)) if told else []
         feed = partial(leases.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
-        urgent = grants or pages or session.revoked or release or session.running_requests
+        lost = self._presence.lost if self._presence.lost != session.told_lost else None
+        urgent = grants or pages or session.revoked or release or session.running_requests or lost is not None
         if not urgent and len(session.discards) < DISCARD_BATCH:
             return None
         for pool in release:
@@ -313,7 +316,10 @@ class AgentService:
             discard=session.take_discards(DISCARD_PAGE),
             logs=logs,
             shells=shells,
+            lost=None if lost is None else sorted(lost)[:MAX_STATES],
         )
+        if lost is not None:
+            session.told_lost = lost
         session.sent(reply)
         return reply
 

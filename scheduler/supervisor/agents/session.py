@@ -71,6 +71,7 @@ class AgentSession:
     state: AgentState = field(default_factory=lambda: AgentState(seen=0))
     held: Counter[int] = field(default_factory=Counter)
     told: dict[int, int] = field(default_factory=dict)  # instances per pool as last told
+    told_lost: frozenset[str] = frozenset()  # lost nodes as last told
     since: dict[int, float] = field(default_factory=dict)  # when a pool got its instances here
     revoked: list[AttemptId] = field(default_factory=list)
     discards: list[str] = field(default_factory=list)  # intermediates on its node that no task needs any more

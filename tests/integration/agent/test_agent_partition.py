@@ -110,12 +110,21 @@ async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
 @contextlib.asynccontextmanager
 async def another_node(cut: Cut) -> AsyncIterator[InstantAgent]:
     agent = InstantAgent(cut.gateway.supervisor, node="near")
-    running = asyncio.create_task(agent.run())
+
+    async def beat() -> None:
+        """Its polls wait for longer than a lease is here."""
+        await agent.registered.wait()
+        while True:
+            cut.gateway.supervisor.agent_service.beat(agent.id)
+            await asyncio.sleep(FAST[contact]["BEAT_SECONDS"])
+
+    running = [asyncio.create_task(agent.run()), asyncio.create_task(beat())]
     try:
         yield agent
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("cut", [60.0], indirect=True, ids=["long lease"])
