@@ -131,7 +131,6 @@ printf x
 echo x
 test 1
 kill -9
-time true
 if
 nothing
 nothing -x y
