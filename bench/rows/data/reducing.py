@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.measure import Bar, Line, Turn, interleave, seconds
 from bench.peers import duckdb, installed, missing, spark
-from bench.rows.data.sorting import absent_sorters, write_lines
+from bench.rows.data.sorting import write_lines
 from bench.setting import PLAIN, Setting, lifetime, run_job
 from cli.client.jobs import Jobs
 from datapath import libexec
@@ -67,7 +67,8 @@ def lines(setting: Setting) -> Iterator[Line]:
     document = {"type": "sort", "spec": {}}
     took = [operation(setting, document, names)[0] for _ in range(setting.rounds)]
     yield Line("mjob sort of 10 MB", "s", took, Bar(0.4, absolute=True, at_most=True))
-    if absent := ", ".join(filter(None, (absent_sorters(), "" if spark.is_installed() else "pyspark"))):
+    known = {"parsort": installed("parsort"), "duckdb": duckdb.is_installed(), "pyspark": spark.is_installed()}
+    if absent := ", ".join(name for name, is_here in known.items() if not is_here):
         raise missing(absent)
 
 
