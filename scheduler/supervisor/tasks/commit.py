@@ -92,7 +92,24 @@ def commit_reports(
             batch.changes.refuse(report)  # a task that is forgotten, or whose lease this agent does not hold
         else:
             batch.judge_report(row, report, claims if held else None)
-    return batch.close()
+    changes = batch.close()
+    if changes.refused:
+        spare_needed(c, changes, reports)
+    return changes
+
+
+def spare_needed(c: Connection, changes: Changes, reports: Sequence[AttemptReport]) -> None:
+    """Do not refuse reports whose blobs something refers to: agents remove what attempts have left that do not count.
+
+    A report comes twice if its answer was lost. By then its job may be over and forgotten, or its task leased again,
+    since the node was lost; but its outputs are objects. What else it left, the sweeps find.
+    """
+    refused = {(attempt.task, attempt.attempt): attempt for attempt in changes.refused}
+    mine = [report for report in reports if (report.task, report.attempt) in refused]
+    blobs = {blob.id: refused[report.task, report.attempt] for report in mine for blob in blobs_of(report)}
+    if blobs:
+        needed = {blobs[row["blob"]] for row in c.all("blobs_referred_to", blobs=json.dumps(sorted(blobs)))}
+        changes.refused = [attempt for attempt in changes.refused if attempt not in needed]
 
 
 def lose_attempts(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scheduler.common.ids import new_id
 from scheduler.model.job import parse_job
-from scheduler.model.wire import AttemptReport, BlobRef, ReportRequest
+from scheduler.model.wire import AttemptReport, BlobRef
 from scheduler.objects import namespace
 from scheduler.objects.blobs import EMPTY_MD5, BlobStore
 from scheduler.objects.entries import NewObject
@@ -181,9 +181,8 @@ class House:
                 await changed.wait()
 
     async def report_again(self, agent: InstantAgent) -> None:
-        """Hand in all that an agent has reported so far once more."""
-        request = ReportRequest(agent=agent.id, state=agent.state(), attempts=agent.reported)
-        await self.supervisor.agent_service.report(request)
+        """Hand in all that an agent has reported so far once more; it removes what it is told to."""
+        await agent.hand_in(list(agent.reported))
 
     async def outputs(self, uuid: str) -> list[str]:
         job = (await self.row(uuid))["id"]
