@@ -12,6 +12,7 @@ import pytest
 from scheduler.agent.client import UnknownAgentError
 from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.agent.log import Log
+from scheduler.agent.transport import Reach
 from scheduler.common.background import to_the_end
 from scheduler.model.wire import RegisterRequest
 
@@ -20,7 +21,7 @@ class ForgottenLink(SupervisorLink):
     """A link whose supervisor does not know it any more; to close it takes until `may_end`."""
 
     def __init__(self, directory: Path) -> None:
-        nothing: Any = SimpleNamespace(own=SimpleNamespace(root=directory))
+        nothing: Any = SimpleNamespace(own=SimpleNamespace(root=directory), reach=Reach())
         request = RegisterRequest(node="n1", slots=1, memory_mb=1024, provider="none")
         super().__init__(request, nothing, nothing, nothing, nothing, Log(supervisor=1))
         self.closing, self.may_end = asyncio.Event(), asyncio.Event()
