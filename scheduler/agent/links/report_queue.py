@@ -45,6 +45,7 @@ class ReportQueue:
         self._log = log
         self._waiting: deque[AttemptReport] = deque()
         self._batch: list[AttemptReport] = []  # that is being handed in
+        self._unanswered = False  # a request with it was not answered: it may have been recorded
         self._began: list[AttemptId] = []
 
     def add(self, report: AttemptReport) -> None:
@@ -77,7 +78,7 @@ class ReportQueue:
     async def hand_in(self) -> None:
         """Make a batch durable and report it; retried until it succeeds."""
         if not self._batch and self._waiting:
-            self._batch = next_batch(self._waiting)
+            self._batch, self._unanswered = next_batch(self._waiting), False
         began = self._began[:MAX_REPORTS]
         if blobs := [blob for report in self._batch for blob in blobs_of(report)]:
             await self._flush(blobs)
@@ -89,11 +90,15 @@ class ReportQueue:
         try:
             void = await self._report(batch, began)
         except FullError:
-            self._drop_largest(batch)
+            if not self._unanswered:
+                self._drop_largest(batch)
             raise
         except WireError as error:
             self._log.error("the supervisor refused a report", why=error.message, attempts=len(batch))
             await self._send_less(batch, error.message)
+        except BaseException:
+            self._unanswered = True
+            raise
         else:
             self._drop(batch, {(attempt.task, attempt.attempt) for attempt in void})
 
