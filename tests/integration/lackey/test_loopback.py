@@ -16,7 +16,7 @@ from scheduler.providers.linux import loopback
 from scheduler.providers.linux.loopback import DOOR, address_of
 from tests.support.gate import Gate
 from tests.support.nodes.agent_rig import Rig, rig
-from tests.support.nodes.containers import CONTAINERD, holder_of, lackeys, needs_containers
+from tests.support.nodes.containers import CONTAINERD, busy_lackeys, holder_of, needs_containers
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="tasks have no /usr/bin/python3"),
@@ -169,7 +169,7 @@ server.accept()[0].send(b"theirs\\n")
         spec, other = agent.spec(python(serve)), agent.map_task(b"")
         agent.grant(spec, other)
         await asyncio.to_thread(gate.arrivals, 1)
-        before = lackeys(agent.state_dir)
+        before = busy_lackeys(agent.state_dir)
         theirs = [address_of(holder_of(pid)) for pid in before]
         script = f"for address in {LOCALS + theirs}:\n    say(tcp, address, 8000)\n"
         assert await says(agent, python(script)) == ""
@@ -185,7 +185,7 @@ async def test_at_anothers_door_a_task_meets_its_own(agent: Rig) -> None:
         spec, other = agent.spec(gate.wait()), agent.map_task(b"")
         agent.grant(spec, other)
         await asyncio.to_thread(gate.arrivals, 1)
-        (theirs,) = (address_of(holder_of(pid)) for pid in lackeys(agent.state_dir))
+        (theirs,) = (address_of(holder_of(pid)) for pid in busy_lackeys(agent.state_dir))
         emit = (
             f"exec 3<> /dev/tcp/{theirs}/{DOOR}; printf 'PUT /jill/stor/mine HTTP/1.1\\r\\nHost: x\\r\\n"
             "Content-Length: 1\\r\\nX-Manta-Stream: stdout\\r\\nConnection: close\\r\\n\\r\\nx' >&3; cat <&3 >&2"
