@@ -46,8 +46,13 @@ def lackeys(state_dir: Path) -> list[int]:
 
 
 def busy_lackeys(state_dir: Path) -> list[int]:
-    """Those whose task runs now."""
-    return [pid for pid in lackeys(state_dir) if Path(f"/proc/{pid}/task/{pid}/children").read_text()]
+    """Those whose task runs now. One that ends meanwhile, as that of a trial at the start, has none."""
+    busy = []
+    for pid in lackeys(state_dir):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/task/{pid}/children").read_text():
+                busy.append(pid)
+    return busy
 
 
 def members(group: str) -> Iterator[str]:
