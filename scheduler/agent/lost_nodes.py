@@ -1,4 +1,4 @@
-"""The nodes that supervisors count as lost: their intermediates are made again, and nobody here waits for them.
+"""The nodes that supervisors count as lost: their intermediates are made again, and readers do not wait for them.
 
 A reader asks a silent peer again and again for as long as that one's lease may last (`fetch.PATIENCE_SECONDS`). Its
 task may have begun just before the node was given up: to wait to the end would then delay the tasks that make the bytes

@@ -35,8 +35,6 @@ from scheduler.agent.blobs.fetch import (
 )
 from scheduler.agent.blobs.stores import Stores
 from scheduler.agent.blobs.transfer_metrics import Traffic
-from scheduler.agent.lost_nodes import LostNodes
-from scheduler.agent.transport import Reach
 from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef, FeedSource
 from scheduler.objects.blobs import BlobStore
@@ -248,37 +246,6 @@ def test_nobody_there_is_an_error_after_a_while(tmp_path: Path) -> None:
         port = closed.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
         fetched(tmp_path, BlobRef(id=new_id(), size=1, node="far", source=f"http://127.0.0.1:{port}/blobs/x"))
-
-
-def test_a_peer_whose_node_gets_lost_is_not_waited_for(there: Peer, tmp_path: Path) -> None:
-    """It is silent, so it is asked again and again: until a supervisor says that the node is lost."""
-    reach, blob = Reach(), there.put(DATA)
-
-    def hang_up(connection: socket.socket) -> None:
-        reach.lost.tell("a link", ["other"])
-        if way.connections == 4:
-            reach.lost.tell("another", ["far"])
-        says(b"")(connection)
-
-    with crook(*[hang_up] * 5, passes_on(there.port)) as way, (tmp_path / "file").open("wb") as target:
-        with pytest.raises(BlobGoneError, match=r"^node far is lost$"):
-            fetch(way.ref(blob), target.fileno(), Traffic(), NEVER, reach)
-        assert way.connections == 4
-        reach.lost.tell("another", [])
-        fetch(way.ref(blob), target.fileno(), Traffic(), NEVER, reach)
-    assert (tmp_path / "file").read_bytes() == DATA
-
-
-def test_a_node_is_lost_as_long_as_one_supervisor_says_so() -> None:
-    lost = LostNodes()
-    lost.tell("one", ["a", "b"])
-    lost.tell("other", ["b"])
-    assert "a" in lost and "b" in lost and "c" not in lost and None not in lost
-    lost.tell("one", [])
-    assert "a" not in lost and "b" in lost
-    lost.forget("other")
-    lost.forget("unknown")
-    assert "b" not in lost
 
 
 def test_a_peer_that_comes_back_within_our_patience_is_found_again(
