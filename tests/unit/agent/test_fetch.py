@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import queue
@@ -284,6 +285,7 @@ LIES = {
 @pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("lie", LIES)
 def test_an_answer_that_is_not_what_was_asked_for_is_not_taken(lie: str, tmp_path: Path) -> None:
+    gc.collect()  # what earlier tests have left closes its files now, and not in between
     before = len(os.listdir("/proc/self/fd"))
     blob = BlobRef(id=new_id(), size=10, node="far", source="http://127.0.0.1/blobs/x")
     hangs = lie == "a body that hangs"
@@ -295,7 +297,7 @@ def test_an_answer_that_is_not_what_was_asked_for_is_not_taken(lie: str, tmp_pat
             assert way.connections > 1  # it might have passed
         lost = Reducer(refused).events.get(timeout=10)
     assert isinstance(lost, SourceLost)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_of_more_than_was_promised_nothing_is_taken(tmp_path: Path) -> None:
