@@ -325,6 +325,7 @@ class Database(ABC):
 
 
 def refuse(item: Item, error: BaseException) -> None:
+    """Give the caller of a work, which is not run, the reason: what has ended the writer."""
     if item.future.set_running_or_notify_cancel():
         item.future.set_exception(DatabaseError(f"the writer of the records has ended: {error!r}"))
 

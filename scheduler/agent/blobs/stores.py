@@ -54,7 +54,7 @@ class Stores:
     ) -> None:
         """`cache`: a directory for copies, of `limit` bytes, on the file system of the instances.
 
-        `transport`: the way to other nodes.
+        `reach`: the way to other nodes; which of them are lost, each node knows itself.
         """
         self.reach = replace(reach, lost=LostNodes())
         self.objects = objects
