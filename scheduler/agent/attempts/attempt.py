@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from scheduler.agent.attempts.corefile import core_signal
 from scheduler.agent.attempts.handed_input import HandedInput
 from scheduler.agent.attempts.input_files import Place, Stamp
 from scheduler.agent.attempts.reducer_input import ReducerInput
+from scheduler.agent.attempts.running_digest import RunningDigest
 from scheduler.agent.attempts.verdict import OK, Ending, Stop, Verdict, judge
 from scheduler.common.ids import new_id
 from scheduler.model.errors import JobErrorCode, WireError
@@ -78,6 +79,7 @@ class Attempt:
     stderr: int
     place: Place | None = None
     feed: ReducerInput | HandedInput | None = None
+    digest: RunningDigest | None = None  # of what it prints
     emitted: list[Emitted] = field(default_factory=list)
     held: int = 0  # how many of the emitted outputs have a descriptor
     weight: int = 0  # of all emitted outputs
@@ -143,6 +145,11 @@ class Attempt:
         self.granted_less.set()
         return mine
 
+    def hash_meanwhile(self) -> Coroutine[None, None, None]:
+        """Begin to hash what is printed (into a pipe); it goes on as long as what is returned is awaited."""
+        self.digest = RunningDigest(self.stdout)
+        return self.digest.follow()
+
     def files(self) -> list[int]:
         """Descriptors of all files that it writes into."""
         emitted = [output.fd for output in self.emitted if output.fd is not None]
@@ -184,6 +191,9 @@ class Attempt:
         if self.core is not None:
             os.close(self.core)
             self.core = None
+        if self.digest is not None:
+            self.digest.close()
+            self.digest = None
 
 
 def too_much_emitted(most: str) -> WireError:

@@ -65,17 +65,23 @@ class Scratch:
 
 
 def publish(
-    stores: Stores, fd: int, size: int, final: bool, blob: str | None = None, md5: str | None = None
+    stores: Stores,
+    fd: int,
+    size: int,
+    final: bool,
+    blob: str | None = None,
+    md5: str | None = None,
+    hashed: bool = True,
 ) -> BlobRef:
     """Make the file behind `fd` a blob (of a fresh id, or `blob`), not yet durable. Raises OSError.
 
-    `final`: the blob becomes an object. Then the whole file is read for its MD5, unless that is given, and copied if it
-    is not in the object store: call it in a thread if the file is large.
+    `final`: the blob may become an object, and is copied if it is not in the object store. `hashed`: the whole file is
+    read for its MD5 then, unless that is given. So call it in a thread if the file is large.
     """
     blob = blob or new_id()
     if size == 0:
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
-    if final and md5 is None:
+    if final and hashed and md5 is None:
         md5 = md5_of(fd, size)
     os.fchmod(fd, MODE)
     stores.home(final).publish(fd, blob)
@@ -90,8 +96,10 @@ def md5_of(fd: int, size: int) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def seal(blobs: BlobStore, fd: int) -> None:
+def seal(blobs: BlobStore, fd: int) -> bool:
     """Make `fd` a read-only descriptor of the same bytes, which no process can change any more. Raises OSError.
+
+    Returns whether it is still the same file.
 
     A process may still have a writable descriptor. The kernel grants a read lease only on a file that is not open for
     writing; if it refuses, the bytes are copied.
@@ -110,6 +118,8 @@ def seal(blobs: BlobStore, fd: int) -> None:
             os.close(copy)
             raise
         move(copy, fd)
+        return False
+    return True
 
 
 def trim(fd: int) -> None:

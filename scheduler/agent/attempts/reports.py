@@ -20,6 +20,7 @@ from datapath.shuffle_file import NotAShuffleFileError
 from scheduler.agent.attempts import capture
 from scheduler.agent.attempts.attempt import Attempt, Emitted
 from scheduler.agent.attempts.output_names import Names
+from scheduler.agent.attempts.running_digest import RunningDigest
 from scheduler.agent.attempts.verdict import OK, Stop, Verdict
 from scheduler.agent.blobs.stores import Stores
 from scheduler.model.errors import JobErrorCode
@@ -162,7 +163,8 @@ class Reporter:
         if fd is None:
             return None
         if output.md5 is None:
-            return self._blob(fd, self._is_final(output, verdict), output.blob)
+            hashed = self._is_hashed(output.named, verdict)
+            return self._blob(fd, self._is_final(output, verdict), output.blob, hashed)
         return capture.publish(self.stores, fd, os.fstat(fd).st_size, True, output.blob, output.md5)
 
     def _object(self, blob: BlobRef) -> BlobRef:
@@ -180,15 +182,29 @@ class Reporter:
         return moved
 
     def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
-        blob = self._blob(attempt.stdout, self.spec.last or verdict.outcome is Outcome.FAILED)
-        return OutputRecord(name=names.stdout, blob=blob)
+        final, hashed = self.spec.last or verdict.outcome is Outcome.FAILED, self._is_hashed(False, verdict)
+        return OutputRecord(
+            name=names.stdout, blob=self._blob(attempt.stdout, final, hashed=hashed, digest=attempt.digest)
+        )
 
-    def _blob(self, fd: int, final: bool, blob: str | None = None) -> BlobRef:
-        size = os.fstat(fd).st_size
+    def _is_hashed(self, named: bool, verdict: Verdict) -> bool:
+        """Whether a final output needs an MD5: it becomes an object, and is not only read by the next stage."""
+        return self.spec.hashed or named or verdict.outcome is Outcome.FAILED
+
+    def _blob(
+        self,
+        fd: int,
+        final: bool,
+        blob: str | None = None,
+        hashed: bool = True,
+        digest: RunningDigest | None = None,
+    ) -> BlobRef:
+        md5, size = None, os.fstat(fd).st_size
         if size:
-            capture.seal(self.stores.born(final), fd)
+            is_same = capture.seal(self.stores.born(final), fd)
             size = os.fstat(fd).st_size  # final from here on
-        return capture.publish(self.stores, fd, size, final, blob)
+            md5 = digest.finish(size) if digest is not None and is_same else None
+        return capture.publish(self.stores, fd, size, final, blob, md5, hashed)
 
     def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
         """Copy the task's core file into a blob that the task cannot reach."""

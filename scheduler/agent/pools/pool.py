@@ -3,12 +3,10 @@
 The supervisor tells a pool how many instances it should have, and gives it tasks. After every event
 the pool restores these conditions, in `converge` and `fill`:
 
-- It has the number of instances that it was told, or one while it has a task (tasks that were
-  leased must run). `instances` makes and ends them.
+- It has the number of instances that it was told, or one while it has a task. `instances` makes and ends them.
 - Instances are filled evenly and in order, each the further ahead the shorter tasks are (`pacing`).
-- Where instances are reserved by Nomad there are no more than allocations, and one whose allocation
-  is taken away ends with its task, or soon (`reservations`). Tasks that then find no slot go back to the
-  supervisor.
+- Where instances are reserved by Nomad there are no more than allocations, and one whose allocation is taken
+  away ends with its task, or soon (`reservations`). Tasks that then find no slot go back to the supervisor.
 - Once `init` has failed no task starts: the first task gets the reason, the others a reference to
   it. The same holds for a pool whose instances can never start.
 
@@ -40,7 +38,7 @@ from scheduler.agent.pools.instance_factory import InstanceFactory, limits_of
 from scheduler.agent.pools.instances import Instances
 from scheduler.agent.pools.pacing import Pace, room
 from scheduler.agent.pools.preparation import Preparation
-from scheduler.agent.pools.reopened_outputs import script_may_reopen
+from scheduler.agent.pools.reopened_outputs import scripts_may_reopen
 from scheduler.agent.pools.worker import NO_DONE, State, Worker
 from scheduler.agent.slots.reservations import Reservations
 from scheduler.common.background import TaskSet
@@ -292,6 +290,8 @@ class Pool:
             self._completion.lose(lease)
             return True
         self.queue.popleft()
+        if self.spec.piped:
+            self._background.spawn(attempt.hash_meanwhile())
         if attempt.feed is not None:
             self.node.changed()
         return True
@@ -307,9 +307,9 @@ class Pool:
         return self._instances.workers
 
     @property
-    def may_reopen(self) -> bool:
-        """Whether tasks may open their own outputs again; known once there is an instance."""
-        return bool(self._assets.may_reopen) or any(map(script_may_reopen, (self.spec.exec, self.spec.init or "")))
+    def is_piped(self) -> bool:
+        """Whether tasks print into pipes, and may open their own outputs again; known once there is an instance."""
+        return self.spec.piped or bool(self._assets.may_reopen) or scripts_may_reopen(self.spec)
 
     @property
     def busy(self) -> bool:

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import re
 
+from scheduler.model.wire import PoolSpec
+
 # A regular expression that begins with a literal is searched for at the speed of memory.
 DEVICES = re.compile(
     rb"dev(?<![\w.-]dev)(?!/+(?:null|zero|full|u?random|tty|shm|tcp|udp)(?![\w.-]))(?:/|(?<=/dev)(?![\w.-]))"
@@ -40,6 +42,11 @@ FOREIGN = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+def scripts_may_reopen(spec: PoolSpec) -> bool:
+    """Whether a script of a phase may open an output again."""
+    return any(map(script_may_reopen, (spec.exec, spec.init or "")))
 
 
 def script_may_reopen(script: str) -> bool:

@@ -61,7 +61,7 @@ class WorkerOwner(Protocol):
     scratch: Scratch
 
     @property
-    def may_reopen(self) -> bool: ...
+    def is_piped(self) -> bool: ...
     def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
@@ -102,7 +102,7 @@ class Worker:
         if (events := self.instance.memory_events()) is not None:
             await self.say(Kind.EVENTS, 0, b"", (events,))
         await self.say(Kind.ENV, 0, passing.encode_environment(environment))
-        how = ScriptFlag.PIPED if self.pool.may_reopen else 0
+        how = ScriptFlag.PIPED if self.pool.is_piped else 0
         await self.say(Kind.SCRIPT, Slot.EXEC | how, script_of(spec, self.instance.view).encode())
         if spec.init is not None:
             await self.say(Kind.SCRIPT, Slot.INIT | how, spec.init.encode())

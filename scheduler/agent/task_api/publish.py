@@ -70,7 +70,7 @@ def drop(stores: Stores, outputs: Sequence[Emitted]) -> None:
     stores.discard(output.blob for output in outputs)
 
 
-async def in_thread(work: Callable[[], None]) -> None:
+async def in_thread(work: Callable[[], object]) -> None:
     """Run `work` in a thread. It has ended when this returns, even after a cancellation: it uses our descriptors."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:

@@ -108,7 +108,7 @@ def sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
         ),
         Stage(
             Kind.SORT,
-            PhaseSpec.of_script({"exec": sort, **instance}, **lines, partitioned=True),
+            PhaseSpec.of_script({"exec": sort, **instance}, **lines, partitioned=True, piped=True),
             reads=Reads.PARTITIONS,
         ),
     )
@@ -137,7 +137,7 @@ def sorted_merge_stages(spec: Mapping[str, Any]) -> tuple[Stage, ...]:
         _sample(instance, ordering, zero=zero, sliced=True, ends_lines=True),
         Stage(
             Kind.SORTED_MERGE,
-            PhaseSpec.of_script(script, sliced=True, zero=zero, merges=True, bordered=True),
+            PhaseSpec.of_script(script, sliced=True, zero=zero, merges=True, bordered=True, piped=True),
             reads=Reads.KEY_RANGES,
         ),
     )

@@ -34,7 +34,7 @@ LINES = re.compile(r"(?P<first>\d{1,15})-(?P<last>\d{1,15})|#(?P<start>\d{1,15})
 INDEX_SIZE = MIB  # bytes of input whose lines are counted together
 
 
-CONCAT = Stage(Kind.CONCAT, PhaseSpec(exec="cat", sliced=True), reads=Reads.OUTPUTS)
+CONCAT = Stage(Kind.CONCAT, PhaseSpec(exec="cat", sliced=True, piped=True), reads=Reads.OUTPUTS)
 # Counts lines for a number of tasks that must be exact; it has no tasks if bytes are good enough.
 INDEX = Stage(Kind.INDEX, PhaseSpec(exec="", sliced=True, counting=True), Cut(size=INDEX_SIZE))
 
@@ -58,14 +58,14 @@ def _merge_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
     if not (spec.get("combine", False) or whole):
         return ()
     cut = ONE if whole else Cut(size=spec.get("part_size", DEFAULT_PART))
-    return (Stage(Kind.ORDERED_MERGE, PhaseSpec(exec="cat", sliced=True), cut),)
+    return (Stage(Kind.ORDERED_MERGE, PhaseSpec(exec="cat", sliced=True, piped=True), cut),)
 
 
 def _erase_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
     if "lines" not in spec:
         return ()
     first, last = line_range(spec["lines"])
-    return (Stage(Kind.REWRITE, PhaseSpec(exec=f"LC_ALL=C sed {first},{last}d", sliced=True), ONE),)
+    return (Stage(Kind.REWRITE, PhaseSpec(exec=f"LC_ALL=C sed {first},{last}d", sliced=True, piped=True), ONE),)
 
 
 def line_range(text: str) -> tuple[int, int]:

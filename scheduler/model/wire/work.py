@@ -32,6 +32,8 @@ class PoolSpec(Wire):
     timeout_s: int | None = None  # the longest time that a task may run
     last: bool  # outputs of this phase are outputs of the job
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
+    hashed: bool = True  # such outputs have an MD5, as objects do
+    piped: bool = False  # its tasks print into pipes, and what they print is hashed meanwhile
     token: str  # the job's credential, for its tasks' requests to the gateway
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one
     zero: bool = False  # lines end in NUL, and not in a newline

@@ -133,8 +133,8 @@ VALUES (:job, :stage, :number, :output, :blob, :size, :md5, :type, :headers)
 -- add_staged: outputs of an operation were staged; how many there were in all.
 UPDATE jobs SET staged = staged + :staged WHERE id = :job RETURNING staged
 
--- count_staged: the outputs of a stage.
-SELECT count(*) AS n FROM staged WHERE job = :job AND stage = :stage
+-- count_staged: the outputs of a stage, and how many of them were not hashed.
+SELECT count(*) AS n, count(CASE WHEN md5 = '' THEN 1 END) AS unhashed FROM staged WHERE job = :job AND stage = :stage
 
 -- move_staged: the outputs of a stage are those of the next.
 UPDATE staged SET stage = stage + 1 WHERE job = :job AND stage = :stage

@@ -24,6 +24,7 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
     if operation is not None and phase.bordered:
         assets.append(shuffling.borders(c, live, operation))
     partitions = shuffling.partitions_of(c, live)
+    hashed = live.hashes(number) or (live.is_joined(number) and _is_alone(c, live, number))
     return PoolSpec(
         pool=pool,
         job=live.uuid,
@@ -43,6 +44,8 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         image=phase.image,
         timeout_s=shorter(phase.timeout_s, live.limits.task_seconds),
         last=live.makes_objects(number),
+        hashed=hashed,
+        piped=phase.piped and hashed,
         divides=phase.divides,
         merges=phase.merges,
         partitions=partitions,
@@ -51,6 +54,12 @@ def pool_spec(c: Connection, live: LiveJob, pool: int, node: str, issue_token: I
         operation=operation.type if operation else None,
         stderr_bytes=operation.stderr.bytes if operation else 0,
     )
+
+
+def _is_alone(c: Connection, live: LiveJob, phase: int) -> bool:
+    """Whether a stage has a single task, as far as it is planned: what it leaves is likely to be an object as it is."""
+    issued: int = c.all("phases_of_job", job=live.id)[phase]["issued"]
+    return issued <= 1
 
 
 def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list[Asset], str | None]:

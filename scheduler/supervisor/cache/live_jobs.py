@@ -15,6 +15,7 @@ from scheduler.engine.operations.status import Stage, Status, unplanned
 from scheduler.engine.task import MAX_ATTEMPTS, PIPELINE, Policy
 from scheduler.model.job import JobSpec
 from scheduler.model.limits import BUILT_IN, Limits
+from scheduler.model.operations.stage import Reads
 from scheduler.records import accounts
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.locality_index import LocalityIndex
@@ -85,6 +86,17 @@ class LiveJob:
         if self.spec.operation is None:
             return phase + 1 == len(self.pools)
         return not (self.spec.phases[phase].divides and self.spec.phases[phase].keeps_on_node)
+
+    def hashes(self, phase: int) -> bool:
+        """Whether outputs of a phase must have an MD5: some become objects as they are."""
+        return self.makes_objects(phase) and not (self.spec.phases[phase].divides or self.is_joined(phase))
+
+    def is_joined(self, phase: int) -> bool:
+        """Whether the stage after this one makes one object of all that it has left."""
+        operation, following = self.spec.operation, phase + 1
+        if operation is None or following == len(self.pools):
+            return False
+        return operation.stages[following].reads is Reads.OUTPUTS
 
     def next_reducers(self, phase: int) -> int:
         """Reducers of the phase after this one; 0 if that is a map or there is none."""

@@ -97,9 +97,9 @@ def leave_out(c: Connection, live: LiveJob, number: int) -> None:
 
 
 def _join(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> None:
-    """Make the task that reads all outputs of the stage before, unless there is one at most."""
+    """Make the task that reads all outputs of the stage before, unless there is one at most that can be an object."""
     found, pool = c.one("count_staged", job=live.id, stage=number - 1), live.pools[number]
-    if found is not None and found["n"] > 1:
+    if found is not None and (found["n"] > 1 or found["unhashed"]):
         task = c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=0)
         inputs = c.run("feed_staged", task=task, job=live.id, stage=number - 1)
         c.run("inputs_arrived", task=task, arrived=inputs, now=writer.now)

@@ -100,16 +100,18 @@ class Claims:
         self._missing = missing
         self._taken = {row["blob"] for row in rows}
 
-    def problem(self, mine: Collection[BlobRef], objects: Iterable[BlobRef]) -> str | None:
+    def problem(self, mine: Collection[BlobRef], objects: Iterable[BlobRef], hashed: Iterable[BlobRef]) -> str | None:
         """The problem with the claims of one report, if anything; they count from now on.
 
-        `objects`: those of them that become objects.
+        `objects`: those of them that lie where objects do; `hashed`: those that become objects as they are.
         """
         in_store = shared(mine, self._node)
         if any(blob.node is not None for blob in in_store):
             return "an output is said to be on another node"
-        if any(blob.node is not None or blob.md5 is None for blob in objects):
+        if any(blob.node is not None for blob in objects):
             return "an output is not in the object store"
+        if any(blob.md5 is None for blob in hashed):
+            return "an output has no MD5"
         if any(blob.id in self._missing for blob in in_store):
             return "an output is not in the object store as it was reported"
         ids = {blob.id for blob in mine}

@@ -198,8 +198,9 @@ class Batch:
         """Judge what a report does to a task. `claims` are checked if it is of the leased attempt."""
         problem, live = None, self._find_job(row["pool"])
         if claims is not None and row["id"] not in self._judged and (mine := list(blobs_of(report))):
-            last = live is not None and live.makes_objects(live.phase_of(row["pool"]))
-            problem = claims.problem(mine, list(objects_of(report, last)))
+            phase = live.phase_of(row["pool"]) if live else 0
+            last, hashed = (live.makes_objects(phase), live.hashes(phase)) if live else (False, False)
+            problem = claims.problem(mine, objects_of(report, last), objects_of(report, hashed))
         if problem is None:
             waits = live is not None and live.spec.operation is not None and report.reason == AbortReason.FAILED_CHUNKS
             self.judge(row, reported(report, not (report.missing or waits)), report)

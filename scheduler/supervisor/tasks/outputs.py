@@ -36,7 +36,7 @@ def adopt(c: Connection, owner: str, adoption: Adoption, now: int, absent: Colle
     path = writable(owner, adoption.name)
     blob = adoption.blob
     claimed = [blob] if blob.size else []
-    if problem := Claims(c, claimed, None, absent).problem(claimed, claimed):
+    if problem := Claims(c, claimed, None, absent).problem(claimed, claimed, claimed):
         raise errors.bad_request(problem)
     return namespace.put_object(c, new_object(path, adoption.blob, adoption.headers), now).discard
 

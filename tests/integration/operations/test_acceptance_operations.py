@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.lines.hard_data import DATA
+from tests.support.services.gateway import md5
 from tests.support.services.service import Service
 from tests.support.services.user import Ended, User
 from tests.support.variants import variants
@@ -98,6 +99,26 @@ def test_a_sort_in_many_tasks_leaves_the_bytes_of_sort(
     assert stages == {"sample": partitions > 1, "sort": partitions}
     run(user, "sort", inputs, spec, output={"path": user.path("one")})
     assert user.get("one") == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("sort", {}),
+        ("sort", {"partition_count": 3}),
+        ("sort", {"partition_count": 3, "unique": True}),
+        ("merge", {"combine": True}),
+        ("map", {"exec": "cat", "task_count": 4}),
+        ("map_reduce", {"reducer": {"exec": "uniq -c"}, "partition_count": 3}),
+    ],
+)
+def test_an_object_has_the_md5_of_its_bytes(user: User, inputs: list[str], kind: str, spec: dict[str, Any]) -> None:
+    for place in ("hashed", "hashed.parts/"):
+        ended = run(user, kind, inputs, spec, output={"path": user.path(place), "mode": "replace"})
+        assert ended.outputs
+        for name in ended.outputs:
+            reply = user.session.call("GET", name)
+            assert reply.headers["content-md5"] == md5(reply.content), (place, name)
 
 
 def test_lines_are_erased_as_sed_does(user: User) -> None:

@@ -48,6 +48,26 @@ async def test_parts_are_joined_if_the_output_is_one_object(house):
     assert await house.outputs(uuid) == ["/jill/stor/out"]
 
 
+async def test_a_part_that_was_not_hashed_is_joined_even_if_it_is_alone(house):
+    """So that no object is without an MD5, whatever an agent takes a task for."""
+    await put(house, "/jill/stor/in", b"".join(LINES))
+    reader, kinds = Reader(house), []
+
+    def forgets(spec, lease):
+        report = reader(spec, lease)
+        kinds.append(spec.phase)
+        if spec.phase == 0:
+            [output] = report.outputs
+            report.outputs[0] = output.model_copy(update={"blob": output.blob.model_copy(update={"md5": None})})
+        return report
+
+    output, spec = {"path": "/jill/stor/out"}, {"exec": "cat"}
+    uuid = await operation(house, type="map", inputs=["/jill/stor/in"], output=output, spec=spec)
+    await over(house, uuid, forgets)
+    assert kinds == [0, 1]
+    assert (await content(house, "/jill/stor"))["out"] == b"".join(LINES)
+
+
 async def test_an_operation_without_an_output_leaves_its_parts_in_its_own_directory(house):
     await put(house, "/jill/stor/in", b"x\n")
     uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"})

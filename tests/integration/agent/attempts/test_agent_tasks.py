@@ -41,6 +41,30 @@ async def test_outputs_of_an_inner_phase_are_not_hashed(agent: Rig) -> None:
     assert report.outputs[0].blob.md5 is None
 
 
+async def test_what_is_only_read_by_the_next_stage_is_not_hashed(agent: Rig) -> None:
+    report = await agent.run("cat", b"x", hashed=False)
+    assert (report.outputs[0].blob.md5, report.outputs[0].blob.node) == (None, None)
+    failed = await agent.run("cat; echo why >&2; exit 1", b"x", hashed=False)
+    assert failed.stderr.blob.md5 == md5(b"why\n")  # an object of the job
+
+
+# Overwrites what it has printed; the name of its output is in no script.
+REWRITTEN = """
+head -c 6000000 /dev/zero | tr '\\0' a
+sleep 0.3
+v=v; printf XYZ > /de$v/stdout
+echo end
+"""
+
+
+async def test_a_task_cannot_change_what_was_hashed_while_it_printed(agent: Rig) -> None:
+    for script in (REWRITTEN, "head -c 30000001 /dev/zero", "cat"):
+        report = await agent.run(script, b"short", piped=True)
+        blob = report.outputs[0].blob
+        assert blob.md5 == md5(agent.read(blob)), script
+        assert report.outcome is Outcome.OK
+
+
 async def test_the_environment_is_exactly_the_documented_one(agent: Rig) -> None:
     report = await agent.run("env", b"x")
     found = dict(line.split("=", 1) for line in agent.output(report).decode().splitlines())
