@@ -87,7 +87,8 @@ class Partitioning:
 
     `selectivity`: bytes of lines for each byte of input. `alone`: a single partition needs no shuffle file. `spreads`:
     there are more than bytes ask for, up to `SPREAD` of `SPREAD_SIZE` or more. So the tasks that read them keep all
-    processors of a few nodes busy until the end, and reuse the memory that others have left.
+    processors of a few nodes busy until the end, and reuse the memory that others have left; and short lines, which
+    take much more memory than their bytes, need no temporary files.
     """
 
     size: int
@@ -102,6 +103,6 @@ class Partitioning:
             return 1
         lines = int(total * self.selectivity)
         wanted = self.count or -(-lines // self.size)
-        if self.spreads and not self.count and (wanted > 1 or not self.alone):
+        if self.spreads and not self.count:
             wanted = max(wanted, min(SPREAD, lines // SPREAD_SIZE))
         return max(1, min(wanted, MAX_PARTITIONS))

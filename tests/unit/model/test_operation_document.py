@@ -240,8 +240,9 @@ def test_what_a_mapper_prints_is_kept_where_no_node_can_lose_it():
     ("spec", "total", "partitions"),
     [
         ({}, 0, 1),
-        ({}, 409 << 20, 1),
-        ({}, 410 << 20, 6),  # of 64 MiB or more, where there is more than one
+        ({}, 127 << 20, 1),
+        ({}, 128 << 20, 2),  # of 64 MiB or more: two processors sort them in less time than one
+        ({}, 410 << 20, 6),
         ({}, 6 << 30, 16),
         ({}, 20 << 30, 51),
         ({"memory": 128}, 410 << 20, 9),
