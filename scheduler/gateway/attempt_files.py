@@ -104,7 +104,7 @@ async def show_input(numbers: dict[str, int], call: Call, row: Row) -> web.Strea
     """`GET …/attempts/STAGE.TASK.N/input`. Raises WireError: 409 if it cannot be had any more."""
     attempt, task = await found(numbers, call, row)
     phase = phase_of(row, attempt)
-    if phase.merges:
+    if phase.merges and not phase.joins:
         raise errors.input_unknown(name_of(numbers))
     sources = [source_of(task)] if task["blob"] else [source async for source in sources_of(call, task, phase)]
     if phase.partitioned and not sources:

@@ -34,6 +34,7 @@ class PhaseSpec:
     divides: bool = False  # its tasks leave shuffle files
     partitioned: bool = False  # its tasks read partitions of shuffle files
     merges: bool = False  # its tasks read their range of keys of all inputs, which are sorted, each as a file
+    joins: bool = False  # its task reads all outputs of the stage before
     bordered: bool = False  # its tasks divide lines, or are divided, by the borders of a sample, which are an asset
     piped: bool = False  # its tasks print much: into pipes, so that it is hashed while they do
     keeps_on_node: bool = True  # what it leaves for the next phase lies on its node, and is made again if that is lost

@@ -88,7 +88,7 @@ def stage_lines(operation: Operation, inputs: Sequence[Pin], total: int) -> Iter
             if exact and needs_index(total, exact, INDEX_SIZE):
                 yield f"  {number}  {stage.kind:<16}  lines are counted first, so that there are {exact} tasks"
             continue
-        if stage.reads is Reads.OUTPUTS and before <= 1:
+        if stage.reads is Reads.OUTPUTS and (before <= 1 or (stage.phase.merges and shuffles)):
             continue
         if not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
             continue

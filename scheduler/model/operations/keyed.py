@@ -1,6 +1,6 @@
 """The stages of operations that order lines by keys: sort, merge of sorted inputs, reduce, map_reduce.
 
-    sort        [header] [sample] [partition] sort [concat]; or check
+    sort        [header] [sample] [partition] sort [merge] [concat]; or check
     merge       of sorted inputs: [sample] sorted_merge [concat]
     reduce      [sample] sorted_reduce [concat]
     map_reduce  [sample] partition_map partition_reduce [concat]
@@ -11,6 +11,9 @@ shuffle file, in which its lines lie by partition; each task of `sort` reads its
 the sorted partitions, one after another, are the sorted whole. `map_reduce` is the same, but a hash of its keys gives
 a line its partition: so all lines with a key meet in one task, sorted, and that is all that a reducer needs. Where its
 output is to be sorted, too, borders divide the lines there as well.
+
+A sort of up to 4 GiB into one object needs no shuffle either. One task has to write that object in any case, and to
+merge sorted slices takes it not much longer than to put partitions together; so nothing is divided before.
 
 Inputs that are sorted need no shuffle: the lines between two borders are one piece of each input. A task finds these
 pieces by itself, merges them, and checks on the way that they are sorted. All pieces together are all of the inputs.
@@ -29,7 +32,10 @@ from scheduler.model import keydef
 from scheduler.model.operations.stage import (
     BORDERS,
     DEFAULT_SLICE,
+    MERGED_MOST,
+    MERGED_SLICE,
     MIB,
+    ONE,
     Cut,
     Kind,
     OperationType,
@@ -69,8 +75,8 @@ def partitioning_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -
     """How the lines of an operation are divided among partitions, if they are. `whole`: its output is one object."""
     count, spreads = spec.get("partition_count"), "partition_size" not in spec
     if kind is OperationType.SORT:
-        size = _memory(spec) * MIB * PARTITION_PERCENT // 100
-        return Partitioning(spec.get("partition_size", size), count, alone=True, spreads=spreads)
+        size, merged = spec.get("partition_size", _fitting(spec)), MERGED_MOST if _merges(spec, whole) else 0
+        return Partitioning(size, count, alone=True, spreads=spreads, merged=merged)
     if kind is OperationType.MERGE and spec.get("mode") == "sorted":  # to put many parts together takes as long again
         return Partitioning(spec.get("partition_size", DEFAULT_SLICE), count or (1 if whole else None), alone=True)
     if kind is OperationType.REDUCE:
@@ -80,6 +86,16 @@ def partitioning_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -
         size, selectivity = spec.get("partition_size", DEFAULT_PARTITION), spec.get("selectivity", 1.0)
         return Partitioning(size, count, selectivity, spreads=spreads)
     return None
+
+
+def _fitting(script: Mapping[str, Any]) -> int:
+    """Bytes of lines that fit into the memory of a script's instance."""
+    return _memory(script) * MIB * PARTITION_PERCENT // 100
+
+
+def _merges(spec: Mapping[str, Any], whole: bool) -> bool:
+    """Whether a sort of not too much merges sorted slices: it makes one object, and asks for no partitions."""
+    return whole and not any(spec.get(key) for key in ("partition_count", "partition_size", "header"))
 
 
 def sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
@@ -96,6 +112,8 @@ def sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
     lines["headed"] = headed
     divide = f"mpartition --partitions {PARTITIONS} --borders /assets{BORDERS}{ordering} -S{PARTITION_BUFFERS}"
     sort = f"msort{ordering} {_buffer(spec, SORT_PERCENT)}"
+    merge = f"mmerge --handed{ordering} -S{PARTITION_BUFFERS}"
+    slices = Cut(size=spec.get("task_size", min(MERGED_SLICE, _fitting(spec)))) if _merges(spec, whole) else ONE
     return (
         *([header] if headed else []),
         _sample(instance, ordering, **lines),
@@ -109,9 +127,17 @@ def sort_stages(spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
         Stage(
             Kind.SORT,
             PhaseSpec.of_script({"exec": sort, **instance}, **lines, partitioned=True, piped=True),
+            slices,
             reads=Reads.PARTITIONS,
         ),
+        *([_merge_of_outputs({"exec": merge, **instance}, zero)] if _merges(spec, whole) else []),
     )
+
+
+def _merge_of_outputs(script: Mapping[str, Any], zero: bool) -> Stage:
+    """The stage that merges what a stage has left, unless that is in order already."""
+    phase = PhaseSpec.of_script(script, sliced=True, zero=zero, merges=True, joins=True, piped=True)
+    return Stage(Kind.SORTED_MERGE, phase, reads=Reads.OUTPUTS)
 
 
 def _sample(

@@ -17,6 +17,8 @@ SPREAD = 16  # partitions, and bytes of each: smaller ones would not be faster
 SPREAD_SIZE = 64 * MIB
 DEFAULT_SLICE = 256 * MIB
 DEFAULT_PART = 1024 * MIB
+MERGED_SLICE = 64 * MIB  # of a sort whose sorted slices are merged: of so many bytes at most
+MERGED_MOST = 4096 * MIB
 BORDERS = "/borders"  # the asset in which tasks find the borders that their operation's sample has printed
 
 
@@ -88,7 +90,8 @@ class Partitioning:
     `selectivity`: bytes of lines for each byte of input. `alone`: a single partition needs no shuffle file. `spreads`:
     there are more than bytes ask for, up to `SPREAD` of `SPREAD_SIZE` or more. So the tasks that read them keep all
     processors of a few nodes busy until the end, and reuse the memory that others have left; and short lines, which
-    take much more memory than their bytes, need no temporary files.
+    take much more memory than their bytes, need no temporary files. `merged`: up to so many bytes are not divided, but
+    sorted in slices, which are merged.
     """
 
     size: int
@@ -96,10 +99,11 @@ class Partitioning:
     selectivity: float = 1.0
     alone: bool = False
     spreads: bool = False
+    merged: int = 0
 
     def partitions(self, total: int) -> int:
         """The number of partitions of an input of `total` bytes."""
-        if self.alone and not total:
+        if total <= self.merged or (self.alone and not total):
             return 1
         lines = int(total * self.selectivity)
         wanted = self.count or -(-lines // self.size)

@@ -244,7 +244,7 @@ class Hungry:
 
 def feed_statements(phase: PhaseSpec) -> tuple[str, ...]:
     """The statements that find the input of a phase's tasks, which may be their own or that of the whole stage."""
-    if phase.merges:
+    if phase.merges and not phase.joins:
         return ("feed_pins_page",)
     return ("feed_shared_page", "feed_page") if phase.partitioned else ("feed_page",)
 

@@ -50,7 +50,7 @@ def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str |
         c.run("put_first", job=live.id, stage=0, to=number)
     shuffles = partitions > 1 or not (live.spec.operation.partitioning and live.spec.operation.partitioning.alone)
     if stage.reads is Reads.OUTPUTS:
-        _join(c, live, writer, number)
+        _join(c, live, writer, number, in_order=stage.phase.merges and shuffles)
     elif stage.phase.counting:
         _index(c, live, writer, number)
     elif not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
@@ -96,10 +96,13 @@ def leave_out(c: Connection, live: LiveJob, number: int) -> None:
     c.run("set_cursor", pool=live.pools[number], cursor=None, planned=1)
 
 
-def _join(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> None:
-    """Make the task that reads all outputs of the stage before, unless there is one at most that can be an object."""
+def _join(c: Connection, live: LiveJob, writer: JobWriter, number: int, in_order: bool) -> None:
+    """Make the task that reads all outputs of the stage before, unless there is one at most that can be an object.
+
+    `in_order`: it would only merge what is in order already, so that all outputs are those of this stage.
+    """
     found, pool = c.one("count_staged", job=live.id, stage=number - 1), live.pools[number]
-    if found is not None and (found["n"] > 1 or found["unhashed"]):
+    if found is not None and (found["n"] > 1 or found["unhashed"]) and not in_order:
         task = c.insert("insert_fed_task", uuid=new_id(), pool=pool, number=0)
         inputs = c.run("feed_staged", task=task, job=live.id, stage=number - 1)
         c.run("inputs_arrived", task=task, arrived=inputs, now=writer.now)

@@ -173,6 +173,41 @@ def test_data_that_is_hard_to_divide_is_sorted_as_sort_does(
     assert printed(user, run(user, "sort", [name], spec)) == expected
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"sort_by": ["2,2n", "1,1r"]},
+        {"sort_by": ["1,1"], "stable": True},
+        {"sort_by": ["1.1,1.2"], "unique": True},
+        {"flags": "nr", "separator": ","},
+        {"flags": "fr", "unique": True},
+        {"zero": True},
+    ],
+)
+def test_slices_that_are_sorted_and_merged_leave_the_bytes_of_sort(
+    user: User, tmp_path: Path, spec: dict[str, Any]
+) -> None:
+    chance = random.Random(str(spec))
+    end = b"\0" if spec.get("zero") else b"\n"
+    files, inputs = [], []
+    for number in range(3):
+        lines = [f"{chance.choice('aAbBcC')}{chance.randrange(9)} {chance.randrange(99)}".encode() for _ in range(3000)]
+        files.append(tmp_path / f"{number}")
+        files[-1].write_bytes(end.join(lines))
+        inputs.append(user.put(f"merged-{number}", files[-1].read_bytes()))
+    words = [f"-k{key}" for key in spec.get("sort_by", ())] + [f"-{letter}" for letter in spec.get("flags", "")]
+    words += [f"-t{spec['separator']}"] if "separator" in spec else []
+    words += [letter for key, letter in (("stable", "-s"), ("unique", "-u"), ("zero", "-z")) if spec.get(key)]
+    command = ["sort", *words, *files]
+    expected = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, check=True).stdout
+    ended = run(user, "sort", inputs, spec | {"task_size": 5000}, output={"path": user.path("one"), "mode": "replace"})
+    assert user.get("one") == expected
+    stages = {stage["kind"]: stage["completed"] for stage in ended.status["progress"]["stages"]}
+    assert stages.pop("sort") >= 9
+    assert stages == {"sample": 0, "partition": 0, "sorted_merge": 1, "concat": 0}
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.parametrize("kind", ["sort", "map_reduce"])
 def test_a_line_that_is_too_long_to_be_sorted_is_named_with_its_object(user: User, kind: str, partitions: int) -> None:

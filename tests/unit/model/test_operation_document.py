@@ -260,6 +260,23 @@ def test_partitions_fit_into_the_memory_of_an_instance(spec, total, partitions):
 @pytest.mark.parametrize(
     ("spec", "total", "partitions"),
     [
+        ({}, 4 << 30, 1),
+        ({}, (4 << 30) + 1, 16),
+        ({"memory": 128, "task_size": 1 << 20}, 1 << 30, 1),
+        ({"partition_count": 3}, 1 << 30, 3),
+        ({"partition_size": 400 << 20}, 1 << 30, 3),
+        ({"header": True}, 1 << 30, 16),
+        ({"header": False}, 1 << 30, 1),
+    ],
+)
+def test_a_sort_into_one_object_divides_only_what_is_not_merged(spec, total, partitions):
+    document = SORT | {"spec": spec, "output": {"path": "/jill/stor/sorted"}}
+    assert parse_job(document).operation.partitioning.partitions(total) == partitions
+
+
+@pytest.mark.parametrize(
+    ("spec", "total", "partitions"),
+    [
         ({}, 0, 1),
         ({}, 200 << 20, 3),
         ({"selectivity": 0.25}, 200 << 20, 1),
