@@ -1,8 +1,9 @@
 """Spooling: copying a descriptor into a file, and flushing a file system.
 
-The in-instance tools spool in C by themselves. Python needs the same two mechanisms at
-their edges: `move` where the agent takes over a stream, and `syncfs`, which makes every
-blob of a directory durable at once. Both release the interpreter lock meanwhile.
+The in-instance tools spool in C by themselves. Python needs the same mechanisms at their
+edges: `move` where the agent takes over a stream, `syncfs`, which makes every blob of a
+directory durable at once, and `write_back`, which begins with a long one early. All release
+the interpreter lock meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ from datapath._core import ffi, lib
 def syncfs(fd: int) -> None:
     """Flush the whole file system on which `fd` lives. Raises OSError (EIO, ENOSPC, EDQUOT: data was lost)."""
     if lib.spool_syncfs(fd) < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+
+
+def write_back(fd: int, start: int, length: int) -> None:
+    """Have the disk begin with `length` bytes of a file from `start` on, so that a flush finds little left.
+
+    Raises OSError.
+    """
+    if lib.spool_write_back(fd, start, length) < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
 
 

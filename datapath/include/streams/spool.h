@@ -50,6 +50,13 @@ const char *spool_why(enum spool_result result, int error);
  * since `fd` was opened or last asked (Linux 5.8 and later).
  */
 int spool_syncfs(int fd);
+
+/*
+ * spool_write_back - have the disk begin with `len` bytes of a file from `start` on, so that a flush finds little left.
+ *
+ * Waits for nothing but room in the disk's queue, and promises nothing. Returns 0, or -1 with errno.
+ */
+int spool_write_back(int fd, uint64_t start, uint64_t len);
 /* cffi end */
 
 #endif

@@ -148,3 +148,8 @@ int spool_syncfs(int fd)
 {
     return syncfs(fd);
 }
+
+int spool_write_back(int fd, uint64_t start, uint64_t len)
+{
+    return sync_file_range(fd, (off_t)start, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}

@@ -15,6 +15,7 @@ import hashlib
 import os
 import threading
 
+from datapath import spool
 from scheduler.objects.blobs import CHUNK
 
 # Bytes that are worth a thread, and the most that one hashes before others have their turn.
@@ -57,6 +58,8 @@ class RunningDigest:
     def _advance(self, size: int) -> None:
         """Hash up to byte `size`, or less if the file is shorter. In a thread."""
         with self._lock:
+            if not self._over:
+                spool.write_back(self.file, self.hashed, size - self.hashed)
             while not self._over and self.hashed < size:
                 data = os.pread(self.file, min(CHUNK, size - self.hashed), self.hashed)
                 self._md5.update(data)

@@ -155,3 +155,13 @@ def test_syncfs_returns_after_a_flush_and_names_a_bad_descriptor(tmp_path: Path)
     os.close(directory)
     with pytest.raises(OSError, match="Bad file descriptor"):
         spool.syncfs(directory)
+
+
+def test_writing_back_changes_nothing_and_names_a_bad_descriptor(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    spool.write_back(fd, 5000, 1 << 40)
+    os.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"x" * 100_000
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        spool.write_back(fd, 0, 0)
