@@ -1,7 +1,8 @@
 """The MD5 of a large output, made while its task prints.
 
 To hash what a task has printed once it has ended takes 1.5 s for each GB, on one processor, and the job waits for it.
-So the file is read behind its writer, a piece at a time; at the end only the rest is left to be read.
+So the file is read behind its writer, a piece at a time; at the end only the rest is left to be read. The disk begins
+with each piece then, too, since the output has to be durable before it is reported.
 
 Bytes that were hashed must not change any more. So this is for tasks that print into pipes (`outpipe.h`): they never
 have the file, and the lackey, which has it, appends.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import threading
@@ -58,8 +60,9 @@ class RunningDigest:
     def _advance(self, size: int) -> None:
         """Hash up to byte `size`, or less if the file is shorter. In a thread."""
         with self._lock:
-            if not self._over:
-                spool.write_back(self.file, self.hashed, size - self.hashed)
+            if not self._over and size - self.hashed >= STEP:
+                with contextlib.suppress(OSError):  # there may be no such call; a flush tells what is wrong
+                    spool.write_back(self.file, self.hashed, size - self.hashed)
             while not self._over and self.hashed < size:
                 data = os.pread(self.file, min(CHUNK, size - self.hashed), self.hashed)
                 self._md5.update(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from datapath import spool
 from scheduler.agent.attempts import running_digest
 from scheduler.agent.attempts.running_digest import RunningDigest
 from tests.support.eventually import eventually
@@ -77,3 +79,12 @@ def test_the_file_can_be_sealed_while_it_has_a_digest(file: int) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.write(digest.file, b"x")
     digest.close()
+
+
+def test_a_disk_that_cannot_begin_early_changes_nothing(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(spool, "write_back", refuse)
+    os.write(file, b"abc" * 10)
+    assert RunningDigest(file).finish(30) == md5(b"abc" * 10)
