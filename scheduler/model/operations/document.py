@@ -113,7 +113,8 @@ class Operation:
         kind, spec = OperationType(document["type"]), document.get("spec", {})
         inputs = document.get("inputs")
         output = _output_of(document, kind)
-        stages = stages_of(kind, spec, output.whole)
+        rules = document.get("stage_rules", 1)
+        stages = stages_of(kind, spec, output.whole, rules)
         given, absent = document.get("stderr", {}), document.get("unavailable", {})
         return cls(
             kind,
@@ -121,7 +122,7 @@ class Operation:
             output,
             stages,
             links=kind is OperationType.MERGE and not stages,
-            partitioning=partitioning_of(kind, spec, output.whole),
+            partitioning=partitioning_of(kind, spec, output.whole, rules),
             dictionaries=tuple(spec.get("foreign", ())),
             failures=Failures(
                 document.get("max_failed_attempts", 1 if _fails_for_good(kind, spec) else 10),

@@ -29,7 +29,7 @@ from scheduler.model.checks import (
 )
 from scheduler.model.operations.document import UNAVAILABLE, Mode
 from scheduler.model.operations.keyed import SORT_SWITCHES, keys_of_reduce
-from scheduler.model.operations.stage import MAX_PARTITIONS, MAX_TASKS, OperationType
+from scheduler.model.operations.stage import MAX_PARTITIONS, MAX_TASKS, STAGE_RULES, OperationType
 from scheduler.model.operations.stages import LINES, line_range
 from scheduler.model.tiers import MAX_TIMEOUT_S
 
@@ -263,7 +263,7 @@ def check_operation(body: dict[str, Any], images: Collection[str]) -> dict[str, 
     for path, script in (("spec", spec), *((f"spec.{key}", spec.get(key, {})) for key in ("mapper", "reducer"))):
         if semver.newest(images, wanted := script.get("image", "*")) is None:
             raise problem(f"{path}.image", f'unsupported version: "{wanted}"')
-    return {"name": "", **body}
+    return {"name": "", **body, "stage_rules": STAGE_RULES}
 
 
 def check_update(keys: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ from scheduler.model.operations.stage import (
     MERGED_SLICE,
     MIB,
     ONE,
+    STAGE_RULES,
     Cut,
     Kind,
     OperationType,
@@ -71,11 +72,19 @@ PARTITIONS = '"$REMORA_PARTITIONS"'  # how many there are is known once the inpu
 NUMBER = '"$MANTA_TASK_NUMBER"'
 
 
-def partitioning_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -> Partitioning | None:
+def may_merge(kind: OperationType, rules: int) -> bool:
+    """Whether one task may merge the sorted outputs of others, by the rules of so many."""
+    return kind is not OperationType.SORT or rules >= 2
+
+
+def partitioning_of(
+    kind: OperationType, spec: Mapping[str, Any], whole: bool, rules: int = STAGE_RULES
+) -> Partitioning | None:
     """How the lines of an operation are divided among partitions, if they are. `whole`: its output is one object."""
     count, spreads = spec.get("partition_count"), "partition_size" not in spec
     if kind is OperationType.SORT:
-        size, merged = spec.get("partition_size", _fitting(spec)), MERGED_MOST if _merges(spec, whole) else 0
+        merges = may_merge(kind, rules) and _merges(spec, whole)
+        size, merged = spec.get("partition_size", _fitting(spec)), MERGED_MOST if merges else 0
         return Partitioning(size, count, alone=True, spreads=spreads, merged=merged)
     if kind is OperationType.MERGE and spec.get("mode") == "sorted":  # to put many parts together takes as long again
         return Partitioning(spec.get("partition_size", DEFAULT_SLICE), count or (1 if whole else None), alone=True)

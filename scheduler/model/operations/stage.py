@@ -22,6 +22,11 @@ MERGED_MOST = 4096 * MIB
 BORDERS = "/borders"  # the asset in which tasks find the borders that their operation's sample has printed
 
 
+# The version of the rules by which the stages of an operation follow from its document. What is recorded says which one
+# it was made by, so that operations of an earlier release keep their stages: before 2 no sort merged slices.
+STAGE_RULES = 2
+
+
 class OperationType(StrEnum):
     MAP = "map"
     MERGE = "merge"

@@ -22,6 +22,7 @@ from scheduler.model.operations.stage import (
     DEFAULT_SLICE,
     MIB,
     ONE,
+    STAGE_RULES,
     Cut,
     Kind,
     OperationType,
@@ -39,9 +40,9 @@ CONCAT = Stage(Kind.CONCAT, PhaseSpec(exec="cat", sliced=True, piped=True), read
 INDEX = Stage(Kind.INDEX, PhaseSpec(exec="", sliced=True, counting=True), Cut(size=INDEX_SIZE))
 
 
-def stages_of(kind: OperationType, spec: Mapping[str, Any], whole: bool) -> tuple[Stage, ...]:
+def stages_of(kind: OperationType, spec: Mapping[str, Any], whole: bool, rules: int = STAGE_RULES) -> tuple[Stage, ...]:
     """The stages of an operation. `whole`: its output is one object, of which one task makes what many have left."""
-    stages = STAGES[kind](spec, whole)
+    stages = STAGES[kind](spec, whole and keyed.may_merge(kind, rules))
     one = not stages or (stages[-1].cut == ONE and stages[-1].reads is Reads.SLICES)
     return (*stages, CONCAT) if whole and not one else stages
 

@@ -16,7 +16,7 @@ def operation_status(c: Connection, row: Row, document: dict[str, Any]) -> dict[
     """The parts of the status document that only an operation has."""
     status = Status(row["status"])
     stages = [_stage(c, kind, phase) for kind, phase in zip(_kinds(document), _phases(c, row), strict=True)]
-    given = {key: value for key, value in document.items() if key != "name"}
+    given = {key: value for key, value in document.items() if key not in ("name", "stage_rules")}
     return {
         "state": state_of(status),
         "status": shown(status, row["supervisor"] is not None),

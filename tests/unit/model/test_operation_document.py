@@ -8,6 +8,7 @@ from scheduler.model.errors import WireError
 from scheduler.model.job import JobSpec, parse_job
 from scheduler.model.operations.document import Mode
 from scheduler.model.operations.reasons import AbortReason
+from scheduler.model.operations.stage import ONE, STAGE_RULES
 
 MAP = {"type": "map", "inputs": ["/jill/stor/logs/"], "spec": {"exec": "wc"}}
 MERGE = {"type": "merge", "inputs": ["/jill/stor/a"], "output": {"path": "/jill/stor/all/"}}
@@ -147,7 +148,7 @@ def test_a_pipeline_may_say_that_it_is_one_and_is_recorded_as_before():
 def test_a_recorded_document_gives_the_same_operation():
     spec = parse_job(MAP)
     assert JobSpec.of(spec.document) == spec
-    assert spec.document == {"name": ""} | MAP
+    assert spec.document == {"name": "", "stage_rules": STAGE_RULES} | MAP
 
 
 def test_a_set_is_made_of_what_the_tasks_print_and_an_object_of_all_together():
@@ -255,6 +256,17 @@ def test_what_a_mapper_prints_is_kept_where_no_node_can_lose_it():
 )
 def test_partitions_fit_into_the_memory_of_an_instance(spec, total, partitions):
     assert parse_job(SORT | {"spec": spec}).operation.partitioning.partitions(total) == partitions
+
+
+def test_a_sort_that_an_earlier_release_recorded_keeps_its_stages():
+    """Its phases are on record, one for each stage, and some may be over."""
+    spec = parse_job(SORT | {"output": {"path": "/jill/stor/sorted"}})
+    assert [stage.kind for stage in spec.operation.stages] == ["sample", "partition", "sort", "sorted_merge", "concat"]
+    recorded = {key: value for key, value in spec.document.items() if key != "stage_rules"}
+    earlier = JobSpec.of(recorded).operation
+    assert [stage.kind for stage in earlier.stages] == ["sample", "partition", "sort", "concat"]
+    assert earlier.stages[2].cut == ONE
+    assert earlier.partitioning.partitions(1 << 30) == 16
 
 
 @pytest.mark.parametrize(
