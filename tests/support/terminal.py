@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from tests.support.services.forks import begin, start_command
+from tests.support.services.forks import beginning, start_command
 
 SECONDS = 120.0
 
@@ -84,7 +84,7 @@ def read_all(end: int) -> bytes:
 
 def terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> AbstractContextManager[Terminal]:
     """A program on a terminal, ended with the block."""
-    return _terminal(partial(subprocess.Popen, command, env=dict(env), cwd=cwd, preexec_fn=begin))
+    return _terminal(partial(subprocess.Popen, beginning(command), env=dict(env), cwd=cwd))
 
 
 def terminal_of(name: str, *words: str, env: Mapping[str, str], cwd: Path) -> AbstractContextManager[Terminal]:

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.support.services import agent_forks
-from tests.support.services.become import AGENT, ROOM, Command, of_request, take_terminal
+from tests.support.services.become import AGENT, ROOM, Command, of_request
 
 ROOT = Path(__file__).parents[3]
 # Modules that commands import only once they have something to do, and packages all of whose modules may be such.
@@ -54,6 +54,26 @@ def read_at_start(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(("PYTHON", "LC_", "LANG", "PATH"))}
 
 
+# Begins a program as forks of the server begin. It is a program between, and no `preexec_fn`: that runs in a copy of
+# this process, in which gRPC's threads are gone and its handlers of forks may wait for them. Without SIGINT's default
+# all below a shell's background job would ignore Ctrl-C; the other two are what Python itself ignores.
+BEGIN = """
+import fcntl, os, signal, sys, termios
+for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+try:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+except OSError:
+    pass
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def beginning(words: Sequence[str]) -> list[str]:
+    """The words that begin a program which is no fork of ours, with its terminal if its standard input is one."""
+    return [sys.executable, "-IS", "-c", BEGIN, *words]
+
+
 # What a command finds in its environment unless a test wants something else.
 USUAL = {name: value for name, value in read_at_start(os.environ).items() if not name.startswith("PYTHON")}
 
@@ -62,7 +82,7 @@ def start_command(name: str, *words: str, env: Mapping[str, str], **options: Any
     """Start a command of ours, with the options of `Popen` that `Fork` knows."""
     if read_at_start(env) == USUAL:
         return Fork([name, *words], env=env, **options)
-    return subprocess.Popen(command(name, *words), env=env, preexec_fn=begin, **options)
+    return subprocess.Popen(beginning(command(name, *words)), env=env, **options)
 
 
 def run_command(
@@ -84,12 +104,6 @@ def command(name: str, *words: str) -> list[str]:
     if name == AGENT:
         return [sys.executable, "-m", name, *words]
     return [sys.executable, "-c", f"from cli.main import {name}; {name}()", *words]
-
-
-def begin() -> None:
-    """What a fork does at its start, before a program begins that is none."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores Ctrl-C, and so would all below it
-    take_terminal()
 
 
 class Fork(subprocess.Popen[Any]):
