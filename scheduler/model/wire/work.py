@@ -30,9 +30,9 @@ class PoolSpec(Wire):
     disk_gb: int
     image: str = "*"  # a range of versions
     timeout_s: int | None = None  # the longest time that a task may run
-    last: bool  # outputs of this phase are outputs of the job
+    last: bool  # outputs of this phase are outputs of the job, or staged: they lie where objects do
+    hashed: bool = True  # such outputs have an MD5; without, they are only read by the next phase
     next_reducers: int  # reducers of the next phase; 0 if it is a map or there is none
-    hashed: bool = True  # such outputs have an MD5, as objects do
     piped: bool = False  # its tasks print into pipes, and what they print is hashed meanwhile
     token: str  # the job's credential, for its tasks' requests to the gateway
     ends_lines: bool = False  # an object whose last line has no newline does not run into the next one

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+import contextlib
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from datapath import spool
-from scheduler.agent.attempts import running_digest
+from scheduler.agent.attempts import capture, running_digest
 from scheduler.agent.attempts.running_digest import RunningDigest
+from scheduler.objects.blobs import BlobStore
 from tests.support.eventually import eventually
+from tests.support.services.gateway import md5
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +30,6 @@ def file(tmp_path: Path) -> Iterator[int]:
     fd = os.open(tmp_path / "printed", os.O_RDWR | os.O_CREAT)
     yield fd
     os.close(fd)
-
-
-def md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def descriptors() -> int:
@@ -73,12 +70,17 @@ async def test_a_digest_that_is_closed_leaves_no_descriptor(file: int) -> None:
     assert descriptors() == before
 
 
-def test_the_file_can_be_sealed_while_it_has_a_digest(file: int) -> None:
-    """The digest's own descriptor is no reason for a copy: nothing can write through it."""
-    digest = RunningDigest(file)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.write(digest.file, b"x")
-    digest.close()
+def test_a_digest_is_no_reason_to_copy_the_file_and_another_writer_is(file: int, tmp_path: Path) -> None:
+    with contextlib.closing(BlobStore(tmp_path / "blobs")) as blobs:
+        os.write(file, b"abc")
+        writer = os.open(tmp_path / "printed", os.O_WRONLY)
+        digest = RunningDigest(file)
+        os.close(writer)
+        assert capture.seal(blobs, file)
+        assert digest.finish(3) == md5(b"abc")
+        writer = os.open(tmp_path / "printed", os.O_WRONLY)
+        assert not capture.seal(blobs, file)
+        os.close(writer)
 
 
 def test_a_disk_that_cannot_begin_early_changes_nothing(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
