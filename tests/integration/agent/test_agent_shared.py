@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from aiohttp import web
 
+from scheduler.agent.links.supervisor_link import SupervisorLink
 from scheduler.engine import fair_share
 from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
@@ -32,6 +33,8 @@ SLOTS = 4
 class Shared:
     gateway: Gateway
     supervisors: list[Supervisor]
+    urls: dict[Supervisor, str]
+    links: dict[str, SupervisorLink]  # of the agent, by the addresses of supervisors
 
     async def job(self, owner: Supervisor, script: str, tasks: int) -> str:
         job: str = await owner.create_job("jill", parse_job({"phases": [{"exec": script}]}))
@@ -47,16 +50,14 @@ class Shared:
 
     async def until_told(self, supervisor: Supervisor, instances: int) -> None:
         """Wait until the agent knows that it should have so many for a supervisor."""
-        (session,) = supervisor.agent_service.sessions()
-        await eventually(
-            lambda: sum(session.told.values()) == instances and session.unseen is None, "the agent knows how many"
-        )
+        link = self.links[self.urls[supervisor]]
+        await eventually(lambda: sum(pool.target for pool in link.pools()) == instances, "the agent knows how many")
 
     async def until(self, *instances: int) -> None:
         await eventually(lambda: self.instances() == list(instances), f"{instances} instances")
 
 
-async def serve(context: Context) -> tuple[Runner, Supervisor]:
+async def serve(context: Context) -> tuple[Runner, Supervisor, str]:
     """A supervisor of its own, on a port of its own."""
     made: list[Supervisor] = []
     own = dataclasses.replace(context, supervisor=lambda: made[0])
@@ -66,19 +67,19 @@ async def serve(context: Context) -> tuple[Runner, Supervisor]:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     made.append(Supervisor(own.db, own.blobs, own.clock, "{}/{}".format, url, alone=False))
     await made[0].start()
-    return runner, made[0]
+    return runner, made[0], url
 
 
 @pytest_asyncio.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[Shared]:
     async with running(tmp_path) as gateway:
         await gateway.put("/jill/stor/in", b"")
-        runners, supervisors = zip(*[await serve(gateway.context) for _ in range(2)], strict=True)
+        runners, supervisors, urls = zip(*[await serve(gateway.context) for _ in range(2)], strict=True)
         request = RegisterRequest(node="n1", slots=SLOTS, memory_mb=SLOTS * 1024, provider="process")
         credential = issue(gateway.context.agent_secret, "n1")
         try:
-            async with joined(tmp_path / "n1", tmp_path / "blobs", [gateway.url], request, lambda: credential):
-                yield Shared(gateway, list(supervisors))
+            async with joined(tmp_path / "n1", tmp_path / "blobs", [gateway.url], request, lambda: credential) as links:
+                yield Shared(gateway, list(supervisors), dict(zip(supervisors, urls, strict=True)), links)
         finally:
             for supervisor, runner in zip(supervisors, runners, strict=True):
                 supervisor.let_go()

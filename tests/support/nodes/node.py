@@ -27,8 +27,11 @@ from scheduler.providers.process import ProcessProvider
 @contextlib.asynccontextmanager
 async def joined(
     state_dir: Path, blobs: Path, urls: list[str], request: RegisterRequest, credential: Callable[[], str]
-) -> AsyncIterator[None]:
-    """An agent that has its blobs in `blobs` and knows these gateways. At the end it has left no instance."""
+) -> AsyncIterator[dict[str, SupervisorLink]]:
+    """An agent that has its blobs in `blobs` and knows these gateways: its links, by the addresses of supervisors.
+
+    At the end it has left no instance.
+    """
     state_dir.mkdir(mode=0o700, exist_ok=True)
     stores = Stores.one(BlobStore(blobs))
     provider = ProcessProvider(state_dir, "subreaper")
@@ -37,16 +40,19 @@ async def joined(
         gateways = Gateways(urls)
         endpoints = Endpoints(Forwarder(gateways, session, stores), Tunnels(gateways, session), request.node)
         slots = Slots()
+        links: dict[str, SupervisorLink] = {}
 
         def connect(url: str) -> Client:
             return Client(url, credential, session)
 
         async def work(supervisor: Supervisor) -> None:
-            await SupervisorLink(request, stores, provider, connect(supervisor.url), endpoints, Log(), slots).run()
+            client = connect(supervisor.url)
+            links[supervisor.url] = SupervisorLink(request, stores, provider, client, endpoints, Log(), slots)
+            await links[supervisor.url].run()
 
         running = asyncio.create_task(Links(gateways, connect, work).run())
         try:
-            yield
+            yield links
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
