@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -68,11 +69,16 @@ class Line:
 
 
 def interleave(rounds: int, *contestants: Turn) -> list[list[float]]:
-    """Let the contestants take turns, every other round backwards; returns the samples of each, by round."""
+    """Let the contestants take turns, every other round backwards; returns the samples of each, by round.
+
+    Each begins when nothing is left to write: an operation flushes the file system, and would wait for the bytes that a
+    contestant which flushes nothing has left behind.
+    """
     samples: list[list[float]] = [[] for _ in contestants]
     for number in range(rounds):
         turns = list(zip(contestants, samples, strict=True))
         for turn, taken in reversed(turns) if number % 2 else turns:
+            os.sync()
             taken.append(turn())
     return samples
 

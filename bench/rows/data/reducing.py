@@ -65,7 +65,7 @@ def lines(setting: Setting) -> Iterator[Line]:
     yield from compared(setting, name, whole, document, [merger], files, names)
     files, names = store(setting, "small", "log", 10_000_000)
     document = {"type": "sort", "spec": {}}
-    took = [operation(setting, document, names)[0] for _ in range(setting.rounds)]
+    (took,) = interleave(setting.rounds, lambda: operation(setting, document, names)[0])
     yield Line("mjob sort of 10 MB", "s", took, Bar(0.4, absolute=True, at_most=True))
     known = {"parsort": installed("parsort"), "duckdb": duckdb.is_installed(), "pyspark": spark.is_installed()}
     if absent := ", ".join(name for name, is_here in known.items() if not is_here):
