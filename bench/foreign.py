@@ -1,13 +1,16 @@
 """Foreign load: the share of all processors that other programs use while a row is measured.
 
 All that the row itself starts descends from this process, and its time is known: what it has used so far, and what its
-children had used that have ended. The rest of the time in which the processors were busy is foreign.
+children had used that have ended. The kernel's threads write to the disk what the row leaves there: their time counts
+as its own. The rest of the time in which the processors were busy is foreign.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD among the flags of a process, proc_pid_stat(5)
 
 
 class Watch:
@@ -33,9 +36,10 @@ def processor_ticks() -> tuple[int, int]:
 
 
 def own_ticks() -> int:
-    """Ticks of this process and its descendants, those that have ended included."""
+    """Ticks of this process and its descendants, those that have ended included, and of the kernel's threads."""
     children: dict[int, list[int]] = {}
     used: dict[int, int] = {}
+    total = 0
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -43,8 +47,9 @@ def own_ticks() -> int:
             except OSError:  # it has ended
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry))
-            used[int(entry)] = sum(map(int, fields[11:15]))
-    todo, total = [os.getpid()], 0
+            used[int(entry)] = ticks = sum(map(int, fields[11:15]))
+            total += ticks if int(fields[6]) & KERNEL_THREAD else 0
+    todo = [os.getpid()]
     while todo:
         pid = todo.pop()
         total += used.get(pid, 0)
