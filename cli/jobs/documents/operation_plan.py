@@ -81,23 +81,21 @@ def stage_lines(operation: Operation, inputs: Sequence[Pin], total: int) -> Iter
     exact = next((stage.cut.tasks for stage in operation.stages if stage.cut.tasks and not is_shuffled(stage)), None)
     partitioning = operation.partitioning
     partitions = partitioning.partitions(total) if partitioning else 1
-    shuffles = partitioning is not None and not (partitioning.alone and partitions == 1)
     before = 0
     for number, stage in enumerate(operation.stages):
         if stage.phase.counting:
             if exact and needs_index(total, exact, INDEX_SIZE):
                 yield f"  {number}  {stage.kind:<16}  lines are counted first, so that there are {exact} tasks"
             continue
-        if stage.reads is Reads.OUTPUTS and (before <= 1 or (stage.phase.merges and shuffles)):
+        reads = operation.reads(stage, partitions)
+        if reads is None or (reads is Reads.OUTPUTS and before <= 1):
             continue
-        if not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
-            continue
-        if stage.reads is Reads.BLOCKS:
+        if reads is Reads.BLOCKS:
             tasks = 1, min(total, sampling.blocks_of(total, partitions) * sampling.BLOCK)
-        elif stage.reads is Reads.KEY_RANGES or (stage.reads is Reads.PARTITIONS and shuffles):
+        elif reads in (Reads.KEY_RANGES, Reads.PARTITIONS):
             assert partitioning is not None
             tasks = partitions, int(total * partitioning.selectivity) // partitions
-        elif stage.reads is Reads.OUTPUTS:
+        elif reads is Reads.OUTPUTS:
             tasks = 1, total
         else:
             tasks = tasks_of(stage, inputs, total)

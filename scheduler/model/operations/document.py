@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from scheduler.model.operations.keyed import partitioning_of
-from scheduler.model.operations.stage import MIB, Kind, OperationType, Partitioning, Stage
+from scheduler.model.operations.stage import MIB, Kind, OperationType, Partitioning, Reads, Stage
 from scheduler.model.operations.stages import stages_of
 
 MAX_STAGED = 2_000_000  # outputs of all tasks together, before they are published
@@ -106,6 +106,19 @@ class Operation:
     unavailable: Unavailable = Unavailable()
     most_tasks: int | None = None  # attempts that run at once
     suspends_on_limit: bool = False  # an attempt that meets a limit of its account is aborted, and the operation waits
+
+    def reads(self, stage: Stage, partitions: int) -> Reads | None:
+        """What the tasks of a stage read if there are so many partitions; None if it is left out for them.
+
+        A shuffle of one partition may be left out (`Partitioning.alone`). Its lines are then read from the inputs.
+        What went through a shuffle is in order, and needs no merge.
+        """
+        shuffles = self.partitioning is not None and (partitions > 1 or not self.partitioning.alone)
+        if stage.reads is Reads.BLOCKS or stage.phase.divides:
+            return stage.reads if shuffles else None
+        if stage.reads is Reads.PARTITIONS and not shuffles:
+            return Reads.SLICES
+        return None if stage.reads is Reads.OUTPUTS and stage.phase.merges and shuffles else stage.reads
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:

@@ -48,18 +48,18 @@ def _plan(c: Connection, live: LiveJob, writer: JobWriter, number: int) -> str |
     partitions: int = writer.row["partitions"]
     if stage.reads is Reads.PARTITIONS and stage.phase.headed:
         c.run("put_first", job=live.id, stage=0, to=number)
-    shuffles = partitions > 1 or not (live.spec.operation.partitioning and live.spec.operation.partitioning.alone)
+    reads = live.spec.operation.reads(stage, partitions)
     if stage.reads is Reads.OUTPUTS:
-        _join(c, live, writer, number, in_order=stage.phase.merges and shuffles)
+        _join(c, live, writer, number, in_order=reads is None)
     elif stage.phase.counting:
         _index(c, live, writer, number)
-    elif not shuffles and (stage.reads is Reads.BLOCKS or stage.phase.divides):
+    elif reads is None:
         leave_out(c, live, number)
-    elif stage.reads is Reads.HEADS:
+    elif reads is Reads.HEADS:
         HeadsPage(c, live, writer, number).plan()
-    elif stage.reads is Reads.BLOCKS:
+    elif reads is Reads.BLOCKS:
         SamplePage(c, live, writer, number, partitions).plan()
-    elif stage.reads is Reads.KEY_RANGES or (stage.reads is Reads.PARTITIONS and shuffles):
+    elif reads in (Reads.KEY_RANGES, Reads.PARTITIONS):
         PartitionPage(c, live, writer, number, partitions).plan()
     else:
         return _cut(c, live, writer, number, stage)
