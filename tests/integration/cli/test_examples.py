@@ -118,8 +118,8 @@ def why_not(example: Example) -> str | None:
 ALL = examples.of_manual()
 # Jobs are removed last.
 RUN = sorted((example for example in ALL if not why_not(example)), key=lambda e: e.command.startswith("mjob delete"))
-# Of those that want a shell, whose commands start anew, the default run has the first of each page.
-SHELLS = {example.page: example for example in reversed(RUN) if not ALONE.fullmatch(example.command)}
+# The default run has the first of each page.
+FIRST = {example.page: example for example in reversed(RUN)}
 ADMINISTRATION = ("remora-user", "remora-key")
 
 
@@ -271,7 +271,7 @@ def check(command: str, ended: subprocess.CompletedProcess[bytes]) -> None:
 def of(administration: bool) -> list[Any]:
     """The examples about accounts, or the others, as parameters."""
     return [
-        e if e is SHELLS.get(e.page) or ALONE.fullmatch(e.command) else pytest.param(e, marks=thorough)
+        e if e is FIRST[e.page] else pytest.param(e, marks=thorough)
         for e in RUN
         if e.page.startswith(ADMINISTRATION) == administration
     ]

@@ -13,6 +13,7 @@ from tests.support.gate import Gate
 from tests.support.services.postgres import shared
 from tests.support.services.processes import Cluster, clustered
 from tests.support.services.user import User, reduce
+from tests.support.variants import variants
 
 LINES = b"".join(b"%d\n" % (n % 7) for n in range(40))
 
@@ -23,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(params=["before the job is taken up", "after it"])
+@pytest.fixture(params=variants(["before the job is taken up", "after it"]))
 def ends_early(request) -> bool:
     """Whether the tasks end while no supervisor owns their job."""
     return bool(request.param == "before the job is taken up")

@@ -11,12 +11,13 @@ from scheduler.supervisor.tasks import recovery
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.runs import survives
 from tests.support.simulated.tasks import MAP, Said
+from tests.support.variants import variants
 
 ONE = {"exec": "r", "type": "reduce"}
 THREE = {"exec": "r", "type": "reduce", "count": 3}
 
 
-@pytest.mark.parametrize("first", range(0, 12, 4))
+@pytest.mark.parametrize("first", variants(range(0, 12, 4)))
 def test_whatever_happens_to_nodes_a_job_ends_as_if_nothing_had(first):
     assert sum(survives(seed).remakes for seed in range(first, first + 4)) > 0
 

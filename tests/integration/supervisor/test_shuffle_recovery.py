@@ -13,9 +13,10 @@ from scheduler.model.wire import PoolSpec
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.runs import run, survives, without_limits
 from tests.support.simulated.tasks import DICE, SHUFFLE, Does, Said, Shape
+from tests.support.variants import variants
 
 
-@pytest.mark.parametrize("first", range(0, 12, 4))
+@pytest.mark.parametrize("first", variants(range(0, 12, 4)))
 def test_whatever_happens_to_nodes_an_operation_ends_as_if_nothing_had(first: int) -> None:
     assert sum(survives(seed, SHUFFLE).remakes for seed in range(first, first + 4)) > 0
 

@@ -22,6 +22,7 @@ from cli.commands.mls import command as mls
 from cli.completion.scripts import CLASSES, script
 from tests.support.services.cli_service import ROOT, Service, gateway
 from tests.support.terminal import Terminal, terminal
+from tests.support.variants import variants
 
 NAMES = (
     *("$(touch PWNED)", "`touch PWNED`", "${x:=PWNED}", ";touch PWNED", "&touch PWNED", "|touch PWNED", ">PWNED"),
@@ -151,7 +152,7 @@ def started(name: str, completer: str, service: Service, place: Path) -> Iterato
         yield shell
 
 
-@pytest.mark.parametrize(("quote", "names"), [("", NAMES), ("'", IN_QUOTES), ('"', IN_QUOTES)])
+@pytest.mark.parametrize(("quote", "names"), variants([("", NAMES), ("'", IN_QUOTES), ('"', IN_QUOTES)]))
 def test_a_completed_name_is_one_word_of_the_command_line(shell: Shell, quote: str, names: tuple[str, ...]) -> None:
     wrong = {}
     for name in names:

@@ -12,6 +12,7 @@ import pytest
 
 from scheduler.common import child
 from tests.support.nodes.images import layer
+from tests.support.variants import variants
 
 BIN = Path(sys.executable).parent
 SCRIPTS = sorted(
@@ -94,7 +95,7 @@ def ran(here: Path) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", variants(SCRIPTS, 6))
 def test_a_command_runs_nothing_of_the_directory_that_one_stands_in(here: Path, tmp_path: Path, name: str) -> None:
     run(here, tmp_path, name, *(["man"] if name == "remora" else ["/jill/stor/x"]))
     assert ran(here) == []

@@ -23,6 +23,7 @@ from cli.main import PROGRAMS, run
 from tests.support.services.cli_service import Service, gateway
 from tests.support.services.forks import import_all
 from tests.support.terminal import read_all
+from tests.support.variants import variants
 
 ESCAPES = "\x1b]0;owned\x07\x9b31m\x7f\x08\u202e\u2066\u2028\u061c\x85"
 SECRET = "/jill/stor/secret"
@@ -304,7 +305,7 @@ def test_every_command_is_tried() -> None:
     assert sorted(every_command()) == sorted(WORDS)
 
 
-@pytest.mark.parametrize("on_terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("on_terminal", variants([True, False]), ids=["terminal", "pipe"])
 def test_no_command_shows_a_name_that_commands_or_that_is_two(rig: Rig, on_terminal: bool) -> None:
     wrong = []
     for path, template in CASES[on_terminal]:

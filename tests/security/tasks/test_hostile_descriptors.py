@@ -21,7 +21,7 @@ from scheduler.agent.slots.reserved_instances import ReservedInstances
 from scheduler.agent.task_api import tool_channel
 from scheduler.model.wire import Outcome
 from tests.support.eventually import eventually
-from tests.support.nodes.agent_rig import ISOLATIONS, Rig, rig
+from tests.support.nodes.agent_rig import ANY_ISOLATION, Rig, rig
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs python3 in the instance")
 LINGER = 60  # seconds that the close waits
@@ -92,7 +92,7 @@ def barred(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return False
 
 
-@pytest_asyncio.fixture(params=ISOLATIONS)
+@pytest_asyncio.fixture(params=ANY_ISOLATION)
 async def agent(barred: bool, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rig(tmp_path / "state", isolation=request.param) as running:
         yield running

@@ -14,6 +14,7 @@ from scheduler.records.database import Connection, open_database
 from scheduler.records.postgres.engine import PostgresDatabase
 from scheduler.records.sqlite import SqliteDatabase
 from tests.support.services import postgres
+from tests.support.variants import variants
 
 HOSTILE = [
     "",
@@ -180,7 +181,7 @@ def test_rows_that_come_one_at_a_time_may_be_left_early(both, held):
     assert len(same(both, work)) == held + 2500
 
 
-@pytest.mark.parametrize("version", range(1, len(queries.migrations())))
+@pytest.mark.parametrize("version", variants(range(1, len(queries.migrations())), 3))
 def test_each_older_database_is_brought_forward_with_what_is_in_it(tmp_path, monkeypatch, version):
     every = queries.migrations()
     name = postgres.shared().empty()
