@@ -7,8 +7,8 @@ do the rest. Three consequences follow:
 - Mechanisms that the agent needs while it runs (feeding a pipe, passing descriptors,
   flushing) are C functions that release the interpreter lock, bound through one cffi
   extension, `datapath._core`. Each has a thin typed module here: `passing`, `feed`,
-  `split`, `spool`; `shuffle_file` is pure Python. The Python never repeats a constant or a layout: both come from the
-  headers, which are the contract.
+  `split`, `spool`, `blobfile`; `shuffle_file` is pure Python. The Python never repeats a constant or a layout: both
+  come from the headers, which are the contract.
 - Programs that run inside an instance (`lackey`, `mpipe`, `mcat`, `mtee`, `msplit`, `maggr`, `msort`,
   `mpartition`, `mmerge`, `launch`) run in any image that the user chose, or in none. So they are static executables
   made of the same sources, and need nothing but a kernel.

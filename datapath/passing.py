@@ -294,10 +294,11 @@ def accept(listener: socket.socket) -> Channel:
 
 def encode_environment(variables: Mapping[str, str]) -> bytes:
     """The payload of ENV and RUN. Raises ValueError for variables that no environment can hold."""
-    for name, value in variables.items():
-        if not name or "=" in name or "\0" in name or "\0" in value:
-            raise ValueError(f"environment variable {name!r} has no name, a '=' in it, or a NUL byte")
-    return "".join(f"{name}={value}\0" for name, value in variables.items()).encode("utf-8", "surrogateescape")
+    text = "".join([f"{name}={value}\0" for name, value in variables.items()])
+    if text.count("\0") > len(variables) or not all(variables) or "=" in "".join(variables):
+        odd = next(name for name, value in variables.items() if not name or "=" in name or "\0" in name + value)
+        raise ValueError(f"environment variable {odd!r} has no name, a '=' in it, or a NUL byte")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def decode_environment(payload: bytes) -> dict[str, str]:

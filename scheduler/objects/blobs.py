@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from datapath import spool
+from datapath import blobfile, spool
 from scheduler.common.disk_reserve import Space, space_at
 from scheduler.common.gathering import Gathered
 from scheduler.common.ids import new_id
@@ -84,15 +84,17 @@ class BlobStore:
         """The file of a blob. Raises ValueError for what is no id of a blob, as all methods that take an id."""
         return self.root / name_of(blob)
 
-    def create(self) -> int:
+    def create(self, mode: int = MODE) -> int:
         """A descriptor, open for reading and writing, of a new unnamed file (or one with a hidden name).
 
         Raises OSError.
         """
         if self.nameless:
-            return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
+            return blobfile.create(self._root_fd, mode)
         name = f"{UNFINISHED}/{new_id()}"
-        return os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
+        fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, MODE, dir_fd=self._root_fd)
+        os.fchmod(fd, mode)
+        return fd
 
     def publish(self, fd: int, blob: str) -> None:
         """Give the file behind `fd` its name; it must not be written any more. Raises OSError.
@@ -100,12 +102,12 @@ class BlobStore:
         A file from another file system is copied, which takes time in proportion to its size.
         """
         if (name := self._unfinished_name(fd)) is not None:
+            os.fchmod(fd, MODE)
             os.fsync(fd)  # other machines that share this directory cannot see what is only in this one's memory
             self._in_shard(blob, partial(os.rename, name, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd))
             return
         try:
-            link = partial(os.link, f"/proc/self/fd/{fd}", dst_dir_fd=self._root_fd, follow_symlinks=True)
-            self._in_shard(blob, link)
+            self._in_shard(blob, lambda name: blobfile.publish(fd, self._root_fd, name, MODE))
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
                 raise
@@ -125,7 +127,6 @@ class BlobStore:
         copy = self.create()
         try:
             copy_file(fd, copy, os.fstat(fd).st_size)
-            os.fchmod(copy, MODE)
             self.publish(copy, blob)
         finally:
             self.drop(copy)
@@ -158,9 +159,7 @@ class BlobStore:
         It never waits. A task that runs as the file's owner can take a write lease on its input (fcntl F_SETLEASE); the
         kernel ends that `lease-break-time` (45 s) after the first open that meets it, and a plain open waits.
         """
-        fd = os.open(name_of(blob), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._root_fd)
-        os.set_blocking(fd, True)
-        return fd
+        return blobfile.open_blob(self._root_fd, name_of(blob))
 
     async def open_soon(self, blob: str, seconds: float) -> int:
         """A read-only descriptor, as `open` gives; waits up to `seconds` for the end of a lease."""

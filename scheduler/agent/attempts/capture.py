@@ -14,14 +14,14 @@ file gets a name (`publish`), or it does not and the kernel removes it. Two cons
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import os
 
+from datapath import blobfile
 from scheduler.agent.blobs.stores import Stores
 from scheduler.common.ids import new_id
 from scheduler.model.wire import BlobRef
-from scheduler.objects.blobs import CHUNK, EMPTY_MD5, MODE, BlobStore, copy_file
+from scheduler.objects.blobs import CHUNK, EMPTY_MD5, BlobStore, copy_file
 
 # Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
 # (`reopening`), though it is not the owner.
@@ -40,9 +40,7 @@ class Scratch:
         """A descriptor of an empty file, at its beginning. Raises OSError."""
         if self._spare:
             return self._spare.pop()
-        fd = self._blobs.create()
-        os.fchmod(fd, WRITABLE)
-        return fd
+        return self._blobs.create(WRITABLE)
 
     def give_back(self, fd: int) -> None:
         """Recycle or close a file that is not kept; its task is dead."""
@@ -50,10 +48,7 @@ class Scratch:
             os.close(fd)
             return
         try:
-            os.lseek(fd, 0, os.SEEK_SET)
-            status = os.fstat(fd)
-            if status.st_size or status.st_blocks:
-                os.ftruncate(fd, 0)
+            blobfile.empty(fd)
         except OSError:  # it was sealed, or the disk refuses
             os.close(fd)
         else:
@@ -83,7 +78,6 @@ def publish(
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
     if final and hashed and md5 is None:
         md5 = md5_of(fd, size)
-    os.fchmod(fd, MODE)
     stores.home(final).publish(fd, blob)
     return BlobRef(id=blob, size=size, md5=md5, node=stores.node_of(final))
 
@@ -96,48 +90,19 @@ def md5_of(fd: int, size: int) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def seal(blobs: BlobStore, fd: int) -> bool:
+def seal(blobs: BlobStore, fd: int) -> tuple[int, bool]:
     """Make `fd` a read-only descriptor of the same bytes, which no process can change any more. Raises OSError.
 
-    Returns whether it is still the same file.
-
-    A process may still have a writable descriptor. The kernel grants a read lease only on a file that is not open for
-    writing; if it refuses, the bytes are copied.
+    Returns how many bytes these are, and whether it is still the same file: if a process has it open for writing, they
+    are copied.
     """
-    trim(fd)
-    reader = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    move(reader, fd)
+    size, is_alone = blobfile.seal(fd)
+    if is_alone:
+        return size, True
+    copy = blobs.create()
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError:
-        copy = blobs.create()
-        try:
-            copy_file(fd, copy, os.fstat(fd).st_size)
-        except BaseException:
-            os.close(copy)
-            raise
-        move(copy, fd)
-        return False
-    return True
-
-
-def trim(fd: int) -> None:
-    """Give back blocks beyond the end: a task may have reserved them (fallocate), and nothing else frees them.
-
-    A file that was sealed has none, though a large one may have more blocks than its bytes need: where these are is
-    in blocks, too.
-    """
-    status = os.fstat(fd)
-    if status.st_blocks * 512 > status.st_size + status.st_blksize and is_writable(fd):
-        os.ftruncate(fd, status.st_size)
-
-
-def is_writable(fd: int) -> bool:
-    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-
-
-def move(source: int, target: int) -> None:
-    """Make the descriptor `target` refer to the file of `source`, and close `source`."""
-    os.dup2(source, target, inheritable=False)
-    os.close(source)
+        size = copy_file(fd, copy, size)
+        os.dup2(copy, fd, inheritable=False)
+    finally:
+        os.close(copy)
+    return size, False

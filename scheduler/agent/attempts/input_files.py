@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from datapath import blobfile
 from scheduler.model import names
 
 MAX_COMPONENT = 255
@@ -147,5 +148,5 @@ class Inputs:
     def _appear(self, path: str, fd: int | None) -> None:
         if fd is None:
             os.close(os.open(self.root + path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444))
-        else:  # without a directory, Python's link would not follow /proc/self/fd
-            os.link(f"/proc/self/fd/{fd}", path[1:], dst_dir_fd=self._root_fd, follow_symlinks=True)
+        else:
+            blobfile.link(fd, self._root_fd, path[1:])

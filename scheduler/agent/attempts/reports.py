@@ -64,17 +64,17 @@ class Reporter:
             self.empty(attempt)
         names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
-        stderr = core = None
+        stdout = stderr = core = None
         if kept:
             outputs = [self._publish(output, verdict) for output in attempt.emitted]
             if self._is_captured(attempt):
-                outputs.append(self._stdout(attempt, names, verdict))
+                stdout = self._stdout(attempt, names, verdict)
+                outputs.append(stdout)
         if failed or (kept and self._prints(attempt)):
             stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
         if failed:
             core = self._core(attempt, done, names)
-        keep_stdout = kept and self._is_captured(attempt)
-        self.release(attempt, keep_stdout, keep_stderr=stderr is not None, keep_outputs=kept)
+        self.release(attempt, is_blob(stdout), is_blob(stderr), keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
             started_us=clock_us(done.started_ns),
@@ -130,7 +130,7 @@ class Reporter:
     def release(
         self, attempt: Attempt, keep_stdout: bool = False, keep_stderr: bool = False, keep_outputs: bool = False
     ) -> None:
-        """Close an attempt's files; those that became blobs (`keep…`) are never written again.
+        """Close an attempt's files, or reuse them; those that became blobs (`keep…`) are never written again.
 
         The files of an instance that died are not reused either: the kernel closes its lackey's socket before it kills
         the tasks.
@@ -138,7 +138,7 @@ class Reporter:
         if not keep_outputs:
             self.stores.discard(output.blob for output in attempt.emitted)  # outputs that were published early
         for fd, kept in ((attempt.stdout, keep_stdout), (attempt.stderr, keep_stderr)):
-            if attempt.orphaned or (kept and os.fstat(fd).st_size):
+            if attempt.orphaned or kept:
                 os.close(fd)
             else:
                 self.scratch.give_back(fd)
@@ -201,8 +201,7 @@ class Reporter:
     ) -> BlobRef:
         md5, size = None, os.fstat(fd).st_size
         if size:
-            is_same = capture.seal(self.stores.born(final), fd)
-            size = os.fstat(fd).st_size  # final from here on
+            size, is_same = capture.seal(self.stores.born(final), fd)
             md5 = digest.finish(size) if digest is not None and is_same else None
         return capture.publish(self.stores, fd, size, final, blob, md5, hashed)
 
@@ -252,6 +251,11 @@ def clock_us(monotonic_ns: int) -> int:
 def missing_of(blob: BlobRef | None) -> list[str]:
     """The ids of missing inputs for a report: an intermediate can be recomputed, an object is gone."""
     return [] if blob is None or blob.node is None else [blob.id]
+
+
+def is_blob(saved: OutputRecord | SavedFile | None) -> bool:
+    """Whether a file became a blob: an empty one is none."""
+    return saved is not None and saved.blob is not None and saved.blob.size > 0
 
 
 def blobs_of(report: AttemptReport) -> list[BlobRef]:

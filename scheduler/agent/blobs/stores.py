@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from datapath import blobfile
 from scheduler.agent.blobs.cache import Cache
 from scheduler.agent.blobs.fetch import fetch
 from scheduler.agent.blobs.sweep import Leftovers
@@ -177,8 +178,8 @@ def is_linkable(blobs: BlobStore, directory: Path) -> bool:
     """Whether a store's file can get a second name in a directory. Tested by trying: a disk may be mounted twice."""
     fd, probe = blobs.create(), new_id()
     above = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:  # without a directory, Python's link would not follow /proc/self/fd
-        os.link(f"/proc/self/fd/{fd}", probe, dst_dir_fd=above, follow_symlinks=True)
+    try:
+        blobfile.link(fd, above, probe)
         os.unlink(probe, dir_fd=above)
     except OSError:
         return False

@@ -192,7 +192,7 @@ class Worker:
         heard = False
         try:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
-                self._take(message)
+                self._take(message, is_first=not heard)
                 heard = True
         except BlockingIOError:
             if heard:
@@ -265,7 +265,8 @@ class Worker:
             return False
         return not self.handed or (len(self.handed) < ahead and not self.is_long(now))
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message, is_first: bool) -> None:
+        """Take a message. `is_first` of those read together, which share one look at memory in use."""
         for fd in message.fds:
             os.close(fd)
         if message.kind == Kind.BEGUN:
@@ -280,9 +281,10 @@ class Worker:
             following.began = following.began or self.loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
-        if DoneFlag.MEMORY in done.flags:
+        if done.flags and DoneFlag.MEMORY in done.flags:
             self._memory_kills = self.instance.memory_kills()
-        attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
+        if is_first:
+            attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
         if done.status:
             attempt.disk_full = attempt.disk_full or self.instance.disk_full()
         self._inputs.check_unchanged(attempt)
