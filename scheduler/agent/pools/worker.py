@@ -189,11 +189,11 @@ class Worker:
 
     def read(self) -> None:
         """Read all messages that the lackey has sent so far."""
-        heard = False
+        heard = ended = False
         try:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
-                self._take(message, is_first=not heard)
-                heard = True
+                self._take(message, looks=not ended)
+                heard, ended = True, ended or message.kind == Kind.DONE
         except BlockingIOError:
             if heard:
                 self.pool.settle(self)
@@ -265,8 +265,8 @@ class Worker:
             return False
         return not self.handed or (len(self.handed) < ahead and not self.is_long(now))
 
-    def _take(self, message: Message, is_first: bool) -> None:
-        """Take a message. `is_first` of those read together, which share one look at memory in use."""
+    def _take(self, message: Message, looks: bool) -> None:
+        """Take a message. `looks`: at the memory in use, once for all ends that are read together."""
         for fd in message.fds:
             os.close(fd)
         if message.kind == Kind.BEGUN:
@@ -283,7 +283,7 @@ class Worker:
             self._keep_core(attempt, done.core)
         if done.flags and DoneFlag.MEMORY in done.flags:
             self._memory_kills = self.instance.memory_kills()
-        if is_first:
+        if looks:
             attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
         if done.status:
             attempt.disk_full = attempt.disk_full or self.instance.disk_full()
