@@ -67,7 +67,7 @@ async def completions(
         await asyncio.to_thread(together)
         started = time.perf_counter()
         await supervisor.end_input(live)
-        await with_agent(InstantAgent(supervisor), asyncio.ensure_future(ended(live)))
+        await with_agent(InstantAgent(supervisor, remembers=False), asyncio.ensure_future(ended(live)))
         return count / (time.perf_counter() - started)
     finally:
         await supervisor.stop()

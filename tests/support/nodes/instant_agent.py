@@ -60,7 +60,8 @@ class InstantAgent:
     """`fed` records which blobs each reduce task was given, in order; `reported` what was handed in.
 
     `times`: how often each report is in its batch. `hasty`: reducers end without reading. `prints`: what every task
-    has printed, if it is asked for; None: that is not answered.
+    has printed, if it is asked for; None: that is not answered. Not `remembers`: leases and reports are not recorded,
+    which would take the more time the more there are.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class InstantAgent:
         times: int = 1,
         hasty: bool = False,
         prints: bytes | None = None,
+        remembers: bool = True,
     ) -> None:
         self.supervisor = supervisor
         self.answer = answer
@@ -85,6 +87,7 @@ class InstantAgent:
         self._node, self._slots, self._memory_mb = node, slots, memory_mb
         self._times, self._hasty = times, hasty
         self.prints = prints
+        self._remembers = remembers
         self.asked: list[TaskLogRequest] = []
         self.shells: list[TaskShellRequest] = []
         self.asked_for_shell = asyncio.Event()
@@ -112,7 +115,7 @@ class InstantAgent:
                 self.start_shell(wish)
             reports = [report for report in self._take(reply) if report] * self._times
             if reports:
-                self.reported += reports
+                self.reported += reports if self._remembers else ()
                 await self.hand_in(reports)
 
     async def hand_in(self, reports: list[AttemptReport]) -> None:
@@ -159,7 +162,8 @@ class InstantAgent:
             self._instances[grant.pool] = grant.instances
             spec = self._specs[grant.pool]
             for task in grant.tasks:
-                self.leases.append(task)
+                if self._remembers:
+                    self.leases.append(task)
                 if spec.operation is not None:
                     self._of_operations.add((task.task, task.attempt))
                 if task.fed and not (self._hasty or (task.feed and task.feed.end)):
