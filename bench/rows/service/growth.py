@@ -40,14 +40,17 @@ def lines(setting: Setting) -> Iterator[Line]:
 
 
 def tasks(setting: Setting) -> Iterator[Line]:
-    """The lines of tasks: a supervisor alone, whose tasks take no time."""
+    """The lines of tasks: a supervisor alone, whose tasks take no time.
+
+    The inputs are given within that time: of few, all have become tasks by their end, and of many, some.
+    """
     few, *many = setting.size((1000, 10_000, 100_000), (200, 400, 800))
     numbers = itertools.count()
 
     def cost(count: int) -> float:
         repeats = max(1, many[0] // count)  # so that the small size is measured for as long as the next
         places = [setting.directory(f"growth-{next(numbers)}") for _ in range(repeats)]
-        rates = [asyncio.run(supervising.completions(place, count)) for place in places]
+        rates = [asyncio.run(supervising.completions(place, count, whole=True)) for place in places]
         return 1e6 * sum(1 / rate for rate in rates) / repeats
 
     small, *large = interleave(setting.rounds, *(partial(cost, count) for count in (few, *many)))

@@ -50,22 +50,25 @@ async def completions(
     login: str = LOGIN,
     alone: bool = True,
     together: Callable[[], object] = lambda: None,
+    whole: bool = False,
 ) -> float:
     """Tasks a second of one map job with `count` inputs; records in a file, or where `url` says.
 
-    Not `alone`: other supervisors use these records at the same time; `together` waits until all of them begin.
+    `whole`: from the creation of the job on, while its inputs are given, too; else from their end. Not `alone`: other
+    supervisors use these records at the same time; `together` waits until all of them begin.
     """
     db, blobs = open_database(url or directory / "db"), BlobStore(directory / "blobs")
     supervisor = Supervisor(db, blobs, lambda: time.time_ns() // 1_000_000, "{}/{}".format, alone=alone)
     await db.write(lambda c: accounts.create(c, login, 0))
     await supervisor.start()
     try:
+        started = time.perf_counter()
         uuid = await supervisor.create_job(login, parse_job({"phases": [{"exec": "true"}]}))
         live = supervisor.jobs.by_uuid(uuid)
         assert live is not None
         await give_inputs(db, supervisor, live, count, login)
         await asyncio.to_thread(together)
-        started = time.perf_counter()
+        started = started if whole else time.perf_counter()
         await supervisor.end_input(live)
         await with_agent(InstantAgent(supervisor, remembers=False), asyncio.ensure_future(ended(live)))
         return count / (time.perf_counter() - started)
