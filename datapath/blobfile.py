@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 
 from datapath._core import ffi, lib
+from datapath.passing import os_error
 
 
 def create(directory: int, mode: int) -> int:
@@ -52,6 +53,5 @@ def publish(fd: int, directory: int, name: str, mode: int) -> None:
 
 def _checked(result: int) -> int:
     if result < 0:
-        error = ffi.errno
-        raise OSError(error, os.strerror(error))
+        raise os_error()
     return result

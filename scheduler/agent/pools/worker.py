@@ -281,7 +281,7 @@ class Worker:
             following.began = following.began or self.loop.time()
         if done.core:
             self._keep_core(attempt, done.core)
-        if done.flags and DoneFlag.MEMORY in done.flags:
+        if DoneFlag.MEMORY in done.flags:
             self._memory_kills = self.instance.memory_kills()
         if looks:
             attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))

@@ -73,7 +73,7 @@ ASKS = [
 MAY = {
     "jill signs": {"read", "public", "change", "kind", "batch", "jobs", "tokens"},
     "bob's job": {"public"},
-    "nobody": {"public"},
+    "anonymous": {"public"},
     "jill's token": {"read", "public", "change", "kind", "batch", "jobs"},
     "jill's job": {"read", "public", "change", "kind", "batch", "jobs"},
     "jill presigned": {"read", "public", "change"},
@@ -98,7 +98,7 @@ class Scene:
             path, headers["Host"] = presigned(signer, path, ask.method), HOST
         elif caller.endswith("signs"):
             headers |= signer.headers()
-        elif caller != "nobody":
+        elif caller != "anonymous":
             headers["Authorization"] = f"Token {self.tokens[caller]}"
         body = no_body() if "metadata" in path else ask.body
         return await self.gateway.http.request(ask.method, self.gateway.url + path, content=body, headers=headers)
@@ -170,7 +170,7 @@ async def test_a_link_opens_nothing_that_its_maker_may_not_read(scene: Scene) ->
             reply = await scene.ask(caller, put("/bob/stor/l", "kind", **link_to(location)))
             assert (reply.status_code, reply.json()["code"]) == (403, "AuthorizationFailed"), (caller, location)
     for target in ("/bob/public/l", "/jill/public/l"):
-        reply = await scene.ask("nobody", put(target, "kind", **link_to("/jill/public/a")))
+        reply = await scene.ask("anonymous", put(target, "kind", **link_to("/jill/public/a")))
         assert reply.json()["code"] == "AuthorizationFailed"
     assert await scene.gateway.records() == before
     for location in ("/jill/public/a", "/bob/public/a"):
