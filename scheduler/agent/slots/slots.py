@@ -11,8 +11,8 @@ containerd does not answer) would block the pool and link that wait for it. So t
 `ENDING_SECONDS`: then the slot is *disabled*, which the supervisor is told and plans for, and enabled
 again if the instance ever ends.
 
-An instance counts as *ending* until it is gone, because a new instance would compete with it. A full
-node tells its supervisors when one is gone.
+An instance counts as *ending* until it is gone, because a new instance would compete with it. The
+supervisors are told when one is gone: only they know which tasks wait for its slot or its memory.
 
 Example: of 4 slots one hangs; the node gets work for 3, and `/metrics` says 1 is disabled.
 """
@@ -62,7 +62,6 @@ class Slots:
         self._uses: dict[object, Use] = {}
         self._hanging: set[asyncio.Task[None]] = set()
         self._ending: list[int] = []  # memory in MiB of each
-        self._able = 0  # slots that can be used, as last computed
         self._waiters = 0  # instances that wait for room
         self.lack: str | None = None  # the resource that is short for another instance
         self.draining = False  # nothing is to begin here any more
@@ -103,9 +102,9 @@ class Slots:
     def away(self, link: object, slots: int, memory_mb: int) -> Use:
         """The part of these slots and this memory that other links use; never the last slot."""
         others = [use for other, use in self._uses.items() if other is not link]
-        able = self._able = slots - self.disabled
         if not others:
             return NOTHING
+        able = slots - self.disabled
         may = max(max_min_share(able, (use.slots for use in others)), 1)
         return Use(max(0, able - may), memory_mb - max_min_share(memory_mb, (use.memory_mb for use in others)))
 
@@ -153,7 +152,8 @@ class Slots:
     def forget(self, number: int, memory_mb: int) -> None:
         for _ in range(number):
             self._ending.remove(memory_mb)
-        self._tell_if_full(number)
+        if number:
+            self._tell()
 
     def leave(self, instance: Instance) -> Coroutine[None, None, None]:
         """End an instance; give up waiting after a while. It counts as ending from this call on."""
@@ -166,19 +166,12 @@ class Slots:
             done, _ = await asyncio.wait([ending], timeout=ENDING_SECONDS)
         finally:
             self._ending.remove(instance.spec.memory_bytes >> 20)
-        if done:
-            self._tell_if_full(1)
-        else:
+        if not done:
             self._hanging.add(ending)
             ending.add_done_callback(self._ended)
             told = {"instance": instance.number, "work": str(instance.work), "disabled": self.disabled}
             log.error("an instance does not end: its slot is disabled", extra=told)
-            self._tell()
-
-    def _tell_if_full(self, gone: int) -> None:
-        """Tell the supervisors that so many instances are gone, if the node was full with them."""
-        if gone and sum(use.slots for use in self._uses.values()) + len(self._ending) + gone >= self._able:
-            self._tell()
+        self._tell()
 
     def _ended(self, ending: asyncio.Task[None]) -> None:
         self._hanging.discard(ending)

@@ -130,12 +130,12 @@ class AgentService:
         session.polls += 1
         newest = session.polls
         deadline = time.monotonic() + POLL_SECONDS
-        while not self._stopping:
+        while not self._stopping and session.polls == newest:  # else the agent has dropped this poll and polled again
             session.wake.clear()
             async with session.planning:
                 self._presence.session(session.id)  # it may have been given up meanwhile
                 if session.polls != newest:
-                    break  # the agent has dropped this poll and polled again
+                    break
                 if session.unseen is not None and request.state.seen < session.number:
                     return session.unseen  # this reply was lost on the way
                 reply = await self._plan(session)

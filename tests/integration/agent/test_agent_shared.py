@@ -8,16 +8,18 @@ import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
 from scheduler.agent.links.supervisor_link import SupervisorLink
+from scheduler.agent.slots.slots import NOTHING, Use
 from scheduler.engine import fair_share
 from scheduler.gateway.app import Runner
 from scheduler.gateway.context import Context
 from scheduler.gateway.node_credentials import issue
 from scheduler.model.job import parse_job
-from scheduler.model.wire import RegisterRequest
+from scheduler.model.wire import POLL_SECONDS, RegisterRequest
 from scheduler.supervisor.agents.targets import capacity
 from scheduler.supervisor.supervisor import Supervisor
 from tests.support.eventually import eventually
@@ -36,11 +38,14 @@ class Shared:
     urls: dict[Supervisor, str]
     links: dict[str, SupervisorLink]  # of the agent, by the addresses of supervisors
 
-    async def job(self, owner: Supervisor, script: str, tasks: int) -> str:
-        job: str = await owner.create_job("jill", parse_job({"phases": [{"exec": script}]}))
+    async def job(
+        self, owner: Supervisor, script: str, tasks: int, *, memory_mb: int = 1024, ended: bool = True
+    ) -> str:
+        job: str = await owner.create_job("jill", parse_job({"phases": [{"exec": script, "memory": memory_mb}]}))
         live = owner.jobs.by_uuid(job)
         await owner.add_inputs(live, ["/jill/stor/in"] * tasks)
-        await owner.end_input(live)
+        if ended:
+            await owner.end_input(live)
         return job
 
     def instances(self) -> list[int]:
@@ -114,6 +119,33 @@ async def test_where_others_have_the_memory_the_largest_tier_still_gets_an_insta
         large = fair_share.PoolShare(1, demand=1, instances=0, memory_mb=SLOTS * 1024)
         assert capacity(session, [], SLOTS) == fair_share.Capacity(2, 2048)
         assert capacity(session, [large], SLOTS) == fair_share.Capacity(2, SLOTS * 1024)
+
+
+@pytest.mark.parametrize(
+    ("idle", "ending", "memory_mb"),
+    [(3, 3, 16), (0, 1, 3072)],
+    ids=["what ends has its slot", "what ends has its memory"],
+)
+async def test_a_task_begins_once_what_it_waits_for_has_ended(
+    shared: Shared, idle: int, ending: int, memory_mb: int
+) -> None:
+    supervisor = shared.supervisors[0]
+    link = await eventually(lambda: shared.links.get(shared.urls[supervisor]), "there is a link")
+    slots, other = link.node.slots, object()
+    for _ in range(idle):
+        await shared.job(supervisor, "true", 1, ended=False)
+    await shared.until(idle, 0)
+    await eventually(lambda: not any(pool.busy for pool in link.pools()), "its instances are idle")
+    slots.expect(ending, memory_mb)
+    for use in (Use(1, 1), NOTHING):
+        slots.use(other, use)  # of which the supervisors are told, and so of what ends
+    (session,) = supervisor.agent_service.sessions()
+    await eventually(lambda: session.ending == ending and not session.away, "the supervisor knows what ends")
+    job = await shared.job(supervisor, "true", 1, memory_mb=2048)
+    live = supervisor.jobs.by_uuid(job)
+    await eventually(lambda: supervisor.jobs.ready[live.pools[0]], "its task is ready")
+    slots.forget(ending, memory_mb)
+    await eventually(lambda: live.done, "its task has run", POLL_SECONDS / 2)
 
 
 async def test_the_first_tasks_of_a_job_are_spread_over_all_nodes(house: House) -> None:

@@ -261,6 +261,23 @@ async def test_an_agent_that_hung_up_and_asks_again_is_the_one_that_is_answered(
     assert (await hung_up).pools == []
 
 
+async def test_a_poll_that_was_dropped_takes_no_news_from_the_next_one(house):
+    agent = await registered(house)
+    request = PollRequest(agent=agent, state=AgentState(seen=0))
+    dropped = asyncio.ensure_future(house.supervisor.agent_service.poll(request))
+    await asyncio.sleep(0)
+    (session,) = house.supervisor.agent_service.sessions()
+    async with session.planning:  # where the next one is when news comes
+        asking = asyncio.ensure_future(house.supervisor.agent_service.poll(request))
+        await asyncio.sleep(0)
+        house.supervisor.agent_service.wake()
+        for _ in range(5):
+            await asyncio.sleep(0)  # the dropped poll is awake
+        assert session.wake.is_set()
+    assert (await dropped).pools == []
+    asking.cancel()
+
+
 async def test_a_restart_takes_everything_up_from_the_records_alone(house):
     names = await house.objects(1200)
     job = await house.job(MAP, MAP, REDUCE | {"count": 2})
