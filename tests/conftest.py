@@ -36,8 +36,8 @@ settings.load_profile("brief")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Workers of `-n auto`: one more than processors, since tests of processes mostly wait for them."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Workers of `-n auto`: two more than processors, since tests of processes mostly wait for them."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(optionalhook=True)
