@@ -3,6 +3,6 @@
 `engine` is the database: it holds the lock that makes one transaction run at a time, and tries
 again when the server was away. `server` parses its address, opens sessions, and keeps the schema.
 `dialect` rewrites the SQL that is spelled differently; `pipeline` sends many statements in one
-round trip; `outage` waits for a server that is away, and listens for announcements without
-missing any.
+round trip, and `values` has the forms of what they carry; `outage` waits for a server that is away,
+and listens for announcements without missing any.
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 from scheduler.common import child
 from scheduler.records.database import Connection, DatabaseError
 from scheduler.records.postgres.engine import BEGIN_READ, PostgresConnection
-from scheduler.records.postgres.pipeline import Pipeline, rows
+from scheduler.records.postgres.pipeline import Pipeline
 from scheduler.records.postgres.server import PostgresServer
 
 EXPORT = "SELECT pg_export_snapshot()"
@@ -29,7 +29,7 @@ def dumped(url: str, target: Path) -> Iterator[Connection]:
     with closing(server.session(writes=False)) as session:
         pipeline = Pipeline(session)
         _, exported = pipeline.exchange((BEGIN_READ, ()), (EXPORT, ()))
-        snapshot = f"--snapshot={rows(exported)[0][0]}"
+        snapshot = f"--snapshot={pipeline.rows(exported)[0][0]}"
         _run(server, "pg_dump", "--format=custom", *ANYWHERE, snapshot, f"--file={target}")
         yield PostgresConnection(pipeline)
 

@@ -44,17 +44,9 @@ from scheduler.records.database import (
 from scheduler.records.listeners import Listeners
 from scheduler.records.postgres import dialect
 from scheduler.records.postgres.outage import RETRY_SECONDS, NotificationListener, Outage
-from scheduler.records.postgres.pipeline import (
-    TYPES,
-    Ahead,
-    Broken,
-    Command,
-    Pipeline,
-    encode,
-    encode_array,
-    rows,
-)
+from scheduler.records.postgres.pipeline import Ahead, Broken, Command, Pipeline
 from scheduler.records.postgres.server import CHANNEL, LOCK, PostgresServer
+from scheduler.records.postgres.values import TYPES, encode, encode_array
 
 # How often a group is run again on new connections before it counts as the cause.
 TRIES = 20
@@ -97,7 +89,7 @@ class PostgresConnection(Connection):
         statement = self._statements[name]
         assert statement.insert is not None
         (result,) = self.pipeline.exchange((statement.insert, _values(statement, parameters)))
-        return int(rows(result)[0][0])
+        return int(self.pipeline.rows(result)[0][0])
 
     def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         statement = self._statements[name]
@@ -128,7 +120,7 @@ class PostgresConnection(Connection):
             (f"DECLARE {cursor} NO SCROLL CURSOR FOR {statement.sql}", _values(statement, parameters))
         )
         try:
-            while page := rows(self.pipeline.exchange((f"FETCH {FETCH} FROM {cursor}", ()))[0]):
+            while page := self.pipeline.rows(self.pipeline.exchange((f"FETCH {FETCH} FROM {cursor}", ()))[0]):
                 yield from page
         finally:
             if transaction == self._transactions and not self.broken():
@@ -138,7 +130,7 @@ class PostgresConnection(Connection):
         return self._query(dialect.translate(sql), parameters)
 
     def now(self) -> int:
-        return int(rows(self.pipeline.exchange((NOW, ()))[0])[0][0])
+        return int(self.pipeline.rows(self.pipeline.exchange((NOW, ()))[0])[0][0])
 
     def mark(self) -> None:
         self.pipeline.later("SAVEPOINT work")
@@ -178,7 +170,7 @@ class PostgresConnection(Connection):
         if self._turn.result is None:
             self.pipeline.exchange()
         assert self._turn.result is not None
-        return str(rows(self._turn.result)[0][1])
+        return str(self.pipeline.rows(self._turn.result)[0][1])
 
     def commit(self) -> None:
         """Commit, and send the announcements. Raises Broken when it is unknown whether it is committed."""
@@ -211,7 +203,7 @@ class PostgresConnection(Connection):
         result = self._answered(statement.sql, values)
         if result is None:
             (result,) = self.pipeline.exchange((statement.sql, values))
-        found: list[Any] = rows(result)
+        found: list[Any] = self.pipeline.rows(result)
         return found
 
     def _answered(self, sql: str, values: Sequence[bytes | None]) -> PGresult | None:
@@ -326,7 +318,7 @@ class PostgresDatabase(Database):
                 continue
             except psycopg.Error:  # a server that does not know the transaction
                 return False
-            if (fate := rows(result)[0][0]) != "in progress":
+            if (fate := connection.pipeline.rows(result)[0][0]) != "in progress":
                 return bool(fate == "committed")
             time.sleep(RETRY_SECONDS[0])  # its session is still being ended
 

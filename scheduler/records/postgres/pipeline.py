@@ -5,15 +5,13 @@ go out in one packet (`exchange`), together with those that were deferred until 
 RELEASE, and queries whose answers are wanted soon (`ahead`). A statement whose result is of no interest is sent at once
 and not waited for (`start`): the server executes it while the caller computes, and the next exchange reads what became
 of it. Every statement is prepared once, the first time, in the same packet. A statement that fails takes the rest with
-it until the next exchange, which raises its error.
-
-Parameters and results are text (the tables have only TEXT and BIGINT), None is NULL.
+it until the next exchange, which raises its error. `values` has the forms of parameters and results.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,9 +19,8 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
-from scheduler.records.postgres.dialect import escape, escape_json, unescape
+from scheduler.records.postgres.values import Decoder, Parameter
 
-Parameter = bytes | None
 # Statements that are sent before their results are read, which must fit into the socket's buffer.
 MOST_STARTED = 64
 Command = tuple[str, Sequence[Parameter]]
@@ -55,36 +52,6 @@ class Ahead:
         self.result: PGresult | None = None
 
 
-class Row:
-    """A row of a result: see database.Row."""
-
-    __slots__ = ("_at", "_values")
-
-    def __init__(self, at: Mapping[str, int], values: Sequence[Any]) -> None:
-        self._at = at
-        self._values = values
-
-    def __getitem__(self, key: str | int, /) -> Any:
-        return self._values[key if isinstance(key, int) else self._at[key]]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def keys(self) -> list[str]:
-        return list(self._at)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Row) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"Row({dict(zip(self._at, self._values, strict=True))})"
-
-
 class Pipeline:
     """One connection in pipeline mode. Threads must not share it; its maker closes it."""
 
@@ -96,6 +63,7 @@ class Pipeline:
         self._poll.register(self._pg.socket, select.POLLIN)
         self._both = select.poll()
         self._both.register(self._pg.socket, select.POLLIN | select.POLLOUT)
+        self.rows = Decoder(connection).rows
         self._names: dict[str, bytes] = {}
         self._count = 0
         self._later: list[Command | Ahead] = []
@@ -283,60 +251,3 @@ class Pipeline:
         except KeyError:
             kind = psycopg.DatabaseError
         raise kind(message)
-
-
-def encode(value: object, is_json: bool = False) -> Parameter:
-    """A parameter in its wire form. Raises UnicodeEncodeError for half a surrogate pair, as SQLite does."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return (escape_json(value) if is_json else escape(value)).encode()
-    if isinstance(value, int):
-        return b"%d" % value
-    raise TypeError(f"no column holds a {type(value).__name__}")
-
-
-def encode_array(values: Sequence[object]) -> bytes:
-    """An array of values in the wire form, for one parameter. Raises UnicodeEncodeError as `encode` does."""
-    if all(type(value) is str for value in values):
-        text = '","'.join(values)  # type: ignore[arg-type]
-        if "\\" not in text and text.count('"') == 2 * (len(values) - 1):
-            return f'{{"{escape(text)}"}}'.encode()
-    return f"{{{','.join(map(_element, values))}}}".encode()
-
-
-def _element(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return '"' + escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, int):
-        return str(int(value))
-    raise TypeError(f"no column holds a {type(value).__name__}")
-
-
-def _text(value: bytes) -> str:
-    return unescape(value.decode())
-
-
-# Decoders by OID: bool, int8, int2, int4, numeric (a sum of int8). All other types are text.
-_LOAD: Mapping[int, Callable[[bytes], Any]] = {
-    16: lambda value: int(value == b"t"),
-    20: int,
-    21: int,
-    23: int,
-    1700: int,
-}
-TYPES: Mapping[int, str] = {20: "BIGINT", 21: "BIGINT", 23: "BIGINT"}
-
-
-def rows(result: PGresult) -> list[Row]:
-    """The rows of a result, decoded."""
-    columns = range(result.nfields)
-    at = {(result.fname(column) or b"").decode(): column for column in columns}
-    load = [_LOAD.get(result.ftype(column), _text) for column in columns]
-    get = result.get_value
-    return [
-        Row(at, [None if (value := get(row, column)) is None else load[column](value) for column in columns])
-        for row in range(result.ntuples)
-    ]

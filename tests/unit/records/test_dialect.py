@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.records.postgres import dialect
-from scheduler.records.postgres.pipeline import encode, encode_array
 
 TEXTS = st.text(st.sampled_from('\0\1\2ab"\\,{}N'), max_size=8)
 
@@ -81,16 +80,3 @@ def test_strings_in_json_are_escaped_as_if_alone(texts):
     for pure in (True, False):
         escaped = dialect.escape_json(json.dumps(texts, ensure_ascii=pure))
         assert json.loads(escaped) == [dialect.escape(text) for text in texts]
-
-
-def test_a_parameter_is_text_or_a_number_and_nothing_else():
-    assert [encode(value) for value in (None, "é", 7, True)] == [None, "é".encode(), b"7", b"1"]
-    assert encode_array(["a", 'b"', "c\\", ""]) == b'{"a","b\\"","c\\\\",""}'
-    assert encode_array([None, 1, True, "NULL"]) == b'{NULL,1,1,"NULL"}'
-    for wrong in (1.5, b"x", ["x"]):
-        with pytest.raises(TypeError):
-            encode(wrong)
-        with pytest.raises(TypeError):
-            encode_array([wrong])
-    with pytest.raises(UnicodeEncodeError):
-        encode("\ud800")

@@ -1,0 +1,103 @@
+"""Values: the forms of parameters and results on their way to a PostgreSQL server and back.
+
+Both are text, since the tables have only TEXT and BIGINT; None is NULL. A text that PostgreSQL could not store, because
+of a NUL, is escaped (`dialect.escape`).
+
+Every task's row comes and goes here several times. So what is done for each value is left to C: psycopg decodes a
+result, `dict` looks a column up, and an array of many rows is joined as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType
+from typing import Any
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader, Transformer
+from psycopg.pq.abc import PGresult
+
+from scheduler.records.postgres.dialect import escape, escape_json, unescape
+
+Parameter = bytes | None
+# Types by OID: int8, int2, int4, as a statement's parameters have them; all others are text.
+TYPES: Mapping[int, str] = {20: "BIGINT", 21: "BIGINT", 23: "BIGINT"}
+# Those of results that are decoded to an integer: bool and numeric (a sum of int8) as well.
+_INTEGERS = frozenset({16, 1700, *TYPES})
+
+
+class Row(dict[str | int, Any]):
+    """A row of a result: see database.Row."""
+
+    __slots__ = ()
+
+    def __missing__(self, position: int, /) -> Any:
+        return tuple(self)[position]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+    def keys(self) -> list[str]:  # type: ignore[override]
+        return list(map(str, super().keys()))
+
+
+class Decoder:
+    """The decoder of one connection's results."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        for kind in ("bool", "numeric"):
+            connection.adapters.register_loader(kind, _IntegerLoader)
+        self._transformer = Transformer(connection)
+
+    def rows(self, result: PGresult) -> list[Row]:
+        """The rows of a result."""
+        columns = range(result.nfields)
+        names = [(result.fname(column) or b"").decode() for column in columns]
+        self._transformer.set_pgresult(result)
+        found: Sequence[tuple[Any, ...]] = self._transformer.load_rows(0, result.ntuples, tuple)
+        texts = [column for column in columns if result.ftype(column) not in _INTEGERS]
+        if any("\1" in "".join([row[column] or "" for row in found]) for column in texts):
+            found = [tuple(unescape(value) if isinstance(value, str) else value for value in row) for row in found]
+        return [Row(zip(names, row, strict=True)) for row in found]
+
+
+class _IntegerLoader(Loader):
+    """An integer, where psycopg would make a bool or a Decimal, and SQLite does not."""
+
+    def load(self, data: Buffer) -> int:
+        value = bytes(data)
+        return int(value == b"t") if value in (b"t", b"f") else int(value)
+
+
+def encode(value: object, is_json: bool = False) -> Parameter:
+    """A parameter in its wire form. Raises UnicodeEncodeError for half a surrogate pair, as SQLite does."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return (escape_json(value) if is_json else escape(value)).encode()
+    if isinstance(value, int):
+        return b"%d" % value
+    raise TypeError(f"no column holds a {type(value).__name__}")
+
+
+def encode_array(values: Sequence[object]) -> bytes:
+    """An array of values in the wire form, for one parameter. Raises UnicodeEncodeError as `encode` does."""
+    kinds = set(map(type, values))
+    if kinds <= {int, NoneType}:
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}".encode()
+    if kinds <= {str, NoneType}:
+        elements = ",".join(["NULL" if value is None else f'"{value}"' for value in values])
+        if "\\" not in elements and elements.count('"') == 2 * (len(values) - values.count(None)):
+            return f"{{{escape(elements)}}}".encode()
+    return f"{{{','.join(map(_element, values))}}}".encode()
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, int):
+        return str(int(value))
+    raise TypeError(f"no column holds a {type(value).__name__}")
