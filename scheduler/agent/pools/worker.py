@@ -28,7 +28,7 @@ from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
 from scheduler.agent.pools.caps.disk_count import DiskCount
 from scheduler.agent.pools.context import AgentContext
-from scheduler.agent.pools.pacing import MAX_AHEAD, RECALL_US
+from scheduler.agent.pools.pacing import RECALL_US, Pace
 from scheduler.agent.pools.shells import Shells, script_of
 from scheduler.agent.task_api.endpoint import Endpoint
 from scheduler.agent.task_api.tool_requests import Tools
@@ -37,9 +37,6 @@ from scheduler.model.wire import PoolSpec, TaskLease, Usage
 from scheduler.providers import Instance
 from scheduler.providers.linux.readiness import writable
 
-# With so many (and so short) tasks handed ahead, the worker does not read the lackey's messages for so long.
-PLENTY = MAX_AHEAD // 2
-AWAY_SECONDS = 0.008
 NO_DONE = Done(0, DoneFlag(0), 0, 0, 0, 0, 0, "", "")
 
 
@@ -59,6 +56,7 @@ class WorkerOwner(Protocol):
     spec: PoolSpec
     node: AgentContext
     scratch: Scratch
+    pace: Pace
 
     @property
     def is_piped(self) -> bool: ...
@@ -204,14 +202,11 @@ class Worker:
             self._lose("the lackey is gone")
 
     def _look_away(self) -> None:
-        """Stop reading for a moment while the lackey has plenty to do.
-
-        A wake-up for each message costs more than to read it.
-        """
-        if len(self.handed) >= PLENTY and not self._away:
+        """Stop reading for a moment while the lackey has plenty to do."""
+        if not self._away and (seconds := self.pool.pace.deaf_seconds(len(self.handed) - 1)):
             self._away = True
             self.loop.remove_reader(self.instance.channel.fileno())
-            self.loop.call_later(AWAY_SECONDS, self._look_again)
+            self.loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
         self._away = False

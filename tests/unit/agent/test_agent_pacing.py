@@ -55,3 +55,18 @@ def test_an_idle_instance_is_never_left_without_a_task_for_the_sake_of_batches()
 
 def test_a_reducer_never_waits_behind_another() -> None:
     assert room(pace(10), instances=3, held=1, blocking=True) == 2
+
+
+@pytest.mark.parametrize(
+    ("average_us", "waiting", "seconds"),
+    [
+        (None, 0, 0.0),
+        (1_500, 31, 0.0155),  # many short tasks
+        (3_500, 13, 0.015),  # fewer, that take as long together
+        (9_000, 8, 0.016),  # at most so long
+        (1_500, 13, 0.0),  # it may soon want more
+        (5_000_000, 0, 0.0),  # nothing waits behind the running task, whose end is news
+    ],
+)
+def test_a_lackey_with_much_to_do_is_not_listened_to_for_a_third_of_it(average_us, waiting, seconds):
+    assert Pace(average_us).deaf_seconds(waiting) == pytest.approx(seconds, rel=0.02)
