@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.disk import lacks_journal
 from bench.foreign import Watch
 from bench.measure import Line, SkippedError
 from bench.rows import ROWS
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Setting(Path(scratch), options.smoke, times=options.times) as setting,
     ):
         results = measure(setting, options.rows or list(ROWS))
+        is_slow = lacks_journal(Path(scratch))
     lines = [measured.line for measured in results.measured]
     print(render(lines))
     if options.compare:
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if busy:
         told = ", ".join(f"{row} {share:.0%}" for row, share in busy.items())
         print(f"The machine was not quiet: others kept so much of it busy while rows ran: {told}. Measure those again.")
+    if is_slow:
+        print("The disk is ext4 without a journal, which makes small files slowly: measure with --dir on another one.")
     if options.smoke:
         print("A smoke run: small sizes, one round. The figures mean little.")
     if options.json:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from bench.__main__ import main, measure
+from bench.disk import has_journal, is_ext4
 from bench.foreign import own_ticks
 from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows import ROWS
@@ -149,3 +150,15 @@ def test_made_up_words_are_the_same_each_time_and_of_the_size_asked_for() -> Non
     assert words(1000) == words(1000)
     assert len(words(3_000_000)) == 3_000_000
     assert len({*words(50_000).split()}) > 100
+
+
+def test_a_disk_that_makes_small_files_slowly_is_known() -> None:
+    mountinfo = (
+        "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n"
+        "62 21 7:0 / /mnt/a rw,relatime - xfs /dev/loop0 rw\n"
+        "63 21 0:40 / /tmp rw master:3 propagate_from:2 - tmpfs tmpfs rw\n"
+    )
+    assert [is_ext4(number, mountinfo) for number in ("254:0", "7:0", "0:40", "8:1")] == [True, False, False, False]
+    assert has_journal("vda", ["loop0-8", "vda-8"])
+    assert has_journal("dm-0", ["dm-0-8"])
+    assert not has_journal("vda", ["vda1-8", "loop0-8"])
