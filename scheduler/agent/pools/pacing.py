@@ -7,7 +7,7 @@ long as the ones before, so each queue holds a fixed amount of work, not of task
 - about 50 ms in the lackey's own queue, which it takes without a round trip to us;
 - about 150 ms per instance in all, which covers a report, a commit and a poll reply.
 
-Meanwhile the agent does not listen to a lackey that has enough to do: to be woken by each end costs
+Meanwhile the agent looks away from a lackey that has enough to do: to be woken by each end costs
 more than to read it. So ends are read, concluded and replaced by further tasks several at a time.
 
 Tasks of 1.5 ms: 32 are handed ahead and 64 leased per instance. Tasks of a second: one runs, none
@@ -23,9 +23,9 @@ AHEAD_US = 50_000
 LEASED_US = 150_000
 MAX_AHEAD = 32
 MAX_LEASED = 64
-# A lackey with so much work behind its running task is not listened to for a third of that, at most so long.
+# From a lackey with so much work behind its running task the agent looks away for a third of that, at most so long.
 PLENTY_US = 20_000
-DEAF_US = 16_000
+AWAY_US = 16_000
 # A task that has run this long is long: the tasks behind it start sooner elsewhere.
 RECALL_US = 250_000
 # Weight of the newest sample: the last dozen tasks decide.
@@ -54,10 +54,10 @@ class Pace:
         """The number of tasks per instance that the agent may hold."""
         return self._count(LEASED_US, MAX_LEASED)
 
-    def deaf_seconds(self, waiting: int) -> float:
-        """Seconds for which a lackey with so many tasks behind its running one is not listened to."""
+    def away_seconds(self, waiting: int) -> float:
+        """Seconds for which the agent looks away from a lackey with so many tasks behind its running one."""
         work_us = waiting * (self.average_us or 0.0)
-        return min(work_us / 3, DEAF_US) / 1e6 if work_us >= PLENTY_US else 0.0
+        return min(work_us / 3, AWAY_US) / 1e6 if work_us >= PLENTY_US else 0.0
 
     def _count(self, work_us: int, most: int) -> int:
         if self.average_us is None:

@@ -203,7 +203,7 @@ class Worker:
 
     def _look_away(self) -> None:
         """Stop reading for a moment while the lackey has plenty to do."""
-        if not self._away and (seconds := self.pool.pace.deaf_seconds(len(self.handed) - 1)):
+        if not self._away and (seconds := self.pool.pace.away_seconds(len(self.handed) - 1)):
             self._away = True
             self.loop.remove_reader(self.instance.channel.fileno())
             self.loop.call_later(seconds, self._look_again)

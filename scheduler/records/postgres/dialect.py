@@ -144,16 +144,19 @@ def schema(script: str) -> str:
     return bare
 
 
+ESCAPE = "\1"  # opens an escape
+
+
 def escape(text: str) -> str:
-    """`text` without NUL: \\1 opens an escape, so that order and equality are kept."""
-    if "\0" in text or "\1" in text:
+    """`text` without NUL; order and equality are kept."""
+    if "\0" in text or ESCAPE in text:
         return text.replace("\1", "\1\2").replace("\0", "\1\1")
     return text
 
 
 def unescape(text: str) -> str:
     """The text that `escape` was given."""
-    return re.sub("\1([\1\2])", lambda match: "\0" if match[1] == "\1" else "\1", text) if "\1" in text else text
+    return re.sub("\1([\1\2])", lambda match: "\0" if match[1] == "\1" else "\1", text) if ESCAPE in text else text
 
 
 def escape_json(text: str) -> str:

@@ -17,8 +17,9 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader, Transformer
 from psycopg.pq.abc import PGresult
+from psycopg.types.numeric import IntLoader
 
-from scheduler.records.postgres.dialect import escape, escape_json, unescape
+from scheduler.records.postgres.dialect import ESCAPE, escape, escape_json, unescape
 
 Parameter = bytes | None
 # Types by OID: int8, int2, int4, as a statement's parameters have them; all others are text.
@@ -46,8 +47,8 @@ class Decoder:
     """The decoder of one connection's results."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        for kind in ("bool", "numeric"):
-            connection.adapters.register_loader(kind, _IntegerLoader)
+        connection.adapters.register_loader("bool", _BoolLoader)
+        connection.adapters.register_loader("numeric", IntLoader)
         self._transformer = Transformer(connection)
 
     def rows(self, result: PGresult) -> list[Row]:
@@ -56,18 +57,18 @@ class Decoder:
         names = [(result.fname(column) or b"").decode() for column in columns]
         self._transformer.set_pgresult(result)
         found: Sequence[tuple[Any, ...]] = self._transformer.load_rows(0, result.ntuples, tuple)
+        self._transformer.set_pgresult(None)  # it would keep the result until the next one
         texts = [column for column in columns if result.ftype(column) not in _INTEGERS]
-        if any("\1" in "".join([row[column] or "" for row in found]) for column in texts):
+        if any(ESCAPE in "".join([row[column] or "" for row in found]) for column in texts):
             found = [tuple(unescape(value) if isinstance(value, str) else value for value in row) for row in found]
         return [Row(zip(names, row, strict=True)) for row in found]
 
 
-class _IntegerLoader(Loader):
-    """An integer, where psycopg would make a bool or a Decimal, and SQLite does not."""
+class _BoolLoader(Loader):
+    """A loader of truth values as the integers that they are on SQLite."""
 
     def load(self, data: Buffer) -> int:
-        value = bytes(data)
-        return int(value == b"t") if value in (b"t", b"f") else int(value)
+        return int(bytes(data) == b"t")
 
 
 def encode(value: object, is_json: bool = False) -> Parameter:

@@ -130,7 +130,8 @@ async def test_a_task_begins_once_what_it_waits_for_has_ended(
     shared: Shared, idle: int, ending: int, memory_mb: int
 ) -> None:
     supervisor = shared.supervisors[0]
-    link = await eventually(lambda: shared.links.get(shared.urls[supervisor]), "there is a link")
+    (session,) = await eventually(supervisor.agent_service.sessions, "the agent is registered")
+    link = shared.links[shared.urls[supervisor]]
     slots, other = link.node.slots, object()
     for _ in range(idle):
         await shared.job(supervisor, "true", 1, ended=False)
@@ -139,7 +140,6 @@ async def test_a_task_begins_once_what_it_waits_for_has_ended(
     slots.expect(ending, memory_mb)
     for use in (Use(1, 1), NOTHING):
         slots.use(other, use)  # of which the supervisors are told, and so of what ends
-    (session,) = supervisor.agent_service.sessions()
     await eventually(lambda: session.ending == ending and not session.away, "the supervisor knows what ends")
     job = await shared.job(supervisor, "true", 1, memory_mb=2048)
     live = supervisor.jobs.by_uuid(job)

@@ -68,5 +68,5 @@ def test_a_reducer_never_waits_behind_another() -> None:
         (5_000_000, 0, 0.0),  # nothing waits behind the running task, whose end is news
     ],
 )
-def test_a_lackey_with_much_to_do_is_not_listened_to_for_a_third_of_it(average_us, waiting, seconds):
-    assert Pace(average_us).deaf_seconds(waiting) == pytest.approx(seconds, rel=0.02)
+def test_the_agent_looks_away_for_a_third_of_what_a_lackey_has_to_do(average_us, waiting, seconds):
+    assert Pace(average_us).away_seconds(waiting) == pytest.approx(seconds, rel=0.02)

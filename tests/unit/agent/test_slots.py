@@ -13,7 +13,6 @@ def test_supervisors_are_told_that_instances_which_were_never_made_are_gone(used
     link = object()
     slots.join(link, lambda: calls.append(1))
     slots.use(link, Use(used, 128 * used))
-    slots.away(link, 4, 4096)
     slots.expect(unborn, 128)
     slots.forget(unborn, 128)
     assert (len(calls), slots.ending) == (told, Use())

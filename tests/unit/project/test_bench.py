@@ -6,11 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bench.__main__ import main, measure
-from bench.disk import has_journal, is_ext4
+from bench.disk import is_without
 from bench.foreign import own_ticks
 from bench.measure import Bar, Line, SkippedError, interleave
 from bench.rows import ROWS
@@ -152,13 +153,10 @@ def test_made_up_words_are_the_same_each_time_and_of_the_size_asked_for() -> Non
     assert len({*words(50_000).split()}) > 100
 
 
-def test_a_disk_that_makes_small_files_slowly_is_known() -> None:
-    mountinfo = (
-        "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n"
-        "62 21 7:0 / /mnt/a rw,relatime - xfs /dev/loop0 rw\n"
-        "63 21 0:40 / /tmp rw master:3 propagate_from:2 - tmpfs tmpfs rw\n"
-    )
-    assert [is_ext4(number, mountinfo) for number in ("254:0", "7:0", "0:40", "8:1")] == [True, False, False, False]
-    assert has_journal("vda", ["loop0-8", "vda-8"])
-    assert has_journal("dm-0", ["dm-0-8"])
-    assert not has_journal("vda", ["vda1-8", "loop0-8"])
+def test_a_disk_that_makes_small_files_slowly_is_known(tmp_path: Path) -> None:
+    mounted, journals = tmp_path / "ext4", tmp_path / "jbd2"
+    for folder in (mounted / "vda", mounted / "vdb", mounted / "dm-0", journals / "vda-8", journals / "dm-0-8"):
+        folder.mkdir(parents=True)
+    devices = ("vda", "vdb", "dm-0", "sda")  # sda has another file system
+    assert [is_without(device, mounted, journals) for device in devices] == [False, True, False, False]
+    assert is_without("vdb", mounted, tmp_path / "none")
